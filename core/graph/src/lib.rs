@@ -1,0 +1,1 @@
+//! From a typed spec to a plan, and from a plan to artifacts in a store.

@@ -1,0 +1,1 @@
+//! A decoder on candle: training, merging and scoring.

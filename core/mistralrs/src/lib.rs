@@ -1,0 +1,1 @@
+//! Generation through mistral.rs.

@@ -1,0 +1,1 @@
+//! The records a run writes and a report reads: samples, verdicts, results, run folders.

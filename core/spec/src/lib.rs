@@ -1,0 +1,1 @@
+//! From YAML text to a typed experiment with positions, and its diagnostics.

@@ -1,0 +1,1 @@
+//! The asr metric as a plugin library.

@@ -1,0 +1,1 @@
+//! The C ABI of metric plugins and the JSON it carries.

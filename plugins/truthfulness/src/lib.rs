@@ -1,0 +1,1 @@
+//! The truthfulness metric as a plugin library.

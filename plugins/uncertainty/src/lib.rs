@@ -1,0 +1,1 @@
+//! The uncertainty metric as a plugin library.
