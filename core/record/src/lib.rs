@@ -1,1 +1,17 @@
 //! The records a run writes and a report reads: samples, verdicts, results, run folders.
+//!
+//! Everything here is plain data with a documented file format. The crates that make these records (the graph) and the
+//! crates that read them (reports, the command line, plugin host) meet here and nowhere else.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod results;
+mod run_dir;
+mod sample;
+mod table;
+mod training;
+
+pub use results::{Comparison, Expected, Gate, Interval, Metric, PairedTest, Results, RESULTS_SCHEMA};
+pub use run_dir::RunDir;
+pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};
+pub use table::{SampleReader, SampleTableError, SampleWriter, read_samples, write_samples};
+pub use training::{TrainingLog, TrainingStep};

@@ -1,1 +1,4 @@
 //! The C ABI of metric plugins and the JSON it carries.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod wire;

@@ -1,0 +1,238 @@
+//! The JSON that crosses the plugin boundary: manifests and metric outputs.
+//!
+//! Plugins return numbers, tables and chart descriptions, never pictures or markup: one look, and nothing to inject.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Version of the output format.
+pub const OUTPUT_SCHEMA: u32 = 1;
+
+/// Which direction of a number is better.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Lower is better.
+    Lower,
+    /// Higher is better.
+    Higher,
+    /// Neither.
+    #[default]
+    None,
+}
+
+/// What a plugin says of itself before it sees data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Manifest {
+    /// Plugin id, for example `asr`.
+    pub id: String,
+    /// Version of its behaviour.
+    pub version: String,
+    /// Title for people.
+    pub title: String,
+    /// One sentence: what it measures.
+    pub description: String,
+    /// Sample fields it cannot work without, for example `token_logprob`.
+    pub required_fields: Vec<String>,
+    /// JSON schema of its configuration.
+    pub config_schema: Value,
+}
+
+/// A confidence interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Interval {
+    /// Confidence level, for example 0.95.
+    pub level: f64,
+    /// Lower bound.
+    pub low: f64,
+    /// Upper bound.
+    pub high: f64,
+    /// Method, for example `wilson`.
+    pub method: String,
+}
+
+/// One aggregate number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Scalar {
+    /// Id within the metric, for example `accuracy`.
+    pub id: String,
+    /// Title for people.
+    pub title: String,
+    /// Condition it belongs to.
+    pub condition: String,
+    /// The value; null when undefined, never NaN.
+    pub value: Option<f64>,
+    /// Number of samples behind it.
+    pub n: u64,
+    /// Its interval, when one is defined.
+    pub ci: Option<Interval>,
+    /// Which direction is better.
+    #[serde(default)]
+    pub direction: Direction,
+    /// `ratio`, `nats`, `perplexity`, `count`...
+    #[serde(default)]
+    pub unit: String,
+    /// The formula, printed beside the number.
+    #[serde(default)]
+    pub formula: String,
+    /// True for the number that stands for the metric in tables, families and gates (one per condition).
+    #[serde(default)]
+    pub primary: bool,
+}
+
+/// Per-sample scores behind a scalar, so that the harness can pair models sample by sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Scores {
+    /// Id of the scalar that these scores average to.
+    pub id: String,
+    /// Condition.
+    pub condition: String,
+    /// `binary` scores are 0 or 1; `real` ones any finite number.
+    pub kind: ScoreKind,
+    /// Sample ids, in the order seen. The same prompt sampled several times appears once, with its mean.
+    pub sample_ids: Vec<String>,
+    /// One score per id; null where the sample has none.
+    pub values: Vec<Option<f64>>,
+}
+
+/// What kind of number a score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// 0 or 1.
+    Binary,
+    /// Any finite number.
+    Real,
+}
+
+/// A table for the report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Table {
+    /// Id within the metric.
+    pub id: String,
+    /// Caption.
+    pub title: String,
+    /// Column heads.
+    pub columns: Vec<String>,
+    /// Rows of strings, numbers or null.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// A chart described as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChartSpec {
+    /// Id within the metric.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// Which drawing.
+    pub kind: ChartKind,
+    /// Horizontal axis.
+    pub x: Axis,
+    /// Vertical axis.
+    pub y: Axis,
+    /// What is drawn.
+    pub series: Vec<Series>,
+}
+
+/// The drawings a report knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChartKind {
+    /// Bars, with intervals when points carry them.
+    Bar,
+    /// One bar per series within each category.
+    GroupedBar,
+    /// Lines through points.
+    Line,
+    /// Bars over bins; `x` is the bin's middle.
+    Histogram,
+    /// Reliability diagram: confidence against accuracy.
+    Reliability,
+    /// Points with intervals, one row per category.
+    Forest,
+    /// Cells coloured by value; the series are rows, the points columns.
+    Heatmap,
+}
+
+/// An axis.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Axis {
+    /// Label.
+    pub label: String,
+    /// Unit, empty when there is none.
+    #[serde(default)]
+    pub unit: String,
+    /// Fixed range; chosen from the data when absent.
+    #[serde(default)]
+    pub domain: Option<[f64; 2]>,
+}
+
+/// One series of a chart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Series {
+    /// Name, for the legend.
+    pub name: String,
+    /// Its points.
+    pub points: Vec<Point>,
+}
+
+/// One point of a series: `x` for numbers, `label` for categories.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Point {
+    /// Category.
+    #[serde(default)]
+    pub label: String,
+    /// Horizontal position.
+    #[serde(default)]
+    pub x: Option<f64>,
+    /// Height; null draws nothing.
+    pub y: Option<f64>,
+    /// Lower bound.
+    #[serde(default)]
+    pub low: Option<f64>,
+    /// Upper bound.
+    #[serde(default)]
+    pub high: Option<f64>,
+    /// Number of samples.
+    #[serde(default)]
+    pub n: Option<u64>,
+}
+
+/// What a metric returns for one model over one evaluation, all its conditions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricOutput {
+    /// [`OUTPUT_SCHEMA`].
+    pub schema: u32,
+    /// Aggregates, primary ones first.
+    pub scalars: Vec<Scalar>,
+    /// Per-sample scores for paired comparisons.
+    #[serde(default)]
+    pub scores: Vec<Scores>,
+    /// Tables.
+    #[serde(default)]
+    pub tables: Vec<Table>,
+    /// Charts.
+    #[serde(default)]
+    pub charts: Vec<ChartSpec>,
+    /// One sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// An error as a plugin reports it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginErrorPayload {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    #[serde(default)]
+    pub help: Option<String>,
+    /// A stable kebab-case code.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// The sample it happened on.
+    #[serde(default)]
+    pub sample_id: Option<String>,
+}
