@@ -1,0 +1,202 @@
+//! What the graph asks of the engines that load models. The engines live in crates of their own; a worker process holds
+//! exactly one of them.
+
+use std::path::PathBuf;
+
+use driftgauge_record::{Completion, Message};
+use serde::{Deserialize, Serialize};
+
+/// Which model a worker loads, as bytes on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadModel {
+    /// An ordinary model folder, or the folder of the GGUF file.
+    pub folder: PathBuf,
+    /// File name inside `folder` for a GGUF model.
+    #[serde(default)]
+    pub gguf: Option<String>,
+    /// In-situ quantisation, for example `q4k` or `q8_0`.
+    #[serde(default)]
+    pub quantization: Option<String>,
+    /// A chat template file that overrides the folder's own.
+    #[serde(default)]
+    pub chat_template: Option<PathBuf>,
+    /// `f32`, `f16`, `bf16` or `auto` (f32 on CPU, bf16 on a GPU).
+    #[serde(default = "auto")]
+    pub dtype: String,
+}
+
+fn auto() -> String {
+    "auto".to_owned()
+}
+
+/// How tokens are drawn. Temperature 0 is greedy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// 0 for greedy decoding.
+    pub temperature: f64,
+    /// Nucleus: smallest set of tokens with at least this probability.
+    #[serde(default)]
+    pub top_p: Option<f64>,
+    /// The k most likely tokens.
+    #[serde(default)]
+    pub top_k: Option<usize>,
+    /// Tokens at least this likely relative to the most likely one.
+    #[serde(default)]
+    pub min_p: Option<f64>,
+    /// Key of the counter-based randomness: the same key and prompt draw the same tokens, whatever else runs.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// Always the most likely token.
+    #[must_use]
+    pub fn greedy() -> Self {
+        Self {
+            temperature: 0.0,
+            top_p: None,
+            top_k: None,
+            min_p: None,
+            seed: 0,
+        }
+    }
+}
+
+/// What to do with a prompt longer than the model's context.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LongPrompt {
+    /// Fail the sample.
+    #[default]
+    Error,
+    /// Drop tokens from the start of the prompt.
+    Truncate,
+}
+
+/// One completion asked of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GenerateRequest {
+    /// The conversation before the chat template.
+    pub messages: Vec<Message>,
+    /// Limit on new tokens.
+    pub max_tokens: usize,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Strings that end the answer; they are cut off the text.
+    #[serde(default)]
+    pub stop: Vec<String>,
+    /// Strings whose ln p at the first position is wanted: the first token of each.
+    #[serde(default)]
+    pub watch_first_token: Vec<String>,
+    /// Policy for prompts longer than the context.
+    #[serde(default)]
+    pub on_long_prompt: LongPrompt,
+}
+
+/// Log-likelihoods asked of a model: of each continuation, given the prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRequest {
+    /// The prompt, rendered with the chat template when `messages` is set, else taken as plain text.
+    #[serde(default)]
+    pub messages: Option<Vec<Message>>,
+    /// Plain text before the continuations, after the rendered messages.
+    #[serde(default)]
+    pub text: String,
+    /// What is scored.
+    pub continuations: Vec<Continuation>,
+    /// Whether to return the whole next-token distributions (for divergences).
+    #[serde(default)]
+    pub distributions: bool,
+}
+
+/// A continuation as text or as the very tokens of another model's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Continuation {
+    /// Text, tokenised by the model's own tokenizer.
+    Text(String),
+    /// Token ids.
+    Tokens(Vec<u32>),
+}
+
+/// Scores of one prompt's continuations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoreResponse {
+    /// Per continuation: ln p of each of its tokens.
+    pub token_logprob: Vec<Vec<f64>>,
+    /// Per continuation and position: ln p over the vocabulary, when asked for.
+    #[serde(default)]
+    pub distributions: Vec<Vec<Vec<f32>>>,
+}
+
+/// One finding of the self-check made when a model is loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Kebab-case name, for example `logits-agree`.
+    pub name: String,
+    /// `passed`, `failed`, or `skipped` with the reason in `detail`.
+    pub outcome: CheckOutcome,
+    /// What was compared and what came out.
+    pub detail: String,
+}
+
+/// Outcome of a [`Check`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckOutcome {
+    /// Held.
+    Passed,
+    /// Did not hold; the model is not used.
+    Failed,
+    /// Did not hold, and the engine works around it (for example: no batching).
+    Avoided,
+    /// Could not be made here.
+    Skipped,
+}
+
+/// What an engine says of the model it loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Engine and version, for example `mistral.rs 0.8.1`.
+    pub engine: String,
+    /// Device, for example `cpu`.
+    pub device: String,
+    /// Compute type, for example `f32`.
+    pub dtype: String,
+    /// How many requests may be in flight at once without changing any result.
+    pub max_in_flight: usize,
+    /// The self-check.
+    pub checks: Vec<Check>,
+}
+
+/// Why an engine could not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum EngineError {
+    /// The model cannot be loaded or failed its self-check: no sample can be made.
+    #[error("{0}")]
+    Model(String),
+    /// This one request failed; others may work.
+    #[error("{0}")]
+    Request(String),
+}
+
+/// Generates completions. One request at a time; see [`Loaded::max_in_flight`].
+pub trait Generator {
+    /// What was loaded, with the self-check.
+    fn loaded(&self) -> &Loaded;
+
+    /// Generates one completion for each request, in order. At most [`Loaded::max_in_flight`] requests are passed.
+    fn generate(&mut self, requests: &[GenerateRequest]) -> Vec<Result<Completion, EngineError>>;
+}
+
+/// Scores given text.
+pub trait TextScorer {
+    /// What was loaded.
+    fn loaded(&self) -> &Loaded;
+
+    /// Log-likelihoods of the continuations.
+    ///
+    /// # Errors
+    /// When a continuation is empty, too long for the context, or not tokenisable.
+    fn score(&mut self, request: &ScoreRequest) -> Result<ScoreResponse, EngineError>;
+}
