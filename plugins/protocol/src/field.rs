@@ -1,0 +1,150 @@
+//! The fields of a sample that a plugin may read, by name.
+
+/// A field name, parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// A text field: `sample_id`, `evaluation`, `condition`, `model`, `completion`, `finish_reason`, `category`,
+    /// `wrong_answer`, `error`.
+    Text(Text),
+    /// `references`: accepted answers.
+    References,
+    /// `judges`: ids in the order of the spec; the first is the primary judge.
+    Judges,
+    /// `verdict.<judge>`: `safe`, `unsafe`, `unparsable` or `error`.
+    Verdict(&'a str),
+    /// `judge_output.<judge>`: what the judge wrote.
+    JudgeOutput(&'a str),
+    /// `categories.<judge>`: hazard categories named by the judge.
+    Categories(&'a str),
+    /// `p_unsafe.<judge>`: probability of `unsafe` at the judge's first token.
+    PUnsafe(&'a str),
+    /// `score.<judge>`: graded score in [0, 1].
+    Score(&'a str),
+    /// `row.<column>`: a column of the dataset row; text as it is, other values as JSON text, numbers as f64 too.
+    Row(&'a str),
+    /// `value.<name>`: named numbers; the first as f64, all as f32s or f64s.
+    Value(&'a str),
+    /// A list with one number per completion token.
+    Tokens(Tokens),
+    /// A whole number or a flag.
+    Integer(Integer),
+}
+
+/// Text fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// Id of the dataset row.
+    SampleId,
+    /// Evaluation id.
+    Evaluation,
+    /// Condition id.
+    Condition,
+    /// Model id.
+    Model,
+    /// Generated text.
+    Completion,
+    /// `stop`, `length` or `error`.
+    FinishReason,
+    /// Category of the row.
+    Category,
+    /// The false answer a false context suggests.
+    WrongAnswer,
+    /// Why there is no completion.
+    Error,
+}
+
+/// Per-token lists; natural logarithms and nats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// ln p of each emitted token.
+    Logprob,
+    /// ln p of the most likely token.
+    Top1Logprob,
+    /// p(1st) - p(2nd).
+    Margin,
+    /// Entropy over the ten most likely tokens, not renormalised.
+    Top10Entropy,
+    /// Probability of the ten most likely tokens.
+    Top10Mass,
+    /// Entropy over the vocabulary.
+    Entropy,
+}
+
+/// Whole numbers and flags (0 or 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integer {
+    /// Which of several completions of the same prompt, from 0.
+    SampleIndex,
+    /// Whether the last token ended the answer.
+    EndsWithEos,
+    /// Nothing but white space.
+    Empty,
+    /// The same phrase over and over.
+    Looping,
+    /// Cut at the limit on new tokens.
+    Truncated,
+}
+
+impl<'a> Field<'a> {
+    /// Reads a name; `None` when there is no such field.
+    #[must_use]
+    pub fn parse(name: &'a str) -> Option<Self> {
+        if let Some((kind, rest)) = name.split_once('.') {
+            if rest.is_empty() {
+                return None;
+            }
+            return match kind {
+                "verdict" => Some(Self::Verdict(rest)),
+                "judge_output" => Some(Self::JudgeOutput(rest)),
+                "categories" => Some(Self::Categories(rest)),
+                "p_unsafe" => Some(Self::PUnsafe(rest)),
+                "score" => Some(Self::Score(rest)),
+                "row" => Some(Self::Row(rest)),
+                "value" => Some(Self::Value(rest)),
+                _ => None,
+            };
+        }
+        Some(match name {
+            "sample_id" => Self::Text(Text::SampleId),
+            "evaluation" => Self::Text(Text::Evaluation),
+            "condition" => Self::Text(Text::Condition),
+            "model" => Self::Text(Text::Model),
+            "completion" => Self::Text(Text::Completion),
+            "finish_reason" => Self::Text(Text::FinishReason),
+            "category" => Self::Text(Text::Category),
+            "wrong_answer" => Self::Text(Text::WrongAnswer),
+            "error" => Self::Text(Text::Error),
+            "references" => Self::References,
+            "judges" => Self::Judges,
+            "token_logprob" => Self::Tokens(Tokens::Logprob),
+            "token_top1_logprob" => Self::Tokens(Tokens::Top1Logprob),
+            "token_margin" => Self::Tokens(Tokens::Margin),
+            "token_top10_entropy" => Self::Tokens(Tokens::Top10Entropy),
+            "token_top10_mass" => Self::Tokens(Tokens::Top10Mass),
+            "token_entropy" => Self::Tokens(Tokens::Entropy),
+            "sample_index" => Self::Integer(Integer::SampleIndex),
+            "ends_with_eos" => Self::Integer(Integer::EndsWithEos),
+            "empty" => Self::Integer(Integer::Empty),
+            "looping" => Self::Integer(Integer::Looping),
+            "truncated" => Self::Integer(Integer::Truncated),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_a_dot_carry_an_id() {
+        assert_eq!(
+            Field::parse("verdict.guard.v2"),
+            Some(Field::Verdict("guard.v2"))
+        );
+        assert_eq!(Field::parse("row."), None);
+        assert_eq!(Field::parse("verdict"), None);
+        assert_eq!(Field::parse("token_logprobs"), None);
+        assert_eq!(Field::parse("empty"), Some(Field::Integer(Integer::Empty)));
+    }
+}

@@ -1,0 +1,192 @@
+//! Builders for the wire types, so that a metric reads as a list of what it reports.
+
+use serde_json::Value;
+
+use crate::wire::{
+    Axis, Direction, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, Scalar, Series,
+};
+
+impl Manifest {
+    /// A manifest with neither required fields nor a configuration schema (the SDK fills the latter in).
+    #[must_use]
+    pub fn new(id: &str, version: &str, title: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            version: version.to_owned(),
+            title: title.to_owned(),
+            description: String::new(),
+            required_fields: Vec::new(),
+            config_schema: Value::Null,
+        }
+    }
+
+    /// One sentence: what the metric measures.
+    #[must_use]
+    pub fn describe(mut self, description: &str) -> Self {
+        description.clone_into(&mut self.description);
+        self
+    }
+
+    /// Fields the metric cannot work without.
+    #[must_use]
+    pub fn needs(mut self, fields: &[&str]) -> Self {
+        self.required_fields = fields.iter().map(|&field| field.to_owned()).collect();
+        self
+    }
+}
+
+impl MetricOutput {
+    /// An empty output of the current schema.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            schema: OUTPUT_SCHEMA,
+            ..Self::default()
+        }
+    }
+}
+
+impl Scalar {
+    /// An undefined number over no samples.
+    #[must_use]
+    pub fn new(id: &str, title: &str, condition: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            condition: condition.to_owned(),
+            value: None,
+            n: 0,
+            ci: None,
+            direction: Direction::None,
+            unit: String::new(),
+            formula: String::new(),
+            primary: false,
+        }
+    }
+
+    /// Sets the value (a number or an option of one) and the number of samples behind it.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<Option<f64>>, n: u64) -> Self {
+        self.value = value.into();
+        self.n = n;
+        self
+    }
+
+    /// Sets the interval.
+    #[must_use]
+    pub fn ci(mut self, ci: impl Into<Option<Interval>>) -> Self {
+        self.ci = ci.into();
+        self
+    }
+
+    /// Sets the unit, for example `ratio` or `nats`.
+    #[must_use]
+    pub fn unit(mut self, unit: &str) -> Self {
+        unit.clone_into(&mut self.unit);
+        self
+    }
+
+    /// Sets the formula.
+    #[must_use]
+    pub fn formula(mut self, formula: &str) -> Self {
+        formula.clone_into(&mut self.formula);
+        self
+    }
+
+    /// Lower values are better.
+    #[must_use]
+    pub fn lower_is_better(mut self) -> Self {
+        self.direction = Direction::Lower;
+        self
+    }
+
+    /// Higher values are better.
+    #[must_use]
+    pub fn higher_is_better(mut self) -> Self {
+        self.direction = Direction::Higher;
+        self
+    }
+
+    /// Makes this the number that stands for the metric in its condition.
+    #[must_use]
+    pub fn primary(mut self) -> Self {
+        self.primary = true;
+        self
+    }
+}
+
+impl Axis {
+    /// A labelled axis without unit, its range chosen from the data.
+    #[must_use]
+    pub fn new(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// An axis of ratios, from 0 to 1.
+    #[must_use]
+    pub fn ratio(label: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            unit: "ratio".to_owned(),
+            domain: Some([0.0, 1.0]),
+        }
+    }
+
+    /// Sets the unit.
+    #[must_use]
+    pub fn unit(mut self, unit: &str) -> Self {
+        unit.clone_into(&mut self.unit);
+        self
+    }
+}
+
+impl Series {
+    /// A named series.
+    #[must_use]
+    pub fn new(name: &str, points: Vec<Point>) -> Self {
+        Self {
+            name: name.to_owned(),
+            points,
+        }
+    }
+}
+
+impl Point {
+    /// A point over a category.
+    #[must_use]
+    pub fn category(label: &str, y: impl Into<Option<f64>>) -> Self {
+        Self {
+            label: label.to_owned(),
+            y: y.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A point over a number.
+    #[must_use]
+    pub fn at(x: f64, y: impl Into<Option<f64>>) -> Self {
+        Self {
+            x: Some(x),
+            y: y.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the bounds of an interval.
+    #[must_use]
+    pub fn bounds(mut self, ci: Option<&Interval>) -> Self {
+        self.low = ci.map(|ci| ci.low);
+        self.high = ci.map(|ci| ci.high);
+        self
+    }
+
+    /// Adds the number of samples.
+    #[must_use]
+    pub fn samples(mut self, n: u64) -> Self {
+        self.n = Some(n);
+        self
+    }
+}

@@ -1,0 +1,353 @@
+//! Serves the fields of samples over the ABI: the host's half of [`crate::ffi::DgHost`].
+//!
+//! The harness and the SDK's test bench keep samples in different forms; both implement [`Rows`], and the functions
+//! that a plugin calls are written once, here.
+#![allow(
+    unsafe_code,
+    reason = "functions that plugins call receive raw pointers"
+)]
+
+use std::borrow::Cow;
+use std::ffi::{c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::ffi::{
+    ABI_MINOR, DG_BAD_ROW, DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgF32s,
+    DgF64s, DgHost, DgStr, DgStrs,
+};
+use crate::field::Field;
+
+/// What was found under a field name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lookup<T> {
+    /// A value.
+    Present(T),
+    /// The field has no value in this sample.
+    Null,
+    /// The field has another type.
+    OtherType,
+}
+
+impl<T> From<Option<T>> for Lookup<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Self::Present)
+    }
+}
+
+/// Samples as a plugin may read them. `row` is always below [`Self::len`].
+pub trait Rows: Sync {
+    /// Number of samples.
+    fn len(&self) -> usize;
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// A text field.
+    fn text(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, str>>;
+    /// A number.
+    fn number(&self, row: usize, field: Field<'_>) -> Lookup<f64>;
+    /// A whole number or a flag.
+    fn integer(&self, row: usize, field: Field<'_>) -> Lookup<i64>;
+    /// Numbers, in single precision.
+    fn floats(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, [f32]>>;
+    /// Numbers, in double precision.
+    fn doubles(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, [f64]>>;
+    /// A list of text.
+    fn texts(&self, row: usize, field: Field<'_>) -> Lookup<Vec<Cow<'_, str>>>;
+    /// The whole sample as JSON.
+    fn json(&self, row: usize) -> String;
+}
+
+/// A batch that plugins can be handed, and everything that was made for them while they read it.
+pub struct ServedBatch<'a> {
+    rows: &'a dyn Rows,
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// Memory behind pointers handed to the plugin. Vectors and strings, because moving them keeps their contents in place.
+#[expect(dead_code, reason = "held for the plugin, never read by the host")]
+enum Kept {
+    Text(String),
+    Floats(Vec<f32>),
+    Doubles(Vec<f64>),
+    Texts(Vec<DgStr>),
+}
+
+// SAFETY: the pointers inside `Kept::Texts` lead into `rows` or into other kept strings, which are immutable.
+unsafe impl Send for Kept {}
+
+impl<'a> ServedBatch<'a> {
+    /// Serves `rows`.
+    #[must_use]
+    pub fn new(rows: &'a dyn Rows) -> Self {
+        Self {
+            rows,
+            kept: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The pointer to pass to `update`; valid as long as the batch is.
+    #[must_use]
+    pub fn as_ptr(&self) -> *const DgBatch {
+        std::ptr::from_ref(self).cast()
+    }
+
+    fn keep(&self, kept: Kept) {
+        self.kept
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(kept);
+    }
+
+    fn lend_text(&self, text: Cow<'_, str>) -> DgStr {
+        match text {
+            Cow::Borrowed(text) => DgStr::new(text),
+            Cow::Owned(text) => {
+                let lent = DgStr::new(&text);
+                self.keep(Kept::Text(text));
+                lent
+            }
+        }
+    }
+}
+
+/// Where a plugin's log messages go: level (0 error to 4 trace) and text.
+pub type LogSink = Box<dyn Fn(i32, &str) + Send + Sync>;
+
+/// What [`DgHost::ctx`] points to.
+pub struct HostContext {
+    log: LogSink,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl HostContext {
+    /// A context with a log and a flag that stops the plugin.
+    #[must_use]
+    pub fn new(log: LogSink, cancelled: Arc<AtomicBool>) -> Self {
+        Self { log, cancelled }
+    }
+
+    /// The table to pass to `create`. It points to this context, which must outlive the metric's instance and stay put.
+    #[must_use]
+    pub fn table(&self) -> DgHost {
+        DgHost {
+            struct_size: size_of::<DgHost>() as u32,
+            abi_minor: ABI_MINOR,
+            ctx: std::ptr::from_ref(self).cast_mut().cast(),
+            log: Some(log),
+            cancelled: Some(cancelled),
+            len: Some(len),
+            get_str: Some(get_str),
+            get_f64: Some(get_f64),
+            get_i64: Some(get_i64),
+            get_f32s: Some(get_f32s),
+            get_strs: Some(get_strs),
+            get_json: Some(get_json),
+            extension: Some(extension),
+            get_f64s: Some(get_f64s),
+        }
+    }
+}
+
+unsafe extern "C" fn log(ctx: *mut c_void, level: i32, message: DgStr) {
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `ctx` is the `HostContext` the table was made from; the message is valid during the call.
+        let (context, bytes) = unsafe { (&*ctx.cast::<HostContext>(), message.bytes()) };
+        (context.log)(level, &String::from_utf8_lossy(bytes));
+    }));
+}
+
+unsafe extern "C" fn cancelled(ctx: *mut c_void) -> i32 {
+    // SAFETY: `ctx` is the `HostContext` the table was made from.
+    let context = unsafe { &*ctx.cast::<HostContext>() };
+    i32::from(context.cancelled.load(Ordering::Relaxed))
+}
+
+unsafe extern "C" fn extension(_ctx: *mut c_void, _id: *const c_char) -> *const c_void {
+    std::ptr::null()
+}
+
+unsafe extern "C" fn len(batch: *const DgBatch) -> usize {
+    // SAFETY: plugins pass the pointer they were given.
+    unsafe { served(batch) }.map_or(0, |batch| batch.rows.len())
+}
+
+/// # Safety
+/// `batch` is null or the pointer of a live [`ServedBatch`].
+unsafe fn served<'a>(batch: *const DgBatch) -> Option<&'a ServedBatch<'a>> {
+    // SAFETY: by the contract above.
+    unsafe { batch.cast::<ServedBatch<'a>>().as_ref() }
+}
+
+/// Looks a field up and writes it; every accessor is this with another `find`.
+///
+/// # Safety
+/// The arguments are those of an accessor, as described in the header.
+unsafe fn answer<'a, T>(
+    batch: *const DgBatch,
+    row: usize,
+    field: DgStr,
+    out: *mut T,
+    find: impl FnOnce(&'a ServedBatch<'a>, Field<'_>) -> Lookup<T>,
+) -> i32 {
+    // SAFETY: plugins pass the batch they were given and a field name valid during the call.
+    let (Some(batch), Some(name)) = (unsafe { (served(batch), field.text()) }) else {
+        return DG_NO_FIELD;
+    };
+    let Some(field) = Field::parse(name) else {
+        return DG_NO_FIELD;
+    };
+    if row >= batch.rows.len() || out.is_null() {
+        return DG_BAD_ROW;
+    }
+    match catch_unwind(AssertUnwindSafe(|| find(batch, field))) {
+        Ok(Lookup::Present(value)) => {
+            // SAFETY: `out` is not null and points to a value of this type.
+            unsafe { out.write(value) };
+            DG_PRESENT
+        }
+        Ok(Lookup::Null) => DG_NULL,
+        Ok(Lookup::OtherType) => DG_OTHER_TYPE,
+        Err(_) => DG_BAD_ROW,
+    }
+}
+
+impl<T> Lookup<T> {
+    /// Applies `change` to a present value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Lookup<U> {
+        match self {
+            Self::Present(value) => Lookup::Present(change(value)),
+            Self::Null => Lookup::Null,
+            Self::OtherType => Lookup::OtherType,
+        }
+    }
+}
+
+unsafe extern "C" fn get_str(
+    batch: *const DgBatch,
+    row: usize,
+    field: DgStr,
+    out: *mut DgStr,
+) -> i32 {
+    // SAFETY: the arguments are passed on as they came.
+    unsafe {
+        answer(batch, row, field, out, |batch, field| {
+            batch
+                .rows
+                .text(row, field)
+                .map(|text| batch.lend_text(text))
+        })
+    }
+}
+
+unsafe extern "C" fn get_f64(
+    batch: *const DgBatch,
+    row: usize,
+    field: DgStr,
+    out: *mut f64,
+) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        answer(batch, row, field, out, |batch, field| {
+            batch.rows.number(row, field)
+        })
+    }
+}
+
+unsafe extern "C" fn get_i64(
+    batch: *const DgBatch,
+    row: usize,
+    field: DgStr,
+    out: *mut i64,
+) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        answer(batch, row, field, out, |batch, field| {
+            batch.rows.integer(row, field)
+        })
+    }
+}
+
+unsafe extern "C" fn get_f32s(
+    batch: *const DgBatch,
+    row: usize,
+    field: DgStr,
+    out: *mut DgF32s,
+) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        answer(batch, row, field, out, |batch, field| {
+            batch.rows.floats(row, field).map(|numbers| {
+                let lent = DgF32s {
+                    ptr: numbers.as_ptr(),
+                    len: numbers.len(),
+                };
+                if let Cow::Owned(numbers) = numbers {
+                    batch.keep(Kept::Floats(numbers));
+                }
+                lent
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn get_f64s(
+    batch: *const DgBatch,
+    row: usize,
+    field: DgStr,
+    out: *mut DgF64s,
+) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        answer(batch, row, field, out, |batch, field| {
+            batch.rows.doubles(row, field).map(|numbers| {
+                let lent = DgF64s {
+                    ptr: numbers.as_ptr(),
+                    len: numbers.len(),
+                };
+                if let Cow::Owned(numbers) = numbers {
+                    batch.keep(Kept::Doubles(numbers));
+                }
+                lent
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn get_strs(
+    batch: *const DgBatch,
+    row: usize,
+    field: DgStr,
+    out: *mut DgStrs,
+) -> i32 {
+    // SAFETY: as above.
+    unsafe {
+        answer(batch, row, field, out, |batch, field| {
+            batch.rows.texts(row, field).map(|texts| {
+                let lent: Vec<DgStr> = texts
+                    .into_iter()
+                    .map(|text| batch.lend_text(text))
+                    .collect();
+                let list = DgStrs {
+                    ptr: lent.as_ptr(),
+                    len: lent.len(),
+                };
+                batch.keep(Kept::Texts(lent));
+                list
+            })
+        })
+    }
+}
+
+unsafe extern "C" fn get_json(batch: *const DgBatch, row: usize, out: *mut DgStr) -> i32 {
+    // The name only serves to pass the check in `answer`.
+    let any = DgStr::new("sample_id");
+    // SAFETY: as above.
+    unsafe {
+        answer(batch, row, any, out, |batch, _| {
+            Lookup::Present(batch.lend_text(Cow::Owned(batch.rows.json(row))))
+        })
+    }
+}

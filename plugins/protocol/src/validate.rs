@@ -1,0 +1,222 @@
+//! What a well-formed [`MetricOutput`] is. The SDK checks before sending, the host before believing.
+
+use std::collections::HashSet;
+
+use crate::wire::{ChartSpec, MetricOutput, OUTPUT_SCHEMA, Scalar, ScoreKind, Scores, Table};
+
+/// Everything wrong with an output, one phrase each; empty when it is well-formed.
+#[must_use]
+pub fn problems(output: &MetricOutput) -> Vec<String> {
+    let mut found = Vec::new();
+    if output.schema != OUTPUT_SCHEMA {
+        found.push(format!(
+            "`schema` is {}, this harness reads {OUTPUT_SCHEMA}",
+            output.schema
+        ));
+    }
+    let mut seen = HashSet::new();
+    let mut primaries = HashSet::new();
+    for scalar in &output.scalars {
+        check_scalar(scalar, &mut found);
+        if !seen.insert((&scalar.id, &scalar.condition)) {
+            found.push(format!("scalar {} appears twice", name(scalar)));
+        }
+        if scalar.primary && !primaries.insert(&scalar.condition) {
+            found.push(format!(
+                "condition `{}` has more than one primary scalar",
+                scalar.condition
+            ));
+        }
+    }
+    let mut seen_scores = HashSet::new();
+    for scores in &output.scores {
+        if !seen.contains(&(&scores.id, &scores.condition)) {
+            found.push(format!(
+                "scores `{}` of condition `{}` belong to no scalar",
+                scores.id, scores.condition
+            ));
+        }
+        if !seen_scores.insert((&scores.id, &scores.condition)) {
+            found.push(format!(
+                "scores `{}` of condition `{}` appear twice",
+                scores.id, scores.condition
+            ));
+        }
+        check_scores(scores, &mut found);
+    }
+    output
+        .tables
+        .iter()
+        .for_each(|table| check_table(table, &mut found));
+    output
+        .charts
+        .iter()
+        .for_each(|chart| check_chart(chart, &mut found));
+    found
+}
+
+fn name(scalar: &Scalar) -> String {
+    format!("`{}` of condition `{}`", scalar.id, scalar.condition)
+}
+
+fn check_scalar(scalar: &Scalar, found: &mut Vec<String>) {
+    if scalar.id.is_empty() || scalar.id.chars().any(|c| c.is_whitespace() || c == '/') {
+        found.push(format!(
+            "scalar id `{}` is empty or has a space or `/`",
+            scalar.id
+        ));
+    }
+    if scalar.value.is_some_and(|value| !value.is_finite()) {
+        found.push(format!(
+            "scalar {} is not finite (an undefined value is null)",
+            name(scalar)
+        ));
+    }
+    if let Some(ci) = &scalar.ci {
+        let finite = ci.low.is_finite() && ci.high.is_finite();
+        if !finite || ci.low > ci.high || !(ci.level > 0.0 && ci.level < 1.0) {
+            found.push(format!(
+                "interval of scalar {} is not `low <= high` with a level between 0 and 1",
+                name(scalar)
+            ));
+        }
+    }
+}
+
+fn check_scores(scores: &Scores, found: &mut Vec<String>) {
+    let place = format!("scores `{}` of condition `{}`", scores.id, scores.condition);
+    if scores.sample_ids.len() != scores.values.len() {
+        found.push(format!(
+            "{place} have {} sample ids and {} values",
+            scores.sample_ids.len(),
+            scores.values.len()
+        ));
+    }
+    let mut seen = HashSet::with_capacity(scores.sample_ids.len());
+    if let Some(twice) = scores
+        .sample_ids
+        .iter()
+        .find(|id| !seen.insert(id.as_str()))
+    {
+        found.push(format!("{place} have sample id `{twice}` twice"));
+    }
+    let values = || scores.values.iter().flatten();
+    if values().any(|value| !value.is_finite()) {
+        found.push(format!("{place} have a value that is not finite"));
+    }
+    if scores.kind == ScoreKind::Binary && values().any(|&value| value != 0.0 && value != 1.0) {
+        found.push(format!(
+            "{place} are binary but have a value other than 0 and 1"
+        ));
+    }
+}
+
+fn check_table(table: &Table, found: &mut Vec<String>) {
+    for (index, row) in table.rows.iter().enumerate() {
+        if row.len() != table.columns.len() {
+            found.push(format!(
+                "row {index} of table `{}` has {} cells for {} columns",
+                table.id,
+                row.len(),
+                table.columns.len()
+            ));
+            return;
+        }
+        if row.iter().any(|cell| cell.is_array() || cell.is_object()) {
+            found.push(format!(
+                "row {index} of table `{}` has a cell that is no string, number, boolean or null",
+                table.id
+            ));
+            return;
+        }
+    }
+}
+
+fn check_chart(chart: &ChartSpec, found: &mut Vec<String>) {
+    let mut numbers = chart
+        .series
+        .iter()
+        .flat_map(|series| &series.points)
+        .flat_map(|point| [point.x, point.y, point.low, point.high])
+        .chain(
+            [&chart.x, &chart.y]
+                .into_iter()
+                .flat_map(|axis| axis.domain.into_iter().flatten().map(Some)),
+        )
+        .flatten();
+    if numbers.any(|number| !number.is_finite()) {
+        found.push(format!(
+            "chart `{}` has a number that is not finite",
+            chart.id
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Interval;
+
+    #[test]
+    fn every_fault_is_named() {
+        let scalar = Scalar::new("asr", "ASR", "default").value(f64::NAN, 3);
+        let mut output = MetricOutput::new();
+        output.schema = 9;
+        output.scalars = vec![
+            scalar.clone().primary(),
+            Scalar {
+                ci: Some(Interval {
+                    level: 0.95,
+                    low: 0.9,
+                    high: 0.1,
+                    method: "wilson".into(),
+                }),
+                ..Scalar::new("asr", "ASR", "default").primary()
+            },
+        ];
+        output.scores.push(Scores {
+            id: "other".into(),
+            condition: "default".into(),
+            kind: ScoreKind::Binary,
+            sample_ids: vec!["a".into(), "a".into()],
+            values: vec![Some(0.5)],
+        });
+        output.tables.push(Table {
+            id: "t".into(),
+            title: String::new(),
+            columns: vec!["a".into()],
+            rows: vec![vec![]],
+        });
+        let all = problems(&output).join("\n");
+        for expected in [
+            "`schema` is 9",
+            "not finite",
+            "appears twice",
+            "more than one primary",
+            "`low <= high`",
+            "belong to no scalar",
+            "2 sample ids and 1 values",
+            "sample id `a` twice",
+            "other than 0 and 1",
+            "0 cells for 1 columns",
+        ] {
+            assert!(all.contains(expected), "{expected} in\n{all}");
+        }
+    }
+
+    #[test]
+    fn a_sound_output_passes() {
+        let mut output = MetricOutput::new();
+        output
+            .scalars
+            .push(Scalar::new("asr", "ASR", "default").value(0.5, 2).primary());
+        output.scores.push(Scores {
+            id: "asr".into(),
+            condition: "default".into(),
+            kind: ScoreKind::Binary,
+            sample_ids: vec!["a".into(), "b".into()],
+            values: vec![Some(1.0), Some(0.0)],
+        });
+        assert_eq!(problems(&output), Vec::<String>::new());
+    }
+}
