@@ -1,0 +1,286 @@
+//! Safe reading of samples: the plugin's half of the host's accessors.
+#![allow(unsafe_code, reason = "calls function pointers of the host")]
+
+use std::ffi::c_void;
+use std::marker::PhantomData;
+
+use crate::MetricError;
+use crate::ffi::{
+    DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgF32s, DgF64s, DgGet, DgHost, DgStr,
+    DgStrs,
+};
+
+/// Levels of the run log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something failed.
+    Error = 0,
+    /// Something a reader of the result has to know.
+    Warning = 1,
+    /// Progress.
+    Info = 2,
+    /// For the plugin's author.
+    Debug = 3,
+    /// Everything.
+    Trace = 4,
+}
+
+/// The harness, as a plugin sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Host<'a> {
+    table: DgHost,
+    lifetime: PhantomData<&'a c_void>,
+}
+
+impl Host<'_> {
+    /// # Safety
+    /// The table's context must be live during the lifetime of the result.
+    pub(crate) unsafe fn new(table: DgHost) -> Self {
+        Self {
+            table,
+            lifetime: PhantomData,
+        }
+    }
+
+    /// Writes to the run log.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        if let Some(log) = self.table.log {
+            // SAFETY: the context belongs to the function, and the message outlives the call.
+            unsafe { log(self.table.ctx, level as i32, DgStr::new(message)) }
+        }
+    }
+
+    /// Whether the run is being stopped; poll it in long loops.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        // SAFETY: the context belongs to the function.
+        self.table
+            .cancelled
+            .is_some_and(|cancelled| unsafe { cancelled(self.table.ctx) } != 0)
+    }
+}
+
+/// Samples handed to [`crate::Metric::update`].
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    host: Host<'a>,
+    raw: *const DgBatch,
+}
+
+impl<'a> Batch<'a> {
+    /// # Safety
+    /// `raw` must be a batch of this host, live during `'a`.
+    pub(crate) unsafe fn new(host: Host<'a>, raw: *const DgBatch) -> Self {
+        Self { host, raw }
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // SAFETY: the batch belongs to this host.
+        self.host
+            .table
+            .len
+            .map_or(0, |len| unsafe { len(self.raw) })
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The samples in order.
+    pub fn samples(self) -> impl Iterator<Item = Sample<'a>> {
+        (0..self.len()).map(move |row| Sample { batch: self, row })
+    }
+
+    /// The harness.
+    #[must_use]
+    pub fn host(&self) -> &Host<'a> {
+        &self.host
+    }
+}
+
+/// One sample of a batch. Fields are read by name; `plugins/README.md` lists them. The plain readers (`str`, `f64`,
+/// `i64`) fail when the sample has no value, the `opt_` ones return `None`; lists are empty then.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    batch: Batch<'a>,
+    row: usize,
+}
+
+impl<'a> Sample<'a> {
+    /// Text that must be there.
+    ///
+    /// # Errors
+    /// When the field does not exist, has another type or no value here.
+    pub fn str(&self, field: &str) -> Result<&'a str, MetricError> {
+        self.opt_str(field)?.ok_or_else(|| self.missing(field))
+    }
+
+    /// Text, or `None`.
+    ///
+    /// # Errors
+    /// When the field does not exist or has another type.
+    pub fn opt_str(&self, field: &str) -> Result<Option<&'a str>, MetricError> {
+        let found = self.get(field, self.batch.host.table.get_str, DgStr::EMPTY)?;
+        // SAFETY: the host keeps the text alive until the end of `update`, which `'a` does not outlive.
+        found.map(|text| unsafe { self.text(text) }).transpose()
+    }
+
+    /// A number that must be there.
+    ///
+    /// # Errors
+    /// When the field does not exist, has another type or no value here.
+    pub fn f64(&self, field: &str) -> Result<f64, MetricError> {
+        self.opt_f64(field)?.ok_or_else(|| self.missing(field))
+    }
+
+    /// A number, or `None`.
+    ///
+    /// # Errors
+    /// When the field does not exist or has another type.
+    pub fn opt_f64(&self, field: &str) -> Result<Option<f64>, MetricError> {
+        self.get(field, self.batch.host.table.get_f64, 0.0)
+    }
+
+    /// A whole number or flag that must be there.
+    ///
+    /// # Errors
+    /// When the field does not exist, has another type or no value here.
+    pub fn i64(&self, field: &str) -> Result<i64, MetricError> {
+        self.opt_i64(field)?.ok_or_else(|| self.missing(field))
+    }
+
+    /// A whole number or flag, or `None`.
+    ///
+    /// # Errors
+    /// When the field does not exist or has another type.
+    pub fn opt_i64(&self, field: &str) -> Result<Option<i64>, MetricError> {
+        self.get(field, self.batch.host.table.get_i64, 0)
+    }
+
+    /// Numbers in single precision; empty when the sample has none.
+    ///
+    /// # Errors
+    /// When the field does not exist or has another type.
+    pub fn f32s(&self, field: &str) -> Result<&'a [f32], MetricError> {
+        let none = DgF32s {
+            ptr: std::ptr::null(),
+            len: 0,
+        };
+        let found = self.get(field, self.batch.host.table.get_f32s, none)?;
+        // SAFETY: as for text.
+        Ok(found.map_or(&[], |list| unsafe { slice(list.ptr, list.len) }))
+    }
+
+    /// Numbers in double precision; empty when the sample has none.
+    ///
+    /// # Errors
+    /// When the field does not exist or has another type.
+    pub fn f64s(&self, field: &str) -> Result<&'a [f64], MetricError> {
+        let none = DgF64s {
+            ptr: std::ptr::null(),
+            len: 0,
+        };
+        let found = self.get(field, self.batch.host.table.get_f64s, none)?;
+        // SAFETY: as for text.
+        Ok(found.map_or(&[], |list| unsafe { slice(list.ptr, list.len) }))
+    }
+
+    /// A list of text; empty when the sample has none.
+    ///
+    /// # Errors
+    /// When the field does not exist or has another type.
+    pub fn strs(&self, field: &str) -> Result<Vec<&'a str>, MetricError> {
+        let none = DgStrs {
+            ptr: std::ptr::null(),
+            len: 0,
+        };
+        let found = self.get(field, self.batch.host.table.get_strs, none)?;
+        // SAFETY: as for text.
+        let list = found.map_or(&[][..], |list| unsafe { slice(list.ptr, list.len) });
+        list.iter()
+            // SAFETY: as for text.
+            .map(|&text| unsafe { self.text(text) })
+            .collect()
+    }
+
+    /// The whole sample as JSON text.
+    ///
+    /// # Errors
+    /// When the host cannot give it.
+    pub fn json(&self) -> Result<&'a str, MetricError> {
+        let get = self
+            .batch
+            .host
+            .table
+            .get_json
+            .ok_or_else(|| MetricError::internal("this harness gives no JSON of samples"))?;
+        let mut out = DgStr::EMPTY;
+        // SAFETY: batch and row are the host's own.
+        if unsafe { get(self.batch.raw, self.row, &raw mut out) } != DG_PRESENT {
+            return Err(MetricError::internal(
+                "the harness gave no JSON of a sample",
+            ));
+        }
+        // SAFETY: as for text.
+        unsafe { self.text(out) }
+    }
+
+    fn get<T>(
+        &self,
+        field: &str,
+        accessor: Option<DgGet<T>>,
+        mut out: T,
+    ) -> Result<Option<T>, MetricError> {
+        let accessor = accessor.ok_or_else(|| {
+            MetricError::internal(format!("this harness is too old to give field `{field}`"))
+        })?;
+        // SAFETY: batch and row are the host's own, the name and `out` outlive the call.
+        let code = unsafe { accessor(self.batch.raw, self.row, DgStr::new(field), &raw mut out) };
+        match code {
+            DG_PRESENT => Ok(Some(out)),
+            DG_NULL => Ok(None),
+            DG_NO_FIELD => Err(MetricError::internal(format!("no field `{field}` exists"))
+                .help("plugins/README.md lists the fields of a sample")
+                .code("no-field")),
+            DG_OTHER_TYPE => Err(MetricError::internal(format!(
+                "field `{field}` has another type than the one asked for"
+            ))
+            .help("plugins/README.md lists the fields of a sample and their types")
+            .code("field-type")),
+            _ => Err(MetricError::internal(format!(
+                "the harness could not give field `{field}`"
+            ))),
+        }
+    }
+
+    fn missing(&self, field: &str) -> MetricError {
+        let error =
+            MetricError::data(format!("sample has no value for `{field}`")).code("missing-field");
+        match self.opt_str("sample_id") {
+            Ok(Some(id)) => error.sample(id),
+            _ => error,
+        }
+    }
+
+    /// # Safety
+    /// `text` must be the host's, valid during `'a`.
+    unsafe fn text(&self, text: DgStr) -> Result<&'a str, MetricError> {
+        // SAFETY: by the contract above.
+        unsafe { text.text() }
+            .ok_or_else(|| MetricError::internal("the harness gave text that is not UTF-8"))
+    }
+}
+
+/// # Safety
+/// `ptr` must be null or valid for `len` elements during `'a`.
+unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
+    if ptr.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: by the contract above.
+    unsafe { std::slice::from_raw_parts(ptr, len) }
+}
