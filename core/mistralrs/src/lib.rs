@@ -1,1 +1,19 @@
-//! Generation through mistral.rs.
+//! Generation through mistral.rs 0.8.1, with every number computed from the raw logits.
+//!
+//! mistral.rs does the forward passes. Everything that a result rests on is done around it: the chat template and the
+//! tokenizer (`driftgauge-lm`), the choice of each token, its statistics, and the end of an answer. See `ARCHITECTURE.md`
+//! for the bugs of mistral.rs that this avoids.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod end_tokens;
+mod engine;
+mod folder;
+mod quantization;
+mod recorder;
+mod runtime;
+mod sampling;
+mod statistics;
+mod text;
+mod weights;
+
+pub use engine::{MistralRsEngine, load};

@@ -1,0 +1,199 @@
+//! The engine: loads a model, answers requests.
+
+use std::sync::Arc;
+
+use candle_core::Device;
+use driftgauge_graph::engine::{
+    EngineError, GenerateRequest, Generator, LoadModel, Loaded, LongPrompt,
+};
+use driftgauge_record::{Completion, FinishReason};
+use mistralrs::ModelDType;
+
+use crate::folder::{self, Prepared};
+use crate::recorder::{Ending, Plan, Recorder, Recording};
+use crate::runtime::{self, ENGINE, Refusal, Runtime, Source};
+use crate::text::Text;
+use crate::{end_tokens, quantization};
+
+/// A model loaded in mistral.rs.
+pub struct MistralRsEngine {
+    runtime: Runtime,
+    text: Arc<Text>,
+    end_tokens: Arc<[u32]>,
+    ending: Ending,
+    loaded: Loaded,
+    // Removed with its links when the engine goes.
+    _folder: Prepared,
+}
+
+/// Loads a model and checks what can go wrong silently. A process should load one model.
+///
+/// # Errors
+/// [`EngineError::Model`] when a file is missing or broken, mistral.rs cannot run the model, or a check failed.
+pub fn load(model: &LoadModel) -> Result<MistralRsEngine, EngineError> {
+    load_model(model).map_err(EngineError::Model)
+}
+
+fn load_model(model: &LoadModel) -> Result<MistralRsEngine, String> {
+    let quantization = model.quantization.as_deref();
+    let quantization = quantization.map(quantization::parse).transpose()?;
+    let device = Device::Cpu;
+    let folder = folder::prepare(&model.folder)?;
+    let text = Arc::new(Text::load(&model.folder, model.chat_template.as_deref())?);
+    let source = Source::Folder(folder.path());
+    let runtime = Runtime::start(&source, ModelDType::F32, &device, quantization)?;
+    let end_tokens =
+        end_tokens::declared(&model.folder, &folder.config, text.tokenizer(), text.eos())?;
+    Ok(MistralRsEngine {
+        runtime,
+        ending: end_tokens::ending(&end_tokens, text.tokenizer()),
+        end_tokens: end_tokens.into(),
+        text,
+        loaded: Loaded {
+            engine: ENGINE.to_owned(),
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+            max_in_flight: 1,
+            checks: Vec::new(),
+        },
+        _folder: folder,
+    })
+}
+
+impl Generator for MistralRsEngine {
+    fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    fn generate(&mut self, requests: &[GenerateRequest]) -> Vec<Result<Completion, EngineError>> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for together in requests.chunks(self.loaded.max_in_flight.max(1)) {
+            let sent: Vec<_> = together.iter().map(|r| self.send(r)).collect();
+            answers.extend(sent.into_iter().map(|s| s?.receive(&self.text)));
+        }
+        answers
+    }
+}
+
+impl MistralRsEngine {
+    fn send(&mut self, request: &GenerateRequest) -> Result<InFlight, EngineError> {
+        let (prompt, max_tokens) = self.prompt(request).map_err(EngineError::Request)?;
+        let watch = self.watched(request).map_err(EngineError::Request)?;
+        let recorder = Arc::new(Recorder::new(
+            Plan {
+                prompt_len: prompt.len(),
+                max_tokens,
+                sampling: request.sampling.clone(),
+                end_tokens: self.end_tokens.clone(),
+                stop: request.stop.clone(),
+                watch,
+                ending: self.ending,
+                keep_first: false,
+            },
+            self.text.clone(),
+        ));
+        let receiver = self
+            .runtime
+            .send(prompt.clone(), max_tokens, self.ending, recorder.clone())
+            .map_err(EngineError::Model)?;
+        Ok(InFlight {
+            prompt,
+            watch: request.watch_first_token.clone(),
+            recorder,
+            receiver,
+        })
+    }
+
+    /// The tokens of a prompt that fits, and how many may follow.
+    fn prompt(&self, request: &GenerateRequest) -> Result<(Vec<u32>, usize), String> {
+        if request.max_tokens == 0 {
+            return Err("`max_tokens` is 0".to_owned());
+        }
+        let mut tokens = match &request.text {
+            Some(text) => self.text.encode_plain(text)?,
+            None => self.text.encode(&self.text.render(&request.messages)?)?,
+        };
+        if tokens.is_empty() {
+            return Err("the rendered prompt is empty".to_owned());
+        }
+        let context = self.runtime.context;
+        if tokens.len() >= context {
+            match request.on_long_prompt {
+                LongPrompt::Error => {
+                    return Err(format!(
+                        "the prompt has {} tokens and the model's context holds {context}; hint: shorten it, or set \
+                         `on_long_prompt: truncate`",
+                        tokens.len()
+                    ));
+                }
+                LongPrompt::Truncate => {
+                    let room = request.max_tokens.min(context / 2).max(1);
+                    tokens.drain(..tokens.len() + room - context);
+                }
+            }
+        }
+        // mistral.rs 0.8.1 would run past the last position that the model has.
+        let max_tokens = request.max_tokens.min(context - tokens.len());
+        Ok((tokens, max_tokens))
+    }
+
+    fn watched(&self, request: &GenerateRequest) -> Result<Vec<u32>, String> {
+        let first = |s: &String| {
+            let tokens = self.text.encode(s)?;
+            tokens
+                .first()
+                .copied()
+                .ok_or_else(|| format!("`{s}` has no first token to watch"))
+        };
+        request.watch_first_token.iter().map(first).collect()
+    }
+}
+
+/// A request that mistral.rs works on.
+struct InFlight {
+    prompt: Vec<u32>,
+    watch: Vec<String>,
+    recorder: Arc<Recorder>,
+    receiver: tokio::sync::mpsc::Receiver<mistralrs::Response>,
+}
+
+impl InFlight {
+    fn receive(mut self, text: &Text) -> Result<Completion, EngineError> {
+        let outcome = runtime::wait(&mut self.receiver);
+        let recording = self.recorder.take();
+        if let Some(failure) = recording.failure {
+            return Err(EngineError::Request(failure));
+        }
+        match (outcome, recording.finish) {
+            (Err(Refusal::Stopped(why)), _) => Err(EngineError::Model(why)),
+            (Err(Refusal::Request(why)), None) => {
+                Err(EngineError::Request(format!("mistral.rs: {why}")))
+            }
+            (Ok(()), None) => Err(EngineError::Request(
+                "mistral.rs ended the answer early".to_owned(),
+            )),
+            (_, Some(finish)) => Ok(self.completion(recording, finish, text)),
+        }
+    }
+
+    fn completion(self, recording: Recording, finish: FinishReason, text: &Text) -> Completion {
+        let mut answer = text.decode(&recording.tokens);
+        if let Some(cut) = recording.cut {
+            answer.truncate(cut);
+        }
+        Completion {
+            prompt_token_ids: self.prompt,
+            completion_token_ids: recording.tokens,
+            text: answer,
+            finish_reason: finish,
+            ends_with_eos: recording.ends_with_eos,
+            token_logprob: recording.logprob,
+            token_top1_logprob: recording.top1_logprob,
+            token_margin: recording.margin,
+            token_top10_entropy: recording.top10_entropy,
+            token_top10_mass: recording.top10_mass,
+            token_entropy: recording.entropy,
+            first_token_logprob: self.watch.into_iter().zip(recording.watched).collect(),
+        }
+    }
+}

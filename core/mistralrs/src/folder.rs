@@ -1,0 +1,161 @@
+//! The folder that mistral.rs is shown: links to the user's files under the names it expects, with the one file that
+//! has to be different.
+//!
+//! mistral.rs 0.8.1 loads every weight file whose name matches, cannot read configurations saved by transformers 5, and
+//! panics on end tokens or chat templates that it does not understand. We do the chat template and the end of an answer
+//! ourselves, so it gets neither; and it gets exactly one set of weights. Nothing is copied, and the user's folder is
+//! never written to.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::weights::{self, Weights};
+
+/// A private folder of links, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    dir: TempDir,
+    /// What the weight files hold.
+    pub(crate) weights: Weights,
+    /// The configuration as mistral.rs is given it.
+    pub(crate) config: Value,
+}
+
+impl Prepared {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Links a model folder for mistral.rs.
+///
+/// # Errors
+/// When a file is missing or unsound, or the architecture is one that mistral.rs does not know.
+pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
+    let config = read_config(folder)?;
+    check_architecture(&config)?;
+    let weights = weights::inspect(folder)?;
+    let dir = private_folder()?;
+    for (i, file) in weights.files.iter().enumerate() {
+        let name = match weights.files.len() {
+            1 => "model.safetensors".to_owned(),
+            n => format!("model-{:05}-of-{n:05}.safetensors", i + 1),
+        };
+        link(file, &dir.path().join(name))?;
+    }
+    link_tokenizer(folder, dir.path())?;
+    let target = dir.path().join("config.json");
+    std::fs::write(&target, config.to_string())
+        .map_err(|e| format!("cannot write `{}`: {e}", target.display()))?;
+    Ok(Prepared {
+        dir,
+        weights,
+        config,
+    })
+}
+
+/// Links the tokenizer, which every model folder must have.
+fn link_tokenizer(folder: &Path, into: &Path) -> Result<(), String> {
+    let tokenizer = folder.join("tokenizer.json");
+    if !tokenizer.exists() {
+        return Err(format!(
+            "`{}` has no `tokenizer.json`; hint: save the fast tokenizer with \
+             `AutoTokenizer.from_pretrained(...).save_pretrained(...)`",
+            folder.display()
+        ));
+    }
+    link(&tokenizer, &into.join("tokenizer.json"))
+}
+
+/// A temporary folder that only this process uses.
+pub(crate) fn private_folder() -> Result<TempDir, String> {
+    tempfile::Builder::new()
+        .prefix("driftgauge-model-")
+        .tempdir()
+        .map_err(|e| format!("cannot make a temporary folder: {e}"))
+}
+
+/// Makes `to` name the file `from`, without copying it.
+pub(crate) fn link(from: &Path, to: &Path) -> Result<(), String> {
+    // Absolute, because a relative link would be looked up from the temporary folder.
+    let from: PathBuf = std::path::absolute(from).unwrap_or_else(|_| from.to_owned());
+    #[cfg(unix)]
+    let linked = std::os::unix::fs::symlink(&from, to);
+    #[cfg(not(unix))]
+    let linked = std::fs::hard_link(&from, to);
+    linked.map_err(|e| format!("cannot link `{}`: {e}", from.display()))
+}
+
+fn read_config(folder: &Path) -> Result<Value, String> {
+    let path = folder.join("config.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| {
+        format!(
+            "cannot read `{}`: {e}; hint: a model folder has `config.json`, `tokenizer.json` and safetensors weights",
+            path.display()
+        )
+    })?;
+    let config: Value =
+        serde_json::from_str(&text).map_err(|e| format!("`{}` is no JSON: {e}", path.display()))?;
+    normalise(config).map_err(|e| format!("`{}`: {e}", path.display()))
+}
+
+fn normalise(mut config: Value) -> Result<Value, String> {
+    let theta = config
+        .get("rope_parameters")
+        .and_then(|p| p.get("rope_theta"))
+        .cloned();
+    if let Some(theta) = theta {
+        config["rope_theta"] = theta;
+    }
+    Ok(config)
+}
+
+/// Model classes that mistral.rs 0.8.1 loads as text models.
+const ARCHITECTURES: [&str; 21] = [
+    "DeepseekV2ForCausalLM",
+    "DeepseekV3ForCausalLM",
+    "Gemma2ForCausalLM",
+    "GemmaForCausalLM",
+    "Glm4ForCausalLM",
+    "Glm4MoeForCausalLM",
+    "Glm4MoeLiteForCausalLM",
+    "GptOssForCausalLM",
+    "GraniteMoeHybridForCausalLM",
+    "LlamaForCausalLM",
+    "MistralForCausalLM",
+    "MixtralForCausalLM",
+    "Phi3ForCausalLM",
+    "PhiForCausalLM",
+    "PhiMoEForCausalLM",
+    "Qwen2ForCausalLM",
+    "Qwen3ForCausalLM",
+    "Qwen3MoeForCausalLM",
+    "Qwen3NextForCausalLM",
+    "SmolLM3ForCausalLM",
+    "Starcoder2ForCausalLM",
+];
+
+fn check_architecture(config: &Value) -> Result<(), String> {
+    let names: Vec<&str> = config["architectures"]
+        .as_array()
+        .map(|a| a.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    match names.as_slice() {
+        [name] if ARCHITECTURES.contains(name) => Ok(()),
+        [] => Err("`config.json` names no model class; hint: add `\"architectures\": [\"LlamaForCausalLM\"]` or \
+                   whatever the model is"
+            .to_owned()),
+        [name] => Err(format!(
+            "mistral.rs 0.8.1 cannot run the architecture `{name}`; it runs {}; hint: for another model, serve it with \
+             any OpenAI-compatible server and use an `endpoint` source",
+            ARCHITECTURES.join(", ")
+        )),
+        several => Err(format!(
+            "`config.json` names several model classes ({}); hint: keep the one that the weights belong to",
+            several.join(", ")
+        )),
+    }
+}

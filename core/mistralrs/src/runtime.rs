@@ -1,0 +1,268 @@
+//! Starts mistral.rs and asks it for one answer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+use mistralrs::core::{
+    DeviceMapSetting, GGUFLoaderBuilder, GGUFSpecificConfig, Loader, MistralRsBuilder,
+    NormalLoaderBuilder, NormalSpecificConfig, Pipeline,
+};
+use mistralrs::{
+    CustomLogitsProcessor, DefaultSchedulerMethod, IsqType, MistralRs, ModelDType, NormalRequest,
+    Request, RequestMessage, Response, SamplingParams, SchedulerConfig, StopTokens, TokenSource,
+};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use crate::recorder::{Ending, Recorder};
+
+/// The engine's name and version in records.
+pub(crate) const ENGINE: &str = "mistral.rs 0.8.1";
+
+/// What is loaded.
+pub(crate) enum Source<'a> {
+    /// A prepared folder of safetensors weights.
+    Folder(&'a Path),
+    /// A GGUF file in a prepared folder.
+    Gguf {
+        folder: &'a Path,
+        file: &'a str,
+        /// Whether the folder has a tokenizer; else the one in the file is used.
+        tokenizer: bool,
+    },
+}
+
+/// A running mistral.rs with one model.
+pub(crate) struct Runtime {
+    engine: Arc<MistralRs>,
+    /// For a GGUF file without a tokenizer beside it: the one in the file, as `tokenizer.json` has it.
+    pub(crate) tokenizer: Option<String>,
+    /// How many tokens fit.
+    pub(crate) context: usize,
+    next_id: usize,
+}
+
+impl Runtime {
+    /// Loads a model in a thread of its own: mistral.rs 0.8.1 leaves LoRA and quantisation settings behind in
+    /// thread-locals, and panics on some broken files.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded, with mistral.rs' reason.
+    pub(crate) fn start(
+        source: &Source,
+        dtype: ModelDType,
+        device: &Device,
+        quantization: Option<IsqType>,
+    ) -> Result<Self, String> {
+        let loader = loader_of(source)?;
+        let take_tokenizer = matches!(
+            source,
+            Source::Gguf {
+                tokenizer: false,
+                ..
+            }
+        );
+        let device = device.clone();
+        let thread = std::thread::Builder::new()
+            .name("driftgauge-load".to_owned())
+            .spawn(move || build(&*loader, dtype, &device, quantization, take_tokenizer))
+            .map_err(|e| format!("cannot start a thread: {e}"))?;
+        match thread.join() {
+            Ok(result) => result,
+            Err(panic) => Err(format!(
+                "mistral.rs failed while loading: {}",
+                message_of(&*panic)
+            )),
+        }
+    }
+
+    /// Sends a prompt; the answer is recorded by the processor.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub(crate) fn send(
+        &mut self,
+        prompt: Vec<u32>,
+        max_tokens: usize,
+        ending: Ending,
+        processor: Arc<dyn CustomLogitsProcessor>,
+    ) -> Result<Receiver<Response>, String> {
+        let (response, receiver) = channel(8);
+        let sampling = SamplingParams {
+            // The argmax of the logits that the processor returns.
+            temperature: Some(0.0),
+            max_len: Some(max_tokens),
+            stop_toks: match ending {
+                Ending::Token(id) => Some(StopTokens::Ids(vec![id])),
+                Ending::Failure => None,
+            },
+            ..SamplingParams::neutral()
+        };
+        self.next_id += 1;
+        let mut request = NormalRequest::new_simple(
+            RequestMessage::CompletionTokens(prompt),
+            sampling,
+            response,
+            self.next_id,
+            None,
+            None,
+        );
+        request.logits_processors = Some(vec![processor]);
+        let sender = self.engine.get_sender(None).map_err(|e| e.to_string())?;
+        sender
+            .blocking_send(Request::Normal(Box::new(request)))
+            .map_err(|_| stopped())?;
+        Ok(receiver)
+    }
+}
+
+/// Waits until mistral.rs is done with a request.
+///
+/// # Errors
+/// When the engine stopped or refused the request; not when the processor ended it.
+pub(crate) fn wait(receiver: &mut Receiver<Response>) -> Result<(), Refusal> {
+    match receiver.blocking_recv() {
+        Some(Response::CompletionDone(_)) => Ok(()),
+        // The processor fails a step to end an answer; what it recorded says why.
+        Some(Response::InternalError(e) | Response::ValidationError(e)) => {
+            Err(Refusal::Request(e.to_string()))
+        }
+        Some(Response::CompletionModelError(e, _) | Response::ModelError(e, _)) => {
+            Err(Refusal::Request(e))
+        }
+        Some(_) => Err(Refusal::Request(
+            "mistral.rs sent a response of another kind".to_owned(),
+        )),
+        None => Err(Refusal::Stopped(stopped())),
+    }
+}
+
+/// Why mistral.rs did not answer.
+pub(crate) enum Refusal {
+    /// This request failed.
+    Request(String),
+    /// The engine is gone.
+    Stopped(String),
+}
+
+fn stopped() -> String {
+    "mistral.rs' engine thread stopped; its last words are in the log of the worker".to_owned()
+}
+
+fn loader_of(source: &Source) -> Result<Box<dyn Loader>, String> {
+    match source {
+        Source::Folder(folder) => NormalLoaderBuilder::new(
+            NormalSpecificConfig::default(),
+            None,
+            None,
+            Some(folder.to_string_lossy().into_owned()),
+            false,
+            None,
+        )
+        .build(None)
+        .map_err(|e| format!("{e:#}")),
+        Source::Gguf {
+            folder,
+            file,
+            tokenizer,
+        } => {
+            let folder = folder.to_string_lossy().into_owned();
+            Ok(GGUFLoaderBuilder::new(
+                None,
+                tokenizer.then(|| folder.clone()),
+                folder,
+                vec![(*file).to_owned()],
+                GGUFSpecificConfig::default(),
+                false,
+                None,
+            )
+            .build())
+        }
+    }
+}
+
+fn build(
+    loader: &dyn Loader,
+    dtype: ModelDType,
+    device: &Device,
+    quantization: Option<IsqType>,
+    take_tokenizer: bool,
+) -> Result<Runtime, String> {
+    let map = match device {
+        Device::Cpu => DeviceMapSetting::dummy(),
+        _ => DeviceMapSetting::Auto(mistralrs::AutoDeviceMapParams::default_text()),
+    };
+    let pipeline = loader
+        .load_model_from_hf(
+            None,
+            TokenSource::None,
+            &dtype,
+            device,
+            true,
+            map,
+            quantization,
+            None,
+        )
+        .map_err(|e| format!("{e:#}"))?;
+    let tokenizer = match take_tokenizer {
+        true => tokenizer_of(&pipeline)?,
+        false => None,
+    };
+    let engine = engine_of(pipeline)?;
+    let context = engine
+        .max_sequence_length(None)
+        .map_err(|e| e.to_string())?
+        .unwrap_or(usize::MAX);
+    Ok(Runtime {
+        engine,
+        tokenizer,
+        context,
+        next_id: 0,
+    })
+}
+
+/// The pipeline's tokenizer as JSON: mistral.rs has another version of the tokenizers crate.
+fn tokenizer_of(
+    pipeline: &tokio::sync::Mutex<dyn Pipeline + Send + Sync>,
+) -> Result<Option<String>, String> {
+    let pipeline = pipeline.try_lock().map_err(|e| e.to_string())?;
+    let tokenizer = pipeline.tokenizer();
+    tokenizer
+        .map(|t| t.to_string(false).map_err(|e| e.to_string()))
+        .transpose()
+}
+
+fn engine_of(pipeline: Arc<tokio::sync::Mutex<dyn Pipeline>>) -> Result<Arc<MistralRs>, String> {
+    let scheduler = SchedulerConfig::DefaultScheduler {
+        method: DefaultSchedulerMethod::Fixed(MAX_RUNNING),
+    };
+    let builder = MistralRsBuilder::new(pipeline, scheduler, false, None)
+        .with_no_prefix_cache(true)
+        .with_disable_eos_stop(true);
+    // A runtime of one thread: on another, mistral.rs would begin with a dummy run.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(builder.build()))
+        .map_err(|e| format!("cannot start a tokio runtime: {e}"))
+}
+
+/// Bound on sequences that mistral.rs runs at once; how many are sent is decided by the self-check.
+const MAX_RUNNING: std::num::NonZeroUsize = match std::num::NonZeroUsize::new(16) {
+    Some(n) => n,
+    None => std::num::NonZeroUsize::MIN,
+};
+
+fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}

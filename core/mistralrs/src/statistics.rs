@@ -1,0 +1,193 @@
+//! What the raw logits of one step say: probabilities, entropies and the most likely tokens, at temperature 1.
+//!
+//! mistral.rs 0.8.1 reports log10 instead of ln, unnormalised values when greedy and probabilities cut by top-p, so
+//! everything here is computed from the logits that its sampler is given.
+
+/// How many of the most likely tokens the truncated entropy and mass are taken over.
+pub(crate) const TOP: usize = 10;
+
+/// The distribution over the vocabulary at one position.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Distribution {
+    /// Largest logit.
+    max: f32,
+    /// ln of the sum of exp(logit - max).
+    ln_sum: f64,
+    /// -sum p ln p over the vocabulary, in nats.
+    entropy: f64,
+    /// The [`TOP`] most likely tokens with their logits, most likely first; of equals the lower id first.
+    top: Vec<(u32, f32)>,
+}
+
+/// Logits that are no numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotFinite {
+    /// How many of them are NaN or plus infinity.
+    pub(crate) count: usize,
+    /// Size of the vocabulary.
+    pub(crate) vocabulary: usize,
+}
+
+impl Distribution {
+    /// Reads one step's logits in two passes. Minus infinity is a token of probability zero.
+    ///
+    /// # Errors
+    /// When a logit is NaN or plus infinity, or none is finite.
+    pub(crate) fn of(logits: &[f32]) -> Result<Self, NotFinite> {
+        let bad = |count| NotFinite {
+            count,
+            vocabulary: logits.len(),
+        };
+        let count = logits
+            .iter()
+            .filter(|x| x.is_nan() || **x == f32::INFINITY)
+            .count();
+        if count > 0 {
+            return Err(bad(count));
+        }
+        let top = most_likely(logits);
+        let max = match top.first() {
+            Some(&(_, max)) if max.is_finite() => max,
+            _ => return Err(bad(logits.len())),
+        };
+        let mut sum = 0.0_f64;
+        let mut weighted = 0.0_f64;
+        for &x in logits {
+            let d = f64::from(x - max);
+            let e = d.exp();
+            sum += e;
+            if e > 0.0 {
+                weighted += e * d;
+            }
+        }
+        // -sum p ln p with p = e / sum and ln p = d - ln sum.
+        let ln_sum = sum.ln();
+        Ok(Self {
+            max,
+            ln_sum,
+            entropy: ln_sum - weighted / sum,
+            top,
+        })
+    }
+
+    /// ln p of a token, given its logit.
+    pub(crate) fn ln_p(&self, logit: f32) -> f64 {
+        f64::from(logit - self.max) - self.ln_sum
+    }
+
+    /// The most likely token.
+    pub(crate) fn argmax(&self) -> u32 {
+        self.top[0].0
+    }
+
+    /// Largest logit.
+    pub(crate) fn max(&self) -> f32 {
+        self.max
+    }
+
+    /// ln p of the most likely token.
+    pub(crate) fn top1_ln_p(&self) -> f64 {
+        -self.ln_sum
+    }
+
+    /// p of the most likely token minus p of the second.
+    pub(crate) fn margin(&self) -> f64 {
+        let p = |rank: usize| self.top.get(rank).map_or(0.0, |t| self.ln_p(t.1).exp());
+        p(0) - p(1)
+    }
+
+    /// -sum p ln p over the ten most likely tokens, in nats, not renormalised.
+    pub(crate) fn top_entropy(&self) -> f64 {
+        let terms = self.top.iter().map(|&(_, x)| self.ln_p(x));
+        terms
+            .filter(|l| l.is_finite())
+            .map(|l| -l * l.exp())
+            .sum::<f64>()
+    }
+
+    /// Total probability of the ten most likely tokens.
+    pub(crate) fn top_mass(&self) -> f64 {
+        self.top.iter().map(|&(_, x)| self.ln_p(x).exp()).sum()
+    }
+
+    /// -sum p ln p over the vocabulary, in nats.
+    pub(crate) fn entropy(&self) -> f64 {
+        self.entropy
+    }
+}
+
+/// The [`TOP`] largest logits in one pass: nearly every one fails the first comparison.
+fn most_likely(logits: &[f32]) -> Vec<(u32, f32)> {
+    let mut top: Vec<(u32, f32)> = Vec::with_capacity(TOP + 1);
+    let mut least = f32::NEG_INFINITY;
+    for (id, &x) in (0_u32..).zip(logits) {
+        if top.len() == TOP && x <= least {
+            continue;
+        }
+        let at = top.partition_point(|&(_, y)| y >= x);
+        top.insert(at, (id, x));
+        top.truncate(TOP);
+        least = top[top.len() - 1].1;
+    }
+    top
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-12, "{a} {b}");
+    }
+
+    #[test]
+    fn uniform_distribution_has_the_entropy_of_its_size() {
+        let d = Distribution::of(&[3.5; 20]).unwrap();
+        close(d.entropy(), 20_f64.ln());
+        close(d.top_mass(), 0.5);
+        close(d.top_entropy(), 0.5 * 20_f64.ln());
+        close(d.margin(), 0.0);
+        close(d.top1_ln_p(), -(20_f64.ln()));
+        assert_eq!(d.argmax(), 0, "of equals the lowest id");
+    }
+
+    #[test]
+    fn values_follow_from_the_definition() {
+        let p = [0.5_f64, 0.2, 0.15, 0.1, 0.05];
+        let logits: Vec<f32> = p.iter().map(|p| (p.ln() + 7.0) as f32).collect();
+        let d = Distribution::of(&logits).unwrap();
+        let entropy: f64 = p.iter().map(|p| -p * p.ln()).sum();
+        assert!((d.entropy() - entropy).abs() < 1e-6);
+        assert!((d.top_entropy() - entropy).abs() < 1e-6);
+        assert!((d.margin() - 0.3).abs() < 1e-6);
+        assert!((d.ln_p(logits[3]) - 0.1_f64.ln()).abs() < 1e-6);
+        assert!((d.top_mass() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_ten_most_likely_are_found_among_many_in_order() {
+        let logits: Vec<f32> = (0..5000_u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32)
+            .collect();
+        let mut sorted: Vec<(u32, f32)> = (0_u32..).zip(logits.iter().copied()).collect();
+        sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        sorted.truncate(TOP);
+        assert_eq!(most_likely(&logits), sorted);
+    }
+
+    #[test]
+    fn a_forbidden_token_has_probability_zero_and_adds_no_entropy() {
+        let d = Distribution::of(&[0.0, f32::NEG_INFINITY, 0.0]).unwrap();
+        close(d.entropy(), 2_f64.ln());
+        close(d.top_entropy(), 2_f64.ln());
+        assert_eq!(d.ln_p(f32::NEG_INFINITY), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_counted() {
+        let e = Distribution::of(&[0.0, f32::NAN, f32::INFINITY]).unwrap_err();
+        assert_eq!((e.count, e.vocabulary), (2, 3));
+        assert!(Distribution::of(&[f32::NEG_INFINITY; 3]).is_err());
+        assert!(Distribution::of(&[]).is_err());
+    }
+}
