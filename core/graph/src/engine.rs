@@ -78,6 +78,9 @@ pub enum LongPrompt {
 pub struct GenerateRequest {
     /// The conversation before the chat template.
     pub messages: Vec<Message>,
+    /// The prompt as plain text: when set, it is tokenised as it stands and no chat template is applied.
+    #[serde(default)]
+    pub text: Option<String>,
     /// Limit on new tokens.
     pub max_tokens: usize,
     /// How tokens are drawn.

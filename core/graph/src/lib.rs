@@ -1,4 +1,25 @@
 //! From a typed spec to a plan, and from a plan to artifacts in a store.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod artifacts;
+pub mod compare;
+pub mod dataset;
+pub mod degenerate;
+pub mod digest;
 pub mod engine;
+pub mod event;
+pub mod exec;
+pub mod judge;
+pub mod plan;
+pub mod prompt;
+mod random;
+mod recorded;
+pub mod resolved;
+pub mod results;
+pub mod run;
+mod sampling;
+mod score;
+pub mod store;
+pub mod worker;
+
+pub use random::Random;

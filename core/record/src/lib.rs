@@ -10,7 +10,9 @@ mod sample;
 mod table;
 mod training;
 
-pub use results::{Comparison, Expected, Gate, Interval, Metric, PairedTest, Results, RESULTS_SCHEMA};
+pub use results::{
+    Comparison, Expected, Gate, Interval, Metric, PairedTest, RESULTS_SCHEMA, Results,
+};
 pub use run_dir::RunDir;
 pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};
 pub use table::{SampleReader, SampleTableError, SampleWriter, read_samples, write_samples};

@@ -366,11 +366,7 @@ impl Columns<'_> {
     }
 
     fn list(&self, name: &'static str, row: usize) -> Result<ArrayRef, &'static str> {
-        Ok(self
-            .get(name)?
-            .as_list_opt::<i32>()
-            .ok_or(name)?
-            .value(row))
+        Ok(self.get(name)?.as_list_opt::<i32>().ok_or(name)?.value(row))
     }
 
     fn ids(&self, name: &'static str, row: usize) -> Result<Vec<u32>, &'static str> {

@@ -1,0 +1,322 @@
+//! What nodes leave in the store, how to find it, and the nodes that are made in this process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_record::{Sample, SampleReader, Verdict, write_samples};
+use serde::Deserialize;
+
+use crate::compare::{PairComparison, compare};
+use crate::dataset::{Row, cell_text};
+use crate::engine::LoadModel;
+use crate::exec::{Context, judge_by_rule};
+use crate::plan::{Kind, Part};
+use crate::prompt::Templates;
+use crate::recorded;
+use crate::resolved::{ModelSource, ResolvedEvaluation};
+use crate::store::Artifact;
+
+/// Samples of a generate or score node, names left empty.
+pub(crate) const COMPLETIONS: &str = "completions.parquet";
+/// Verdicts of a judge node.
+pub(crate) const VERDICTS: &str = "verdicts.jsonl";
+/// Output of a metric node.
+pub(crate) const METRIC: &str = "metric.json";
+/// Output of a compare node.
+pub(crate) const COMPARISONS: &str = "comparisons.json";
+/// Rows of a dataset node.
+const ROWS: &str = "rows.jsonl";
+
+/// Makes the artifact of a light node.
+pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.as_ref().ok_or("its source is not pinned")?;
+    let scratch = context
+        .store
+        .scratch(key)
+        .map_err(|error| error.to_string())?;
+    match &planned.part {
+        Part::Dataset(dataset) => write_rows(&context.experiment.datasets[dataset].rows, &scratch)?,
+        Part::Completions {
+            evaluation,
+            condition,
+            model,
+        } => {
+            let samples = recorded::samples(context, evaluation, condition, model)?;
+            write_samples(&scratch.join(COMPLETIONS), samples)
+                .map_err(|error| error.to_string())?;
+        }
+        Part::Verdicts { .. } => judge_by_rule(context, node, &scratch)?,
+        Part::Metric {
+            evaluation,
+            metric,
+            model,
+        } => {
+            let mut samples = samples_of(context, evaluation, model)?;
+            let output = context
+                .metrics
+                .run(&context.experiment.metrics[metric], &mut samples)?;
+            write_json(&scratch.join(METRIC), &output)?;
+        }
+        Part::Comparison { .. } => {
+            let baseline = metric_output(context, planned.inputs[0])?;
+            let model = metric_output(context, planned.inputs[1])?;
+            let experiment = &context.experiment;
+            let comparisons = compare(
+                &baseline,
+                &model,
+                experiment.compare.level,
+                experiment.compare.resamples,
+                experiment.seed,
+            )?;
+            write_json(&scratch.join(COMPARISONS), &comparisons)?;
+        }
+        Part::Model(_) => return Err("a model is not made in this process".to_owned()),
+    }
+    context
+        .store
+        .commit(key, &scratch)
+        .map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), String> {
+    let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    fs::write(path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+}
+
+fn write_rows(rows: &[Row], folder: &Path) -> Result<(), String> {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&serde_json::to_string(row).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    let path = folder.join(ROWS);
+    fs::write(&path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+}
+
+/// The artifact of a node that has run.
+pub(crate) fn artifact_of(context: &Context, node: usize) -> Result<Artifact, String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.as_ref().ok_or("its source is not pinned")?;
+    context
+        .store
+        .get(key)
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| format!("`{}` has no artifact", planned.id))
+}
+
+/// The node of the completions that a judge node judges: its first input.
+pub(crate) fn completions_node(context: &Context, judge: usize) -> usize {
+    context.plan.nodes[judge].inputs[0]
+}
+
+/// The output of a metric node.
+pub(crate) fn metric_output(context: &Context, node: usize) -> Result<MetricOutput, String> {
+    let path = artifact_of(context, node)?.path(METRIC);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// The output of a compare node.
+pub(crate) fn comparisons(context: &Context, node: usize) -> Result<Vec<PairComparison>, String> {
+    let path = artifact_of(context, node)?.path(COMPARISONS);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+fn node_folder(context: &Context, kind: Kind, model: &str, inside: &str) -> Option<PathBuf> {
+    let node = context
+        .plan
+        .nodes
+        .iter()
+        .find(|node| node.kind == kind && node.part == Part::Model(model.to_owned()))?;
+    Some(context.store.artifact_dir(node.key.as_ref()?).join(inside))
+}
+
+/// The plain folder of a model: as found, as trained, or as merged.
+pub(crate) fn model_folder(context: &Context, model: &str) -> Option<PathBuf> {
+    match &context.experiment.models.get(model)?.source {
+        ModelSource::Folder { path, .. } => Some(path.clone()),
+        ModelSource::Pretrain(_) => node_folder(context, Kind::Pretrain, model, "model"),
+        ModelSource::Finetune { .. } => node_folder(context, Kind::Merge, model, "model"),
+        _ => None,
+    }
+}
+
+/// The adapter (or whole model) that a fine-tune left.
+pub(crate) fn finetune_folder(context: &Context, model: &str) -> Option<PathBuf> {
+    node_folder(context, Kind::Finetune, model, "adapter")
+}
+
+/// What a worker loads for a model.
+pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, String> {
+    let resolved = &context.experiment.models[model];
+    let folder = model_folder(context, model)
+        .ok_or_else(|| format!("model `{model}` has no folder on this machine to load"))?;
+    let gguf = match &resolved.source {
+        ModelSource::Folder { gguf, .. } => gguf.clone(),
+        _ => None,
+    };
+    Ok(LoadModel {
+        folder,
+        gguf,
+        quantization: resolved.quantization.clone(),
+        chat_template: resolved
+            .chat_template
+            .as_ref()
+            .map(|file| file.path.clone()),
+        dtype: resolved.dtype.clone(),
+    })
+}
+
+/// Whether a model has a chat template of its own.
+pub(crate) fn has_chat_template(context: &Context, model: &str) -> bool {
+    if context.experiment.models[model].chat_template.is_some() {
+        return true;
+    }
+    let Some(folder) = model_folder(context, model) else {
+        // A remote model applies its own template.
+        return true;
+    };
+    folder.join("chat_template.jinja").is_file()
+        || fs::read_to_string(folder.join("tokenizer_config.json"))
+            .ok()
+            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+            .is_some_and(|config| !config["chat_template"].is_null())
+}
+
+#[derive(Deserialize)]
+struct VerdictLine {
+    verdict: Verdict,
+}
+
+/// All samples of one model over one evaluation, condition after condition, with verdicts and references: streamed.
+pub(crate) fn samples_of<'a>(
+    context: &'a Context,
+    evaluation: &'a str,
+    model: &'a str,
+) -> Result<impl Iterator<Item = Result<Sample, String>> + 'a, String> {
+    let resolved = &context.experiment.evaluations[evaluation];
+    let mut parts = Vec::new();
+    for condition in resolved.conditions.keys() {
+        let part = Part::Completions {
+            evaluation: evaluation.to_owned(),
+            condition: condition.clone(),
+            model: model.to_owned(),
+        };
+        let position = |wanted: &Part| {
+            context
+                .plan
+                .nodes
+                .iter()
+                .position(|node| node.part == *wanted)
+                .ok_or("the plan has no such node")
+        };
+        let completions = artifact_of(context, position(&part)?)?.path(COMPLETIONS);
+        let mut verdicts = Vec::new();
+        for judge in resolved.judges.keys() {
+            let part = Part::Verdicts {
+                evaluation: evaluation.to_owned(),
+                condition: condition.clone(),
+                model: model.to_owned(),
+                judge: judge.clone(),
+            };
+            let path = artifact_of(context, position(&part)?)?.path(VERDICTS);
+            verdicts.push((judge.clone(), verdict_lines(&path)?));
+        }
+        parts.push((condition.clone(), completions, verdicts));
+    }
+    let rows = &context.experiment.datasets[&resolved.dataset].rows;
+    let by_id: std::collections::HashMap<&str, &Row> =
+        rows.iter().map(|row| (row.id.as_str(), row)).collect();
+    let references = References::new(resolved);
+    Ok(parts
+        .into_iter()
+        .flat_map(move |(condition, path, mut verdicts)| {
+            let reader = SampleReader::open(&path);
+            let (reader, error) = match reader {
+                Ok(reader) => (Some(reader), None),
+                Err(error) => (None, Some(Err(error.to_string()))),
+            };
+            let references = references.clone();
+            let by_id = by_id.clone();
+            error
+                .into_iter()
+                .chain(reader.into_iter().flatten().map(move |sample| {
+                    let mut sample = sample.map_err(|error| error.to_string())?;
+                    evaluation.clone_into(&mut sample.evaluation);
+                    condition.clone_into(&mut sample.condition);
+                    model.clone_into(&mut sample.model);
+                    if let Some(row) = by_id.get(sample.sample_id.as_str()) {
+                        references.fill(&mut sample, row)?;
+                    }
+                    for (judge, lines) in &mut verdicts {
+                        let verdict = lines.next().ok_or_else(|| {
+                            format!("judge `{judge}` has fewer verdicts than there are samples")
+                        })??;
+                        sample.verdicts.insert(judge.clone(), verdict);
+                    }
+                    Ok(sample)
+                }))
+        }))
+}
+
+type VerdictLines = Box<dyn Iterator<Item = Result<Verdict, String>>>;
+
+fn verdict_lines(path: &Path) -> Result<VerdictLines, String> {
+    use std::io::BufRead;
+    let file = fs::File::open(path)
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    Ok(Box::new(std::io::BufReader::new(file).lines().map(
+        |line| {
+            let line = line.map_err(|error| error.to_string())?;
+            let line: VerdictLine =
+                serde_json::from_str(&line).map_err(|error| error.to_string())?;
+            Ok(line.verdict)
+        },
+    )))
+}
+
+/// The parts of an evaluation that come from the row rather than from the model.
+#[derive(Clone)]
+struct References<'a> {
+    evaluation: &'a ResolvedEvaluation,
+}
+
+impl<'a> References<'a> {
+    fn new(evaluation: &'a ResolvedEvaluation) -> Self {
+        Self { evaluation }
+    }
+
+    fn fill(&self, sample: &mut Sample, row: &Row) -> Result<(), String> {
+        let templates = Templates::default();
+        let fill = |template: &String| {
+            templates
+                .fill(template, row, None)
+                .map_err(|error| error.to_string())
+        };
+        if sample.references.is_empty() {
+            for template in &self.evaluation.references {
+                // A bare column may hold a list of accepted answers.
+                match row.columns.get(template.trim_matches(['{', '}', ' '])) {
+                    Some(serde_json::Value::Array(items)) => {
+                        sample.references.extend(items.iter().filter_map(cell_text));
+                    }
+                    _ => sample.references.push(fill(template)?),
+                }
+            }
+        }
+        if let Some(template) = &self.evaluation.wrong_answer {
+            sample.wrong_answer = Some(fill(template)?);
+        }
+        if let Some(column) = &self.evaluation.category {
+            sample.category = row.columns.get(column).and_then(cell_text);
+        }
+        sample.row = row.columns.clone();
+        Ok(())
+    }
+}

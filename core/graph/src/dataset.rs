@@ -1,0 +1,335 @@
+//! Datasets: files of rows in the formats the field uses, read into one form.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::random::Random;
+
+/// One row: a stable id and its columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Id that pairs samples over models and conditions.
+    pub id: String,
+    /// Columns by name, in file order.
+    pub columns: IndexMap<String, Value>,
+}
+
+/// File formats of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// One JSON list of objects.
+    Json,
+    /// Comma-separated, with a header line.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Why a dataset could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// The file system refused.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A row is not what the format asks for.
+    #[error("{}:{line}: {problem}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1 (row number for Parquet and JSON lists).
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The file as a whole is not of its format.
+    #[error("`{}` is not readable as {format}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The format asked for.
+        format: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The id column is unusable.
+    #[error("{}: {problem}\nhint: {hint}", path.display())]
+    Id {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// Reads all rows of a file. Without an `id` column, ids are row numbers from 0.
+///
+/// # Errors
+/// When the file, a row or an id is unusable; the message names the file and the line.
+pub fn read_rows(path: &Path, format: Format, id: Option<&str>) -> Result<Vec<Row>, DatasetError> {
+    let rows = match format {
+        Format::Jsonl => read_jsonl(path)?,
+        Format::Json => read_json(path)?,
+        Format::Csv => read_csv(path)?,
+        Format::Parquet => read_parquet(path)?,
+    };
+    with_ids(path, rows, id)
+}
+
+type Columns = IndexMap<String, Value>;
+
+fn open(path: &Path) -> Result<File, DatasetError> {
+    File::open(path).map_err(|source| DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn row_error(path: &Path, line: usize, problem: impl Into<String>) -> DatasetError {
+    DatasetError::Row {
+        path: path.to_owned(),
+        line,
+        problem: problem.into(),
+    }
+}
+
+fn read_jsonl(path: &Path) -> Result<Vec<Columns>, DatasetError> {
+    let mut rows = Vec::new();
+    for (index, line) in BufReader::new(open(path)?).lines().enumerate() {
+        let line = line.map_err(|error| row_error(path, index + 1, error.to_string()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let row = serde_json::from_str(&line).map_err(|error| {
+            row_error(
+                path,
+                index + 1,
+                format!("not a JSON object: {error}\nhint: JSON Lines has one complete object on each line"),
+            )
+        })?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn read_json(path: &Path) -> Result<Vec<Columns>, DatasetError> {
+    let text = fs::read_to_string(path).map_err(|source| DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        row_error(
+            path,
+            error.line(),
+            format!("not a JSON list of objects: {error}"),
+        )
+    })
+}
+
+fn read_csv(path: &Path) -> Result<Vec<Columns>, DatasetError> {
+    let mut reader = csv::Reader::from_reader(open(path)?);
+    let position = |error: &csv::Error| {
+        error
+            .position()
+            .and_then(|place| usize::try_from(place.line()).ok())
+            .unwrap_or(1)
+    };
+    let header = reader
+        .headers()
+        .map_err(|error| row_error(path, position(&error), error.to_string()))?
+        .clone();
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record =
+            record.map_err(|error| row_error(path, position(&error), error.to_string()))?;
+        rows.push(
+            header
+                .iter()
+                .zip(&record)
+                .map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())))
+                .collect(),
+        );
+    }
+    Ok(rows)
+}
+
+fn read_parquet(path: &Path) -> Result<Vec<Columns>, DatasetError> {
+    let broken = |problem: String| DatasetError::File {
+        path: path.to_owned(),
+        format: "Parquet",
+        problem,
+    };
+    let reader =
+        SerializedFileReader::new(open(path)?).map_err(|error| broken(error.to_string()))?;
+    let mut rows = Vec::new();
+    for row in reader
+        .get_row_iter(None)
+        .map_err(|error| broken(error.to_string()))?
+    {
+        let row = row.map_err(|error| row_error(path, rows.len() + 1, error.to_string()))?;
+        match row.to_json_value() {
+            Value::Object(map) => rows.push(map.into_iter().collect()),
+            _ => return Err(row_error(path, rows.len() + 1, "not a record")),
+        }
+    }
+    Ok(rows)
+}
+
+/// The text of a scalar cell; `None` for null, lists and objects.
+#[must_use]
+pub fn cell_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+fn with_ids(path: &Path, rows: Vec<Columns>, id: Option<&str>) -> Result<Vec<Row>, DatasetError> {
+    let id_error = |problem: String, hint: String| DatasetError::Id {
+        path: path.to_owned(),
+        problem,
+        hint,
+    };
+    let mut seen = HashMap::new();
+    let mut out = Vec::with_capacity(rows.len());
+    for (index, columns) in rows.into_iter().enumerate() {
+        let id = match id {
+            None => index.to_string(),
+            Some(column) => columns.get(column).and_then(cell_text).ok_or_else(|| {
+                id_error(
+                    format!("row {} has no usable id in column `{column}`", index + 1),
+                    format!("columns are {}", names(&columns)),
+                )
+            })?,
+        };
+        if let Some(first) = seen.insert(id.clone(), index) {
+            return Err(id_error(
+                format!(
+                    "rows {} and {} have the same id `{id}`",
+                    first + 1,
+                    index + 1
+                ),
+                "ids pair samples between models, so each may occur only once".to_owned(),
+            ));
+        }
+        out.push(Row { id, columns });
+    }
+    Ok(out)
+}
+
+/// Column names for messages.
+#[must_use]
+pub fn names(columns: &IndexMap<String, Value>) -> String {
+    columns
+        .keys()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Which row stands in for each row as `shuffled`: one random cycle through all rows (Sattolo's algorithm), so that with
+/// two rows or more none keeps its own.
+#[must_use]
+pub fn derangement(rows: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    let mut random = Random::new(seed, "shuffled");
+    for last in (1..rows).rev() {
+        order.swap(last, random.below(last));
+    }
+    order
+}
+
+/// A seeded permutation of the rows.
+#[must_use]
+pub fn shuffled(rows: Vec<Row>, seed: u64) -> Vec<Row> {
+    let mut rows = rows;
+    let mut random = Random::new(seed, "row-order");
+    for last in (1..rows.len()).rev() {
+        rows.swap(last, random.below(last + 1));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn the_formats_agree() {
+        let (_a, jsonl) = file(
+            "a.jsonl",
+            "{\"k\":\"x\",\"q\":\"1\"}\n\n{\"k\":\"y\",\"q\":\"2\"}\n",
+        );
+        let (_b, json) = file(
+            "a.json",
+            "[{\"k\":\"x\",\"q\":\"1\"},{\"k\":\"y\",\"q\":\"2\"}]",
+        );
+        let (_c, csv) = file("a.csv", "k,q\nx,1\ny,2\n");
+        let rows = read_rows(&jsonl, Format::Jsonl, Some("k")).unwrap();
+        assert_eq!(rows[1].id, "y");
+        assert_eq!(rows, read_rows(&json, Format::Json, Some("k")).unwrap());
+        assert_eq!(rows, read_rows(&csv, Format::Csv, Some("k")).unwrap());
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let (_dir, path) = file("a.jsonl", "{\"k\":1}\n{\"k\":\n");
+        let error = read_rows(&path, Format::Jsonl, None)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("a.jsonl:2: not a JSON object"), "{error}");
+    }
+
+    #[test]
+    fn ids_are_unique() {
+        let (_dir, path) = file("a.jsonl", "{\"k\":1}\n{\"k\":1}\n");
+        let error = read_rows(&path, Format::Jsonl, Some("k"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("rows 1 and 2 have the same id `1`"),
+            "{error}"
+        );
+        let error = read_rows(&path, Format::Jsonl, Some("id"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("columns are `k`"), "{error}");
+    }
+
+    #[test]
+    fn no_row_stands_in_for_itself() {
+        for rows in 2..40 {
+            let order = derangement(rows, 7);
+            assert!(order.iter().enumerate().all(|(a, b)| a != *b));
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..rows).collect::<Vec<_>>());
+            assert_eq!(order, derangement(rows, 7));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Execution: runs what is missing from the store, in the order the plan allows.
+//!
+//! Heavy nodes (those that load or train a model) run in worker processes, a few at a time; nodes that wait for the same
+//! model share one load. Everything else runs in this process. A node that fails stops only what depends on it.
+
+mod cancel;
+mod process;
+mod scheduler;
+mod serve;
+mod session;
+mod train;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_record::Sample;
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::Value;
+
+pub use cancel::Cancel;
+pub use scheduler::execute;
+pub(crate) use serve::{judge_by_rule, no_completion, prompts};
+pub(crate) use session::Answer;
+
+use crate::engine::Loaded;
+use crate::event::{Event, Observer, Outcome};
+use crate::plan::{Plan, PluginIdentity};
+use crate::resolved::{ResolvedExperiment, ResolvedMetric};
+use crate::store::Store;
+
+/// Finds and runs metric plugins; implemented over the plugin host.
+pub trait MetricRunner: Send + Sync {
+    /// Identity of a metric's plugin.
+    ///
+    /// # Errors
+    /// When it is not found or does not speak our ABI.
+    fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, String>;
+
+    /// Checks a configuration without data.
+    ///
+    /// # Errors
+    /// When the plugin refuses it.
+    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), String>;
+
+    /// Runs a metric over the samples of one model and one evaluation.
+    ///
+    /// # Errors
+    /// When the plugin fails, or a sample cannot be read.
+    fn run(
+        &self,
+        metric: &ResolvedMetric,
+        samples: &mut dyn Iterator<Item = Result<Sample, String>>,
+    ) -> Result<MetricOutput, String>;
+}
+
+/// Everything execution needs, fixed for the whole run.
+pub struct Context {
+    /// What is run.
+    pub experiment: ResolvedExperiment,
+    /// Its plan.
+    pub plan: Plan,
+    /// Where artifacts live.
+    pub store: Store,
+    /// The binary that worker processes start.
+    pub worker_exe: PathBuf,
+    /// Runs metric plugins.
+    pub metrics: Arc<dyn MetricRunner>,
+    /// Hears what happens.
+    pub observer: Arc<dyn Observer>,
+    /// Raised by Ctrl-C.
+    pub cancel: Arc<Cancel>,
+    /// Heavy processes at a time.
+    pub jobs: usize,
+    /// Processor cores to share among them.
+    pub cores: usize,
+    /// Facts for provenance, filled while running.
+    pub facts: Mutex<Facts>,
+}
+
+/// What engines and trainers said, for provenance.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Facts {
+    /// By model id: what the engine loaded and its self-check.
+    pub self_checks: IndexMap<String, Loaded>,
+    /// By model id: the trainer's summary.
+    pub trainings: IndexMap<String, Value>,
+}
+
+impl Context {
+    pub(crate) fn cancelled(&self) -> bool {
+        self.cancel.is_raised()
+    }
+
+    pub(crate) fn note(&self, node: &str, text: String) {
+        self.observer.observe(&Event::Note {
+            node: node.to_owned(),
+            text,
+        });
+    }
+
+    pub(crate) fn with_facts(&self, change: impl FnOnce(&mut Facts)) {
+        if let Ok(mut facts) = self.facts.lock() {
+            change(&mut facts);
+        }
+    }
+}
+
+/// How one node of the plan ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeOutcome {
+    /// How.
+    pub outcome: Outcome,
+    /// Seconds it took; 0 for a reused one.
+    pub seconds: f64,
+    /// Why it failed or was skipped.
+    pub error: Option<String>,
+}

@@ -1,0 +1,247 @@
+//! Decides what runs next.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use super::{Context, NodeOutcome, serve, train};
+use crate::artifacts;
+use crate::event::{Event, Outcome};
+use crate::plan::Kind;
+
+/// What a spawned job reports when it ends: each node it carried, and how that went.
+pub(super) type Finished = Vec<(usize, Result<(), String>)>;
+
+struct Scheduler {
+    context: Arc<Context>,
+    outcomes: Vec<Option<NodeOutcome>>,
+    started: Vec<Option<Instant>>,
+    running: JoinSet<(usize, Finished)>,
+    /// Slots held by heavy jobs; a job too big to share the machine holds all of them.
+    slots_taken: usize,
+}
+
+/// Runs the plan. The result has one outcome per node; nodes that never started because of an interruption are `None`.
+pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
+    let nodes = context.plan.nodes.len();
+    let mut scheduler = Scheduler {
+        context,
+        outcomes: vec![None; nodes],
+        started: vec![None; nodes],
+        running: JoinSet::new(),
+        slots_taken: 0,
+    };
+    loop {
+        if !scheduler.context.cancelled() {
+            scheduler.start_what_can();
+        }
+        match scheduler.running.join_next().await {
+            None => return scheduler.outcomes,
+            Some(Ok((slots, finished))) => {
+                scheduler.slots_taken -= slots;
+                for (node, result) in finished {
+                    scheduler.finish(node, result);
+                }
+            }
+            Some(Err(error)) => {
+                // A panic in our own code: say so, and stop everything that was in the air.
+                let error = format!("internal error: {error}");
+                scheduler.context.cancel.raise();
+                for node in 0..nodes {
+                    if scheduler.started[node].is_some() && scheduler.outcomes[node].is_none() {
+                        scheduler.finish(node, Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Scheduler {
+    fn start_what_can(&mut self) {
+        // Settling a node (reused, skipped) can free others, which come later in the plan.
+        let mut heavy = Vec::new();
+        let mut keys_in_the_air: HashSet<String> = (0..self.outcomes.len())
+            .filter(|&node| self.is_running(node))
+            .filter_map(|node| self.key(node))
+            .collect();
+        for node in 0..self.outcomes.len() {
+            if self.outcomes[node].is_some() || self.started[node].is_some() {
+                continue;
+            }
+            let inputs = &self.context.plan.nodes[node].inputs;
+            if let Some(failed) = inputs.iter().find(|&&input| self.has_failed(input)) {
+                let failed = self.context.plan.nodes[*failed].id.clone();
+                self.end(
+                    node,
+                    Outcome::Skipped,
+                    Some(format!("needs `{failed}`, which did not finish")),
+                );
+                continue;
+            }
+            if inputs.iter().any(|&input| self.outcomes[input].is_none()) {
+                continue;
+            }
+            let Some(key) = self.key(node) else {
+                self.end(
+                    node,
+                    Outcome::Failed,
+                    Some("its source is not pinned".to_owned()),
+                );
+                continue;
+            };
+            if self.context.plan.nodes[node].kind == Kind::Model {
+                self.end(node, Outcome::Reused, None);
+                continue;
+            }
+            if keys_in_the_air.contains(&key) {
+                continue;
+            }
+            match self.stored(node) {
+                Ok(true) => self.end(node, Outcome::Reused, None),
+                Ok(false) if self.is_heavy(node) => heavy.push(node),
+                Ok(false) => {
+                    keys_in_the_air.insert(key);
+                    self.start_light(node);
+                }
+                Err(error) => self.end(node, Outcome::Failed, Some(error)),
+            }
+        }
+        self.start_heavy(heavy);
+    }
+
+    /// Starts trainings first, then generation, and judging last, so that a judge is loaded once for many completions.
+    fn start_heavy(&mut self, mut ready: Vec<usize>) {
+        let rank = |scheduler: &Self, node: usize| match scheduler.context.plan.nodes[node].kind {
+            Kind::Pretrain | Kind::Finetune => 0,
+            Kind::Merge => 1,
+            Kind::Generate | Kind::Score => 2,
+            _ => 3,
+        };
+        ready.sort_by_key(|&node| (rank(self, node), node));
+        while self.slots_taken < self.context.jobs {
+            let Some(&first) = ready.first() else { return };
+            if rank(self, first) == 3 && self.generation_pending() {
+                return;
+            }
+            let exclusive = !train::is_small(&self.context, first);
+            if exclusive && self.slots_taken > 0 {
+                return;
+            }
+            let group = serve::group(&self.context, first, &ready);
+            ready.retain(|node| !group.contains(node));
+            let free = self.context.jobs - self.slots_taken;
+            let alone = ready.is_empty() && self.slots_taken == 0;
+            for &node in &group {
+                self.mark_started(node);
+            }
+            let context = Arc::clone(&self.context);
+            let threads = if exclusive || alone {
+                context.cores
+            } else {
+                (context.cores / context.jobs).max(1)
+            };
+            let workers = if exclusive { 1 } else { free };
+            let slots = if exclusive { self.context.jobs } else { 1 };
+            self.slots_taken += slots;
+            self.running.spawn(async move {
+                let finished = match context.plan.nodes[first].kind {
+                    Kind::Pretrain | Kind::Finetune | Kind::Merge => {
+                        vec![(first, train::run(&context, first, threads).await)]
+                    }
+                    _ => serve::run(&context, &group, workers, threads).await,
+                };
+                (slots, finished)
+            });
+            if exclusive {
+                return;
+            }
+        }
+    }
+
+    /// Whether completions that someone may want judged are still being made.
+    fn generation_pending(&self) -> bool {
+        (0..self.outcomes.len()).any(|node| {
+            self.outcomes[node].is_none()
+                && matches!(
+                    self.context.plan.nodes[node].kind,
+                    Kind::Pretrain | Kind::Finetune | Kind::Merge | Kind::Generate
+                )
+        })
+    }
+
+    fn start_light(&mut self, node: usize) {
+        self.mark_started(node);
+        let context = Arc::clone(&self.context);
+        self.running.spawn(async move {
+            let result = tokio::task::spawn_blocking(move || artifacts::make(&context, node))
+                .await
+                .unwrap_or_else(|error| Err(format!("internal error: {error}")));
+            (0, vec![(node, result)])
+        });
+    }
+
+    fn is_heavy(&self, node: usize) -> bool {
+        self.context.plan.nodes[node].kind.is_heavy() && !serve::is_light(&self.context, node)
+    }
+
+    fn is_running(&self, node: usize) -> bool {
+        self.started[node].is_some() && self.outcomes[node].is_none()
+    }
+
+    fn has_failed(&self, node: usize) -> bool {
+        self.outcomes[node]
+            .as_ref()
+            .is_some_and(|end| matches!(end.outcome, Outcome::Failed | Outcome::Skipped))
+    }
+
+    fn key(&self, node: usize) -> Option<String> {
+        let key = self.context.plan.nodes[node].key.as_ref()?;
+        Some(key.as_str().to_owned())
+    }
+
+    /// Whether the node's artifact is there and undamaged.
+    fn stored(&self, node: usize) -> Result<bool, String> {
+        let Some(key) = &self.context.plan.nodes[node].key else {
+            return Ok(false);
+        };
+        self.context
+            .store
+            .get(key)
+            .map(|artifact| artifact.is_some())
+            .map_err(|error| error.to_string())
+    }
+
+    fn mark_started(&mut self, node: usize) {
+        self.started[node] = Some(Instant::now());
+        self.context.observer.observe(&Event::Started {
+            node: self.context.plan.nodes[node].id.clone(),
+        });
+    }
+
+    fn finish(&mut self, node: usize, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.end(node, Outcome::Ran, None),
+            // An interrupted node did not fail: it goes on in the next run.
+            Err(_) if self.context.cancelled() => {}
+            Err(error) => self.end(node, Outcome::Failed, Some(error)),
+        }
+    }
+
+    fn end(&mut self, node: usize, outcome: Outcome, error: Option<String>) {
+        let seconds = self.started[node].map_or(0.0, |start| start.elapsed().as_secs_f64());
+        self.context.observer.observe(&Event::Ended {
+            node: self.context.plan.nodes[node].id.clone(),
+            outcome,
+            seconds,
+            error: error.clone(),
+        });
+        self.outcomes[node] = Some(NodeOutcome {
+            outcome,
+            seconds,
+            error,
+        });
+    }
+}

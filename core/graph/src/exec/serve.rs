@@ -1,0 +1,406 @@
+//! Inference nodes: what is asked of the models, and what becomes of the answers.
+
+use std::sync::Arc;
+
+use driftgauge_record::{Completion, FinishReason, Sample, Verdict, read_samples, write_samples};
+
+use super::Context;
+use super::scheduler::Finished;
+use super::session::{self, Answer, SessionModel, Task};
+use crate::artifacts::{
+    COMPLETIONS, VERDICTS, artifact_of, completions_node, has_chat_template, load_model,
+};
+use crate::degenerate;
+use crate::engine::GenerateRequest;
+use crate::judge::{error_verdict, exchange, without_completion};
+use crate::plan::{Kind, Part};
+use crate::prompt::Templates;
+use crate::resolved::ModelSource;
+use crate::sampling::sample_seed;
+use crate::worker::Ask;
+
+/// Whether an inference node needs no model process: recorded completions, and judges that only look for strings.
+pub(super) fn is_light(context: &Context, node: usize) -> bool {
+    match &context.plan.nodes[node].part {
+        Part::Completions { model, .. } => {
+            matches!(
+                context.experiment.models[model].source,
+                ModelSource::Recorded(_)
+            )
+        }
+        Part::Verdicts {
+            evaluation, judge, ..
+        } => context.experiment.evaluations[evaluation].judges[judge]
+            .model
+            .is_none(),
+        _ => false,
+    }
+}
+
+/// The model that a node asks, and whether it is asked to score.
+fn asked(context: &Context, node: usize) -> Option<(String, bool)> {
+    let planned = &context.plan.nodes[node];
+    match &planned.part {
+        Part::Completions { model, .. } => Some((model.clone(), planned.kind == Kind::Score)),
+        Part::Verdicts {
+            evaluation, judge, ..
+        } => {
+            let judge = &context.experiment.evaluations[evaluation].judges[judge];
+            Some((judge.model.clone()?, false))
+        }
+        _ => None,
+    }
+}
+
+/// The ready nodes that `first` shares a model load with.
+pub(super) fn group(context: &Context, first: usize, ready: &[usize]) -> Vec<usize> {
+    let kind = context.plan.nodes[first].kind;
+    if !matches!(kind, Kind::Generate | Kind::Score | Kind::Judge) {
+        return vec![first];
+    }
+    let wanted = asked(context, first);
+    ready
+        .iter()
+        .copied()
+        .filter(|&node| {
+            matches!(
+                context.plan.nodes[node].kind,
+                Kind::Generate | Kind::Score | Kind::Judge
+            ) && asked(context, node) == wanted
+        })
+        .collect()
+}
+
+/// Runs a group of inference nodes on one model.
+pub(super) async fn run(
+    context: &Arc<Context>,
+    nodes: &[usize],
+    workers: usize,
+    threads: usize,
+) -> Finished {
+    let mut finished = Vec::new();
+    let mut tasks = Vec::new();
+    let mut carried = Vec::new();
+    for &node in nodes {
+        match task(context, node) {
+            Ok(task) => {
+                tasks.push(task);
+                carried.push(node);
+            }
+            Err(error) => finished.push((node, Err(error))),
+        }
+    }
+    let Some((model, scoring)) = carried.first().and_then(|&node| asked(context, node)) else {
+        return finished;
+    };
+    let load = match load_model(context, &model) {
+        Ok(load) => load,
+        Err(error) => {
+            finished.extend(carried.into_iter().map(|node| (node, Err(error.clone()))));
+            return finished;
+        }
+    };
+    let workers = workers.max(1);
+    let session = SessionModel {
+        load,
+        scoring,
+        workers,
+        threads: (threads / workers).max(1),
+    };
+    let outcome = session::run(context, session, tasks).await;
+    if let Some(loaded) = outcome.loaded {
+        context.with_facts(|facts| {
+            facts.self_checks.insert(model.clone(), loaded);
+        });
+    }
+    for (node, answers) in carried.into_iter().zip(outcome.answers) {
+        let result = match answers {
+            Ok(answers) => {
+                let context = Arc::clone(context);
+                tokio::task::spawn_blocking(move || commit(&context, node, answers))
+                    .await
+                    .unwrap_or_else(|error| Err(format!("internal error: {error}")))
+            }
+            Err(error) => Err(error),
+        };
+        finished.push((node, result));
+    }
+    finished
+}
+
+/// What a node asks, item by item.
+fn task(context: &Context, node: usize) -> Result<Task, String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.clone().ok_or("its source is not pinned")?;
+    let asks = match (&planned.part, planned.kind) {
+        (
+            Part::Completions {
+                evaluation,
+                condition,
+                ..
+            },
+            Kind::Generate,
+        ) => generation_asks(context, evaluation, condition)?,
+        (
+            Part::Completions {
+                evaluation,
+                condition,
+                ..
+            },
+            _,
+        ) => crate::score::asks(context, evaluation, condition)?,
+        (Part::Verdicts { .. }, _) => judging(context, node)?
+            .into_iter()
+            .filter_map(|(_, ask)| ask.ok())
+            .collect(),
+        _ => return Err("not an inference node".to_owned()),
+    };
+    Ok(Task {
+        node: planned.id.clone(),
+        key,
+        asks,
+    })
+}
+
+/// Every prompt of a condition, row by row, as many times as samples are wanted.
+fn generation_asks(
+    context: &Context,
+    evaluation: &str,
+    condition: &str,
+) -> Result<Vec<Ask>, String> {
+    let settings = &context.experiment.evaluations[evaluation].generate;
+    let mut asks = Vec::new();
+    for sample in prompts(context, evaluation, condition)? {
+        let seed = sample_seed(
+            settings.sampling.seed,
+            &sample.sample_id,
+            sample.sample_index,
+        );
+        let mut sampling = settings.sampling.clone();
+        sampling.seed = seed;
+        asks.push(Ask::Generate(GenerateRequest {
+            messages: sample.messages,
+            text: None,
+            max_tokens: settings.max_tokens,
+            sampling,
+            stop: settings.stop.clone(),
+            watch_first_token: Vec::new(),
+            on_long_prompt: settings.on_long_prompt,
+        }));
+    }
+    Ok(asks)
+}
+
+/// The samples of a condition before anything was generated: ids and conversations. Names of evaluation, condition and
+/// model stay empty, since an artifact does not depend on them.
+pub(crate) fn prompts(
+    context: &Context,
+    evaluation: &str,
+    condition: &str,
+) -> Result<Vec<Sample>, String> {
+    let evaluation = &context.experiment.evaluations[evaluation];
+    let turns = &evaluation.conditions[condition].turns;
+    let rows = &context.experiment.datasets[&evaluation.dataset].rows;
+    let stand_ins = crate::dataset::derangement(rows.len(), evaluation.shuffle_seed);
+    let templates = Templates::default();
+    let mut samples = Vec::with_capacity(rows.len());
+    for (row, &stand_in) in rows.iter().zip(&stand_ins) {
+        let messages = templates
+            .turns(turns, row, Some(&rows[stand_in]))
+            .map_err(|error| error.to_string())?;
+        for sample_index in 0..evaluation.generate.samples {
+            samples.push(Sample {
+                evaluation: String::new(),
+                condition: String::new(),
+                model: String::new(),
+                sample_id: row.id.clone(),
+                sample_index,
+                messages: messages.clone(),
+                completion: no_completion(),
+                error: None,
+                degenerate: driftgauge_record::Degeneracy::default(),
+                references: Vec::new(),
+                wrong_answer: None,
+                category: None,
+                row: indexmap::IndexMap::new(),
+                verdicts: indexmap::IndexMap::new(),
+                values: indexmap::IndexMap::new(),
+            });
+        }
+    }
+    Ok(samples)
+}
+
+/// What stands where there is no completion.
+pub(crate) fn no_completion() -> Completion {
+    Completion {
+        prompt_token_ids: Vec::new(),
+        completion_token_ids: Vec::new(),
+        text: String::new(),
+        finish_reason: FinishReason::Error,
+        ends_with_eos: false,
+        token_logprob: Vec::new(),
+        token_top1_logprob: Vec::new(),
+        token_margin: Vec::new(),
+        token_top10_entropy: Vec::new(),
+        token_top10_mass: Vec::new(),
+        token_entropy: Vec::new(),
+        first_token_logprob: indexmap::IndexMap::new(),
+    }
+}
+
+/// For each sample either the question to the judge's model, or the verdict that needs none.
+fn judging(context: &Context, node: usize) -> Result<Vec<(Sample, Result<Ask, Verdict>)>, String> {
+    let Part::Verdicts {
+        evaluation,
+        condition,
+        judge,
+        ..
+    } = &context.plan.nodes[node].part
+    else {
+        return Err("not a judge node".to_owned());
+    };
+    let turns = &context.experiment.evaluations[evaluation].conditions[condition].turns;
+    let resolved = &context.experiment.evaluations[evaluation].judges[judge];
+    let has_template = match &resolved.model {
+        Some(model) => has_chat_template(context, model),
+        None => false,
+    };
+    let completions = artifact_of(context, completions_node(context, node))?;
+    let samples =
+        read_samples(&completions.path(COMPLETIONS)).map_err(|error| error.to_string())?;
+    Ok(samples
+        .into_iter()
+        .map(|sample| {
+            let ask = match without_completion(&sample) {
+                Some(verdict) => Err(verdict),
+                None if resolved.model.is_none() => Err(resolved
+                    .judge
+                    .verdict_of_text(&sample.completion.text)
+                    .unwrap_or_else(|| error_verdict("this judge needs a model"))),
+                None => resolved
+                    .judge
+                    .request(&exchange(turns, &sample), has_template)
+                    .map(Ask::Generate)
+                    .map_err(|error| error_verdict(&error.to_string())),
+            };
+            (sample, ask)
+        })
+        .collect())
+}
+
+/// Makes the artifact of an inference node from its answers.
+fn commit(context: &Context, node: usize, answers: Vec<Answer>) -> Result<(), String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.as_ref().ok_or("its source is not pinned")?;
+    let scratch = context
+        .store
+        .scratch(key)
+        .map_err(|error| error.to_string())?;
+    match (&planned.part, planned.kind) {
+        (
+            Part::Completions {
+                evaluation,
+                condition,
+                ..
+            },
+            Kind::Generate,
+        ) => {
+            let samples = prompts(context, evaluation, condition)?
+                .into_iter()
+                .zip(answers)
+                .map(|(sample, answer)| with_completion(sample, answer));
+            write_samples(&scratch.join(COMPLETIONS), samples)
+                .map_err(|error| error.to_string())?;
+        }
+        (
+            Part::Completions {
+                evaluation,
+                condition,
+                ..
+            },
+            _,
+        ) => {
+            let samples = crate::score::samples(context, evaluation, condition, answers)?;
+            write_samples(&scratch.join(COMPLETIONS), samples)
+                .map_err(|error| error.to_string())?;
+        }
+        _ => {
+            let resolved = match &planned.part {
+                Part::Verdicts {
+                    evaluation, judge, ..
+                } => &context.experiment.evaluations[evaluation].judges[judge],
+                _ => return Err("not an inference node".to_owned()),
+            };
+            let mut answers = answers.into_iter();
+            let verdicts = judging(context, node)?.into_iter().map(|(sample, ask)| {
+                let verdict = match ask {
+                    Err(verdict) => verdict,
+                    Ok(_) => match answers
+                        .next()
+                        .unwrap_or_else(|| Err("no answer".to_owned()))
+                    {
+                        Ok(answer) => serde_json::from_value(answer).map_or_else(
+                            |error| error_verdict(&error.to_string()),
+                            |completion| resolved.judge.read(&completion),
+                        ),
+                        Err(error) => error_verdict(&error),
+                    },
+                };
+                (sample, verdict)
+            });
+            write_verdicts(&scratch.join(VERDICTS), verdicts)?;
+        }
+    }
+    context
+        .store
+        .commit(key, &scratch)
+        .map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// Verdicts that need no model, made in this process.
+pub(crate) fn judge_by_rule(
+    context: &Context,
+    node: usize,
+    folder: &std::path::Path,
+) -> Result<(), String> {
+    let verdicts = judging(context, node)?.into_iter().map(|(sample, ask)| {
+        let verdict = ask
+            .err()
+            .unwrap_or_else(|| error_verdict("this judge needs a model"));
+        (sample, verdict)
+    });
+    write_verdicts(&folder.join(VERDICTS), verdicts)
+}
+
+fn write_verdicts(
+    path: &std::path::Path,
+    verdicts: impl Iterator<Item = (Sample, Verdict)>,
+) -> Result<(), String> {
+    let mut text = String::new();
+    for (sample, verdict) in verdicts {
+        let line = serde_json::json!({
+            "sample_id": sample.sample_id,
+            "sample_index": sample.sample_index,
+            "verdict": verdict,
+        });
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    std::fs::write(path, text)
+        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+}
+
+fn with_completion(mut sample: Sample, answer: Answer) -> Sample {
+    match answer.and_then(|value| {
+        serde_json::from_value::<Completion>(value).map_err(|error| error.to_string())
+    }) {
+        Ok(completion) => {
+            sample.degenerate = degenerate::flags(&completion);
+            sample.completion = completion;
+        }
+        Err(error) => sample.error = Some(error),
+    }
+    sample
+}

@@ -1,0 +1,595 @@
+//! The plan: a DAG of nodes with their keys. Making it reads no weights and runs nothing.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::digest::{Digest, node_key};
+use crate::prompt::TurnTemplate;
+use crate::resolved::{
+    ModelSource, ResolvedEvaluation, ResolvedExperiment, ResolvedModel, Training,
+};
+
+/// What a node does, with the version of its behaviour: raised when the same inputs would give other bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Selects rows.
+    Dataset,
+    /// A model folder that is there already.
+    Model,
+    /// Trains from scratch.
+    Pretrain,
+    /// Fine-tunes.
+    Finetune,
+    /// Merges an adapter into a plain folder.
+    Merge,
+    /// Generates completions.
+    Generate,
+    /// Scores given text.
+    Score,
+    /// Judges completions.
+    Judge,
+    /// Runs a metric plugin.
+    Metric,
+    /// Compares a model with the baseline.
+    Compare,
+}
+
+impl Kind {
+    /// The word used in files and keys.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dataset => "dataset",
+            Self::Model => "model",
+            Self::Pretrain => "pretrain",
+            Self::Finetune => "finetune",
+            Self::Merge => "merge",
+            Self::Generate => "generate",
+            Self::Score => "score",
+            Self::Judge => "judge",
+            Self::Metric => "metric",
+            Self::Compare => "compare",
+        }
+    }
+
+    /// Version of the kind's behaviour.
+    #[must_use]
+    pub fn version(self) -> u32 {
+        1
+    }
+
+    /// Whether the node starts a process that loads or trains a model.
+    #[must_use]
+    pub fn is_heavy(self) -> bool {
+        matches!(
+            self,
+            Self::Pretrain
+                | Self::Finetune
+                | Self::Merge
+                | Self::Generate
+                | Self::Score
+                | Self::Judge
+        )
+    }
+}
+
+/// Which part of the experiment a node stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// A dataset.
+    Dataset(String),
+    /// A model's weights: found, trained, fine-tuned or merged.
+    Model(String),
+    /// Completions or scores of one model under one condition.
+    Completions {
+        /// Evaluation id.
+        evaluation: String,
+        /// Condition id.
+        condition: String,
+        /// Model id.
+        model: String,
+    },
+    /// Verdicts on them.
+    Verdicts {
+        /// Evaluation id.
+        evaluation: String,
+        /// Condition id.
+        condition: String,
+        /// Model id.
+        model: String,
+        /// Judge id.
+        judge: String,
+    },
+    /// A metric of one model over one evaluation.
+    Metric {
+        /// Evaluation id.
+        evaluation: String,
+        /// Metric id.
+        metric: String,
+        /// Model id.
+        model: String,
+    },
+    /// The same metric of a model against the baseline's.
+    Comparison {
+        /// Evaluation id.
+        evaluation: String,
+        /// Metric id.
+        metric: String,
+        /// Model id.
+        model: String,
+    },
+}
+
+/// One node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Node {
+    /// Readable id, unique in the plan; never part of a key.
+    pub id: String,
+    /// What it does.
+    pub kind: Kind,
+    /// What it stands for.
+    pub part: Part,
+    /// Its key; `None` while a source of the hub is not pinned.
+    pub key: Option<Digest>,
+    /// The parameters in the key.
+    pub params: Value,
+    /// Nodes it needs, by position.
+    pub inputs: Vec<usize>,
+    /// Prompts, rows or examples it goes through, when known.
+    pub items: Option<u64>,
+}
+
+/// What identifies the engine that makes completions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EngineIdentity {
+    /// Engine and version, for example `mistral.rs 0.8.1`.
+    pub generation: String,
+    /// The scorer and trainer, for example `driftgauge-lm 1`.
+    pub training: String,
+    /// Device class: `cpu` or `cuda`.
+    pub device: String,
+}
+
+/// What identifies a plugin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PluginIdentity {
+    /// Plugin id.
+    pub id: String,
+    /// Version from its manifest.
+    pub version: String,
+    /// Digest of the library file.
+    pub digest: Digest,
+}
+
+/// All nodes, inputs before those who need them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+}
+
+impl Plan {
+    /// Plans an experiment. `plugins` holds the identity of each metric's plugin.
+    #[must_use]
+    pub fn of(
+        experiment: &ResolvedExperiment,
+        engine: &EngineIdentity,
+        plugins: &IndexMap<String, PluginIdentity>,
+    ) -> Self {
+        let mut builder = Builder {
+            experiment,
+            engine,
+            plugins,
+            plan: Self::default(),
+            datasets: HashMap::new(),
+            models: HashMap::new(),
+        };
+        builder.datasets();
+        builder.models();
+        builder.evaluations();
+        builder.plan
+    }
+
+    /// Position of the node with that id.
+    #[must_use]
+    pub fn position(&self, id: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == id)
+    }
+}
+
+struct Builder<'a> {
+    experiment: &'a ResolvedExperiment,
+    engine: &'a EngineIdentity,
+    plugins: &'a IndexMap<String, PluginIdentity>,
+    plan: Plan,
+    datasets: HashMap<String, usize>,
+    /// Position of the node whose artifact is the model's plain folder (for an endpoint or a recording: no folder).
+    models: HashMap<String, usize>,
+}
+
+impl Builder<'_> {
+    /// Adds a node; `leaves` are digests of bytes that enter the key beside the inputs' keys.
+    fn add(
+        &mut self,
+        id: String,
+        kind: Kind,
+        part: Part,
+        params: Value,
+        inputs: Vec<usize>,
+        leaves: &[Digest],
+        items: Option<u64>,
+    ) -> usize {
+        let keys: Option<Vec<Digest>> = inputs
+            .iter()
+            .map(|&input| self.plan.nodes[input].key.clone())
+            .collect();
+        let key = keys.map(|keys| {
+            let all: Vec<Digest> = leaves.iter().cloned().chain(keys).collect();
+            node_key(kind.as_str(), kind.version(), &params, &all)
+        });
+        self.plan.nodes.push(Node {
+            id,
+            kind,
+            part,
+            key,
+            params,
+            inputs,
+            items,
+        });
+        self.plan.nodes.len() - 1
+    }
+
+    fn datasets(&mut self) {
+        for (id, dataset) in &self.experiment.datasets {
+            let node = self.add(
+                format!("dataset {id}"),
+                Kind::Dataset,
+                Part::Dataset(id.clone()),
+                dataset.selection.clone(),
+                Vec::new(),
+                std::slice::from_ref(&dataset.digest),
+                Some(dataset.rows_selected as u64),
+            );
+            self.datasets.insert(id.clone(), node);
+        }
+    }
+
+    fn models(&mut self) {
+        for (id, model) in &self.experiment.models {
+            let node = self.model(id, model);
+            self.models.insert(id.clone(), node);
+        }
+    }
+
+    fn model(&mut self, id: &str, model: &ResolvedModel) -> usize {
+        let part = Part::Model(id.to_owned());
+        match &model.source {
+            ModelSource::Folder { digest, gguf, .. } => self.add(
+                format!("model {id}"),
+                Kind::Model,
+                part,
+                json!({ "gguf": gguf.is_some() }),
+                Vec::new(),
+                std::slice::from_ref(digest),
+                None,
+            ),
+            ModelSource::Hub {
+                repository,
+                revision,
+            } => {
+                let params = json!({ "hub": repository, "revision": revision });
+                let node = self.add(
+                    format!("model {id}"),
+                    Kind::Model,
+                    part,
+                    params,
+                    Vec::new(),
+                    &[],
+                    None,
+                );
+                self.plan.nodes[node].key = None;
+                node
+            }
+            ModelSource::Endpoint(endpoint) => self.add(
+                format!("model {id}"),
+                Kind::Model,
+                part,
+                json!({ "endpoint": endpoint.base_url, "model": endpoint.model }),
+                Vec::new(),
+                &[],
+                None,
+            ),
+            ModelSource::Recorded(recorded) => self.add(
+                format!("model {id}"),
+                Kind::Model,
+                part,
+                json!({ "recorded": recorded.mapping }),
+                Vec::new(),
+                std::slice::from_ref(&recorded.file.digest),
+                None,
+            ),
+            ModelSource::Pretrain(training) => {
+                let leaves: Vec<Digest> = training
+                    .chat_template
+                    .iter()
+                    .map(|file| file.digest.clone())
+                    .collect();
+                let (params, inputs, items) = self.training(training);
+                self.add(
+                    format!("pretrain {id}"),
+                    Kind::Pretrain,
+                    part,
+                    params,
+                    inputs,
+                    &leaves,
+                    items,
+                )
+            }
+            ModelSource::Finetune {
+                base,
+                training,
+                init_adapter,
+            } => {
+                let leaves: Vec<Digest> = init_adapter
+                    .iter()
+                    .map(|file| file.digest.clone())
+                    .collect();
+                let (params, mut inputs, items) = self.training(training);
+                let base = self.models[base];
+                inputs.insert(0, base);
+                let tuned = self.add(
+                    format!("finetune {id}"),
+                    Kind::Finetune,
+                    part.clone(),
+                    params,
+                    inputs,
+                    &leaves,
+                    items,
+                );
+                self.add(
+                    format!("merge {id}"),
+                    Kind::Merge,
+                    part,
+                    json!({}),
+                    vec![base, tuned],
+                    &[],
+                    None,
+                )
+            }
+        }
+    }
+
+    fn training(&self, training: &Training) -> (Value, Vec<usize>, Option<u64>) {
+        let data: Vec<Value> = training
+            .data
+            .iter()
+            .map(|part| {
+                json!({
+                    "turns": part.turns,
+                    "filter": part.filter,
+                    "limit": part.limit,
+                    "ratio": part.ratio,
+                    "shuffle": part.shuffle,
+                })
+            })
+            .collect();
+        let params = json!({
+            "trainer": self.engine.training,
+            "device": self.engine.device,
+            "settings": training.settings,
+            "data": data,
+        });
+        let inputs: Vec<usize> = training
+            .data
+            .iter()
+            .map(|part| self.datasets[&part.dataset])
+            .collect();
+        let items = inputs
+            .iter()
+            .filter_map(|&input| self.plan.nodes[input].items)
+            .sum();
+        (params, inputs, Some(items))
+    }
+
+    fn evaluations(&mut self) {
+        for (id, evaluation) in &self.experiment.evaluations {
+            let mut metric_nodes: HashMap<(String, String), usize> = HashMap::new();
+            for model in &evaluation.models {
+                let mut inputs = Vec::new();
+                for condition in evaluation.conditions.keys() {
+                    inputs.extend(self.condition(id, evaluation, condition, model));
+                }
+                for metric in &evaluation.metrics {
+                    let node = self.metric(id, evaluation, metric, model, &inputs);
+                    metric_nodes.insert((metric.clone(), model.clone()), node);
+                }
+            }
+            self.comparisons(id, evaluation, &metric_nodes);
+        }
+    }
+
+    /// Completions, scores and verdicts of one model under one condition.
+    fn condition(
+        &mut self,
+        id: &str,
+        evaluation: &ResolvedEvaluation,
+        condition: &str,
+        model: &str,
+    ) -> Vec<usize> {
+        let rows = self.experiment.datasets[&evaluation.dataset].rows_selected as u64;
+        let dataset = self.datasets[&evaluation.dataset];
+        let turns = &evaluation.conditions[condition].turns;
+        let part = Part::Completions {
+            evaluation: id.to_owned(),
+            condition: condition.to_owned(),
+            model: model.to_owned(),
+        };
+        let place = format!("{id}/{condition}/{model}");
+        let mut inputs = vec![self.models[model], dataset];
+        let mut params = json!({
+            "turns": turns,
+            "shuffle_seed": mentions_shuffled(turns).then_some(evaluation.shuffle_seed),
+            "serving": self.serving(model),
+        });
+        let (kind, items) = match &evaluation.score {
+            Some(score) => {
+                params["score"] = json!(score);
+                params["scorer"] = json!(self.engine.training);
+                (Kind::Score, rows)
+            }
+            None => {
+                params["generate"] = json!(evaluation.generate);
+                params["engine"] = json!(self.engine.generation);
+                (
+                    Kind::Generate,
+                    rows * u64::from(evaluation.generate.samples),
+                )
+            }
+        };
+        params["device"] = json!(self.engine.device);
+        let completions = self.add(
+            format!("{} {place}", kind.as_str()),
+            kind,
+            part,
+            params,
+            inputs,
+            &[],
+            Some(items),
+        );
+        let mut nodes = vec![completions];
+        for (judge_id, judge) in &evaluation.judges {
+            let mut inputs = vec![completions];
+            let mut params = json!({
+                "judge": judge.judge,
+                "prompt": Digest::of(judge.judge.prompt_identity().as_bytes()),
+                "context_turns": turns.iter().map(TurnTemplate::depends_on_row).collect::<Vec<_>>(),
+            });
+            if let Some(judge_model) = &judge.model {
+                inputs.push(self.models[judge_model]);
+                params["serving"] = self.serving(judge_model);
+                params["engine"] = json!(self.engine.generation);
+                params["device"] = json!(self.engine.device);
+            }
+            nodes.push(self.add(
+                format!("judge {place}/{judge_id}"),
+                Kind::Judge,
+                Part::Verdicts {
+                    evaluation: id.to_owned(),
+                    condition: condition.to_owned(),
+                    model: model.to_owned(),
+                    judge: judge_id.clone(),
+                },
+                params,
+                inputs,
+                &[],
+                Some(items),
+            ));
+        }
+        nodes
+    }
+
+    /// What changes a model's answers beside its weights.
+    fn serving(&self, model: &str) -> Value {
+        let model = &self.experiment.models[model];
+        json!({
+            "quantization": model.quantization,
+            "dtype": model.dtype,
+            "chat_template": model.chat_template.as_ref().map(|file| &file.digest),
+        })
+    }
+
+    fn metric(
+        &mut self,
+        id: &str,
+        evaluation: &ResolvedEvaluation,
+        metric: &str,
+        model: &str,
+        inputs: &[usize],
+    ) -> usize {
+        let settings = &self.experiment.metrics[metric];
+        let plugin = self.plugins.get(metric);
+        let params = json!({
+            "plugin": plugin.map(|plugin| &plugin.id),
+            "version": plugin.map(|plugin| &plugin.version),
+            "config": settings.config,
+            "evaluation": id,
+            "model": model,
+            "conditions": evaluation.conditions.keys().collect::<Vec<_>>(),
+            "judges": evaluation.judges.keys().collect::<Vec<_>>(),
+            "references": evaluation.references,
+            "wrong_answer": evaluation.wrong_answer,
+            "category": evaluation.category,
+        });
+        let leaves: Vec<Digest> = plugin
+            .map(|plugin| plugin.digest.clone())
+            .into_iter()
+            .collect();
+        // Rows carry references and categories, so the dataset is an input of its own.
+        let mut inputs = inputs.to_vec();
+        inputs.push(self.datasets[&evaluation.dataset]);
+        self.add(
+            format!("metric {id}/{metric}/{model}"),
+            Kind::Metric,
+            Part::Metric {
+                evaluation: id.to_owned(),
+                metric: metric.to_owned(),
+                model: model.to_owned(),
+            },
+            params,
+            inputs,
+            &leaves,
+            None,
+        )
+    }
+
+    fn comparisons(
+        &mut self,
+        id: &str,
+        evaluation: &ResolvedEvaluation,
+        metrics: &HashMap<(String, String), usize>,
+    ) {
+        let compare = &self.experiment.compare;
+        let Some(baseline) = compare
+            .baseline
+            .as_ref()
+            .filter(|id| evaluation.models.contains(id))
+        else {
+            return;
+        };
+        let params = json!({
+            "level": compare.level,
+            "resamples": compare.resamples,
+            "seed": self.experiment.seed,
+        });
+        for metric in &evaluation.metrics {
+            for model in evaluation.models.iter().filter(|model| *model != baseline) {
+                let inputs = vec![
+                    metrics[&(metric.clone(), baseline.clone())],
+                    metrics[&(metric.clone(), model.clone())],
+                ];
+                self.add(
+                    format!("compare {id}/{metric}/{model}"),
+                    Kind::Compare,
+                    Part::Comparison {
+                        evaluation: id.to_owned(),
+                        metric: metric.clone(),
+                        model: model.clone(),
+                    },
+                    params.clone(),
+                    inputs,
+                    &[],
+                    None,
+                );
+            }
+        }
+    }
+}
+
+fn mentions_shuffled(turns: &[TurnTemplate]) -> bool {
+    turns.iter().any(|turn| turn.template.contains("shuffled"))
+}

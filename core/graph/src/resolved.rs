@@ -1,0 +1,338 @@
+//! The resolved experiment: defaults filled, references checked, every local source pinned by the digest of its bytes.
+//!
+//! Paths are kept apart from what identifies a source: they say where the bytes were found, and never enter a key.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::dataset::Row;
+use crate::digest::Digest;
+use crate::engine::{LongPrompt, Sampling};
+use crate::judge::Judge;
+use crate::prompt::TurnTemplate;
+
+/// An experiment ready to be planned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedExperiment {
+    /// Name from the spec.
+    pub name: String,
+    /// Description from the spec.
+    #[serde(default)]
+    pub description: String,
+    /// Title of the report.
+    pub title: String,
+    /// Seed of everything that draws.
+    pub seed: u64,
+    /// Datasets by id.
+    pub datasets: IndexMap<String, ResolvedDataset>,
+    /// Models by id, bases before their fine-tunes.
+    pub models: IndexMap<String, ResolvedModel>,
+    /// Metrics by id.
+    pub metrics: IndexMap<String, ResolvedMetric>,
+    /// Evaluations by id.
+    pub evaluations: IndexMap<String, ResolvedEvaluation>,
+    /// How models are compared.
+    pub compare: ResolvedCompare,
+    /// Gates.
+    #[serde(default)]
+    pub gates: Vec<ResolvedGate>,
+    /// Published values.
+    #[serde(default)]
+    pub expected: Vec<ResolvedExpected>,
+    /// How much of the samples the report shows: `hidden`, `redacted` or `full`.
+    pub report_samples: String,
+}
+
+/// A dataset with its rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedDataset {
+    /// Where it comes from, for people.
+    pub source: String,
+    /// Where the file was found.
+    pub path: PathBuf,
+    /// Digest of the file's bytes.
+    pub digest: Digest,
+    /// What was done to the rows: format, id column, filter, shuffle, limit.
+    pub selection: Value,
+    /// Number of rows left.
+    pub rows_selected: usize,
+    /// The rows left, in order.
+    #[serde(skip)]
+    pub rows: Vec<Row>,
+}
+
+/// A model and where it comes from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedModel {
+    /// The source.
+    pub source: ModelSource,
+    /// In-situ quantisation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization: Option<String>,
+    /// Compute type: `auto`, `f32`, `f16`, `bf16`.
+    pub dtype: String,
+    /// A chat template that overrides the folder's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<PinnedFile>,
+    /// The source in words, for the report.
+    pub description: String,
+}
+
+/// A file and the digest of its bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PinnedFile {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// Digest of its bytes.
+    pub digest: Digest,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelSource {
+    /// A model folder on this machine.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// File name of a GGUF model inside, when it is one.
+        gguf: Option<String>,
+        /// Digest over names and bytes of the files that an engine reads.
+        digest: Digest,
+    },
+    /// A repository of the hub that is not on this machine yet: pinned at run time.
+    Hub {
+        /// `organisation/name`.
+        repository: String,
+        /// Branch, tag or commit.
+        revision: String,
+    },
+    /// Trained from scratch.
+    Pretrain(Training),
+    /// A fine-tune of another model.
+    Finetune {
+        /// Id of the base model.
+        base: String,
+        /// The training.
+        training: Training,
+        /// Adapter to start from.
+        init_adapter: Option<PinnedFile>,
+    },
+    /// A server with an OpenAI-compatible interface.
+    Endpoint(Endpoint),
+    /// Completions made elsewhere.
+    Recorded(Recorded),
+}
+
+/// A training: data and settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Training {
+    /// Settings with every default filled, in the order of their names.
+    pub settings: Value,
+    /// Parts of the training data.
+    pub data: Vec<TrainingData>,
+    /// Chat template of a model trained from scratch.
+    pub chat_template: Option<PinnedFile>,
+    /// Rough number of parameters that a model trained from scratch will have.
+    pub parameters: Option<u64>,
+}
+
+/// One part of the training data.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainingData {
+    /// Dataset id.
+    pub dataset: String,
+    /// Turns of one example.
+    pub turns: Vec<TurnTemplate>,
+    /// Expression that rows have to fulfil.
+    pub filter: Option<String>,
+    /// At most so many rows.
+    pub limit: Option<usize>,
+    /// Share of the mix, relative to the other parts; `None` takes all rows.
+    pub ratio: Option<f64>,
+    /// Seed of a shuffle before the limit.
+    pub shuffle: Option<u64>,
+}
+
+/// A remote model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Base address, for example `http://127.0.0.1:8000/v1`.
+    pub base_url: String,
+    /// Model name sent to the server.
+    pub model: String,
+    /// Environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// Requests in flight.
+    pub concurrency: usize,
+    /// Upper bound on requests a minute.
+    pub requests_per_minute: Option<u32>,
+    /// Seconds before a request counts as hung.
+    pub timeout_seconds: u64,
+    /// Tries after the first.
+    pub retries: u32,
+    /// Whether to ask for log-probabilities.
+    pub logprobs: bool,
+}
+
+/// Completions and verdicts made elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The file.
+    pub file: PinnedFile,
+    /// Its format and column mapping.
+    pub mapping: Value,
+}
+
+/// A metric and its plugin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedMetric {
+    /// Plugin id or library path.
+    pub plugin: String,
+    /// Configuration handed to the plugin.
+    pub config: Value,
+    /// Whether the plugin runs in a process of its own.
+    pub worker: bool,
+    /// Seconds a worker may take.
+    pub timeout_seconds: u64,
+    /// Pinned digest of the library.
+    pub pin: Option<String>,
+}
+
+/// An evaluation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedEvaluation {
+    /// Model ids.
+    pub models: Vec<String>,
+    /// Dataset id.
+    pub dataset: String,
+    /// Conditions by id; one called `default` when the spec has a single prompt.
+    pub conditions: IndexMap<String, ResolvedCondition>,
+    /// Seed of the `shuffled` rows.
+    pub shuffle_seed: u64,
+    /// Accepted answers.
+    #[serde(default)]
+    pub references: Vec<String>,
+    /// The false answer.
+    #[serde(default)]
+    pub wrong_answer: Option<String>,
+    /// Category column.
+    #[serde(default)]
+    pub category: Option<String>,
+    /// How completions are made.
+    pub generate: ResolvedGenerate,
+    /// Multiple choice and divergences, scored instead of or beside generation.
+    #[serde(default)]
+    pub score: Option<ResolvedScore>,
+    /// Judges by id, the primary one first.
+    pub judges: IndexMap<String, ResolvedJudge>,
+    /// Metric ids.
+    pub metrics: Vec<String>,
+    /// Evaluation whose over-refusal this one measures.
+    #[serde(default)]
+    pub over_refusal_of: Option<String>,
+    /// Accuracy below which the report warns.
+    #[serde(default)]
+    pub capability_floor: Option<f64>,
+}
+
+/// One way to put the question.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedCondition {
+    /// The turns.
+    pub turns: Vec<TurnTemplate>,
+}
+
+/// How completions are made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedGenerate {
+    /// Limit on new tokens.
+    pub max_tokens: usize,
+    /// Completions per prompt.
+    pub samples: u32,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Strings that end an answer.
+    pub stop: Vec<String>,
+    /// Policy for long prompts.
+    pub on_long_prompt: LongPrompt,
+}
+
+/// What is scored with given tokens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResolvedScore {
+    /// Log-likelihoods of choices.
+    Choices {
+        /// Template or column of the list of choices.
+        choices: String,
+        /// Template or column of the index (or indices) of the right ones.
+        correct: String,
+    },
+    /// Perplexity of a text.
+    Perplexity {
+        /// Template of the text.
+        text: String,
+    },
+}
+
+/// A judge and the model it asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedJudge {
+    /// The judge.
+    pub judge: Judge,
+    /// Id of its model.
+    pub model: Option<String>,
+}
+
+/// How models are compared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedCompare {
+    /// Baseline model id; `None` compares nothing.
+    pub baseline: Option<String>,
+    /// `evaluation/metric` pairs whose p-values are adjusted together.
+    pub family: Vec<String>,
+    /// Confidence level.
+    pub level: f64,
+    /// Bootstrap resamples.
+    pub resamples: usize,
+}
+
+/// A gate on the bound of an interval.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedGate {
+    /// Evaluation id.
+    pub evaluation: String,
+    /// Metric as in `results.json`.
+    pub metric: String,
+    /// Condition id; all conditions when absent.
+    pub condition: Option<String>,
+    /// Model id.
+    pub model: String,
+    /// Judge the difference from the baseline instead of the value.
+    pub difference: bool,
+    /// The interval's upper bound may be at most this.
+    pub upper: Option<f64>,
+    /// The interval's lower bound has to be at least this.
+    pub lower: Option<f64>,
+}
+
+/// A published value.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedExpected {
+    /// Evaluation id.
+    pub evaluation: String,
+    /// Condition id.
+    pub condition: String,
+    /// Model id.
+    pub model: String,
+    /// Metric as in `results.json`.
+    pub metric: String,
+    /// The value.
+    pub value: f64,
+    /// Where it was published.
+    pub source: String,
+}

@@ -1,0 +1,260 @@
+//! What the parent process and a worker process say to each other.
+//!
+//! A worker is the same binary, started as `driftgauge worker`. The parent writes one JSON [`Job`] line to its standard
+//! input, then, for inference jobs, one [`Request`] line per prompt; closing the input ends the worker. The worker
+//! answers with [`Reply`] lines on standard output, each behind [`MARK`], since libraries print there too.
+
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use driftgauge_record::{Completion, TrainingStep};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::engine::{
+    EngineError, GenerateRequest, Generator, LoadModel, Loaded, ScoreRequest, ScoreResponse,
+    TextScorer,
+};
+
+/// Begins every reply line.
+pub const MARK: &str = "@driftgauge ";
+
+/// What a worker is started for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// Load a model and generate.
+    Generate(LoadModel),
+    /// Load a model and score given text.
+    Score(LoadModel),
+    /// Train; the trainer reads its own settings.
+    Train(TrainJob),
+    /// Merge an adapter into its base.
+    Merge(MergeJob),
+}
+
+/// A training, from scratch or of a base model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainJob {
+    /// Folder of the base model; `None` to train from scratch.
+    pub base: Option<PathBuf>,
+    /// Adapter to start from.
+    pub init_adapter: Option<PathBuf>,
+    /// Chat template file for a model trained from scratch.
+    pub chat_template: Option<PathBuf>,
+    /// Training settings in the trainer's own form.
+    pub settings: Value,
+    /// JSON Lines of `{"id", "messages"}`.
+    pub examples: PathBuf,
+    /// JSON Lines of held-out examples.
+    pub eval_examples: Option<PathBuf>,
+    /// Where checkpoints live between runs.
+    pub work: PathBuf,
+    /// Where the finished model or adapter goes.
+    pub out: PathBuf,
+}
+
+/// A merge of an adapter into a plain model folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MergeJob {
+    /// Folder of the base model.
+    pub base: PathBuf,
+    /// Folder of the adapter.
+    pub adapter: PathBuf,
+    /// Where the merged folder goes.
+    pub out: PathBuf,
+}
+
+/// One item of work for an inference worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    /// Returned with the answer.
+    pub id: u64,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What an inference worker can be asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// A completion.
+    Generate(GenerateRequest),
+    /// Log-likelihoods.
+    Score(ScoreRequest),
+}
+
+/// What a worker says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The model is loaded and passed its self-check.
+    Ready(Loaded),
+    /// A completion.
+    Completed {
+        /// Id of the request.
+        id: u64,
+        /// The completion.
+        completion: Box<Completion>,
+    },
+    /// Log-likelihoods.
+    Scored {
+        /// Id of the request.
+        id: u64,
+        /// The scores.
+        response: ScoreResponse,
+    },
+    /// One request failed; others go on.
+    Failed {
+        /// Id of the request.
+        id: u64,
+        /// Why.
+        error: String,
+    },
+    /// One optimiser step is done, of so many.
+    Step {
+        /// The step.
+        step: TrainingStep,
+        /// Steps in all.
+        total: u64,
+        /// Tokens per second, prompts included.
+        tokens_per_second: f64,
+    },
+    /// Something worth the log.
+    Note(String),
+    /// The job is finished; the summary goes to provenance.
+    Done(Value),
+    /// The job failed.
+    Fatal(String),
+}
+
+/// Sends replies to the parent.
+pub struct Replies<W: Write>(W);
+
+impl<W: Write> Replies<W> {
+    /// Replies go to `sink`.
+    pub fn new(sink: W) -> Self {
+        Self(sink)
+    }
+
+    /// Sends one reply.
+    ///
+    /// # Errors
+    /// When the parent is gone.
+    pub fn send(&mut self, reply: &Reply) -> io::Result<()> {
+        let text = serde_json::to_string(reply)?;
+        // The leading line break ends whatever a library printed without one.
+        self.0.write_all(format!("\n{MARK}{text}\n").as_bytes())?;
+        self.0.flush()
+    }
+}
+
+/// The requests of the parent, read on a thread of their own so that the next one is there when the engine is free.
+pub struct Requests(mpsc::Receiver<Request>);
+
+impl Requests {
+    /// Reads requests from `source` until it ends.
+    pub fn from(source: impl BufRead + Send + 'static) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in source.lines() {
+                let Ok(line) = line else { return };
+                if line.trim().is_empty() {
+                    continue;
+                }
+                let Ok(request) = serde_json::from_str(&line) else {
+                    return;
+                };
+                if sender.send(request).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(receiver)
+    }
+
+    /// Waits for a request and takes up to `limit` of those already there; `None` when the parent is done.
+    fn take(&self, limit: usize) -> Option<Vec<Request>> {
+        let mut requests = vec![self.0.recv().ok()?];
+        while requests.len() < limit {
+            match self.0.try_recv() {
+                Ok(request) => requests.push(request),
+                Err(_) => break,
+            }
+        }
+        Some(requests)
+    }
+}
+
+/// Answers generation requests until the parent closes the input.
+///
+/// # Errors
+/// When the parent is gone.
+pub fn serve_generation<W: Write>(
+    engine: &mut impl Generator,
+    requests: &Requests,
+    replies: &mut Replies<W>,
+) -> io::Result<()> {
+    replies.send(&Reply::Ready(engine.loaded().clone()))?;
+    let limit = engine.loaded().max_in_flight.max(1);
+    while let Some(batch) = requests.take(limit) {
+        let mut ids = Vec::new();
+        let mut asked = Vec::new();
+        for request in batch {
+            match request.ask {
+                Ask::Generate(ask) => {
+                    ids.push(request.id);
+                    asked.push(ask);
+                }
+                Ask::Score(_) => replies.send(&wrong_kind(request.id))?,
+            }
+        }
+        for (id, outcome) in ids.into_iter().zip(engine.generate(&asked)) {
+            replies.send(&match outcome {
+                Ok(completion) => Reply::Completed {
+                    id,
+                    completion: Box::new(completion),
+                },
+                Err(EngineError::Request(error)) => Reply::Failed { id, error },
+                Err(EngineError::Model(error)) => Reply::Fatal(error),
+            })?;
+        }
+    }
+    replies.send(&Reply::Done(Value::Null))
+}
+
+/// Answers scoring requests until the parent closes the input.
+///
+/// # Errors
+/// When the parent is gone.
+pub fn serve_scoring<W: Write>(
+    scorer: &mut impl TextScorer,
+    requests: &Requests,
+    replies: &mut Replies<W>,
+) -> io::Result<()> {
+    replies.send(&Reply::Ready(scorer.loaded().clone()))?;
+    while let Some(batch) = requests.take(1) {
+        for request in batch {
+            let id = request.id;
+            replies.send(&match request.ask {
+                Ask::Generate(_) => wrong_kind(id),
+                Ask::Score(ask) => match scorer.score(&ask) {
+                    Ok(response) => Reply::Scored { id, response },
+                    Err(error) => Reply::Failed {
+                        id,
+                        error: error.to_string(),
+                    },
+                },
+            })?;
+        }
+    }
+    replies.send(&Reply::Done(Value::Null))
+}
+
+fn wrong_kind(id: u64) -> Reply {
+    Reply::Failed {
+        id,
+        error: "this worker was started for another kind of request".to_owned(),
+    }
+}
