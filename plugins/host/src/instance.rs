@@ -1,0 +1,151 @@
+//! One instance of a metric: created, fed, finished, and destroyed exactly once.
+#![allow(unsafe_code, reason = "calls the plugin's functions")]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use driftgauge_plugin_protocol::ffi::{
+    DG_CANCELLED, DG_OK, DgBuf, DgHost, DgMetric, DgMetricVtable, DgStatus, DgStr,
+};
+use driftgauge_plugin_protocol::rows::{HostContext, LogSink, ServedBatch};
+use driftgauge_plugin_protocol::validate;
+use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput, PluginErrorPayload};
+use driftgauge_record::Sample;
+use serde_json::Value;
+
+use crate::samples::SampleRows;
+use crate::{PluginError, PluginLibrary};
+
+/// A living metric.
+pub(crate) struct Instance {
+    table: DgMetricVtable,
+    metric: *mut DgMetric,
+    id: String,
+    version: String,
+    // Both are pointed to by the plugin, and outlive `destroy` because fields drop after `Drop::drop`.
+    _host: Box<DgHost>,
+    _context: Box<HostContext>,
+}
+
+impl Instance {
+    /// Makes an instance of `metric_id` with `config`.
+    pub(crate) fn new(
+        library: &PluginLibrary,
+        metric_id: &str,
+        config: &Value,
+        log: LogSink,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<Self, PluginError> {
+        let (Manifest { id, version, .. }, table) = library.find(metric_id)?;
+        let context = Box::new(HostContext::new(log, cancelled));
+        let host = Box::new(context.table());
+        let mut instance = Self {
+            table: *table,
+            metric: std::ptr::null_mut(),
+            id: id.clone(),
+            version: version.clone(),
+            _host: host,
+            _context: context,
+        };
+        // No configuration in the spec is an empty one.
+        let config = if config.is_null() {
+            "{}".to_owned()
+        } else {
+            config.to_string()
+        };
+        let mut error = DgBuf::EMPTY;
+        let mut made = std::ptr::null_mut();
+        let status = instance.table.create.map_or(DG_OK, |create| {
+            // SAFETY: host and context live as long as the instance, the rest as long as the call.
+            unsafe {
+                create(
+                    &raw const *instance._host,
+                    DgStr::new(&config),
+                    &raw mut made,
+                    &raw mut error,
+                )
+            }
+        });
+        instance.check(status, error)?;
+        instance.metric = made;
+        Ok(instance)
+    }
+
+    /// Feeds a batch.
+    pub(crate) fn update(&mut self, samples: &[Sample]) -> Result<(), PluginError> {
+        let rows = SampleRows(samples);
+        let batch = ServedBatch::new(&rows);
+        let mut error = DgBuf::EMPTY;
+        let status = self.table.update.map_or(DG_OK, |update| {
+            // SAFETY: the instance was created and is used by this thread alone; the batch outlives the call.
+            unsafe { update(self.metric, batch.as_ptr(), &raw mut error) }
+        });
+        self.check(status, error)
+    }
+
+    /// Takes the checked result.
+    pub(crate) fn finish(self) -> Result<MetricOutput, PluginError> {
+        let (mut json, mut error) = (DgBuf::EMPTY, DgBuf::EMPTY);
+        let status = self.table.finish.map_or(DG_OK, |finish| {
+            // SAFETY: the instance was created; the plugin fills the buffers according to the ABI.
+            unsafe { finish(self.metric, &raw mut json, &raw mut error) }
+        });
+        // SAFETY: filled by the plugin, or still empty.
+        let bytes = unsafe { json.take() };
+        self.check(status, error)?;
+        parse_output(&self.id, &self.version, &bytes)
+    }
+
+    fn check(&self, status: DgStatus, mut error: DgBuf) -> Result<(), PluginError> {
+        // SAFETY: filled by the plugin, or still empty.
+        let bytes = unsafe { error.take() };
+        match status {
+            DG_OK => Ok(()),
+            DG_CANCELLED => Err(PluginError::Cancelled {
+                metric: self.id.clone(),
+            }),
+            status => Err(PluginError::Metric {
+                metric: self.id.clone(),
+                version: self.version.clone(),
+                status,
+                payload: parse_payload(&bytes),
+            }),
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let (false, Some(destroy)) = (self.metric.is_null(), self.table.destroy) {
+            // SAFETY: created, and destroyed here only.
+            unsafe { destroy(self.metric) };
+        }
+    }
+}
+
+/// Plugins that do not write the JSON of an error are quoted as they are.
+fn parse_payload(bytes: &[u8]) -> PluginErrorPayload {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| PluginErrorPayload {
+        message: String::from_utf8_lossy(bytes).into_owned(),
+        ..PluginErrorPayload::default()
+    })
+}
+
+/// Reads and checks a result.
+pub(crate) fn parse_output(
+    metric: &str,
+    version: &str,
+    bytes: &[u8],
+) -> Result<MetricOutput, PluginError> {
+    let bad = |problems| PluginError::Output {
+        metric: metric.to_owned(),
+        version: version.to_owned(),
+        problems,
+    };
+    let output: MetricOutput = serde_json::from_slice(bytes)
+        .map_err(|error| bad(vec![format!("it is not the JSON of an output: {error}")]))?;
+    match validate::problems(&output) {
+        problems if problems.is_empty() => Ok(output),
+        problems => Err(bad(problems)),
+    }
+}

@@ -1,0 +1,141 @@
+//! The harness's own samples, as plugins read them.
+
+use std::borrow::Cow;
+
+use driftgauge_plugin_protocol::field::{Field, Integer, Text, Tokens};
+use driftgauge_plugin_protocol::rows::{Lookup, Rows};
+use driftgauge_record::{Sample, Verdict};
+use serde_json::Value;
+
+/// Samples of one batch.
+pub(crate) struct SampleRows<'a>(pub(crate) &'a [Sample]);
+
+impl SampleRows<'_> {
+    fn verdict(&self, row: usize, judge: &str) -> Option<&Verdict> {
+        self.0[row].verdicts.get(judge)
+    }
+
+    fn values(&self, row: usize, name: &str) -> Option<&[f64]> {
+        let values = self.0[row].values.get(name)?;
+        (!values.is_empty()).then_some(values)
+    }
+
+    fn tokens(&self, row: usize, list: Tokens) -> &[f32] {
+        let completion = &self.0[row].completion;
+        match list {
+            Tokens::Logprob => &completion.token_logprob,
+            Tokens::Top1Logprob => &completion.token_top1_logprob,
+            Tokens::Margin => &completion.token_margin,
+            Tokens::Top10Entropy => &completion.token_top10_entropy,
+            Tokens::Top10Mass => &completion.token_top10_mass,
+            Tokens::Entropy => &completion.token_entropy,
+        }
+    }
+}
+
+impl Rows for SampleRows<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn text(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, str>> {
+        let sample = &self.0[row];
+        let found = match field {
+            Field::Text(Text::SampleId) => Some(sample.sample_id.as_str()),
+            Field::Text(Text::Evaluation) => Some(sample.evaluation.as_str()),
+            Field::Text(Text::Condition) => Some(sample.condition.as_str()),
+            Field::Text(Text::Model) => Some(sample.model.as_str()),
+            Field::Text(Text::Completion) => Some(sample.completion.text.as_str()),
+            Field::Text(Text::FinishReason) => Some(sample.completion.finish_reason.as_str()),
+            Field::Text(Text::Category) => sample.category.as_deref(),
+            Field::Text(Text::WrongAnswer) => sample.wrong_answer.as_deref(),
+            Field::Text(Text::Error) => sample.error.as_deref(),
+            Field::Verdict(judge) => self.verdict(row, judge).map(|v| v.label.as_str()),
+            Field::JudgeOutput(judge) => self.verdict(row, judge).map(|v| v.output.as_str()),
+            Field::Row(column) => {
+                return match sample.row.get(column) {
+                    None | Some(Value::Null) => Lookup::Null,
+                    Some(Value::String(text)) => Lookup::Present(Cow::Borrowed(text)),
+                    Some(other) => Lookup::Present(Cow::Owned(other.to_string())),
+                };
+            }
+            _ => return Lookup::OtherType,
+        };
+        found.map(Cow::Borrowed).into()
+    }
+
+    fn number(&self, row: usize, field: Field<'_>) -> Lookup<f64> {
+        match field {
+            Field::PUnsafe(judge) => self.verdict(row, judge).and_then(|v| v.p_unsafe),
+            Field::Score(judge) => self.verdict(row, judge).and_then(|v| v.score),
+            Field::Row(column) => self.0[row].row.get(column).and_then(Value::as_f64),
+            Field::Value(name) => self.values(row, name).map(|values| values[0]),
+            _ => return Lookup::OtherType,
+        }
+        .into()
+    }
+
+    fn integer(&self, row: usize, field: Field<'_>) -> Lookup<i64> {
+        let sample = &self.0[row];
+        Lookup::Present(match field {
+            Field::Integer(Integer::SampleIndex) => i64::from(sample.sample_index),
+            Field::Integer(Integer::EndsWithEos) => i64::from(sample.completion.ends_with_eos),
+            Field::Integer(Integer::Empty) => i64::from(sample.degenerate.empty),
+            Field::Integer(Integer::Looping) => i64::from(sample.degenerate.looping),
+            Field::Integer(Integer::Truncated) => i64::from(sample.degenerate.truncated),
+            _ => return Lookup::OtherType,
+        })
+    }
+
+    fn floats(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, [f32]>> {
+        match field {
+            Field::Tokens(list) => {
+                let list = self.tokens(row, list);
+                (!list.is_empty()).then_some(Cow::Borrowed(list)).into()
+            }
+            #[allow(clippy::cast_possible_truncation)]
+            Field::Value(name) => self
+                .values(row, name)
+                .map(|values| values.iter().map(|&value| value as f32).collect())
+                .into(),
+            _ => Lookup::OtherType,
+        }
+    }
+
+    fn doubles(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, [f64]>> {
+        match field {
+            Field::Value(name) => self.values(row, name).map(Cow::Borrowed).into(),
+            _ => Lookup::OtherType,
+        }
+    }
+
+    fn texts(&self, row: usize, field: Field<'_>) -> Lookup<Vec<Cow<'_, str>>> {
+        match field {
+            Field::References => Lookup::Present(borrow(&self.0[row].references)),
+            Field::Judges => Lookup::Present(
+                self.0[row]
+                    .verdicts
+                    .keys()
+                    .map(|id| Cow::Borrowed(id.as_str()))
+                    .collect(),
+            ),
+            Field::Categories(judge) => self
+                .verdict(row, judge)
+                .map(|verdict| borrow(&verdict.categories))
+                .into(),
+            _ => Lookup::OtherType,
+        }
+    }
+
+    fn json(&self, row: usize) -> String {
+        // Plain data with string keys always serialises.
+        serde_json::to_string(&self.0[row]).unwrap_or_default()
+    }
+}
+
+fn borrow(texts: &[String]) -> Vec<Cow<'_, str>> {
+    texts
+        .iter()
+        .map(|text| Cow::Borrowed(text.as_str()))
+        .collect()
+}

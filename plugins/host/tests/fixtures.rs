@@ -1,0 +1,321 @@
+//! What the host makes of plugins that misbehave: one small C file each, compiled here.
+#![allow(clippy::unwrap_used)]
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use driftgauge_plugin_host::{
+    PluginError, PluginLibrary, RunOptions, WorkerOptions, describe_in_worker, run_metric,
+    run_metric_in_worker, run_metric_with,
+};
+use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_record::Sample;
+use serde_json::{Value, json};
+
+const WORKER: &str = env!("CARGO_BIN_EXE_driftgauge-plugin-worker");
+
+/// Compiles `tests/fixtures/<name>.c`; the folder lives as long as the result.
+fn compile(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join(format!("lib{name}.so"));
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    let output = Command::new(compiler)
+        .args(["-std=gnu99", "-shared", "-fPIC", "-Wall", "-I"])
+        .arg(here.join("../protocol/include"))
+        .arg("-o")
+        .arg(&library)
+        .arg(here.join(format!("tests/fixtures/{name}.c")))
+        .output()
+        .expect("a C compiler is installed");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    (folder, library)
+}
+
+fn samples(n: usize) -> impl Iterator<Item = Result<Sample, Infallible>> {
+    let sample: Sample = serde_json::from_value(json!({
+        "evaluation": "e", "condition": "default", "model": "m", "sample_id": "s", "sample_index": 0, "messages": [],
+        "completion": {"prompt_token_ids": [], "completion_token_ids": [], "text": "t", "finish_reason": "stop",
+            "ends_with_eos": true, "token_logprob": [], "token_top1_logprob": [], "token_margin": [],
+            "token_top10_entropy": [], "token_top10_mass": [], "token_entropy": []},
+    }))
+    .unwrap();
+    (0..n).map(move |index| {
+        let sample_id = format!("s{index}");
+        Ok(Sample {
+            sample_id,
+            ..sample.clone()
+        })
+    })
+}
+
+fn load(name: &str) -> Result<PluginLibrary, PluginError> {
+    let (_folder, library) = compile(name);
+    PluginLibrary::load(&library)
+}
+
+fn run(name: &str) -> Result<MetricOutput, PluginError> {
+    run_metric(&load(name).unwrap(), "fixture", &Value::Null, samples(3))
+}
+
+fn run_apart(name: &str, options: &WorkerOptions) -> Result<MetricOutput, PluginError> {
+    let (_folder, library) = compile(name);
+    run_metric_in_worker(
+        Path::new(WORKER),
+        &library,
+        "fixture",
+        &Value::Null,
+        samples(3),
+        options,
+    )
+}
+
+#[track_caller]
+fn assert_says(error: PluginError, words: &[&str]) {
+    let message = error.to_string();
+    for word in words {
+        assert!(message.contains(word), "`{word}` in: {message}");
+    }
+}
+
+#[test]
+fn a_sound_plugin_runs() {
+    let (_folder, path) = compile("sound");
+    let library = PluginLibrary::load(&path).unwrap();
+    assert_eq!(library.manifests()[0].version, "1.2.3");
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(library.digest(), blake3::hash(&bytes).to_hex().as_str());
+
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    let options = RunOptions {
+        batch: 2,
+        log: Arc::new(move |level, text| log.lock().unwrap().push(format!("{level} {text}"))),
+        ..RunOptions::default()
+    };
+    let output = run_metric_with(&library, "fixture", &json!({}), samples(5), &options).unwrap();
+    assert_eq!(output.scalars[0].value, Some(5.0));
+    assert_eq!(*lines.lock().unwrap(), ["2 made"]);
+}
+
+#[test]
+fn another_metric_than_it_has_is_named() {
+    let library = load("sound").unwrap();
+    let error = run_metric(&library, "asr", &Value::Null, samples(0)).unwrap_err();
+    assert_says(error, &["no metric `asr`", "`fixture`"]);
+}
+
+#[test]
+fn a_refused_configuration_carries_its_hint() {
+    let library = load("sound").unwrap();
+    let error = run_metric(&library, "fixture", &json!({"a": 1}), samples(0)).unwrap_err();
+    assert_says(
+        error,
+        &[
+            "metric `fixture` 1.2.3 does not accept its configuration",
+            "hint: remove `config`",
+        ],
+    );
+}
+
+#[test]
+fn other_versions_of_the_abi_are_named() {
+    assert_says(
+        load("wrong_abi").unwrap_err(),
+        &[
+            "speaks ABI 2",
+            "this harness speaks ABI 1",
+            "upgrade the harness",
+        ],
+    );
+    assert_says(
+        load("no_plugin").unwrap_err(),
+        &["is no metric plugin", "export_metrics!"],
+    );
+}
+
+#[test]
+fn short_structures_lack_what_they_lack() {
+    assert_says(load("short_struct").unwrap_err(), &["lacks `finish`"]);
+    assert_says(load("short_plugin").unwrap_err(), &["names 0 metrics"]);
+    let output = run("long_struct").unwrap();
+    assert_eq!(output.scalars[0].n, 3);
+}
+
+#[test]
+fn a_manifest_is_checked() {
+    assert_says(
+        load("bad_manifest").unwrap_err(),
+        &["manifest of metric 0", "`completions`"],
+    );
+}
+
+#[test]
+fn bad_results_are_refused() {
+    assert_says(run("bad_json").unwrap_err(), &["not the JSON of an output"]);
+    assert_says(run("nan").unwrap_err(), &["number out of range"]);
+    assert_says(
+        run("wrong_lengths").unwrap_err(),
+        &["`schema` is 2", "2 sample ids and 1 values"],
+    );
+}
+
+#[test]
+fn a_panic_is_an_error_with_its_sample() {
+    assert_says(
+        run("panics").unwrap_err(),
+        &["crashed", "index out of bounds", "sample `s0`"],
+    );
+    let options = WorkerOptions::default();
+    assert_says(
+        run_apart("panics", &options).unwrap_err(),
+        &["crashed", "index out of bounds", "sample `s0`", "1.2.3"],
+    );
+}
+
+#[test]
+fn samples_that_cannot_be_read_are_their_own_error() {
+    let library = load("sound").unwrap();
+    let broken = [Err::<Sample, _>(std::io::Error::other("disk on fire"))];
+    let error = run_metric(&library, "fixture", &Value::Null, broken).unwrap_err();
+    assert_says(error, &["cannot read the samples: disk on fire"]);
+}
+
+#[test]
+fn a_pin_must_match_and_the_copy_runs() {
+    let (_folder, path) = compile("sound");
+    let digest = blake3::hash(&std::fs::read(&path).unwrap()).to_hex();
+    let library = PluginLibrary::load_pinned(&path, &format!("blake3:{digest}")).unwrap();
+    let output = run_metric(&library, "fixture", &Value::Null, samples(1)).unwrap();
+    assert_eq!(output.scalars[0].n, 1);
+    let error = PluginLibrary::load_pinned(&path, &"0".repeat(64)).unwrap_err();
+    assert_says(error, &["but the spec pins 0000", digest.as_str()]);
+}
+
+#[test]
+fn what_is_no_library_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libtext.so");
+    std::fs::write(&path, "text").unwrap();
+    assert_says(
+        PluginLibrary::load(&path).unwrap_err(),
+        &["cannot load plugin", "libtext.so"],
+    );
+    assert_says(
+        PluginLibrary::load(&folder.path().join("gone.so")).unwrap_err(),
+        &["cannot read plugin", "gone.so"],
+    );
+}
+
+#[test]
+fn a_worker_gives_the_same_result() {
+    let options = WorkerOptions {
+        run: RunOptions {
+            batch: 2,
+            ..RunOptions::default()
+        },
+        ..WorkerOptions::default()
+    };
+    assert_eq!(run_apart("sound", &options).unwrap(), run("sound").unwrap());
+}
+
+#[test]
+fn a_worker_describes_a_library() {
+    let (_folder, library) = compile("sound");
+    let options = WorkerOptions::default();
+    let description = describe_in_worker(Path::new(WORKER), &library, &options).unwrap();
+    assert_eq!(description.manifests[0].id, "fixture");
+    let digest = PluginLibrary::load(&library).unwrap().digest().to_owned();
+    assert_eq!(description.digest, digest);
+
+    let pinned = WorkerOptions {
+        digest: Some("0".repeat(64)),
+        ..WorkerOptions::default()
+    };
+    let error = describe_in_worker(Path::new(WORKER), &library, &pinned).unwrap_err();
+    assert_says(error, &["but the spec pins"]);
+}
+
+#[test]
+fn printing_does_not_disturb_the_frames() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = lines.clone();
+    let options = WorkerOptions {
+        run: RunOptions {
+            log: Arc::new(move |_, text| log.lock().unwrap().push(text.to_owned())),
+            ..RunOptions::default()
+        },
+        ..WorkerOptions::default()
+    };
+    let output = run_apart("prints_stdout", &options).unwrap();
+    assert_eq!(output.scalars[0].n, 3);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while lines.lock().unwrap().len() < 3 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut lines = lines.lock().unwrap().clone();
+    lines.sort();
+    assert_eq!(lines, ["made", "printed in update", "printed on load"]);
+}
+
+#[test]
+fn an_abort_costs_the_worker_alone() {
+    assert_says(
+        run_apart("aborts", &WorkerOptions::default()).unwrap_err(),
+        &[
+            "ended while it was to take a batch",
+            "killed by signal 6",
+            "about to abort",
+        ],
+    );
+}
+
+#[test]
+fn an_endless_loop_ends_at_the_limit() {
+    let options = WorkerOptions {
+        update: Duration::from_millis(300),
+        ..WorkerOptions::default()
+    };
+    let begin = Instant::now();
+    assert_says(
+        run_apart("hangs", &options).unwrap_err(),
+        &["`fixture` took longer than 0.3 s to take a batch"],
+    );
+    assert!(begin.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_worker_that_cannot_start_is_named() {
+    let error = run_metric_in_worker(
+        Path::new("/nonexistent/harness"),
+        Path::new("x.so"),
+        "fixture",
+        &Value::Null,
+        samples(0),
+        &WorkerOptions::default(),
+    )
+    .unwrap_err();
+    assert_says(error, &["cannot be started", "/nonexistent/harness"]);
+}
+
+#[test]
+fn a_program_that_speaks_no_frames_is_refused() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo hello, this is no frame at all"]);
+    let error = driftgauge_plugin_host::run_metric_in_command(
+        command,
+        "fixture",
+        &Value::Null,
+        samples(0),
+        &WorkerOptions::default(),
+    )
+    .unwrap_err();
+    assert_says(error, &["does not speak the protocol"]);
+}
