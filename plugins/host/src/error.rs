@@ -89,7 +89,7 @@ pub enum PluginError {
         /// Status code of the call.
         status: DgStatus,
         /// What it said.
-        payload: PluginErrorPayload,
+        payload: Box<PluginErrorPayload>,
     },
     /// The result is not what the protocol asks for.
     #[error("metric `{metric}` {version} returned a bad result: {}", .problems.join("; "))]

@@ -108,7 +108,7 @@ impl Instance {
                 metric: self.id.clone(),
                 version: self.version.clone(),
                 status,
-                payload: parse_payload(&bytes),
+                payload: Box::new(parse_payload(&bytes)),
             }),
         }
     }

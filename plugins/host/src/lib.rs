@@ -17,7 +17,7 @@ pub use driftgauge_plugin_protocol::wire;
 pub use error::{BoxError, PluginError};
 pub use load::PluginLibrary;
 pub use locate::{Locator, PLUGIN_PATH_VARIABLE};
-pub use run::{RunOptions, run_metric, run_metric_with};
+pub use run::{Log, RunOptions, run_metric, run_metric_with};
 pub use worker::{
     PluginDescription, WorkerOptions, describe_in_worker, run_metric_in_command,
     run_metric_in_worker, worker_main,

@@ -10,11 +10,14 @@ use serde_json::Value;
 use crate::instance::Instance;
 use crate::{BoxError, PluginError, PluginLibrary};
 
+/// Where a plugin's log goes: level (0 error to 4 trace) and text.
+pub type Log = Arc<dyn Fn(i32, &str) + Send + Sync>;
+
 /// How a metric is run.
 #[derive(Clone)]
 pub struct RunOptions {
-    /// Where the plugin's log goes: level (0 error to 4 trace) and text.
-    pub log: Arc<dyn Fn(i32, &str) + Send + Sync>,
+    /// The plugin's log.
+    pub log: Log,
     /// Set it to stop the metric.
     pub cancelled: Arc<AtomicBool>,
     /// Samples held in memory at a time.

@@ -266,12 +266,12 @@ impl<'a> Worker<'a> {
                 metric: self.metric.clone(),
                 version: self.version.clone(),
                 status,
-                payload: PluginErrorPayload {
+                payload: Box::new(PluginErrorPayload {
                     message: failure.message,
                     help: failure.help,
                     code: failure.code,
                     sample_id: failure.sample_id,
-                },
+                }),
             },
             None => self.broken(&format!("failed: {}", failure.message)),
         }
@@ -352,11 +352,7 @@ fn read_replies(stdout: Option<ChildStdout>) -> Receiver<std::io::Result<Option<
 }
 
 /// Passes lines on to the log and keeps the last ones.
-fn keep_lines(
-    from: impl BufRead,
-    kept: &Mutex<Vec<String>>,
-    log: &(dyn Fn(i32, &str) + Send + Sync),
-) {
+fn keep_lines(from: impl BufRead, kept: &Mutex<Vec<String>>, log: &dyn Fn(i32, &str)) {
     const INFO: i32 = 2;
     for line in from.split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).into_owned();
