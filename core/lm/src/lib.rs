@@ -1,1 +1,3 @@
 //! A decoder on candle: training, merging and scoring.
+
+pub mod ops;
