@@ -1,1 +1,13 @@
 //! The mathematics of the built-in metrics.
+//!
+//! Each metric is one module: its configuration, what it gathers sample by sample, what it reports. The plugin libraries
+//! beside this crate only export them. Shared parts: [`columns`] (per-prompt scores), [`estimate`] (means and rates with
+//! intervals), [`answers`] (when an answer is correct).
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod answers;
+mod asr;
+pub mod columns;
+pub mod estimate;
+
+pub use asr::{Asr, AsrConfig};

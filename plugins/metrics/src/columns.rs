@@ -1,0 +1,227 @@
+//! Per-prompt scores of one condition.
+//!
+//! A metric keeps one table of prompt ids for all its conditions, so that the same row means the same prompt everywhere;
+//! a column holds one score's sum and count per prompt. Several completions of one prompt average to its score: prompts,
+//! not completions, are what intervals and paired tests count.
+
+use driftgauge_plugin_sdk::wire::{ScoreKind, Scores};
+use indexmap::{IndexMap, IndexSet};
+
+/// Ids of prompts; their position is the row of every column.
+#[derive(Debug, Clone, Default)]
+pub struct Prompts(IndexSet<String>);
+
+impl Prompts {
+    /// The row of `id`, made if it is new.
+    pub fn row(&mut self, id: &str) -> usize {
+        match self.0.get_index_of(id) {
+            Some(row) => row,
+            None => self.0.insert_full(id.to_owned()).0,
+        }
+    }
+
+    /// The id of a row.
+    #[must_use]
+    pub fn id(&self, row: usize) -> &str {
+        self.0.get_index(row).map_or("", String::as_str)
+    }
+
+    /// Number of prompts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Values by condition, in the order the conditions were first seen.
+#[derive(Debug, Clone)]
+pub struct Conditions<T>(IndexMap<String, T>);
+
+impl<T> Default for Conditions<T> {
+    fn default() -> Self {
+        Self(IndexMap::new())
+    }
+}
+
+impl<T: Default> Conditions<T> {
+    /// The value of a condition, made if it is new.
+    pub fn entry(&mut self, condition: &str) -> &mut T {
+        if !self.0.contains_key(condition) {
+            self.0.insert(condition.to_owned(), T::default());
+        }
+        &mut self.0[condition]
+    }
+
+    /// Conditions with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The value of a condition.
+    #[must_use]
+    pub fn get(&self, condition: &str) -> Option<&T> {
+        self.0.get(condition)
+    }
+
+    /// The first condition seen.
+    #[must_use]
+    pub fn first(&self) -> Option<&str> {
+        self.0.first().map(|(name, _)| name.as_str())
+    }
+
+    /// Names in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Number of conditions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Sum and number of one score per prompt.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Column {
+    cells: Vec<Cell>,
+}
+
+/// A prompt's part of a column.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Cell {
+    sum: f64,
+    n: u32,
+    seen: bool,
+}
+
+impl Column {
+    /// Adds the score of one completion; `None` says that the prompt was asked and has no score here.
+    pub fn add(&mut self, row: usize, score: Option<f64>) {
+        if self.cells.len() <= row {
+            self.cells.resize(row + 1, Cell::default());
+        }
+        let cell = &mut self.cells[row];
+        cell.seen = true;
+        if let Some(score) = score {
+            cell.sum += score;
+            cell.n += 1;
+        }
+    }
+
+    /// Mean score of a prompt; `None` when it has none.
+    #[must_use]
+    pub fn mean(&self, row: usize) -> Option<f64> {
+        let cell = self.cells.get(row)?;
+        (cell.n > 0).then(|| cell.sum / f64::from(cell.n))
+    }
+
+    /// Number of scored completions of a prompt.
+    #[must_use]
+    pub fn count(&self, row: usize) -> u32 {
+        self.cells.get(row).map_or(0, |cell| cell.n)
+    }
+
+    /// Rows that were asked, in order.
+    pub fn rows(&self) -> impl Iterator<Item = usize> {
+        let seen = |(row, cell): (usize, &Cell)| cell.seen.then_some(row);
+        self.cells.iter().enumerate().filter_map(seen)
+    }
+
+    /// The column without the rows that `keep` refuses.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let keep = |(row, &cell)| if keep(row) { cell } else { Cell::default() };
+        Self {
+            cells: self.cells.iter().enumerate().map(keep).collect(),
+        }
+    }
+
+    /// Mean scores of all prompts that have one.
+    pub fn means(&self) -> impl Iterator<Item = f64> {
+        (0..self.cells.len()).filter_map(|row| self.mean(row))
+    }
+
+    /// Number of scored completions.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.cells.iter().map(|cell| u64::from(cell.n)).sum()
+    }
+
+    /// Whether some prompt has more than one scored completion.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.cells.iter().any(|cell| cell.n > 1)
+    }
+
+    /// The scores as they cross the plugin boundary. They are binary when every one is 0 or 1.
+    #[must_use]
+    pub fn scores(&self, id: &str, condition: &str, prompts: &Prompts) -> Scores {
+        let rows: Vec<usize> = self.rows().collect();
+        let values: Vec<Option<f64>> = rows.iter().map(|&row| self.mean(row)).collect();
+        let binary = values
+            .iter()
+            .flatten()
+            .all(|&value| value == 0.0 || value == 1.0);
+        Scores {
+            id: id.to_owned(),
+            condition: condition.to_owned(),
+            kind: if binary {
+                ScoreKind::Binary
+            } else {
+                ScoreKind::Real
+            },
+            sample_ids: rows.iter().map(|&row| prompts.id(row).to_owned()).collect(),
+            values,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_completions_average_to_their_prompt() {
+        let mut prompts = Prompts::default();
+        let mut column = Column::default();
+        for (id, score) in [
+            ("b", Some(1.0)),
+            ("a", None),
+            ("b", Some(0.0)),
+            ("c", Some(1.0)),
+        ] {
+            column.add(prompts.row(id), score);
+        }
+        let scores = column.scores("asr", "default", &prompts);
+        assert_eq!(scores.sample_ids, ["b", "a", "c"]);
+        assert_eq!(scores.values, [Some(0.5), None, Some(1.0)]);
+        assert_eq!(scores.kind, ScoreKind::Real);
+        assert_eq!((column.total(), column.repeats()), (3, true));
+    }
+
+    #[test]
+    fn rows_are_shared_by_conditions() {
+        let mut conditions: Conditions<Column> = Conditions::default();
+        let mut prompts = Prompts::default();
+        conditions.entry("plain").add(prompts.row("a"), Some(1.0));
+        conditions.entry("false").add(prompts.row("b"), Some(0.0));
+        conditions.entry("false").add(prompts.row("a"), Some(0.0));
+        assert_eq!(conditions.names().collect::<Vec<_>>(), ["plain", "false"]);
+        let later = conditions.get("false").unwrap();
+        assert_eq!(later.scores("x", "false", &prompts).sample_ids, ["a", "b"]);
+        assert_eq!(conditions.get("plain").unwrap().mean(1), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! Means and rates with their intervals.
+
+use driftgauge_plugin_sdk::wire::{Interval, Scalar};
+
+use crate::columns::Column;
+
+/// Level of every interval.
+pub const LEVEL: f64 = 0.95;
+/// Standard normal quantile of [`LEVEL`], two-sided.
+const Z: f64 = 1.959_963_984_540_054;
+
+/// A number with its sample size and interval; undefined over nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Estimate {
+    /// The number.
+    pub value: Option<f64>,
+    /// Number of prompts behind it.
+    pub n: u64,
+    /// Its interval.
+    pub ci: Option<Interval>,
+}
+
+impl Estimate {
+    /// Puts the estimate into a scalar.
+    #[must_use]
+    pub fn fill(self, scalar: Scalar) -> Scalar {
+        scalar.value(self.value, self.n).ci(self.ci)
+    }
+}
+
+/// The mean of scores in [0, 1], one per prompt, with Wilson's interval.
+///
+/// With one completion per prompt the scores are 0 or 1, and this is Wilson's interval of a proportion. With several,
+/// the scores lie between, and the number of prompts is replaced by the effective number of independent 0/1 draws,
+/// `n p(1-p) / var(scores)` (n times Kish's design effect turned round), at most the number of completions: prompts stay
+/// the unit, so copying every completion k times changes nothing.
+#[must_use]
+pub fn rate(column: &Column) -> Estimate {
+    let scores: Vec<f64> = column.means().collect();
+    rate_of(&scores, column.total())
+}
+
+/// As [`rate`], from scores and the number of completions behind them.
+#[must_use]
+pub fn rate_of(scores: &[f64], completions: u64) -> Estimate {
+    let n = scores.len() as f64;
+    if scores.is_empty() {
+        return Estimate::default();
+    }
+    let p = scores.iter().sum::<f64>() / n;
+    let binary = scores.iter().all(|&score| score == 0.0 || score == 1.0);
+    let spread = scores.iter().map(|score| (score - p).powi(2)).sum::<f64>() / n;
+    let most = (completions as f64).max(n);
+    let effective = match p * (1.0 - p) {
+        _ if binary => n,
+        bernoulli if bernoulli > 0.0 && spread > 0.0 => (n * bernoulli / spread).clamp(n, most),
+        bernoulli if bernoulli > 0.0 => most,
+        _ => n,
+    };
+    let (low, high) = wilson(p, effective);
+    let method = if binary { "wilson" } else { "wilson-clustered" };
+    Estimate {
+        value: Some(p),
+        n: scores.len() as u64,
+        ci: Some(interval(low, high, method)),
+    }
+}
+
+/// The mean of real scores, one per prompt, with the interval of its standard error; no interval below two prompts.
+#[must_use]
+pub fn mean(column: &Column) -> Estimate {
+    let scores: Vec<f64> = column.means().collect();
+    mean_of(&scores)
+}
+
+/// As [`mean`], from scores.
+#[must_use]
+pub fn mean_of(scores: &[f64]) -> Estimate {
+    if scores.is_empty() {
+        return Estimate::default();
+    }
+    let n = scores.len() as f64;
+    let mean = scores.iter().sum::<f64>() / n;
+    let squares = scores
+        .iter()
+        .map(|score| (score - mean).powi(2))
+        .sum::<f64>();
+    let ci = (scores.len() > 1).then(|| {
+        let half = Z * (squares / (n * (n - 1.0))).sqrt();
+        interval(mean - half, mean + half, "normal")
+    });
+    Estimate {
+        value: Some(mean),
+        n: scores.len() as u64,
+        ci,
+    }
+}
+
+/// An interval of the level all metrics use.
+#[must_use]
+pub fn interval(low: f64, high: f64, method: &str) -> Interval {
+    Interval {
+        level: LEVEL,
+        low,
+        high,
+        method: method.to_owned(),
+    }
+}
+
+/// Wilson's score interval of a proportion over `n` (possibly effective, not whole) draws.
+fn wilson(p: f64, n: f64) -> (f64, f64) {
+    let shrink = 1.0 + Z * Z / n;
+    let centre = (p + Z * Z / (2.0 * n)) / shrink;
+    let half = Z / shrink * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    // Exact at the ends, where rounding would leave 1e-17.
+    let low = if p == 0.0 {
+        0.0
+    } else {
+        (centre - half).max(0.0)
+    };
+    let high = if p == 1.0 {
+        1.0
+    } else {
+        (centre + half).min(1.0)
+    };
+    (low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn binary(hits: usize, n: usize) -> Vec<f64> {
+        (0..n).map(|i| f64::from(u8::from(i < hits))).collect()
+    }
+
+    #[test]
+    fn rates_of_the_paper() {
+        // Counts and intervals of arXiv 2409.19476's recorded verdicts.
+        for (hits, low, high) in [(131, 0.356_884, 0.464_016), (301, 0.909_134, 0.961_663)] {
+            let estimate = rate_of(&binary(hits, 320), 320);
+            assert_eq!(estimate.value, Some(hits as f64 / 320.0));
+            let ci = estimate.ci.unwrap();
+            assert!((ci.low - low).abs() < 1e-6 && (ci.high - high).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn zero_of_fifty_has_an_upper_bound() {
+        let ci = rate_of(&binary(0, 50), 50).ci.unwrap();
+        assert_eq!(ci.low, 0.0);
+        assert!((ci.high - 0.071_35).abs() < 1e-4);
+    }
+
+    #[test]
+    fn copies_do_not_narrow_the_interval() {
+        let once = rate_of(&binary(12, 40), 40);
+        let copied = rate_of(&binary(12, 40), 400);
+        assert_eq!(once, copied);
+        // Independent repeats do, down to one draw per completion.
+        let repeated = rate_of(&vec![0.3; 40], 400).ci.unwrap();
+        let independent = rate_of(&binary(120, 400), 400).ci.unwrap();
+        assert!((repeated.low - independent.low).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_is_undefined() {
+        assert_eq!(rate_of(&[], 0), Estimate::default());
+        assert_eq!(mean_of(&[]), Estimate::default());
+        assert_eq!(mean_of(&[2.5]).ci, None);
+        let equal = mean_of(&[2.0, 2.0]).ci.unwrap();
+        assert_eq!((equal.low, equal.high), (2.0, 2.0));
+    }
+}
