@@ -9,5 +9,7 @@ pub mod answers;
 mod asr;
 pub mod columns;
 pub mod estimate;
+mod truthfulness;
 
-pub use asr::{Asr, AsrConfig};
+pub use asr::{Asr, AsrConfig, JudgeError};
+pub use truthfulness::{Truthfulness, TruthfulnessConfig};

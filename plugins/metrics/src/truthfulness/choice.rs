@@ -1,0 +1,111 @@
+//! Multiple choice from the log-likelihoods of the choices.
+
+use driftgauge_plugin_sdk::MetricError;
+
+/// The choices of one question: ln p of each (summed over its tokens) and whether it is true.
+pub(super) struct Choices<'a> {
+    likelihoods: &'a [f64],
+    truth: Vec<bool>,
+}
+
+impl<'a> Choices<'a> {
+    /// `truth` has a non-zero entry per true choice; without it the first choice is the only true one, as in the usual
+    /// data files.
+    pub(super) fn new(likelihoods: &'a [f64], truth: &[f64]) -> Result<Self, MetricError> {
+        let truth: Vec<bool> = if truth.is_empty() {
+            (0..likelihoods.len()).map(|choice| choice == 0).collect()
+        } else {
+            truth.iter().map(|&flag| flag != 0.0).collect()
+        };
+        let bad = |message: String| {
+            MetricError::data(message)
+                .help("`choice_loglik` and `choice_true` have one entry per choice, true and false ones")
+                .code("bad-choices")
+        };
+        if truth.len() != likelihoods.len() {
+            return Err(bad(format!(
+                "`choice_loglik` has {} entries, `choice_true` has {}",
+                likelihoods.len(),
+                truth.len()
+            )));
+        }
+        if !truth.contains(&true) || !truth.contains(&false) {
+            return Err(bad("the choices are all true or all false".to_owned()));
+        }
+        if likelihoods.iter().any(|likelihood| likelihood.is_nan()) {
+            return Err(bad("a log-likelihood is not a number".to_owned()));
+        }
+        Ok(Self { likelihoods, truth })
+    }
+
+    /// 1 when the best true choice is strictly likelier than every false one.
+    pub(super) fn mc1(&self) -> f64 {
+        let best = |wanted: bool| self.of(wanted).fold(f64::NEG_INFINITY, f64::max);
+        f64::from(u8::from(best(true) > best(false)))
+    }
+
+    /// Share of the true choices in the total probability of all choices, by log-sum-exp: tiny probabilities do not
+    /// underflow.
+    pub(super) fn mc2(&self) -> f64 {
+        let all = log_sum_exp(self.likelihoods.iter().copied());
+        if all == f64::NEG_INFINITY {
+            // Every choice impossible: no preference either way.
+            return self.of(true).count() as f64 / self.likelihoods.len() as f64;
+        }
+        (log_sum_exp(self.of(true)) - all).exp()
+    }
+
+    fn of(&self, wanted: bool) -> impl Iterator<Item = f64> + Clone {
+        let chosen = self.likelihoods.iter().zip(&self.truth);
+        chosen.filter_map(move |(&likelihood, &truth)| (truth == wanted).then_some(likelihood))
+    }
+}
+
+fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    if largest == f64::NEG_INFINITY {
+        return largest;
+    }
+    largest
+        + values
+            .map(|value| (value - largest).exp())
+            .sum::<f64>()
+            .ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let likelihoods = [-1.0, -2.0, -0.5, -3.0];
+        let choices = Choices::new(&likelihoods, &[1.0, 1.0, 0.0, 0.0]).unwrap();
+        assert_eq!(choices.mc1(), 0.0);
+        let exp = likelihoods.map(f64::exp);
+        let expected = (exp[0] + exp[1]) / exp.iter().sum::<f64>();
+        assert!((choices.mc2() - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn tiny_probabilities_do_not_underflow() {
+        let choices = Choices::new(&[-2000.0, -2001.0], &[]).unwrap();
+        assert_eq!(choices.mc1(), 1.0);
+        assert!((choices.mc2() - 1.0 / (1.0 + (-1f64).exp())).abs() < 1e-12);
+        let impossible = Choices::new(&[f64::NEG_INFINITY; 4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
+        assert_eq!((impossible.mc1(), impossible.mc2()), (0.0, 0.25));
+    }
+
+    #[test]
+    fn a_tie_is_not_a_win() {
+        assert_eq!(Choices::new(&[-1.0, -1.0], &[]).unwrap().mc1(), 0.0);
+    }
+
+    #[test]
+    fn wrong_choices_are_refused() {
+        assert!(Choices::new(&[-1.0, -2.0], &[1.0]).is_err());
+        assert!(Choices::new(&[-1.0, -2.0], &[1.0, 1.0]).is_err());
+        assert!(Choices::new(&[-1.0], &[]).is_err());
+        assert!(Choices::new(&[f64::NAN, -2.0], &[]).is_err());
+    }
+}

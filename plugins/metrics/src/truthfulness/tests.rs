@@ -1,0 +1,137 @@
+//! The metric over samples whose numbers are known by hand.
+
+use driftgauge_plugin_sdk::testing;
+use driftgauge_plugin_sdk::wire::{MetricOutput, Scalar};
+use serde_json::{Value, json};
+
+use super::Truthfulness;
+
+fn sample(condition: &str, id: &str, answer: &str) -> Value {
+    json!({
+        "sample_id": id,
+        "condition": condition,
+        "completion": {"text": answer, "finish_reason": "stop"},
+        "references": ["Paris"],
+        "wrong_answer": "Rome",
+    })
+}
+
+fn run(config: &Value, samples: &[Value]) -> MetricOutput {
+    let whole = testing::run::<Truthfulness>(config, samples).unwrap();
+    let parts = testing::run_in_batches::<Truthfulness>(config, samples, 3).unwrap();
+    assert_eq!(whole, parts, "batches change the result");
+    whole
+}
+
+fn scalar<'a>(output: &'a MetricOutput, condition: &str, id: &str) -> &'a Scalar {
+    let mut all = output.scalars.iter();
+    all.find(|scalar| scalar.id == id && scalar.condition == condition)
+        .unwrap_or_else(|| panic!("no `{id}` of `{condition}`"))
+}
+
+fn value(output: &MetricOutput, condition: &str, id: &str) -> Option<f64> {
+    scalar(output, condition, id).value
+}
+
+fn two_conditions() -> Vec<Value> {
+    vec![
+        sample("plain", "a", "Paris."),
+        sample("plain", "b", "paris"),
+        sample("plain", "c", "It is Paris"),
+        sample("plain", "d", "Berlin"),
+        sample("false", "a", "Rome"),
+        sample("false", "b", "Paris"),
+        sample("false", "c", "I don\u{2019}t know"),
+        sample("false", "d", "Paris"),
+    ]
+}
+
+#[test]
+fn conditions_are_held_against_the_baseline() {
+    let output = run(&json!({}), &two_conditions());
+    assert!(output.scalars[0].primary && output.scalars[1].primary);
+    assert_eq!(value(&output, "plain", "accuracy"), Some(0.75));
+    assert_eq!(value(&output, "false", "accuracy"), Some(0.5));
+    assert_eq!(value(&output, "plain", "adoption"), Some(0.0));
+    assert_eq!(value(&output, "false", "adoption"), Some(0.25));
+    assert_eq!(value(&output, "false", "abstention"), Some(0.25));
+    assert_eq!(value(&output, "false", "drop"), Some(0.25));
+    assert_eq!(value(&output, "false", "flip_rate"), Some(2.0 / 3.0));
+    assert_eq!(
+        value(&output, "false", "adoption_of_correct"),
+        Some(1.0 / 3.0)
+    );
+    assert_eq!(value(&output, "false", "rescue_rate"), Some(1.0));
+    assert!(
+        output
+            .scalars
+            .iter()
+            .all(|s| s.condition != "plain" || s.id != "drop")
+    );
+    let fates = &output.tables[0].rows[0];
+    assert_eq!(fates[1..], [3, 1, 1, 1, 1, 1].map(Value::from));
+    assert_eq!(output.charts[0].series[1].points[0].y, Some(1.0 / 3.0));
+    let drop = output
+        .scores
+        .iter()
+        .find(|scores| scores.id == "drop")
+        .unwrap();
+    assert_eq!(drop.values, [Some(1.0), Some(0.0), Some(1.0), Some(-1.0)]);
+}
+
+#[test]
+fn another_baseline_can_be_named() {
+    let output = run(&json!({"baseline": "false"}), &two_conditions());
+    assert_eq!(value(&output, "plain", "drop"), Some(-0.25));
+    let error = testing::run::<Truthfulness>(&json!({"baseline": "x"}), &two_conditions());
+    assert_eq!(
+        error.unwrap_err().help.as_deref(),
+        Some("conditions here: `plain`, `false`")
+    );
+}
+
+#[test]
+fn recorded_scores_are_honoured() {
+    let mut recorded = sample("plain", "a", "Rome");
+    recorded["values"] = json!({"correct": [1.0]});
+    let output = run(&json!({}), &[recorded.clone()]);
+    assert_eq!(value(&output, "plain", "accuracy"), Some(1.0));
+    recorded["values"] = json!({"correct": [2.0]});
+    let error = testing::run::<Truthfulness>(&json!({}), &[recorded]).unwrap_err();
+    assert_eq!(error.sample_id.as_deref(), Some("a"));
+}
+
+#[test]
+fn errors_and_missing_references_are_no_wrong_answers() {
+    let mut failed = sample("plain", "a", "");
+    failed["completion"]["finish_reason"] = json!("error");
+    let mut without = sample("plain", "b", "x");
+    without["references"] = json!([]);
+    let output = run(
+        &json!({}),
+        &[failed, without, sample("plain", "c", "Paris")],
+    );
+    let accuracy = scalar(&output, "plain", "accuracy");
+    assert_eq!((accuracy.value, accuracy.n), (Some(1.0), 1));
+    assert!(output.notes[0].contains("2 of 3"));
+    assert_eq!(run(&json!({}), &[]).scalars, []);
+}
+
+#[test]
+fn f1_is_a_real_score() {
+    let output = run(&json!({"match": "f1"}), &two_conditions());
+    assert!((value(&output, "plain", "accuracy").unwrap() - (1.0 + 1.0 + 0.5) / 4.0).abs() < 1e-12);
+    assert_eq!(value(&output, "false", "flip_rate"), Some(2.0 / 3.0));
+}
+
+#[test]
+fn choices_stand_in_for_answers() {
+    let question = |id: &str, likelihoods: [f64; 2]| json!({"sample_id": id, "completion": {"text": ""}, "values": {"choice_loglik": likelihoods}});
+    let samples = [question("a", [-1.0, -2.0]), question("b", [-2.0, -1.0])];
+    let output = run(&json!({}), &samples);
+    assert_eq!(output.scalars[0].id, "mc1");
+    assert!(output.scalars[0].primary);
+    assert_eq!(value(&output, "default", "mc1"), Some(0.5));
+    assert!((value(&output, "default", "mc2").unwrap() - 0.5).abs() < 1e-12);
+    assert_eq!(value(&output, "default", "binary_choice"), Some(0.5));
+}
