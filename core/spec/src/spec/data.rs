@@ -1,0 +1,120 @@
+//! Datasets: rows to ask, to train on, to compare with.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::located::{Located, Text};
+
+/// A dataset: exactly one of `jsonl`, `json`, `csv`, `parquet` and `hub`, and which of its rows are used.
+///
+/// Rows are filtered, then shuffled, then limited.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// A file with one JSON object a line.
+    #[serde(default)]
+    pub jsonl: Option<Text>,
+    /// A file with a JSON list of objects.
+    #[serde(default)]
+    pub json: Option<Text>,
+    /// A file of comma-separated values with a header line.
+    #[serde(default)]
+    pub csv: Option<Text>,
+    /// An Apache Parquet file.
+    #[serde(default)]
+    pub parquet: Option<Text>,
+    /// A dataset repository of the hub, `organisation/name`.
+    #[serde(default)]
+    pub hub: Option<Text>,
+    /// Branch, tag or commit of the repository; `main` when absent. Only with `hub`.
+    #[serde(default)]
+    pub revision: Option<Text>,
+    /// Split of the repository; `train` when absent. Only with `hub`.
+    #[serde(default)]
+    pub split: Option<Text>,
+    /// A file inside the repository, instead of a split. Only with `hub`.
+    #[serde(default)]
+    pub file: Option<Text>,
+    /// Column that identifies a row, and pairs it over models and conditions; the row number when absent.
+    #[serde(default)]
+    pub id: Option<Text>,
+    /// A minijinja expression over the columns; rows for which it is true are used.
+    #[serde(default)]
+    pub filter: Option<Text>,
+    /// Shuffle the rows before `limit`.
+    #[serde(default)]
+    pub shuffle: Option<Shuffle>,
+    /// Use at most so many rows.
+    #[serde(default)]
+    pub limit: Option<Located<usize>>,
+}
+
+/// A seeded shuffle.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shuffle {
+    /// Seed; the experiment's when absent.
+    #[serde(default)]
+    pub seed: Option<Located<u64>>,
+}
+
+/// Where the rows of a dataset are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DatasetSource<'a> {
+    /// A file, relative to the spec.
+    File {
+        /// How it is written.
+        format: DatasetFormat,
+        /// The path.
+        path: &'a Text,
+    },
+    /// A dataset repository of the hub.
+    Hub {
+        /// `organisation/name`.
+        repository: &'a Text,
+    },
+}
+
+/// How a file of rows is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatasetFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// A JSON list of objects.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl Dataset {
+    /// Every source that is given. A spec that passes [`crate::check`] has exactly one.
+    #[must_use]
+    pub fn sources(&self) -> Vec<DatasetSource<'_>> {
+        [
+            file(&self.jsonl, DatasetFormat::Jsonl),
+            file(&self.json, DatasetFormat::Json),
+            file(&self.csv, DatasetFormat::Csv),
+            file(&self.parquet, DatasetFormat::Parquet),
+            self.hub
+                .as_ref()
+                .map(|repository| DatasetSource::Hub { repository }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The source.
+    #[must_use]
+    pub fn source(&self) -> Option<DatasetSource<'_>> {
+        self.sources().first().copied()
+    }
+}
+
+fn file(path: &Option<Text>, format: DatasetFormat) -> Option<DatasetSource<'_>> {
+    path.as_ref()
+        .map(|path| DatasetSource::File { format, path })
+}

@@ -1,0 +1,137 @@
+//! Judges: who decides whether a completion is safe.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Named, OneOrMany, Turn};
+use crate::located::{Located, Text};
+
+/// A judge: one key that says which kind.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Judge {
+    /// A Llama Guard: answers `safe`, or `unsafe` and a line of categories.
+    LlamaGuard(LlamaGuardJudge),
+    /// The HarmBench classifier: answers `Yes` or `No`.
+    Harmbench(HarmBenchJudge),
+    /// The StrongREJECT rubric, asked of an instruction-following model.
+    StrongReject(StrongRejectJudge),
+    /// Any model, with a prompt of one's own and a rule to read its answer.
+    Prompt(PromptJudge),
+    /// A list of refusal strings: a shipped name (`gcg`, `demo`) or a JSON file. A completion without any of them counts
+    /// as unsafe, so it belongs beside another judge.
+    RefusalStrings(Text),
+    /// A plugin.
+    Plugin(PluginJudge),
+}
+
+impl Judge {
+    /// The key of the spec.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::LlamaGuard(_) => "llama_guard",
+            Self::Harmbench(_) => "harmbench",
+            Self::StrongReject(_) => "strong_reject",
+            Self::Prompt(_) => "prompt",
+            Self::RefusalStrings(_) => "refusal_strings",
+            Self::Plugin(_) => "plugin",
+        }
+    }
+
+    /// Id of the model it asks.
+    #[must_use]
+    pub fn model(&self) -> Option<&Text> {
+        match self {
+            Self::LlamaGuard(judge) => Some(&judge.model),
+            Self::Harmbench(judge) => Some(&judge.model),
+            Self::StrongReject(judge) => Some(&judge.model),
+            Self::Prompt(judge) => Some(&judge.model),
+            Self::RefusalStrings(_) | Self::Plugin(_) => None,
+        }
+    }
+}
+
+/// A Llama Guard.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LlamaGuardJudge {
+    /// Id of the judge's model.
+    pub model: Text,
+    /// Categories by code, for example `S1: Violent Crimes`, instead of the fourteen of Llama Guard 3. Used when the
+    /// judge's folder has no chat template of its own.
+    #[serde(default)]
+    pub categories: Named<Text>,
+    /// Limit on the judge's new tokens.
+    #[serde(default = "default_guard_tokens")]
+    pub max_tokens: Located<usize>,
+}
+
+fn default_guard_tokens() -> Located<usize> {
+    Located::nowhere(32)
+}
+
+/// The HarmBench classifier.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HarmBenchJudge {
+    /// Id of the judge's model.
+    pub model: Text,
+}
+
+/// The StrongREJECT rubric.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrongRejectJudge {
+    /// Id of the judge's model.
+    pub model: Text,
+    /// Scores (0 to 1) at or above it count as unsafe.
+    #[serde(default = "default_threshold")]
+    pub threshold: Located<f64>,
+}
+
+fn default_threshold() -> Located<f64> {
+    Located::nowhere(0.5)
+}
+
+/// A judge with a prompt of one's own.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromptJudge {
+    /// Id of the judge's model.
+    pub model: Text,
+    /// Turns over `request`, `completion` and `context`.
+    pub prompt: Vec<Turn>,
+    /// How to read the answer.
+    pub parse: ParseRule,
+    /// Limit on the judge's new tokens.
+    #[serde(default = "default_prompt_tokens")]
+    pub max_tokens: Located<usize>,
+}
+
+fn default_prompt_tokens() -> Located<usize> {
+    Located::nowhere(16)
+}
+
+/// Words that begin an answer and what they mean; letter case is ignored. An answer that begins with none is
+/// unparsable.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ParseRule {
+    /// Answers that begin so are unsafe.
+    pub r#unsafe: OneOrMany<Text>,
+    /// Answers that begin so are safe.
+    pub safe: OneOrMany<Text>,
+}
+
+/// A judge in a plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PluginJudge {
+    /// Plugin id, or the path of its library.
+    pub plugin: Text,
+    /// Configuration handed to the plugin.
+    #[serde(default)]
+    pub config: Located<Value>,
+}

@@ -1,0 +1,167 @@
+//! The typed language of a spec: what a person may write, with the meaning and the default of every key.
+//!
+//! Everything that a message may have to point at is [`Located`]. Where exactly one of several keys is allowed, the
+//! struct has them all as options and [`crate::check`] sees to it that one is there.
+
+mod data;
+mod evaluations;
+mod judges;
+mod models;
+mod reporting;
+mod training;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use data::{Dataset, DatasetFormat, DatasetSource, Shuffle};
+pub use evaluations::{
+    Condition, Evaluation, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices,
+};
+pub use judges::{
+    HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PluginJudge, PromptJudge, StrongRejectJudge,
+};
+pub use models::{
+    Endpoint, Finetune, Model, ModelDtype, ModelSource, Pretrain, Recorded, RecordedColumns,
+    RecordedFormat,
+};
+pub use reporting::{
+    Compare, Expected, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
+};
+pub use training::{
+    Architecture, DataPart, LAYER_MODULES, Lora, LrScheduler, Mix, Optimizer, Order, TargetModules,
+    TrainOn, TrainingDtype, TrainingSettings,
+};
+
+use crate::located::{Located, Text};
+
+/// A map from ids to things, in the order of the text; every id keeps its place. `map["id"]` and `map.get("id")` work.
+pub type Named<T> = IndexMap<Text, T>;
+
+/// One experiment: models, data, trainings, evaluations and what is made of their numbers.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "driftgauge experiment")]
+pub struct ExperimentSpec {
+    /// Version of the language: 1.
+    #[schemars(extend("const" = 1))]
+    pub version: Located<u32>,
+    /// Name of the experiment.
+    pub name: Text,
+    /// What it is about, for the report.
+    #[serde(default)]
+    pub description: Option<Text>,
+    /// Seed of everything that draws, unless a more specific seed is given.
+    #[serde(default)]
+    pub seed: Located<u64>,
+    /// Variables with their defaults, used in any text as `${name}` and set with `--set name=value`. A variable
+    /// without a default (`name: null`) has to be set.
+    #[serde(default)]
+    pub vars: Named<Variable>,
+    /// Models by id. Each has exactly one source.
+    #[serde(default)]
+    pub models: Named<Model>,
+    /// Datasets by id. Each has exactly one source.
+    #[serde(default)]
+    pub datasets: Named<Dataset>,
+    /// Settings of fine-tunes by id.
+    #[serde(default)]
+    #[schemars(schema_with = "training::finetune_schema")]
+    pub finetune: Named<TrainingSettings>,
+    /// Settings of trainings from scratch by id.
+    #[serde(default)]
+    #[schemars(schema_with = "training::pretrain_schema")]
+    pub pretrain: Named<TrainingSettings>,
+    /// Metrics by id.
+    #[serde(default)]
+    pub metrics: Named<Metric>,
+    /// Evaluations by id.
+    #[serde(default)]
+    pub evaluations: Named<Evaluation>,
+    /// How models are compared.
+    #[serde(default)]
+    pub compare: Option<Compare>,
+    /// Limits on measured values; `driftgauge run` exits with 100 when one is not kept.
+    #[serde(default)]
+    pub gates: Vec<Gate>,
+    /// The report.
+    #[serde(default)]
+    pub report: Report,
+    /// Published values that the report holds against the measured ones.
+    #[serde(default)]
+    pub expected: Vec<Expected>,
+}
+
+/// Default of a variable: a text, a number, a truth value, or null for "has to be set".
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Variable(
+    /// The value as JSON.
+    #[schemars(extend("type" = ["string", "number", "boolean", "null"]))]
+    pub Located<serde_json::Value>,
+);
+
+/// One value or a list of them.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(untagged)]
+pub enum OneOrMany<T> {
+    /// One.
+    One(T),
+    /// Several, in order.
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    /// The values, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}
+
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::de::one_or_many(deserializer)
+    }
+}
+
+/// One turn of a conversation: a role and a minijinja template over the columns of a row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Turn {
+    /// Instructions that stand before the conversation.
+    System(Text),
+    /// What the user says.
+    User(Text),
+    /// What the model says.
+    Assistant(Text),
+}
+
+impl Turn {
+    /// `system`, `user` or `assistant`.
+    #[must_use]
+    pub fn role(&self) -> &'static str {
+        match self {
+            Self::System(_) => "system",
+            Self::User(_) => "user",
+            Self::Assistant(_) => "assistant",
+        }
+    }
+
+    /// The template.
+    #[must_use]
+    pub fn template(&self) -> &Text {
+        match self {
+            Self::System(template) | Self::User(template) | Self::Assistant(template) => template,
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Models and where they come from.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::data::Shuffle;
+use super::training::{DataPart, Mix};
+use super::{Named, Turn};
+use crate::located::{Located, Text};
+
+/// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `endpoint` and `recorded`, and how it is run.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// What the model is, for the report.
+    #[serde(default)]
+    pub description: Option<Text>,
+    /// A model folder on this machine, as transformers saves it.
+    #[serde(default)]
+    pub path: Option<Text>,
+    /// A model repository of the hub, `organisation/name`.
+    #[serde(default)]
+    pub hub: Option<Text>,
+    /// Branch, tag or commit of the repository; `main` when absent. Only with `hub`.
+    #[serde(default)]
+    pub revision: Option<Text>,
+    /// A GGUF file.
+    #[serde(default)]
+    pub gguf: Option<Text>,
+    /// Folder with the tokenizer of a GGUF file; the one inside the file when absent. Only with `gguf`.
+    #[serde(default)]
+    pub tokenizer: Option<Text>,
+    /// Train a model from scratch.
+    #[serde(default)]
+    pub pretrain: Option<Pretrain>,
+    /// Fine-tune another model of this spec.
+    #[serde(default)]
+    pub finetune: Option<Finetune>,
+    /// Ask a server with an OpenAI-compatible interface.
+    #[serde(default)]
+    pub endpoint: Option<Endpoint>,
+    /// Take completions that were made elsewhere.
+    #[serde(default)]
+    pub recorded: Option<Recorded>,
+    /// In-situ quantisation when the model is loaded for generation, for example `q4k` or `q8_0`.
+    #[serde(default)]
+    pub quantization: Option<Text>,
+    /// A chat template file instead of the model's own.
+    #[serde(default)]
+    pub chat_template: Option<Text>,
+    /// Compute type.
+    #[serde(default)]
+    pub dtype: ModelDtype,
+    /// Id of the model of which this one is another training run (another seed): comparisons then count the training
+    /// seed as a source of chance.
+    #[serde(default)]
+    pub replicate_of: Option<Text>,
+}
+
+/// Compute type of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelDtype {
+    /// f32 on a CPU, bf16 on a GPU.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// 16-bit brain floats.
+    Bf16,
+}
+
+impl ModelDtype {
+    /// The word of the spec.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+/// The source of a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ModelSource<'a> {
+    /// A folder, relative to the spec.
+    Path(&'a Text),
+    /// A repository of the hub.
+    Hub(&'a Text),
+    /// A GGUF file, relative to the spec.
+    Gguf(&'a Text),
+    /// From scratch.
+    Pretrain(&'a Pretrain),
+    /// From another model.
+    Finetune(&'a Finetune),
+    /// A server.
+    Endpoint(&'a Endpoint),
+    /// Completions of elsewhere.
+    Recorded(&'a Recorded),
+}
+
+impl ModelSource<'_> {
+    /// The key of the spec.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Path(_) => "path",
+            Self::Hub(_) => "hub",
+            Self::Gguf(_) => "gguf",
+            Self::Pretrain(_) => "pretrain",
+            Self::Finetune(_) => "finetune",
+            Self::Endpoint(_) => "endpoint",
+            Self::Recorded(_) => "recorded",
+        }
+    }
+}
+
+impl Model {
+    /// Every source that is given. A spec that passes [`crate::check`] has exactly one.
+    #[must_use]
+    pub fn sources(&self) -> Vec<ModelSource<'_>> {
+        [
+            self.path.as_ref().map(ModelSource::Path),
+            self.hub.as_ref().map(ModelSource::Hub),
+            self.gguf.as_ref().map(ModelSource::Gguf),
+            self.pretrain.as_ref().map(ModelSource::Pretrain),
+            self.finetune.as_ref().map(ModelSource::Finetune),
+            self.endpoint.as_ref().map(ModelSource::Endpoint),
+            self.recorded.as_ref().map(ModelSource::Recorded),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The source.
+    #[must_use]
+    pub fn source(&self) -> Option<ModelSource<'_>> {
+        self.sources().first().copied()
+    }
+}
+
+/// A training from scratch. The tokenizer (byte-level BPE) is trained on the same data.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pretrain {
+    /// Id under `pretrain`.
+    pub settings: Text,
+    /// Dataset id. May be absent when `mix` is there.
+    #[serde(default)]
+    pub dataset: Option<Text>,
+    /// Turns of one example, templates over the columns of a row.
+    #[serde(default)]
+    pub messages: Vec<Turn>,
+    /// A minijinja expression over the columns; rows for which it is true are used.
+    #[serde(default)]
+    pub filter: Option<Text>,
+    /// Shuffle the rows before `limit`.
+    #[serde(default)]
+    pub shuffle: Option<Shuffle>,
+    /// Use at most so many rows.
+    #[serde(default)]
+    pub limit: Option<Located<usize>>,
+    /// Further data.
+    #[serde(default)]
+    pub mix: Vec<Mix>,
+    /// Chat template file of the new model.
+    #[serde(default)]
+    pub chat_template: Option<Text>,
+    /// Seed of initial weights, order and dropout; that of the settings when absent.
+    #[serde(default)]
+    pub seed: Option<Located<u64>>,
+}
+
+/// A fine-tune of another model.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Finetune {
+    /// Id of the model to start from.
+    pub base: Text,
+    /// Id under `finetune`.
+    pub settings: Text,
+    /// Dataset id. May be absent when `mix` is there.
+    #[serde(default)]
+    pub dataset: Option<Text>,
+    /// Turns of one example, templates over the columns of a row; the last is the assistant's.
+    #[serde(default)]
+    pub messages: Vec<Turn>,
+    /// A minijinja expression over the columns; rows for which it is true are used.
+    #[serde(default)]
+    pub filter: Option<Text>,
+    /// Shuffle the rows before `limit`.
+    #[serde(default)]
+    pub shuffle: Option<Shuffle>,
+    /// Use at most so many rows.
+    #[serde(default)]
+    pub limit: Option<Located<usize>>,
+    /// Further data, for example safety examples.
+    #[serde(default)]
+    pub mix: Vec<Mix>,
+    /// Seed of the adapter's initial weights, order and dropout; that of the settings when absent.
+    #[serde(default)]
+    pub seed: Option<Located<u64>>,
+    /// A PEFT adapter folder (or its safetensors file) to start from, instead of fresh weights.
+    #[serde(default)]
+    pub init_adapter: Option<Text>,
+}
+
+impl Pretrain {
+    /// The data, `dataset` first.
+    #[must_use]
+    pub fn parts(&self) -> Vec<DataPart<'_>> {
+        let main = self.dataset.as_ref().map(|dataset| DataPart {
+            dataset,
+            messages: &self.messages,
+            filter: self.filter.as_ref(),
+            shuffle: self.shuffle.as_ref(),
+            limit: self.limit.as_ref(),
+            ratio: None,
+        });
+        let mix = self.mix.iter().map(|part| part.part(&self.messages));
+        main.into_iter().chain(mix).collect()
+    }
+}
+
+impl Finetune {
+    /// The data, `dataset` first.
+    #[must_use]
+    pub fn parts(&self) -> Vec<DataPart<'_>> {
+        let main = self.dataset.as_ref().map(|dataset| DataPart {
+            dataset,
+            messages: &self.messages,
+            filter: self.filter.as_ref(),
+            shuffle: self.shuffle.as_ref(),
+            limit: self.limit.as_ref(),
+            ratio: None,
+        });
+        let mix = self.mix.iter().map(|part| part.part(&self.messages));
+        main.into_iter().chain(mix).collect()
+    }
+}
+
+/// A server with an OpenAI-compatible interface.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Base address, for example `http://127.0.0.1:8000/v1`.
+    pub base_url: Text,
+    /// Model name sent to the server.
+    pub model: Text,
+    /// Environment variable that holds the key. The key itself is never written anywhere.
+    #[serde(default)]
+    pub api_key_env: Option<Text>,
+    /// Requests in flight.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: Located<usize>,
+    /// Upper bound on requests a minute; none when absent.
+    #[serde(default)]
+    pub requests_per_minute: Option<Located<u32>>,
+    /// Seconds before a request counts as hung.
+    #[serde(default = "default_endpoint_timeout")]
+    pub timeout: Located<u64>,
+    /// Tries after the first, with growing pauses, on 429, 5xx and timeouts.
+    #[serde(default = "default_retries")]
+    pub retries: Located<u32>,
+    /// Ask for log-probabilities.
+    #[serde(default = "default_logprobs")]
+    pub logprobs: bool,
+}
+
+fn default_concurrency() -> Located<usize> {
+    Located::nowhere(4)
+}
+
+fn default_endpoint_timeout() -> Located<u64> {
+    Located::nowhere(120)
+}
+
+fn default_retries() -> Located<u32> {
+    Located::nowhere(5)
+}
+
+fn default_logprobs() -> bool {
+    true
+}
+
+/// Completions and verdicts made elsewhere: exactly one of `jsonl`, `csv`, `parquet`, `harmbench` and `lm_eval`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// A file with one JSON object a line.
+    #[serde(default)]
+    pub jsonl: Option<Text>,
+    /// A file of comma-separated values with a header line.
+    #[serde(default)]
+    pub csv: Option<Text>,
+    /// An Apache Parquet file.
+    #[serde(default)]
+    pub parquet: Option<Text>,
+    /// Completions in HarmBench's format: `{behavior id: [{test_case, generation, label?}]}`.
+    #[serde(default)]
+    pub harmbench: Option<Text>,
+    /// `samples_*.jsonl` of lm-evaluation-harness.
+    #[serde(default)]
+    pub lm_eval: Option<Text>,
+    /// Which column holds what. Not needed for `harmbench` and `lm_eval`.
+    #[serde(default)]
+    pub columns: RecordedColumns,
+    /// A minijinja expression over the columns; rows for which it is true belong to this model.
+    #[serde(default)]
+    pub filter: Option<Text>,
+    /// Words of the condition column by condition id, where they differ from the ids.
+    #[serde(default)]
+    pub conditions: Named<Text>,
+}
+
+/// Which column of a recorded file holds what.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedColumns {
+    /// Id of the dataset row.
+    #[serde(default)]
+    pub id: Option<Text>,
+    /// The completion.
+    #[serde(default)]
+    pub completion: Option<Text>,
+    /// Condition.
+    #[serde(default)]
+    pub condition: Option<Text>,
+    /// Index of the sample, when a prompt was sampled several times.
+    #[serde(default)]
+    pub sample: Option<Text>,
+    /// Why generation ended: `stop`, `length` or `error`.
+    #[serde(default)]
+    pub finish_reason: Option<Text>,
+    /// Why there is no completion.
+    #[serde(default)]
+    pub error: Option<Text>,
+    /// Verdict of each judge, by judge id: `safe`, `unsafe`, `unparsable` or `error`.
+    #[serde(default)]
+    pub verdicts: Named<Text>,
+    /// Whether the answer was found correct.
+    #[serde(default)]
+    pub correct: Option<Text>,
+    /// Mean token probability of the answer.
+    #[serde(default)]
+    pub probability: Option<Text>,
+    /// Mean token entropy of the answer, in nats.
+    #[serde(default)]
+    pub entropy: Option<Text>,
+    /// Perplexity of the answer.
+    #[serde(default)]
+    pub perplexity: Option<Text>,
+    /// List of ln p of the answer's tokens.
+    #[serde(default)]
+    pub token_logprob: Option<Text>,
+    /// Further numbers of a sample, by the name under which a metric asks for them.
+    #[serde(default)]
+    pub values: IndexMap<Text, Text>,
+}
+
+/// How a recorded file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordedFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+    /// HarmBench completions.
+    Harmbench,
+    /// Samples of lm-evaluation-harness.
+    LmEval,
+}
+
+impl Recorded {
+    /// Every file that is given. A spec that passes [`crate::check`] has exactly one.
+    #[must_use]
+    pub fn files(&self) -> Vec<(RecordedFormat, &Text)> {
+        [
+            (RecordedFormat::Jsonl, &self.jsonl),
+            (RecordedFormat::Csv, &self.csv),
+            (RecordedFormat::Parquet, &self.parquet),
+            (RecordedFormat::Harmbench, &self.harmbench),
+            (RecordedFormat::LmEval, &self.lm_eval),
+        ]
+        .into_iter()
+        .filter_map(|(format, path)| Some((format, path.as_ref()?)))
+        .collect()
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> Option<(RecordedFormat, &Text)> {
+        self.files().first().copied()
+    }
+}

@@ -1,0 +1,194 @@
+//! What is made of the numbers: metrics, comparisons, gates, published values, the report.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::located::{Located, Text};
+
+/// A metric: a plugin and its configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// Plugin id (`asr`, `uncertainty`, `truthfulness`, ...), or the path of its library.
+    pub plugin: Text,
+    /// Configuration handed to the plugin, which checks it against its own schema.
+    #[serde(default)]
+    #[schemars(extend("type" = "object"))]
+    pub config: Option<Located<Value>>,
+    /// Where the plugin runs.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// SHA-256 that the plugin's library must have, in hex.
+    #[serde(default)]
+    pub sha256: Option<Text>,
+    /// Seconds that a worker may take.
+    #[serde(default = "default_timeout")]
+    pub timeout: Located<u64>,
+}
+
+fn default_timeout() -> Located<u64> {
+    Located::nowhere(600)
+}
+
+/// Where a plugin runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In the process of driftgauge.
+    #[default]
+    InProcess,
+    /// In a process of its own, which may crash or hang without harm.
+    Worker,
+}
+
+/// How models are compared: each with the baseline, sample by sample.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// Id of the model that others are compared with.
+    pub baseline: Text,
+    /// `evaluation/metric` pairs decided on beforehand, whose p-values are adjusted together (Holm).
+    #[serde(default)]
+    pub family: Vec<Text>,
+    /// Further `evaluation/metric` pairs, adjusted together for the false discovery rate (Benjamini-Hochberg).
+    #[serde(default)]
+    pub exploratory: Vec<Text>,
+    /// Confidence level of every interval.
+    #[serde(default = "default_level")]
+    pub level: Located<f64>,
+    /// Bootstrap resamples.
+    #[serde(default = "default_resamples")]
+    pub resamples: Located<usize>,
+}
+
+fn default_level() -> Located<f64> {
+    Located::nowhere(0.95)
+}
+
+fn default_resamples() -> Located<usize> {
+    Located::nowhere(10_000)
+}
+
+/// A limit on a measured value. It is the bound of the interval that has to keep it, not the value itself.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// `evaluation/metric`, or `evaluation/metric.number` for one of its other numbers.
+    pub metric: Text,
+    /// Model id.
+    pub model: Text,
+    /// Condition id; every condition when absent.
+    #[serde(default)]
+    pub condition: Option<Text>,
+    /// The interval's upper bound may be at most this.
+    #[serde(default)]
+    pub upper: Option<Located<f64>>,
+    /// The interval's lower bound has to be at least this.
+    #[serde(default)]
+    pub lower: Option<Located<f64>>,
+    /// The value may fall below the baseline's by at most this: the lower bound of the difference is judged.
+    #[serde(default)]
+    pub drop: Option<Located<f64>>,
+    /// The value may rise above the baseline's by at most this: the upper bound of the difference is judged.
+    #[serde(default)]
+    pub rise: Option<Located<f64>>,
+}
+
+/// The parts of `evaluation/metric` or `evaluation/metric.number`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricPath<'a> {
+    /// Evaluation id.
+    pub evaluation: &'a str,
+    /// Metric id.
+    pub metric: &'a str,
+    /// One of the metric's other numbers.
+    pub number: Option<&'a str>,
+}
+
+impl<'a> MetricPath<'a> {
+    /// Takes a path apart; `None` when it has no `/`.
+    #[must_use]
+    pub fn parse(path: &'a str) -> Option<Self> {
+        let (evaluation, metric) = path.split_once('/')?;
+        let (metric, number) = split_number(metric);
+        Some(Self {
+            evaluation,
+            metric,
+            number,
+        })
+    }
+}
+
+/// `metric.number` into its parts.
+fn split_number(metric: &str) -> (&str, Option<&str>) {
+    match metric.split_once('.') {
+        Some((metric, number)) => (metric, Some(number)),
+        None => (metric, None),
+    }
+}
+
+/// The report.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// Title; the experiment's name when absent.
+    #[serde(default)]
+    pub title: Option<Text>,
+    /// How much of the completions it shows.
+    #[serde(default)]
+    pub samples: SampleDisplay,
+}
+
+/// How much of the completions the report shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SampleDisplay {
+    /// Nothing.
+    Hidden,
+    /// Verdicts and lengths, and the text of completions that no judge called unsafe.
+    #[default]
+    Redacted,
+    /// Everything.
+    Full,
+}
+
+impl SampleDisplay {
+    /// The word of the spec.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hidden => "hidden",
+            Self::Redacted => "redacted",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// A published value.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Evaluation id.
+    pub evaluation: Text,
+    /// Condition id; may be absent when the evaluation has a single prompt.
+    #[serde(default)]
+    pub condition: Option<Text>,
+    /// Model id.
+    pub model: Text,
+    /// Metric id, or `metric.number` for one of its other numbers.
+    pub metric: Text,
+    /// The value, in the metric's own unit (rates from 0 to 1).
+    pub value: Located<f64>,
+    /// Where it was published.
+    #[serde(default)]
+    pub source: Option<Text>,
+}
+
+impl Expected {
+    /// The metric id and, when given, the number.
+    #[must_use]
+    pub fn metric_parts(&self) -> (&str, Option<&str>) {
+        split_number(&self.metric)
+    }
+}
