@@ -1,1 +1,33 @@
-fn main() {}
+//! The `driftgauge` binary: reads the command line and hands over.
+
+mod args;
+mod commands;
+mod exit;
+mod metrics;
+mod progress;
+mod worker;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Check(args) => commands::check::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Run(args) => commands::run::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Export(args) => commands::export::run(&args),
+        Command::Schema => commands::schema::run(),
+        Command::Worker => worker::run(),
+        Command::PluginWorker(args) => commands::plugin_worker::run(&args),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}

@@ -301,13 +301,10 @@ impl<'a> References<'a> {
         };
         if sample.references.is_empty() {
             for template in &self.evaluation.references {
-                // A bare column may hold a list of accepted answers.
-                match row.columns.get(template.trim_matches(['{', '}', ' '])) {
-                    Some(serde_json::Value::Array(items)) => {
-                        sample.references.extend(items.iter().filter_map(cell_text));
-                    }
-                    _ => sample.references.push(fill(template)?),
-                }
+                let texts = templates
+                    .texts(template, row)
+                    .map_err(|error| error.to_string())?;
+                sample.references.extend(texts);
             }
         }
         if let Some(template) = &self.evaluation.wrong_answer {

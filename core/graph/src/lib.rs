@@ -14,6 +14,7 @@ pub mod plan;
 pub mod prompt;
 mod random;
 mod recorded;
+pub mod resolve;
 pub mod resolved;
 pub mod results;
 pub mod run;

@@ -252,9 +252,12 @@ impl Builder<'_> {
                 Part::Dataset(id.clone()),
                 dataset.selection.clone(),
                 Vec::new(),
-                std::slice::from_ref(&dataset.digest),
-                Some(dataset.rows_selected as u64),
+                dataset.digest.as_slice(),
+                dataset.rows_selected.map(|rows| rows as u64),
             );
+            if dataset.digest.is_none() {
+                self.plan.nodes[node].key = None;
+            }
             self.datasets.insert(id.clone(), node);
         }
     }
@@ -382,18 +385,26 @@ impl Builder<'_> {
             "trainer": self.engine.training,
             "device": self.engine.device,
             "settings": training.settings,
+            "architecture": training.architecture,
+            "eval_fraction": training.eval_fraction,
             "data": data,
         });
-        let inputs: Vec<usize> = training
+        let mut inputs: Vec<usize> = training
             .data
             .iter()
             .map(|part| self.datasets[&part.dataset])
             .collect();
         let items = inputs
             .iter()
-            .filter_map(|&input| self.plan.nodes[input].items)
+            .map(|&input| self.plan.nodes[input].items)
             .sum();
-        (params, inputs, Some(items))
+        inputs.extend(
+            training
+                .eval_dataset
+                .iter()
+                .map(|dataset| self.datasets[dataset]),
+        );
+        (params, inputs, items)
     }
 
     fn evaluations(&mut self) {
@@ -421,7 +432,10 @@ impl Builder<'_> {
         condition: &str,
         model: &str,
     ) -> Vec<usize> {
-        let rows = self.experiment.datasets[&evaluation.dataset].rows_selected as u64;
+        let limit = evaluation.limit.unwrap_or(usize::MAX);
+        let rows = self.experiment.datasets[&evaluation.dataset]
+            .rows_selected
+            .map(|rows| rows.min(limit) as u64);
         let dataset = self.datasets[&evaluation.dataset];
         let turns = &evaluation.conditions[condition].turns;
         let part = Part::Completions {
@@ -430,11 +444,12 @@ impl Builder<'_> {
             model: model.to_owned(),
         };
         let place = format!("{id}/{condition}/{model}");
-        let mut inputs = vec![self.models[model], dataset];
+        let inputs = vec![self.models[model], dataset];
         let mut params = json!({
             "turns": turns,
             "shuffle_seed": mentions_shuffled(turns).then_some(evaluation.shuffle_seed),
             "serving": self.serving(model),
+            "limit": evaluation.limit,
         });
         let (kind, items) = match &evaluation.score {
             Some(score) => {
@@ -447,7 +462,7 @@ impl Builder<'_> {
                 params["engine"] = json!(self.engine.generation);
                 (
                     Kind::Generate,
-                    rows * u64::from(evaluation.generate.samples),
+                    rows.map(|rows| rows * u64::from(evaluation.generate.samples)),
                 )
             }
         };
@@ -459,7 +474,7 @@ impl Builder<'_> {
             params,
             inputs,
             &[],
-            Some(items),
+            items,
         );
         let mut nodes = vec![completions];
         for (judge_id, judge) in &evaluation.judges {
@@ -487,7 +502,7 @@ impl Builder<'_> {
                 params,
                 inputs,
                 &[],
-                Some(items),
+                items,
             ));
         }
         nodes

@@ -129,6 +129,22 @@ impl Templates {
         Ok(self.evaluate(expression, row)?.is_true())
     }
 
+    /// The texts that a template stands for: a lone expression may give a list, everything else gives one text.
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub fn texts(&self, template: &str, row: &Row) -> Result<Vec<String>, PromptError> {
+        if let Some(expression) = lone_expression(template) {
+            let value = self.evaluate(expression, row)?;
+            if value.kind() == minijinja::value::ValueKind::Seq
+                && let Ok(items) = value.try_iter()
+            {
+                return Ok(items.map(|item| item.to_string()).collect());
+            }
+        }
+        Ok(vec![self.fill(template, row, None)?])
+    }
+
     /// The value of an expression over a row, for example the name of a column.
     ///
     /// # Errors
@@ -150,6 +166,13 @@ impl Templates {
                 columns: names(&row.columns),
             })
     }
+}
+
+/// The expression of a template that is nothing but one, as in `{{ aliases }}`.
+#[must_use]
+pub fn lone_expression(template: &str) -> Option<&str> {
+    let inside = template.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    (!inside.contains("{{") && !inside.contains("}}")).then(|| inside.trim())
 }
 
 fn to_value(columns: &IndexMap<String, Value>) -> Value {

@@ -53,12 +53,12 @@ pub struct ResolvedDataset {
     pub source: String,
     /// Where the file was found.
     pub path: PathBuf,
-    /// Digest of the file's bytes.
-    pub digest: Digest,
+    /// Digest of the file's bytes; `None` while a dataset of the hub is not in the local cache.
+    pub digest: Option<Digest>,
     /// What was done to the rows: format, id column, filter, shuffle, limit.
     pub selection: Value,
-    /// Number of rows left.
-    pub rows_selected: usize,
+    /// Number of rows left, once the file is there.
+    pub rows_selected: Option<usize>,
     /// The rows left, in order.
     #[serde(skip)]
     pub rows: Vec<Row>,
@@ -134,6 +134,14 @@ pub struct Training {
     pub settings: Value,
     /// Parts of the training data.
     pub data: Vec<TrainingData>,
+    /// Shape of a model trained from scratch.
+    pub architecture: Option<Value>,
+    /// Share of the examples held out.
+    pub eval_fraction: Option<f64>,
+    /// Dataset of held-out examples.
+    pub eval_dataset: Option<String>,
+    /// A checkpoint every so many steps; does not change the result.
+    pub save_steps: Option<u64>,
     /// Chat template of a model trained from scratch.
     pub chat_template: Option<PinnedFile>,
     /// Rough number of parameters that a model trained from scratch will have.
@@ -151,7 +159,7 @@ pub struct TrainingData {
     pub filter: Option<String>,
     /// At most so many rows.
     pub limit: Option<usize>,
-    /// Share of the mix, relative to the other parts; `None` takes all rows.
+    /// Rows for each row of the first part, rounded down; `None` takes all rows.
     pub ratio: Option<f64>,
     /// Seed of a shuffle before the limit.
     pub shuffle: Option<u64>,
@@ -237,6 +245,9 @@ pub struct ResolvedEvaluation {
     /// Accuracy below which the report warns.
     #[serde(default)]
     pub capability_floor: Option<f64>,
+    /// At most so many rows of the dataset are asked, when the command line says so.
+    #[serde(default)]
+    pub limit: Option<usize>,
 }
 
 /// One way to put the question.
@@ -267,9 +278,9 @@ pub struct ResolvedGenerate {
 pub enum ResolvedScore {
     /// Log-likelihoods of choices.
     Choices {
-        /// Template or column of the list of choices.
-        choices: String,
-        /// Template or column of the index (or indices) of the right ones.
+        /// Templates of the choices, or one expression that gives a list.
+        choices: Vec<String>,
+        /// Expression for the index of the right one, a list of indices, or zeros and ones.
         correct: String,
     },
     /// Perplexity of a text.
@@ -295,6 +306,8 @@ pub struct ResolvedCompare {
     pub baseline: Option<String>,
     /// `evaluation/metric` pairs whose p-values are adjusted together.
     pub family: Vec<String>,
+    /// `evaluation/metric` pairs whose false discovery rate is controlled together.
+    pub exploratory: Vec<String>,
     /// Confidence level.
     pub level: f64,
     /// Bootstrap resamples.

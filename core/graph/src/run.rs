@@ -355,16 +355,26 @@ fn provenance(context: &Context, record: &RunRecord, started: SystemTime, second
     let unix = started
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_secs());
+    let mut self_checks = serde_json::Map::new();
+    let mut trainings = serde_json::Map::new();
     let facts = context
-        .facts
-        .lock()
-        .map(|facts| facts.clone())
-        .unwrap_or_default();
+        .plan
+        .nodes
+        .iter()
+        .filter_map(|node| context.store.recall(node.key.as_ref()?));
+    for fact in facts {
+        let model = fact["model"].as_str().unwrap_or_default().to_owned();
+        if !fact["loaded"].is_null() {
+            self_checks.insert(model, fact["loaded"].clone());
+        } else if !fact["training"].is_null() {
+            trainings.insert(model, fact["training"].clone());
+        }
+    }
     let mut value = record.provenance.clone();
     value["started_unix"] = json!(unix);
     value["seconds"] = json!((seconds * 1000.0).round() / 1000.0);
-    value["self_checks"] = json!(facts.self_checks);
-    value["trainings"] = json!(facts.trainings);
+    value["self_checks"] = Value::Object(self_checks);
+    value["trainings"] = Value::Object(trainings);
     value
 }
 

@@ -5,8 +5,8 @@ use minijinja::Value as TemplateValue;
 
 use crate::dataset::Row;
 use crate::engine::{Continuation, ScoreRequest, ScoreResponse};
-use crate::exec::{Answer, Context, no_completion, prompts};
-use crate::prompt::Templates;
+use crate::exec::{Answer, Context, evaluated_rows, no_completion, prompts};
+use crate::prompt::{Templates, lone_expression};
 use crate::resolved::ResolvedScore;
 use crate::worker::Ask;
 
@@ -27,7 +27,7 @@ pub(crate) fn asks(
 ) -> Result<Vec<Ask>, String> {
     let resolved = &context.experiment.evaluations[evaluation];
     let score = resolved.score.as_ref().ok_or("nothing to score")?;
-    let rows = &context.experiment.datasets[&resolved.dataset].rows;
+    let rows = evaluated_rows(context, evaluation);
     prompts(context, evaluation, condition)?
         .into_iter()
         .zip(rows)
@@ -62,7 +62,7 @@ pub(crate) fn samples(
 ) -> Result<Vec<Sample>, String> {
     let resolved = &context.experiment.evaluations[evaluation];
     let score = resolved.score.as_ref().ok_or("nothing to score")?;
-    let rows = &context.experiment.datasets[&resolved.dataset].rows;
+    let rows = evaluated_rows(context, evaluation);
     prompts(context, evaluation, condition)?
         .into_iter()
         .zip(rows)
@@ -110,18 +110,22 @@ fn fill(
     Ok(())
 }
 
-fn evaluate(expression: &str, row: &Row) -> Result<TemplateValue, String> {
+fn evaluate(template: &str, row: &Row) -> Result<TemplateValue, String> {
     Templates::default()
-        .evaluate(expression, row)
+        .evaluate(lone_expression(template).unwrap_or(template), row)
         .map_err(|error| error.to_string())
 }
 
-fn list(expression: &str, row: &Row) -> Result<Vec<String>, String> {
-    let value = evaluate(expression, row)?;
-    let items = value
-        .try_iter()
-        .map_err(|_| format!("`{expression}` is not a list in row `{}`", row.id))?;
-    Ok(items.map(|item| item.to_string()).collect())
+fn list(templates: &[String], row: &Row) -> Result<Vec<String>, String> {
+    let mut texts = Vec::new();
+    for template in templates {
+        texts.extend(
+            Templates::default()
+                .texts(template, row)
+                .map_err(|error| error.to_string())?,
+        );
+    }
+    Ok(texts)
 }
 
 /// Which choices are right: an index, a list of indices, or a list of as many 0s and 1s as there are choices.
@@ -193,7 +197,11 @@ mod tests {
 
     #[test]
     fn choices_are_a_list() {
-        assert_eq!(list("answer", &row(json!(["a", "b"]))).unwrap(), ["a", "b"]);
-        assert!(list("answer", &row(json!(3))).is_err());
+        let row = row(json!(["a", "b"]));
+        assert_eq!(list(&["{{ answer }}".into()], &row).unwrap(), ["a", "b"]);
+        assert_eq!(
+            list(&["{{ answer[1] }}!".into(), "c".into()], &row).unwrap(),
+            ["b!", "c"]
+        );
     }
 }

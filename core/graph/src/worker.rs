@@ -43,8 +43,14 @@ pub struct TrainJob {
     pub init_adapter: Option<PathBuf>,
     /// Chat template file for a model trained from scratch.
     pub chat_template: Option<PathBuf>,
+    /// Shape of a model trained from scratch.
+    pub architecture: Option<Value>,
     /// Training settings in the trainer's own form.
     pub settings: Value,
+    /// Share of the examples to hold out.
+    pub eval_fraction: Option<f64>,
+    /// A checkpoint every so many steps.
+    pub save_steps: Option<u64>,
     /// JSON Lines of `{"id", "messages"}`.
     pub examples: PathBuf,
     /// JSON Lines of held-out examples.

@@ -11,20 +11,17 @@ mod session;
 mod train;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::Sample;
-use indexmap::IndexMap;
 use serde::Serialize;
-use serde_json::Value;
 
 pub use cancel::Cancel;
 pub use scheduler::execute;
-pub(crate) use serve::{judge_by_rule, no_completion, prompts};
+pub(crate) use serve::{evaluated_rows, judge_by_rule, no_completion, prompts};
 pub(crate) use session::Answer;
 
-use crate::engine::Loaded;
 use crate::event::{Event, Observer, Outcome};
 use crate::plan::{Plan, PluginIdentity};
 use crate::resolved::{ResolvedExperiment, ResolvedMetric};
@@ -75,17 +72,6 @@ pub struct Context {
     pub jobs: usize,
     /// Processor cores to share among them.
     pub cores: usize,
-    /// Facts for provenance, filled while running.
-    pub facts: Mutex<Facts>,
-}
-
-/// What engines and trainers said, for provenance.
-#[derive(Debug, Default, Clone, Serialize)]
-pub struct Facts {
-    /// By model id: what the engine loaded and its self-check.
-    pub self_checks: IndexMap<String, Loaded>,
-    /// By model id: the trainer's summary.
-    pub trainings: IndexMap<String, Value>,
 }
 
 impl Context {
@@ -98,12 +84,6 @@ impl Context {
             node: node.to_owned(),
             text,
         });
-    }
-
-    pub(crate) fn with_facts(&self, change: impl FnOnce(&mut Facts)) {
-        if let Ok(mut facts) = self.facts.lock() {
-            change(&mut facts);
-        }
     }
 }
 

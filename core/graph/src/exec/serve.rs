@@ -108,10 +108,11 @@ pub(super) async fn run(
         threads: (threads / workers).max(1),
     };
     let outcome = session::run(context, session, tasks).await;
-    if let Some(loaded) = outcome.loaded {
-        context.with_facts(|facts| {
-            facts.self_checks.insert(model.clone(), loaded);
-        });
+    for &node in &carried {
+        if let (Some(key), Some(loaded)) = (&context.plan.nodes[node].key, &outcome.loaded) {
+            let fact = serde_json::json!({ "model": model, "loaded": loaded });
+            context.store.remember(key, &fact);
+        }
     }
     for (node, answers) in carried.into_iter().zip(outcome.answers) {
         let result = match answers {
@@ -198,9 +199,9 @@ pub(crate) fn prompts(
     evaluation: &str,
     condition: &str,
 ) -> Result<Vec<Sample>, String> {
+    let rows = evaluated_rows(context, evaluation);
     let evaluation = &context.experiment.evaluations[evaluation];
     let turns = &evaluation.conditions[condition].turns;
-    let rows = &context.experiment.datasets[&evaluation.dataset].rows;
     let stand_ins = crate::dataset::derangement(rows.len(), evaluation.shuffle_seed);
     let templates = Templates::default();
     let mut samples = Vec::with_capacity(rows.len());
@@ -229,6 +230,16 @@ pub(crate) fn prompts(
         }
     }
     Ok(samples)
+}
+
+/// The rows of the dataset that an evaluation asks.
+pub(crate) fn evaluated_rows<'a>(
+    context: &'a Context,
+    evaluation: &str,
+) -> &'a [crate::dataset::Row] {
+    let evaluation = &context.experiment.evaluations[evaluation];
+    let rows = &context.experiment.datasets[&evaluation.dataset].rows;
+    &rows[..evaluation.limit.unwrap_or(usize::MAX).min(rows.len())]
 }
 
 /// What stands where there is no completion.

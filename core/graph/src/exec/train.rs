@@ -111,9 +111,8 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     };
     let summary = drive(context, &planned.id, &job, threads).await?;
     if planned.kind != Kind::Merge {
-        context.with_facts(|facts| {
-            facts.trainings.insert(model.clone(), summary);
-        });
+        let fact = serde_json::json!({ "model": model, "training": summary });
+        context.store.remember(key, &fact);
     }
     context
         .store
@@ -161,8 +160,31 @@ fn train_job(
 ) -> Result<Job, String> {
     let examples = work.join("examples.jsonl");
     write_examples(context, training, &examples)?;
+    let eval_examples = match &training.eval_dataset {
+        None => None,
+        Some(dataset) => {
+            let path = work.join("eval-examples.jsonl");
+            let part = crate::resolved::TrainingData {
+                dataset: dataset.clone(),
+                turns: training
+                    .data
+                    .first()
+                    .map(|part| part.turns.clone())
+                    .unwrap_or_default(),
+                filter: None,
+                limit: None,
+                ratio: None,
+                shuffle: None,
+            };
+            write_lines(&path, &examples_of(context, &part, false)?)?;
+            Some(path)
+        }
+    };
     Ok(Job::Train(TrainJob {
         base: None,
+        architecture: training.architecture.clone(),
+        eval_fraction: training.eval_fraction,
+        save_steps: training.save_steps,
         init_adapter: None,
         chat_template: training
             .chat_template
@@ -170,7 +192,7 @@ fn train_job(
             .map(|file| file.path.clone()),
         settings: training.settings.clone(),
         examples,
-        eval_examples: None,
+        eval_examples,
         work: work.to_owned(),
         out: out.to_owned(),
     }))
@@ -188,8 +210,12 @@ fn write_examples(context: &Context, training: &Training, path: &Path) -> Result
                 .to_owned(),
         );
     }
+    write_lines(path, &examples)
+}
+
+fn write_lines(path: &Path, examples: &[Example]) -> Result<(), String> {
     let mut text = String::new();
-    for example in &examples {
+    for example in examples {
         text.push_str(&serde_json::to_string(example).map_err(|error| error.to_string())?);
         text.push('\n');
     }
@@ -236,20 +262,14 @@ fn examples_of(
         .collect()
 }
 
-/// Cuts the parts of a mix so that they stand in the asked ratio, keeping as many rows as that allows.
+/// Cuts each part with a ratio to so many rows for each row of the first part.
 fn mix(training: &Training, mut parts: Vec<Vec<Example>>) -> Vec<Example> {
-    let unit = training
-        .data
-        .iter()
-        .zip(&parts)
-        .filter_map(|(part, rows)| part.ratio.map(|ratio| rows.len() as f64 / ratio))
-        .fold(f64::INFINITY, f64::min);
+    let first = parts.first().map_or(0, Vec::len) as f64;
     for (part, rows) in training.data.iter().zip(&mut parts) {
         if let Some(ratio) = part.ratio {
-            // The unit makes every product at most the part's length, so this cannot overflow.
+            // A ratio is positive, and no part has more rows than fit in memory.
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let keep = (unit * ratio).round() as usize;
-            rows.truncate(keep);
+            rows.truncate((first * ratio).floor() as usize);
         }
     }
     parts.into_iter().flatten().collect()

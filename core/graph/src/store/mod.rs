@@ -4,6 +4,7 @@
 //! artifacts/<2 digits>/<key>/   files of a finished node, with `artifact.json` listing their digests
 //! partial/<key>/                journal or checkpoints of a node that is not finished
 //! tmp/                          artifacts being written; renamed when complete
+//! facts/                        what engines and trainers said of themselves; read for provenance only
 //! digests.json                  digests of large files, remembered by size, mtime and inode
 //! lock                          held by the run that writes
 //! ```
@@ -88,7 +89,7 @@ impl Store {
     /// When the folder cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
-        for folder in ["artifacts", "partial", "tmp"] {
+        for folder in ["artifacts", "facts", "partial", "tmp"] {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(io_error("make", &folder))?;
         }
@@ -184,6 +185,23 @@ impl Store {
     #[must_use]
     pub fn partial_dir(&self, key: &Digest) -> PathBuf {
         self.root.join("partial").join(key.as_str())
+    }
+
+    /// Keeps a fact for the provenance of later runs that reuse the artifact. Facts may hold timings, so they are no
+    /// part of any artifact.
+    pub fn remember(&self, key: &Digest, fact: &serde_json::Value) {
+        // Losing a fact costs a line of provenance, never a result.
+        let _ = fs::write(self.fact_path(key), fact.to_string());
+    }
+
+    /// The fact kept for `key`.
+    #[must_use]
+    pub fn recall(&self, key: &Digest) -> Option<serde_json::Value> {
+        serde_json::from_str(&fs::read_to_string(self.fact_path(key)).ok()?).ok()
+    }
+
+    fn fact_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("facts").join(format!("{key}.json"))
     }
 
     /// Digests of files outside and inside of the store, remembered between runs.

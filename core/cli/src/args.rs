@@ -1,0 +1,158 @@
+//! The command line as it is written; nothing here reads a file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures what fine-tuning did to a model's safety, certainty and truthfulness.
+#[derive(Debug, Parser)]
+#[command(name = "driftgauge", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read a spec and report everything that is wrong with it.
+    Check(CheckArgs),
+    /// Print every node with its key, and why it would run or not. Loads no model.
+    Plan(PlanArgs),
+    /// Run an experiment; run it again to go on where it stopped.
+    Run(RunArgs),
+    /// Draw the report of a run folder anew.
+    Report(ReportArgs),
+    /// Print the samples of a run.
+    Export(ExportArgs),
+    /// Print the JSON schema of the spec language.
+    Schema,
+    /// Run one job for a parent process.
+    #[command(hide = true)]
+    Worker,
+    /// Run one metric plugin for a parent process.
+    #[command(hide = true)]
+    PluginWorker(PluginWorkerArgs),
+}
+
+/// How output is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The spec and what changes it.
+#[derive(Debug, Args)]
+pub(crate) struct SpecArgs {
+    /// The spec.
+    pub(crate) spec: PathBuf,
+    /// Set a variable of the spec.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+/// Where things are kept.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Folder of finished artifacts, shared by all experiments.
+    #[arg(long, env = "DRIFTGAUGE_STORE", default_value = ".driftgauge/store")]
+    pub(crate) store: PathBuf,
+    /// More folders to look for metric plugins in.
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    pub(crate) plugin_dirs: Vec<PathBuf>,
+    /// Take at most so many rows of every evaluated dataset.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Open no socket; sources of the hub have to be in the local cache.
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+    /// How diagnostics are written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How the plan is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Run folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Heavy processes at a time; models too large to share the machine run alone.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// How the summary is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Run folder.
+    pub(crate) dir: PathBuf,
+}
+
+/// Formats of `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated; lists and objects as JSON text.
+    Csv,
+    /// One Parquet file, to `--to`.
+    Parquet,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Run folder.
+    pub(crate) dir: PathBuf,
+    /// Output format.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub(crate) format: ExportFormat,
+    /// Write to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Only this evaluation.
+    #[arg(long)]
+    pub(crate) evaluation: Option<String>,
+}
+
+/// `plugin-worker`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginWorkerArgs {
+    /// The library.
+    #[arg(long)]
+    pub(crate) lib: PathBuf,
+    /// The metric; empty to describe the library only.
+    #[arg(long, default_value = "")]
+    pub(crate) metric: String,
+}

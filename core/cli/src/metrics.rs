@@ -1,0 +1,118 @@
+//! Metric plugins for the graph, over the plugin host.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use driftgauge_graph::digest::Digest;
+use driftgauge_graph::exec::MetricRunner;
+use driftgauge_graph::plan::PluginIdentity;
+use driftgauge_graph::resolved::ResolvedMetric;
+use driftgauge_plugin_host::{Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker};
+use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_record::Sample;
+
+/// Loads each library once and keeps it: plugins are never unloaded.
+pub(crate) struct PluginMetrics {
+    locator: Locator,
+    base: PathBuf,
+    executable: PathBuf,
+    libraries: Mutex<HashMap<PathBuf, Arc<PluginLibrary>>>,
+}
+
+impl PluginMetrics {
+    /// Plugins named by path are looked for from `base`, the folder of the spec.
+    pub(crate) fn new(plugin_dirs: &[PathBuf], base: PathBuf, executable: PathBuf) -> Self {
+        Self {
+            locator: Locator::from_environment(plugin_dirs),
+            base,
+            executable,
+            libraries: Mutex::default(),
+        }
+    }
+
+    fn library(&self, metric: &ResolvedMetric) -> Result<Arc<PluginLibrary>, String> {
+        let path = self
+            .locator
+            .locate(&metric.plugin, &self.base)
+            .map_err(|error| error.to_string())?;
+        let mut libraries = self
+            .libraries
+            .lock()
+            .map_err(|_| "another plugin failed while loading".to_owned())?;
+        if let Some(library) = libraries.get(&path) {
+            return Ok(Arc::clone(library));
+        }
+        let library = match &metric.pin {
+            Some(pin) => PluginLibrary::load_pinned(&path, pin),
+            None => PluginLibrary::load(&path),
+        };
+        let library = Arc::new(library.map_err(|error| error.to_string())?);
+        libraries.insert(path, Arc::clone(&library));
+        Ok(library)
+    }
+}
+
+/// The metric of a library that a spec means: the one named like the plugin, else its only one.
+fn metric_id(library: &PluginLibrary, metric: &ResolvedMetric) -> Result<String, String> {
+    let manifests = library.manifests();
+    let name = std::path::Path::new(&metric.plugin)
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let name = name.strip_prefix(std::env::consts::DLL_PREFIX).unwrap_or(&name);
+    match manifests {
+        [only] => Ok(only.id.clone()),
+        several => several
+            .iter()
+            .find(|manifest| manifest.id == name)
+            .map(|manifest| manifest.id.clone())
+            .ok_or_else(|| {
+                let ids: Vec<_> = several.iter().map(|manifest| format!("`{}`", manifest.id)).collect();
+                format!("plugin `{}` holds several metrics: {}", metric.plugin, ids.join(", "))
+            }),
+    }
+}
+
+impl MetricRunner for PluginMetrics {
+    fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, String> {
+        let library = self.library(metric)?;
+        let id = metric_id(&library, metric)?;
+        let manifest = library.manifest(&id).map_err(|error| error.to_string())?;
+        Ok(PluginIdentity {
+            id: manifest.id.clone(),
+            version: manifest.version.clone(),
+            digest: Digest::parse(library.digest()).ok_or("the plugin has no digest")?,
+        })
+    }
+
+    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), String> {
+        let library = self.library(metric)?;
+        let id = metric_id(&library, metric)?;
+        run_metric(&library, &id, &metric.config, std::iter::empty::<Result<Sample, String>>())
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
+    fn run(
+        &self,
+        metric: &ResolvedMetric,
+        samples: &mut dyn Iterator<Item = Result<Sample, String>>,
+    ) -> Result<MetricOutput, String> {
+        let library = self.library(metric)?;
+        let id = metric_id(&library, metric)?;
+        if metric.worker {
+            let options = WorkerOptions {
+                update: Duration::from_secs(metric.timeout_seconds),
+                finish: Duration::from_secs(metric.timeout_seconds),
+                digest: metric.pin.clone(),
+                ..WorkerOptions::default()
+            };
+            run_metric_in_worker(&self.executable, library.path(), &id, &metric.config, samples, &options)
+        } else {
+            run_metric(&library, &id, &metric.config, samples)
+        }
+        .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,67 @@
+//! `driftgauge worker`: one job in a process of its own, read from standard input.
+
+use std::io::{BufRead, BufReader, Stdin, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use driftgauge_graph::worker::{Job, Replies, Reply, Requests, serve_generation, serve_scoring};
+
+use crate::exit::Exit;
+
+mod scorer;
+mod training;
+
+pub(crate) fn run() -> Result<Exit> {
+    let mut input = BufReader::new(std::io::stdin());
+    let mut line = String::new();
+    input.read_line(&mut line).context("no job on standard input")?;
+    let job: Job = serde_json::from_str(&line).context("the job on standard input is not readable")?;
+    let mut replies = Replies::new(std::io::stdout());
+    match work(job, input, &mut replies) {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => {
+            replies.send(&Reply::Fatal(format!("{error:#}")))?;
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn work<W: Write + Send>(job: Job, input: BufReader<Stdin>, replies: &mut Replies<W>) -> Result<()> {
+    match job {
+        Job::Generate(model) => {
+            let mut engine = driftgauge_mistralrs::load(&model)?;
+            serve_generation(&mut engine, &Requests::from(input), replies)?;
+        }
+        Job::Score(model) => {
+            let mut scorer = scorer::load(&model)?;
+            serve_scoring(&mut scorer, &Requests::from(input), replies)?;
+        }
+        Job::Train(job) => {
+            end_with_parent(input);
+            let summary = training::train(&job, replies)?;
+            replies.send(&Reply::Done(summary))?;
+        }
+        Job::Merge(job) => {
+            end_with_parent(input);
+            driftgauge_lm::merge(&job.base, &job.adapter, &job.out)?;
+            replies.send(&Reply::Done(serde_json::Value::Null))?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the process when the parent is gone, so that a killed run leaves no worker behind.
+fn end_with_parent(mut input: BufReader<Stdin>) {
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while input.read_line(&mut line).is_ok_and(|read| read > 0) {
+            line.clear();
+        }
+        std::process::exit(1);
+    });
+}
+
+/// Reads a whole file, naming it when that fails.
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}

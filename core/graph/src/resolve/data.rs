@@ -1,0 +1,152 @@
+//! Datasets: files read, rows selected.
+
+use driftgauge_spec::spec::{Dataset, DatasetFormat, DatasetSource};
+use indexmap::IndexMap;
+use serde_json::json;
+
+use super::Resolver;
+use super::hub;
+use crate::dataset::{Format, Row, read_rows, shuffled};
+use crate::prompt::Templates;
+use crate::resolved::ResolvedDataset;
+
+impl Resolver<'_> {
+    pub(super) fn datasets(&mut self) -> IndexMap<String, ResolvedDataset> {
+        let mut out = IndexMap::new();
+        for (id, dataset) in &self.spec.datasets {
+            if let Some(resolved) = self.dataset(dataset) {
+                out.insert(id.get().clone(), resolved);
+            }
+        }
+        out
+    }
+
+    fn dataset(&mut self, dataset: &Dataset) -> Option<ResolvedDataset> {
+        let id = dataset.id.as_ref().map(|id| id.get().as_str());
+        let mut selection = json!({
+            "id": id,
+            "filter": dataset.filter,
+            "shuffle": dataset.shuffle.as_ref().map(|shuffle| shuffle.seed.as_ref().map_or(*self.spec.seed, |seed| **seed)),
+            "limit": dataset.limit,
+        });
+        let (format, path, file) = match dataset.source()? {
+            DatasetSource::File { format, path } => (format, path, self.path(path)),
+            DatasetSource::Hub { repository } => {
+                let split = dataset.split.as_ref().map_or("train", |split| split.get());
+                let revision = dataset
+                    .revision
+                    .as_ref()
+                    .map_or("main", |revision| revision.get());
+                selection["split"] = json!(split);
+                match hub::dataset_file(
+                    repository,
+                    revision,
+                    split,
+                    dataset.file.as_ref().map(|file| file.get().as_str()),
+                ) {
+                    Some((format, file)) => (format, repository, file),
+                    None => {
+                        return Some(ResolvedDataset {
+                            source: format!("hub {repository} ({split})"),
+                            path: std::path::PathBuf::new(),
+                            digest: None,
+                            selection,
+                            rows_selected: None,
+                            rows: Vec::new(),
+                        });
+                    }
+                }
+            }
+        };
+        let format = match format {
+            DatasetFormat::Jsonl => Format::Jsonl,
+            DatasetFormat::Json => Format::Json,
+            DatasetFormat::Csv => Format::Csv,
+            DatasetFormat::Parquet => Format::Parquet,
+        };
+        selection["format"] = json!(format);
+        let digest = match self.options.digests.of(&file) {
+            Ok(digest) => digest,
+            Err(error) => {
+                self.missing(path, &file, &error);
+                return None;
+            }
+        };
+        let rows = match read_rows(&file, format, id) {
+            Ok(rows) => rows,
+            Err(error) => {
+                let text = error.to_string();
+                let (message, help) = split_hint(&text);
+                self.problem("bad-dataset", path.span(), message, help);
+                return None;
+            }
+        };
+        let rows = self.select(dataset, rows, path)?;
+        Some(ResolvedDataset {
+            source: path.get().clone(),
+            path: file,
+            digest: Some(digest),
+            selection,
+            rows_selected: Some(rows.len()),
+            rows,
+        })
+    }
+
+    /// Filters, then shuffles, then limits.
+    fn select(
+        &mut self,
+        dataset: &Dataset,
+        rows: Vec<Row>,
+        source: &driftgauge_spec::Text,
+    ) -> Option<Vec<Row>> {
+        let mut kept = rows;
+        if let Some(filter) = &dataset.filter {
+            let templates = Templates::default();
+            let mut passed = Vec::new();
+            for row in kept {
+                match templates.holds(filter, &row) {
+                    Ok(true) => passed.push(row),
+                    Ok(false) => {}
+                    Err(error) => {
+                        let text = error.to_string();
+                        let (message, help) = split_hint(&text);
+                        self.problem("bad-template", filter.span(), message, help);
+                        return None;
+                    }
+                }
+            }
+            kept = passed;
+        }
+        if let Some(shuffle) = &dataset.shuffle {
+            kept = shuffled(
+                kept,
+                shuffle.seed.as_ref().map_or(*self.spec.seed, |seed| **seed),
+            );
+        }
+        if let Some(limit) = &dataset.limit {
+            kept.truncate(**limit);
+        }
+        if kept.is_empty() {
+            let span = dataset
+                .filter
+                .as_ref()
+                .map_or(source.span(), driftgauge_spec::Located::span);
+            self.problem(
+                "empty-dataset",
+                span,
+                "no row of the dataset is left".to_owned(),
+                Some("loosen `filter`, raise `limit`, or look into the file".to_owned()),
+            );
+            return None;
+        }
+        Some(kept)
+    }
+}
+
+/// Our own errors carry their hint after a line break; a diagnostic shows it apart.
+pub(super) fn split_hint(text: &str) -> (String, Option<String>) {
+    match text.split_once("\nhint: ") {
+        Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}

@@ -1,0 +1,297 @@
+//! Evaluations: prompts tried on the data, judges with everything that decides their verdicts.
+
+use driftgauge_spec::Text;
+use driftgauge_spec::spec::{Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt};
+use indexmap::IndexMap;
+
+use super::Resolver;
+use super::data::split_hint;
+use super::models::turns;
+use crate::dataset::derangement;
+use crate::engine::{LongPrompt, Sampling};
+use crate::judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names};
+use crate::prompt::{Templates, TurnTemplate};
+use crate::resolved::{
+    ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
+    ResolvedScore,
+};
+
+/// Condition id of an evaluation with a single prompt.
+pub(super) const ONLY_CONDITION: &str = "default";
+
+impl Resolver<'_> {
+    pub(super) fn evaluations(
+        &mut self,
+        datasets: &IndexMap<String, ResolvedDataset>,
+    ) -> IndexMap<String, ResolvedEvaluation> {
+        let mut out = IndexMap::new();
+        for (id, evaluation) in &self.spec.evaluations {
+            let resolved = self.evaluation(evaluation);
+            if let Some(dataset) = datasets.get(&resolved.dataset) {
+                self.try_templates(evaluation, &resolved, dataset);
+            }
+            out.insert(id.get().clone(), resolved);
+        }
+        out
+    }
+
+    fn evaluation(&mut self, evaluation: &Evaluation) -> ResolvedEvaluation {
+        let conditions = if evaluation.conditions.is_empty() {
+            let only = ResolvedCondition {
+                turns: turns(&evaluation.prompt),
+            };
+            [(ONLY_CONDITION.to_owned(), only)].into_iter().collect()
+        } else {
+            evaluation
+                .conditions
+                .iter()
+                .map(|(id, condition)| {
+                    let turns = turns(&condition.prompt);
+                    (id.get().clone(), ResolvedCondition { turns })
+                })
+                .collect()
+        };
+        let mut judges = IndexMap::new();
+        for (id, judge) in &evaluation.judges {
+            if let Some(resolved) = self.judge(id, judge) {
+                judges.insert(id.get().clone(), resolved);
+            }
+        }
+        if let Some(kl) = &evaluation.kl {
+            self.problem(
+                "not-supported",
+                kl.reference.span(),
+                "the divergence from a reference model cannot be measured by this version",
+                Some("remove `kl` from the evaluation".to_owned()),
+            );
+        }
+        if let Some(behavior) = &evaluation.behavior {
+            self.problem(
+                "not-supported",
+                behavior.span(),
+                "judges of this version see the prompt itself",
+                Some("remove `behavior` from the evaluation".to_owned()),
+            );
+        }
+        let names = |texts: &[Text]| texts.iter().map(|text| text.get().clone()).collect();
+        ResolvedEvaluation {
+            models: names(&evaluation.models),
+            dataset: evaluation.dataset.get().clone(),
+            conditions,
+            shuffle_seed: evaluation
+                .shuffle_seed
+                .as_ref()
+                .map_or(*self.spec.seed, |seed| **seed),
+            references: evaluation
+                .reference
+                .as_ref()
+                .map(|reference| names(reference.as_slice()))
+                .unwrap_or_default(),
+            wrong_answer: evaluation
+                .wrong_answer
+                .as_ref()
+                .map(|text| text.get().clone()),
+            category: evaluation.category.as_ref().map(|text| text.get().clone()),
+            generate: generate(
+                &evaluation.generate.clone().unwrap_or_default(),
+                *self.spec.seed,
+            ),
+            score: score(evaluation),
+            judges,
+            metrics: names(&evaluation.metrics),
+            over_refusal_of: evaluation
+                .over_refusal_of
+                .as_ref()
+                .map(|text| text.get().clone()),
+            capability_floor: evaluation.capability_floor.as_ref().map(|floor| **floor),
+            limit: self.options.limit,
+        }
+    }
+
+    fn judge(&mut self, id: &Text, judge: &JudgeSpec) -> Option<ResolvedJudge> {
+        let model = judge.model().map(|model| model.get().clone());
+        let words = |words: &driftgauge_spec::spec::OneOrMany<Text>| -> Vec<String> {
+            words
+                .as_slice()
+                .iter()
+                .map(|word| word.get().clone())
+                .collect()
+        };
+        let judge = match judge {
+            JudgeSpec::LlamaGuard(guard) => Judge::LlamaGuard {
+                categories: guard
+                    .categories
+                    .iter()
+                    .map(|(code, name)| format!("{code}: {name}"))
+                    .collect(),
+                max_tokens: *guard.max_tokens,
+            },
+            JudgeSpec::Harmbench(_) => Judge::HarmBench,
+            JudgeSpec::StrongReject(rubric) => Judge::StrongReject {
+                threshold: *rubric.threshold,
+            },
+            JudgeSpec::Prompt(prompt) => Judge::Prompt {
+                turns: turns(&prompt.prompt),
+                parse: ParseRule {
+                    unsafe_words: words(&prompt.parse.r#unsafe),
+                    safe_words: words(&prompt.parse.safe),
+                },
+                max_tokens: *prompt.max_tokens,
+            },
+            JudgeSpec::RefusalStrings(name) => Judge::RefusalStrings(self.refusal_list(name)?),
+            JudgeSpec::Plugin(plugin) => {
+                self.problem(
+                    "not-supported",
+                    plugin.plugin.span(),
+                    format!("judge `{id}`: plugins cannot judge in this version"),
+                    Some("use `llama_guard`, `harmbench`, `strong_reject`, `prompt` or `refusal_strings`".to_owned()),
+                );
+                return None;
+            }
+        };
+        Some(ResolvedJudge { judge, model })
+    }
+
+    /// A shipped list by name, or a file in the same form.
+    fn refusal_list(&mut self, name: &Text) -> Option<RefusalList> {
+        if let Some(list) = refusal_list(name) {
+            return Some(list);
+        }
+        let path = self.path(name);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match serde_json::from_str(&text) {
+                Ok(list) => Some(list),
+                Err(error) => {
+                    self.problem(
+                        "bad-refusal-list",
+                        name.span(),
+                        format!("`{name}` is no refusal list: {error}"),
+                        Some("it is a JSON object with `name`, `version`, `source`, `match`, `casefold` and `strings`".to_owned()),
+                    );
+                    None
+                }
+            },
+            Err(_) => {
+                self.problem(
+                    "unknown-refusal-list",
+                    name.span(),
+                    format!("there is no refusal list `{name}`"),
+                    Some(format!(
+                        "shipped lists are {}; or name a JSON file",
+                        refusal_list_names().join(", ")
+                    )),
+                );
+                None
+            }
+        }
+    }
+
+    /// Fills every template with the first row, so that a wrong column is found before anything runs.
+    fn try_templates(
+        &mut self,
+        evaluation: &Evaluation,
+        resolved: &ResolvedEvaluation,
+        dataset: &ResolvedDataset,
+    ) {
+        let Some(row) = dataset.rows.first() else {
+            return;
+        };
+        let stand_in = derangement(dataset.rows.len(), resolved.shuffle_seed)[0];
+        let prompts = evaluation.prompt.iter().chain(
+            evaluation
+                .conditions
+                .values()
+                .flat_map(|condition| &condition.prompt),
+        );
+        let mut templates: Vec<&Text> =
+            prompts.map(driftgauge_spec::spec::Turn::template).collect();
+        templates.extend(
+            evaluation
+                .reference
+                .iter()
+                .flat_map(|reference| reference.as_slice()),
+        );
+        templates.extend(&evaluation.wrong_answer);
+        templates.extend(
+            evaluation
+                .perplexity
+                .as_ref()
+                .map(|perplexity| &perplexity.text),
+        );
+        for template in templates {
+            let turn = TurnTemplate {
+                role: String::new(),
+                template: template.get().clone(),
+            };
+            if let Err(error) =
+                Templates::default().fill(&turn.template, row, Some(&dataset.rows[stand_in]))
+            {
+                let text = error.to_string();
+                let (message, help) = split_hint(&text);
+                self.problem("bad-template", template.span(), message, help);
+            }
+        }
+        if let Some(column) = &evaluation.category
+            && !row.columns.contains_key(column.get())
+        {
+            self.problem(
+                "unknown-column",
+                column.span(),
+                format!("dataset `{}` has no column `{column}`", resolved.dataset),
+                Some(format!(
+                    "columns are {}",
+                    crate::dataset::names(&row.columns)
+                )),
+            );
+        }
+    }
+}
+
+fn generate(generate: &Generate, seed: u64) -> ResolvedGenerate {
+    ResolvedGenerate {
+        max_tokens: *generate.max_tokens,
+        samples: *generate.samples,
+        sampling: Sampling {
+            temperature: *generate.temperature,
+            top_p: generate.top_p.as_ref().map(|p| **p),
+            top_k: generate.top_k.as_ref().map(|k| **k),
+            min_p: generate.min_p.as_ref().map(|p| **p),
+            // A greedy run draws nothing, so its key must not depend on a seed.
+            seed: if *generate.temperature == 0.0 {
+                0
+            } else {
+                generate.seed.as_ref().map_or(seed, |seed| **seed)
+            },
+        },
+        stop: generate
+            .stop
+            .as_slice()
+            .iter()
+            .map(|text| text.get().clone())
+            .collect(),
+        on_long_prompt: match generate.on_long_prompt {
+            OnLongPrompt::Error => LongPrompt::Error,
+            OnLongPrompt::Truncate => LongPrompt::Truncate,
+        },
+    }
+}
+
+fn score(evaluation: &Evaluation) -> Option<ResolvedScore> {
+    if let Some(score) = &evaluation.score {
+        return Some(ResolvedScore::Choices {
+            choices: score
+                .choices
+                .as_slice()
+                .iter()
+                .map(|text| text.get().clone())
+                .collect(),
+            correct: score.correct.get().clone(),
+        });
+    }
+    evaluation
+        .perplexity
+        .as_ref()
+        .map(|perplexity| ResolvedScore::Perplexity {
+            text: perplexity.text.get().clone(),
+        })
+}

@@ -1,0 +1,145 @@
+//! From a checked spec to a resolved experiment: defaults filled, files read and pinned, templates tried on the data.
+//!
+//! Everything found wrong is collected, with its place in the spec. Nothing is fetched: a source of the hub that is not in
+//! the local cache stays unpinned.
+
+mod data;
+mod evaluations;
+mod hub;
+mod measures;
+mod models;
+
+use std::path::{Path, PathBuf};
+
+use driftgauge_spec::{ExperimentSpec, Span};
+
+use crate::resolved::ResolvedExperiment;
+use crate::store::FileDigests;
+
+/// Something in the spec that does not fit what is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable kebab-case code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// Where in the spec.
+    pub span: Span,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// What resolving needs beside the spec.
+#[derive(Debug, Clone)]
+pub struct ResolveOptions {
+    /// Folder of the spec: relative paths start here.
+    pub base: PathBuf,
+    /// At most so many rows of every evaluated dataset.
+    pub limit: Option<usize>,
+    /// Remembered digests of large files.
+    pub digests: FileDigests,
+}
+
+/// Collects problems while resolving.
+pub(crate) struct Resolver<'a> {
+    spec: &'a ExperimentSpec,
+    options: &'a ResolveOptions,
+    problems: Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn problem(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.problems.push(Problem {
+            code,
+            message: message.into(),
+            span,
+            help,
+        });
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.options.base.join(path)
+    }
+
+    /// Digest of a file named in the spec; a problem when it is not there.
+    fn pin(&mut self, path: &driftgauge_spec::Text) -> Option<crate::resolved::PinnedFile> {
+        let full = self.path(path);
+        match self.options.digests.of(&full) {
+            Ok(digest) => Some(crate::resolved::PinnedFile { path: full, digest }),
+            Err(error) => {
+                self.missing(path, &full, &error);
+                None
+            }
+        }
+    }
+
+    fn missing(&mut self, path: &driftgauge_spec::Text, full: &Path, error: &std::io::Error) {
+        let help = if Path::new(path.get()).is_relative() {
+            Some(format!(
+                "paths are relative to the spec: `{}` was looked for",
+                full.display()
+            ))
+        } else {
+            None
+        };
+        self.problem(
+            "missing-file",
+            path.span(),
+            format!("cannot read `{}`: {error}", path.get()),
+            help,
+        );
+    }
+}
+
+/// Resolves a spec that passed its checks.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the spec's sections.
+pub fn resolve(
+    spec: &ExperimentSpec,
+    options: &ResolveOptions,
+) -> Result<ResolvedExperiment, Vec<Problem>> {
+    let mut resolver = Resolver {
+        spec,
+        options,
+        problems: Vec::new(),
+    };
+    let datasets = resolver.datasets();
+    let models = resolver.models(&datasets);
+    let metrics = resolver.metrics();
+    let evaluations = resolver.evaluations(&datasets);
+    let compare = resolver.compare();
+    let gates = resolver.gates();
+    let expected = resolver.expected(&evaluations);
+    if !resolver.problems.is_empty() {
+        return Err(resolver.problems);
+    }
+    Ok(ResolvedExperiment {
+        name: spec.name.get().clone(),
+        description: text(spec.description.as_ref()),
+        title: spec
+            .report
+            .title
+            .as_ref()
+            .map_or_else(|| spec.name.get().clone(), |title| title.get().clone()),
+        seed: *spec.seed,
+        datasets,
+        models,
+        metrics,
+        evaluations,
+        compare,
+        gates,
+        expected,
+        report_samples: spec.report.samples.as_str().to_owned(),
+    })
+}
+
+fn text(text: Option<&driftgauge_spec::Text>) -> String {
+    text.map(|text| text.get().clone()).unwrap_or_default()
+}

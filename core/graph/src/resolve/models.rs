@@ -1,0 +1,526 @@
+//! Models: folders pinned by their bytes, trainings with every setting filled in.
+
+use std::path::{Path, PathBuf};
+
+use driftgauge_spec::spec::{
+    DataPart, Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec,
+    RecordedFormat, TrainingSettings, Turn,
+};
+use driftgauge_spec::{Located, Text};
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use super::data::split_hint;
+use super::{Resolver, hub};
+use crate::dataset::Format;
+use crate::digest::{Digest, node_key};
+use crate::prompt::{Templates, TurnTemplate};
+use crate::recorded::RecordedMapping;
+use crate::resolved::{
+    Endpoint, ModelSource, Recorded, ResolvedDataset, ResolvedModel, Training, TrainingData,
+};
+
+type Datasets = IndexMap<String, ResolvedDataset>;
+
+/// The turns of the spec as templates.
+pub(super) fn turns(turns: &[Turn]) -> Vec<TurnTemplate> {
+    turns
+        .iter()
+        .map(|turn| TurnTemplate {
+            role: turn.role().to_owned(),
+            template: turn.template().get().clone(),
+        })
+        .collect()
+}
+
+impl Resolver<'_> {
+    /// Bases come before their fine-tunes, whatever the order in the spec.
+    pub(super) fn models(&mut self, datasets: &Datasets) -> IndexMap<String, ResolvedModel> {
+        let mut out = IndexMap::new();
+        let mut waiting: Vec<(&Text, &Model)> = self.spec.models.iter().collect();
+        while !waiting.is_empty() {
+            let before = waiting.len();
+            let mut later = Vec::new();
+            for (id, model) in waiting {
+                let base = model.finetune.as_ref().map(|finetune| finetune.base.get());
+                if base.is_some_and(|base| !out.contains_key(base)) {
+                    later.push((id, model));
+                    continue;
+                }
+                match self.model(model, datasets) {
+                    Some(resolved) => {
+                        out.insert(id.get().clone(), resolved);
+                    }
+                    None if self.problems.is_empty() => {
+                        self.problem(
+                            "bad-model",
+                            id.span(),
+                            format!("model `{id}` has no source"),
+                            None,
+                        );
+                    }
+                    None => {}
+                }
+            }
+            waiting = later;
+            // A base with a problem of its own keeps its fine-tunes waiting; the problem is reported once.
+            if waiting.len() == before {
+                break;
+            }
+        }
+        out
+    }
+
+    fn model(&mut self, model: &Model, datasets: &Datasets) -> Option<ResolvedModel> {
+        let (source, mut description) = match model.source()? {
+            SpecSource::Path(path) => (self.folder(path)?, format!("folder {path}")),
+            SpecSource::Gguf(path) => (
+                self.gguf(path, model.tokenizer.as_ref())?,
+                format!("GGUF {path}"),
+            ),
+            SpecSource::Hub(repository) => {
+                let revision = model
+                    .revision
+                    .as_ref()
+                    .map_or("main", |revision| revision.get());
+                let source = match hub::model_folder(repository, revision) {
+                    Some(folder) => self.found_folder(folder, repository)?,
+                    None => ModelSource::Hub {
+                        repository: repository.get().clone(),
+                        revision: revision.to_owned(),
+                    },
+                };
+                (source, format!("hub {repository} at {revision}"))
+            }
+            SpecSource::Pretrain(pretrain) => {
+                let settings = &self.spec.pretrain[pretrain.settings.get().as_str()];
+                let seed = pretrain.seed.as_ref();
+                let chat_template = match &pretrain.chat_template {
+                    Some(path) => Some(self.pin(path)?),
+                    None => None,
+                };
+                let mut training = self.training(settings, &pretrain.parts(), seed, datasets)?;
+                training.chat_template = chat_template;
+                let size = training.parameters.map_or_else(String::new, |count| {
+                    format!(", about {:.1} M parameters", count as f64 / 1e6)
+                });
+                (
+                    ModelSource::Pretrain(training),
+                    format!("trained from scratch with `{}`{size}", pretrain.settings),
+                )
+            }
+            SpecSource::Finetune(finetune) => {
+                let settings = &self.spec.finetune[finetune.settings.get().as_str()];
+                let init_adapter = match &finetune.init_adapter {
+                    Some(path) => Some(self.adapter(path)?),
+                    None => None,
+                };
+                let training = self.training(
+                    settings,
+                    &finetune.parts(),
+                    finetune.seed.as_ref(),
+                    datasets,
+                )?;
+                let data: Vec<_> = training
+                    .data
+                    .iter()
+                    .map(|part| part.dataset.clone())
+                    .collect();
+                (
+                    ModelSource::Finetune {
+                        base: finetune.base.get().clone(),
+                        training,
+                        init_adapter,
+                    },
+                    format!(
+                        "`{}` fine-tuned with `{}` on {}",
+                        finetune.base,
+                        finetune.settings,
+                        data.join(", ")
+                    ),
+                )
+            }
+            SpecSource::Endpoint(endpoint) => (
+                ModelSource::Endpoint(resolve_endpoint(endpoint)),
+                format!("`{}` at {}", endpoint.model, endpoint.base_url),
+            ),
+            SpecSource::Recorded(recorded) => {
+                let resolved = self.recorded(recorded)?;
+                let name = recorded
+                    .file()
+                    .map(|(_, path)| path.get().clone())
+                    .unwrap_or_default();
+                (
+                    ModelSource::Recorded(resolved),
+                    format!("recorded in {name}"),
+                )
+            }
+        };
+        if let Some(text) = &model.description {
+            description = format!("{text} ({description})");
+        }
+        let chat_template = match &model.chat_template {
+            Some(path) => Some(self.pin(path)?),
+            None => None,
+        };
+        Some(ResolvedModel {
+            source,
+            quantization: model.quantization.as_ref().map(|name| name.get().clone()),
+            dtype: model.dtype.as_str().to_owned(),
+            chat_template,
+            description,
+        })
+    }
+
+    fn folder(&mut self, path: &Text) -> Option<ModelSource> {
+        let folder = self.path(path);
+        if !folder.join("config.json").is_file() {
+            let help = format!(
+                "a model folder holds config.json, tokenizer.json and safetensors; `{}` was looked at",
+                folder.display()
+            );
+            self.problem(
+                "bad-model",
+                path.span(),
+                format!("`{path}` is no model folder: it has no config.json"),
+                Some(help),
+            );
+            return None;
+        }
+        self.found_folder(folder, path)
+    }
+
+    fn found_folder(&mut self, folder: PathBuf, place: &Text) -> Option<ModelSource> {
+        match folder_digest(&folder, &|path| self.options.digests.of(path)) {
+            Ok(digest) => Some(ModelSource::Folder {
+                path: std::path::absolute(&folder).unwrap_or(folder),
+                gguf: None,
+                digest,
+            }),
+            Err(error) => {
+                self.problem(
+                    "bad-model",
+                    place.span(),
+                    format!(
+                        "cannot read the model folder `{}`: {error}",
+                        folder.display()
+                    ),
+                    None,
+                );
+                None
+            }
+        }
+    }
+
+    fn gguf(&mut self, path: &Text, tokenizer: Option<&Text>) -> Option<ModelSource> {
+        let file = self.pin(path)?;
+        let mut leaves = vec![file.digest];
+        if let Some(tokenizer) = tokenizer {
+            let folder = self.path(tokenizer);
+            match folder_digest(&folder, &|path| self.options.digests.of(path)) {
+                Ok(digest) => leaves.push(digest),
+                Err(error) => self.missing(tokenizer, &folder, &error),
+            }
+        }
+        let name = file.path.file_name()?.to_string_lossy().into_owned();
+        Some(ModelSource::Folder {
+            path: std::path::absolute(file.path.parent()?).ok()?,
+            gguf: Some(name),
+            digest: node_key("gguf", 1, &Value::Null, &leaves),
+        })
+    }
+
+    /// An adapter folder, or its safetensors file.
+    fn adapter(&mut self, path: &Text) -> Option<crate::resolved::PinnedFile> {
+        let full = self.path(path);
+        let folder = if full.is_file() {
+            full.parent()?.to_owned()
+        } else {
+            full
+        };
+        let weights = folder.join("adapter_model.safetensors");
+        let named = self.path(path);
+        let weights = if named.is_file() { named } else { weights };
+        match self.options.digests.of(&weights) {
+            Ok(digest) => Some(crate::resolved::PinnedFile {
+                path: std::path::absolute(&weights).unwrap_or(weights),
+                digest,
+            }),
+            Err(error) => {
+                self.missing(path, &weights, &error);
+                None
+            }
+        }
+    }
+
+    fn training(
+        &mut self,
+        settings: &TrainingSettings,
+        parts: &[DataPart<'_>],
+        seed: Option<&Located<u64>>,
+        datasets: &Datasets,
+    ) -> Option<Training> {
+        let seed = seed
+            .or(settings.seed.as_ref())
+            .map_or(*self.spec.seed, |seed| **seed);
+        let mut data = Vec::new();
+        for part in parts {
+            let turns = turns(part.messages);
+            if let Some(dataset) = datasets.get(part.dataset.get()) {
+                self.try_training_turns(part, &turns, dataset);
+            }
+            data.push(TrainingData {
+                dataset: part.dataset.get().clone(),
+                turns,
+                filter: part.filter.map(|filter| filter.get().clone()),
+                limit: part.limit.map(|limit| **limit),
+                ratio: part.ratio.map(|ratio| **ratio),
+                shuffle: part
+                    .shuffle
+                    .map(|shuffle| shuffle.seed.as_ref().map_or(*self.spec.seed, |seed| **seed)),
+            });
+        }
+        let architecture = settings.architecture.as_ref().map(|shape| {
+            json!({
+                "hidden_size": shape.hidden_size,
+                "intermediate_size": shape.intermediate_size,
+                "num_hidden_layers": shape.num_hidden_layers,
+                "num_attention_heads": shape.num_attention_heads,
+                "num_key_value_heads": shape.num_key_value_heads.as_ref().unwrap_or(&shape.num_attention_heads),
+                "vocab_size": shape.vocab_size,
+                "max_position_embeddings": shape.max_position_embeddings,
+                "tie_word_embeddings": shape.tie_word_embeddings,
+                "rope_theta": shape.rope_theta,
+            })
+        });
+        Some(Training {
+            settings: training_settings(settings, seed),
+            parameters: architecture.as_ref().map(parameters),
+            architecture,
+            data,
+            eval_fraction: settings.eval_fraction.as_ref().map(|share| **share),
+            eval_dataset: settings.eval_dataset.as_ref().map(|id| id.get().clone()),
+            save_steps: settings.save_steps.as_ref().map(|steps| **steps as u64),
+            chat_template: None,
+        })
+    }
+
+    /// Fills the turns with the first row, so that a wrong column is found before anything runs.
+    fn try_training_turns(
+        &mut self,
+        part: &DataPart<'_>,
+        turns: &[TurnTemplate],
+        dataset: &ResolvedDataset,
+    ) {
+        let Some(row) = dataset.rows.first() else {
+            return;
+        };
+        for (turn, spec_turn) in turns.iter().zip(part.messages) {
+            if let Err(error) = Templates::default().fill(&turn.template, row, None) {
+                let text = error.to_string();
+                let (message, help) = split_hint(&text);
+                self.problem("bad-template", spec_turn.template().span(), message, help);
+            }
+        }
+    }
+
+    fn recorded(&mut self, recorded: &RecordedSpec) -> Option<Recorded> {
+        let (format, path) = recorded.file()?;
+        let file = self.pin(path)?;
+        let columns = &recorded.columns;
+        let name = |text: &Option<Text>| text.as_ref().map(|text| text.get().clone());
+        let mut values: IndexMap<String, String> = columns
+            .values
+            .iter()
+            .map(|(name, column)| (name.get().clone(), column.get().clone()))
+            .collect();
+        for (name, column) in [
+            ("correct", &columns.correct),
+            ("probability", &columns.probability),
+            ("entropy", &columns.entropy),
+            ("perplexity", &columns.perplexity),
+        ] {
+            if let Some(column) = column {
+                values.insert(name.to_owned(), column.get().clone());
+            }
+        }
+        let mapping = RecordedMapping {
+            format: match format {
+                RecordedFormat::Jsonl | RecordedFormat::LmEval => Format::Jsonl,
+                RecordedFormat::Csv => Format::Csv,
+                RecordedFormat::Parquet => Format::Parquet,
+                RecordedFormat::Harmbench => Format::Json,
+            },
+            layout: match format {
+                RecordedFormat::Harmbench => "harmbench",
+                RecordedFormat::LmEval => "lm_eval",
+                _ => "table",
+            }
+            .to_owned(),
+            id: name(&columns.id),
+            filter: recorded.filter.as_ref().map(|filter| filter.get().clone()),
+            condition: name(&columns.condition),
+            conditions: recorded
+                .conditions
+                .iter()
+                .map(|(id, word)| (id.get().clone(), word.get().clone()))
+                .collect(),
+            sample: name(&columns.sample),
+            completion: name(&columns.completion),
+            finish_reason: name(&columns.finish_reason),
+            error: name(&columns.error),
+            token_logprob: name(&columns.token_logprob),
+            verdicts: columns
+                .verdicts
+                .iter()
+                .map(|(judge, column)| (judge.get().clone(), column.get().clone()))
+                .collect(),
+            values,
+        };
+        if let Err(error) = crate::recorded::read_all(&file.path, &mapping) {
+            let (message, help) = split_hint(&error);
+            self.problem("bad-recording", path.span(), message, help);
+            return None;
+        }
+        Some(Recorded {
+            file,
+            mapping: json!(mapping),
+        })
+    }
+}
+
+fn resolve_endpoint(endpoint: &EndpointSpec) -> Endpoint {
+    Endpoint {
+        base_url: endpoint.base_url.get().trim_end_matches('/').to_owned(),
+        model: endpoint.model.get().clone(),
+        api_key_env: endpoint.api_key_env.as_ref().map(|name| name.get().clone()),
+        concurrency: *endpoint.concurrency,
+        requests_per_minute: endpoint.requests_per_minute.as_ref().map(|limit| **limit),
+        timeout_seconds: *endpoint.timeout,
+        retries: *endpoint.retries,
+        logprobs: endpoint.logprobs,
+    }
+}
+
+/// Settings in the trainer's own names, all of them that decide the result.
+fn training_settings(settings: &TrainingSettings, seed: u64) -> Value {
+    let method = match &settings.lora {
+        Some(lora) => json!({ "lora": {
+            "rank": lora.rank,
+            "alpha": lora.alpha.as_ref().map_or(*lora.rank as f64, |alpha| **alpha),
+            "dropout": lora.dropout,
+            "target_modules": lora.target_modules.names(),
+            "rslora": lora.rslora,
+        }}),
+        None => json!("full"),
+    };
+    let mut value = json!({
+        "method": method,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler": settings.lr_scheduler,
+        "warmup_steps": settings.warmup_steps,
+        "warmup_ratio": settings.warmup_ratio,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_grad_norm,
+        "adam_beta1": settings.adam_beta1,
+        "adam_beta2": settings.adam_beta2,
+        "adam_epsilon": settings.adam_epsilon,
+        "per_device_batch_size": settings.per_device_batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation_steps,
+        "epochs": settings.epochs,
+        "max_steps": settings.max_steps,
+        "max_seq_length": settings.max_seq_length,
+        "packing": settings.packing,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "order": settings.order,
+        "seed": seed,
+        "train_on": settings.train_on,
+        "eval_steps": settings.eval_steps,
+        "compute": { "dtype": settings.dtype },
+    });
+    if let Some(quantization) = &settings.base_quantization {
+        value["base_quantization"] = json!(quantization);
+    }
+    value
+}
+
+/// Parameters of a Llama-family decoder of this shape.
+fn parameters(shape: &Value) -> u64 {
+    let number = |name: &str| shape[name].as_u64().unwrap_or(0);
+    let (hidden, inner) = (number("hidden_size"), number("intermediate_size"));
+    let head = hidden / number("num_attention_heads").max(1);
+    let kv = head * number("num_key_value_heads");
+    let layer = 2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * inner + 2 * hidden;
+    let embeddings = number("vocab_size") * hidden;
+    let tied = shape["tie_word_embeddings"].as_bool().unwrap_or(false);
+    let heads = if tied { 1 } else { 2 };
+    number("num_hidden_layers") * layer + heads * embeddings + hidden
+}
+
+/// Whether an engine reads this file of a model folder.
+fn matters(name: &str) -> bool {
+    const NAMES: [&str; 10] = [
+        "config.json",
+        "params.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tekken.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "chat_template.jinja",
+        "chat_template.json",
+    ];
+    NAMES.contains(&name)
+        || name.ends_with(".safetensors")
+        || name.ends_with(".safetensors.index.json")
+}
+
+/// Digest over the names inside a model folder and the bytes of the files that an engine reads.
+fn folder_digest(
+    folder: &Path,
+    digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
+) -> std::io::Result<Digest> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| matters(name))
+        .collect();
+    names.sort_unstable();
+    let digests = names
+        .iter()
+        .map(|name| digest(&folder.join(name)))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    Ok(node_key("model-folder", 1, &json!(names), &digests))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_known_by_its_bytes() {
+        let left = tempfile::tempdir().unwrap();
+        let right = tempfile::tempdir().unwrap();
+        for dir in [&left, &right] {
+            std::fs::write(dir.path().join("config.json"), "{}").unwrap();
+            std::fs::write(dir.path().join("model.safetensors"), "weights").unwrap();
+        }
+        std::fs::write(right.path().join("README.md"), "hello").unwrap();
+        let of = |dir: &tempfile::TempDir| {
+            folder_digest(dir.path(), &|path| Digest::of_file(path)).unwrap()
+        };
+        assert_eq!(of(&left), of(&right));
+        std::fs::write(right.path().join("model.safetensors"), "Weights").unwrap();
+        assert_ne!(of(&left), of(&right));
+    }
+
+    #[test]
+    fn llama_parameters_are_counted() {
+        // Llama 3.1 8B: 8,030,261,248 parameters.
+        let shape = json!({
+            "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+            "num_key_value_heads": 8, "vocab_size": 128_256, "tie_word_embeddings": false
+        });
+        assert_eq!(parameters(&shape), 8_030_261_248);
+    }
+}
