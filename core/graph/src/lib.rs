@@ -20,6 +20,7 @@ pub mod results;
 pub mod run;
 mod sampling;
 mod score;
+pub mod why;
 pub mod store;
 pub mod worker;
 

@@ -15,6 +15,7 @@ use crate::event::Outcome;
 use crate::exec::{Context, NodeOutcome, execute};
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
+use crate::why::History;
 use crate::results::{CompareResult, MetricResult, results};
 
 /// What a run came to.
@@ -133,6 +134,7 @@ pub async fn run(
     write(&out.spec(), &record.spec_text)?;
     write_json(&out.lock(), &record.lock)?;
     let outcomes = execute(Arc::clone(&context)).await;
+    History::save(&context.store, &context.experiment.name, &context.plan);
     let seconds = clock.elapsed().as_secs_f64();
     let interrupted = context.cancelled();
     write_json(&out.plan(), &plan_with_outcomes(&context, &outcomes))?;

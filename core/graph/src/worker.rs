@@ -55,9 +55,7 @@ pub struct TrainJob {
     pub examples: PathBuf,
     /// JSON Lines of held-out examples.
     pub eval_examples: Option<PathBuf>,
-    /// Where checkpoints live between runs.
-    pub work: PathBuf,
-    /// Where the finished model or adapter goes.
+    /// Where checkpoints live between runs, and the finished model or adapter goes.
     pub out: PathBuf,
 }
 

@@ -17,6 +17,9 @@ pub struct TrainingStep {
     pub grad_norm: f64,
     /// Tokens of the step, prompts included.
     pub tokens: u64,
+    /// Mean loss per supervised token of held-out examples after the step, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_loss: Option<f64>,
 }
 
 /// The log of one training, as a report draws it.

@@ -20,6 +20,9 @@ use crate::worker::{Job, MergeJob, Reply, TrainJob};
 /// Weights up to this size count as small: several such models share the machine.
 const SMALL_BYTES: u64 = 512 << 20;
 
+/// Folder inside a training's work folder that the trainer writes to.
+const OUT: &str = "out";
+
 /// Parameters up to this number count as small for a training from scratch.
 const SMALL_PARAMETERS: u64 = 20_000_000;
 
@@ -83,7 +86,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         .map_err(|error| format!("cannot make `{}`: {error}", work.display()))?;
     let job = match (&context.experiment.models[model].source, planned.kind) {
         (ModelSource::Pretrain(training), _) => {
-            train_job(context, training, &work, &scratch.join("model"))?
+            train_job(context, training, &work)?
         }
         (
             ModelSource::Finetune {
@@ -93,7 +96,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
             },
             Kind::Finetune,
         ) => Job::Train(
-            match train_job(context, training, &work, &scratch.join("adapter"))? {
+            match train_job(context, training, &work)? {
                 Job::Train(job) => TrainJob {
                     base: model_folder(context, base),
                     init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
@@ -111,6 +114,8 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     };
     let summary = drive(context, &planned.id, &job, threads).await?;
     if planned.kind != Kind::Merge {
+        let name = if planned.kind == Kind::Pretrain { "model" } else { "adapter" };
+        take_result(&work.join(OUT), &scratch.join(name))?;
         let fact = serde_json::json!({ "model": model, "training": summary });
         context.store.remember(key, &fact);
     }
@@ -118,6 +123,21 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         .store
         .commit(key, &scratch)
         .map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// Moves what a training made into the artifact: its checkpoints stay behind, and so do timings, which differ from run to
+/// run.
+fn take_result(from: &Path, to: &Path) -> Result<(), String> {
+    let problem = |error: std::io::Error| format!("cannot keep the result of the training: {error}");
+    fs::create_dir_all(to).map_err(problem)?;
+    for entry in fs::read_dir(from).map_err(problem)? {
+        let entry = entry.map_err(problem)?;
+        let name = entry.file_name();
+        if entry.path().is_file() && name != "train_timing.jsonl" {
+            fs::rename(entry.path(), to.join(name)).map_err(problem)?;
+        }
+    }
     Ok(())
 }
 
@@ -156,7 +176,6 @@ fn train_job(
     context: &Context,
     training: &Training,
     work: &Path,
-    out: &Path,
 ) -> Result<Job, String> {
     let examples = work.join("examples.jsonl");
     write_examples(context, training, &examples)?;
@@ -193,8 +212,8 @@ fn train_job(
         settings: training.settings.clone(),
         examples,
         eval_examples,
-        work: work.to_owned(),
-        out: out.to_owned(),
+        // The trainer keeps its checkpoints here, where the next run finds them.
+        out: work.join(OUT),
     }))
 }
 

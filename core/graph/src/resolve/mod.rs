@@ -45,6 +45,7 @@ pub(crate) struct Resolver<'a> {
     spec: &'a ExperimentSpec,
     options: &'a ResolveOptions,
     problems: Vec<Problem>,
+    paths: Vec<(Span, PathBuf)>,
 }
 
 impl Resolver<'_> {
@@ -63,8 +64,12 @@ impl Resolver<'_> {
         });
     }
 
-    fn path(&self, path: &str) -> PathBuf {
-        self.options.base.join(path)
+    /// A path of the spec, from its folder; remembered so that the run folder's copy of the spec can name it too.
+    fn path(&mut self, path: &driftgauge_spec::Text) -> PathBuf {
+        let full = self.options.base.join(path.get());
+        let absolute = std::path::absolute(&full).unwrap_or_else(|_| full.clone());
+        self.paths.push((path.span(), absolute));
+        full
     }
 
     /// Digest of a file named in the spec; a problem when it is not there.
@@ -97,6 +102,15 @@ impl Resolver<'_> {
     }
 }
 
+/// A resolved experiment, and the places in the spec that name files.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The experiment.
+    pub experiment: ResolvedExperiment,
+    /// Each path of the spec with what it stands for, from the root of the file system.
+    pub paths: Vec<(Span, PathBuf)>,
+}
+
 /// Resolves a spec that passed its checks.
 ///
 /// # Errors
@@ -104,11 +118,12 @@ impl Resolver<'_> {
 pub fn resolve(
     spec: &ExperimentSpec,
     options: &ResolveOptions,
-) -> Result<ResolvedExperiment, Vec<Problem>> {
+) -> Result<Resolved, Vec<Problem>> {
     let mut resolver = Resolver {
         spec,
         options,
         problems: Vec::new(),
+        paths: Vec::new(),
     };
     let datasets = resolver.datasets();
     let models = resolver.models(&datasets);
@@ -120,7 +135,7 @@ pub fn resolve(
     if !resolver.problems.is_empty() {
         return Err(resolver.problems);
     }
-    Ok(ResolvedExperiment {
+    let experiment = ResolvedExperiment {
         name: spec.name.get().clone(),
         description: text(spec.description.as_ref()),
         title: spec
@@ -137,6 +152,10 @@ pub fn resolve(
         gates,
         expected,
         report_samples: spec.report.samples.as_str().to_owned(),
+    };
+    Ok(Resolved {
+        experiment,
+        paths: resolver.paths,
     })
 }
 

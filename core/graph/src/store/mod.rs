@@ -5,6 +5,7 @@
 //! partial/<key>/                journal or checkpoints of a node that is not finished
 //! tmp/                          artifacts being written; renamed when complete
 //! facts/                        what engines and trainers said of themselves; read for provenance only
+//! history/                      the last plan of each experiment, to explain what changed
 //! digests.json                  digests of large files, remembered by size, mtime and inode
 //! lock                          held by the run that writes
 //! ```
@@ -89,7 +90,7 @@ impl Store {
     /// When the folder cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
-        for folder in ["artifacts", "facts", "partial", "tmp"] {
+        for folder in ["artifacts", "facts", "history", "partial", "tmp"] {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).map_err(io_error("make", &folder))?;
         }
@@ -198,6 +199,12 @@ impl Store {
     #[must_use]
     pub fn recall(&self, key: &Digest) -> Option<serde_json::Value> {
         serde_json::from_str(&fs::read_to_string(self.fact_path(key)).ok()?).ok()
+    }
+
+    /// Where the last plan of an experiment is remembered.
+    pub(crate) fn history_path(&self, experiment: &str) -> PathBuf {
+        let name = Digest::of(experiment.as_bytes());
+        self.root.join("history").join(format!("{}.json", name.short()))
     }
 
     fn fact_path(&self, key: &Digest) -> PathBuf {

@@ -1,0 +1,75 @@
+//! `driftgauge plan`: every node with its key, and why it would run or not.
+
+use anyhow::Result;
+use driftgauge_graph::store::Store;
+use driftgauge_graph::why::{History, Status, Verdict, explain};
+use serde_json::{Value, json};
+
+use super::load::{self, Outcome};
+use crate::args::{Format, PlanArgs};
+use crate::exit::Exit;
+
+pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
+    let store = Store::open(&args.store.store)?;
+    let prepared = match load::prepare(&args.spec, &args.store, &store)? {
+        Outcome::Ready(prepared) => prepared,
+        Outcome::Refused => return Ok(Exit::Usage),
+    };
+    let history = History::load(&store, &prepared.experiment.name);
+    let verdicts = explain(&prepared.plan, &store, &history);
+    match args.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&as_json(&prepared, &verdicts))?),
+        Format::Text => print!("{}", as_text(&prepared, &verdicts)),
+    }
+    Ok(Exit::Done)
+}
+
+fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
+    let nodes: Vec<Value> = prepared
+        .plan
+        .nodes
+        .iter()
+        .zip(verdicts)
+        .map(|(node, verdict)| {
+            let inputs: Vec<&str> = node.inputs.iter().map(|&input| prepared.plan.nodes[input].id.as_str()).collect();
+            json!({
+                "id": node.id,
+                "kind": node.kind,
+                "key": node.key,
+                "params": node.params,
+                "inputs": inputs,
+                "items": node.items,
+                "status": verdict.status,
+                "reason": verdict.reason,
+            })
+        })
+        .collect();
+    json!({ "experiment": prepared.experiment.name, "nodes": nodes })
+}
+
+fn as_text(prepared: &load::Prepared, verdicts: &[Verdict]) -> String {
+    let mut out = format!("plan of `{}`\n\n", prepared.experiment.name);
+    let width = prepared.plan.nodes.iter().map(|node| node.id.len()).max().unwrap_or(0);
+    for (node, verdict) in prepared.plan.nodes.iter().zip(verdicts) {
+        let status = match verdict.status {
+            Status::Ready => "ready",
+            Status::Run => "run  ",
+            Status::Unpinned => "?    ",
+        };
+        let key = node.key.as_ref().map_or("-", |key| key.short());
+        let items = node.items.map_or_else(String::new, |items| items.to_string());
+        out.push_str(&format!("  {status}  {key:<12}  {:<width$}  {items:>6}  {}\n", node.id, verdict.reason));
+    }
+    let count = |status: &Status| verdicts.iter().filter(|verdict| verdict.status == *status).count();
+    out.push_str(&format!(
+        "\n{} nodes: {} ready, {} to run",
+        verdicts.len(),
+        count(&Status::Ready),
+        count(&Status::Run)
+    ));
+    if count(&Status::Unpinned) > 0 {
+        out.push_str(&format!(", {} after the hub is asked", count(&Status::Unpinned)));
+    }
+    out.push('\n');
+    out
+}

@@ -1,0 +1,122 @@
+//! Training jobs: the graph's settings handed to the trainer, the trainer's events handed to the parent.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, Result};
+use driftgauge_graph::worker::{Replies, Reply, TrainJob};
+use driftgauge_lm::train::{Example, PretrainConfig, TrainConfig, TrainData, TrainEvent, finetune, pretrain};
+use driftgauge_record::TrainingStep;
+use serde_json::Value;
+
+use super::read;
+
+/// Runs the job; the summary goes to provenance.
+pub(super) fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Result<Value> {
+    let mut config: TrainConfig =
+        serde_json::from_value(job.settings.clone()).context("the trainer does not know these settings")?;
+    config.save_steps = job.save_steps;
+    config.init_adapter.clone_from(&job.init_adapter);
+    let data = data(job)?;
+    let mut failed = None;
+    let mut on_event = |event: TrainEvent| {
+        if let Some(reply) = reply(event)
+            && let Err(error) = replies.send(&reply)
+        {
+            failed.get_or_insert(error);
+        }
+    };
+    // The parent stops a training by ending this process; what was done is in the last checkpoint.
+    let never = AtomicBool::new(false);
+    let summary = match &job.base {
+        Some(base) => finetune(base, &data, &config, &job.out, &mut on_event, &never)?,
+        None => {
+            let config = pretrain_config(job, config)?;
+            pretrain(&config, &data, &job.out, &mut on_event, &never)?
+        }
+    };
+    if let Some(error) = failed {
+        return Err(error).context("the parent process is gone");
+    }
+    Ok(serde_json::to_value(summary)?)
+}
+
+fn pretrain_config(job: &TrainJob, train: TrainConfig) -> Result<PretrainConfig> {
+    let shape = job.architecture.clone().context("a training from scratch needs an architecture")?;
+    let mut config: PretrainConfig =
+        serde_json::from_value(shape).context("the trainer does not know this architecture")?;
+    config.train = train;
+    if let Some(path) = &job.chat_template {
+        config.chat_template = Some(read(path)?);
+    }
+    Ok(config)
+}
+
+fn data(job: &TrainJob) -> Result<TrainData> {
+    let mut examples = examples(&job.examples)?;
+    let mut eval = match &job.eval_examples {
+        Some(path) => self::examples(path)?,
+        None => Vec::new(),
+    };
+    if let Some(share) = job.eval_fraction {
+        // Every k-th row is held out, which needs no randomness and keeps the kinds of rows in proportion.
+        let every = (1.0 / share).round().max(2.0);
+        let (held, kept): (Vec<_>, Vec<_>) = examples
+            .into_iter()
+            .enumerate()
+            .partition(|(index, _)| ((index + 1) as f64 % every) < 0.5);
+        eval.extend(held.into_iter().map(|(_, example)| example));
+        examples = kept.into_iter().map(|(_, example)| example).collect();
+    }
+    Ok(TrainData { examples, eval })
+}
+
+fn examples(path: &Path) -> Result<Vec<Example>> {
+    read(path)?
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("`{}` is damaged", path.display())))
+        .collect()
+}
+
+fn reply(event: TrainEvent) -> Option<Reply> {
+    match event {
+        TrainEvent::Step {
+            record,
+            total_steps,
+            timing,
+        } => Some(Reply::Step {
+            step: TrainingStep {
+                step: record.step,
+                epoch: record.epoch,
+                loss: record.loss,
+                lr: record.lr,
+                grad_norm: record.grad_norm,
+                tokens: record.tokens,
+                eval_loss: record.eval_loss,
+            },
+            total: total_steps,
+            tokens_per_second: timing.tokens_per_second,
+        }),
+        TrainEvent::Started {
+            rows,
+            truncated_rows,
+            trainable_parameters,
+            total_parameters,
+            ..
+        } => Some(Reply::Note(format!(
+            "{rows} rows ({truncated_rows} cut), {trainable_parameters} of {total_parameters} parameters train"
+        ))),
+        TrainEvent::Preview { id, pieces } => {
+            // Brackets mark what carries loss.
+            let text: String = pieces
+                .into_iter()
+                .map(|piece| if piece.supervised { format!("[[{}]]", piece.text) } else { piece.text })
+                .collect();
+            Some(Reply::Note(format!("row `{id}`, loss on [[...]]: {}", text.escape_debug())))
+        }
+        TrainEvent::Resumed { step } => Some(Reply::Note(format!("goes on after step {step}"))),
+        TrainEvent::Warning { message } => Some(Reply::Note(message)),
+        TrainEvent::Saved { .. } => None,
+    }
+}
