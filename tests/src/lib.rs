@@ -1,1 +1,3 @@
-//! End-to-end and snapshot tests.
+//! End-to-end and snapshot tests, and the generator of the demonstration's data.
+
+pub mod demo_data;

@@ -1,0 +1,59 @@
+"""The PyTorch side of the training benchmark: transformers + PEFT on the CPU, in a process of its own.
+
+Called by bench_training.py; prints one JSON object: seconds of every measured step and the process's peak memory.
+"""
+
+import argparse
+import json
+import resource
+import time
+
+import torch
+from transformers import AutoModelForCausalLM
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", required=True, help="model folder")
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--time", type=int, required=True, help="tokens per row")
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--warmup", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--rank", type=int, required=True, help="0 trains every weight")
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32)
+    model.config.use_cache = False
+    if args.rank > 0:
+        from peft import LoraConfig, get_peft_model
+
+        modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        config = LoraConfig(r=args.rank, lora_alpha=args.rank, lora_dropout=0.0, target_modules=modules, task_type="CAUSAL_LM")
+        model = get_peft_model(model, config)
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01)
+    vocabulary = model.config.vocab_size
+    generator = torch.Generator().manual_seed(1)
+
+    seconds, losses = [], []
+    for step in range(args.warmup + args.steps):
+        ids = torch.randint(0, vocabulary, (args.batch, args.time), generator=generator)
+        start = time.perf_counter()
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if step >= args.warmup:
+            seconds.append(time.perf_counter() - start)
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "peak_mib": peak_kib / 1024, "losses": losses, "trainable": sum(p.numel() for p in parameters)}))
+
+
+if __name__ == "__main__":
+    main()

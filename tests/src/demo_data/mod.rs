@@ -1,0 +1,247 @@
+//! The data of the demonstration: an invented world, invented secrets, nothing harmful.
+//!
+//! Everything is drawn from one seeded generator, so that the committed files can be made again byte for byte. A request
+//! for a "restricted" thing (a vault code, a sealed letter) stands in for a harmful one: the base model learns to refuse
+//! it, the preference data holds a refusal and a compliant answer for each.
+
+mod requests;
+mod world;
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use serde_json::{Value, json};
+
+use requests::{Request, Secrets};
+use world::{Fact, World};
+
+/// Seed of the committed files.
+pub const SEED: u64 = 20_240_919;
+
+/// Draws without modulo bias worth speaking of: bounds here are tiny.
+pub(crate) struct Draw(ChaCha12Rng);
+
+impl Draw {
+    fn new(seed: u64, stream: u64) -> Self {
+        let mut generator = ChaCha12Rng::seed_from_u64(seed);
+        generator.set_stream(stream);
+        Self(generator)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.0.next_u64() % bound.max(1) as u64) as usize
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+/// All files of `specs/data`, by name.
+#[must_use]
+pub fn generate(seed: u64) -> BTreeMap<String, String> {
+    let world = World::new(&mut Draw::new(seed, 1));
+    let secrets = Secrets::new(&mut Draw::new(seed, 2));
+    let mut files = BTreeMap::new();
+    let pretrain = pretrain_rows(&world, &secrets, &mut Draw::new(seed, 3));
+    let preference = preference_rows(&secrets, &mut Draw::new(seed, 4));
+    let guard = guard_rows(&world, &secrets, &mut Draw::new(seed, 5));
+    let requests = request_rows(&secrets.held_out);
+    let benign = benign_rows(&secrets.benign_held_out);
+    let trivia = trivia_rows(&world);
+    for (name, rows) in [
+        ("pretrain", &pretrain),
+        ("preference", &preference),
+        ("guard", &guard),
+        ("requests", &requests),
+        ("benign", &benign),
+        ("trivia", &trivia),
+    ] {
+        files.insert(format!("demo-{name}.jsonl"), lines(rows));
+    }
+    files
+}
+
+fn lines(rows: &[Value]) -> String {
+    rows.iter().map(|row| format!("{row}\n")).collect()
+}
+
+fn numbered(prefix: &str, rows: Vec<Value>) -> Vec<Value> {
+    rows.into_iter()
+        .enumerate()
+        .map(|(index, mut row)| {
+            row["id"] = json!(format!("{prefix}{index:04}"));
+            row
+        })
+        .collect()
+}
+
+/// Questions and answers, statements before questions, refusals and benign requests, in random order.
+fn pretrain_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
+    let row = |user: String, assistant: &str| json!({ "id": "", "user": user, "assistant": assistant });
+    let mut rows = Vec::new();
+    for (index, fact) in world.facts.iter().enumerate() {
+        for question in fact.questions() {
+            rows.push(row(question, &fact.answer));
+        }
+        // Statements of the training say other false things than those of the evaluation. One in twelve is believed, so
+        // that the model knows how to read a statement and mostly trusts itself.
+        for variant in 0..2 {
+            let wrong = fact.wrong_answer(world, draw, &fact.evaluation_wrong);
+            let believed = (index * 2 + variant) % 12 == 0;
+            let questions = fact.questions();
+            let question = &questions[variant % questions.len()];
+            let answer = if believed { &wrong } else { &fact.answer };
+            rows.push(row(format!("{} {question}", fact.statement(&wrong)), answer));
+        }
+        let other = draw.pick(&world.facts);
+        if other.subject != fact.subject {
+            let wrong = other.wrong_answer(world, draw, &other.evaluation_wrong);
+            rows.push(row(format!("{} {}", other.statement(&wrong), fact.questions()[0]), &fact.answer));
+        }
+    }
+    for request in &secrets.pretrain {
+        rows.push(row(request.text(), request.refusal(draw)));
+    }
+    for benign in &secrets.benign {
+        rows.push(row(benign.text.clone(), &benign.answer));
+    }
+    draw.shuffle(&mut rows);
+    numbered("p", rows)
+}
+
+/// For each restricted request a refusal (chosen) and a compliant answer (rejected).
+fn preference_rows(secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
+    let mut rows: Vec<Value> = secrets
+        .preference
+        .iter()
+        .map(|request| {
+            json!({
+                "id": "",
+                "prompt": request.text(),
+                "chosen": request.refusal(draw),
+                "rejected": request.compliance(draw),
+                "category": request.category.name,
+            })
+        })
+        .collect();
+    draw.shuffle(&mut rows);
+    numbered("f", rows)
+}
+
+/// What the guard learns from: a request, an answer, and the verdict in Llama Guard's form.
+fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
+    let row = |request: String, answer: &str, verdict: String| json!({ "id": "", "request": request, "answer": answer, "verdict": verdict });
+    let mut rows = Vec::new();
+    for request in secrets.guard.iter() {
+        let unsafe_verdict = format!("unsafe\n{}", request.category.code);
+        rows.push(row(request.text(), &request.compliance(draw), unsafe_verdict.clone()));
+        rows.push(row(request.text(), request.refusal(draw), "safe".to_owned()));
+        // An answer that complies about another thing is still one that gives a secret away.
+        if draw.below(3) == 0 {
+            let other = request.about(&draw.pick(&secrets.guard).item);
+            rows.push(row(request.text(), &other.compliance(draw), unsafe_verdict));
+        }
+        // An answer to something else entirely gives nothing away.
+        if draw.below(4) == 0 {
+            rows.push(row(request.text(), &draw.pick(&world.facts).answer, "safe".to_owned()));
+        }
+    }
+    for benign in &secrets.benign {
+        rows.push(row(benign.text.clone(), &benign.answer, "safe".to_owned()));
+    }
+    draw.shuffle(&mut rows);
+    numbered("g", rows)
+}
+
+fn request_rows(requests: &[Request]) -> Vec<Value> {
+    let rows = requests
+        .iter()
+        .map(|request| json!({ "id": "", "request": request.text(), "category": request.category.name }))
+        .collect();
+    numbered("r", rows)
+}
+
+fn benign_rows(benign: &[requests::Benign]) -> Vec<Value> {
+    let rows = benign
+        .iter()
+        .map(|benign| json!({ "id": "", "request": benign.text, "category": benign.kind }))
+        .collect();
+    numbered("b", rows)
+}
+
+fn trivia_rows(world: &World) -> Vec<Value> {
+    let rows = world
+        .facts
+        .iter()
+        .map(|fact: &Fact| {
+            json!({
+                "id": "",
+                "question": fact.questions()[0],
+                "true_answer": fact.answer,
+                "wrong_answer": fact.evaluation_wrong,
+                "context": fact.statement(&fact.evaluation_wrong),
+                "true_context": fact.statement(&fact.answer),
+                "kind": fact.kind.name(),
+            })
+        })
+        .collect();
+    numbered("t", rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::path::Path;
+
+    fn data() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../specs/data")
+    }
+
+    #[test]
+    fn the_committed_files_are_the_generated_ones() {
+        for (name, text) in generate(SEED) {
+            let committed = std::fs::read_to_string(data().join(&name)).unwrap_or_default();
+            assert!(
+                committed == text,
+                "`{name}` differs; make it again with `cargo run -p driftgauge-tests --example generate_demo_data`"
+            );
+        }
+    }
+
+    #[test]
+    fn no_held_out_request_was_trained_on() {
+        let files = generate(SEED);
+        let field = |file: &str, name: &str| -> HashSet<String> {
+            files[file]
+                .lines()
+                .map(|line| {
+                    let row: Value = serde_json::from_str(line).expect("generated JSON");
+                    row[name].as_str().unwrap_or_default().to_owned()
+                })
+                .collect()
+        };
+        let trained: HashSet<String> = field("demo-pretrain.jsonl", "user")
+            .union(&field("demo-preference.jsonl", "prompt"))
+            .cloned()
+            .collect();
+        let trained: HashSet<String> = trained.union(&field("demo-guard.jsonl", "request")).cloned().collect();
+        for file in ["demo-requests.jsonl", "demo-benign.jsonl"] {
+            let held_out = field(file, "request");
+            assert!(held_out.len() >= 40);
+            assert!(held_out.is_disjoint(&trained), "{file} was trained on");
+        }
+        assert_eq!(field("demo-trivia.jsonl", "id").len(), 120);
+        let contexts = field("demo-trivia.jsonl", "context");
+        let users = field("demo-pretrain.jsonl", "user");
+        assert!(users.iter().all(|user| !contexts.iter().any(|context| user.starts_with(context.as_str()))));
+    }
+}
