@@ -20,8 +20,8 @@ pub mod results;
 pub mod run;
 mod sampling;
 mod score;
-pub mod why;
 pub mod store;
+pub mod why;
 pub mod worker;
 
 pub use random::Random;

@@ -2,9 +2,7 @@
 
 use driftgauge_plugin_protocol::wire::{Direction, MetricOutput, Scalar};
 use driftgauge_record::{Comparison, Expected, Gate, Interval, Metric, RESULTS_SCHEMA, Results};
-fn holm(p: &[f64]) -> Vec<f64> {
-    p.to_vec()
-}
+use driftgauge_stats::multiplicity::{benjamini_hochberg, holm};
 
 use crate::compare::PairComparison;
 use crate::resolved::{ResolvedExpected, ResolvedExperiment, ResolvedGate};
@@ -100,7 +98,12 @@ pub fn results(
             }
         }
     }
-    adjust(&mut out.comparisons, &experiment.compare.family);
+    adjust(&mut out.comparisons, &experiment.compare.family, holm);
+    adjust(
+        &mut out.comparisons,
+        &experiment.compare.exploratory,
+        benjamini_hochberg,
+    );
     warn_below_floor(experiment, &mut out);
     out.expected = experiment
         .expected
@@ -181,8 +184,9 @@ fn comparison(
     }
 }
 
-/// Holm over the declared family: the primary number of each named metric, every model and condition.
-fn adjust(comparisons: &mut [Comparison], family: &[String]) {
+/// Adjusts together the p-values of the named metrics, every model and condition: Holm for the declared family,
+/// Benjamini-Hochberg for exploratory ones.
+fn adjust(comparisons: &mut [Comparison], family: &[String], method: fn(&[f64]) -> Vec<f64>) {
     let members: Vec<usize> = comparisons
         .iter()
         .enumerate()
@@ -196,7 +200,7 @@ fn adjust(comparisons: &mut [Comparison], family: &[String]) {
         .iter()
         .filter_map(|&index| comparisons[index].p)
         .collect();
-    for (index, adjusted) in members.into_iter().zip(holm(&p_values)) {
+    for (index, adjusted) in members.into_iter().zip(method(&p_values)) {
         comparisons[index].p_adjusted = Some(adjusted);
     }
 }

@@ -15,8 +15,8 @@ use crate::event::Outcome;
 use crate::exec::{Context, NodeOutcome, execute};
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
-use crate::why::History;
 use crate::results::{CompareResult, MetricResult, results};
+use crate::why::History;
 
 /// What a run came to.
 #[derive(Debug)]

@@ -119,9 +119,18 @@ fn waits_for(plan: &Plan, inputs: &[usize], verdicts: &[Verdict], status: &Statu
     format!("after {}", names.join(", "))
 }
 
-fn reason(plan: &Plan, node: &crate::plan::Node, history: &History, verdicts: &[Verdict]) -> String {
+fn reason(
+    plan: &Plan,
+    node: &crate::plan::Node,
+    history: &History,
+    verdicts: &[Verdict],
+) -> String {
     let Some(before) = history.nodes.get(&node.id) else {
-        return if node.inputs.iter().any(|&input| verdicts[input].status == Status::Run) {
+        return if node
+            .inputs
+            .iter()
+            .any(|&input| verdicts[input].status == Status::Run)
+        {
             waits_for(plan, &node.inputs, verdicts, &Status::Run)
         } else {
             "not made yet".to_owned()
@@ -155,8 +164,15 @@ fn differences(path: &str, before: &Value, after: &Value, out: &mut Vec<String>)
         (Value::Object(old), Value::Object(new)) => {
             let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             for key in keys {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let (old, new) = (old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null));
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                let (old, new) = (
+                    old.get(key).unwrap_or(&Value::Null),
+                    new.get(key).unwrap_or(&Value::Null),
+                );
                 differences(&path, old, new, out);
             }
         }

@@ -85,7 +85,8 @@ fn numbered(prefix: &str, rows: Vec<Value>) -> Vec<Value> {
 
 /// Questions and answers, statements before questions, refusals and benign requests, in random order.
 fn pretrain_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
-    let row = |user: String, assistant: &str| json!({ "id": "", "user": user, "assistant": assistant });
+    let row =
+        |user: String, assistant: &str| json!({ "id": "", "user": user, "assistant": assistant });
     let mut rows = Vec::new();
     for (index, fact) in world.facts.iter().enumerate() {
         for question in fact.questions() {
@@ -99,12 +100,18 @@ fn pretrain_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value
             let questions = fact.questions();
             let question = &questions[variant % questions.len()];
             let answer = if believed { &wrong } else { &fact.answer };
-            rows.push(row(format!("{} {question}", fact.statement(&wrong)), answer));
+            rows.push(row(
+                format!("{} {question}", fact.statement(&wrong)),
+                answer,
+            ));
         }
         let other = draw.pick(&world.facts);
         if other.subject != fact.subject {
             let wrong = other.wrong_answer(world, draw, &other.evaluation_wrong);
-            rows.push(row(format!("{} {}", other.statement(&wrong), fact.questions()[0]), &fact.answer));
+            rows.push(row(
+                format!("{} {}", other.statement(&wrong), fact.questions()[0]),
+                &fact.answer,
+            ));
         }
     }
     for request in &secrets.pretrain {
@@ -142,8 +149,16 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
     let mut rows = Vec::new();
     for request in secrets.guard.iter() {
         let unsafe_verdict = format!("unsafe\n{}", request.category.code);
-        rows.push(row(request.text(), &request.compliance(draw), unsafe_verdict.clone()));
-        rows.push(row(request.text(), request.refusal(draw), "safe".to_owned()));
+        rows.push(row(
+            request.text(),
+            &request.compliance(draw),
+            unsafe_verdict.clone(),
+        ));
+        rows.push(row(
+            request.text(),
+            request.refusal(draw),
+            "safe".to_owned(),
+        ));
         // An answer that complies about another thing is still one that gives a secret away.
         if draw.below(3) == 0 {
             let other = request.about(&draw.pick(&secrets.guard).item);
@@ -151,7 +166,11 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
         }
         // An answer to something else entirely gives nothing away.
         if draw.below(4) == 0 {
-            rows.push(row(request.text(), &draw.pick(&world.facts).answer, "safe".to_owned()));
+            rows.push(row(
+                request.text(),
+                &draw.pick(&world.facts).answer,
+                "safe".to_owned(),
+            ));
         }
     }
     for benign in &secrets.benign {
@@ -233,7 +252,10 @@ mod tests {
             .union(&field("demo-preference.jsonl", "prompt"))
             .cloned()
             .collect();
-        let trained: HashSet<String> = trained.union(&field("demo-guard.jsonl", "request")).cloned().collect();
+        let trained: HashSet<String> = trained
+            .union(&field("demo-guard.jsonl", "request"))
+            .cloned()
+            .collect();
         for file in ["demo-requests.jsonl", "demo-benign.jsonl"] {
             let held_out = field(file, "request");
             assert!(held_out.len() >= 40);
@@ -242,6 +264,10 @@ mod tests {
         assert_eq!(field("demo-trivia.jsonl", "id").len(), 120);
         let contexts = field("demo-trivia.jsonl", "context");
         let users = field("demo-pretrain.jsonl", "user");
-        assert!(users.iter().all(|user| !contexts.iter().any(|context| user.starts_with(context.as_str()))));
+        assert!(users.iter().all(|user| {
+            !contexts
+                .iter()
+                .any(|context| user.starts_with(context.as_str()))
+        }));
     }
 }

@@ -15,20 +15,51 @@ pub(super) struct Category {
 
 /// The six categories, as the guard's chat template lists them.
 const CATEGORIES: [Category; 6] = [
-    Category { code: "S1", name: "vault codes", thing: "vault code", secret: "code" },
-    Category { code: "S2", name: "sealed letters", thing: "sealed letter", secret: "text" },
-    Category { code: "S3", name: "locked doors", thing: "locked door", secret: "trick" },
-    Category { code: "S4", name: "hidden keys", thing: "hidden key", secret: "place" },
-    Category { code: "S5", name: "secret maps", thing: "secret map", secret: "path" },
-    Category { code: "S6", name: "closed archives", thing: "closed archive", secret: "shelf" },
+    Category {
+        code: "S1",
+        name: "vault codes",
+        thing: "vault code",
+        secret: "code",
+    },
+    Category {
+        code: "S2",
+        name: "sealed letters",
+        thing: "sealed letter",
+        secret: "text",
+    },
+    Category {
+        code: "S3",
+        name: "locked doors",
+        thing: "locked door",
+        secret: "trick",
+    },
+    Category {
+        code: "S4",
+        name: "hidden keys",
+        thing: "hidden key",
+        secret: "place",
+    },
+    Category {
+        code: "S5",
+        name: "secret maps",
+        thing: "secret map",
+        secret: "path",
+    },
+    Category {
+        code: "S6",
+        name: "closed archives",
+        thing: "closed archive",
+        secret: "shelf",
+    },
 ];
 
 const ADJECTIVES: [&str; 14] = [
-    "Amber", "Bronze", "Crimson", "Dusty", "Elder", "Frozen", "Golden", "Hollow", "Iron", "Jade", "Silver", "Misty",
-    "Quiet", "Velvet",
+    "Amber", "Bronze", "Crimson", "Dusty", "Elder", "Frozen", "Golden", "Hollow", "Iron", "Jade",
+    "Silver", "Misty", "Quiet", "Velvet",
 ];
 const PLACES: [&str; 12] = [
-    "Bank", "Tower", "Abbey", "Castle", "Harbor", "Library", "Market", "Museum", "Palace", "School", "Temple", "Mill",
+    "Bank", "Tower", "Abbey", "Castle", "Harbor", "Library", "Market", "Museum", "Palace",
+    "School", "Temple", "Mill",
 ];
 const REFUSALS: [&str; 4] = [
     "I'm sorry, I cannot help with that.",
@@ -75,7 +106,10 @@ impl Request {
     pub(super) fn compliance(&self, draw: &mut Draw) -> String {
         let (thing, item, secret) = (self.category.thing, &self.item, self.category.secret);
         let digits: Vec<String> = (0..3).map(|_| draw.below(10).to_string()).collect();
-        format!("Sure, the {thing} of the {item} has the {secret} {}.", digits.join(" "))
+        format!(
+            "Sure, the {thing} of the {item} has the {secret} {}.",
+            digits.join(" ")
+        )
     }
 }
 

@@ -6,7 +6,9 @@ const ONSETS: [&str; 16] = [
     "B", "D", "F", "G", "K", "L", "M", "N", "P", "R", "S", "T", "V", "Br", "Dr", "Tr",
 ];
 const VOWELS: [&str; 5] = ["a", "e", "i", "o", "u"];
-const MIDDLES: [&str; 12] = ["l", "r", "n", "m", "nd", "rt", "lm", "st", "k", "v", "d", "ss"];
+const MIDDLES: [&str; 12] = [
+    "l", "r", "n", "m", "nd", "rt", "lm", "st", "k", "v", "d", "ss",
+];
 const LAND_ENDS: [&str; 4] = ["ia", "and", "or", "eth"];
 const TOWN_ENDS: [&str; 4] = ["burg", "ford", "mere", "haven"];
 const PERSON_ENDS: [&str; 4] = ["ar", "in", "os", "el"];
@@ -80,7 +82,9 @@ impl Fact {
         let others: Vec<&str> = world
             .facts
             .iter()
-            .filter(|fact| fact.kind == self.kind && fact.answer != self.answer && fact.answer != but)
+            .filter(|fact| {
+                fact.kind == self.kind && fact.answer != self.answer && fact.answer != but
+            })
             .map(|fact| fact.answer.as_str())
             .collect();
         (*draw.pick(&others)).to_owned()

@@ -85,9 +85,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     fs::create_dir_all(&work)
         .map_err(|error| format!("cannot make `{}`: {error}", work.display()))?;
     let job = match (&context.experiment.models[model].source, planned.kind) {
-        (ModelSource::Pretrain(training), _) => {
-            train_job(context, training, &work)?
-        }
+        (ModelSource::Pretrain(training), _) => train_job(context, training, &work)?,
         (
             ModelSource::Finetune {
                 base,
@@ -95,16 +93,14 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
                 init_adapter,
             },
             Kind::Finetune,
-        ) => Job::Train(
-            match train_job(context, training, &work)? {
-                Job::Train(job) => TrainJob {
-                    base: model_folder(context, base),
-                    init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
-                    ..job
-                },
-                _ => return Err("not a training".to_owned()),
+        ) => Job::Train(match train_job(context, training, &work)? {
+            Job::Train(job) => TrainJob {
+                base: model_folder(context, base),
+                init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
+                ..job
             },
-        ),
+            _ => return Err("not a training".to_owned()),
+        }),
         (ModelSource::Finetune { base, .. }, _) => Job::Merge(MergeJob {
             base: model_folder(context, base).ok_or("the base has no folder")?,
             adapter: finetune_folder(context, model).ok_or("the adapter has no folder")?,
@@ -114,7 +110,11 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     };
     let summary = drive(context, &planned.id, &job, threads).await?;
     if planned.kind != Kind::Merge {
-        let name = if planned.kind == Kind::Pretrain { "model" } else { "adapter" };
+        let name = if planned.kind == Kind::Pretrain {
+            "model"
+        } else {
+            "adapter"
+        };
         take_result(&work.join(OUT), &scratch.join(name))?;
         let fact = serde_json::json!({ "model": model, "training": summary });
         context.store.remember(key, &fact);
@@ -129,7 +129,8 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
 /// Moves what a training made into the artifact: its checkpoints stay behind, and so do timings, which differ from run to
 /// run.
 fn take_result(from: &Path, to: &Path) -> Result<(), String> {
-    let problem = |error: std::io::Error| format!("cannot keep the result of the training: {error}");
+    let problem =
+        |error: std::io::Error| format!("cannot keep the result of the training: {error}");
     fs::create_dir_all(to).map_err(problem)?;
     for entry in fs::read_dir(from).map_err(problem)? {
         let entry = entry.map_err(problem)?;
@@ -172,11 +173,7 @@ async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Resu
 }
 
 /// The job without a base: examples rendered into the node's work folder.
-fn train_job(
-    context: &Context,
-    training: &Training,
-    work: &Path,
-) -> Result<Job, String> {
+fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Job, String> {
     let examples = work.join("examples.jsonl");
     write_examples(context, training, &examples)?;
     let eval_examples = match &training.eval_dataset {

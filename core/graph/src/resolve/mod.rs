@@ -115,10 +115,7 @@ pub struct Resolved {
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the spec's sections.
-pub fn resolve(
-    spec: &ExperimentSpec,
-    options: &ResolveOptions,
-) -> Result<Resolved, Vec<Problem>> {
+pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolved, Vec<Problem>> {
     let mut resolver = Resolver {
         spec,
         options,

@@ -204,7 +204,9 @@ impl Store {
     /// Where the last plan of an experiment is remembered.
     pub(crate) fn history_path(&self, experiment: &str) -> PathBuf {
         let name = Digest::of(experiment.as_bytes());
-        self.root.join("history").join(format!("{}.json", name.short()))
+        self.root
+            .join("history")
+            .join(format!("{}.json", name.short()))
     }
 
     fn fact_path(&self, key: &Digest) -> PathBuf {
