@@ -1,0 +1,94 @@
+//! The optimiser: AdamW in place, and the norm of all gradients.
+
+use candle_core::{DType, Result, Tensor, bail};
+
+/// AdamW (Loshchilov & Hutter 2019, decoupled weight decay), with the arithmetic of `torch.optim.AdamW`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct AdamW {
+    /// Decay of the running mean of the gradient.
+    pub(crate) beta1: f64,
+    /// Decay of the running mean of its square.
+    pub(crate) beta2: f64,
+    /// Added to the root of the second moment.
+    pub(crate) eps: f64,
+    /// Share of a weight removed per unit of learning rate.
+    pub(crate) weight_decay: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+impl AdamW {
+    /// One update of `parameter` and its moments `m` and `v` (all `f32` and contiguous, changed in place). The gradient
+    /// is multiplied by `gradient_factor` on the way, which is where clipping and the mean over tokens go. `step` counts
+    /// from 1.
+    ///
+    /// # Errors
+    /// When shapes or types differ.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the four tensors of an update and its three numbers"
+    )]
+    pub(crate) fn step(
+        &self,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        m: &Tensor,
+        v: &Tensor,
+        step: u64,
+        learning_rate: f64,
+        gradient_factor: f64,
+    ) -> Result<()> {
+        for tensor in [parameter, m, v] {
+            if tensor.dims() != gradient.dims() || tensor.dtype() != DType::F32 {
+                bail!("an update needs `f32` tensors of one shape");
+            }
+        }
+        let gradient = (gradient.to_dtype(DType::F32)? * gradient_factor)?;
+        assign(m, &((m * self.beta1)? + (&gradient * (1.0 - self.beta1))?)?)?;
+        assign(
+            v,
+            &((v * self.beta2)? + (gradient.sqr()? * (1.0 - self.beta2))?)?,
+        )?;
+        let step = step as f64;
+        let correction1 = 1.0 - self.beta1.powf(step);
+        let correction2 = 1.0 - self.beta2.powf(step);
+        let denominator = ((v.sqrt()? / correction2.sqrt())? + self.eps)?;
+        let update = ((m / &denominator)? * (learning_rate / correction1))?;
+        let decayed = (parameter * (1.0 - learning_rate * self.weight_decay))?;
+        assign(parameter, &(decayed - update)?)
+    }
+}
+
+/// Square root of the sum of the squares of all gradients, in the order given, accumulated in `f64`.
+///
+/// # Errors
+/// When the tensor library fails.
+pub(crate) fn gradient_norm<'a>(gradients: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
+    let mut sum = 0f64;
+    for gradient in gradients {
+        let squares = gradient.to_dtype(DType::F32)?.sqr()?.sum_all()?;
+        sum += f64::from(squares.to_scalar::<f32>()?);
+    }
+    Ok(sum.sqrt())
+}
+
+/// The factor that brings gradients of norm `norm` down to `max_norm`: `torch.nn.utils.clip_grad_norm_`'s.
+pub(crate) fn clip_factor(norm: f64, max_norm: f64) -> f64 {
+    (max_norm / (norm + 1e-6)).min(1.0)
+}
+
+/// Overwrites the memory of `target`, on any device.
+fn assign(target: &Tensor, source: &Tensor) -> Result<()> {
+    target
+        .flatten_all()?
+        .slice_set(&source.flatten_all()?, 0, 0)
+}
