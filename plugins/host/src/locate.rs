@@ -26,7 +26,7 @@ impl Locator {
         Self { folders }
     }
 
-    /// Looks in `plugin_dirs`, then where the environment says, then beside the executable and in `deps` beside it.
+    /// Looks in `plugin_dirs`, then where the environment says, then in `deps` beside the executable and beside it.
     #[must_use]
     pub fn from_environment(plugin_dirs: &[PathBuf]) -> Self {
         let mut folders = plugin_dirs.to_vec();
@@ -37,7 +37,8 @@ impl Locator {
         }
         let executable = std::env::current_exe().ok();
         if let Some(folder) = executable.as_deref().and_then(Path::parent) {
-            folders.extend([folder.to_owned(), folder.join("deps")]);
+            // A build tool refreshes the library in `deps` each time; the one beside the executable may be an older one.
+            folders.extend([folder.join("deps"), folder.to_owned()]);
         }
         Self { folders }
     }
