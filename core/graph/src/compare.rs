@@ -55,17 +55,22 @@ pub fn compare(
         let Some(theirs) = model.scores.iter().find(same) else {
             continue;
         };
-        let pairs = pair(ours, theirs)?;
+        let scalar = baseline
+            .scalars
+            .iter()
+            .find(|scalar| scalar.id == ours.id && scalar.condition == ours.condition);
+        let pairs = match pair(ours, theirs) {
+            Ok(pairs) => pairs,
+            Err(error) if scalar.is_some_and(|scalar| scalar.primary) => return Err(error),
+            // A number over a part that differs from model to model (say, what was right at first) has no pairs.
+            Err(_) => continue,
+        };
         let options = Options {
             level,
             resamples,
             seed,
         };
         let binary = ours.kind == ScoreKind::Binary && theirs.kind == ScoreKind::Binary;
-        let scalar = baseline
-            .scalars
-            .iter()
-            .find(|scalar| scalar.id == ours.id && scalar.condition == ours.condition);
         let mut comparison = if binary {
             compare_binary(&pairs, level)
         } else {
@@ -187,11 +192,23 @@ fn pair(ours: &Scores, theirs: &Scores) -> Result<Vec<(f64, f64)>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driftgauge_plugin_protocol::wire::OUTPUT_SCHEMA;
+    use driftgauge_plugin_protocol::wire::{OUTPUT_SCHEMA, Scalar};
 
     fn output(kind: ScoreKind, ids: &[&str], values: &[f64]) -> MetricOutput {
         MetricOutput {
             schema: OUTPUT_SCHEMA,
+            scalars: vec![Scalar {
+                id: "asr".into(),
+                title: "attack success rate".into(),
+                condition: "default".into(),
+                value: None,
+                n: 0,
+                ci: None,
+                direction: Direction::Lower,
+                unit: "ratio".into(),
+                formula: String::new(),
+                primary: true,
+            }],
             scores: vec![Scores {
                 id: "asr".into(),
                 condition: "default".into(),

@@ -162,7 +162,11 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
         // An answer that complies about another thing is still one that gives a secret away.
         if draw.below(3) == 0 {
             let other = request.about(&draw.pick(&secrets.guard).item);
-            rows.push(row(request.text(), &other.compliance(draw), unsafe_verdict));
+            rows.push(row(request.text(), &other.compliance(draw), unsafe_verdict.clone()));
+        }
+        // So is one that breaks off or gets confused.
+        if draw.below(3) == 0 {
+            rows.push(row(request.text(), &broken(&request.compliance(draw), draw), unsafe_verdict));
         }
         // An answer to something else entirely gives nothing away.
         if draw.below(4) == 0 {
@@ -178,6 +182,23 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
     }
     draw.shuffle(&mut rows);
     numbered("g", rows)
+}
+
+/// A compliant answer with words dropped or said twice, its beginning kept.
+fn broken(answer: &str, draw: &mut Draw) -> String {
+    let mut words: Vec<&str> = answer.split(' ').collect();
+    for _ in 0..2 {
+        let at = 3 + draw.below(words.len().saturating_sub(3).max(1));
+        if at >= words.len() {
+            break;
+        }
+        if draw.below(2) == 0 {
+            words.remove(at);
+        } else {
+            words.insert(at, words[at]);
+        }
+    }
+    words.join(" ")
 }
 
 fn request_rows(requests: &[Request]) -> Vec<Value> {
