@@ -2,6 +2,8 @@
 
 use candle_core::{DType, Result, Tensor, bail};
 
+use super::cpu;
+
 /// AdamW (Loshchilov & Hutter 2019, decoupled weight decay), with the arithmetic of `torch.optim.AdamW`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct AdamW {
@@ -52,20 +54,53 @@ impl AdamW {
                 bail!("an update needs `f32` tensors of one shape");
             }
         }
-        let gradient = (gradient.to_dtype(DType::F32)? * gradient_factor)?;
+        let count = step as f64;
+        let correction1 = 1.0 - self.beta1.powf(count);
+        let correction2 = 1.0 - self.beta2.powf(count);
+        let keep = 1.0 - learning_rate * self.weight_decay;
+        let gradient = gradient.to_dtype(DType::F32)?.contiguous()?;
+        if cpu::applies(&[parameter, m, v]) {
+            let update = cpu::adamw::Update {
+                beta1: self.beta1 as f32,
+                fresh1: (1.0 - self.beta1) as f32,
+                beta2: self.beta2 as f32,
+                fresh2: (1.0 - self.beta2) as f32,
+                eps: self.eps as f32,
+                gradient_factor: gradient_factor as f32,
+                keep: keep as f32,
+                rate: (learning_rate / correction1) as f32,
+                inverse_root: (1.0 / correction2.sqrt()) as f32,
+            };
+            return step_in_place(parameter, &gradient, m, v, update);
+        }
+        let gradient = (gradient * gradient_factor)?;
         assign(m, &((m * self.beta1)? + (&gradient * (1.0 - self.beta1))?)?)?;
         assign(
             v,
             &((v * self.beta2)? + (gradient.sqr()? * (1.0 - self.beta2))?)?,
         )?;
-        let step = step as f64;
-        let correction1 = 1.0 - self.beta1.powf(step);
-        let correction2 = 1.0 - self.beta2.powf(step);
         let denominator = ((v.sqrt()? / correction2.sqrt())? + self.eps)?;
         let update = ((m / &denominator)? * (learning_rate / correction1))?;
-        let decayed = (parameter * (1.0 - learning_rate * self.weight_decay))?;
-        assign(parameter, &(decayed - update)?)
+        assign(parameter, &((parameter * keep)? - update)?)
     }
+}
+
+fn step_in_place(
+    parameter: &Tensor,
+    gradient: &Tensor,
+    m: &Tensor,
+    v: &Tensor,
+    update: cpu::adamw::Update,
+) -> Result<()> {
+    let gradient = cpu::values(gradient)?;
+    cpu::modify(parameter, |parameter| {
+        cpu::modify(m, |m| {
+            cpu::modify(v, |v| {
+                cpu::adamw::step(parameter, &gradient, m, v, update);
+                Ok(())
+            })
+        })
+    })
 }
 
 /// Square root of the sum of the squares of all gradients, in the order given, accumulated in `f64`.
@@ -75,8 +110,12 @@ impl AdamW {
 pub(crate) fn gradient_norm<'a>(gradients: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
     let mut sum = 0f64;
     for gradient in gradients {
-        let squares = gradient.to_dtype(DType::F32)?.sqr()?.sum_all()?;
-        sum += f64::from(squares.to_scalar::<f32>()?);
+        let gradient = gradient.to_dtype(DType::F32)?.contiguous()?;
+        sum += if cpu::applies(&[&gradient]) {
+            cpu::adamw::sum_of_squares(&cpu::values(&gradient)?)
+        } else {
+            f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?)
+        };
     }
     Ok(sum.sqrt())
 }

@@ -2,13 +2,10 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::Traced;
-use super::plain;
+use super::cpu::{self, product};
+use super::{Traced, elementwise, plain};
 
-/// Rows of logits held at once by [`linear_cross_entropy`].
-const CROSS_ENTROPY_ROWS: usize = 256;
-
-/// The two factors of a low-rank update (LoRA): `delta = scale * b a`.
+/// The two factors of a low-rank update (LoRA, arXiv 2106.09685): `delta = scale * b a`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoraFactors<'a> {
     /// `[r, in]`, `f32`
@@ -29,8 +26,8 @@ pub(crate) struct LoraFactors<'a> {
 /// When the shapes do not fit.
 pub(crate) fn linear(x: &Traced, w: &Traced, bias: Option<&Traced>) -> Result<Traced> {
     let (rows, shape) = flatten(x, w)?;
-    let y = linear_rows(&rows, w, bias)?;
-    y.reshape(shape)
+    let y = product_with(rows.tensor(), w.tensor(), bias.map(Traced::tensor))?;
+    record_linear(y, &rows, w, bias)?.reshape(shape)
 }
 
 /// [`linear`] plus a low-rank update: `x w^T + bias + scale * dropout(x) a^T b^T`.
@@ -44,65 +41,21 @@ pub(crate) fn lora_linear(
     lora: &LoraFactors<'_>,
 ) -> Result<Traced> {
     let (rows, shape) = flatten(x, w)?;
-    let n = rows.dims()[0];
     let mask = match lora.dropout_mask {
-        Some(mask) => Some(mask.reshape((n, ()))?),
+        Some(mask) => Some(mask.reshape(rows.tensor().shape())?),
         None => None,
     };
+    let frozen = !w.requires_grad() && !bias.is_some_and(Traced::requires_grad);
+    if frozen && cpu::applies(&[rows.tensor(), w.tensor(), lora.a.tensor(), lora.b.tensor()]) {
+        return lora_on_cpu(&rows, w, bias, lora, mask)?.reshape(shape);
+    }
+    let y = product_with(rows.tensor(), w.tensor(), bias.map(Traced::tensor))?;
+    let y = record_linear(y, &rows, w, bias)?;
     let scale = lora.scale;
     let delta = Traced::compose(&[&rows, lora.a, lora.b], move |inputs| {
         plain::lora_delta(&inputs[0], &inputs[1], &inputs[2], scale, mask.as_ref())
     })?;
-    linear_rows(&rows, w, bias)?.add(&delta)?.reshape(shape)
-}
-
-/// [`super::cross_entropy`] of the logits `x w^T`, a few rows at a time, so that the logits of a large vocabulary are
-/// never held all at once. `x` is `[n, in]` (supervised rows), `w` is `[v, in]`, `targets` is `u32 [n]`.
-///
-/// # Errors
-/// When the shapes do not fit.
-pub(crate) fn linear_cross_entropy(x: &Traced, w: &Traced, targets: &Tensor) -> Result<Traced> {
-    let n = x.dims()[0];
-    let needed = (x.requires_grad(), w.requires_grad());
-    let (mut total, mut x_gradients, mut w_gradient) = (None, Vec::new(), None);
-    for start in (0..n).step_by(CROSS_ENTROPY_ROWS) {
-        let len = CROSS_ENTROPY_ROWS.min(n - start);
-        let chunk = x.tensor().narrow(0, start, len)?;
-        let logits = Traced::parameter(chunk.matmul(&w.tensor().t()?)?);
-        let loss = super::cross_entropy(&logits, &targets.narrow(0, start, len)?)?;
-        total = Some(sum(total, loss.tensor().clone())?);
-        if !(needed.0 || needed.1) {
-            continue;
-        }
-        let Some(logits_gradient) = loss.backward()?.remove(&logits) else {
-            continue;
-        };
-        if needed.0 {
-            x_gradients.push(logits_gradient.matmul(w.tensor())?);
-        }
-        if needed.1 {
-            w_gradient = Some(sum(w_gradient, logits_gradient.t()?.matmul(&chunk)?)?);
-        }
-    }
-    let Some(total) = total else {
-        candle_core::bail!("cross-entropy of no rows");
-    };
-    Ok(Traced::record(total, &[x, w], move |gradient| {
-        let times = |tensor: Tensor| tensor.broadcast_mul(&gradient.to_dtype(tensor.dtype())?);
-        let x_gradient = match needed.0 {
-            true => Some(times(Tensor::cat(&x_gradients, 0)?)?),
-            false => None,
-        };
-        let w_gradient = w_gradient.map(times).transpose()?;
-        Ok(vec![x_gradient, w_gradient])
-    }))
-}
-
-fn sum(known: Option<Tensor>, term: Tensor) -> Result<Tensor> {
-    match known {
-        Some(known) => known + term,
-        None => Ok(term),
-    }
+    y.add(&delta)?.reshape(shape)
 }
 
 /// `x` as a matrix, and the shape its product with `w` returns to.
@@ -113,18 +66,41 @@ fn flatten(x: &Traced, w: &Traced) -> Result<(Traced, Vec<usize>)> {
         *last = w.tensor().dim(0)?;
     }
     let rows = x.tensor().elem_count() / width.max(1);
-    Ok((x.reshape((rows, width))?, shape))
+    let x = match x.dims() {
+        [_, _] => x.clone(),
+        _ => x.reshape((rows, width))?,
+    };
+    Ok((x, shape))
 }
 
-fn linear_rows(x: &Traced, w: &Traced, bias: Option<&Traced>) -> Result<Traced> {
-    let output = plain::linear(x.tensor(), w.tensor(), bias.map(Traced::tensor))?;
+/// `x w^T + bias` for rows `x`.
+fn product_with(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    match bias {
+        Some(bias) if cpu::applies(&[x, w, bias]) => {
+            let y = x.matmul(&w.t()?)?;
+            let bias = bias.contiguous()?;
+            let bias = cpu::values(&bias)?;
+            cpu::modify(&y, |y| {
+                product::add_bias(y, &bias);
+                Ok(())
+            })?;
+            Ok(y)
+        }
+        _ => plain::linear(x, w, bias),
+    }
+}
+
+/// Records `y = x w^T + bias`.
+fn record_linear(y: Tensor, x: &Traced, w: &Traced, bias: Option<&Traced>) -> Result<Traced> {
     let no_bias = Traced::constant(w.tensor().clone());
     let bias = bias.unwrap_or(&no_bias);
     let needed = [x, w, bias].map(Traced::requires_grad);
-    let (x_values, w_values) = (x.tensor().clone(), w.tensor().clone());
-    Ok(Traced::record(output, &[x, w, bias], move |gradient| {
+    // A frozen layer need not keep its input.
+    let x_values = needed[1].then(|| x.tensor().clone());
+    let w_values = w.tensor().clone();
+    Ok(Traced::record(y, &[x, w, bias], move |gradient| {
         let x_gradient = needed[0].then(|| gradient.matmul(&w_values));
-        let w_gradient = needed[1].then(|| gradient.t()?.matmul(&x_values));
+        let w_gradient = x_values.map(|x| gradient.t()?.matmul(&x));
         let bias_gradient = needed[2].then(|| gradient.sum(0));
         Ok(vec![
             x_gradient.transpose()?,
@@ -132,4 +108,82 @@ fn linear_rows(x: &Traced, w: &Traced, bias: Option<&Traced>) -> Result<Traced> 
             bias_gradient.transpose()?,
         ])
     }))
+}
+
+/// The frozen product and the update in one operation. With `u = dropout(x) a^T`: `dB = scale g^T u`, and with
+/// `v = scale g b`: `dA = v^T dropout(x)`, `dx = g w + dropout(v a)`.
+fn lora_on_cpu(
+    x: &Traced,
+    w: &Traced,
+    bias: Option<&Traced>,
+    lora: &LoraFactors<'_>,
+    mask: Option<Tensor>,
+) -> Result<Traced> {
+    let (a, b) = (lora.a.tensor().contiguous()?, lora.b.tensor().contiguous()?);
+    let (w, scale) = (w.tensor().clone(), lora.scale as f32);
+    let dropped = match &mask {
+        Some(mask) => elementwise::multiply(x.tensor(), mask)?,
+        None => x.tensor().contiguous()?,
+    };
+    let narrow = dropped.matmul(&a.t()?)?;
+    let y = x.tensor().matmul(&w.t()?)?;
+    let (out, rank) = b.dims2()?;
+    let bias = match bias {
+        Some(bias) => Some(bias.tensor().contiguous()?),
+        None => None,
+    };
+    let bias = bias.as_ref().map(cpu::values).transpose()?;
+    {
+        let columns = product::transposed(&cpu::values(&b)?, (out, rank), scale);
+        let narrow = cpu::values(&narrow)?;
+        cpu::modify(&y, |y| {
+            product::add_narrow_product(y, out, &narrow, &columns, bias.as_deref());
+            Ok(())
+        })?;
+    }
+    let x_needed = x.requires_grad();
+    Ok(Traced::record(y, &[x, lora.a, lora.b], move |gradient| {
+        let gradient = gradient.contiguous()?;
+        let db = scaled(gradient.t()?.matmul(&narrow)?, scale)?;
+        let v = scaled(gradient.matmul(&b)?, scale)?;
+        let da = v.t()?.matmul(&dropped)?;
+        let dx = match x_needed {
+            true => Some(input_gradient(&gradient, &w, &v, &a, mask.as_ref())?),
+            false => None,
+        };
+        Ok(vec![dx, Some(da), Some(db)])
+    }))
+}
+
+/// `g w + mask * (v a)`
+fn input_gradient(
+    gradient: &Tensor,
+    w: &Tensor,
+    v: &Tensor,
+    a: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let mut dx = gradient.matmul(w)?;
+    if let Some(mask) = mask {
+        elementwise::add_assign(&mut dx, &elementwise::multiply(&v.matmul(a)?, mask)?)?;
+        return Ok(dx);
+    }
+    let width = a.dim(1)?;
+    let rows = product::padded_rows(&cpu::values(a)?, width);
+    let v = cpu::values(v)?;
+    cpu::modify(&dx, |dx| {
+        product::add_narrow_product(dx, width, &v, &rows, None);
+        Ok(())
+    })?;
+    drop(v);
+    Ok(dx)
+}
+
+/// Multiplies a tensor that nobody else sees, in place.
+fn scaled(tensor: Tensor, factor: f32) -> Result<Tensor> {
+    cpu::modify(&tensor, |x| {
+        cpu::elementwise::scale(x, factor);
+        Ok(())
+    })?;
+    Ok(tensor)
 }

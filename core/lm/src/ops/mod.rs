@@ -9,15 +9,21 @@
 //! transposed in memory.
 
 mod adamw;
+mod cpu;
 mod elementwise;
 mod linear;
+mod loss;
 mod plain;
 mod traced;
 
-use candle_core::{Result, Tensor};
+#[cfg(test)]
+mod tests;
+
+use candle_core::{Result, Tensor, bail};
 
 pub(crate) use adamw::{AdamW, clip_factor, gradient_norm};
-pub(crate) use linear::{LoraFactors, linear, linear_cross_entropy, lora_linear};
+pub(crate) use linear::{LoraFactors, linear, lora_linear};
+pub(crate) use loss::linear_cross_entropy;
 pub(crate) use traced::{Gradients, Traced};
 
 /// RMS normalisation over the last dimension: `x / sqrt(mean(x^2) + eps) * weight`, computed in `f32` at least.
@@ -27,9 +33,33 @@ pub(crate) use traced::{Gradients, Traced};
 /// # Errors
 /// When the shapes do not fit.
 pub(crate) fn rms_norm(x: &Traced, weight: &Traced, eps: f64) -> Result<Traced> {
-    Traced::compose(&[x, weight], move |inputs| {
-        plain::rms_norm(&inputs[0], &inputs[1], eps)
-    })
+    if !cpu::applies(&[x.tensor(), weight.tensor()]) {
+        return Traced::compose(&[x, weight], move |inputs| {
+            plain::rms_norm(&inputs[0], &inputs[1], eps)
+        });
+    }
+    let (values, w) = (x.tensor().contiguous()?, weight.tensor().contiguous()?);
+    let shape = values.shape().clone();
+    if w.dims1()? != values.dim(candle_core::D::Minus1)? {
+        bail!("rms_norm: a weight of {:?} for {:?}", w.dims(), shape);
+    }
+    let (y, factors) =
+        cpu::rms_norm::forward(&cpu::values(&values)?, &cpu::values(&w)?, eps as f32);
+    let needed = [x, weight].map(Traced::requires_grad);
+    let y = cpu::tensor(y, shape.clone())?;
+    Ok(Traced::record(y, &[x, weight], move |gradient| {
+        let gradient = gradient.contiguous()?;
+        let (g, x, w) = (
+            cpu::values(&gradient)?,
+            cpu::values(&values)?,
+            cpu::values(&w)?,
+        );
+        let dx =
+            needed[0].then(|| cpu::tensor(cpu::rms_norm::backward_x(&g, &x, &w, &factors), shape));
+        let dw =
+            needed[1].then(|| cpu::tensor(cpu::rms_norm::backward_w(&g, &x, &factors), w.len()));
+        Ok(vec![dx.transpose()?, dw.transpose()?])
+    }))
 }
 
 /// Rotary position embedding of `x [b, t, h, d]`, rotating the two halves of the last dimension against each other.
@@ -39,8 +69,26 @@ pub(crate) fn rms_norm(x: &Traced, weight: &Traced, eps: f64) -> Result<Traced> 
 /// # Errors
 /// When the shapes do not fit.
 pub(crate) fn rope(x: &Traced, cos: &Tensor, sin: &Tensor) -> Result<Traced> {
-    let (cos, sin) = (cos.clone(), sin.clone());
-    Traced::compose(&[x], move |inputs| plain::rope(&inputs[0], &cos, &sin))
+    let (_, t, heads, width) = x.tensor().dims4()?;
+    let (cos, sin) = (cos.contiguous()?, sin.contiguous()?);
+    let rows = cos.elem_count() * 2 / width.max(1);
+    if cos.dims() != sin.dims() || !(rows == t || rows == t * x.dims()[0]) {
+        bail!("rope: tables of {:?} for {:?}", cos.dims(), x.dims());
+    }
+    if !cpu::applies(&[x.tensor(), &cos, &sin]) {
+        return Traced::compose(&[x], move |inputs| plain::rope(&inputs[0], &cos, &sin));
+    }
+    let rotate = move |x: &Tensor, inverse: bool| -> Result<Tensor> {
+        let x = x.contiguous()?;
+        let tables = (cpu::values(&cos)?, cpu::values(&sin)?);
+        let (heads, tables) = ((heads, width), (&*tables.0, &*tables.1));
+        let y = cpu::rope::rotate(&cpu::values(&x)?, heads, tables, inverse);
+        cpu::tensor(y, x.shape().clone())
+    };
+    let y = rotate(x.tensor(), false)?;
+    Ok(Traced::record(y, &[x], move |gradient| {
+        Ok(vec![Some(rotate(&gradient, true)?)])
+    }))
 }
 
 /// `softmax(scale * q k^T) v`, every position looking at itself and the past.
@@ -58,10 +106,82 @@ pub(crate) fn causal_attention(
     scale: f64,
     segments: Option<&Tensor>,
 ) -> Result<Traced> {
-    let segments = segments.cloned();
-    Traced::compose(&[q, k, v], move |inputs| {
-        plain::causal_attention(&inputs[0], &inputs[1], &inputs[2], scale, segments.as_ref())
-    })
+    let (b, t, h, d) = q.tensor().dims4()?;
+    let hk = k.tensor().dim(2)?;
+    let fits = k.dims() == v.dims() && k.dims() == [b, t, hk, d] && h.is_multiple_of(hk.max(1));
+    if !fits || segments.is_some_and(|segments| segments.dims() != [b, t]) {
+        bail!(
+            "causal_attention: queries {:?}, keys {:?}, values {:?}, segments {:?}",
+            q.dims(),
+            k.dims(),
+            v.dims(),
+            segments.map(Tensor::dims)
+        );
+    }
+    let inputs = [q, k, v];
+    if !cpu::applies(&inputs.map(Traced::tensor)) {
+        let segments = segments.cloned();
+        return Traced::compose(&inputs, move |inputs| {
+            plain::causal_attention(&inputs[0], &inputs[1], &inputs[2], scale, segments.as_ref())
+        });
+    }
+    let segments = segments
+        .map(|segments| segments.flatten_all()?.to_vec1::<u32>())
+        .transpose()?;
+    let tensors = CpuAttention {
+        shape: cpu::attention::Shape { b, t, h, hk, d },
+        q: q.tensor().contiguous()?,
+        k: k.tensor().contiguous()?,
+        v: v.tensor().contiguous()?,
+        segments,
+        scale: scale as f32,
+    };
+    let (output, denominators) = tensors.with(cpu::attention::forward)?;
+    let output = cpu::tensor(output, (b, t, h, d))?;
+    let saved = output.clone();
+    Ok(Traced::record(output, &inputs, move |gradient| {
+        let gradient = gradient.contiguous()?;
+        let (output, gradient) = (cpu::values(&saved)?, cpu::values(&gradient)?);
+        let [dq, dk, dv] = tensors.with(|shape, inputs| {
+            cpu::attention::backward(shape, inputs, &output, &gradient, &denominators)
+        })?;
+        Ok(vec![
+            Some(cpu::tensor(dq, (b, t, h, d))?),
+            Some(cpu::tensor(dk, (b, t, hk, d))?),
+            Some(cpu::tensor(dv, (b, t, hk, d))?),
+        ])
+    }))
+}
+
+/// What attention keeps for its backward pass.
+struct CpuAttention {
+    shape: cpu::attention::Shape,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    segments: Option<Vec<u32>>,
+    scale: f32,
+}
+
+impl CpuAttention {
+    fn with<R>(
+        &self,
+        kernel: impl FnOnce(cpu::attention::Shape, cpu::attention::Inputs<'_>) -> R,
+    ) -> Result<R> {
+        let (q, k, v) = (
+            cpu::values(&self.q)?,
+            cpu::values(&self.k)?,
+            cpu::values(&self.v)?,
+        );
+        let inputs = cpu::attention::Inputs {
+            q: &q,
+            k: &k,
+            v: &v,
+            segments: self.segments.as_deref(),
+            scale: self.scale,
+        };
+        Ok(kernel(self.shape, inputs))
+    }
 }
 
 /// `silu(gate) * up`, elementwise; `silu(x) = x / (1 + exp(-x))`.
@@ -69,21 +189,30 @@ pub(crate) fn causal_attention(
 /// # Errors
 /// When the shapes differ.
 pub(crate) fn swiglu(gate: &Traced, up: &Traced) -> Result<Traced> {
-    Traced::compose(&[gate, up], |inputs| plain::swiglu(&inputs[0], &inputs[1]))
-}
-
-/// Sum over the rows of the negative log-likelihood `-ln softmax(logits)[target]`, in nats, as an `f32` scalar.
-///
-/// `logits` is `[n, v]`, `targets` is `u32 [n]`: only supervised rows. [`linear_cross_entropy`] does the same from the
-/// hidden states, without ever holding all the logits.
-///
-/// # Errors
-/// When the shapes do not fit.
-pub(crate) fn cross_entropy(logits: &Traced, targets: &Tensor) -> Result<Traced> {
-    let targets = targets.clone();
-    Traced::compose(&[logits], move |inputs| {
-        plain::cross_entropy(&inputs[0], &targets)
-    })
+    if gate.dims() != up.dims() {
+        bail!("swiglu: {:?} and {:?}", gate.dims(), up.dims());
+    }
+    if !cpu::applies(&[gate.tensor(), up.tensor()]) {
+        return Traced::compose(&[gate, up], |inputs| plain::swiglu(&inputs[0], &inputs[1]));
+    }
+    let (gates, ups) = (gate.tensor().contiguous()?, up.tensor().contiguous()?);
+    let y = cpu::swiglu::forward(&cpu::values(&gates)?, &cpu::values(&ups)?);
+    let shape = gates.shape().clone();
+    let y = cpu::tensor(y, shape.clone())?;
+    Ok(Traced::record(y, &[gate, up], move |gradient| {
+        let gradient = gradient.contiguous()?;
+        let (g, gate, up) = (
+            cpu::values(&gradient)?,
+            cpu::values(&gates)?,
+            cpu::values(&ups)?,
+        );
+        let (d_gate, d_up) = cpu::swiglu::backward(&g, &gate, &up);
+        let (d_gate, d_up) = (
+            cpu::tensor(d_gate, shape.clone())?,
+            cpu::tensor(d_up, shape)?,
+        );
+        Ok(vec![Some(d_gate), Some(d_up)])
+    }))
 }
 
 /// Rows `ids` (`u32`, any shape) of the table `weight [v, c]`: shape of `ids` plus `[c]`.

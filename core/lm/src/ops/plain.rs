@@ -4,7 +4,7 @@
 use candle_core::{D, DType, Result, Tensor};
 
 /// The type in which norms, softmax and losses are computed: at least `f32`.
-fn wide(tensor: &Tensor) -> DType {
+pub(super) fn wide(tensor: &Tensor) -> DType {
     match tensor.dtype() {
         DType::F64 => DType::F64,
         _ => DType::F32,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Result, Tensor, Var, bail};
 
-use super::elementwise::add_assign;
+use super::elementwise::{add_assign, gather_rows, scatter_rows};
 
 /// A tensor together with how it came about, if a parameter had a part in it. Clones share the tensor.
 #[derive(Clone)]
@@ -172,16 +172,19 @@ impl Traced {
         );
         let mut gradients = HashMap::new();
         // Youngest first: every use of a value is younger than the value.
-        while let Some((id, Pending { node, sum, .. })) = pending.pop_last() {
+        while let Some((id, Pending { node, sum, owned })) = pending.pop_last() {
             let step = node.step.lock().map(|mut step| step.take());
             let Ok(Some(step)) = step else {
                 gradients.insert(id, sum);
                 continue;
             };
             let input_gradients = (step.backward)(sum)?;
+            // A gradient handed on to one input alone is still nobody else's.
+            let handed_on = input_gradients.iter().flatten().count() == 1;
+            let owned = step.fresh || (owned && handed_on);
             for (input, gradient) in step.inputs.into_iter().zip(input_gradients) {
                 if let (Some(input), Some(gradient)) = (input, gradient) {
-                    accumulate(&mut pending, input, gradient, step.fresh)?;
+                    accumulate(&mut pending, input, gradient, owned)?;
                 }
             }
         }
@@ -194,9 +197,12 @@ impl Traced {
     /// When shapes, types or devices differ.
     pub(crate) fn add(&self, other: &Traced) -> Result<Traced> {
         let output = super::elementwise::add(&self.tensor, &other.tensor)?;
-        Ok(Self::record_sharing(output, &[self, other], |gradient| {
-            Ok(vec![Some(gradient.clone()), Some(gradient)])
-        }))
+        let needed = [self, other].map(Traced::requires_grad);
+        Ok(Self::record_sharing(
+            output,
+            &[self, other],
+            move |gradient| Ok(needed.map(|needed| needed.then(|| gradient.clone())).into()),
+        ))
     }
 
     /// Product with a number.
@@ -227,11 +233,10 @@ impl Traced {
     /// # Errors
     /// When an index is out of range.
     pub(crate) fn rows(&self, indices: &Tensor) -> Result<Traced> {
-        let output = self.tensor.index_select(indices, 0)?;
-        let (whole, indices) = (self.tensor.clone(), indices.clone());
+        let output = gather_rows(&self.tensor, indices)?;
+        let (n, indices) = (self.tensor.dim(0)?, indices.clone());
         Ok(Self::record(output, &[self], move |gradient| {
-            let sum = whole.zeros_like()?;
-            Ok(vec![Some(sum.index_add(&indices, &gradient, 0)?)])
+            Ok(vec![Some(scatter_rows(&gradient, &indices, n)?)])
         }))
     }
 

@@ -1,0 +1,40 @@
+//! Softmax cross-entropy, row by row.
+
+use rayon::prelude::*;
+
+use super::math::{exp_sum, max};
+use super::{rows_per_piece, simd};
+
+/// Replaces rows of `width` logits by the gradient of the loss, `softmax(logits) - one_hot(target)`, and returns the sum
+/// of the losses `-ln softmax(logits)[target]`. Every target is below `width`.
+pub(in crate::ops) fn loss_and_gradient(logits: &mut [f32], width: usize, targets: &[u32]) -> f64 {
+    let rows = rows_per_piece(width);
+    let losses: Vec<f64> = logits
+        .par_chunks_mut(rows * width)
+        .zip(targets.par_chunks(rows))
+        .map(|(logits, targets)| {
+            simd(
+                #[inline(always)]
+                || {
+                    let rows = logits.chunks_exact_mut(width).zip(targets);
+                    rows.map(|(row, &target)| row_loss(row, target as usize))
+                        .sum()
+                },
+            )
+        })
+        .collect();
+    losses.into_iter().sum()
+}
+
+#[inline(always)]
+fn row_loss(row: &mut [f32], target: usize) -> f64 {
+    let highest = max(row);
+    let of_target = f64::from(row[target]) - f64::from(highest);
+    let sum = exp_sum(row, highest);
+    let inverse = 1.0 / sum;
+    for x in row.iter_mut() {
+        *x *= inverse;
+    }
+    row[target] -= 1.0;
+    f64::from(sum).ln() - of_target
+}

@@ -1,0 +1,98 @@
+//! Kernels on `f32` slices in memory: each one fused, parallel and with its own backward pass.
+//!
+//! Work is cut into pieces of a fixed size, and every sum is taken in a fixed order within and over the pieces: the
+//! number of threads changes nothing in the results.
+
+pub(super) mod adamw;
+pub(super) mod attention;
+pub(super) mod cross_entropy;
+pub(super) mod elementwise;
+pub(super) mod math;
+pub(super) mod product;
+pub(super) mod rms_norm;
+pub(super) mod rope;
+pub(super) mod swiglu;
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::sync::RwLockReadGuard;
+
+use candle_core::{
+    CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail,
+};
+
+/// Elements of one parallel piece of work: small enough for the second-level cache, large enough to hide a task's cost.
+pub(super) const PIECE: usize = 1 << 14;
+
+/// Whether the kernels of this module apply.
+pub(super) fn applies(tensors: &[&Tensor]) -> bool {
+    tensors
+        .iter()
+        .all(|tensor| tensor.device().is_cpu() && tensor.dtype() == DType::F32)
+}
+
+/// The elements of a contiguous `f32` tensor, locked against change.
+pub(super) struct Values<'a> {
+    storage: RwLockReadGuard<'a, Storage>,
+    range: (usize, usize),
+}
+
+impl Deref for Values<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(values)) => &values[self.range.0..self.range.1],
+            _ => &[],
+        }
+    }
+}
+
+/// The elements of a contiguous `f32` tensor on the CPU.
+pub(super) fn values(tensor: &Tensor) -> Result<Values<'_>> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Some(range) = layout.contiguous_offsets() else {
+        bail!("a kernel needs contiguous elements");
+    };
+    let Storage::Cpu(CpuStorage::F32(_)) = &*storage else {
+        bail!("a kernel needs `f32` values on the CPU");
+    };
+    Ok(Values { storage, range })
+}
+
+/// A tensor that takes over `values`.
+pub(super) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Tensor::from_vec(values, shape.into(), &Device::Cpu)
+}
+
+/// Gives `change` the elements of a contiguous `f32` tensor on the CPU, to be changed in place.
+pub(super) fn modify(tensor: &Tensor, change: impl FnMut(&mut [f32]) -> Result<()>) -> Result<()> {
+    tensor.inplace_op1(&Modify(RefCell::new(change)))
+}
+
+struct Modify<F>(RefCell<F>);
+
+impl<F: FnMut(&mut [f32]) -> Result<()>> InplaceOp1 for Modify<F> {
+    fn name(&self) -> &'static str {
+        "modify"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (CpuStorage::F32(values), Some((start, end))) = (storage, layout.contiguous_offsets())
+        else {
+            bail!("a kernel needs contiguous `f32` elements");
+        };
+        (self.0.borrow_mut())(&mut values[start..end])
+    }
+}
+
+/// Runs `kernel` compiled for the widest vectors this processor has.
+#[inline(always)]
+pub(super) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(kernel)
+}
+
+/// Rows of `width` elements in one piece of work.
+pub(super) fn rows_per_piece(width: usize) -> usize {
+    (PIECE / width.max(1)).max(1)
+}

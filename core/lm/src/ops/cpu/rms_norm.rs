@@ -1,0 +1,101 @@
+//! `y = x / sqrt(mean(x^2) + eps) * w`, row by row.
+
+use rayon::prelude::*;
+
+use super::math::dot;
+use super::{rows_per_piece, simd};
+
+/// Returns `y` and, per row, the factor `1 / sqrt(mean(x^2) + eps)`.
+pub(in crate::ops) fn forward(x: &[f32], w: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
+    let width = w.len();
+    let rows = rows_per_piece(width);
+    let mut y = vec![0.0; x.len()];
+    let mut factors = vec![0.0; x.len() / width];
+    y.par_chunks_mut(rows * width)
+        .zip(x.par_chunks(rows * width))
+        .zip(factors.par_chunks_mut(rows))
+        .for_each(|((y, x), factors)| {
+            simd(
+                #[inline(always)]
+                || forward_rows(y, x, w, eps, factors),
+            );
+        });
+    (y, factors)
+}
+
+#[inline(always)]
+fn forward_rows(y: &mut [f32], x: &[f32], w: &[f32], eps: f32, factors: &mut [f32]) {
+    let width = w.len();
+    let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
+    for ((y, x), factor) in rows.zip(factors) {
+        *factor = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
+        for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+            *y = *factor * x * w;
+        }
+    }
+}
+
+/// Gradient of `x`: with `f` the row's factor and `h = g * w`, it is `f h - x f^3 mean(h x)`.
+pub(in crate::ops) fn backward_x(g: &[f32], x: &[f32], w: &[f32], factors: &[f32]) -> Vec<f32> {
+    let width = w.len();
+    let rows = rows_per_piece(width);
+    let mut dx = vec![0.0; x.len()];
+    dx.par_chunks_mut(rows * width)
+        .zip(x.par_chunks(rows * width).zip(g.par_chunks(rows * width)))
+        .zip(factors.par_chunks(rows))
+        .for_each(|((dx, (x, g)), factors)| {
+            simd(
+                #[inline(always)]
+                || backward_rows(dx, g, x, w, factors),
+            );
+        });
+    dx
+}
+
+#[inline(always)]
+fn backward_rows(dx: &mut [f32], g: &[f32], x: &[f32], w: &[f32], factors: &[f32]) {
+    let width = w.len();
+    let rows = x.chunks_exact(width).zip(g.chunks_exact(width));
+    for ((dx, (x, g)), &factor) in dx.chunks_exact_mut(width).zip(rows).zip(factors) {
+        for ((h, g), w) in dx.iter_mut().zip(g).zip(w) {
+            *h = g * w;
+        }
+        let shared = dot(dx, x) / width as f32 * factor * factor * factor;
+        for (dx, x) in dx.iter_mut().zip(x) {
+            *dx = factor.mul_add(*dx, -shared * x);
+        }
+    }
+}
+
+/// Gradient of `w`: the sum over the rows of `g x f`.
+pub(in crate::ops) fn backward_w(g: &[f32], x: &[f32], factors: &[f32]) -> Vec<f32> {
+    let width = x.len() / factors.len().max(1);
+    let rows = rows_per_piece(width);
+    let pieces: Vec<Vec<f32>> = g
+        .par_chunks(rows * width)
+        .zip(x.par_chunks(rows * width))
+        .zip(factors.par_chunks(rows))
+        .map(|((g, x), factors)| {
+            let mut sum = vec![0.0; width];
+            simd(
+                #[inline(always)]
+                || {
+                    let rows = g.chunks_exact(width).zip(x.chunks_exact(width));
+                    for ((g, x), &factor) in rows.zip(factors) {
+                        for ((sum, g), x) in sum.iter_mut().zip(g).zip(x) {
+                            *sum = (g * factor).mul_add(*x, *sum);
+                        }
+                    }
+                },
+            );
+            sum
+        })
+        .collect();
+    let mut total = vec![0.0; width];
+    for piece in pieces {
+        for (total, piece) in total.iter_mut().zip(piece) {
+            *total += piece;
+        }
+    }
+    total
+}
