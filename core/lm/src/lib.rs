@@ -1,3 +1,35 @@
 //! A decoder on candle: training, merging and scoring.
+//!
+//! The way of a fine-tune: [`train::pretrain`] makes a small model folder (or one is at hand), [`train::finetune`] makes an
+//! adapter in PEFT's layout from it, [`merge()`] makes a plain model folder of both, which any engine loads. [`Scorer`] says how
+//! likely given tokens are. [`ChatTemplate`] and [`Tokenizer`] read a model folder's own.
+//!
+//! All settings are plain data with serde, so that a worker process can be driven by JSON. The same settings, data and seed
+//! give the same bytes, on any number of threads.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod ops;
+pub mod chat;
+pub mod compute;
+pub mod config;
+mod error;
+mod files;
+mod folder;
+mod lora;
+mod merge;
+mod model;
+#[allow(dead_code, reason = "kernels offer more than the decoder uses")]
+mod ops;
+mod random;
+mod score;
+mod tensors;
+pub mod tokenize;
+pub mod train;
+
+pub use chat::{ChatTemplate, Message};
+pub use compute::Compute;
+pub use config::{DecoderConfig, normalise_config_json};
+pub use error::{Error, Result};
+pub use lora::{LoraConfig, TargetModules};
+pub use merge::merge;
+pub use score::{Entropies, Scorer};
+pub use tokenize::Tokenizer;

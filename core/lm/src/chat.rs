@@ -1,0 +1,237 @@
+//! Chat templates, rendered as Hugging Face renders them.
+
+mod python;
+
+use std::path::Path;
+
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// The text of the turn, before the chat template.
+    pub content: String,
+}
+
+impl Message {
+    /// A turn of `role` saying `content`.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            role: role.into(),
+            content: content.into(),
+        }
+    }
+}
+
+/// Tokens that a chat template may name, with the key it names them by.
+const SPECIAL_TOKENS: [&str; 7] = [
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+];
+
+/// The chat template of a model folder.
+///
+/// Templates that ask for today's date (`strftime_now`) always get 26 July 2024, the date Llama 3 templates fall back to:
+/// a prompt must not change overnight.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    special_tokens: Vec<(&'static str, String)>,
+}
+
+impl ChatTemplate {
+    /// Reads the template of a model folder: `chat_template.jinja` where there is one, else `chat_template` of
+    /// `tokenizer_config.json` (one string, or a list of named templates of which `default` is taken).
+    ///
+    /// # Errors
+    /// When there is no template, or it is not valid.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let config_path = folder.join("tokenizer_config.json");
+        let config = match std::fs::read(&config_path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::file(&config_path, e))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Value::Null,
+            Err(e) => return Err(Error::io("read", &config_path)(e)),
+        };
+        let template_path = folder.join("chat_template.jinja");
+        let source = match std::fs::read_to_string(&template_path) {
+            Ok(source) => source,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                template_of(&config).ok_or_else(|| {
+                    Error::Template(format!(
+                        "`{}` has neither `chat_template.jinja` nor `chat_template` in `tokenizer_config.json`; hint: this \
+                         is a base model without a chat format, give it a template",
+                        folder.display()
+                    ))
+                })?
+            }
+            Err(e) => return Err(Error::io("read", &template_path)(e)),
+        };
+        Self::new(&source, special_tokens(&config))
+    }
+
+    /// A template from its source, and the special tokens by their name in templates (`bos_token`, ...).
+    ///
+    /// # Errors
+    /// When the template does not parse.
+    pub fn new(source: &str, special_tokens: Vec<(&'static str, String)>) -> Result<Self> {
+        let mut environment = Environment::new();
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", python::raise_exception);
+        environment.add_function("strftime_now", python::strftime_now);
+        environment.add_filter("tojson", python::tojson);
+        environment
+            .add_template_owned("chat", python::without_generation_tags(source))
+            .map_err(|e| Error::Template(describe(&e)))?;
+        Ok(Self {
+            environment,
+            special_tokens,
+        })
+    }
+
+    /// The conversation as text. With `add_generation_prompt` it ends where the assistant's answer would begin.
+    ///
+    /// # Errors
+    /// When the template refuses the conversation (for example a system turn it has no place for).
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        let specials: minijinja::Value = self
+            .special_tokens
+            .iter()
+            .map(|(name, token)| (*name, token.as_str()))
+            .collect();
+        let template = self
+            .environment
+            .get_template("chat")
+            .map_err(|e| Error::Template(describe(&e)))?;
+        template
+            .render(context! {
+                messages => messages,
+                add_generation_prompt => add_generation_prompt,
+                tools => minijinja::Value::from(()),
+                documents => minijinja::Value::from(()),
+                ..specials
+            })
+            .map_err(|e| Error::Template(describe(&e)))
+    }
+}
+
+/// The template inside `tokenizer_config.json`.
+fn template_of(config: &Value) -> Option<String> {
+    match config.get("chat_template")? {
+        Value::String(source) => Some(source.clone()),
+        Value::Array(named) => named
+            .iter()
+            .find(|entry| entry["name"] == "default")
+            .or_else(|| named.first())
+            .and_then(|entry| entry["template"].as_str())
+            .map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// Special tokens of `tokenizer_config.json`: plain strings, or objects with the string in `content`.
+pub(crate) fn special_tokens(config: &Value) -> Vec<(&'static str, String)> {
+    SPECIAL_TOKENS
+        .into_iter()
+        .filter_map(|name| {
+            let token = match config.get(name)? {
+                Value::String(token) => token.clone(),
+                Value::Object(object) => object.get("content")?.as_str()?.to_owned(),
+                _ => return None,
+            };
+            Some((name, token))
+        })
+        .collect()
+}
+
+fn describe(error: &minijinja::Error) -> String {
+    match (error.detail(), error.line()) {
+        (Some(detail), Some(line)) => format!("{detail} (line {line})"),
+        (Some(detail), None) => detail.to_owned(),
+        (None, _) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str, messages: &[Message], generation_prompt: bool) -> Result<String> {
+        ChatTemplate::new(source, vec![("bos_token", "<s>".to_owned())])?
+            .render(messages, generation_prompt)
+    }
+
+    #[test]
+    fn python_habits_of_real_templates_work() {
+        let source = "{{ bos_token }}{%- for m in messages %}\n    {%- if m['role'].startswith('sys') %}{% continue %}{% endif %}\n\
+                      [{{ m.role.upper() }}] {{ m.content.strip() | tojson }}\n{% endfor %}\n\
+                      {%- if add_generation_prompt and not tools %}[ASSISTANT]{% endif %}";
+        let messages = [
+            Message::new("system", "x"),
+            Message::new("user", "  it's <b>ü</b> \n"),
+        ];
+        assert_eq!(
+            render(source, &messages, true).unwrap(),
+            "<s>[USER] \"it's <b>ü</b>\"\n[ASSISTANT]"
+        );
+    }
+
+    #[test]
+    fn a_template_can_refuse_a_conversation() {
+        let source = "{{ raise_exception('System role not supported') }}";
+        let error = render(source, &[], false).unwrap_err().to_string();
+        assert!(error.contains("System role not supported"), "{error}");
+    }
+
+    #[test]
+    fn dates_are_pinned() {
+        let source = "{{ strftime_now('%d %b %Y, %A %H:%M') }}";
+        assert_eq!(
+            render(source, &[], false).unwrap(),
+            "26 Jul 2024, Friday 00:00"
+        );
+    }
+
+    #[test]
+    fn generation_tags_of_trl_templates_are_transparent() {
+        let source = "a{%- generation -%} b {%- endgeneration %} c";
+        assert_eq!(render(source, &[], false).unwrap(), "ab c");
+    }
+
+    #[test]
+    fn the_jinja_file_wins_over_the_tokenizer_config() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = ChatTemplate::from_folder(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("neither"), "{error}");
+        let config = serde_json::json!({
+            "bos_token": {"content": "<B>", "special": true},
+            "chat_template": [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "{{ bos_token }}1"}],
+        });
+        std::fs::write(
+            folder.path().join("tokenizer_config.json"),
+            config.to_string(),
+        )
+        .unwrap();
+        let rendered = |folder| ChatTemplate::from_folder(folder).unwrap().render(&[], false);
+        assert_eq!(rendered(folder.path()).unwrap(), "<B>1");
+        std::fs::write(
+            folder.path().join("chat_template.jinja"),
+            "{{ bos_token }}2",
+        )
+        .unwrap();
+        assert_eq!(rendered(folder.path()).unwrap(), "<B>2");
+    }
+}

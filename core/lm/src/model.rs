@@ -1,0 +1,135 @@
+//! The decoder: Llama, Mistral, Qwen2 and Qwen3 as one set of layers.
+
+mod build;
+mod layer;
+mod linear;
+mod rope;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::config::DecoderConfig;
+use crate::error::Result;
+use crate::ops::{self, Traced};
+
+pub(crate) use build::{Parameters, module_names};
+pub(crate) use layer::Layer;
+pub(crate) use linear::{Adapter, Linear};
+pub(crate) use rope::RopeTables;
+
+/// A decoder with its weights on a device.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoder {
+    pub(crate) config: DecoderConfig,
+    device: Device,
+    dtype: DType,
+    embed_tokens: Traced,
+    layers: Vec<Layer>,
+    norm: Traced,
+    lm_head: Linear,
+    rope: RopeTables,
+}
+
+/// What one forward pass is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    /// Rows of the batch.
+    pub(crate) batch: usize,
+    /// Tokens per row, padding included.
+    pub(crate) time: usize,
+    /// Number of the sequence each token belongs to `[batch, time]`: attention does not cross sequences.
+    pub(crate) segments: Option<Tensor>,
+    /// Key of the dropout masks; absent when nothing is dropped.
+    pub(crate) dropout: Option<DropoutKey>,
+    /// Rotary tables `[time, head_dim / 2]`, or `[batch, time, head_dim / 2]` where rows hold several sequences.
+    rope: RopeTables,
+}
+
+/// With the module's number, the name of a dropout mask.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DropoutKey {
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
+    pub(crate) micro_batch: u64,
+}
+
+impl Decoder {
+    /// The device the weights are on.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Number of layers.
+    pub(crate) fn depth(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// A pass over `batch` rows of `time` tokens.
+    pub(crate) fn pass(&self, batch: usize, time: usize) -> Result<Pass> {
+        Ok(Pass {
+            batch,
+            time,
+            segments: None,
+            dropout: None,
+            rope: RopeTables {
+                cos: self.rope.cos.narrow(0, 0, time)?,
+                sin: self.rope.sin.narrow(0, 0, time)?,
+            },
+        })
+    }
+
+    /// A pass over rows that hold several sequences each; `positions` within a sequence and `segments` are `[batch, time]`
+    /// of u32.
+    pub(crate) fn packed_pass(&self, positions: &Tensor, segments: Tensor) -> Result<Pass> {
+        let (batch, time) = positions.dims2()?;
+        let positions = positions.flatten_all()?;
+        let at_positions = |table: &Tensor| -> Result<Tensor> {
+            Ok(table
+                .index_select(&positions, 0)?
+                .reshape((batch, time, ()))?)
+        };
+        Ok(Pass {
+            batch,
+            time,
+            segments: Some(segments),
+            dropout: None,
+            rope: RopeTables {
+                cos: at_positions(&self.rope.cos)?,
+                sin: at_positions(&self.rope.sin)?,
+            },
+        })
+    }
+
+    /// Embeds token ids `[batch * time]` into the residual stream `[batch * time, hidden]`.
+    pub(crate) fn embed(&self, ids: &Tensor) -> Result<Traced> {
+        Ok(ops::embedding(ids, &self.embed_tokens)?.to_dtype(self.dtype)?)
+    }
+
+    /// Applies one layer to the residual stream.
+    pub(crate) fn layer(&self, index: usize, h: &Traced, pass: &Pass) -> Result<Traced> {
+        self.layers[index].forward(h, &self.config, pass)
+    }
+
+    /// Logits `[n, vocab]` of rows of the residual stream `[n, hidden]`.
+    pub(crate) fn logits(&self, h: &Tensor) -> Result<Tensor> {
+        let x = layer::norm(&Traced::constant(h.clone()), &self.norm, &self.config)?;
+        let weight = self.lm_head.weight.to_dtype(self.dtype)?;
+        Ok(ops::linear(&x, &weight, None)?.tensor().clone())
+    }
+
+    /// Sum over rows `[n, hidden]` of the residual stream of the negative log-likelihood of the `targets [n]` after them.
+    pub(crate) fn loss(&self, h: &Traced, targets: &Tensor) -> Result<Traced> {
+        let x = layer::norm(h, &self.norm, &self.config)?;
+        let weight = self.lm_head.weight.to_dtype(self.dtype)?;
+        Ok(ops::linear_cross_entropy(&x, &weight, targets)?)
+    }
+
+    /// The residual stream after all layers, without a graph for gradients.
+    pub(crate) fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let mut h = self.embed(ids)?.detach();
+        for layer in 0..self.depth() {
+            // Without a graph, a layer's intermediate results are freed at its end.
+            h = self.layer(layer, &h, pass)?.detach();
+        }
+        Ok(h.tensor().clone())
+    }
+}

@@ -1,0 +1,191 @@
+//! Log-likelihoods of given text.
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::compute::Compute;
+use crate::config::DecoderConfig;
+use crate::error::{Error, Result};
+use crate::lora::AdapterFolder;
+use crate::model::Decoder;
+use crate::tensors::Shards;
+
+/// A model that says how likely given tokens are. Natural logarithms; distributions at temperature 1.
+pub struct Scorer {
+    decoder: Decoder,
+}
+
+impl Scorer {
+    /// Loads a model folder.
+    ///
+    /// # Errors
+    /// When the folder is incomplete or the model is not one this crate computes.
+    pub fn load(model_dir: &Path, compute: &Compute) -> Result<Self> {
+        let (device, dtype) = compute.resolve()?;
+        let config = DecoderConfig::from_folder(model_dir)?;
+        let shards = Shards::open(model_dir)?;
+        let (decoder, _) = Decoder::from_shards(&config, &shards, &device, dtype, false)?;
+        Ok(Self { decoder })
+    }
+
+    /// Loads a model folder with an adapter beside its weights, not merged into them.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when the adapter does not fit.
+    pub fn load_with_adapter(
+        model_dir: &Path,
+        adapter_dir: &Path,
+        compute: &Compute,
+    ) -> Result<Self> {
+        let mut scorer = Self::load(model_dir, compute)?;
+        let adapter = AdapterFolder::open(adapter_dir)?;
+        let used = scorer
+            .decoder
+            .attach_lora(&adapter.config, &mut |name, shape| adapter.read(name, shape))?;
+        adapter.check_all_used(&used)?;
+        Ok(scorer)
+    }
+
+    /// The longest prompt and continuation together, in tokens.
+    #[must_use]
+    pub fn longest_sequence(&self) -> usize {
+        self.decoder.config.longest_sequence()
+    }
+
+    /// Entries of a distribution.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.decoder.config.vocab_size
+    }
+
+    /// ln p of each token of `continuation`, given the prompt and the tokens before it.
+    ///
+    /// # Errors
+    /// When one of both is empty, a token is not in the vocabulary, or they are too long for the model.
+    pub fn token_logprobs(&self, prompt: &[u32], continuation: &[u32]) -> Result<Vec<f64>> {
+        let rows = self.logits(prompt, continuation)?;
+        Ok(rows
+            .iter()
+            .zip(continuation)
+            .map(|(row, &token)| f64::from(row[token as usize]) - log_sum_exp(row))
+            .collect())
+    }
+
+    /// For each token of `continuation`: ln p over the whole vocabulary at its position.
+    ///
+    /// # Errors
+    /// As [`Self::token_logprobs`].
+    pub fn distributions(&self, prompt: &[u32], continuation: &[u32]) -> Result<Vec<Vec<f64>>> {
+        let rows = self.logits(prompt, continuation)?;
+        Ok(rows.iter().map(|row| log_softmax(row)).collect())
+    }
+
+    /// Entropies in nats of the distributions at the positions of `continuation`.
+    ///
+    /// # Errors
+    /// As [`Self::token_logprobs`].
+    pub fn entropies(
+        &self,
+        prompt: &[u32],
+        continuation: &[u32],
+        top_k: usize,
+    ) -> Result<Vec<Entropies>> {
+        let rows = self.logits(prompt, continuation)?;
+        Ok(rows
+            .iter()
+            .map(|row| Entropies::of(log_softmax(row), top_k))
+            .collect())
+    }
+
+    /// Logits after the last token of `ids`.
+    ///
+    /// # Errors
+    /// As [`Self::token_logprobs`].
+    pub fn next_token_logits(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        let mut rows = self.rows(ids, ids.len().saturating_sub(1))?;
+        rows.pop()
+            .ok_or_else(|| Error::Score("no tokens".to_owned()))
+    }
+
+    /// Logits at the positions that predict `continuation`.
+    fn logits(&self, prompt: &[u32], continuation: &[u32]) -> Result<Vec<Vec<f32>>> {
+        if prompt.is_empty() {
+            return Err(Error::Score("the prompt is empty".to_owned()));
+        }
+        if continuation.is_empty() {
+            return Err(Error::Score("the continuation is empty".to_owned()));
+        }
+        let unseen = &continuation[..continuation.len() - 1];
+        let ids = [prompt, unseen].concat();
+        if let Some(bad) = continuation
+            .iter()
+            .find(|&&id| id as usize >= self.vocab_size())
+        {
+            return Err(Error::Score(format!("token {bad} is not in the vocabulary")));
+        }
+        self.rows(&ids, prompt.len() - 1)
+    }
+
+    /// Logits after each token of `ids` from position `first` on.
+    fn rows(&self, ids: &[u32], first: usize) -> Result<Vec<Vec<f32>>> {
+        if ids.is_empty() {
+            return Err(Error::Score("no tokens".to_owned()));
+        }
+        if ids.len() > self.longest_sequence() {
+            return Err(Error::Score(format!(
+                "{} tokens are longer than the {} the model reads",
+                ids.len(),
+                self.longest_sequence()
+            )));
+        }
+        if let Some(bad) = ids.iter().find(|&&id| id as usize >= self.vocab_size()) {
+            return Err(Error::Score(format!("token {bad} is not in the vocabulary")));
+        }
+        let tensor = Tensor::from_slice(ids, ids.len(), self.decoder.device())?;
+        let pass = self.decoder.pass(1, ids.len())?;
+        let h = self.decoder.forward(&tensor, &pass)?;
+        let logits = self
+            .decoder
+            .logits(&h.narrow(0, first, ids.len() - first)?)?;
+        Ok(logits
+            .to_dtype(DType::F32)?
+            .to_device(&Device::Cpu)?
+            .to_vec2()?)
+    }
+}
+
+/// Uncertainty of a next-token distribution.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entropies {
+    /// `-sum p ln p` over the k most likely tokens, whose probabilities are not renormalised.
+    pub top_k: f64,
+    /// `-sum p ln p` over the whole vocabulary.
+    pub full: f64,
+}
+
+impl Entropies {
+    /// Entropies of a distribution given as ln p.
+    #[must_use]
+    pub fn of(mut log_probabilities: Vec<f64>, top_k: usize) -> Self {
+        let term = |lp: &f64| if lp.is_finite() { -lp.exp() * lp } else { 0.0 };
+        let full = log_probabilities.iter().map(term).sum();
+        log_probabilities.sort_unstable_by(|a, b| b.total_cmp(a));
+        Self {
+            top_k: log_probabilities.iter().take(top_k).map(term).sum(),
+            full,
+        }
+    }
+}
+
+/// `ln(sum(exp(row)))`, in f64.
+fn log_sum_exp(row: &[f32]) -> f64 {
+    let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = row.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
+    largest + sum.ln()
+}
+
+fn log_softmax(row: &[f32]) -> Vec<f64> {
+    let total = log_sum_exp(row);
+    row.iter().map(|&x| f64::from(x) - total).collect()
+}

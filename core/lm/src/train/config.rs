@@ -1,0 +1,223 @@
+//! Settings of a training, with the names that PEFT, TRL and Axolotl use.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::batch::Order;
+use super::encode::TrainOn;
+use super::schedule::LrScheduler;
+use crate::compute::Compute;
+use crate::error::{Error, Result};
+use crate::lora::LoraConfig;
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Every weight.
+    Full,
+    /// A low-rank adapter beside frozen weights.
+    Lora(LoraConfig),
+}
+
+/// Settings of a training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// What is trained.
+    pub method: Method,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// How the learning rate moves after the warmup.
+    pub lr_scheduler: LrScheduler,
+    /// Steps over which the learning rate rises from 0. At most one of this and `warmup_ratio`.
+    pub warmup_steps: Option<u64>,
+    /// The same as a fraction of all steps, rounded up.
+    pub warmup_ratio: Option<f64>,
+    /// Decoupled weight decay, on matrices only.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this norm; 0 for no clipping.
+    pub max_grad_norm: f64,
+    /// AdamW's decay of the mean gradient.
+    pub adam_beta1: f64,
+    /// AdamW's decay of the mean squared gradient.
+    pub adam_beta2: f64,
+    /// AdamW's epsilon.
+    pub adam_epsilon: f64,
+    /// Rows of a micro-batch.
+    pub per_device_batch_size: usize,
+    /// Micro-batches of an optimiser step.
+    pub gradient_accumulation_steps: usize,
+    /// Passes over the data; 3 when neither this nor `max_steps` is given.
+    pub epochs: Option<f64>,
+    /// Optimiser steps; wins over `epochs`.
+    pub max_steps: Option<u64>,
+    /// Longest row in tokens; the model's context when absent.
+    pub max_seq_length: Option<usize>,
+    /// Put several rows into one sequence; attention does not cross them.
+    pub packing: bool,
+    /// Compute each layer again on the way back instead of keeping its activations.
+    pub gradient_checkpointing: bool,
+    /// Order of the rows.
+    pub order: Order,
+    /// Seed of initial values, order and dropout.
+    pub seed: u64,
+    /// Which tokens carry loss.
+    pub train_on: TrainOn,
+    /// A checkpoint every so many steps. Does not change the result.
+    pub save_steps: Option<u64>,
+    /// Loss over the evaluation rows every so many steps, and at the end.
+    pub eval_steps: Option<u64>,
+    /// Folder of a PEFT adapter to start from.
+    pub init_adapter: Option<PathBuf>,
+    /// What `adapter_config.json` names as its base.
+    pub base_model_name: Option<String>,
+    /// Device and type.
+    pub compute: Compute,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            method: Method::Lora(LoraConfig::default()),
+            learning_rate: 2e-4,
+            lr_scheduler: LrScheduler::Linear,
+            warmup_steps: None,
+            warmup_ratio: None,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            per_device_batch_size: 8,
+            gradient_accumulation_steps: 1,
+            epochs: None,
+            max_steps: None,
+            max_seq_length: None,
+            packing: false,
+            gradient_checkpointing: false,
+            order: Order::Shuffled,
+            seed: 0,
+            train_on: TrainOn::Responses,
+            save_steps: None,
+            eval_steps: None,
+            init_adapter: None,
+            base_model_name: None,
+            compute: Compute::default(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every number, without looking at data or model.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first setting that makes no sense.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |reason: String| Err(Error::Config(reason));
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return refuse(format!(
+                "`learning_rate` {} has to be above 0",
+                self.learning_rate
+            ));
+        }
+        for (name, value) in [
+            ("weight_decay", self.weight_decay),
+            ("max_grad_norm", self.max_grad_norm),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return refuse(format!("`{name}` {value} has to be 0 or more"));
+            }
+        }
+        for (name, value) in [
+            ("adam_beta1", self.adam_beta1),
+            ("adam_beta2", self.adam_beta2),
+            ("warmup_ratio", self.warmup_ratio.unwrap_or(0.0)),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(format!("`{name}` {value} has to lie in [0, 1)"));
+            }
+        }
+        if self.warmup_steps.is_some() && self.warmup_ratio.is_some() {
+            return refuse("`warmup_steps` and `warmup_ratio` say the same thing twice; hint: keep one".to_owned());
+        }
+        for (name, value) in [
+            ("per_device_batch_size", self.per_device_batch_size as u64),
+            (
+                "gradient_accumulation_steps",
+                self.gradient_accumulation_steps as u64,
+            ),
+            ("max_steps", self.max_steps.unwrap_or(1)),
+            ("save_steps", self.save_steps.unwrap_or(1)),
+            ("eval_steps", self.eval_steps.unwrap_or(1)),
+            ("max_seq_length", self.max_seq_length.unwrap_or(2) as u64 / 2),
+        ] {
+            if value == 0 {
+                return refuse(format!("`{name}` is too small"));
+            }
+        }
+        if let Some(epochs) = self.epochs
+            && !(epochs.is_finite() && epochs > 0.0)
+        {
+            return refuse(format!("`epochs` {epochs} has to be above 0"));
+        }
+        match &self.method {
+            Method::Lora(lora) => lora.validate(),
+            Method::Full if self.init_adapter.is_some() => {
+                refuse("`init_adapter` needs `lora`: full training has no adapter".to_owned())
+            }
+            Method::Full => Ok(()),
+        }
+    }
+
+    /// Optimiser steps of the whole training.
+    pub(crate) fn total_steps(&self, steps_per_epoch: u64) -> u64 {
+        self.max_steps.unwrap_or_else(|| {
+            let epochs = self.epochs.unwrap_or(3.0);
+            ((epochs * steps_per_epoch as f64).ceil() as u64).max(1)
+        })
+    }
+
+    /// Steps over which the learning rate rises.
+    pub(crate) fn warmup(&self, total: u64) -> u64 {
+        let ratio = self.warmup_ratio.unwrap_or(0.0);
+        self.warmup_steps
+            .unwrap_or_else(|| (ratio * total as f64).ceil() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_read_from_json_and_unknown_keys_are_refused() {
+        let config: TrainConfig = serde_json::from_str(
+            r#"{"method": {"lora": {"rank": 16, "alpha": 16, "target_modules": "all-linear"}}, "warmup_ratio": 0.03,
+                "lr_scheduler": "cosine", "order": "sequential", "train_on": "all"}"#,
+        )
+        .unwrap();
+        config.validate().unwrap();
+        assert_eq!(config.warmup(100), 3);
+        assert_eq!(config.total_steps(7), 21);
+        let full: TrainConfig = serde_json::from_str(r#"{"method": "full"}"#).unwrap();
+        assert_eq!(full.method, Method::Full);
+        assert!(serde_json::from_str::<TrainConfig>(r#"{"learning_rte": 1}"#).is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for (json, name) in [
+            (r#"{"learning_rate": 0}"#, "learning_rate"),
+            (r#"{"per_device_batch_size": 0}"#, "per_device_batch_size"),
+            (r#"{"warmup_steps": 1, "warmup_ratio": 0.1}"#, "warmup_ratio"),
+            (r#"{"epochs": -1}"#, "epochs"),
+            (r#"{"adam_beta2": 1}"#, "adam_beta2"),
+        ] {
+            let config: TrainConfig = serde_json::from_str(json).unwrap();
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! From conversations to token ids, with a mark on every token that carries loss.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::{ChatTemplate, Message};
+use crate::error::{Error, Result};
+use crate::tokenize::Tokenizer;
+
+/// One row of training data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// Name used in messages.
+    pub id: String,
+    /// The conversation.
+    pub messages: Vec<Message>,
+}
+
+/// Which tokens carry loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainOn {
+    /// What the assistant says, with the token that ends its turn.
+    #[default]
+    Responses,
+    /// Everything.
+    All,
+}
+
+/// A conversation as token ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    pub(crate) id: String,
+    pub(crate) ids: Vec<u32>,
+    /// Whether predicting the token counts. The first token has no predecessor and never counts.
+    pub(crate) supervised: Vec<bool>,
+    /// Tokens cut off at the end.
+    pub(crate) truncated: usize,
+}
+
+impl Encoded {
+    /// Number of tokens that carry loss.
+    pub(crate) fn targets(&self) -> usize {
+        self.supervised.iter().filter(|&&s| s).count()
+    }
+}
+
+/// Encodes conversations for one model.
+pub(crate) struct Encoder<'a> {
+    pub(crate) template: &'a ChatTemplate,
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) train_on: TrainOn,
+    /// Longest row in tokens; the rest is cut off and counted.
+    pub(crate) max_length: usize,
+}
+
+impl Encoder<'_> {
+    /// Encodes one conversation.
+    pub(crate) fn encode(&self, example: &Example) -> Result<Encoded> {
+        let failed = |reason: String| Error::Row {
+            id: example.id.clone(),
+            reason,
+        };
+        if example.messages.is_empty() {
+            return Err(failed("has no messages".to_owned()));
+        }
+        for message in &example.messages {
+            if message.role == "assistant" && message.content.trim().is_empty() {
+                return Err(failed(
+                    "the assistant's answer is empty; hint: filter such rows out of the dataset"
+                        .to_owned(),
+                ));
+            }
+        }
+        let mut ids = self
+            .ids(&example.messages, false)
+            .map_err(|e| failed(e.to_string()))?;
+        let mut supervised = match self.train_on {
+            TrainOn::All => vec![true; ids.len()],
+            TrainOn::Responses => self.responses(&example.messages, &ids).map_err(failed)?,
+        };
+        let truncated = ids.len().saturating_sub(self.max_length);
+        ids.truncate(self.max_length);
+        supervised.truncate(self.max_length);
+        if let Some(first) = supervised.first_mut() {
+            *first = false;
+        }
+        let encoded = Encoded {
+            id: example.id.clone(),
+            ids,
+            supervised,
+            truncated,
+        };
+        if encoded.targets() == 0 {
+            return Err(failed(self.explain_no_target(example, &encoded)));
+        }
+        Ok(encoded)
+    }
+
+    /// Marks what the assistant says: the tokens that its turn adds to a prompt that ends where the turn begins.
+    fn responses(
+        &self,
+        messages: &[Message],
+        ids: &[u32],
+    ) -> std::result::Result<Vec<bool>, String> {
+        let mut supervised = vec![false; ids.len()];
+        for (turn, message) in messages.iter().enumerate() {
+            if message.role != "assistant" {
+                continue;
+            }
+            let render = |messages, prompt| self.ids(messages, prompt).map_err(|e| e.to_string());
+            let before = render(&messages[..turn], true)?;
+            let after = render(&messages[..=turn], false)?;
+            if !ids.starts_with(&after) || !after.starts_with(&before) {
+                return Err(format!(
+                    "the chat template writes turn {} differently depending on what follows, so its answer cannot be found; \
+                     hint: use one assistant turn per row, or `train_on: all`",
+                    turn + 1
+                ));
+            }
+            let end = self.end_of_turn(&after, before.len())?;
+            supervised[before.len()..end].fill(true);
+        }
+        Ok(supervised)
+    }
+
+    /// Where a turn ends: after its last special token, when only white space follows, which the model never has to write.
+    fn end_of_turn(&self, ids: &[u32], start: usize) -> std::result::Result<usize, String> {
+        let turn = &ids[start..];
+        let Some(last) = turn.iter().rposition(|&id| self.tokenizer.is_special(id)) else {
+            return Ok(ids.len());
+        };
+        let rest = self
+            .tokenizer
+            .decode(&turn[last + 1..], false)
+            .map_err(|e| e.to_string())?;
+        Ok(match rest.trim().is_empty() {
+            true => start + last + 1,
+            false => ids.len(),
+        })
+    }
+
+    fn ids(&self, messages: &[Message], generation_prompt: bool) -> Result<Vec<u32>> {
+        let text = self.template.render(messages, generation_prompt)?;
+        self.tokenizer.encode(&text, false)
+    }
+
+    fn explain_no_target(&self, example: &Example, encoded: &Encoded) -> String {
+        let text = self.tokenizer.decode(&encoded.ids, false).unwrap_or_default();
+        let start: String = text.chars().take(300).collect();
+        if encoded.truncated > 0 {
+            format!(
+                "no token of the assistant's answer is left after cutting {} of {} tokens; hint: raise `max_seq_length` or \
+                 filter long rows; the row begins: {start:?}",
+                encoded.truncated,
+                encoded.truncated + encoded.ids.len()
+            )
+        } else {
+            let roles: Vec<&str> = example.messages.iter().map(|m| m.role.as_str()).collect();
+            format!(
+                "no token carries loss: the row has the turns {} and reads {start:?}; hint: `train_on: responses` learns from \
+                 turns of role `assistant`",
+                roles.join(", ")
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenize::train_byte_level_bpe;
+
+    const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
+                          {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+    fn encode(template: &str, messages: &[(&str, &str)], max_length: usize) -> Result<Vec<String>> {
+        let json =
+            train_byte_level_bpe(["a"].into_iter(), 300, &["<|im_start|>", "<|im_end|>"]).unwrap();
+        let tokenizer = Tokenizer::from_bytes(json.as_bytes()).unwrap();
+        let template = ChatTemplate::new(template, Vec::new()).unwrap();
+        let encoder = Encoder {
+            template: &template,
+            tokenizer: &tokenizer,
+            train_on: TrainOn::Responses,
+            max_length,
+        };
+        let example = Example {
+            id: "row-7".into(),
+            messages: messages.iter().map(|(r, c)| Message::new(*r, *c)).collect(),
+        };
+        let encoded = encoder.encode(&example)?;
+        // Runs of supervised tokens as text.
+        let runs = encoded
+            .supervised
+            .iter()
+            .zip(&encoded.ids)
+            .collect::<Vec<_>>();
+        Ok(runs
+            .chunk_by(|a, b| a.0 == b.0)
+            .filter(|run| *run[0].0)
+            .map(|run| {
+                let ids: Vec<u32> = run.iter().map(|(_, id)| **id).collect();
+                tokenizer.decode(&ids, false).unwrap()
+            })
+            .collect())
+    }
+
+    #[test]
+    fn every_answer_counts_up_to_its_end_of_turn_token() {
+        let turns = [
+            ("system", "s"),
+            ("user", "q1"),
+            ("assistant", "a1"),
+            ("user", "q2"),
+            ("assistant", "a 2"),
+        ];
+        assert_eq!(
+            encode(CHATML, &turns, 1000).unwrap(),
+            ["a1<|im_end|>", "a 2<|im_end|>"]
+        );
+    }
+
+    #[test]
+    fn rows_without_a_target_are_named() {
+        let error = |turns: &[(&str, &str)], limit| {
+            encode(CHATML, turns, limit).unwrap_err().to_string()
+        };
+        let none = error(&[("user", "hello")], 1000);
+        assert!(
+            none.contains("`row-7`") && none.contains("hello") && none.contains("turns user"),
+            "{none}"
+        );
+        let cut = error(&[("user", "hello"), ("assistant", "you")], 10);
+        assert!(cut.contains("max_seq_length"), "{cut}");
+        let empty = error(&[("user", "hello"), ("assistant", " \n")], 1000);
+        assert!(empty.contains("answer is empty"), "{empty}");
+    }
+
+    #[test]
+    fn a_template_that_rewrites_earlier_turns_is_refused() {
+        let source = "{% for m in messages %}{{ m.role }}:{% if loop.last %}!{% endif %}{{ m.content }}{% endfor %}\
+                      {% if add_generation_prompt %}assistant:{% endif %}";
+        let turns = [("user", "q"), ("assistant", "a"), ("user", "r"), ("assistant", "b")];
+        let error = encode(source, &turns, 1000).unwrap_err().to_string();
+        assert!(error.contains("turn 2"), "{error}");
+        assert_eq!(encode(source, &turns[..2], 1000).unwrap(), ["!a"]);
+    }
+}

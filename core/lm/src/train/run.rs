@@ -1,0 +1,297 @@
+//! The loop over optimiser steps.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::checkpoint::Checkpoints;
+use super::config::{Method, TrainConfig};
+use super::data::Prepared;
+use super::event::{StepRecord, StepTiming, TrainEvent, TrainSummary, peak_memory_bytes};
+use super::gradients::{Gradients, add_gradients, loss_sum};
+use super::optimizer::Optimizer;
+use crate::error::{Error, Result};
+use crate::model::{Decoder, DropoutKey, Parameters};
+use crate::ops::{AdamW, clip_factor, gradient_norm};
+
+/// Name of the log whose bytes repeat from run to run.
+pub const LOG_FILE: &str = "train_log.jsonl";
+/// Name of the log of wall times and memory, which do not repeat.
+pub const TIMING_FILE: &str = "train_timing.jsonl";
+
+/// A loss this many times the larger of the first loss and the loss of blind guessing is taken for divergence.
+const DIVERGED: f64 = 4.0;
+
+/// One training, ready to run.
+pub(crate) struct Run<'a> {
+    pub(crate) decoder: Decoder,
+    pub(crate) parameters: Parameters,
+    pub(crate) data: &'a Prepared,
+    pub(crate) config: &'a TrainConfig,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) out_dir: &'a Path,
+}
+
+impl Run<'_> {
+    /// Trains to the end, from the newest checkpoint where there is one.
+    pub(crate) fn train(
+        &self,
+        on_event: &mut dyn FnMut(TrainEvent),
+        cancel: &AtomicBool,
+    ) -> Result<TrainSummary> {
+        let walk = self.data.walk(self.config);
+        let total = self.config.total_steps(walk.steps_per_epoch());
+        let mut optimizer = Optimizer::new(
+            &self.parameters,
+            AdamW {
+                beta1: self.config.adam_beta1,
+                beta2: self.config.adam_beta2,
+                eps: self.config.adam_epsilon,
+                weight_decay: self.config.weight_decay,
+            },
+        )?;
+        let frozen_before = self.frozen_digest()?;
+        let mut records = self.checkpoints.resume(&self.parameters, &mut optimizer)?;
+        if !records.is_empty() {
+            on_event(TrainEvent::Resumed {
+                step: optimizer.steps,
+            });
+        }
+        let mut logs = Logs::create(self.out_dir, &records)?;
+        while optimizer.steps < total {
+            if cancel.load(Ordering::Relaxed) {
+                self.checkpoints.save(
+                    optimizer.steps,
+                    &self.parameters,
+                    &optimizer,
+                    &records,
+                )?;
+                return Err(Error::Cancelled {
+                    step: optimizer.steps,
+                });
+            }
+            let start = Instant::now();
+            let mut record = self.step(&walk.step(optimizer.steps), &mut optimizer, total, &records)?;
+            record.epoch = walk.epoch(record.step);
+            record.eval_loss = self.evaluate_at(record.step, total)?;
+            let timing = timing(&record, start);
+            logs.append(&record, timing)?;
+            records.push(record.clone());
+            on_event(TrainEvent::Step {
+                record,
+                total_steps: total,
+                timing,
+            });
+            let save = self
+                .config
+                .save_steps
+                .is_some_and(|every| optimizer.steps.is_multiple_of(every));
+            if save && optimizer.steps < total {
+                self.checkpoints.save(
+                    optimizer.steps,
+                    &self.parameters,
+                    &optimizer,
+                    &records,
+                )?;
+                on_event(TrainEvent::Saved {
+                    step: optimizer.steps,
+                });
+            }
+        }
+        if self.frozen_digest()? != frozen_before {
+            return Err(Error::Guard(
+                "the frozen weights of the base model changed while training".to_owned(),
+            ));
+        }
+        Ok(self.summary(&records))
+    }
+
+    /// One optimiser step over its micro-batches.
+    fn step(
+        &self,
+        micro_batches: &[Vec<usize>],
+        optimizer: &mut Optimizer,
+        total: u64,
+        records: &[StepRecord],
+    ) -> Result<StepRecord> {
+        let config = self.config;
+        let done = optimizer.steps;
+        let targets: usize = micro_batches.iter().map(|rows| self.data.targets(rows)).sum();
+        let (mut gradients, mut loss, mut tokens) = (Gradients::new(), 0.0, 0);
+        for (number, rows) in micro_batches.iter().enumerate() {
+            let mut batch = self.data.batch(&self.decoder, rows)?;
+            batch.pass.dropout = Some(DropoutKey {
+                seed: config.seed,
+                step: done,
+                micro_batch: number as u64,
+            });
+            tokens += batch.tokens as u64;
+            loss += add_gradients(
+                &self.decoder,
+                &self.parameters,
+                &batch,
+                config.gradient_checkpointing,
+                &mut gradients,
+            )?;
+        }
+        // Losses were summed: the mean is over the supervised tokens of the whole step, however they were accumulated.
+        let mean = 1.0 / targets as f64;
+        let loss = loss * mean;
+        let grad_norm = gradient_norm(gradients.values())? * mean;
+        let first_loss = records.first().map_or(loss, |first| first.loss);
+        let blind = (self.decoder.config.vocab_size as f64).ln();
+        if !(loss.is_finite() && grad_norm.is_finite()) || loss > DIVERGED * first_loss.max(blind) {
+            return Err(Error::Diverged {
+                step: done + 1,
+                loss,
+                grad_norm,
+                checkpoint: self.checkpoints.newest()?,
+            });
+        }
+        self.check_gradients(done, &gradients)?;
+        let clip = match config.max_grad_norm {
+            0.0 => 1.0,
+            limit => clip_factor(grad_norm, limit),
+        };
+        let factor = config
+            .lr_scheduler
+            .factor(done, config.warmup(total), total);
+        let lr = config.learning_rate * factor;
+        optimizer.step(&self.parameters, &gradients, lr, clip * mean)?;
+        Ok(StepRecord {
+            step: done + 1,
+            epoch: 0.0,
+            loss,
+            lr,
+            grad_norm,
+            tokens,
+            target_tokens: targets as u64,
+            eval_loss: None,
+        })
+    }
+
+    /// Every parameter has a gradient, and at the start every second factor of an adapter has one that is not zero: the
+    /// graph reaches all of them.
+    fn check_gradients(&self, done: u64, gradients: &Gradients) -> Result<()> {
+        for name in self.parameters.keys() {
+            let Some(gradient) = gradients.get(name) else {
+                return Err(Error::Guard(format!("`{name}` got no gradient")));
+            };
+            if done == 0 && name.ends_with("lora_B.weight") && gradient_norm([gradient])? == 0.0 {
+                return Err(Error::Guard(format!("the gradient of `{name}` is zero")));
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate_at(&self, step: u64, total: u64) -> Result<Option<f64>> {
+        let due = step == total
+            || self
+                .config
+                .eval_steps
+                .is_some_and(|every| step.is_multiple_of(every));
+        if !due || !self.data.has_eval() {
+            return Ok(None);
+        }
+        let (mut loss, mut targets) = (0.0, 0);
+        let size = self.config.per_device_batch_size;
+        for batch in self.data.eval_batches(&self.decoder, size) {
+            let (batch, n) = batch?;
+            loss += loss_sum(&self.decoder, &batch)?;
+            targets += n;
+        }
+        Ok(Some(loss / targets as f64))
+    }
+
+    /// Digest of the weights that must not move; nothing for full training.
+    fn frozen_digest(&self) -> Result<Option<blake3::Hash>> {
+        if matches!(self.config.method, Method::Full) {
+            return Ok(None);
+        }
+        let mut hasher = blake3::Hasher::new();
+        for weight in self.decoder.frozen_weights() {
+            crate::tensors::hash_elements(weight, &mut hasher)?;
+        }
+        Ok(Some(hasher.finalize()))
+    }
+
+    fn summary(&self, records: &[StepRecord]) -> TrainSummary {
+        let loss = |record: Option<&StepRecord>| record.map_or(f64::NAN, |r| r.loss);
+        let (trainable, total) = self.sizes();
+        TrainSummary {
+            steps: records.len() as u64,
+            first_loss: loss(records.first()),
+            last_loss: loss(records.last()),
+            eval_loss: records.last().and_then(|r| r.eval_loss),
+            tokens: records.iter().map(|r| r.tokens).sum(),
+            rows: self.data.len(),
+            truncated_rows: self.data.truncated(),
+            trainable_parameters: trainable,
+            total_parameters: total,
+        }
+    }
+
+    /// Numbers of weights: those that move, and all.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        let trainable = self
+            .parameters
+            .values()
+            .map(|p| p.tensor().elem_count())
+            .sum();
+        let frozen: usize = self
+            .decoder
+            .frozen_weights()
+            .into_iter()
+            .map(candle_core::Tensor::elem_count)
+            .sum();
+        (trainable, trainable + frozen)
+    }
+}
+
+fn timing(record: &StepRecord, start: Instant) -> StepTiming {
+    let seconds = start.elapsed().as_secs_f64();
+    StepTiming {
+        step: record.step,
+        seconds,
+        tokens_per_second: record.tokens as f64 / seconds.max(1e-9),
+        peak_memory_bytes: peak_memory_bytes(),
+    }
+}
+
+/// The two logs, one line per step.
+struct Logs {
+    steps: (PathBuf, File),
+    timing: (PathBuf, File),
+}
+
+impl Logs {
+    /// Starts the logs with the steps done before.
+    fn create(folder: &Path, records: &[StepRecord]) -> Result<Self> {
+        let open = |name: &str| -> Result<(PathBuf, File)> {
+            let path = folder.join(name);
+            let file = File::create(&path).map_err(Error::io("write", &path))?;
+            Ok((path, file))
+        };
+        let mut logs = Self {
+            steps: open(LOG_FILE)?,
+            timing: open(TIMING_FILE)?,
+        };
+        for record in records {
+            write_line(&mut logs.steps, record)?;
+        }
+        Ok(logs)
+    }
+
+    fn append(&mut self, record: &StepRecord, timing: StepTiming) -> Result<()> {
+        write_line(&mut self.steps, record)?;
+        write_line(&mut self.timing, &timing)
+    }
+}
+
+fn write_line((path, file): &mut (PathBuf, File), value: &impl serde::Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(value).map_err(|e| Error::file(path, e))?;
+    line.push(b'\n');
+    file.write_all(&line).map_err(Error::io("write", path))
+}
