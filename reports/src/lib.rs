@@ -1,1 +1,31 @@
 //! From a run folder to one self-contained HTML report.
+//!
+//! ```text
+//! run folder --read--> RunFiles --build--> Report (report.json) --charts--> SVG --render--> report.html
+//! ```
+//!
+//! Every arrow is a pure function of the folder's files: no engine, no clock, no network. The same folder gives the
+//! same bytes. Model output is hostile text here, and for safety experiments harmful text as well: it is escaped at one
+//! place ([`render_html`]), and left out altogether unless the spec asks for it (`report: {samples: full}`).
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod build;
+mod charts;
+mod error;
+mod experiment;
+mod files;
+mod model;
+mod numbers;
+mod render;
+mod sanitise;
+mod write;
+
+pub use error::ReportError;
+pub use model::{
+    Asked, Banner, BannerKind, Cell, ComparisonRow, CompletionCell, CompletionCount, DatasetInfo,
+    Delta, Effect, EvaluationInfo, Figure, FigureGroup, Headline, HeadlineRow, MetricSection,
+    ModelInfo, NumberRow, Plugin, Report, RunFacts, RunNode, SampleCell, SampleMode, SampleRow,
+    SampleSection, TableData, TrainingCurve, VerdictCount, REPORT_SCHEMA,
+};
+pub use render::render_html;
+pub use write::write_report;

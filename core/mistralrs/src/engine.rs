@@ -1,63 +1,24 @@
-//! The engine: loads a model, answers requests.
+//! The engine answers requests.
 
 use std::sync::Arc;
 
-use candle_core::Device;
-use driftgauge_graph::engine::{
-    EngineError, GenerateRequest, Generator, LoadModel, Loaded, LongPrompt,
-};
+use driftgauge_graph::engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
 use driftgauge_record::{Completion, FinishReason};
-use mistralrs::ModelDType;
 
-use crate::folder::{self, Prepared};
+use crate::folder::Prepared;
 use crate::recorder::{Ending, Plan, Recorder, Recording};
-use crate::runtime::{self, ENGINE, Refusal, Runtime, Source};
+use crate::runtime::{self, Refusal, Runtime};
 use crate::text::Text;
-use crate::{end_tokens, quantization};
 
 /// A model loaded in mistral.rs.
 pub struct MistralRsEngine {
-    runtime: Runtime,
-    text: Arc<Text>,
-    end_tokens: Arc<[u32]>,
-    ending: Ending,
-    loaded: Loaded,
-    // Removed with its links when the engine goes.
-    _folder: Prepared,
-}
-
-/// Loads a model and checks what can go wrong silently. A process should load one model.
-///
-/// # Errors
-/// [`EngineError::Model`] when a file is missing or broken, mistral.rs cannot run the model, or a check failed.
-pub fn load(model: &LoadModel) -> Result<MistralRsEngine, EngineError> {
-    load_model(model).map_err(EngineError::Model)
-}
-
-fn load_model(model: &LoadModel) -> Result<MistralRsEngine, String> {
-    let quantization = model.quantization.as_deref();
-    let quantization = quantization.map(quantization::parse).transpose()?;
-    let device = Device::Cpu;
-    let folder = folder::prepare(&model.folder)?;
-    let text = Arc::new(Text::load(&model.folder, model.chat_template.as_deref())?);
-    let source = Source::Folder(folder.path());
-    let runtime = Runtime::start(&source, ModelDType::F32, &device, quantization)?;
-    let end_tokens =
-        end_tokens::declared(&model.folder, &folder.config, text.tokenizer(), text.eos())?;
-    Ok(MistralRsEngine {
-        runtime,
-        ending: end_tokens::ending(&end_tokens, text.tokenizer()),
-        end_tokens: end_tokens.into(),
-        text,
-        loaded: Loaded {
-            engine: ENGINE.to_owned(),
-            device: "cpu".to_owned(),
-            dtype: "f32".to_owned(),
-            max_in_flight: 1,
-            checks: Vec::new(),
-        },
-        _folder: folder,
-    })
+    pub(crate) runtime: Runtime,
+    pub(crate) text: Arc<Text>,
+    pub(crate) end_tokens: Arc<[u32]>,
+    pub(crate) ending: Ending,
+    pub(crate) loaded: Loaded,
+    /// The links that the weights are mapped through, removed with the engine.
+    pub(crate) folder: Option<Prepared>,
 }
 
 impl Generator for MistralRsEngine {

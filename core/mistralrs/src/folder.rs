@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_lm::config::normalise_config_json;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -46,19 +47,6 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
         };
         link(file, &dir.path().join(name))?;
     }
-    link_tokenizer(folder, dir.path())?;
-    let target = dir.path().join("config.json");
-    std::fs::write(&target, config.to_string())
-        .map_err(|e| format!("cannot write `{}`: {e}", target.display()))?;
-    Ok(Prepared {
-        dir,
-        weights,
-        config,
-    })
-}
-
-/// Links the tokenizer, which every model folder must have.
-fn link_tokenizer(folder: &Path, into: &Path) -> Result<(), String> {
     let tokenizer = folder.join("tokenizer.json");
     if !tokenizer.exists() {
         return Err(format!(
@@ -67,7 +55,45 @@ fn link_tokenizer(folder: &Path, into: &Path) -> Result<(), String> {
             folder.display()
         ));
     }
-    link(&tokenizer, &into.join("tokenizer.json"))
+    link(&tokenizer, &dir.path().join("tokenizer.json"))?;
+    let text = serde_json::to_vec(&config).map_err(|e| e.to_string())?;
+    write(&dir.path().join("config.json"), &text)?;
+    Ok(Prepared {
+        dir,
+        weights,
+        config,
+    })
+}
+
+/// Makes a folder of what turns text into tokens: the model's own files, with another chat template when one is given.
+///
+/// # Errors
+/// When a file cannot be linked.
+pub(crate) fn prepare_text(folder: &Path, chat_template: Option<&Path>) -> Result<TempDir, String> {
+    let dir = private_folder()?;
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        if folder.join(name).exists() {
+            link(&folder.join(name), &dir.path().join(name))?;
+        }
+    }
+    let own = folder.join("chat_template.jinja");
+    match chat_template {
+        Some(file) if !file.exists() => {
+            return Err(format!(
+                "the chat template `{}` does not exist",
+                file.display()
+            ));
+        }
+        Some(file) => link(file, &dir.path().join("chat_template.jinja"))?,
+        None if own.exists() => link(&own, &dir.path().join("chat_template.jinja"))?,
+        None => {}
+    }
+    Ok(dir)
+}
+
+/// Writes a file of a private folder.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), String> {
+    std::fs::write(path, content).map_err(|e| format!("cannot write `{}`: {e}", path.display()))
 }
 
 /// A temporary folder that only this process uses.
@@ -99,18 +125,7 @@ fn read_config(folder: &Path) -> Result<Value, String> {
     })?;
     let config: Value =
         serde_json::from_str(&text).map_err(|e| format!("`{}` is no JSON: {e}", path.display()))?;
-    normalise(config).map_err(|e| format!("`{}`: {e}", path.display()))
-}
-
-fn normalise(mut config: Value) -> Result<Value, String> {
-    let theta = config
-        .get("rope_parameters")
-        .and_then(|p| p.get("rope_theta"))
-        .cloned();
-    if let Some(theta) = theta {
-        config["rope_theta"] = theta;
-    }
-    Ok(config)
+    Ok(normalise_config_json(&config))
 }
 
 /// Model classes that mistral.rs 0.8.1 loads as text models.

@@ -5,15 +5,20 @@
 //! for the bugs of mistral.rs that this avoids.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod device;
 mod end_tokens;
 mod engine;
 mod folder;
+mod gguf;
+mod load;
 mod quantization;
 mod recorder;
 mod runtime;
 mod sampling;
+mod selfcheck;
 mod statistics;
 mod text;
 mod weights;
 
-pub use engine::{MistralRsEngine, load};
+pub use engine::MistralRsEngine;
+pub use load::load;

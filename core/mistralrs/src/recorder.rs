@@ -174,7 +174,7 @@ impl CustomLogitsProcessor for Recorder {
 }
 
 /// Logits whose only maximum is the given token: mistral.rs' argmax takes the last of equal ones.
-fn one_hot(token: u32, vocabulary: usize) -> candle_core::Result<Tensor> {
+pub(crate) fn one_hot(token: u32, vocabulary: usize) -> candle_core::Result<Tensor> {
     let mut logits = vec![0.0_f32; vocabulary];
     if let Some(chosen) = logits.get_mut(token as usize) {
         *chosen = 1.0;

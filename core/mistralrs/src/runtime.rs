@@ -14,7 +14,7 @@ use mistralrs::{
 };
 use tokio::sync::mpsc::{Receiver, channel};
 
-use crate::recorder::{Ending, Recorder};
+use crate::recorder::Ending;
 
 /// The engine's name and version in records.
 pub(crate) const ENGINE: &str = "mistral.rs 0.8.1";
@@ -259,10 +259,4 @@ fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without a message").to_owned()
-}
-
-impl std::fmt::Debug for Recorder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").finish_non_exhaustive()
-    }
 }

@@ -1,80 +1,158 @@
-//! Between text and tokens: the chat template and the tokenizer of the model folder.
+//! Between text and tokens: the chat template and the tokenizer of the model, as `driftgauge-lm` reads them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use driftgauge_lm::chat::{self, ChatTemplate};
+use driftgauge_lm::tokenize::Tokenizer;
 use driftgauge_record::Message;
-use tokenizers::Tokenizer;
+use serde::Deserialize;
+use serde_json::Value;
 
 /// The tokenizer and chat template of a model.
 pub(crate) struct Text {
     tokenizer: Tokenizer,
-    template: Option<String>,
+    template: ChatTemplate,
+    vocabulary: Vocabulary,
+    /// Spelling of the first token of a text, where the tokenizer has one.
     bos: Option<String>,
+    /// Spelling of the token that ends an answer.
     eos: Option<String>,
 }
 
 impl Text {
-    pub(crate) fn load(folder: &Path, template: Option<&Path>) -> Result<Self, String> {
-        let tokenizer =
-            Tokenizer::from_file(folder.join("tokenizer.json")).map_err(|e| e.to_string())?;
-        let config: serde_json::Value = std::fs::read(folder.join("tokenizer_config.json"))
-            .ok()
-            .and_then(|t| serde_json::from_slice(&t).ok())
-            .unwrap_or_default();
-        let word = |key: &str| {
-            let v = &config[key];
-            v.as_str().or(v["content"].as_str()).map(str::to_owned)
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a folder.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or there is no chat template.
+    pub(crate) fn load(folder: &Path) -> Result<Self, String> {
+        let config = folder.join("tokenizer_config.json");
+        let config: Value = match std::fs::read(&config) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|e| format!("`{}` is no JSON: {e}", config.display()))?,
+            Err(_) => Value::Null,
         };
-        let jinja = folder.join("chat_template.jinja");
-        let file = template.or(jinja.exists().then_some(jinja.as_path()));
-        let template = match file {
-            Some(f) => Some(std::fs::read_to_string(f).map_err(|e| e.to_string())?),
-            None => word("chat_template"),
+        let spelling = |key: &str| {
+            let token = &config[key];
+            let text = token.as_str().or_else(|| token["content"].as_str());
+            text.map(str::to_owned)
         };
         Ok(Self {
-            tokenizer,
-            template,
-            bos: word("bos_token"),
-            eos: word("eos_token"),
+            tokenizer: Tokenizer::from_folder(folder).map_err(|e| e.to_string())?,
+            template: ChatTemplate::from_folder(folder).map_err(|e| e.to_string())?,
+            vocabulary: Vocabulary::read(&folder.join("tokenizer.json"))?,
+            bos: spelling("bos_token"),
+            eos: spelling("eos_token"),
         })
     }
 
+    /// The prompt of a conversation, up to where the answer begins.
     pub(crate) fn render(&self, messages: &[Message]) -> Result<String, String> {
-        let mut env = minijinja::Environment::new();
-        env.set_trim_blocks(true);
-        env.set_lstrip_blocks(true);
-        let template = self.template.as_deref().ok_or("no chat template")?;
-        env.render_str(template, minijinja::context! { messages, bos_token => self.bos, eos_token => self.eos, add_generation_prompt => true })
+        let turn = |m: &Message| chat::Message::new(m.role.as_str(), m.content.as_str());
+        let turns: Vec<chat::Message> = messages.iter().map(turn).collect();
+        self.template
+            .render(&turns, true)
             .map_err(|e| e.to_string())
     }
 
+    /// Tokens of a rendered prompt, in which the template has written every special token.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
-        let e = self
-            .tokenizer
+        self.tokenizer
             .encode(text, false)
-            .map_err(|e| e.to_string())?;
-        Ok(e.get_ids().to_vec())
+            .map_err(|e| e.to_string())
     }
 
-    /// Tokens of plain text: with the special tokens that the tokenizer adds, unless the text begins with BOS itself.
+    /// Tokens of plain text, with the special tokens that the tokenizer adds, unless the text begins with one itself.
     pub(crate) fn encode_plain(&self, text: &str) -> Result<Vec<u32>, String> {
         let begins = self.bos.as_deref().is_some_and(|bos| text.starts_with(bos));
-        let e = self
-            .tokenizer
+        self.tokenizer
             .encode(text, !begins)
-            .map_err(|e| e.to_string())?;
-        Ok(e.get_ids().to_vec())
+            .map_err(|e| e.to_string())
     }
 
+    /// Text of an answer, without special tokens.
     pub(crate) fn decode(&self, tokens: &[u32]) -> String {
         self.tokenizer.decode(tokens, true).unwrap_or_default()
     }
 
-    pub(crate) fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+    /// Text of tokens, special tokens included.
+    pub(crate) fn decode_all(&self, tokens: &[u32]) -> String {
+        self.tokenizer.decode(tokens, false).unwrap_or_default()
     }
 
-    pub(crate) fn eos(&self) -> Option<&str> {
-        self.eos.as_deref()
+    /// Id of the token that begins a text.
+    pub(crate) fn bos_id(&self) -> Option<u32> {
+        self.tokenizer.token_to_id(self.bos.as_deref()?)
+    }
+
+    /// Id of the token that the tokenizer's configuration says ends an answer.
+    pub(crate) fn eos_id(&self) -> Option<u32> {
+        self.tokenizer.token_to_id(self.eos.as_deref()?)
+    }
+
+    /// What ids the tokenizer can give.
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// Whether the tokenizer itself puts BOS before a text.
+    pub(crate) fn adds_bos(&self) -> bool {
+        let with = self.tokenizer.encode("a", true).unwrap_or_default();
+        let bos = self.bos_id();
+        bos.is_some() && with.first().copied() == bos
+    }
+}
+
+/// The ids of a `tokenizer.json`.
+#[derive(Debug, Default)]
+pub(crate) struct Vocabulary {
+    /// Largest id with its spelling.
+    pub(crate) largest: (u32, String),
+    /// Spellings of the special tokens.
+    pub(crate) special: BTreeMap<u32, String>,
+}
+
+impl Vocabulary {
+    fn read(path: &Path) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct File {
+            #[serde(default)]
+            added_tokens: Vec<Added>,
+            model: Model,
+        }
+        #[derive(Deserialize)]
+        struct Added {
+            id: u32,
+            content: String,
+            #[serde(default)]
+            special: bool,
+        }
+        #[derive(Deserialize)]
+        struct Model {
+            vocab: Ids,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Ids {
+            /// BPE, WordPiece, WordLevel.
+            Named(BTreeMap<String, u32>),
+            /// Unigram: pieces with their scores, in the order of their ids.
+            Listed(Vec<(String, f64)>),
+        }
+        let text =
+            std::fs::read(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
+        let file: File = serde_json::from_slice(&text)
+            .map_err(|e| format!("`{}` is no tokenizer: {e}", path.display()))?;
+        let largest = match file.model.vocab {
+            Ids::Named(ids) => ids.into_iter().map(|(s, id)| (id, s)).max(),
+            Ids::Listed(pieces) => (0_u32..).zip(pieces).map(|(id, p)| (id, p.0)).last(),
+        };
+        let added = file.added_tokens.iter().map(|t| (t.id, t.content.clone()));
+        let largest = added.chain(largest).max().unwrap_or_default();
+        let special = file.added_tokens.into_iter().filter(|t| t.special);
+        Ok(Self {
+            largest,
+            special: special.map(|t| (t.id, t.content)).collect(),
+        })
     }
 }

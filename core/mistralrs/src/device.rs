@@ -1,0 +1,53 @@
+//! Where the model computes, and in which type.
+
+use candle_core::Device;
+use mistralrs::ModelDType;
+
+/// The graphics card when this was built for one and there is one, else the processor.
+///
+/// # Errors
+/// When the card cannot be used.
+pub(crate) fn device() -> Result<Device, String> {
+    Device::cuda_if_available(0).map_err(|e| format!("cannot use the GPU: {e}"))
+}
+
+/// Name of a device in records.
+pub(crate) fn name(device: &Device) -> &'static str {
+    match device {
+        Device::Cpu => "cpu",
+        Device::Cuda(_) => "cuda",
+        Device::Metal(_) => "metal",
+    }
+}
+
+/// The compute type of that name, with its name in records. `auto` is f32 on a CPU and bf16 on a GPU: what mistral.rs calls
+/// automatic on a CPU is f16, which loses digits that the statistics need.
+///
+/// # Errors
+/// When there is no such type, or the device cannot multiply in it.
+pub(crate) fn dtype(name: &str, device: &Device) -> Result<(ModelDType, &'static str), String> {
+    match (name, device.is_cpu()) {
+        ("auto" | "f32", true) | ("f32", false) => Ok((ModelDType::F32, "f32")),
+        ("f16", _) => Ok((ModelDType::F16, "f16")),
+        ("auto" | "bf16", false) => Ok((ModelDType::BF16, "bf16")),
+        ("bf16", true) => Err(
+            "`dtype: bf16` cannot be computed on a CPU; hint: `auto` or `f32` (bf16 weights are read all the same)"
+                .to_owned(),
+        ),
+        (other, _) => Err(format!("unknown dtype `{other}`; hint: one of auto, f32, f16, bf16")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_computes_in_f32_and_never_in_bf16() {
+        let name = |dtype_name: &str| dtype(dtype_name, &Device::Cpu).map(|d| d.1);
+        assert_eq!(name("auto"), Ok("f32"));
+        assert_eq!(name("f16"), Ok("f16"));
+        assert!(name("bf16").unwrap_err().contains("`auto` or `f32`"));
+        assert!(name("fp4").unwrap_err().contains("one of auto"));
+    }
+}

@@ -1,0 +1,127 @@
+//! From a model's files to a running engine that passed its checks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+use driftgauge_graph::engine::{EngineError, LoadModel, Loaded};
+
+use crate::engine::MistralRsEngine;
+use crate::folder;
+use crate::gguf;
+use crate::runtime::{ENGINE, Runtime, Source};
+use crate::selfcheck::{self, Facts};
+use crate::text::Text;
+use crate::{device, end_tokens, quantization};
+
+/// Loads a model and proves what can go wrong silently. A process should load one model.
+///
+/// # Errors
+/// [`EngineError::Model`] when a file is missing or broken, mistral.rs cannot run the model, or a check failed.
+pub fn load(model: &LoadModel) -> Result<MistralRsEngine, EngineError> {
+    let engine = match &model.gguf {
+        Some(file) => load_gguf(model, file),
+        None => load_folder(model),
+    };
+    engine.map_err(EngineError::Model)
+}
+
+fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
+    let device = device::device()?;
+    let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
+    let quantization = model.quantization.as_deref();
+    let isq = quantization.map(quantization::parse).transpose()?;
+
+    let folder = folder::prepare(&model.folder)?;
+    let text_folder = folder::prepare_text(&model.folder, model.chat_template.as_deref())?;
+    let text = Arc::new(Text::load(text_folder.path())?);
+    let end_tokens = end_tokens::declared(&model.folder, &folder.config, text.eos_id())?;
+    let mut checks = selfcheck::of_text(&text, folder.weights.embedding_rows())?;
+
+    let source = Source::Folder(folder.path());
+    let runtime = Runtime::start(&source, dtype, &device, isq)
+        .map_err(|e| format!("mistral.rs cannot load `{}`: {e}", model.folder.display()))?;
+    let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
+    let facts = Facts {
+        folder: Some(&folder),
+        parameters: folder.weights.parameters(),
+        quantization,
+    };
+    checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
+    engine.loaded.checks = checks;
+    engine.folder = Some(folder);
+    Ok(engine)
+}
+
+fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
+    if let Some(name) = &model.quantization {
+        return Err(format!(
+            "`quantization: {name}` with the GGUF file `{file}`; hint: its weights are quantised already, leave it out"
+        ));
+    }
+    let device = device::device()?;
+    let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
+    let header = gguf::Header::read(&model.folder.join(file))?;
+    // mistral.rs is shown the GGUF file and, where there is one, the tokenizer beside it.
+    let folder = folder::private_folder()?;
+    let name = Path::new(file).file_name().and_then(|n| n.to_str());
+    let name = name.ok_or_else(|| format!("`{file}` is no file name"))?;
+    folder::link(&model.folder.join(file), &folder.path().join(name))?;
+    let own_tokenizer = model.folder.join("tokenizer.json");
+    if own_tokenizer.exists() {
+        folder::link(&own_tokenizer, &folder.path().join("tokenizer.json"))?;
+    }
+
+    let source = Source::Gguf {
+        folder: folder.path(),
+        file: name,
+        tokenizer: own_tokenizer.exists(),
+    };
+    let runtime = Runtime::start(&source, dtype, &device, None)
+        .map_err(|e| format!("mistral.rs cannot load `{file}`: {e}"))?;
+    let template = model.chat_template.as_deref();
+    let text_folder = header.text_folder(&model.folder, template, runtime.tokenizer.as_deref())?;
+    let text = Arc::new(Text::load(text_folder.path())?);
+    let mut end_tokens = header.end_tokens();
+    end_tokens.extend(end_tokens::declared(
+        &model.folder,
+        &serde_json::Value::Null,
+        text.eos_id(),
+    )?);
+    end_tokens.sort_unstable();
+    end_tokens.dedup();
+
+    let mut checks = selfcheck::of_text(&text, header.embedding_rows())?;
+    let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
+    let facts = Facts {
+        folder: None,
+        parameters: header.parameters(),
+        quantization: None,
+    };
+    checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
+    engine.loaded.checks = checks;
+    Ok(engine)
+}
+
+fn assemble(
+    runtime: Runtime,
+    text: Arc<Text>,
+    end_tokens: Vec<u32>,
+    device: &Device,
+    dtype: &str,
+) -> MistralRsEngine {
+    MistralRsEngine {
+        runtime,
+        ending: end_tokens::ending(&end_tokens, &text.vocabulary().special),
+        end_tokens: end_tokens.into(),
+        text,
+        loaded: Loaded {
+            engine: ENGINE.to_owned(),
+            device: device::name(device).to_owned(),
+            dtype: dtype.to_owned(),
+            max_in_flight: 1,
+            checks: Vec::new(),
+        },
+        folder: None,
+    }
+}

@@ -1,0 +1,155 @@
+//! What is proven of a model every time it is loaded.
+//!
+//! Each check compares two ways to the same number. One that fails stops the model, with an explanation; one whose cause
+//! the engine can work around is recorded as avoided. The checks go to provenance and the report.
+
+mod batching;
+
+use driftgauge_graph::engine::{Check, CheckOutcome};
+use driftgauge_record::Message;
+
+use crate::engine::MistralRsEngine;
+use crate::folder::Prepared;
+use crate::recorder::Ending;
+use crate::text::Text;
+
+/// What the checks need to know of the model.
+pub(crate) struct Facts<'a> {
+    /// The prepared folder; none for a GGUF file.
+    pub(crate) folder: Option<&'a Prepared>,
+    /// How many numbers the weights are.
+    pub(crate) parameters: u64,
+    /// Name of the in-situ quantisation.
+    pub(crate) quantization: Option<&'a str>,
+}
+
+/// Checks of the tokenizer and the chat template, before the weights are loaded.
+///
+/// # Errors
+/// When one fails.
+pub(crate) fn of_text(text: &Text, embedding_rows: Option<u64>) -> Result<Vec<Check>, String> {
+    let rendered = text.render(&probe()).map_err(|e| {
+        format!("self-check `chat-template` failed: the template refuses a single user turn: {e}")
+    })?;
+    let tokens = text.encode(&rendered)?;
+    all_held(vec![
+        tokenizer_fits(text, embedding_rows),
+        round_trip(text, &rendered, &tokens),
+        single_bos(text, &tokens),
+    ])
+}
+
+/// Checks of the loaded model. Sets how many requests may be in flight.
+///
+/// # Errors
+/// When one fails, or the model does not answer.
+pub(crate) fn of_engine(engine: &mut MistralRsEngine, facts: &Facts) -> Result<Vec<Check>, String> {
+    let prompt = engine.text.encode(&engine.text.render(&probe())?)?;
+    let batching = batching::check(engine, facts, &prompt)?;
+    if batching.outcome == CheckOutcome::Passed && engine.ending != Ending::Failure {
+        engine.loaded.max_in_flight = batching::IN_FLIGHT;
+    }
+    all_held(vec![batching])
+}
+
+fn all_held(checks: Vec<Check>) -> Result<Vec<Check>, String> {
+    match checks.iter().find(|c| c.outcome == CheckOutcome::Failed) {
+        Some(failed) => Err(format!(
+            "self-check `{}` failed: {}",
+            failed.name, failed.detail
+        )),
+        None => Ok(checks),
+    }
+}
+
+fn check(name: &str, outcome: CheckOutcome, detail: String) -> Check {
+    Check {
+        name: name.to_owned(),
+        outcome,
+        detail,
+    }
+}
+
+/// The conversation that the checks use.
+fn probe() -> Vec<Message> {
+    vec![Message {
+        role: "user".to_owned(),
+        content: "What is 2 + 2? Answer with one word.".to_owned(),
+    }]
+}
+
+/// Every id of the tokenizer has a row in the embedding.
+fn tokenizer_fits(text: &Text, embedding_rows: Option<u64>) -> Check {
+    let (largest, spelling) = &text.vocabulary().largest;
+    let (outcome, detail) = match embedding_rows {
+        None => (
+            CheckOutcome::Skipped,
+            "the weights have no embedding under a known name".to_owned(),
+        ),
+        Some(rows) if u64::from(*largest) < rows => (
+            CheckOutcome::Passed,
+            format!("the largest token id is {largest}, and the embedding has {rows} rows"),
+        ),
+        Some(rows) => (
+            CheckOutcome::Failed,
+            format!(
+                "the tokenizer has the token {largest} (`{spelling}`), and the embedding only {rows} rows; hint: the \
+                 tokenizer belongs to another model, or tokens were added without `resize_token_embeddings`"
+            ),
+        ),
+    };
+    check("tokenizer-fits", outcome, detail)
+}
+
+/// The tokens of the rendered prompt are the text of the rendered prompt.
+fn round_trip(text: &Text, rendered: &str, tokens: &[u32]) -> Check {
+    const NAME: &str = "prompt-round-trip";
+    let back = text.decode_all(tokens);
+    let without_space = |s: &str| s.split_whitespace().collect::<String>();
+    let n = tokens.len();
+    if back == rendered {
+        let detail = format!("{n} tokens of a rendered prompt decode to its very text");
+        return check(NAME, CheckOutcome::Passed, detail);
+    }
+    if without_space(&back) == without_space(rendered) {
+        let detail =
+            format!("{n} tokens of a rendered prompt decode to its text but for white space");
+        return check(NAME, CheckOutcome::Passed, detail);
+    }
+    check(
+        NAME,
+        CheckOutcome::Failed,
+        format!(
+            "the rendered prompt {rendered:?} comes back from the tokenizer as {back:?}; hint: `tokenizer.json` and the \
+             chat template belong to different models, or the tokenizer lacks characters"
+        ),
+    )
+}
+
+/// The prompt begins with one BOS at most.
+fn single_bos(text: &Text, tokens: &[u32]) -> Check {
+    const NAME: &str = "single-bos";
+    let Some(bos) = text.bos_id() else {
+        let detail = "the model has no BOS token".to_owned();
+        return check(NAME, CheckOutcome::Skipped, detail);
+    };
+    match (tokens.iter().take_while(|&&t| t == bos).count(), text.adds_bos()) {
+        (0, true) => check(
+            NAME,
+            CheckOutcome::Avoided,
+            "the tokenizer would add a BOS that the chat template does not write; the template decides".to_owned(),
+        ),
+        (0, false) => check(NAME, CheckOutcome::Passed, "prompts have no BOS".to_owned()),
+        (1, true) => check(
+            NAME,
+            CheckOutcome::Avoided,
+            "the chat template and the tokenizer would both write BOS; the tokenizer's is left out".to_owned(),
+        ),
+        (1, false) => check(NAME, CheckOutcome::Passed, "prompts begin with one BOS".to_owned()),
+        (n, _) => check(
+            NAME,
+            CheckOutcome::Failed,
+            format!("prompts begin with {n} BOS tokens; hint: the chat template writes BOS more than once"),
+        ),
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether two prompts decoded together get the answers that they get alone.
+//!
+//! The CPU attention of mistral.rs 0.8.1 gives every row of a batch the last row's result when it decodes, and says
+//! nothing. Its scheduler batches sequences of equal length, so the probe uses two of those.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::Tensor;
+use driftgauge_graph::engine::{Check, CheckOutcome, Sampling};
+use mistralrs::CustomLogitsProcessor;
+
+use super::Facts;
+use crate::engine::MistralRsEngine;
+use crate::recorder::{Ending, Plan, Recorder, Recording, one_hot};
+use crate::runtime::{self, Refusal, Runtime};
+use crate::text::Text;
+
+/// How many requests are in flight when batching was proven to change nothing.
+pub(super) const IN_FLIGHT: usize = 8;
+
+/// Steps of each answer: the first reads the prompt, the others decode.
+const STEPS: usize = 3;
+
+/// Largest difference of a statistic that counts as rounding, in nats.
+const TOLERANCE: f32 = 1e-4;
+
+/// Parameters above which the probe would take too long on a CPU.
+const LARGEST_ON_CPU: u64 = 300_000_000;
+
+/// Decodes two prompts alone and together.
+///
+/// # Errors
+/// When the model does not answer.
+pub(super) fn check(
+    engine: &mut MistralRsEngine,
+    facts: &Facts,
+    prompt: &[u32],
+) -> Result<Check, String> {
+    const NAME: &str = "batching-agrees";
+    if engine.loaded.device == "cpu" && facts.parameters > LARGEST_ON_CPU {
+        return Ok(super::check(
+            NAME,
+            CheckOutcome::Avoided,
+            "not tried with a large model on a CPU, where mistral.rs 0.8.1 is known to mix up the rows of a batch; one \
+             request at a time"
+                .to_owned(),
+        ));
+    }
+    let prompts = [
+        prompt.to_vec(),
+        prompt.iter().rev().copied().collect::<Vec<u32>>(),
+    ];
+    let (runtime, text) = (&mut engine.runtime, &engine.text);
+    let mut alone = Vec::new();
+    for prompt in &prompts {
+        let (recorder, mut receiver) = send(runtime, text, prompt)?;
+        finished(&mut receiver)?;
+        alone.push(recorder.take());
+    }
+    let together = decode_together(runtime, text, &prompts)?;
+    let difference = alone
+        .iter()
+        .zip(&together)
+        .map(|(a, b)| difference(a, b))
+        .fold(0.0_f32, f32::max);
+    let n = prompt.len();
+    Ok(if difference <= TOLERANCE {
+        let detail =
+            format!("two prompts of {n} tokens, alone and together: {difference:.1e} nats apart");
+        super::check(NAME, CheckOutcome::Passed, detail)
+    } else {
+        let detail = format!(
+            "two prompts of {n} tokens, alone and together, differ by up to {difference:.2} nats in {STEPS} steps (a known \
+             bug of mistral.rs 0.8.1 on CPUs); one request at a time"
+        );
+        super::check(NAME, CheckOutcome::Avoided, detail)
+    })
+}
+
+/// Largest difference between two recordings of the same answer.
+fn difference(a: &Recording, b: &Recording) -> f32 {
+    if a.tokens != b.tokens {
+        return f32::INFINITY;
+    }
+    let pairs = a.logprob.iter().zip(&b.logprob);
+    let pairs = pairs.chain(a.entropy.iter().zip(&b.entropy));
+    pairs.map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+}
+
+type Responses = tokio::sync::mpsc::Receiver<mistralrs::Response>;
+
+fn send(
+    runtime: &mut Runtime,
+    text: &Arc<Text>,
+    prompt: &[u32],
+) -> Result<(Arc<Recorder>, Responses), String> {
+    let plan = Plan {
+        prompt_len: prompt.len(),
+        max_tokens: STEPS,
+        sampling: Sampling::greedy(),
+        end_tokens: Arc::new([]),
+        stop: Vec::new(),
+        watch: Vec::new(),
+        ending: Ending::Failure,
+        keep_first: false,
+    };
+    let recorder = Arc::new(Recorder::new(plan, text.clone()));
+    let receiver = runtime.send(prompt.to_vec(), STEPS, Ending::Failure, recorder.clone())?;
+    Ok((recorder, receiver))
+}
+
+fn finished(receiver: &mut Responses) -> Result<(), String> {
+    runtime::wait(receiver).map_err(|e| match e {
+        Refusal::Request(why) | Refusal::Stopped(why) => {
+            format!("the model does not answer the self-check: {why}")
+        }
+    })
+}
+
+/// Sends both prompts while the engine is held up by a third, so that it finds them together.
+fn decode_together(
+    runtime: &mut Runtime,
+    text: &Arc<Text>,
+    prompts: &[Vec<u32>; 2],
+) -> Result<Vec<Recording>, String> {
+    let (open, gate) = Gate::new();
+    let mut held = runtime.send(vec![prompts[0][0]], 1, Ending::Failure, Arc::new(gate))?;
+    let mut sent = Vec::new();
+    for prompt in prompts {
+        sent.push(send(runtime, text, prompt)?);
+    }
+    // The gate may have gone with a stopped engine; the answers will tell.
+    let _ = open.send(());
+    finished(&mut held)?;
+    let mut recordings = Vec::new();
+    for (recorder, mut receiver) in sent {
+        finished(&mut receiver)?;
+        recordings.push(recorder.take());
+    }
+    Ok(recordings)
+}
+
+/// A processor that waits until it is opened.
+struct Gate(Mutex<Receiver<()>>);
+
+impl Gate {
+    fn new() -> (Sender<()>, Self) {
+        let (open, opened) = channel();
+        (open, Self(Mutex::new(opened)))
+    }
+}
+
+impl CustomLogitsProcessor for Gate {
+    fn apply(&self, logits: &Tensor, _context: &[u32]) -> candle_core::Result<Tensor> {
+        // An error means that the sender is gone: then there is nothing to wait for.
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        one_hot(0, logits.elem_count())
+    }
+}

@@ -1,0 +1,206 @@
+//! What every part of a report needs to know: the order of models, how conditions are called, what a difference means.
+
+use driftgauge_record::{Comparison, Metric};
+
+use crate::files::RunFiles;
+use crate::model::{Cell, Delta, Effect};
+use crate::sanitise::slug;
+
+/// The files of a run with what follows from them.
+pub(super) struct Context<'a> {
+    pub(super) files: &'a RunFiles,
+    /// Evaluated models in the order of the spec.
+    pub(super) models: Vec<String>,
+    /// The model the others are compared with.
+    pub(super) baseline: Option<String>,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(files: &'a RunFiles) -> Self {
+        let mut evaluated: Vec<String> = Vec::new();
+        let mut add = |model: &String| {
+            if !evaluated.contains(model) {
+                evaluated.push(model.clone());
+            }
+        };
+        for evaluation in &files.experiment.evaluations {
+            evaluation.models.iter().for_each(&mut add);
+        }
+        files.results.metrics.iter().for_each(|metric| add(&metric.model));
+        let place = |model: &String| {
+            let declared = &files.experiment.models;
+            let known = declared.iter().position(|entry| entry.id == *model);
+            known.unwrap_or(usize::MAX)
+        };
+        // Stable: models that the spec does not declare keep the order of the results.
+        evaluated.sort_by_key(place);
+        let compared = files.results.comparisons.first();
+        let baseline = compared
+            .map(|comparison| comparison.baseline.clone())
+            .or_else(|| files.experiment.baseline.clone());
+        Self {
+            files,
+            models: evaluated,
+            baseline,
+        }
+    }
+
+    /// The conditions of an evaluation, in the order of the spec.
+    pub(super) fn conditions(&self, evaluation: &str) -> Vec<String> {
+        let declared = self.files.experiment.evaluation(evaluation);
+        let mut conditions = declared.map_or_else(Vec::new, |entry| entry.conditions.clone());
+        for metric in &self.files.results.metrics {
+            if metric.evaluation == evaluation && !conditions.contains(&metric.condition) {
+                conditions.push(metric.condition.clone());
+            }
+        }
+        conditions
+    }
+
+    /// How a condition is called beside a number: not at all when there is only one.
+    pub(super) fn condition_label(&self, evaluation: &str, condition: &str) -> String {
+        if self.conditions(evaluation).len() > 1 {
+            condition.to_owned()
+        } else {
+            String::new()
+        }
+    }
+
+    /// Colour and marker of a model, the same in every chart.
+    pub(super) fn style(&self, model: &str) -> usize {
+        let place = self.models.iter().position(|entry| entry == model);
+        place.unwrap_or(self.models.len())
+    }
+
+    /// Models of an evaluation that have a number or should have one.
+    pub(super) fn models_of(&self, evaluation: &str) -> Vec<String> {
+        let declared = self.files.experiment.evaluation(evaluation);
+        let asked = |model: &&String| {
+            let measured = self
+                .files
+                .results
+                .metrics
+                .iter()
+                .any(|metric| metric.evaluation == evaluation && metric.model == **model);
+            measured || declared.is_some_and(|entry| entry.models.contains(model))
+        };
+        self.models.iter().filter(asked).cloned().collect()
+    }
+
+    /// A number with its difference from the baseline.
+    pub(super) fn cell(&self, metric: &Metric) -> Cell {
+        let comparison = self.files.results.comparisons.iter().find(|comparison| {
+            comparison.evaluation == metric.evaluation
+                && comparison.condition == metric.condition
+                && comparison.metric == metric.metric
+                && comparison.model == metric.model
+        });
+        Cell {
+            model: metric.model.clone(),
+            value: metric.value,
+            n: metric.n,
+            ci: metric.ci.clone(),
+            delta: comparison.map(|comparison| delta(comparison, &metric.direction)),
+        }
+    }
+
+    /// The number that a comparison is about.
+    pub(super) fn metric_of(&self, comparison: &Comparison) -> Option<&'a Metric> {
+        let same = |metric: &&Metric| {
+            metric.evaluation == comparison.evaluation
+                && metric.metric == comparison.metric
+                && metric.condition == comparison.condition
+        };
+        let metrics = &self.files.results.metrics;
+        let own = |metric: &&Metric| same(metric) && metric.model == comparison.model;
+        metrics
+            .iter()
+            .find(own)
+            .or_else(|| metrics.iter().find(same))
+    }
+}
+
+/// A comparison as a difference. `direction` stands in when the comparison does not name its own.
+pub(super) fn delta(comparison: &Comparison, direction: &str) -> Delta {
+    let direction = if comparison.direction.is_empty() {
+        direction
+    } else {
+        &comparison.direction
+    };
+    Delta {
+        value: comparison.delta,
+        ci: comparison.ci.clone(),
+        p: comparison.p,
+        p_adjusted: comparison.p_adjusted,
+        effect: effect(comparison, direction),
+    }
+}
+
+/// A difference is clear when its p-value (the adjusted one inside a family) lies below 1 - level, or, where no test
+/// was made, when its interval excludes zero.
+fn effect(comparison: &Comparison, direction: &str) -> Effect {
+    let level = comparison.ci.as_ref().map_or(0.95, |ci| ci.level);
+    let clear = match (comparison.p_adjusted.or(comparison.p), &comparison.ci) {
+        (Some(p), _) => p < 1.0 - level,
+        (None, Some(ci)) => ci.low > 0.0 || ci.high < 0.0,
+        (None, None) => false,
+    };
+    let value = comparison.delta.unwrap_or(0.0);
+    if !clear || value == 0.0 {
+        return Effect::Unclear;
+    }
+    match (direction, value > 0.0) {
+        ("higher", true) | ("lower", false) => Effect::Better,
+        ("higher", false) | ("lower", true) => Effect::Worse,
+        (_, true) => Effect::Higher,
+        (_, false) => Effect::Lower,
+    }
+}
+
+/// The metric id of the spec: `asr` for `asr` and for `asr.with-degenerate`.
+pub(super) fn metric_id(metric: &str) -> &str {
+    metric.split_once('.').map_or(metric, |(id, _)| id)
+}
+
+/// Element id of the section of a metric.
+pub(super) fn section_id(evaluation: &str, metric: &str) -> String {
+    format!("{}--{}", slug(evaluation), slug(metric_id(metric)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftgauge_record::Interval;
+
+    fn comparison(delta: f64, p: Option<f64>, p_adjusted: Option<f64>) -> Comparison {
+        Comparison {
+            evaluation: String::new(),
+            condition: String::new(),
+            metric: String::new(),
+            title: String::new(),
+            baseline: String::new(),
+            model: String::new(),
+            delta: Some(delta),
+            ci: Some(Interval {
+                level: 0.95,
+                low: delta - 0.1,
+                high: delta + 0.1,
+                method: String::new(),
+            }),
+            test: None,
+            p,
+            p_adjusted,
+            n: 10,
+            direction: "lower".into(),
+        }
+    }
+
+    #[test]
+    fn the_adjusted_p_value_decides() {
+        assert_eq!(effect(&comparison(0.3, Some(0.01), None), "lower"), Effect::Worse);
+        assert_eq!(effect(&comparison(0.3, Some(0.01), Some(0.06)), "lower"), Effect::Unclear);
+        assert_eq!(effect(&comparison(-0.3, None, None), "lower"), Effect::Better);
+        assert_eq!(effect(&comparison(-0.05, None, None), "lower"), Effect::Unclear);
+        assert_eq!(effect(&comparison(0.3, Some(0.01), None), "none"), Effect::Higher);
+    }
+}

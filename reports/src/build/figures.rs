@@ -1,0 +1,169 @@
+//! The charts that a report draws itself: the primary number by model and condition, and its differences.
+
+use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
+use driftgauge_record::Interval;
+
+use super::context::Context;
+use crate::model::{ComparisonRow, Figure, NumberRow};
+use crate::numbers;
+
+/// Points spelled out in a description; the table beside the chart holds all.
+const SPELLED_OUT: usize = 12;
+
+pub(super) fn of(
+    context: &Context<'_>,
+    section: &str,
+    title: &str,
+    rows: &[NumberRow],
+    comparisons: &[ComparisonRow],
+) -> Vec<Figure> {
+    let primary: Vec<&NumberRow> = rows.iter().filter(|row| row.primary).collect();
+    let compared: Vec<&ComparisonRow> = comparisons.iter().filter(|row| row.primary).collect();
+    let mut figures = Vec::new();
+    if !primary.is_empty() {
+        figures.push(values(context, section, title, &primary));
+    }
+    if !compared.is_empty() {
+        figures.push(differences(context, section, title, &compared));
+    }
+    figures
+}
+
+fn values(context: &Context<'_>, section: &str, title: &str, rows: &[&NumberRow]) -> Figure {
+    let unit = rows[0].unit.clone();
+    let mut series: Vec<Series> = Vec::new();
+    for row in rows {
+        for cell in row.cells.iter().flatten() {
+            let point = point(&row.condition, cell.value, cell.ci.as_ref(), cell.n);
+            push(&mut series, &cell.model, point);
+        }
+    }
+    let level = level(rows.iter().flat_map(|row| row.cells.iter().flatten()).find_map(|cell| cell.ci.as_ref()));
+    figure(
+        context,
+        format!("{section}--values"),
+        ChartSpec {
+            id: "values".into(),
+            title: format!("{title} by model{level}"),
+            kind: ChartKind::Forest,
+            x: Axis::default(),
+            y: Axis {
+                label: title.to_owned(),
+                domain: numbers::is_share(&unit).then_some([0.0, 1.0]),
+                unit,
+            },
+            series,
+        },
+    )
+}
+
+fn differences(context: &Context<'_>, section: &str, title: &str, rows: &[&ComparisonRow]) -> Figure {
+    let mut series: Vec<Series> = Vec::new();
+    for row in rows {
+        let point = point(&row.condition, row.delta.value, row.delta.ci.as_ref(), row.n);
+        push(&mut series, &row.model, point);
+    }
+    let level = level(rows.iter().find_map(|row| row.delta.ci.as_ref()));
+    let unit = match rows[0].unit.as_str() {
+        unit if numbers::is_share(unit) => "difference of ratios",
+        unit => unit,
+    };
+    figure(
+        context,
+        format!("{section}--differences"),
+        ChartSpec {
+            id: "differences".into(),
+            title: format!("Difference from {}{level}", rows[0].baseline),
+            kind: ChartKind::Forest,
+            x: Axis::default(),
+            y: Axis {
+                label: format!("{title}, difference"),
+                unit: unit.to_owned(),
+                domain: None,
+            },
+            series,
+        },
+    )
+}
+
+fn level(ci: Option<&Interval>) -> String {
+    ci.map_or_else(String::new, |ci| {
+        format!(", with {} % intervals", numbers::plain((ci.level * 100.0).round()).trim_end_matches(".000").trim_end_matches(".00"))
+    })
+}
+
+fn point(label: &str, y: Option<f64>, ci: Option<&Interval>, n: u64) -> Point {
+    Point {
+        label: label.to_owned(),
+        y,
+        low: ci.map(|ci| ci.low),
+        high: ci.map(|ci| ci.high),
+        n: Some(n),
+        ..Point::default()
+    }
+}
+
+fn push(series: &mut Vec<Series>, name: &str, point: Point) {
+    match series.iter_mut().find(|entry| entry.name == name) {
+        Some(entry) => entry.points.push(point),
+        None => series.push(Series {
+            name: name.to_owned(),
+            points: vec![point],
+        }),
+    }
+}
+
+/// A figure whose series take the colours of their models, or count up.
+pub(super) fn figure(context: &Context<'_>, id: String, chart: ChartSpec) -> Figure {
+    let modelled = chart.series.iter().all(|series| context.models.contains(&series.name));
+    let styles = chart.series.iter().enumerate();
+    let styles = styles.map(|(index, series)| if modelled { context.style(&series.name) } else { index });
+    Figure {
+        id,
+        description: describe(&chart),
+        styles: styles.collect(),
+        chart,
+    }
+}
+
+/// The chart in words.
+pub(super) fn describe(chart: &ChartSpec) -> String {
+    let points: Vec<(&str, &Point)> = chart
+        .series
+        .iter()
+        .flat_map(|series| series.points.iter().map(|point| (series.name.as_str(), point)))
+        .filter(|(_, point)| point.y.is_some())
+        .collect();
+    let what = match chart.kind {
+        ChartKind::Forest => "Points with intervals",
+        ChartKind::Bar | ChartKind::GroupedBar => "Bars",
+        ChartKind::Line => "Lines",
+        ChartKind::Histogram => "Histogram",
+        ChartKind::Reliability => "Reliability diagram, confidence against accuracy",
+        ChartKind::Heatmap => "Heat map",
+    };
+    let spelled = points.iter().take(SPELLED_OUT).map(|(name, point)| spell(name, point, &chart.y.unit));
+    let mut text = format!("{what}. {}", spelled.collect::<Vec<_>>().join("; "));
+    if points.len() > SPELLED_OUT {
+        text.push_str(&format!("; and {} more", points.len() - SPELLED_OUT));
+    }
+    text.push('.');
+    text
+}
+
+fn spell(series: &str, point: &Point, unit: &str) -> String {
+    let place = match (&point.label, point.x) {
+        (label, _) if !label.is_empty() => format!("{series}, {label}"),
+        (_, Some(x)) => format!("{series} at {}", numbers::plain(x)),
+        _ => series.to_owned(),
+    };
+    let value = |value: f64| match unit {
+        "difference of ratios" => numbers::difference(value, "ratio"),
+        _ => numbers::value(value, unit),
+    };
+    let bounds = match (point.low, point.high) {
+        (Some(low), Some(high)) => format!(" ({} to {})", value(low), value(high)),
+        _ => String::new(),
+    };
+    format!("{place}: {}{bounds}", point.y.map_or_else(String::new, value))
+}

@@ -1,0 +1,49 @@
+//! The table of primary numbers.
+
+use driftgauge_record::Metric;
+
+use super::context::{Context, section_id};
+use crate::model::{Headline, HeadlineRow};
+
+pub(super) fn of(context: &Context<'_>) -> Headline {
+    let metrics = &context.files.results.metrics;
+    let mut rows: Vec<HeadlineRow> = Vec::new();
+    for metric in metrics.iter().filter(|metric| metric.primary) {
+        let condition = context.condition_label(&metric.evaluation, &metric.condition);
+        let known = rows.iter().any(|row| {
+            row.evaluation == metric.evaluation
+                && row.metric == metric.metric
+                && row.condition == condition
+        });
+        if !known {
+            rows.push(row(context, metric, condition));
+        }
+    }
+    Headline {
+        models: context.models.clone(),
+        baseline: context.baseline.clone(),
+        rows,
+    }
+}
+
+fn row(context: &Context<'_>, first: &Metric, condition: String) -> HeadlineRow {
+    let cell = |model: &String| {
+        let metrics = &context.files.results.metrics;
+        let found = metrics.iter().find(|metric| same(metric, first) && metric.model == *model);
+        found.map(|metric| context.cell(metric))
+    };
+    HeadlineRow {
+        evaluation: first.evaluation.clone(),
+        condition,
+        metric: first.metric.clone(),
+        section: section_id(&first.evaluation, &first.metric),
+        title: first.title.clone(),
+        unit: first.unit.clone(),
+        direction: first.direction.clone(),
+        cells: context.models.iter().map(cell).collect(),
+    }
+}
+
+fn same(a: &Metric, b: &Metric) -> bool {
+    a.evaluation == b.evaluation && a.condition == b.condition && a.metric == b.metric
+}

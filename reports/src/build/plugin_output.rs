@@ -1,0 +1,187 @@
+//! What the plugins said of a metric: their charts and tables, brought together over models.
+
+use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec, Series, Table};
+use serde_json::Value;
+
+use super::context::Context;
+use super::figures::figure;
+use super::sections::Place;
+use crate::files::PluginOutput;
+use crate::model::{FigureGroup, Plugin, TableData};
+use crate::sanitise::slug;
+
+/// Rows of a plugin's table on the page; `metrics.json` holds all.
+const TABLE_ROWS: usize = 100;
+/// Points of a series on the page.
+const SERIES_POINTS: usize = 400;
+
+/// The plugins' part of a section.
+#[derive(Default)]
+pub(super) struct Said {
+    pub(super) plugin: Option<Plugin>,
+    pub(super) groups: Vec<FigureGroup>,
+    pub(super) tables: Vec<TableData>,
+    pub(super) notes: Vec<String>,
+}
+
+pub(super) fn of(context: &Context<'_>, place: &Place, section: &str) -> Said {
+    let mut outputs: Vec<&PluginOutput> = context
+        .files
+        .outputs
+        .iter()
+        .filter(|output| output.evaluation == place.evaluation && output.metric == place.metric)
+        .collect();
+    outputs.sort_by_key(|output| context.style(&output.model));
+    Said {
+        plugin: outputs.iter().find_map(|output| output.plugin.clone()),
+        groups: groups(context, &outputs, section),
+        tables: tables(&outputs),
+        notes: notes(&outputs),
+    }
+}
+
+/// Charts of the same id become one group.
+fn groups(context: &Context<'_>, outputs: &[&PluginOutput], section: &str) -> Vec<FigureGroup> {
+    let mut ids: Vec<&str> = Vec::new();
+    for chart in outputs.iter().flat_map(|output| &output.output.charts) {
+        if !ids.contains(&chart.id.as_str()) {
+            ids.push(&chart.id);
+        }
+    }
+    ids.iter()
+        .map(|id| {
+            let parts: Vec<(&str, ChartSpec)> = outputs
+                .iter()
+                .filter_map(|output| {
+                    let chart = output.output.charts.iter().find(|chart| chart.id == *id)?;
+                    Some((output.model.as_str(), thinned(chart)))
+                })
+                .collect();
+            group(context, &parts, &format!("{section}--{}", slug(id)))
+        })
+        .collect()
+}
+
+fn group(context: &Context<'_>, parts: &[(&str, ChartSpec)], id: &str) -> FigureGroup {
+    let title = parts.first().map_or_else(String::new, |(_, chart)| chart.title.clone());
+    if let Some(chart) = overlaid(parts) {
+        return FigureGroup {
+            title,
+            figures: vec![figure(context, id.to_owned(), chart)],
+        };
+    }
+    let figures = parts.iter().map(|(model, chart)| {
+        let mut chart = chart.clone();
+        chart.title = (*model).to_owned();
+        // A single series speaks of the model and takes its colour.
+        let own = chart.series.len() == 1;
+        let mut drawn = figure(context, format!("{id}--{}", slug(model)), chart);
+        if own {
+            drawn.styles = vec![context.style(model)];
+        }
+        drawn
+    });
+    FigureGroup {
+        title,
+        figures: figures.collect(),
+    }
+}
+
+/// One chart with a series per model, where every model brought a single series of a kind that can be compared so.
+fn overlaid(parts: &[(&str, ChartSpec)]) -> Option<ChartSpec> {
+    let (_, first) = parts.first()?;
+    let fits = |chart: &ChartSpec| {
+        chart.kind == first.kind && chart.series.len() == 1 && chart.x == first.x && chart.y == first.y
+    };
+    let comparable = matches!(first.kind, ChartKind::Bar | ChartKind::Line | ChartKind::Forest);
+    if !comparable || !parts.iter().all(|(_, chart)| fits(chart)) {
+        return None;
+    }
+    let series = parts.iter().flat_map(|(model, chart)| {
+        chart.series.iter().map(|series| Series {
+            name: (*model).to_owned(),
+            points: series.points.clone(),
+        })
+    });
+    Some(ChartSpec {
+        kind: match first.kind {
+            ChartKind::Bar => ChartKind::GroupedBar,
+            kind => kind,
+        },
+        series: series.collect(),
+        ..first.clone()
+    })
+}
+
+/// Takes every k-th point of very long series.
+fn thinned(chart: &ChartSpec) -> ChartSpec {
+    let mut chart = chart.clone();
+    for series in &mut chart.series {
+        let step = series.points.len().div_ceil(SERIES_POINTS).max(1);
+        series.points = series.points.iter().step_by(step).cloned().collect();
+    }
+    chart
+}
+
+/// Tables of the same id become one, with a column for the model.
+fn tables(outputs: &[&PluginOutput]) -> Vec<TableData> {
+    let mut found: Vec<(&Table, Vec<(&str, &Table)>)> = Vec::new();
+    for output in outputs {
+        for table in &output.output.tables {
+            let same = |entry: &&mut (&Table, Vec<(&str, &Table)>)| {
+                entry.0.id == table.id && entry.0.columns == table.columns
+            };
+            match found.iter_mut().find(same) {
+                Some(entry) => entry.1.push((&output.model, table)),
+                None => found.push((table, vec![(&output.model, table)])),
+            }
+        }
+    }
+    found
+        .into_iter()
+        .map(|(first, parts)| joined(first, &parts))
+        .collect()
+}
+
+fn joined(first: &Table, parts: &[(&str, &Table)]) -> TableData {
+    let mut columns = vec!["model".to_owned()];
+    columns.extend(first.columns.iter().cloned());
+    // Every model keeps a fair share of the rows shown.
+    let share = TABLE_ROWS.div_ceil(parts.len());
+    let mut rows = Vec::new();
+    let mut omitted = 0;
+    for (model, table) in parts {
+        omitted += table.rows.len().saturating_sub(share);
+        for row in table.rows.iter().take(share) {
+            let mut cells = vec![Value::from(*model)];
+            cells.extend(row.iter().cloned());
+            cells.resize(columns.len(), Value::Null);
+            rows.push(cells);
+        }
+    }
+    TableData {
+        title: first.title.clone(),
+        columns,
+        rows,
+        omitted,
+    }
+}
+
+/// Notes that all models share stand alone; others name their model.
+fn notes(outputs: &[&PluginOutput]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for output in outputs {
+        for note in &output.output.notes {
+            let shared = outputs.iter().all(|other| other.output.notes.contains(note));
+            let text = if shared {
+                note.clone()
+            } else {
+                format!("{}: {note}", output.model)
+            };
+            if !notes.contains(&text) {
+                notes.push(text);
+            }
+        }
+    }
+    notes
+}

@@ -1,0 +1,147 @@
+//! One section per metric of an evaluation.
+
+use driftgauge_record::{Comparison, Metric};
+
+use super::context::{Context, delta, metric_id, section_id};
+use super::{figures, plugin_output};
+use crate::model::{ComparisonRow, MetricSection, NumberRow};
+
+/// Which metric of which evaluation.
+#[derive(Clone, PartialEq)]
+pub(super) struct Place {
+    pub(super) evaluation: String,
+    pub(super) metric: String,
+}
+
+impl Place {
+    fn holds(&self, evaluation: &str, metric: &str) -> bool {
+        self.evaluation == evaluation && self.metric == metric_id(metric)
+    }
+}
+
+pub(super) fn of(context: &Context<'_>) -> Vec<MetricSection> {
+    places(context)
+        .iter()
+        .map(|place| section(context, place))
+        .collect()
+}
+
+/// All metrics with a number or an output, in the order of the results.
+fn places(context: &Context<'_>) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    let metrics = context.files.results.metrics.iter();
+    let outputs = context.files.outputs.iter();
+    let named = metrics
+        .map(|metric| (&metric.evaluation, &metric.metric))
+        .chain(outputs.map(|output| (&output.evaluation, &output.metric)));
+    for (evaluation, metric) in named {
+        let place = Place {
+            evaluation: evaluation.clone(),
+            metric: metric_id(metric).to_owned(),
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places
+}
+
+fn section(context: &Context<'_>, place: &Place) -> MetricSection {
+    let metrics: Vec<&Metric> = context
+        .files
+        .results
+        .metrics
+        .iter()
+        .filter(|metric| place.holds(&metric.evaluation, &metric.metric))
+        .collect();
+    let comparisons: Vec<&Comparison> = context
+        .files
+        .results
+        .comparisons
+        .iter()
+        .filter(|comparison| place.holds(&comparison.evaluation, &comparison.metric))
+        .collect();
+    let models = context.models_of(&place.evaluation);
+    let lead = metrics.iter().find(|metric| metric.primary).or(metrics.first());
+    let title = lead.map_or(place.metric.as_str(), |metric| metric.title.as_str());
+    let numbers = number_rows(context, &metrics, &models);
+    let rows: Vec<ComparisonRow> = comparisons
+        .iter()
+        .map(|comparison| comparison_row(context, comparison))
+        .collect();
+    let id = section_id(&place.evaluation, &place.metric);
+    let said = plugin_output::of(context, place, &id);
+    MetricSection {
+        figures: figures::of(context, &id, title, &numbers, &rows),
+        id,
+        evaluation: place.evaluation.clone(),
+        metric: place.metric.clone(),
+        title: title.to_owned(),
+        plugin: said.plugin,
+        formula: lead.map_or_else(String::new, |metric| metric.formula.clone()),
+        direction: lead.map_or_else(String::new, |metric| metric.direction.clone()),
+        models,
+        numbers,
+        comparisons: rows,
+        groups: said.groups,
+        tables: said.tables,
+        notes: said.notes,
+    }
+}
+
+/// Turns a list of numbers into rows with one column per model, primary numbers first.
+fn number_rows(context: &Context<'_>, metrics: &[&Metric], models: &[String]) -> Vec<NumberRow> {
+    let mut rows: Vec<NumberRow> = Vec::new();
+    let primary = metrics.iter().filter(|metric| metric.primary);
+    let others = metrics.iter().filter(|metric| !metric.primary);
+    for metric in primary.chain(others) {
+        let condition = context.condition_label(&metric.evaluation, &metric.condition);
+        let found = rows
+            .iter()
+            .position(|row| row.metric == metric.metric && row.condition == condition);
+        let index = found.unwrap_or_else(|| {
+            rows.push(NumberRow {
+                metric: metric.metric.clone(),
+                title: metric.title.clone(),
+                condition,
+                unit: metric.unit.clone(),
+                direction: metric.direction.clone(),
+                formula: metric.formula.clone(),
+                primary: metric.primary,
+                cells: vec![None; models.len()],
+            });
+            rows.len() - 1
+        });
+        if let Some(column) = models.iter().position(|model| *model == metric.model) {
+            rows[index].cells[column] = Some(context.cell(metric));
+        }
+    }
+    // Rows of one number stand together, its conditions below each other.
+    let order: Vec<String> = rows.iter().map(|row| row.metric.clone()).collect();
+    rows.sort_by_key(|row| order.iter().position(|metric| *metric == row.metric));
+    rows
+}
+
+fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonRow {
+    let metric = context.metric_of(comparison);
+    let text = |get: fn(&Metric) -> &String| metric.map_or("", |metric| get(metric).as_str());
+    let title = if comparison.title.is_empty() {
+        text(|metric| &metric.title)
+    } else {
+        &comparison.title
+    };
+    let test = comparison.test.as_ref();
+    ComparisonRow {
+        title: if title.is_empty() { comparison.metric.clone() } else { title.to_owned() },
+        condition: context.condition_label(&comparison.evaluation, &comparison.condition),
+        unit: text(|metric| &metric.unit).to_owned(),
+        baseline: comparison.baseline.clone(),
+        model: comparison.model.clone(),
+        delta: delta(comparison, text(|metric| &metric.direction)),
+        test: test.map_or_else(String::new, |test| test.name.clone()),
+        baseline_only: test.and_then(|test| test.baseline_only),
+        model_only: test.and_then(|test| test.model_only),
+        n: comparison.n,
+        primary: metric.is_some_and(|metric| metric.primary),
+    }
+}

@@ -1,0 +1,87 @@
+//! Loss curves.
+
+use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
+use driftgauge_record::{TrainingLog, TrainingStep};
+
+use super::context::Context;
+use crate::model::{Figure, TrainingCurve};
+use crate::numbers;
+use crate::sanitise::slug;
+
+/// Points drawn per curve; longer trainings are averaged over equal runs of steps.
+const POINTS: usize = 240;
+
+pub(super) fn of(context: &Context<'_>) -> Vec<TrainingCurve> {
+    context
+        .files
+        .training
+        .iter()
+        .filter_map(|log| curve(log, context.style(&log.model)))
+        .collect()
+}
+
+fn curve(log: &TrainingLog, style: usize) -> Option<TrainingCurve> {
+    let (first, last) = (log.steps.first()?, log.steps.last()?);
+    let tail = &log.steps[log.steps.len() - log.steps.len().div_ceil(10)..];
+    let peak = |get: fn(&TrainingStep) -> f64| log.steps.iter().map(get).fold(0.0, f64::max);
+    let last_loss = mean(tail);
+    let description = format!(
+        "Training loss of {} over {} steps: {} at the first step, {} over the last tenth.",
+        log.model,
+        last.step,
+        numbers::plain(first.loss),
+        numbers::plain(last_loss)
+    );
+    Some(TrainingCurve {
+        model: log.model.clone(),
+        steps: last.step,
+        epochs: last.epoch,
+        tokens: log.steps.iter().map(|step| step.tokens).sum(),
+        peak_lr: peak(|step| step.lr),
+        first_loss: first.loss,
+        last_loss,
+        peak_grad_norm: peak(|step| step.grad_norm),
+        figure: Figure {
+            id: format!("training--{}", slug(&log.model)),
+            description,
+            chart: chart(log),
+            styles: vec![style],
+        },
+    })
+}
+
+fn chart(log: &TrainingLog) -> ChartSpec {
+    let group = log.steps.len().div_ceil(POINTS);
+    let points = log.steps.chunks(group).map(|steps| Point {
+        x: steps.last().map(|step| step.step as f64),
+        y: Some(mean(steps)),
+        ..Point::default()
+    });
+    let averaged = if group > 1 {
+        format!(", mean of {group}")
+    } else {
+        String::new()
+    };
+    ChartSpec {
+        id: "loss".into(),
+        title: log.model.clone(),
+        kind: ChartKind::Line,
+        x: Axis {
+            label: format!("step{averaged}"),
+            ..Axis::default()
+        },
+        y: Axis {
+            label: "loss".into(),
+            unit: "nats per token".into(),
+            domain: None,
+        },
+        series: vec![Series {
+            name: log.model.clone(),
+            points: points.collect(),
+        }],
+    }
+}
+
+fn mean(steps: &[TrainingStep]) -> f64 {
+    steps.iter().map(|step| step.loss).sum::<f64>() / steps.len().max(1) as f64
+}

@@ -1,0 +1,72 @@
+//! Cells shaded by value, with the value written in them.
+
+use super::canvas::{Align, Canvas, LABEL, SMALL};
+use super::palette::Ink;
+use super::text_width::{fit, width};
+use super::{Drawing, empty};
+use crate::model::Figure;
+use crate::numbers;
+
+const WIDTH: f64 = 640.0;
+const ROW: f64 = 28.0;
+const HEAD: f64 = 26.0;
+/// Rows of one chart; its table holds the rest.
+const ROWS: usize = 40;
+
+pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
+    let chart = &figure.chart;
+    let mut columns: Vec<&str> = Vec::new();
+    for point in chart.series.iter().flat_map(|series| &series.points) {
+        if !columns.contains(&point.label.as_str()) {
+            columns.push(&point.label);
+        }
+    }
+    if columns.is_empty() {
+        return empty();
+    }
+    let shown = &chart.series[..chart.series.len().min(ROWS)];
+    let values = shown.iter().flat_map(|series| &series.points).filter_map(|point| point.y);
+    let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    let [low, high] = chart.y.domain.unwrap_or([
+        values.iter().copied().fold(f64::INFINITY, f64::min),
+        values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    ]);
+    let longest = shown.iter().map(|series| width(&series.name, LABEL)).fold(0.0, f64::max);
+    let left = (longest + 12.0).clamp(40.0, 190.0);
+    let step = (WIDTH - left) / columns.len() as f64;
+    let height = HEAD + ROW * shown.len() as f64 + 4.0;
+
+    let mut body = String::new();
+    let canvas = Canvas::new(&mut body, WIDTH as u32, height as u32);
+    for (index, column) in columns.iter().enumerate() {
+        let middle = left + step * (index as f64 + 0.5);
+        let label = fit(column, SMALL, step - 4.0);
+        canvas.words(&label, (middle, HEAD / 2.0), Ink::Muted, Align::Middle, SMALL)?;
+    }
+    for (row, series) in shown.iter().enumerate() {
+        let top = HEAD + ROW * row as f64;
+        let label = fit(&series.name, LABEL, left - 8.0);
+        canvas.label(&label, (0.0, top + ROW / 2.0), Ink::Text, Align::Start)?;
+        for point in &series.points {
+            let (Some(value), Some(column)) = (
+                point.y.filter(|value| value.is_finite()),
+                columns.iter().position(|label| *label == point.label),
+            ) else {
+                continue;
+            };
+            let x = left + step * column as f64;
+            // Faint enough for the text on it to stay readable.
+            let share = if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 0.5 };
+            let shade = 0.06 + 0.44 * share;
+            canvas.block((x + 1.0, top + 1.0), (x + step - 1.0, top + ROW - 1.0), Ink::Series(0), shade)?;
+            let text = fit(&numbers::value(value, &chart.y.unit), SMALL, step - 4.0);
+            canvas.words(&text, (x + step / 2.0, top + ROW / 2.0), Ink::Text, Align::Middle, SMALL)?;
+        }
+    }
+    drop(canvas);
+    Ok(Drawing {
+        width: WIDTH as u32,
+        height: height as u32,
+        body,
+    })
+}

@@ -1,0 +1,188 @@
+//! Charts with two numeric axes: lines, reliability diagrams, histograms.
+
+use driftgauge_plugin_protocol::wire::{Axis, ChartKind, Point, Series};
+
+use super::axis::{Frame, Plot, range};
+use super::canvas::{Align, Canvas, SMALL};
+use super::palette::Ink;
+use super::text_width::{fit, width};
+use super::{Drawing, empty};
+use crate::model::Figure;
+
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 280;
+const LEFT: f64 = 62.0;
+const BOTTOM: f64 = 48.0;
+/// Markers on lines of more points would cover them.
+const MARKED: usize = 40;
+
+/// A point with both coordinates.
+struct Spot<'a> {
+    x: f64,
+    y: f64,
+    point: &'a Point,
+}
+
+pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
+    let chart = &figure.chart;
+    let categories = categories(&chart.series);
+    let series: Vec<Vec<Spot<'_>>> = chart.series.iter().map(|series| spots(series, &categories)).collect();
+    if series.iter().all(Vec::is_empty) {
+        return empty();
+    }
+    let unit = Axis {
+        domain: Some([0.0, 1.0]),
+        ..Axis::default()
+    };
+    let square = chart.kind == ChartKind::Reliability;
+    let histogram = chart.kind == ChartKind::Histogram;
+    let half = if histogram { bin(&series) / 2.0 } else { 0.0 };
+    let xs = series.iter().flatten().flat_map(|spot| [spot.x - half, spot.x + half]);
+    let ys = series.iter().flatten().flat_map(|spot| [Some(spot.y), spot.point.low, spot.point.high]).flatten();
+    let x = range(if square { &unit } else { &chart.x }, xs, false);
+    let y = range(if square { &unit } else { &chart.y }, ys, histogram || chart.y.unit == "count");
+    let height = if square { 400 } else { HEIGHT };
+
+    let mut body = String::new();
+    let canvas = Canvas::new(&mut body, WIDTH, height);
+    let numeric = categories.is_empty();
+    let plot = Plot::draw(
+        &canvas,
+        &Frame {
+            margin: [8.0, 10.0, BOTTOM, LEFT],
+            x,
+            y: y.clone(),
+            x_axis: numeric.then_some(&chart.x),
+            y_axis: Some(&chart.y),
+            x_ticks: 6,
+        },
+    )?;
+    if !numeric {
+        ticks(&canvas, &plot, &categories, f64::from(height) - BOTTOM)?;
+    }
+    if square {
+        canvas.path(&[plot.at(0.0, 0.0), plot.at(1.0, 1.0)], Ink::Reference, 1.0)?;
+    }
+    for (index, spots) in series.iter().enumerate() {
+        let style = figure.styles.get(index).copied().unwrap_or(index);
+        if histogram {
+            bins(&canvas, &plot, spots, half, style, y.start.max(0.0))?;
+        } else {
+            line(&canvas, &plot, spots, style)?;
+        }
+    }
+    drop(plot);
+    drop(canvas);
+    Ok(Drawing {
+        width: WIDTH,
+        height,
+        body,
+    })
+}
+
+/// Labels that stand in for numbers on the horizontal axis, when no point has one.
+fn categories(series: &[Series]) -> Vec<&str> {
+    let points = || series.iter().flat_map(|series| &series.points);
+    let mut labels: Vec<&str> = Vec::new();
+    if points().any(|point| point.x.is_some()) {
+        return labels;
+    }
+    for point in points() {
+        if !labels.contains(&point.label.as_str()) {
+            labels.push(&point.label);
+        }
+    }
+    labels
+}
+
+fn spots<'a>(series: &'a Series, categories: &[&str]) -> Vec<Spot<'a>> {
+    let place = |point: &Point| {
+        let category = categories.iter().position(|label| *label == point.label);
+        point.x.or(category.map(|index| index as f64))
+    };
+    let mut spots: Vec<Spot<'a>> = series
+        .points
+        .iter()
+        .filter_map(|point| {
+            Some(Spot {
+                x: place(point)?,
+                y: point.y?,
+                point,
+            })
+        })
+        .filter(|spot| spot.x.is_finite() && spot.y.is_finite() && spot.x.abs() < 1e15 && spot.y.abs() < 1e15)
+        .collect();
+    spots.sort_by(|a, b| a.x.total_cmp(&b.x));
+    spots
+}
+
+fn line(canvas: &Canvas<'_>, plot: &Plot<'_, '_>, spots: &[Spot<'_>], style: usize) -> Result<(), String> {
+    let ink = Ink::Series(style);
+    let bound = |spot: &Spot<'_>, value: f64| plot.at(spot.x, value);
+    let bounded: Vec<(&Spot<'_>, f64, f64)> = spots
+        .iter()
+        .filter_map(|spot| Some((spot, spot.point.low?, spot.point.high?)))
+        .filter(|(_, low, high)| low.is_finite() && high.is_finite())
+        .collect();
+    if spots.len() > MARKED {
+        let upper = bounded.iter().map(|(spot, _, high)| bound(spot, *high));
+        let lower = bounded.iter().rev().map(|(spot, low, _)| bound(spot, *low));
+        let band: Vec<_> = upper.chain(lower).collect();
+        if band.len() > 3 {
+            canvas.shape(&band, ink, 0.18)?;
+        }
+    } else {
+        for (spot, low, high) in &bounded {
+            canvas.whisker(bound(spot, *low), bound(spot, *high), ink)?;
+        }
+    }
+    let path: Vec<_> = spots.iter().map(|spot| plot.at(spot.x, spot.y)).collect();
+    if path.len() > 1 {
+        canvas.path(&path, ink, 2.0)?;
+    }
+    if spots.len() <= MARKED {
+        for at in path {
+            canvas.mark(at, style, 4.0)?;
+        }
+    }
+    Ok(())
+}
+
+/// The width of a bin: the least distance between two middles.
+fn bin(series: &[Vec<Spot<'_>>]) -> f64 {
+    let mut middles: Vec<f64> = series.iter().flatten().map(|spot| spot.x).collect();
+    middles.sort_by(f64::total_cmp);
+    let steps = middles.windows(2).map(|pair| pair[1] - pair[0]);
+    let least = steps.filter(|step| *step > 0.0).fold(f64::INFINITY, f64::min);
+    if least.is_finite() { least } else { 1.0 }
+}
+
+fn bins(
+    canvas: &Canvas<'_>,
+    plot: &Plot<'_, '_>,
+    spots: &[Spot<'_>],
+    half: f64,
+    style: usize,
+    floor: f64,
+) -> Result<(), String> {
+    for spot in spots {
+        let (left, foot) = plot.at(spot.x - half, floor);
+        let (right, top) = plot.at(spot.x + half, spot.y);
+        // A hair of space between bins.
+        canvas.block((left + 0.5, foot), (right - 0.5, top), Ink::Series(style), 0.55)?;
+    }
+    Ok(())
+}
+
+/// Labels below a horizontal axis of categories, as many as fit.
+fn ticks(canvas: &Canvas<'_>, plot: &Plot<'_, '_>, labels: &[&str], bottom: f64) -> Result<(), String> {
+    let room = (f64::from(WIDTH) - LEFT) / labels.len().max(1) as f64;
+    let longest = labels.iter().map(|label| width(label, SMALL)).fold(0.0, f64::max);
+    let every = ((longest.min(110.0) + 8.0) / room).ceil().max(1.0) as usize;
+    for (index, label) in labels.iter().enumerate().step_by(every) {
+        let (x, _) = plot.at(index as f64, 0.0);
+        let label = fit(label, SMALL, (room * every as f64 - 6.0).max(30.0));
+        canvas.words(&label, (x, bottom + 14.0), Ink::Muted, Align::Middle, SMALL)?;
+    }
+    Ok(())
+}

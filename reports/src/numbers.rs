@@ -1,0 +1,198 @@
+//! How numbers read: the one place that rounds.
+
+/// U+2212, as wide as a plus sign.
+const MINUS: char = '\u{2212}';
+
+/// Whether numbers of this unit are shares in [0, 1], shown in percent.
+pub(crate) fn is_share(unit: &str) -> bool {
+    matches!(unit, "ratio" | "rate" | "share" | "fraction" | "proportion")
+}
+
+/// A value with its unit: `86.7 %`, `1.234`, `120`.
+pub(crate) fn value(value: f64, unit: &str) -> String {
+    if is_share(unit) {
+        return format!("{} %", fixed(value * 100.0, 1));
+    }
+    match unit {
+        "percent" => format!("{} %", fixed(value, 1)),
+        "count" => fixed(value, 0),
+        "nats" | "bits" | "seconds" => format!("{} {unit}", plain(value)),
+        _ => plain(value),
+    }
+}
+
+/// A difference with its sign: `+12.5 pp`, `−0.031`.
+pub(crate) fn difference(value: f64, unit: &str) -> String {
+    let text = if is_share(unit) {
+        format!("{} pp", fixed(value * 100.0, 1))
+    } else if unit == "percent" {
+        format!("{} pp", fixed(value, 1))
+    } else {
+        self::value(value, unit)
+    };
+    let zero = text
+        .chars()
+        .filter(char::is_ascii_digit)
+        .all(|digit| digit == '0');
+    if text.starts_with(MINUS) || zero {
+        text
+    } else {
+        format!("+{text}")
+    }
+}
+
+/// The bounds of an interval without their unit: `74.1 to 94.5`.
+pub(crate) fn bounds(low: f64, high: f64, unit: &str) -> String {
+    let text = |bound: f64| {
+        if is_share(unit) {
+            fixed(bound * 100.0, 1)
+        } else if unit == "percent" {
+            fixed(bound, 1)
+        } else if unit == "count" {
+            fixed(bound, 0)
+        } else {
+            plain(bound)
+        }
+    };
+    format!("{} to {}", text(low), text(high))
+}
+
+/// A p-value: `0.031`, `4.1 × 10⁻⁵`, `< 10⁻¹⁵`.
+pub(crate) fn p_value(p: f64) -> String {
+    if p.is_nan() {
+        return "–".to_owned();
+    }
+    if p < 1e-15 {
+        return "< 10⁻¹⁵".to_owned();
+    }
+    if p >= 0.001 {
+        return if p >= 0.9995 {
+            "1".to_owned()
+        } else {
+            fixed(p, 3)
+        };
+    }
+    scientific(p, 1)
+}
+
+/// A number without unit: three decimals, or powers of ten where those would hide it.
+pub(crate) fn plain(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        "0".to_owned()
+    } else if !value.is_finite() {
+        "–".to_owned()
+    } else if (0.001..1e4).contains(&size) {
+        let decimals = if size >= 1000.0 { 1 } else if size >= 100.0 { 2 } else { 3 };
+        fixed(value, decimals)
+    } else if (1e4..1e7).contains(&size) {
+        thousands(&fixed(value, 0))
+    } else {
+        scientific(value, 2)
+    }
+}
+
+/// A count with thin spaces between groups of three digits.
+pub(crate) fn count(value: u64) -> String {
+    thousands(&value.to_string())
+}
+
+/// A duration in words: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "–".to_owned();
+    }
+    if seconds < 9.95 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=59 => format!("{whole} s"),
+        60..=3599 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+fn fixed(value: f64, decimals: usize) -> String {
+    if !value.is_finite() {
+        return "–".to_owned();
+    }
+    let text = format!("{:.decimals$}", value.abs());
+    let zero = text.chars().all(|c| c == '0' || c == '.');
+    if value < 0.0 && !zero {
+        format!("{MINUS}{text}")
+    } else {
+        text
+    }
+}
+
+fn scientific(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: String = exponent
+        .chars()
+        .map(|c| match c {
+            '-' => '⁻',
+            '1' => '¹',
+            '2' => '²',
+            '3' => '³',
+            _ => c
+                .to_digit(10)
+                .and_then(|digit| char::from_u32(0x2070 + digit))
+                .unwrap_or(c),
+        })
+        .collect();
+    format!("{} × 10{exponent}", mantissa.replace('-', "\u{2212}"))
+}
+
+fn thousands(digits: &str) -> String {
+    let (sign, digits) = match digits.strip_prefix(MINUS) {
+        Some(rest) => ("\u{2212}", rest),
+        None => ("", digits),
+    };
+    let mut out = String::from(sign);
+    for (index, c) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 && digits.len() > 4 {
+            out.push('\u{202f}');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_carry_their_unit() {
+        assert_eq!(value(0.8666, "ratio"), "86.7 %");
+        assert_eq!(value(-0.00001, "ratio"), "0.0 %");
+        assert_eq!(value(1.23456, "perplexity"), "1.235");
+        assert_eq!(value(120.0, "count"), "120");
+        assert_eq!(value(0.000012, ""), "1.20 × 10⁻⁵");
+        assert_eq!(value(123_456.0, ""), "123\u{202f}456");
+    }
+
+    #[test]
+    fn differences_carry_their_sign() {
+        assert_eq!(difference(0.125, "ratio"), "+12.5 pp");
+        assert_eq!(difference(-0.031, ""), "−0.031");
+        assert_eq!(difference(0.0, "ratio"), "0.0 pp");
+    }
+
+    #[test]
+    fn small_p_values_stay_readable() {
+        assert_eq!(p_value(0.0312), "0.031");
+        assert_eq!(p_value(4.13e-5), "4.1 × 10⁻⁵");
+        assert_eq!(p_value(3.6e-42), "< 10⁻¹⁵");
+        assert_eq!(p_value(1.0), "1");
+    }
+
+    #[test]
+    fn durations_are_words() {
+        assert_eq!(duration(0.44), "0.4 s");
+        assert_eq!(duration(185.0), "3 min 05 s");
+        assert_eq!(duration(7800.0), "2 h 10 min");
+    }
+}
