@@ -30,32 +30,37 @@ pub(in crate::ops) fn multiply<const ADD: bool>(
     b: Matrix<'_>,
     (m, n, k): (usize, usize, usize),
 ) {
-    each_tile(m, n, |i, rows, j| {
-        macro_rules! tile {
-            ($rows:literal) => {{
-                let a: [&[f32]; $rows] =
-                    std::array::from_fn(|r| &a.data[(i + r) * a.stride..][..k]);
-                let mut sums = [[0f32; TILE]; $rows];
-                for step in 0..k {
-                    let b = &b.data[step * b.stride + j..][..TILE];
-                    for r in 0..$rows {
-                        for l in 0..TILE {
-                            sums[r][l] = a[r][step].mul_add(b[l], sums[r][l]);
+    each_tile(
+        m,
+        n,
+        #[inline(always)]
+        |i, rows, j| {
+            macro_rules! tile {
+                ($rows:literal) => {{
+                    let a: [&[f32]; $rows] =
+                        std::array::from_fn(|r| &a.data[(i + r) * a.stride..][..k]);
+                    let mut sums = [[0f32; TILE]; $rows];
+                    for step in 0..k {
+                        let b = &b.data[step * b.stride + j..][..TILE];
+                        for r in 0..$rows {
+                            for l in 0..TILE {
+                                sums[r][l] = a[r][step].mul_add(b[l], sums[r][l]);
+                            }
                         }
                     }
-                }
-                store::<$rows, ADD>(&sums, &mut c[i * c_stride + j..], c_stride, n - j);
-            }};
-        }
-        match rows {
-            6 => tile!(6),
-            5 => tile!(5),
-            4 => tile!(4),
-            3 => tile!(3),
-            2 => tile!(2),
-            _ => tile!(1),
-        }
-    });
+                    store::<$rows, ADD>(&sums, &mut c[i * c_stride + j..], c_stride, n - j);
+                }};
+            }
+            match rows {
+                6 => tile!(6),
+                5 => tile!(5),
+                4 => tile!(4),
+                3 => tile!(3),
+                2 => tile!(2),
+                _ => tile!(1),
+            }
+        },
+    );
 }
 
 /// `c += a^T b` for `a` of `k` rows and `m` columns; the rows of `b` hold whole tiles.
@@ -67,31 +72,36 @@ pub(in crate::ops) fn add_transposed_product(
     b: Matrix<'_>,
     (m, n, k): (usize, usize, usize),
 ) {
-    each_tile(m, n, |i, rows, j| {
-        macro_rules! tile {
-            ($rows:literal) => {{
-                let mut sums = [[0f32; TILE]; $rows];
-                for step in 0..k {
-                    let a = &a.data[step * a.stride + i..][..$rows];
-                    let b = &b.data[step * b.stride + j..][..TILE];
-                    for r in 0..$rows {
-                        for l in 0..TILE {
-                            sums[r][l] = a[r].mul_add(b[l], sums[r][l]);
+    each_tile(
+        m,
+        n,
+        #[inline(always)]
+        |i, rows, j| {
+            macro_rules! tile {
+                ($rows:literal) => {{
+                    let mut sums = [[0f32; TILE]; $rows];
+                    for step in 0..k {
+                        let a = &a.data[step * a.stride + i..][..$rows];
+                        let b = &b.data[step * b.stride + j..][..TILE];
+                        for r in 0..$rows {
+                            for l in 0..TILE {
+                                sums[r][l] = a[r].mul_add(b[l], sums[r][l]);
+                            }
                         }
                     }
-                }
-                store::<$rows, true>(&sums, &mut c[i * c_stride + j..], c_stride, n - j);
-            }};
-        }
-        match rows {
-            6 => tile!(6),
-            5 => tile!(5),
-            4 => tile!(4),
-            3 => tile!(3),
-            2 => tile!(2),
-            _ => tile!(1),
-        }
-    });
+                    store::<$rows, true>(&sums, &mut c[i * c_stride + j..], c_stride, n - j);
+                }};
+            }
+            match rows {
+                6 => tile!(6),
+                5 => tile!(5),
+                4 => tile!(4),
+                3 => tile!(3),
+                2 => tile!(2),
+                _ => tile!(1),
+            }
+        },
+    );
 }
 
 /// Calls `tile(first row, rows, first column)` for tiles of up to six rows that cover `m` x `n`.
