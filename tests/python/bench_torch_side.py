@@ -7,6 +7,7 @@ import argparse
 import json
 import resource
 import time
+from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -15,9 +16,8 @@ from transformers import AutoModelForCausalLM
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", required=True, help="model folder")
+    parser.add_argument("--rows", required=True, help="JSON list of lists of token ids")
     parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--time", type=int, required=True, help="tokens per row")
-    parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--warmup", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--rank", type=int, required=True, help="0 trains every weight")
@@ -36,12 +36,10 @@ def main() -> None:
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01)
-    vocabulary = model.config.vocab_size
-    generator = torch.Generator().manual_seed(1)
+    rows = torch.tensor(json.loads(Path(args.rows).read_text()))
 
     seconds, losses = [], []
-    for step in range(args.warmup + args.steps):
-        ids = torch.randint(0, vocabulary, (args.batch, args.time), generator=generator)
+    for step, ids in enumerate(rows.split(args.batch)):
         start = time.perf_counter()
         loss = model(input_ids=ids, labels=ids).loss
         loss.backward()

@@ -16,9 +16,11 @@ pub(in crate::ops) fn loss_and_gradient(logits: &mut [f32], width: usize, target
             simd(
                 #[inline(always)]
                 || {
-                    let rows = logits.chunks_exact_mut(width).zip(targets);
-                    rows.map(|(row, &target)| row_loss(row, target as usize))
-                        .sum()
+                    let mut sum = 0.0;
+                    for (row, &target) in logits.chunks_exact_mut(width).zip(targets) {
+                        sum += row_loss(row, target as usize);
+                    }
+                    sum
                 },
             )
         })
