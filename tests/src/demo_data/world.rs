@@ -129,6 +129,17 @@ impl World {
     }
 }
 
+/// A word that looks like a name of the world.
+pub(super) fn invented_word(draw: &mut Draw) -> String {
+    format!(
+        "{}{}{}{}",
+        draw.pick(&ONSETS),
+        draw.pick(&VOWELS),
+        draw.pick(&MIDDLES),
+        draw.pick(&PERSON_ENDS)
+    )
+}
+
 /// Names and years, each used once.
 #[derive(Default)]
 struct Names(std::collections::HashSet<String>);
