@@ -3,11 +3,12 @@
 //!
 //! One task handles one key head of one row of the batch, with all query heads that read it.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::math::{dot, exp, exp_sum, max};
 use super::product::{Matrix, add_transposed_product, multiply, padded};
-use super::simd;
+use super::vectorized;
 
 /// Queries of a block: whole tiles of six rows.
 const BLOCK: usize = 48;
@@ -147,16 +148,29 @@ pub(in crate::ops) fn forward(shape: Shape, inputs: Inputs<'_>) -> (Vec<f32>, Ve
         .enumerate()
         .for_each(|(index, (mut rows, denominators))| {
             let task = Task::new(shape, inputs, index);
-            simd(
-                #[inline(always)]
-                || forward_task(task, &mut rows, denominators),
-            );
+            vectorized(ForwardTask(task, &mut rows, denominators));
         });
     (output, denominators)
 }
 
+struct ForwardTask<'t, 'r>(Task<'t>, &'t mut [&'r mut [f32]], &'t mut [f32]);
+
+impl WithSimd for ForwardTask<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        forward_task(simd, self.0, self.1, self.2);
+    }
+}
+
 #[inline(always)]
-fn forward_task(task: Task<'_>, output: &mut [&mut [f32]], denominators: &mut [f32]) {
+fn forward_task<S: Simd>(
+    simd: S,
+    task: Task<'_>,
+    output: &mut [&mut [f32]],
+    denominators: &mut [f32],
+) {
     let Shape { t, d, .. } = task.shape;
     let (group, width, keys) = (task.shape.group(), padded(d), padded(t));
     let (k, v) = (
@@ -191,13 +205,13 @@ fn forward_task(task: Task<'_>, output: &mut [&mut [f32]], denominators: &mut [f
                 data: &q,
                 stride: width,
             };
-            multiply::<false>(&mut scores, keys, q, k, (rows, columns, d));
+            multiply::<S, false>(simd, &mut scores, keys, q, k, (rows, columns, d));
             let mut inverse = [0f32; BLOCK];
             for (i, scores) in scores.chunks_exact_mut(keys).take(rows).enumerate() {
                 let scores = &mut scores[..columns];
                 task.mask(scores, start + i, f32::NEG_INFINITY);
-                let highest = max(scores);
-                let sum = exp_sum(scores, highest);
+                let highest = max(simd, scores);
+                let sum = exp_sum(simd, scores, highest);
                 inverse[i] = 1.0 / sum;
                 denominators[within * t + start + i] = highest + sum.ln();
             }
@@ -205,7 +219,7 @@ fn forward_task(task: Task<'_>, output: &mut [&mut [f32]], denominators: &mut [f
                 data: &scores,
                 stride: keys,
             };
-            multiply::<false>(&mut mixed, width, weights, v, (rows, d, end));
+            multiply::<S, false>(simd, &mut mixed, width, weights, v, (rows, d, end));
             for (i, mixed) in mixed.chunks_exact(width).take(rows).enumerate() {
                 for (to, from) in output[(start + i) * group + within].iter_mut().zip(mixed) {
                     *to = inverse[i] * from;
@@ -235,31 +249,44 @@ pub(in crate::ops) fn backward(
         .enumerate()
         .for_each(|(index, (((mut dq, mut dk), mut dv), denominators))| {
             let task = Task::new(shape, inputs, index);
-            simd(
-                #[inline(always)]
-                || {
-                    backward_task(
-                        task,
-                        output,
-                        gradient,
-                        denominators,
-                        [&mut dq, &mut dk, &mut dv],
-                    )
-                },
-            );
+            vectorized(BackwardTask {
+                task,
+                output,
+                gradient,
+                denominators,
+                results: [&mut dq, &mut dk, &mut dv],
+            });
         });
     [dq, dk, dv]
 }
 
+struct BackwardTask<'t, 'r> {
+    task: Task<'t>,
+    output: &'t [f32],
+    gradient: &'t [f32],
+    denominators: &'t [f32],
+    results: [&'t mut [&'r mut [f32]]; 3],
+}
+
+impl WithSimd for BackwardTask<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        backward_task(simd, self);
+    }
+}
+
 /// With `P` the weights and `dP = dO V^T`: `dS = P (dP - rowsum(dO O))`, `dQ = dS K`, `dK = dS^T Q`, `dV = P^T dO`.
 #[inline(always)]
-fn backward_task(
-    task: Task<'_>,
-    output: &[f32],
-    gradient: &[f32],
-    denominators: &[f32],
-    [dq, dk, dv]: [&mut [&mut [f32]]; 3],
-) {
+fn backward_task<S: Simd>(simd: S, backward: BackwardTask<'_, '_>) {
+    let BackwardTask {
+        task,
+        output,
+        gradient,
+        denominators,
+        results: [dq, dk, dv],
+    } = backward;
     let Shape { t, d, h, .. } = task.shape;
     let (group, width, keys) = (task.shape.group(), padded(d), padded(t));
     let Inputs { q, k, v, scale, .. } = task.inputs;
@@ -299,8 +326,22 @@ fn backward_task(
                 data: &upstream,
                 stride: width,
             };
-            multiply::<false>(&mut weights, keys, queries, k_columns, (rows, columns, d));
-            multiply::<false>(&mut d_scores, keys, upstream, v_columns, (rows, columns, d));
+            multiply::<S, false>(
+                simd,
+                &mut weights,
+                keys,
+                queries,
+                k_columns,
+                (rows, columns, d),
+            );
+            multiply::<S, false>(
+                simd,
+                &mut d_scores,
+                keys,
+                upstream,
+                v_columns,
+                (rows, columns, d),
+            );
             let blocks = weights
                 .chunks_exact_mut(keys)
                 .zip(d_scores.chunks_exact_mut(keys));
@@ -309,6 +350,7 @@ fn backward_task(
                 let time = start + i;
                 let denominator = denominators[within * t + time];
                 let shared = dot(
+                    simd,
                     task.vector(output, h, time, head),
                     task.vector(gradient, h, time, head),
                 );
@@ -326,14 +368,14 @@ fn backward_task(
                 data: &d_scores,
                 stride: keys,
             };
-            multiply::<false>(&mut dq_block, width, d_scores, k_rows, (rows, d, end));
+            multiply::<S, false>(simd, &mut dq_block, width, d_scores, k_rows, (rows, d, end));
             for (i, from) in dq_block.chunks_exact(width).take(rows).enumerate() {
                 for (to, from) in dq[(start + i) * group + within].iter_mut().zip(from) {
                     *to = scale * from;
                 }
             }
-            add_transposed_product(&mut dk_sum, width, d_scores, queries, (end, d, rows));
-            add_transposed_product(&mut dv_sum, width, weights, upstream, (end, d, rows));
+            add_transposed_product(simd, &mut dk_sum, width, d_scores, queries, (end, d, rows));
+            add_transposed_product(simd, &mut dv_sum, width, weights, upstream, (end, d, rows));
         }
     }
     for (sums, rows) in [(&dk_sum, dk), (&dv_sum, dv)] {

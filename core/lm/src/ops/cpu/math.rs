@@ -1,7 +1,9 @@
 //! Functions of a number and sums over a row, written so that the compiler turns them into vector instructions.
 
-/// Independent partial sums: two vectors of eight.
-pub(in crate::ops) const LANES: usize = 16;
+use pulp::Simd;
+
+/// Vectors of independent partial sums: an addition takes four cycles.
+const PARTIAL: usize = 4;
 
 /// `e^x`, within two units in the last place; 0 below -87.3, at most `e^88`.
 ///
@@ -40,76 +42,70 @@ pub(in crate::ops) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// `sum(a * b)` of rows of one length.
 #[inline(always)]
-fn total(lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    let mut lanes = lanes;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
+pub(in crate::ops) fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
+    let mut sums = [simd.splat_f32s(0.0); PARTIAL];
+    let (a_chunks, b_chunks) = (a.chunks_exact(PARTIAL), b.chunks_exact(PARTIAL));
+    for (a, b) in a_chunks.remainder().iter().zip(b_chunks.remainder()) {
+        sums[0] = simd.mul_add_f32s(*a, *b, sums[0]);
     }
-    lanes[0]
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for i in 0..PARTIAL {
+            sums[i] = simd.mul_add_f32s(a[i], b[i], sums[i]);
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    total(simd, sums) + rest
 }
 
-/// `sum(a * b)`
+/// `sum(row)`
 #[inline(always)]
-pub(in crate::ops) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let (a_rows, b_rows) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    for (lane, (a, b)) in a_rows
-        .remainder()
-        .iter()
-        .zip(b_rows.remainder())
-        .enumerate()
-    {
-        lanes[lane] = a * b;
+pub(in crate::ops) fn sum<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let (row, rest) = S::as_simd_f32s(row);
+    let mut sums = [simd.splat_f32s(0.0); PARTIAL];
+    let chunks = row.chunks_exact(PARTIAL);
+    for x in chunks.remainder() {
+        sums[0] = simd.add_f32s(sums[0], *x);
     }
-    for (a, b) in a_rows.zip(b_rows) {
-        for i in 0..LANES {
-            lanes[i] = a[i].mul_add(b[i], lanes[i]);
+    for x in chunks {
+        for i in 0..PARTIAL {
+            sums[i] = simd.add_f32s(sums[i], x[i]);
         }
     }
-    total(lanes)
+    total(simd, sums) + rest.iter().sum::<f32>()
+}
+
+#[inline(always)]
+fn total<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; PARTIAL]) -> f32 {
+    simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)))
 }
 
 /// The largest element; negative infinity of an empty row.
 #[inline(always)]
-pub(in crate::ops) fn max(row: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let rows = row.chunks_exact(LANES);
-    for (lane, &x) in rows.remainder().iter().enumerate() {
-        lanes[lane] = x;
+pub(in crate::ops) fn max<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let (row, rest) = S::as_simd_f32s(row);
+    let mut highest = [simd.splat_f32s(f32::NEG_INFINITY); 2];
+    let chunks = row.chunks_exact(2);
+    for x in chunks.remainder() {
+        highest[0] = simd.max_f32s(highest[0], *x);
     }
-    for chunk in rows {
-        for i in 0..LANES {
-            lanes[i] = if chunk[i] > lanes[i] {
-                chunk[i]
-            } else {
-                lanes[i]
-            };
-        }
+    for x in chunks {
+        highest[0] = simd.max_f32s(highest[0], x[0]);
+        highest[1] = simd.max_f32s(highest[1], x[1]);
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    let highest = simd.reduce_max_f32s(simd.max_f32s(highest[0], highest[1]));
+    rest.iter().copied().fold(highest, f32::max)
 }
 
 /// Replaces every element by `e^(x - shift)` and returns their sum.
 #[inline(always)]
-pub(in crate::ops) fn exp_sum(row: &mut [f32], shift: f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let mut rows = row.chunks_exact_mut(LANES);
-    for chunk in &mut rows {
-        for i in 0..LANES {
-            chunk[i] = exp(chunk[i] - shift);
-            lanes[i] += chunk[i];
-        }
-    }
-    for (lane, x) in rows.into_remainder().iter_mut().enumerate() {
+pub(in crate::ops) fn exp_sum<S: Simd>(simd: S, row: &mut [f32], shift: f32) -> f32 {
+    for x in row.iter_mut() {
         *x = exp(*x - shift);
-        lanes[lane] += *x;
     }
-    total(lanes)
+    sum(simd, row)
 }
 
 #[cfg(test)]
@@ -129,15 +125,33 @@ mod tests {
         assert_eq!(exp(0.0), 1.0);
     }
 
+    /// Sum, dot product with ones, largest element, and sum of the exponentials of the differences from 3.
+    struct Reductions<'a>(&'a [f32]);
+
+    impl pulp::WithSimd for Reductions<'_> {
+        type Output = [f32; 4];
+
+        fn with_simd<S: Simd>(self, simd: S) -> [f32; 4] {
+            let (row, ones) = (self.0, vec![1.0; self.0.len()]);
+            let exponentials = exp_sum(simd, &mut vec![3.0; row.len()], 3.0);
+            [
+                sum(simd, row),
+                dot(simd, row, &ones),
+                max(simd, row),
+                exponentials,
+            ]
+        }
+    }
+
     #[test]
     fn rows_of_any_length_are_summed_whole() {
-        for n in [0usize, 1, 15, 16, 17, 100] {
+        for n in [0usize, 1, 7, 8, 15, 16, 17, 31, 33, 100] {
             let row: Vec<f32> = (0..n).map(|i| i as f32).collect();
-            let ones = vec![1.0; n];
-            assert_eq!(dot(&row, &ones), (n * n.saturating_sub(1) / 2) as f32);
+            let total = (n * n.saturating_sub(1) / 2) as f32;
             let highest = n.checked_sub(1).map_or(f32::NEG_INFINITY, |i| i as f32);
-            assert_eq!(max(&row), highest);
-            assert_eq!(exp_sum(&mut vec![3.0; n], 3.0), n as f32);
+            let expected = [total, total, highest, n as f32];
+            assert_eq!(pulp::Arch::new().dispatch(Reductions(&row)), expected);
+            assert_eq!(pulp::Arch::Scalar.dispatch(Reductions(&row)), expected);
         }
     }
 }

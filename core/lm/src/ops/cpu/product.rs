@@ -1,9 +1,10 @@
 //! Small matrix products: attention's blocks and the narrow factors of a low-rank update. Large products go to the
 //! tensor library.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{rows_per_piece, simd};
+use super::{rows_per_piece, vectorized};
 
 /// Columns of a tile: two vectors of eight.
 pub(in crate::ops) const TILE: usize = 16;
@@ -23,117 +24,116 @@ pub(in crate::ops) struct Matrix<'a> {
 /// `c = a b`, or `c += a b`: `c` is `m` x `n` with rows `c_stride` apart, `a` is `m` x `k`. The rows of `b` hold whole
 /// tiles: `padded(n)` elements.
 #[inline(always)]
-pub(in crate::ops) fn multiply<const ADD: bool>(
+pub(in crate::ops) fn multiply<S: Simd, const ADD: bool>(
+    simd: S,
     c: &mut [f32],
     c_stride: usize,
     a: Matrix<'_>,
     b: Matrix<'_>,
     (m, n, k): (usize, usize, usize),
 ) {
-    each_tile(
-        m,
-        n,
-        #[inline(always)]
-        |i, rows, j| {
-            macro_rules! tile {
-                ($rows:literal) => {{
-                    let a: [&[f32]; $rows] =
-                        std::array::from_fn(|r| &a.data[(i + r) * a.stride..][..k]);
-                    let mut sums = [[0f32; TILE]; $rows];
-                    for step in 0..k {
-                        let b = &b.data[step * b.stride + j..][..TILE];
-                        for r in 0..$rows {
-                            for l in 0..TILE {
-                                sums[r][l] = a[r][step].mul_add(b[l], sums[r][l]);
-                            }
-                        }
-                    }
-                    store::<$rows, ADD>(&sums, &mut c[i * c_stride + j..], c_stride, n - j);
-                }};
-            }
-            match rows {
-                6 => tile!(6),
-                5 => tile!(5),
-                4 => tile!(4),
-                3 => tile!(3),
-                2 => tile!(2),
-                _ => tile!(1),
-            }
-        },
-    );
-}
-
-/// `c += a^T b` for `a` of `k` rows and `m` columns; the rows of `b` hold whole tiles.
-#[inline(always)]
-pub(in crate::ops) fn add_transposed_product(
-    c: &mut [f32],
-    c_stride: usize,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    (m, n, k): (usize, usize, usize),
-) {
-    each_tile(
-        m,
-        n,
-        #[inline(always)]
-        |i, rows, j| {
-            macro_rules! tile {
-                ($rows:literal) => {{
-                    let mut sums = [[0f32; TILE]; $rows];
-                    for step in 0..k {
-                        let a = &a.data[step * a.stride + i..][..$rows];
-                        let b = &b.data[step * b.stride + j..][..TILE];
-                        for r in 0..$rows {
-                            for l in 0..TILE {
-                                sums[r][l] = a[r].mul_add(b[l], sums[r][l]);
-                            }
-                        }
-                    }
-                    store::<$rows, true>(&sums, &mut c[i * c_stride + j..], c_stride, n - j);
-                }};
-            }
-            match rows {
-                6 => tile!(6),
-                5 => tile!(5),
-                4 => tile!(4),
-                3 => tile!(3),
-                2 => tile!(2),
-                _ => tile!(1),
-            }
-        },
-    );
-}
-
-/// Calls `tile(first row, rows, first column)` for tiles of up to six rows that cover `m` x `n`.
-#[inline(always)]
-fn each_tile(m: usize, n: usize, mut tile: impl FnMut(usize, usize, usize)) {
     for i in (0..m).step_by(6) {
-        for j in (0..n).step_by(TILE) {
-            tile(i, (m - i).min(6), j);
+        macro_rules! rows {
+            ($rows:literal) => {{
+                let a: [&[f32]; $rows] =
+                    std::array::from_fn(|r| &a.data[(i + r) * a.stride..][..k]);
+                for j in (0..n).step_by(2 * S::F32_LANES) {
+                    let mut sums = [[simd.splat_f32s(0.0); 2]; $rows];
+                    for step in 0..k {
+                        let b = pair::<S>(&b.data[step * b.stride + j..]);
+                        for r in 0..$rows {
+                            let a = simd.splat_f32s(a[r][step]);
+                            sums[r][0] = simd.mul_add_f32s(a, b[0], sums[r][0]);
+                            sums[r][1] = simd.mul_add_f32s(a, b[1], sums[r][1]);
+                        }
+                    }
+                    store::<S, $rows, ADD>(simd, sums, &mut c[i * c_stride + j..], c_stride, n - j);
+                }
+            }};
+        }
+        match m - i {
+            1 => rows!(1),
+            2 => rows!(2),
+            3 => rows!(3),
+            4 => rows!(4),
+            5 => rows!(5),
+            _ => rows!(6),
         }
     }
 }
 
+/// `c += a^T b` for `a` of `k` rows and `m` columns; the rows of `b` hold whole tiles.
 #[inline(always)]
-fn store<const ROWS: usize, const ADD: bool>(
-    sums: &[[f32; TILE]; ROWS],
+pub(in crate::ops) fn add_transposed_product<S: Simd>(
+    simd: S,
+    c: &mut [f32],
+    c_stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    (m, n, k): (usize, usize, usize),
+) {
+    for i in (0..m).step_by(6) {
+        macro_rules! rows {
+            ($rows:literal) => {{
+                for j in (0..n).step_by(2 * S::F32_LANES) {
+                    let mut sums = [[simd.splat_f32s(0.0); 2]; $rows];
+                    for step in 0..k {
+                        let a = &a.data[step * a.stride + i..][..$rows];
+                        let b = pair::<S>(&b.data[step * b.stride + j..]);
+                        for r in 0..$rows {
+                            let a = simd.splat_f32s(a[r]);
+                            sums[r][0] = simd.mul_add_f32s(a, b[0], sums[r][0]);
+                            sums[r][1] = simd.mul_add_f32s(a, b[1], sums[r][1]);
+                        }
+                    }
+                    store::<S, $rows, true>(
+                        simd,
+                        sums,
+                        &mut c[i * c_stride + j..],
+                        c_stride,
+                        n - j,
+                    );
+                }
+            }};
+        }
+        match m - i {
+            1 => rows!(1),
+            2 => rows!(2),
+            3 => rows!(3),
+            4 => rows!(4),
+            5 => rows!(5),
+            _ => rows!(6),
+        }
+    }
+}
+
+/// The first two vectors of a row.
+#[inline(always)]
+fn pair<S: Simd>(row: &[f32]) -> [S::f32s; 2] {
+    let (vectors, _) = S::as_simd_f32s(&row[..2 * S::F32_LANES]);
+    [vectors[0], vectors[1]]
+}
+
+#[inline(always)]
+fn store<S: Simd, const ROWS: usize, const ADD: bool>(
+    simd: S,
+    sums: [[S::f32s; 2]; ROWS],
     c: &mut [f32],
     c_stride: usize,
     columns: usize,
 ) {
-    for (r, sums) in sums.iter().enumerate() {
+    let tile = 2 * S::F32_LANES;
+    for (r, sums) in sums.into_iter().enumerate() {
         let c = &mut c[r * c_stride..];
-        let whole: Option<&mut [f32; TILE]> = c.first_chunk_mut();
-        match whole {
-            Some(c) if columns >= TILE => {
-                for l in 0..TILE {
-                    c[l] = if ADD { c[l] + sums[l] } else { sums[l] };
-                }
+        if columns >= tile {
+            let (vectors, _) = S::as_mut_simd_f32s(&mut c[..tile]);
+            for (c, sum) in vectors.iter_mut().zip(sums) {
+                *c = if ADD { simd.add_f32s(*c, sum) } else { sum };
             }
-            _ => {
-                for (c, sum) in c.iter_mut().zip(sums).take(columns) {
-                    *c = if ADD { *c + sum } else { *sum };
-                }
+        } else {
+            let sums: &[f32] = pulp::bytemuck::cast_slice(&sums);
+            for (c, sum) in c[..columns].iter_mut().zip(sums) {
+                *c = if ADD { *c + sum } else { *sum };
             }
         }
     }
@@ -182,22 +182,50 @@ pub(in crate::ops) fn add_narrow_product(
     y.par_chunks_mut(rows * n)
         .zip(u.par_chunks(rows * k))
         .for_each(|(y, u)| {
-            simd(
-                #[inline(always)]
-                || {
-                    let m = y.len() / n;
-                    let u = Matrix { data: u, stride: k };
-                    let b = Matrix {
-                        data: b,
-                        stride: padded(n),
-                    };
-                    multiply::<true>(y, n, u, b, (m, n, k));
-                    if let Some(bias) = bias {
-                        add_bias(y, bias);
-                    }
-                },
-            );
+            let u = Matrix { data: u, stride: k };
+            let b = Matrix {
+                data: b,
+                stride: padded(n),
+            };
+            vectorized(NarrowProduct {
+                y,
+                n,
+                u,
+                b,
+                k,
+                bias,
+            });
         });
+}
+
+/// One piece of [`add_narrow_product`].
+struct NarrowProduct<'a> {
+    y: &'a mut [f32],
+    n: usize,
+    u: Matrix<'a>,
+    b: Matrix<'a>,
+    k: usize,
+    bias: Option<&'a [f32]>,
+}
+
+impl WithSimd for NarrowProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self {
+            y,
+            n,
+            u,
+            b,
+            k,
+            bias,
+        } = self;
+        multiply::<S, true>(simd, y, n, u, b, (y.len() / n, n, k));
+        if let Some(bias) = bias {
+            add_bias(y, bias);
+        }
+    }
 }
 
 /// Adds `bias` to every row of `y`.
@@ -218,6 +246,26 @@ mod tests {
         (0..n).map(|i| ((i * 37 % 19) as f32 - 9.0) / 8.0).collect()
     }
 
+    /// `c = a b` and `sum = c + a b + a b`, by all three functions.
+    struct Products<'a> {
+        c: &'a mut [f32],
+        sum: &'a mut [f32],
+        operands: [Matrix<'a>; 3],
+        sizes: (usize, usize, usize),
+    }
+
+    impl WithSimd for Products<'_> {
+        type Output = ();
+
+        fn with_simd<S: Simd>(self, simd: S) {
+            let ([a_rows, a_columns, b], n) = (self.operands, self.sizes.1);
+            multiply::<S, false>(simd, self.c, n, a_rows, b, self.sizes);
+            self.sum.copy_from_slice(self.c);
+            multiply::<S, true>(simd, self.sum, n, a_rows, b, self.sizes);
+            add_transposed_product(simd, self.sum, n, a_columns, b, self.sizes);
+        }
+    }
+
     #[test]
     fn products_of_every_remainder() {
         for (m, n, k) in [(1, 1, 1), (6, 16, 4), (7, 17, 5), (13, 40, 16), (11, 33, 3)] {
@@ -229,20 +277,22 @@ mod tests {
                 data: &b_tiles,
                 stride: padded(n),
             };
-            let mut c = vec![7.0; m * n];
             let a_rows = Matrix {
                 data: &a,
                 stride: k,
             };
-            multiply::<false>(&mut c, n, a_rows, b, (m, n, k));
-            let mut sum = c.clone();
-            multiply::<true>(&mut sum, n, a_rows, b, (m, n, k));
             let a_columns = transposed(&a, (m, k), 1.0);
             let a_columns = Matrix {
                 data: &a_columns,
                 stride: padded(m),
             };
-            add_transposed_product(&mut sum, n, a_columns, b, (m, n, k));
+            let (mut c, mut sum) = (vec![7.0; m * n], vec![0.0; m * n]);
+            vectorized(Products {
+                c: &mut c,
+                sum: &mut sum,
+                operands: [a_rows, a_columns, b],
+                sizes: (m, n, k),
+            });
             for i in 0..m {
                 for j in 0..n {
                     let expected = expected(i, j);

@@ -1,9 +1,10 @@
 //! `y = x / sqrt(mean(x^2) + eps) * w`, row by row.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::math::dot;
-use super::{rows_per_piece, simd};
+use super::{rows_per_piece, simd, vectorized};
 
 /// Returns `y` and, per row, the factor `1 / sqrt(mean(x^2) + eps)`.
 pub(in crate::ops) fn forward(x: &[f32], w: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
@@ -15,22 +16,40 @@ pub(in crate::ops) fn forward(x: &[f32], w: &[f32], eps: f32) -> (Vec<f32>, Vec<
         .zip(x.par_chunks(rows * width))
         .zip(factors.par_chunks_mut(rows))
         .for_each(|((y, x), factors)| {
-            simd(
-                #[inline(always)]
-                || forward_rows(y, x, w, eps, factors),
-            );
+            vectorized(Forward {
+                y,
+                x,
+                w,
+                eps,
+                factors,
+            });
         });
     (y, factors)
 }
 
-#[inline(always)]
-fn forward_rows(y: &mut [f32], x: &[f32], w: &[f32], eps: f32, factors: &mut [f32]) {
-    let width = w.len();
-    let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
-    for ((y, x), factor) in rows.zip(factors) {
-        *factor = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
-        for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
-            *y = *factor * x * w;
+struct Forward<'a> {
+    y: &'a mut [f32],
+    x: &'a [f32],
+    w: &'a [f32],
+    eps: f32,
+    factors: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.w.len();
+        let rows = self
+            .y
+            .chunks_exact_mut(width)
+            .zip(self.x.chunks_exact(width));
+        for ((y, x), factor) in rows.zip(self.factors) {
+            *factor = 1.0 / (dot(simd, x, x) / width as f32 + self.eps).sqrt();
+            for ((y, x), w) in y.iter_mut().zip(x).zip(self.w) {
+                *y = *factor * x * w;
+            }
         }
     }
 }
@@ -44,25 +63,41 @@ pub(in crate::ops) fn backward_x(g: &[f32], x: &[f32], w: &[f32], factors: &[f32
         .zip(x.par_chunks(rows * width).zip(g.par_chunks(rows * width)))
         .zip(factors.par_chunks(rows))
         .for_each(|((dx, (x, g)), factors)| {
-            simd(
-                #[inline(always)]
-                || backward_rows(dx, g, x, w, factors),
-            );
+            vectorized(Backward {
+                dx,
+                g,
+                x,
+                w,
+                factors,
+            });
         });
     dx
 }
 
-#[inline(always)]
-fn backward_rows(dx: &mut [f32], g: &[f32], x: &[f32], w: &[f32], factors: &[f32]) {
-    let width = w.len();
-    let rows = x.chunks_exact(width).zip(g.chunks_exact(width));
-    for ((dx, (x, g)), &factor) in dx.chunks_exact_mut(width).zip(rows).zip(factors) {
-        for ((h, g), w) in dx.iter_mut().zip(g).zip(w) {
-            *h = g * w;
-        }
-        let shared = dot(dx, x) / width as f32 * factor * factor * factor;
-        for (dx, x) in dx.iter_mut().zip(x) {
-            *dx = factor.mul_add(*dx, -shared * x);
+struct Backward<'a> {
+    dx: &'a mut [f32],
+    g: &'a [f32],
+    x: &'a [f32],
+    w: &'a [f32],
+    factors: &'a [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.w.len();
+        let inputs = self.x.chunks_exact(width).zip(self.g.chunks_exact(width));
+        let rows = self.dx.chunks_exact_mut(width).zip(inputs);
+        for ((dx, (x, g)), &factor) in rows.zip(self.factors) {
+            for ((h, g), w) in dx.iter_mut().zip(g).zip(self.w) {
+                *h = g * w;
+            }
+            let shared = dot(simd, dx, x) / width as f32 * factor * factor * factor;
+            for (dx, x) in dx.iter_mut().zip(x) {
+                *dx = factor.mul_add(*dx, -shared * x);
+            }
         }
     }
 }
