@@ -1,0 +1,94 @@
+//! Bootstrap intervals of a mean and of a paired mean difference.
+
+use super::Options;
+use super::items::Items;
+use crate::Interval;
+use crate::paired::{PairCounts, newcombe_paired};
+
+fn first_mean(totals: &[f64], n: f64) -> Option<f64> {
+    Some(totals[0] / n)
+}
+
+/// Percentile interval of the mean of `values` (one per item). `None` of nothing or when a value is not finite; a point with
+/// the method `all-equal` when all values are equal.
+#[must_use]
+pub fn mean_interval(values: &[f64], options: Options) -> Option<Interval> {
+    Items::new(&[values])?
+        .resample(options)
+        .percentile(first_mean)
+}
+
+/// BCa interval of the mean of `values`; as [`mean_interval`] otherwise. For skewed scores such as perplexity.
+#[must_use]
+pub fn mean_interval_bca(values: &[f64], options: Options) -> Option<Interval> {
+    Items::new(&[values])?.resample(options).bca(first_mean)
+}
+
+/// Percentile interval of the mean of `model - baseline`, paired by item. When all differences are equal there is nothing to
+/// resample: Newcombe's interval for 0/1 scores, else a point with the method `all-equal`. `None` of nothing, for unequal
+/// lengths, or when a value is not finite.
+#[must_use]
+pub fn paired_mean_difference(
+    baseline: &[f64],
+    model: &[f64],
+    options: Options,
+) -> Option<Interval> {
+    if baseline.len() != model.len() {
+        return None;
+    }
+    let differences: Vec<f64> = model.iter().zip(baseline).map(|(m, b)| m - b).collect();
+    let interval = mean_interval(&differences, options)?;
+    let binary = |values: &[f64]| values.iter().all(|&value| value == 0.0 || value == 1.0);
+    if interval.method == "all-equal" && binary(baseline) && binary(model) {
+        let pairs: Vec<(f64, f64)> = baseline
+            .iter()
+            .copied()
+            .zip(model.iter().copied())
+            .collect();
+        return newcombe_paired(PairCounts::of(&pairs), options.level);
+    }
+    Some(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_about_the_normal_one() {
+        let values: Vec<f64> = (0..400).map(|i| f64::from(i % 10)).collect();
+        let options = Options {
+            level: 0.95,
+            resamples: 4000,
+            seed: 7,
+        };
+        for interval in [mean_interval, mean_interval_bca] {
+            let ci = interval(&values, options).unwrap();
+            // mean 4.5, sd 2.872, se 0.1436
+            assert!(
+                (ci.low - 4.2185).abs() < 0.02 && (ci.high - 4.7815).abs() < 0.02,
+                "{ci:?}"
+            );
+            assert_eq!(interval(&values, options), Some(ci));
+        }
+    }
+
+    #[test]
+    fn small_and_equal_samples_are_defined() {
+        let options = Options {
+            resamples: 100,
+            ..Options::default()
+        };
+        for interval in [mean_interval, mean_interval_bca] {
+            assert_eq!(interval(&[], options), None);
+            for values in [[2.0].as_slice(), &[2.0; 50]] {
+                let point = interval(values, options).unwrap();
+                assert_eq!((point.low, point.high), (2.0, 2.0));
+                assert_eq!(point.method, "all-equal");
+            }
+        }
+        let same = paired_mean_difference(&[1.0; 40], &[1.0; 40], options).unwrap();
+        assert!(same.method == "newcombe-paired" && same.low < 0.0 && same.high > 0.0);
+        assert_eq!(paired_mean_difference(&[1.0], &[], options), None);
+    }
+}

@@ -1,0 +1,197 @@
+//! Expected calibration error. The number of bins is part of the metric's name: 10, 15 and 20 are all in use.
+
+use serde::{Deserialize, Serialize};
+
+use super::predictions::{Group, Predictions};
+use crate::Interval;
+use crate::bootstrap::{Items, Options};
+
+/// Answers of one bin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bin {
+    /// Number of answers; fractional where a group of equal confidences lies across two bins of equal mass.
+    pub n: f64,
+    /// Mean confidence; 0 for an empty bin.
+    pub confidence: f64,
+    /// Share of correct answers; 0 for an empty bin.
+    pub accuracy: f64,
+}
+
+/// A reliability table and the calibration errors it gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Binned {
+    /// `ece_10`, or `ece_10_equal_mass`: the name that carries the number of bins.
+    pub name: String,
+    /// The bins, by ascending confidence.
+    pub bins: Vec<Bin>,
+    /// Expected calibration error `Σ (n_m / n) |accuracy_m - confidence_m|`. Biased upwards when bins hold few answers.
+    pub ece: f64,
+    /// Maximum calibration error: the largest gap of any bin.
+    pub mce: f64,
+}
+
+impl Predictions {
+    /// Calibration error over bins of equal width, (l, u] with 0 in the first (Guo and others 2017). `None` without bins or
+    /// when a confidence is not a probability.
+    #[must_use]
+    pub fn equal_width(&self, bins: usize) -> Option<Binned> {
+        if bins == 0 || !self.are_probabilities() {
+            return None;
+        }
+        let mut filling = vec![Filling::default(); bins];
+        for group in self.groups() {
+            filling[bin_of(group.confidence, bins)].add(group, group.n as f64);
+        }
+        Some(Binned::new(format!("ece_{bins}"), &filling))
+    }
+
+    /// Calibration error over bins of equally many answers; a group of equal confidences that lies across a border is split
+    /// in proportion. `None` as [`Self::equal_width`].
+    #[must_use]
+    pub fn equal_mass(&self, bins: usize) -> Option<Binned> {
+        if bins == 0 || !self.are_probabilities() {
+            return None;
+        }
+        let mut filling = vec![Filling::default(); bins];
+        let end_of = |bin: usize| ((bin as u128 + 1) * u128::from(self.n()) / bins as u128) as u64;
+        let (mut bin, mut at) = (0, 0);
+        for group in self.groups() {
+            let group_end = at + group.n;
+            while at < group_end {
+                while end_of(bin) <= at {
+                    bin += 1;
+                }
+                let next = end_of(bin).min(group_end);
+                filling[bin].add(group, (next - at) as f64);
+                at = next;
+            }
+        }
+        Some(Binned::new(format!("ece_{bins}_equal_mass"), &filling))
+    }
+
+    /// Bootstrap interval over answers of the error over bins of equal width. It sits above the truth as the error itself
+    /// does.
+    #[must_use]
+    pub fn equal_width_interval(&self, bins: usize, options: Options) -> Option<Interval> {
+        if bins == 0 || !self.are_probabilities() {
+            return None;
+        }
+        let mut confidence = Vec::new();
+        let mut correct = Vec::new();
+        for group in self.groups() {
+            confidence.extend((0..group.n).map(|_| group.confidence));
+            correct.extend((0..group.n).map(|i| f64::from(u8::from(i < group.correct))));
+        }
+        Items::new(&[&confidence, &correct])?
+            .resample_features(
+                bins,
+                |row, gaps| gaps[bin_of(row[0], bins)] = row[1] - row[0],
+                options,
+            )
+            .percentile(|gaps, n| Some(gaps.iter().map(|gap| gap.abs()).sum::<f64>() / n))
+    }
+}
+
+/// The bin of (l, u] that a probability falls in.
+fn bin_of(confidence: f64, bins: usize) -> usize {
+    let upper = |bin: usize| (bin + 1) as f64 / bins as f64;
+    let mut bin = ((confidence * bins as f64) as usize).min(bins - 1);
+    // The product may round across a border: the border itself decides.
+    while bin > 0 && confidence <= upper(bin - 1) {
+        bin -= 1;
+    }
+    bin
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Filling {
+    n: f64,
+    confidence: f64,
+    correct: f64,
+}
+
+impl Filling {
+    fn add(&mut self, group: &Group, n: f64) {
+        self.n += n;
+        self.confidence += n * group.confidence;
+        self.correct += n * super::predictions::share(group);
+    }
+}
+
+impl Binned {
+    fn new(name: String, filling: &[Filling]) -> Self {
+        let n: f64 = filling.iter().map(|bin| bin.n).sum();
+        let per = |total: f64, n: f64| if n > 0.0 { total / n } else { 0.0 };
+        let bins: Vec<Bin> = filling
+            .iter()
+            .map(|bin| Bin {
+                n: bin.n,
+                confidence: per(bin.confidence, bin.n),
+                accuracy: per(bin.correct, bin.n),
+            })
+            .collect();
+        let gap = |bin: &Bin| (bin.accuracy - bin.confidence).abs();
+        Self {
+            name,
+            ece: bins.iter().map(|bin| bin.n / n * gap(bin)).sum(),
+            mce: bins.iter().map(gap).fold(0.0, f64::max),
+            bins,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_belong_to_the_lower_bin() {
+        for (confidence, bin) in [
+            (0.0, 0),
+            (0.1, 0),
+            (0.3, 2),
+            (0.7, 6),
+            (1.0, 9),
+            (0.700_000_1, 7),
+        ] {
+            assert_eq!(bin_of(confidence, 10), bin, "{confidence}");
+        }
+    }
+
+    #[test]
+    fn one_answer_and_one_value_are_defined() {
+        let one = Predictions::new(&[0.8], &[true]).unwrap();
+        let binned = one.equal_width(10).unwrap();
+        assert!((binned.ece - 0.2).abs() < 1e-12 && (binned.mce - 0.2).abs() < 1e-12);
+        assert_eq!(binned.name, "ece_10");
+        assert!((one.equal_mass(10).unwrap().ece - 0.2).abs() < 1e-12);
+        assert_eq!(
+            one.equal_width_interval(10, Options::default())
+                .unwrap()
+                .method,
+            "all-equal"
+        );
+        assert!(Predictions::new(&[], &[]).is_none());
+        assert!(Predictions::new(&[0.5], &[]).is_none());
+        assert!(Predictions::new(&[f64::NAN], &[true]).is_none());
+        let score = Predictions::new(&[-3.0, 2.0], &[true, false]).unwrap();
+        assert!(score.equal_width(10).is_none() && score.signed_gap().is_none());
+        assert!(one.equal_width(0).is_none());
+    }
+
+    #[test]
+    fn equal_mass_splits_ties_in_proportion() {
+        let confidence = [0.5; 10];
+        let correct: Vec<bool> = (0..10).map(|i| i < 4).collect();
+        let binned = Predictions::new(&confidence, &correct)
+            .unwrap()
+            .equal_mass(2)
+            .unwrap();
+        assert!(
+            binned
+                .bins
+                .iter()
+                .all(|bin| bin.n == 5.0 && (bin.accuracy - 0.4).abs() < 1e-12)
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! The Brier score.
+
+use serde::{Deserialize, Serialize};
+
+use super::predictions::{Predictions, share};
+use crate::Interval;
+use crate::bootstrap::{Items, Options};
+
+/// The Brier score of probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Brier {
+    /// Mean squared error `mean (confidence - correct)²` (Brier 1950): 0 is perfect.
+    pub score: f64,
+    /// `1 - score / (ȳ (1 - ȳ))`: 0 is as good as always saying the share of correct answers. `None` when all answers are
+    /// correct, or none.
+    pub skill: Option<f64>,
+}
+
+impl Predictions {
+    /// The Brier score; `None` when a confidence is not a probability.
+    #[must_use]
+    pub fn brier(&self) -> Option<Brier> {
+        if !self.are_probabilities() {
+            return None;
+        }
+        let total = self.total(|group| {
+            let (p, share) = (group.confidence, share(group));
+            share * (1.0 - p) * (1.0 - p) + (1.0 - share) * p * p
+        });
+        let score = total / self.n() as f64;
+        let reference = self.accuracy() * (1.0 - self.accuracy());
+        Some(Brier {
+            score,
+            skill: (reference > 0.0).then(|| 1.0 - score / reference),
+        })
+    }
+
+    /// Bootstrap interval over answers of the Brier score.
+    #[must_use]
+    pub fn brier_interval(&self, options: Options) -> Option<Interval> {
+        if !self.are_probabilities() {
+            return None;
+        }
+        let mut errors = Vec::new();
+        for group in self.groups() {
+            let (wrong, right) = (group.confidence, 1.0 - group.confidence);
+            errors.extend((0..group.correct).map(|_| right * right));
+            errors.extend((group.correct..group.n).map(|_| wrong * wrong));
+        }
+        Items::new(&[&errors])?
+            .resample(options)
+            .percentile(|total, n| Some(total[0] / n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_class_has_no_skill() {
+        let sure = Predictions::new(&[1.0, 1.0], &[true, true])
+            .unwrap()
+            .brier()
+            .unwrap();
+        assert_eq!((sure.score, sure.skill), (0.0, None));
+        assert!(Predictions::new(&[1.5], &[true]).unwrap().brier().is_none());
+    }
+}

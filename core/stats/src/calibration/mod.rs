@@ -1,0 +1,15 @@
+//! How well a confidence predicts correctness: calibration (does 0.8 mean right in 80 of 100?) and ranking (are the surer
+//! answers the right ones?).
+//!
+//! Everything is a function of [`Predictions`]: the answers grouped by equal confidence. Ties therefore never depend on the
+//! order in which answers were recorded.
+
+pub mod bins;
+pub mod brier;
+pub mod predictions;
+pub mod ranking;
+
+pub use bins::{Bin, Binned};
+pub use brier::Brier;
+pub use predictions::{Group, Predictions};
+pub use ranking::{RankStatistic, paired_rank_difference};

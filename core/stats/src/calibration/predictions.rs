@@ -1,0 +1,101 @@
+//! Answers grouped by equal confidence.
+
+use rayon::prelude::*;
+
+/// Answers with the same confidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Group {
+    /// Their confidence: larger is surer.
+    pub confidence: f64,
+    /// How many answers.
+    pub n: u64,
+    /// How many of them are correct.
+    pub correct: u64,
+}
+
+/// Answers with a confidence each, and whether they are correct.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    groups: Vec<Group>,
+    n: u64,
+    correct: u64,
+}
+
+impl Predictions {
+    /// Of columns aligned by answer. Any score serves for ranking (negate an uncertainty); the calibration errors and the
+    /// Brier score need probabilities. `None` without answers, for unequal lengths, or when a confidence is not finite.
+    #[must_use]
+    pub fn new(confidence: &[f64], correct: &[bool]) -> Option<Self> {
+        if confidence.is_empty()
+            || confidence.len() != correct.len()
+            || !crate::all_finite(confidence)
+        {
+            return None;
+        }
+        // Adding zero makes -0 and 0 one value.
+        let mut answers: Vec<(f64, bool)> = confidence
+            .iter()
+            .map(|confidence| confidence + 0.0)
+            .zip(correct.iter().copied())
+            .collect();
+        answers.par_sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
+        let groups: Vec<Group> = answers
+            .chunk_by(|(a, _), (b, _)| a == b)
+            .map(|group| Group {
+                confidence: group[0].0,
+                n: group.len() as u64,
+                correct: group.iter().filter(|(_, correct)| *correct).count() as u64,
+            })
+            .collect();
+        Some(Self {
+            n: answers.len() as u64,
+            correct: groups.iter().map(|group| group.correct).sum(),
+            groups,
+        })
+    }
+
+    /// The groups, by ascending confidence.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Number of answers.
+    #[must_use]
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// Share of correct answers.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.n as f64
+    }
+
+    /// Mean confidence less accuracy: positive when over-confident. `None` when a confidence is not a probability.
+    #[must_use]
+    pub fn signed_gap(&self) -> Option<f64> {
+        self.are_probabilities()
+            .then(|| self.total(|group| group.confidence - share(group)) / self.n as f64)
+    }
+
+    /// Whether every confidence is in [0, 1].
+    #[must_use]
+    pub fn are_probabilities(&self) -> bool {
+        self.groups[0].confidence >= 0.0 && self.groups[self.groups.len() - 1].confidence <= 1.0
+    }
+
+    /// Sum over answers of a value that all answers of a group share.
+    pub(super) fn total(&self, value: impl Fn(&Group) -> f64) -> f64 {
+        // Groups are sorted, so this sum is the same however the answers came.
+        self.groups
+            .iter()
+            .map(|group| group.n as f64 * value(group))
+            .sum()
+    }
+}
+
+/// Share of correct answers of a group.
+pub(super) fn share(group: &Group) -> f64 {
+    group.correct as f64 / group.n as f64
+}

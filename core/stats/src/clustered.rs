@@ -1,0 +1,69 @@
+//! Standard errors when items come in clusters: paraphrases, a shared context, several samples of one prompt.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::special::normal_quantile;
+use crate::summary::{ExactSum, mean};
+use crate::{Interval, is_open_probability};
+
+/// Clustered standard error of the mean (Miller 2024, arXiv 2411.00640):
+/// `SE² = n⁻² Σ_c Σ_{i,j ∈ c} (s_i - s̄)(s_j - s̄)`, that is n⁻² times the sum over clusters of their squared totals of
+/// deviations. With every item its own cluster this is the standard error with divisor n². `None` of nothing, for unequal
+/// lengths, or when a value is not finite.
+#[must_use]
+pub fn clustered_standard_error<K: Hash + Eq>(values: &[f64], clusters: &[K]) -> Option<f64> {
+    if values.len() != clusters.len() {
+        return None;
+    }
+    let centre = mean(values)?;
+    let mut deviations: HashMap<&K, ExactSum> = HashMap::new();
+    for (value, cluster) in values.iter().zip(clusters) {
+        deviations.entry(cluster).or_default().add(value - centre);
+    }
+    let squares: ExactSum = deviations
+        .values()
+        .map(|total| total.value().map(|total| total * total))
+        .collect::<Option<Vec<f64>>>()?
+        .into_iter()
+        .collect();
+    Some(squares.value()?.sqrt() / values.len() as f64)
+}
+
+/// Normal interval of the mean with the clustered standard error; fair with 30 clusters or more. `None` as
+/// [`clustered_standard_error`], and with fewer than two clusters, which say nothing about the spread between clusters.
+#[must_use]
+pub fn clustered_mean_interval<K: Hash + Eq>(
+    values: &[f64],
+    clusters: &[K],
+    level: f64,
+) -> Option<Interval> {
+    let first = clusters.first()?;
+    if clusters.iter().all(|cluster| cluster == first) || !is_open_probability(level) {
+        return None;
+    }
+    let half = normal_quantile(0.5 + level / 2.0) * clustered_standard_error(values, clusters)?;
+    let centre = mean(values)?;
+    Some(Interval::new(
+        level,
+        centre - half,
+        centre + half,
+        "clustered-normal",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cluster_each_is_the_plain_error() {
+        let values = [0.0, 1.0, 1.0, 0.0, 1.0];
+        let alone = clustered_standard_error(&values, &[0, 1, 2, 3, 4]).unwrap();
+        assert!((alone - (0.24_f64 / 5.0).sqrt()).abs() < 1e-15);
+        assert_eq!(clustered_standard_error::<u8>(&[], &[]), None);
+        assert_eq!(clustered_standard_error(&[1.0], &[0]), Some(0.0));
+        assert_eq!(clustered_mean_interval(&values, &[0; 5], 0.95), None);
+        assert!(clustered_mean_interval(&values, &[0, 0, 1, 1, 1], 0.95).is_some());
+    }
+}
