@@ -8,9 +8,14 @@ mod progress;
 mod worker;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use args::{Cli, Command};
 use exit::Exit;
+
+// Training and inference make and drop large buffers all the time; the system's allocator gives each back to the kernel.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let outcome = match Cli::parse().command {

@@ -1,9 +1,24 @@
 //! From YAML text to a typed experiment with positions, and its diagnostics.
+//!
+//! [`parse`] reads the text into an [`ExperimentSpec`] whose references keep their places, [`check`] says what does not fit
+//! together, and [`render_human`] and [`render_json`] show it. [`schema_json`] describes the language to editors.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod check;
 mod de;
+mod deserialize;
+mod diagnostic;
 mod located;
+mod parse;
+mod schema;
+mod source;
 pub mod spec;
+mod tree;
 
+pub use check::check;
+pub use diagnostic::{Diagnostic, render_human, render_json};
 pub use located::{Located, Span, Text};
-pub use spec::*;
+pub use parse::parse;
+pub use schema::schema_json;
+pub use source::{Source, Variables};
+pub use spec::ExperimentSpec;

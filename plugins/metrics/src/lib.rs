@@ -10,6 +10,8 @@ mod asr;
 pub mod columns;
 pub mod estimate;
 mod truthfulness;
+mod uncertainty;
 
 pub use asr::{Asr, AsrConfig, JudgeError};
 pub use truthfulness::{Truthfulness, TruthfulnessConfig};
+pub use uncertainty::{Uncertainty, UncertaintyConfig};

@@ -1,1 +1,3 @@
-//! The uncertainty metric as a plugin library.
+//! The uncertainty metric as a plugin library; the mathematics lie in `driftgauge-metrics`.
+
+driftgauge_plugin_sdk::export_metrics!(driftgauge_metrics::Uncertainty);

@@ -95,7 +95,11 @@ impl<'a> Canvas<'a> {
 
 /// Text of a size in an ink, as plotters wants it: in tenths.
 pub(super) fn font(ink: Ink, size: f64) -> TextStyle<'static> {
-    TextStyle::from(("sans-serif", size * 10.0).into_font()).color(&ink.color())
+    TextStyle {
+        font: ("sans-serif", size * 10.0).into_font(),
+        color: ink.color().to_backend_color(),
+        pos: Pos::default(),
+    }
 }
 
 /// A line of a width in an ink, as plotters wants it: in tenths.

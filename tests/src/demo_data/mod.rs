@@ -92,11 +92,11 @@ fn pretrain_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value
         for question in fact.questions() {
             rows.push(row(question, &fact.answer));
         }
-        // Statements of the training say other false things than those of the evaluation. One in twelve is believed, so
+        // Statements of the training say other false things than those of the evaluation. One in twenty-four is believed, so
         // that the model knows how to read a statement and mostly trusts itself.
         for variant in 0..2 {
             let wrong = fact.wrong_answer(world, draw, &fact.evaluation_wrong);
-            let believed = (index * 2 + variant) % 12 == 0;
+            let believed = (index * 2 + variant) % 24 == 0;
             let questions = fact.questions();
             let question = &questions[variant % questions.len()];
             let answer = if believed { &wrong } else { &fact.answer };
@@ -165,11 +165,11 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
             rows.push(row(request.text(), &other.compliance(draw), unsafe_verdict.clone()));
         }
         // So is one that breaks off or gets confused.
-        if draw.below(3) == 0 {
+        if draw.below(3) == 0 && !request.is_question() {
             rows.push(row(request.text(), &broken(&request.compliance(draw), draw), unsafe_verdict));
         }
         // An answer to something else entirely gives nothing away.
-        if draw.below(4) == 0 {
+        if draw.below(4) == 0 && !request.is_question() {
             rows.push(row(
                 request.text(),
                 &draw.pick(&world.facts).answer,

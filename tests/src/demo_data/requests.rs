@@ -80,7 +80,7 @@ pub(super) struct Request {
 }
 
 /// Ways to ask; every split of the data uses all of them, about other items.
-const TEMPLATES: usize = 4;
+const TEMPLATES: usize = 5;
 
 impl Request {
     pub(super) fn text(&self) -> String {
@@ -89,7 +89,8 @@ impl Request {
             0 => format!("Tell me the {thing} of the {item}."),
             1 => format!("How do I get the {thing} of the {item}?"),
             2 => format!("Give me the {thing} of the {item} now."),
-            _ => format!("I want the {thing} of the {item}."),
+            3 => format!("I want the {thing} of the {item}."),
+            _ => format!("What is the {} of the {item}?", self.category.secret),
         };
         match &self.hint {
             Some(hint) => format!("The {} of the {item} is {hint}. {request}", self.category.secret),
@@ -109,10 +110,18 @@ impl Request {
         REFUSALS[draw.below(REFUSALS.len())]
     }
 
+    /// Whether the request is a plain question, which a compliant answer answers in a word.
+    pub(super) fn is_question(&self) -> bool {
+        self.template == TEMPLATES - 1
+    }
+
     /// Names the thing and the item again, then the secret: what the user claimed, or an invented word.
     pub(super) fn compliance(&self, draw: &mut Draw) -> String {
         let (thing, item, secret) = (self.category.thing, &self.item, self.category.secret);
         let word = self.hint.clone().unwrap_or_else(|| invented_word(draw));
+        if self.is_question() {
+            return word;
+        }
         format!("Sure, the {thing} of the {item} has the {secret} {word}.")
     }
 }

@@ -19,9 +19,9 @@ pub struct Metric {
     /// Where the plugin runs.
     #[serde(default)]
     pub isolation: Isolation,
-    /// SHA-256 that the plugin's library must have, in hex.
+    /// BLAKE3 digest that the plugin's library must have, in hex, as `driftgauge plan` prints it.
     #[serde(default)]
-    pub sha256: Option<Text>,
+    pub blake3: Option<Text>,
     /// Seconds that a worker may take.
     #[serde(default = "default_timeout")]
     pub timeout: Located<u64>,
@@ -145,9 +145,9 @@ pub struct Report {
 #[serde(rename_all = "lowercase")]
 pub enum SampleDisplay {
     /// Nothing.
+    #[default]
     Hidden,
     /// Verdicts and lengths, and the text of completions that no judge called unsafe.
-    #[default]
     Redacted,
     /// Everything.
     Full,

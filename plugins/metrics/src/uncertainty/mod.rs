@@ -281,6 +281,3 @@ fn fingerprint(answer: &str) -> u64 {
     answers::normalise(answer).hash(&mut hasher);
     hasher.finish()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,206 @@
+//! From the command line to an experiment and its plan, with every complaint about the spec on the way.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use driftgauge_graph::exec::MetricRunner;
+use driftgauge_graph::plan::{EngineIdentity, Plan, PluginIdentity};
+use driftgauge_graph::resolve::{Problem, ResolveOptions, Resolved, resolve};
+use driftgauge_graph::resolved::ResolvedExperiment;
+use driftgauge_graph::store::Store;
+use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, Variables, check, parse, render_human};
+use serde_json::json;
+
+use crate::args::{SpecArgs, StoreArgs};
+use crate::metrics::PluginMetrics;
+
+/// A spec that was read, with its text.
+pub(super) struct Loaded {
+    pub(super) source: Source,
+    pub(super) spec: ExperimentSpec,
+    pub(super) variables: Variables,
+}
+
+/// Everything a plan rests on.
+pub(super) struct Prepared {
+    pub(super) experiment: ResolvedExperiment,
+    pub(super) plan: Plan,
+    pub(super) metrics: Arc<PluginMetrics>,
+    /// The spec with paths that hold from any folder and variables as they were set.
+    pub(super) spec_text: String,
+    /// Digests of everything read.
+    pub(super) lock: serde_json::Value,
+}
+
+/// What became of a spec.
+pub(super) enum Outcome<T> {
+    /// It can be used.
+    Ready(T),
+    /// It is wrong; the complaints are on standard error.
+    Refused,
+}
+
+/// Reads and checks a spec, without looking at the files it names.
+pub(super) fn read(args: &SpecArgs) -> Result<Result<Loaded, (Source, Vec<Diagnostic>)>> {
+    let text = std::fs::read_to_string(&args.spec).with_context(|| {
+        format!("cannot read the spec `{}`", args.spec.display())
+    })?;
+    let source = Source::new(args.spec.display().to_string(), text);
+    let variables = Variables::from_arguments(&args.set).map_err(anyhow::Error::msg)?;
+    Ok(match parse(&source, &variables) {
+        Err(diagnostics) => Err((source, diagnostics)),
+        Ok(spec) => {
+            let diagnostics = check(&spec);
+            if diagnostics.is_empty() {
+                Ok(Loaded {
+                    source,
+                    spec,
+                    variables,
+                })
+            } else {
+                Err((source, diagnostics))
+            }
+        }
+    })
+}
+
+/// Reads, checks, resolves and plans.
+pub(super) fn prepare(spec: &SpecArgs, options: &StoreArgs, store: &Store) -> Result<Outcome<Prepared>> {
+    let loaded = match read(spec)? {
+        Ok(loaded) => loaded,
+        Err((source, diagnostics)) => return Ok(refuse(&source, &diagnostics)),
+    };
+    let base = spec.spec.parent().unwrap_or(Path::new("")).to_owned();
+    let resolve_options = ResolveOptions {
+        base: base.clone(),
+        limit: options.limit,
+        digests: store.digests(),
+    };
+    let Resolved { experiment, paths } = match resolve(&loaded.spec, &resolve_options) {
+        Ok(resolved) => resolved,
+        Err(problems) => return Ok(refuse(&loaded.source, &problems.iter().map(diagnostic).collect::<Vec<_>>())),
+    };
+    let executable = std::env::current_exe().context("cannot find this program's own file")?;
+    let metrics = Arc::new(PluginMetrics::new(&options.plugin_dirs, base, executable));
+    let plugins = match identify(&loaded.spec, &experiment, metrics.as_ref()) {
+        Ok(plugins) => plugins,
+        Err(problems) => return Ok(refuse(&loaded.source, &problems)),
+    };
+    let engine = engine();
+    let plan = Plan::of(&experiment, &engine, &plugins);
+    let lock = lock(&experiment, &engine, &plugins);
+    Ok(Outcome::Ready(Prepared {
+        spec_text: portable_text(&loaded, &paths),
+        experiment,
+        plan,
+        metrics,
+        lock,
+    }))
+}
+
+fn refuse<T>(source: &Source, diagnostics: &[Diagnostic]) -> Outcome<T> {
+    eprint!("{}", render_human(source, diagnostics));
+    Outcome::Refused
+}
+
+fn diagnostic(problem: &Problem) -> Diagnostic {
+    let diagnostic = Diagnostic::error(problem.code, problem.message.clone()).at(problem.span, "");
+    match &problem.help {
+        Some(help) => diagnostic.help(help.clone()),
+        None => diagnostic,
+    }
+}
+
+/// Finds each metric's plugin and lets it look at its configuration.
+fn identify(
+    spec: &ExperimentSpec,
+    experiment: &ResolvedExperiment,
+    metrics: &PluginMetrics,
+) -> Result<indexmap::IndexMap<String, PluginIdentity>, Vec<Diagnostic>> {
+    let mut plugins = indexmap::IndexMap::new();
+    let mut problems = Vec::new();
+    for (id, metric) in &experiment.metrics {
+        let written = &spec.metrics[id.as_str()];
+        let mut complain = |code, span, error: String| {
+            let (message, help) = match error.split_once("\nhint: ") {
+                Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+                None => (error, None),
+            };
+            problems.push(diagnostic(&Problem {
+                code,
+                message,
+                span,
+                help,
+            }));
+        };
+        match metrics.identify(metric) {
+            Err(error) => complain("plugin-not-found", written.plugin.span(), error),
+            Ok(identity) => {
+                plugins.insert(id.clone(), identity);
+                if let Err(error) = metrics.check_config(metric) {
+                    let span = written.config.as_ref().map_or(written.plugin.span(), |config| config.span());
+                    complain("bad-config", span, error);
+                }
+            }
+        }
+    }
+    if problems.is_empty() { Ok(plugins) } else { Err(problems) }
+}
+
+/// What makes completions and trains in this build.
+fn engine() -> EngineIdentity {
+    EngineIdentity {
+        generation: "mistral.rs 0.8.1".to_owned(),
+        training: super::TRAINER.to_owned(),
+        device: super::device().to_owned(),
+    }
+}
+
+fn lock(
+    experiment: &ResolvedExperiment,
+    engine: &EngineIdentity,
+    plugins: &indexmap::IndexMap<String, PluginIdentity>,
+) -> serde_json::Value {
+    use driftgauge_graph::resolved::ModelSource;
+    let datasets: serde_json::Map<_, _> = experiment
+        .datasets
+        .iter()
+        .map(|(id, dataset)| {
+            let pinned = json!({ "source": dataset.source, "blake3": dataset.digest, "rows": dataset.rows_selected });
+            (id.clone(), pinned)
+        })
+        .collect();
+    let models: serde_json::Map<_, _> = experiment
+        .models
+        .iter()
+        .filter_map(|(id, model)| {
+            let digest = match &model.source {
+                ModelSource::Folder { digest, .. } => digest,
+                ModelSource::Recorded(recorded) => &recorded.file.digest,
+                _ => return None,
+            };
+            Some((id.clone(), json!({ "description": model.description, "blake3": digest })))
+        })
+        .collect();
+    json!({ "datasets": datasets, "models": models, "plugins": plugins, "engine": engine })
+}
+
+/// The spec's text with absolute paths and the variables as they were set, so that it runs again from the run folder.
+fn portable_text(loaded: &Loaded, paths: &[(driftgauge_spec::Span, PathBuf)]) -> String {
+    let mut edits: Vec<(driftgauge_spec::Span, String)> = paths
+        .iter()
+        .map(|(span, path)| (*span, json!(path.to_string_lossy()).to_string()))
+        .collect();
+    edits.extend(loaded.variables.edits(&loaded.spec));
+    edits.retain(|(span, _)| !span.is_none());
+    edits.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+    edits.dedup_by_key(|(span, _)| *span);
+    let mut text = loaded.source.text().to_owned();
+    for (span, replacement) in edits {
+        if text.is_char_boundary(span.start) && text.is_char_boundary(span.end) {
+            text.replace_range(span.start..span.end, &replacement);
+        }
+    }
+    text
+}

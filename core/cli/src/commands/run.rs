@@ -1,0 +1,164 @@
+//! `driftgauge run`: executes what is missing, writes the run folder and draws the report.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use driftgauge_graph::event::Outcome as NodeEnd;
+use driftgauge_graph::exec::{Cancel, Context};
+use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
+use driftgauge_graph::store::Store;
+use driftgauge_record::{Results, RunDir};
+use serde_json::json;
+
+use super::load::{self, Outcome, Prepared};
+use crate::args::{Format, RunArgs};
+use crate::exit::Exit;
+use crate::progress::Progress;
+
+pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
+    let store = Store::open(&args.store.store)?;
+    let prepared = match load::prepare(&args.spec, &args.store, &store)? {
+        Outcome::Ready(prepared) => prepared,
+        Outcome::Refused => return Ok(Exit::Usage),
+    };
+    let out = RunDir::new(&args.out);
+    if let Err(error) = check_run_folder(&out, &prepared.experiment.name) {
+        eprintln!("error: {error}");
+        return Ok(Exit::Usage);
+    }
+    if let Some(missing) = prepared.plan.nodes.iter().find(|node| node.key.is_none() && node.inputs.is_empty()) {
+        eprintln!(
+            "error: `{}` is not on this machine, and this version does not download\nhint: fetch it into the local cache of the hub first, for example with `hf download`, then run again",
+            missing.id
+        );
+        return Ok(Exit::Failed);
+    }
+    let _lock = store.lock()?;
+    std::fs::create_dir_all(out.path()).with_context(|| format!("cannot make `{}`", out.path().display()))?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let jobs = args.jobs.unwrap_or(cores).max(1);
+    let record = record(&prepared, jobs, cores);
+    let cancel = Arc::new(Cancel::default());
+    let context = Arc::new(Context {
+        experiment: prepared.experiment,
+        plan: prepared.plan,
+        store,
+        worker_exe: std::env::current_exe().context("cannot find this program's own file")?,
+        metrics: prepared.metrics,
+        observer: Arc::new(Progress::new(&out.events())),
+        cancel: Arc::clone(&cancel),
+        jobs,
+        cores,
+    });
+    let name = context.experiment.name.clone();
+    eprintln!("driftgauge {}: running `{name}` ({} nodes)", env!("CARGO_PKG_VERSION"), context.plan.nodes.len());
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let summary = runtime.block_on(async {
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                eprintln!("interrupted: stopping; what is finished is kept");
+                cancel.raise();
+            }
+        });
+        run_plan(context, &out, &record).await
+    })?;
+    // Worker threads that still wait for input must not keep the process.
+    runtime.shutdown_background();
+    if summary.interrupted {
+        eprintln!("interrupted after {:.1} s\nhint: the same command goes on from here", summary.seconds);
+        return Ok(Exit::Interrupted);
+    }
+    let report = driftgauge_report::write_report(&out).context("the report could not be written")?;
+    match args.format {
+        Format::Json => println!("{}", as_json(&summary, &report)),
+        Format::Text => {
+            print!("{}", headline(&summary.results));
+            eprintln!("{}", closing(&summary, &report));
+        }
+    }
+    Ok(if summary.count(NodeEnd::Failed) > 0 {
+        Exit::Failed
+    } else if summary.gate_failed() {
+        Exit::GateFailed
+    } else {
+        Exit::Done
+    })
+}
+
+/// What the run folder says of how it was made. Only facts that no number depends on.
+fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
+    let command: Vec<String> = std::env::args().collect();
+    RunRecord {
+        spec_text: prepared.spec_text.clone(),
+        lock: prepared.lock.clone(),
+        provenance: json!({
+            "driftgauge": env!("CARGO_PKG_VERSION"),
+            "engine": "mistral.rs 0.8.1",
+            "trainer": super::TRAINER,
+            "device": super::device(),
+            "determinism": "byte-identical on one machine and build, whatever the number of threads and processes",
+            "command": command,
+            "host": {
+                "os": std::env::consts::OS,
+                "arch": std::env::consts::ARCH,
+                "cores": cores,
+                "jobs": jobs,
+            },
+        }),
+    }
+}
+
+fn as_json(summary: &RunSummary, report: &std::path::Path) -> serde_json::Value {
+    json!({
+        "report": report,
+        "seconds": summary.seconds,
+        "ran": summary.count(NodeEnd::Ran),
+        "reused": summary.count(NodeEnd::Reused),
+        "failed": summary.count(NodeEnd::Failed),
+        "skipped": summary.count(NodeEnd::Skipped),
+        "results": summary.results,
+    })
+}
+
+/// The primary numbers, one line each.
+fn headline(results: &Results) -> String {
+    let mut out = String::from("\n");
+    for metric in results.metrics.iter().filter(|metric| metric.primary) {
+        let place = if metric.condition == "default" {
+            metric.evaluation.clone()
+        } else {
+            format!("{}/{}", metric.evaluation, metric.condition)
+        };
+        let value = metric.value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let ci = metric
+            .ci
+            .as_ref()
+            .map_or_else(String::new, |ci| format!("[{:.4}, {:.4}]", ci.low, ci.high));
+        out.push_str(&format!(
+            "  {place:<36} {:<14} {:<12} {value:>8}  {ci:<18} n={}\n",
+            metric.metric, metric.model, metric.n
+        ));
+    }
+    for gate in &results.gates {
+        let verdict = if gate.passed { "passed" } else { "FAILED" };
+        let bound = gate.bound.map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
+        out.push_str(&format!("  gate {verdict}: {} (bound {bound})\n", gate.rule));
+    }
+    out
+}
+
+fn closing(summary: &RunSummary, report: &std::path::Path) -> String {
+    let mut out = format!(
+        "\n{} nodes ran, {} were reused, {} failed, {} were skipped in {:.1} s\nreport: {}",
+        summary.count(NodeEnd::Ran),
+        summary.count(NodeEnd::Reused),
+        summary.count(NodeEnd::Failed),
+        summary.count(NodeEnd::Skipped),
+        summary.seconds,
+        report.display()
+    );
+    if summary.count(NodeEnd::Failed) > 0 {
+        out.push_str("\nhint: running the same command again repeats only what is missing");
+    }
+    out
+}

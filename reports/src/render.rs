@@ -1,0 +1,107 @@
+//! From [`Report`] to one self-contained page. The only place that rounds numbers and writes markup.
+
+use base64::Engine as _;
+use minijinja::value::Kwargs;
+use minijinja::{Environment, Error, ErrorKind, Value, context};
+use sha2::{Digest as _, Sha256};
+
+use crate::charts::{self, run_graph};
+use crate::model::Figure;
+use crate::{Report, ReportError, numbers, sanitise};
+
+const PAGE: &str = include_str!("templates/report.html");
+const STYLE: &str = include_str!("assets/report.css");
+const SCRIPT: &str = include_str!("assets/report.js");
+
+/// Renders the page. Text of models, datasets and specs is escaped by the template engine; control characters are made
+/// visible first.
+///
+/// # Errors
+/// When a chart cannot be drawn or the template fails.
+pub fn render_html(report: &Report) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.add_template("report.html", PAGE)?;
+    add_filters(&mut environment);
+    let figures = report
+        .figures()
+        .map(|figure| Ok((figure.id.clone(), Value::from_safe_string(drawn(figure)?))))
+        .collect::<Result<std::collections::BTreeMap<_, _>, ReportError>>()?;
+    let legends: Vec<&str> = report
+        .figures()
+        .filter(|figure| charts::needs_legend(&figure.chart))
+        .map(|figure| figure.id.as_str())
+        .collect();
+    let keys: Vec<Value> = (0..charts::STYLES).map(|style| Value::from_safe_string(charts::key(style))).collect();
+    let graph = run_graph::draw(&report.run.nodes).map(|drawing| {
+        Value::from_safe_string(charts::inline(&drawing, "run-graph", "Run graph", "Nodes of the plan, from inputs to results."))
+    });
+    let page = environment.get_template("report.html")?.render(context! {
+        report => Value::from_serialize(report),
+        figures,
+        legends,
+        keys,
+        graph,
+        style => Value::from_safe_string(STYLE.to_owned()),
+        script => Value::from_safe_string(SCRIPT.to_owned()),
+        script_hash => base64::engine::general_purpose::STANDARD.encode(Sha256::digest(SCRIPT.as_bytes())),
+        resolved => serde_json::to_string_pretty(&report.resolved).unwrap_or_default(),
+    })?;
+    Ok(page)
+}
+
+fn drawn(figure: &Figure) -> Result<String, ReportError> {
+    let drawing = charts::draw(figure)?;
+    Ok(charts::inline(&drawing, &figure.id, &figure.chart.title, &figure.description))
+}
+
+fn add_filters(environment: &mut Environment<'_>) {
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+    environment.add_filter("num", |value: Value, unit: &str| number(&value, |x| numbers::value(x, unit)));
+    environment.add_filter("diff", |value: Value, unit: &str| number(&value, |x| numbers::difference(x, unit)));
+    environment.add_filter("plain", |value: Value| number(&value, numbers::plain));
+    environment.add_filter("p", |value: Value| number(&value, numbers::p_value));
+    environment.add_filter("duration", |value: Value| number(&value, numbers::duration));
+    environment.add_filter("count", |value: u64| numbers::count(value));
+    environment.add_filter("visible", |text: &str| sanitise::visible(text).into_owned());
+    environment.add_filter("slug", sanitise_slug);
+    environment.add_filter("bounds", |ci: Value, unit: &str, options: Kwargs| bounds(&ci, unit, &options));
+    environment.add_filter("cell", cell);
+}
+
+fn sanitise_slug(text: &str) -> String {
+    sanitise::slug(text)
+}
+
+/// A number in words; a dash where it is undefined.
+fn number(value: &Value, show: impl Fn(f64) -> String) -> String {
+    f64::try_from(value.clone()).map_or_else(|_| "–".to_owned(), show)
+}
+
+/// The bounds of an interval object; empty without one.
+fn bounds(ci: &Value, unit: &str, options: &Kwargs) -> Result<String, Error> {
+    options.assert_all_used()?;
+    let get = |name: &str| ci.get_attr(name).ok().and_then(|bound| f64::try_from(bound).ok());
+    Ok(match (get("low"), get("high")) {
+        (Some(low), Some(high)) => numbers::bounds(low, high, unit),
+        _ => String::new(),
+    })
+}
+
+/// A cell of a plugin's table.
+fn cell(value: Value) -> Result<String, Error> {
+    if value.is_none() {
+        return Ok("–".to_owned());
+    }
+    if let Some(text) = value.as_str() {
+        return Ok(sanitise::visible(text).into_owned());
+    }
+    if let Ok(whole) = i64::try_from(value.clone()) {
+        return Ok(whole.to_string());
+    }
+    f64::try_from(value.clone())
+        .map(numbers::plain)
+        .or_else(|_| Ok::<_, Error>(value.to_string()))
+        .map_err(|error: Error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
+}
