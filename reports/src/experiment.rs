@@ -62,8 +62,11 @@ impl Experiment {
             title: first_text(&[&value["title"], &value["report"]["title"]]),
             description: text(&value["description"]),
             seed: value["seed"].as_u64(),
-            baseline: Some(first_text(&[&value["baseline"], &value["compare"]["baseline"]]))
-                .filter(|id| !id.is_empty()),
+            baseline: Some(first_text(&[
+                &value["baseline"],
+                &value["compare"]["baseline"],
+            ]))
+            .filter(|id| !id.is_empty()),
             models: models.map(|(id, value)| Model::of(id, value)).collect(),
             datasets: datasets.map(|(id, value)| Dataset::of(id, value)).collect(),
             evaluations: evaluations
@@ -208,7 +211,8 @@ mod tests {
 
     #[test]
     fn generation_reads_as_words() {
-        let value = json!({"max_tokens": 64, "sampling": {"temperature": 0.7, "top_p": 0.9}, "samples": 3});
+        let value =
+            json!({"max_tokens": 64, "sampling": {"temperature": 0.7, "top_p": 0.9}, "samples": 3});
         assert_eq!(
             generation(&value),
             "at most 64 tokens, temperature 0.7, top-p 0.9, 3 completions per prompt"

@@ -104,14 +104,23 @@ fn training_logs(run: &RunDir, experiment: &Experiment) -> Result<Vec<TrainingLo
     match std::fs::read_dir(&folder) {
         Ok(entries) => {
             for entry in entries {
-                models.push(entry.map_err(read)?.file_name().to_string_lossy().into_owned());
+                models.push(
+                    entry
+                        .map_err(read)?
+                        .file_name()
+                        .to_string_lossy()
+                        .into_owned(),
+                );
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(read(error)),
     }
     let place = |model: &String| {
-        let known = experiment.models.iter().position(|entry| entry.id == *model);
+        let known = experiment
+            .models
+            .iter()
+            .position(|entry| entry.id == *model);
         known.unwrap_or(usize::MAX)
     };
     models.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.cmp(b)));

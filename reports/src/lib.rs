@@ -24,8 +24,8 @@ pub use error::ReportError;
 pub use model::{
     Asked, Banner, BannerKind, Cell, ComparisonRow, CompletionCell, CompletionCount, DatasetInfo,
     Delta, Effect, EvaluationInfo, Figure, FigureGroup, Headline, HeadlineRow, MetricSection,
-    ModelInfo, NumberRow, Plugin, Report, RunFacts, RunNode, SampleCell, SampleMode, SampleRow,
-    SampleSection, TableData, TrainingCurve, VerdictCount, REPORT_SCHEMA,
+    ModelInfo, NumberRow, Plugin, REPORT_SCHEMA, Report, RunFacts, RunNode, SampleCell, SampleMode,
+    SampleRow, SampleSection, TableData, TrainingCurve, VerdictCount,
 };
 pub use render::render_html;
 pub use write::write_report;

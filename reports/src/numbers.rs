@@ -83,7 +83,13 @@ pub(crate) fn plain(value: f64) -> String {
     } else if !value.is_finite() {
         "–".to_owned()
     } else if (0.001..1e4).contains(&size) {
-        let decimals = if size >= 1000.0 { 1 } else if size >= 100.0 { 2 } else { 3 };
+        let decimals = if size >= 1000.0 {
+            1
+        } else if size >= 100.0 {
+            2
+        } else {
+            3
+        };
         fixed(value, decimals)
     } else if (1e4..1e7).contains(&size) {
         thousands(&fixed(value, 0))

@@ -33,9 +33,16 @@ pub fn render_html(report: &Report) -> Result<String, ReportError> {
         .filter(|figure| charts::needs_legend(&figure.chart))
         .map(|figure| figure.id.as_str())
         .collect();
-    let keys: Vec<Value> = (0..charts::STYLES).map(|style| Value::from_safe_string(charts::key(style))).collect();
+    let keys: Vec<Value> = (0..charts::STYLES)
+        .map(|style| Value::from_safe_string(charts::key(style)))
+        .collect();
     let graph = run_graph::draw(&report.run.nodes).map(|drawing| {
-        Value::from_safe_string(charts::inline(&drawing, "run-graph", "Run graph", "Nodes of the plan, from inputs to results."))
+        Value::from_safe_string(charts::inline(
+            &drawing,
+            "run-graph",
+            "Run graph",
+            "Nodes of the plan, from inputs to results.",
+        ))
     });
     let page = environment.get_template("report.html")?.render(context! {
         report => Value::from_serialize(report),
@@ -53,20 +60,31 @@ pub fn render_html(report: &Report) -> Result<String, ReportError> {
 
 fn drawn(figure: &Figure) -> Result<String, ReportError> {
     let drawing = charts::draw(figure)?;
-    Ok(charts::inline(&drawing, &figure.id, &figure.chart.title, &figure.description))
+    Ok(charts::inline(
+        &drawing,
+        &figure.id,
+        &figure.chart.title,
+        &figure.description,
+    ))
 }
 
 fn add_filters(environment: &mut Environment<'_>) {
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
-    environment.add_filter("num", |value: Value, unit: &str| number(&value, |x| numbers::value(x, unit)));
-    environment.add_filter("diff", |value: Value, unit: &str| number(&value, |x| numbers::difference(x, unit)));
+    environment.add_filter("num", |value: Value, unit: &str| {
+        number(&value, |x| numbers::value(x, unit))
+    });
+    environment.add_filter("diff", |value: Value, unit: &str| {
+        number(&value, |x| numbers::difference(x, unit))
+    });
     environment.add_filter("plain", |value: Value| number(&value, numbers::plain));
     environment.add_filter("p", |value: Value| number(&value, numbers::p_value));
     environment.add_filter("duration", |value: Value| number(&value, numbers::duration));
     environment.add_filter("count", |value: u64| numbers::count(value));
     environment.add_filter("visible", |text: &str| sanitise::visible(text).into_owned());
     environment.add_filter("slug", sanitise_slug);
-    environment.add_filter("bounds", |ci: Value, unit: &str, options: Kwargs| bounds(&ci, unit, &options));
+    environment.add_filter("bounds", |ci: Value, unit: &str, options: Kwargs| {
+        bounds(&ci, unit, &options)
+    });
     environment.add_filter("cell", cell);
 }
 
@@ -82,7 +100,11 @@ fn number(value: &Value, show: impl Fn(f64) -> String) -> String {
 /// The bounds of an interval object; empty without one.
 fn bounds(ci: &Value, unit: &str, options: &Kwargs) -> Result<String, Error> {
     options.assert_all_used()?;
-    let get = |name: &str| ci.get_attr(name).ok().and_then(|bound| f64::try_from(bound).ok());
+    let get = |name: &str| {
+        ci.get_attr(name)
+            .ok()
+            .and_then(|bound| f64::try_from(bound).ok())
+    };
     Ok(match (get("low"), get("high")) {
         (Some(low), Some(high)) => numbers::bounds(low, high, unit),
         _ => String::new(),

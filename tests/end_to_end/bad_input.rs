@@ -12,7 +12,10 @@ fn changed(place: &Place, from: &str, to: &str) -> std::path::PathBuf {
     let spec = spec
         .replacen(from, to, 1)
         .replace("jsonl: ", &format!("jsonl: {}/", folder.display()))
-        .replace("../../../specs", &format!("{}/../../../specs", folder.display()));
+        .replace(
+            "../../../specs",
+            &format!("{}/../../../specs", folder.display()),
+        );
     place.write("spec.yaml", &spec)
 }
 
@@ -37,7 +40,11 @@ fn a_misspelt_key_is_pointed_at() {
 #[test]
 fn an_undeclared_model_is_named() {
     let place = Place::new();
-    let spec = changed(&place, "    models: [tuned, base]", "    models: [tunned, base]");
+    let spec = changed(
+        &place,
+        "    models: [tuned, base]",
+        "    models: [tunned, base]",
+    );
     refused(&place, &spec, &["`tunned`", "spec.yaml:", "tuned"]);
 }
 
@@ -58,11 +65,20 @@ fn a_missing_dataset_file_is_named() {
 #[test]
 fn a_bad_line_is_named() {
     let place = Place::new();
-    place.write("bad.jsonl", "{\"id\": \"1\", \"request\": \"x\", \"category\": \"c\"}\n{\"id\": \n");
+    place.write(
+        "bad.jsonl",
+        "{\"id\": \"1\", \"request\": \"x\", \"category\": \"c\"}\n{\"id\": \n",
+    );
     let bad = place.path("bad.jsonl");
-    let spec = changed(&place, "  requests: {jsonl: requests.jsonl", &format!("  requests: {{json{}: {}", "l", text(&bad)));
+    let spec = changed(
+        &place,
+        "  requests: {jsonl: requests.jsonl",
+        &format!("  requests: {{json{}: {}", "l", text(&bad)),
+    );
     let folder = tests_dir().join("fixtures/smoke");
-    let fixed = std::fs::read_to_string(&spec).expect("the spec").replace(&format!("{}/{}", folder.display(), text(&bad)), text(&bad));
+    let fixed = std::fs::read_to_string(&spec)
+        .expect("the spec")
+        .replace(&format!("{}/{}", folder.display(), text(&bad)), text(&bad));
     let spec = place.write("spec.yaml", &fixed);
     refused(&place, &spec, &["bad.jsonl:2", "spec.yaml:"]);
 }
@@ -70,7 +86,11 @@ fn a_bad_line_is_named() {
 #[test]
 fn a_template_of_an_unknown_column_is_pointed_at() {
     let place = Place::new();
-    let spec = changed(&place, "{{ request }}\"}]\n    generate", "{{ reqest }}\"}]\n    generate");
+    let spec = changed(
+        &place,
+        "{{ request }}\"}]\n    generate",
+        "{{ reqest }}\"}]\n    generate",
+    );
     refused(&place, &spec, &["reqest", "spec.yaml:", "`request`"]);
 }
 
@@ -89,7 +109,10 @@ fn a_folder_of_another_experiment_is_left_alone() {
     let output = place.output(&["run", text(&smoke_spec()), "--out", "run"]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("another experiment, `another`"), "{message}");
+    assert!(
+        message.contains("another experiment, `another`"),
+        "{message}"
+    );
     assert_eq!(place.read("run/results.json"), b"precious");
     // A folder with files of someone else is no run folder either.
     place.write("home/thesis.tex", "years of work");
@@ -101,7 +124,10 @@ fn a_folder_of_another_experiment_is_left_alone() {
 #[test]
 fn a_failing_node_stops_only_what_needs_it() {
     let place = Place::new();
-    place.write("questions.jsonl", "{\"id\": \"a\", \"q\": \"what is the capital of the island?\"}\n");
+    place.write(
+        "questions.jsonl",
+        "{\"id\": \"a\", \"q\": \"what is the capital of the island?\"}\n",
+    );
     copy_folder(&tests_dir().join("golden/llama"), &place.path("good"));
     copy_folder(&tests_dir().join("golden/llama"), &place.path("broken"));
     let weights = place.path("broken/model.safetensors");
@@ -131,11 +157,26 @@ compare: {baseline: good, family: [ask/uncertainty]}
     let output = place.output(&["run", text(&spec), "--out", "run"]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains("FAILED  generate ask/default/broken"), "{message}");
-    assert!(message.contains("skipped metric ask/uncertainty/broken"), "{message}");
-    let results: serde_json::Value = serde_json::from_slice(&place.read("run/results.json")).expect("results");
-    let models: Vec<_> = results["metrics"].as_array().expect("metrics").iter().map(|m| m["model"].as_str()).collect();
-    assert!(models.contains(&Some("good")) && !models.contains(&Some("broken")), "{models:?}");
+    assert!(
+        message.contains("FAILED  generate ask/default/broken"),
+        "{message}"
+    );
+    assert!(
+        message.contains("skipped metric ask/uncertainty/broken"),
+        "{message}"
+    );
+    let results: serde_json::Value =
+        serde_json::from_slice(&place.read("run/results.json")).expect("results");
+    let models: Vec<_> = results["metrics"]
+        .as_array()
+        .expect("metrics")
+        .iter()
+        .map(|m| m["model"].as_str())
+        .collect();
+    assert!(
+        models.contains(&Some("good")) && !models.contains(&Some("broken")),
+        "{models:?}"
+    );
     assert!(place.path("run/report.html").is_file());
     // Mended, only what is missing runs.
     std::fs::write(&weights, bytes).expect("mended");

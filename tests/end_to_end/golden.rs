@@ -6,8 +6,10 @@ use crate::support::{Place, tests_dir, text};
 
 fn check(name: &str) {
     let folder = tests_dir().join("golden").join(name);
-    let golden: Value =
-        serde_json::from_str(&std::fs::read_to_string(folder.join("greedy.json")).expect("golden values")).expect("JSON");
+    let golden: Value = serde_json::from_str(
+        &std::fs::read_to_string(folder.join("greedy.json")).expect("golden values"),
+    )
+    .expect("JSON");
     let golden = golden["samples"].as_array().expect("samples");
     let place = Place::new();
     // Conversations differ in their turns, so each one is an evaluation of its own.
@@ -21,7 +23,13 @@ fn check(name: &str) {
             .as_array()
             .expect("messages")
             .iter()
-            .map(|message| format!("{{{}: {}}}", message["role"].as_str().expect("a role"), message["content"]))
+            .map(|message| {
+                format!(
+                    "{{{}: {}}}",
+                    message["role"].as_str().expect("a role"),
+                    message["content"]
+                )
+            })
             .collect();
         spec.push_str(&format!(
             "  e{index}: {{models: [m], dataset: one, prompt: [{}], generate: {{max_tokens: 24}}, metrics: [uncertainty]}}\n",
@@ -37,18 +45,35 @@ fn check(name: &str) {
             .iter()
             .find(|sample| sample["evaluation"] == format!("e{index}"))
             .expect("a sample");
-        assert_eq!(sample["prompt_token_ids"], expected["prompt_token_ids"], "prompt {index}");
-        assert_eq!(sample["completion_token_ids"], expected["completion_token_ids"], "completion {index}");
+        assert_eq!(
+            sample["prompt_token_ids"], expected["prompt_token_ids"],
+            "prompt {index}"
+        );
+        assert_eq!(
+            sample["completion_token_ids"], expected["completion_token_ids"],
+            "completion {index}"
+        );
         for (ours, theirs) in [
             ("token_logprob", "token_logprob"),
             ("token_top10_entropy", "top10_entropy"),
             ("token_entropy", "full_entropy"),
         ] {
             let numbers = |value: &Value| -> Vec<f64> {
-                value.as_array().expect("a list").iter().map(|n| n.as_f64().expect("a number")).collect()
+                value
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .map(|n| n.as_f64().expect("a number"))
+                    .collect()
             };
-            for (a, b) in numbers(&sample[ours]).iter().zip(numbers(&expected[theirs])) {
-                assert!((a - b).abs() < 1e-4, "{name} {index} {ours}: {a} against {b}");
+            for (a, b) in numbers(&sample[ours])
+                .iter()
+                .zip(numbers(&expected[theirs]))
+            {
+                assert!(
+                    (a - b).abs() < 1e-4,
+                    "{name} {index} {ours}: {a} against {b}"
+                );
             }
         }
     }

@@ -45,7 +45,10 @@ fn two_folders_of_one_name_never_share_a_completion() {
     std::fs::remove_dir_all(place.path("model")).expect("removed");
     copy_folder(&tests_dir().join("golden/qwen2"), &place.path("model"));
     let second = place.run(&path, "second");
-    assert!(second["ran"].as_u64() > Some(0), "the old answers were served");
+    assert!(
+        second["ran"].as_u64() > Some(0),
+        "the old answers were served"
+    );
     assert_ne!(tokens(&place, "first", "m"), tokens(&place, "second", "m"));
     // Back again: the first answers are still there and nothing runs.
     std::fs::remove_dir_all(place.path("model")).expect("removed");
@@ -82,7 +85,14 @@ metrics:\n  uncertainty",
     copy_folder(&tests_dir().join("golden/llama"), &alone.path("model"));
     let path = alone.write("alone.yaml", &spec("  base: {path: model}", "base"));
     alone.run(&path, "alone");
-    assert_eq!(tokens(&place, "both", "base"), tokens(&alone, "alone", "base"));
-    assert_ne!(tokens(&place, "both", "base"), tokens(&place, "both", "tuned"), "the fine-tune changed nothing");
+    assert_eq!(
+        tokens(&place, "both", "base"),
+        tokens(&alone, "alone", "base")
+    );
+    assert_ne!(
+        tokens(&place, "both", "base"),
+        tokens(&place, "both", "tuned"),
+        "the fine-tune changed nothing"
+    );
     let _ = text(&path);
 }

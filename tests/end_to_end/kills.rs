@@ -23,11 +23,13 @@ fn random_kills_change_no_byte() {
         let _ = child.wait();
     }
     place.run(&smoke_spec(), "run");
-    for file in ["results.json", "samples/harmfulness.parquet", "samples/drift.parquet", "models/tuned/adapter_model.safetensors"] {
-        assert_eq!(
-            place.read(&format!("run/{file}")),
-            straight.read(&format!("run/{file}")),
-            "{file} differs after kills"
-        );
+    for file in [
+        "results.json",
+        "samples/harmfulness.parquet",
+        "samples/drift.parquet",
+        "models/tuned/adapter_model.safetensors",
+    ] {
+        let same = place.read(&format!("run/{file}")) == straight.read(&format!("run/{file}"));
+        assert!(same, "{file} differs after kills");
     }
 }

@@ -69,7 +69,11 @@ impl Place {
     /// The samples of a run.
     pub(crate) fn samples(&self, out: &str) -> Vec<Value> {
         let output = self.output(&["export", out]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout)
             .expect("UTF-8")
             .lines()

@@ -9,7 +9,9 @@ use driftgauge_graph::digest::Digest;
 use driftgauge_graph::exec::MetricRunner;
 use driftgauge_graph::plan::PluginIdentity;
 use driftgauge_graph::resolved::ResolvedMetric;
-use driftgauge_plugin_host::{Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker};
+use driftgauge_plugin_host::{
+    Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
+};
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::Sample;
 
@@ -61,7 +63,9 @@ fn metric_id(library: &PluginLibrary, metric: &ResolvedMetric) -> Result<String,
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let name = name.strip_prefix(std::env::consts::DLL_PREFIX).unwrap_or(&name);
+    let name = name
+        .strip_prefix(std::env::consts::DLL_PREFIX)
+        .unwrap_or(&name);
     match manifests {
         [only] => Ok(only.id.clone()),
         several => several
@@ -69,8 +73,15 @@ fn metric_id(library: &PluginLibrary, metric: &ResolvedMetric) -> Result<String,
             .find(|manifest| manifest.id == name)
             .map(|manifest| manifest.id.clone())
             .ok_or_else(|| {
-                let ids: Vec<_> = several.iter().map(|manifest| format!("`{}`", manifest.id)).collect();
-                format!("plugin `{}` holds several metrics: {}", metric.plugin, ids.join(", "))
+                let ids: Vec<_> = several
+                    .iter()
+                    .map(|manifest| format!("`{}`", manifest.id))
+                    .collect();
+                format!(
+                    "plugin `{}` holds several metrics: {}",
+                    metric.plugin,
+                    ids.join(", ")
+                )
             }),
     }
 }
@@ -90,9 +101,14 @@ impl MetricRunner for PluginMetrics {
     fn check_config(&self, metric: &ResolvedMetric) -> Result<(), String> {
         let library = self.library(metric)?;
         let id = metric_id(&library, metric)?;
-        run_metric(&library, &id, &metric.config, std::iter::empty::<Result<Sample, String>>())
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        run_metric(
+            &library,
+            &id,
+            &metric.config,
+            std::iter::empty::<Result<Sample, String>>(),
+        )
+        .map(|_| ())
+        .map_err(|error| error.to_string())
     }
 
     fn run(
@@ -109,7 +125,14 @@ impl MetricRunner for PluginMetrics {
                 digest: metric.pin.clone(),
                 ..WorkerOptions::default()
             };
-            run_metric_in_worker(&self.executable, library.path(), &id, &metric.config, samples, &options)
+            run_metric_in_worker(
+                &self.executable,
+                library.path(),
+                &id,
+                &metric.config,
+                samples,
+                &options,
+            )
         } else {
             run_metric(&library, &id, &metric.config, samples)
         }

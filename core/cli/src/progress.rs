@@ -28,7 +28,11 @@ struct State {
 impl Progress {
     /// Reports to standard error and appends to the events file.
     pub(crate) fn new(events: &Path) -> Self {
-        let log = OpenOptions::new().create(true).append(true).open(events).ok();
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(events)
+            .ok();
         Self {
             bars: std::io::stderr().is_terminal().then(MultiProgress::new),
             state: Mutex::new(State {
@@ -51,7 +55,9 @@ impl Progress {
         let bars = self.bars.as_ref()?;
         let bar = state.bars.entry(node.to_owned()).or_insert_with(|| {
             let bar = bars.add(ProgressBar::new(total));
-            if let Ok(style) = ProgressStyle::with_template("  {msg:<48} {bar:24} {pos}/{len} {eta}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("  {msg:<48} {bar:24} {pos}/{len} {eta}")
+            {
                 bar.set_style(style);
             }
             bar
@@ -65,7 +71,9 @@ fn log(state: &mut State, event: &Event) {
     let Ok(mut value) = serde_json::to_value(event) else {
         return;
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     value["unix"] = serde_json::json!(now.as_millis() as f64 / 1000.0);
     // The events file is a convenience; a full disk shows elsewhere.
     let _ = writeln!(file, "{value}");
@@ -73,7 +81,9 @@ fn log(state: &mut State, event: &Event) {
 
 impl Observer for Progress {
     fn observe(&self, event: &Event) {
-        let Ok(mut state) = self.state.lock() else { return };
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
         if !matches!(event, Event::Progress { .. }) {
             log(&mut state, event);
         }
@@ -121,10 +131,16 @@ impl Observer for Progress {
                     // A model that is simply there is no news.
                     Outcome::Reused => {}
                     Outcome::Failed => {
-                        self.line(&format!("  FAILED  {node}: {}", error.as_deref().unwrap_or("unknown")));
+                        self.line(&format!(
+                            "  FAILED  {node}: {}",
+                            error.as_deref().unwrap_or("unknown")
+                        ));
                     }
                     Outcome::Skipped => {
-                        self.line(&format!("  skipped {node}: {}", error.as_deref().unwrap_or("unknown")));
+                        self.line(&format!(
+                            "  skipped {node}: {}",
+                            error.as_deref().unwrap_or("unknown")
+                        ));
                     }
                 }
             }

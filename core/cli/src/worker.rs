@@ -14,8 +14,11 @@ mod training;
 pub(crate) fn run() -> Result<Exit> {
     let mut input = BufReader::new(std::io::stdin());
     let mut line = String::new();
-    input.read_line(&mut line).context("no job on standard input")?;
-    let job: Job = serde_json::from_str(&line).context("the job on standard input is not readable")?;
+    input
+        .read_line(&mut line)
+        .context("no job on standard input")?;
+    let job: Job =
+        serde_json::from_str(&line).context("the job on standard input is not readable")?;
     let mut replies = Replies::new(std::io::stdout());
     match work(job, input, &mut replies) {
         Ok(()) => Ok(Exit::Done),
@@ -26,7 +29,11 @@ pub(crate) fn run() -> Result<Exit> {
     }
 }
 
-fn work<W: Write + Send>(job: Job, input: BufReader<Stdin>, replies: &mut Replies<W>) -> Result<()> {
+fn work<W: Write + Send>(
+    job: Job,
+    input: BufReader<Stdin>,
+    replies: &mut Replies<W>,
+) -> Result<()> {
     match job {
         Job::Generate(model) => {
             let mut engine = driftgauge_mistralrs::load(&model)?;

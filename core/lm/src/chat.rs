@@ -59,7 +59,9 @@ impl ChatTemplate {
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let config_path = folder.join("tokenizer_config.json");
         let config = match std::fs::read(&config_path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::file(&config_path, e))?,
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|e| Error::file(&config_path, e))?
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Value::Null,
             Err(e) => return Err(Error::io("read", &config_path)(e)),
         };
@@ -89,7 +91,8 @@ impl ChatTemplate {
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", python::raise_exception);
         environment.add_function("strftime_now", python::strftime_now);
         environment.add_filter("tojson", python::tojson);
@@ -225,7 +228,11 @@ mod tests {
             config.to_string(),
         )
         .unwrap();
-        let rendered = |folder| ChatTemplate::from_folder(folder).unwrap().render(&[], false);
+        let rendered = |folder| {
+            ChatTemplate::from_folder(folder)
+                .unwrap()
+                .render(&[], false)
+        };
         assert_eq!(rendered(folder.path()).unwrap(), "<B>1");
         std::fs::write(
             folder.path().join("chat_template.jinja"),

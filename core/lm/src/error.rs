@@ -66,7 +66,9 @@ pub enum Error {
     #[error("self-check failed: {0}")]
     Guard(String),
     /// A checkpoint belongs to another training.
-    #[error("cannot resume from `{path}`: {reason}; hint: choose another output folder or delete this one")]
+    #[error(
+        "cannot resume from `{path}`: {reason}; hint: choose another output folder or delete this one"
+    )]
     Resume {
         /// The checkpoint.
         path: PathBuf,

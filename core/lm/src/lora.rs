@@ -297,11 +297,19 @@ mod tests {
         };
         assert_eq!(named("all-linear").targets().unwrap().len(), 7);
         let error = named("q_porj").validate().unwrap_err().to_string();
-        assert!(error.contains("`q_porj`") && error.contains("q_proj, k_proj"), "{error}");
+        assert!(
+            error.contains("`q_porj`") && error.contains("q_proj, k_proj"),
+            "{error}"
+        );
         let zero = LoraConfig {
             rank: 0,
             ..LoraConfig::default()
         };
-        assert!(zero.validate().unwrap_err().to_string().contains("`rank` 0"));
+        assert!(
+            zero.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("`rank` 0")
+        );
     }
 }

@@ -93,7 +93,12 @@ fn merged(shard: &TensorFile, adapter: &AdapterFolder, spec: &TensorSpec) -> Res
     }
     let (outputs, inputs) = weight.dims2()?;
     let rank = adapter.config.rank;
-    let read = |letter, shape| adapter.read(&factor(letter), shape)?.to_dtype(DType::F32).map_err(Error::from);
+    let read = |letter, shape| {
+        adapter
+            .read(&factor(letter), shape)?
+            .to_dtype(DType::F32)
+            .map_err(Error::from)
+    };
     let a = read('A', (rank, inputs))?;
     let b = read('B', (outputs, rank))?;
     let update = (b.matmul(&a)? * adapter.config.scale())?;

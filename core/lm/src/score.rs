@@ -42,7 +42,9 @@ impl Scorer {
         let adapter = AdapterFolder::open(adapter_dir)?;
         let used = scorer
             .decoder
-            .attach_lora(&adapter.config, &mut |name, shape| adapter.read(name, shape))?;
+            .attach_lora(&adapter.config, &mut |name, shape| {
+                adapter.read(name, shape)
+            })?;
         adapter.check_all_used(&used)?;
         Ok(scorer)
     }
@@ -122,7 +124,9 @@ impl Scorer {
             .iter()
             .find(|&&id| id as usize >= self.vocab_size())
         {
-            return Err(Error::Score(format!("token {bad} is not in the vocabulary")));
+            return Err(Error::Score(format!(
+                "token {bad} is not in the vocabulary"
+            )));
         }
         self.rows(&ids, prompt.len() - 1)
     }
@@ -140,7 +144,9 @@ impl Scorer {
             )));
         }
         if let Some(bad) = ids.iter().find(|&&id| id as usize >= self.vocab_size()) {
-            return Err(Error::Score(format!("token {bad} is not in the vocabulary")));
+            return Err(Error::Score(format!(
+                "token {bad} is not in the vocabulary"
+            )));
         }
         let tensor = Tensor::from_slice(ids, ids.len(), self.decoder.device())?;
         let pass = self.decoder.pass(1, ids.len())?;

@@ -142,7 +142,11 @@ mod tests {
         let mut reversed = sample();
         reversed.reverse();
         write_atomically(&path, &reversed).unwrap();
-        assert_eq!(first, std::fs::read(&path).unwrap(), "order does not matter");
+        assert_eq!(
+            first,
+            std::fs::read(&path).unwrap(),
+            "order does not matter"
+        );
 
         let ours = TensorFile::open(&path).unwrap();
         let theirs = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
@@ -177,9 +181,14 @@ mod tests {
     #[test]
     fn a_full_disk_is_named() {
         let specs: Vec<TensorSpec> = sample().iter().map(TensorSpec::of).collect();
-        let error = write_tensors(Path::new("/dev/full"), &specs, |i| Ok(sample()[i].1.clone()))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("/dev/full") && error.contains("free some space"), "{error}");
+        let error = write_tensors(Path::new("/dev/full"), &specs, |i| {
+            Ok(sample()[i].1.clone())
+        })
+        .unwrap_err()
+        .to_string();
+        assert!(
+            error.contains("/dev/full") && error.contains("free some space"),
+            "{error}"
+        );
     }
 }

@@ -141,9 +141,8 @@ mod tests {
 
     #[test]
     fn the_same_texts_give_the_same_tokenizer() {
-        let train = || {
-            train_byte_level_bpe(TEXTS.iter().copied(), 290, &["<|a|>", "<|b|>"]).unwrap()
-        };
+        let train =
+            || train_byte_level_bpe(TEXTS.iter().copied(), 290, &["<|a|>", "<|b|>"]).unwrap();
         let first = train();
         for threads in [1, 2, 3] {
             let pool = rayon::ThreadPoolBuilder::new()

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::{Located, Text};
 use crate::spec::{
-    Evaluation, ExperimentSpec, Judge, LAYER_MODULES, MetricPath, Model, ModelSource, Named, TargetModules,
-    TrainingSettings, Turn,
+    Evaluation, ExperimentSpec, Judge, LAYER_MODULES, MetricPath, Model, ModelSource, Named,
+    TargetModules, TrainingSettings, Turn,
 };
 
 /// Checks a spec. No diagnostics means that it can be resolved.
@@ -37,12 +37,21 @@ struct Checker<'a> {
 
 /// Complains that `written` is not among the ids of a section.
 fn unknown<T>(what: &str, written: &Text, section: &Named<T>) -> Diagnostic {
-    let diagnostic = Diagnostic::error(unknown_code(what), format!("{what} `{written}` is not defined"))
-        .at(written.span(), format!("no {what} with this id"));
+    let diagnostic = Diagnostic::error(
+        unknown_code(what),
+        format!("{what} `{written}` is not defined"),
+    )
+    .at(written.span(), format!("no {what} with this id"));
     match nearest(written, section.keys().map(|id| id.get().as_str())) {
         Some(id) => {
-            let defined = section.keys().find(|key| key.get() == id).map(Located::span).unwrap_or_default();
-            diagnostic.at(defined, "this one is").help(format!("did you mean `{id}`?"))
+            let defined = section
+                .keys()
+                .find(|key| key.get() == id)
+                .map(Located::span)
+                .unwrap_or_default();
+            diagnostic
+                .at(defined, "this one is")
+                .help(format!("did you mean `{id}`?"))
         }
         None => {
             let ids: Vec<_> = section.keys().map(|id| format!("`{id}`")).collect();
@@ -73,7 +82,11 @@ impl Checker<'_> {
 
     fn range(&mut self, value: &Located<f64>, name: &str, low: f64, high: f64) {
         if !(low..=high).contains(value.get()) {
-            let limits = if high.is_infinite() { format!("at least {low}") } else { format!("from {low} to {high}") };
+            let limits = if high.is_infinite() {
+                format!("at least {low}")
+            } else {
+                format!("from {low} to {high}")
+            };
             self.error(
                 Diagnostic::error("out-of-range", format!("`{name}` is {value}"))
                     .at(value.span(), format!("has to be {limits}")),
@@ -83,24 +96,32 @@ impl Checker<'_> {
 
     fn positive(&mut self, value: &Located<usize>, name: &str) {
         if **value == 0 {
-            self.error(Diagnostic::error("out-of-range", format!("`{name}` is 0")).at(value.span(), "has to be at least 1"));
+            self.error(
+                Diagnostic::error("out-of-range", format!("`{name}` is 0"))
+                    .at(value.span(), "has to be at least 1"),
+            );
         }
     }
 
     fn header(&mut self) {
         if *self.spec.version != 1 {
             self.error(
-                Diagnostic::error("unknown-version", format!("version {} of the language is not known", self.spec.version))
-                    .at(self.spec.version.span(), "")
-                    .help("this driftgauge reads version 1"),
+                Diagnostic::error(
+                    "unknown-version",
+                    format!("version {} of the language is not known", self.spec.version),
+                )
+                .at(self.spec.version.span(), "")
+                .help("this driftgauge reads version 1"),
             );
         }
         let name = self.spec.name.get();
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || !name.chars().all(fits) {
             self.error(
-                Diagnostic::error("bad-name", format!("`{name}` is no name for an experiment"))
-                    .at(self.spec.name.span(), "letters, digits, `-`, `_` and `.` only"),
+                Diagnostic::error("bad-name", format!("`{name}` is no name for an experiment")).at(
+                    self.spec.name.span(),
+                    "letters, digits, `-`, `_` and `.` only",
+                ),
             );
         }
         let spec = self.spec;
@@ -109,8 +130,12 @@ impl Checker<'_> {
             .keys()
             .chain(spec.evaluations.keys())
             .chain(spec.metrics.keys())
-            .chain(spec.evaluations.values().flat_map(|evaluation| evaluation.conditions.keys().chain(evaluation.judges.keys())));
-        let bad: Vec<&Text> = ids.filter(|id| id.is_empty() || !id.chars().all(|c| fits(c) && c != '.')).collect();
+            .chain(spec.evaluations.values().flat_map(|evaluation| {
+                evaluation.conditions.keys().chain(evaluation.judges.keys())
+            }));
+        let bad: Vec<&Text> = ids
+            .filter(|id| id.is_empty() || !id.chars().all(|c| fits(c) && c != '.'))
+            .collect();
         for id in bad {
             self.error(
                 Diagnostic::error("bad-id", format!("`{id}` is no id"))
@@ -124,15 +149,22 @@ impl Checker<'_> {
         for (id, dataset) in &self.spec.datasets {
             if dataset.sources().len() != 1 {
                 self.error(
-                    Diagnostic::error("one-source", format!("dataset `{id}` needs exactly one source"))
-                        .at(id.span(), format!("has {}", dataset.sources().len()))
-                        .help("one of `jsonl`, `json`, `csv`, `parquet` and `hub`"),
+                    Diagnostic::error(
+                        "one-source",
+                        format!("dataset `{id}` needs exactly one source"),
+                    )
+                    .at(id.span(), format!("has {}", dataset.sources().len()))
+                    .help("one of `jsonl`, `json`, `csv`, `parquet` and `hub`"),
                 );
             }
             if dataset.hub.is_none() {
-                for key in [&dataset.revision, &dataset.split, &dataset.file].into_iter().flatten() {
+                for key in [&dataset.revision, &dataset.split, &dataset.file]
+                    .into_iter()
+                    .flatten()
+                {
                     self.error(
-                        Diagnostic::error("not-together", "this key goes with `hub` only").at(key.span(), "no repository to read it from"),
+                        Diagnostic::error("not-together", "this key goes with `hub` only")
+                            .at(key.span(), "no repository to read it from"),
                     );
                 }
             }
@@ -147,13 +179,23 @@ impl Checker<'_> {
 
     fn models(&mut self) {
         if self.spec.models.is_empty() {
-            self.error(Diagnostic::error("no-models", "the spec has no models").help("add at least one under `models`"));
+            self.error(
+                Diagnostic::error("no-models", "the spec has no models")
+                    .help("add at least one under `models`"),
+            );
         }
         for (id, model) in &self.spec.models {
             let sources = model.sources();
             if sources.len() != 1 {
-                let keys: Vec<_> = sources.iter().map(|source| format!("`{}`", source.key())).collect();
-                let has = if keys.is_empty() { "has none".to_owned() } else { format!("has {}", keys.join(" and ")) };
+                let keys: Vec<_> = sources
+                    .iter()
+                    .map(|source| format!("`{}`", source.key()))
+                    .collect();
+                let has = if keys.is_empty() {
+                    "has none".to_owned()
+                } else {
+                    format!("has {}", keys.join(" and "))
+                };
                 self.error(
                     Diagnostic::error("one-source", format!("model `{id}` needs exactly one source"))
                         .at(id.span(), has)
@@ -166,7 +208,11 @@ impl Checker<'_> {
 
     fn model(&mut self, model: &Model) {
         if let Some(pretrain) = &model.pretrain {
-            if !self.spec.pretrain.contains_key(pretrain.settings.get().as_str()) {
+            if !self
+                .spec
+                .pretrain
+                .contains_key(pretrain.settings.get().as_str())
+            {
                 self.error(unknown("settings", &pretrain.settings, &self.spec.pretrain));
             }
             self.training_data(&pretrain.parts(), &pretrain.settings);
@@ -175,7 +221,11 @@ impl Checker<'_> {
             if !self.spec.models.contains_key(finetune.base.get().as_str()) {
                 self.error(unknown("model", &finetune.base, &self.spec.models));
             }
-            if !self.spec.finetune.contains_key(finetune.settings.get().as_str()) {
+            if !self
+                .spec
+                .finetune
+                .contains_key(finetune.settings.get().as_str())
+            {
                 self.error(unknown("settings", &finetune.settings, &self.spec.finetune));
             }
             self.training_data(&finetune.parts(), &finetune.settings);
@@ -184,7 +234,14 @@ impl Checker<'_> {
             if recorded.files().len() != 1 {
                 self.error(
                     Diagnostic::error("one-source", "a recording needs exactly one file")
-                        .at(recorded.files().first().map(|(_, path)| path.span()).unwrap_or_default(), "")
+                        .at(
+                            recorded
+                                .files()
+                                .first()
+                                .map(|(_, path)| path.span())
+                                .unwrap_or_default(),
+                            "",
+                        )
                         .help("one of `jsonl`, `csv`, `parquet`, `harmbench` and `lm_eval`"),
                 );
             }
@@ -195,13 +252,19 @@ impl Checker<'_> {
         if model.hub.is_none()
             && let Some(revision) = &model.revision
         {
-            self.error(Diagnostic::error("not-together", "`revision` goes with `hub` only").at(revision.span(), ""));
+            self.error(
+                Diagnostic::error("not-together", "`revision` goes with `hub` only")
+                    .at(revision.span(), ""),
+            );
         }
     }
 
     fn training_data(&mut self, parts: &[crate::spec::DataPart<'_>], place: &Text) {
         if parts.is_empty() {
-            self.error(Diagnostic::error("no-data", "a training needs a `dataset`").at(place.span(), "trains on nothing"));
+            self.error(
+                Diagnostic::error("no-data", "a training needs a `dataset`")
+                    .at(place.span(), "trains on nothing"),
+            );
         }
         for part in parts {
             if !self.spec.datasets.contains_key(part.dataset.get().as_str()) {
@@ -216,7 +279,8 @@ impl Checker<'_> {
                         .help("only what the assistant says carries loss"),
                 ),
                 None => self.error(
-                    Diagnostic::error("no-answer", "a training needs `messages`").at(part.dataset.span(), "no turns are made of it"),
+                    Diagnostic::error("no-answer", "a training needs `messages`")
+                        .at(part.dataset.span(), "no turns are made of it"),
                 ),
             }
             if let Some(filter) = part.filter {
@@ -253,9 +317,12 @@ impl Checker<'_> {
         }
         for (span, path) in cycles {
             self.error(
-                Diagnostic::error("cycle", format!("models are fine-tuned from one another in a circle: {path}"))
-                    .at(span, "closes the circle")
-                    .help("one of them has to start from a model that is there"),
+                Diagnostic::error(
+                    "cycle",
+                    format!("models are fine-tuned from one another in a circle: {path}"),
+                )
+                .at(span, "closes the circle")
+                .help("one of them has to start from a model that is there"),
             );
         }
     }
@@ -266,7 +333,11 @@ impl Checker<'_> {
             let full = settings.full.as_ref().is_some_and(|full| **full);
             if full == settings.lora.is_some() {
                 self.error(
-                    Diagnostic::error("one-method", format!("settings `{id}` need exactly one of `lora` and `full: true`")).at(id.span(), ""),
+                    Diagnostic::error(
+                        "one-method",
+                        format!("settings `{id}` need exactly one of `lora` and `full: true`"),
+                    )
+                    .at(id.span(), ""),
                 );
             }
             if settings.architecture.is_some() {
@@ -281,7 +352,11 @@ impl Checker<'_> {
         for (id, settings) in &spec.pretrain {
             match &settings.architecture {
                 None => self.error(
-                    Diagnostic::error("missing-key", format!("settings `{id}` need an `architecture`")).at(id.span(), "of what shape is the model?"),
+                    Diagnostic::error(
+                        "missing-key",
+                        format!("settings `{id}` need an `architecture`"),
+                    )
+                    .at(id.span(), "of what shape is the model?"),
                 ),
                 Some(shape) => {
                     for (value, name) in [
@@ -295,15 +370,22 @@ impl Checker<'_> {
                     let heads = *shape.num_attention_heads;
                     if heads > 0 && *shape.hidden_size % (2 * heads) != 0 {
                         self.error(
-                            Diagnostic::error("out-of-range", "`hidden_size` is no even multiple of `num_attention_heads`")
-                                .at(shape.hidden_size.span(), format!("{heads} heads")),
+                            Diagnostic::error(
+                                "out-of-range",
+                                "`hidden_size` is no even multiple of `num_attention_heads`",
+                            )
+                            .at(shape.hidden_size.span(), format!("{heads} heads")),
                         );
                     }
                 }
             }
             if settings.lora.is_some() || settings.full.is_some() {
                 self.error(
-                    Diagnostic::error("not-together", "a training from scratch trains every weight").at(id.span(), "has `lora` or `full`"),
+                    Diagnostic::error(
+                        "not-together",
+                        "a training from scratch trains every weight",
+                    )
+                    .at(id.span(), "has `lora` or `full`"),
                 );
             }
             self.settings(id, settings);
@@ -313,20 +395,36 @@ impl Checker<'_> {
     fn settings(&mut self, id: &Text, settings: &TrainingSettings) {
         if settings.max_steps.is_some() == settings.epochs.is_some() {
             self.error(
-                Diagnostic::error("not-together", format!("settings `{id}` need exactly one of `max_steps` and `epochs`")).at(id.span(), ""),
+                Diagnostic::error(
+                    "not-together",
+                    format!("settings `{id}` need exactly one of `max_steps` and `epochs`"),
+                )
+                .at(id.span(), ""),
             );
         }
         if let (Some(steps), Some(_)) = (&settings.warmup_steps, &settings.warmup_ratio) {
-            self.error(Diagnostic::error("not-together", "`warmup_steps` and `warmup_ratio` say the same").at(steps.span(), "keep one"));
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    "`warmup_steps` and `warmup_ratio` say the same",
+                )
+                .at(steps.span(), "keep one"),
+            );
         }
         if *settings.learning_rate <= 0.0 {
             self.error(
-                Diagnostic::error("out-of-range", format!("`learning_rate` is {}", settings.learning_rate))
-                    .at(settings.learning_rate.span(), "has to be above 0"),
+                Diagnostic::error(
+                    "out-of-range",
+                    format!("`learning_rate` is {}", settings.learning_rate),
+                )
+                .at(settings.learning_rate.span(), "has to be above 0"),
             );
         }
         self.positive(&settings.per_device_batch_size, "per_device_batch_size");
-        self.positive(&settings.gradient_accumulation_steps, "gradient_accumulation_steps");
+        self.positive(
+            &settings.gradient_accumulation_steps,
+            "gradient_accumulation_steps",
+        );
         self.range(&settings.weight_decay, "weight_decay", 0.0, f64::INFINITY);
         self.range(&settings.max_grad_norm, "max_grad_norm", 0.0, f64::INFINITY);
         if let Some(dataset) = &settings.eval_dataset
@@ -342,13 +440,24 @@ impl Checker<'_> {
             self.range(&lora.dropout, "dropout", 0.0, 0.99);
             if let TargetModules::Modules(names) = &lora.target_modules {
                 if names.is_empty() {
-                    self.error(Diagnostic::error("unknown-module", "no module gets an adapter").at(id.span(), "`target_modules` is empty"));
+                    self.error(
+                        Diagnostic::error("unknown-module", "no module gets an adapter")
+                            .at(id.span(), "`target_modules` is empty"),
+                    );
                 }
-                for name in names.iter().filter(|name| !LAYER_MODULES.contains(&name.as_str())) {
-                    let diagnostic = Diagnostic::error("unknown-module", format!("there is no module `{name}`")).at(name.span(), "");
+                for name in names
+                    .iter()
+                    .filter(|name| !LAYER_MODULES.contains(&name.as_str()))
+                {
+                    let diagnostic =
+                        Diagnostic::error("unknown-module", format!("there is no module `{name}`"))
+                            .at(name.span(), "");
                     self.error(match nearest(name, LAYER_MODULES) {
                         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                        None => diagnostic.help(format!("modules are {}, or `all-linear`", LAYER_MODULES.join(", "))),
+                        None => diagnostic.help(format!(
+                            "modules are {}, or `all-linear`",
+                            LAYER_MODULES.join(", ")
+                        )),
                     });
                 }
             }
@@ -365,7 +474,10 @@ impl Checker<'_> {
     fn evaluation(&mut self, id: &Text, evaluation: &Evaluation) {
         let spec = self.spec;
         if evaluation.models.is_empty() {
-            self.error(Diagnostic::error("no-models", format!("evaluation `{id}` asks no model")).at(id.span(), ""));
+            self.error(
+                Diagnostic::error("no-models", format!("evaluation `{id}` asks no model"))
+                    .at(id.span(), ""),
+            );
         }
         let mut seen = HashSet::new();
         for model in &evaluation.models {
@@ -373,10 +485,16 @@ impl Checker<'_> {
                 self.error(unknown("model", model, &spec.models));
             }
             if !seen.insert(model.get()) {
-                self.error(Diagnostic::error("twice", format!("model `{model}` is listed twice")).at(model.span(), "again"));
+                self.error(
+                    Diagnostic::error("twice", format!("model `{model}` is listed twice"))
+                        .at(model.span(), "again"),
+                );
             }
         }
-        if !spec.datasets.contains_key(evaluation.dataset.get().as_str()) {
+        if !spec
+            .datasets
+            .contains_key(evaluation.dataset.get().as_str())
+        {
             self.error(unknown("dataset", &evaluation.dataset, &spec.datasets));
         }
         for metric in &evaluation.metrics {
@@ -399,7 +517,10 @@ impl Checker<'_> {
             if let Judge::Prompt(judge) = judge {
                 self.turns(&judge.prompt);
                 if judge.prompt.is_empty() {
-                    self.error(Diagnostic::error("no-prompt", format!("judge `{judge_id}` asks nothing")).at(judge_id.span(), ""));
+                    self.error(
+                        Diagnostic::error("no-prompt", format!("judge `{judge_id}` asks nothing"))
+                            .at(judge_id.span(), ""),
+                    );
                 }
             }
         }
@@ -408,7 +529,12 @@ impl Checker<'_> {
             .iter()
             .flat_map(|reference| reference.as_slice())
             .chain(&evaluation.wrong_answer)
-            .chain(evaluation.perplexity.as_ref().map(|perplexity| &perplexity.text));
+            .chain(
+                evaluation
+                    .perplexity
+                    .as_ref()
+                    .map(|perplexity| &perplexity.text),
+            );
         for template in templates {
             self.template(template);
         }
@@ -421,13 +547,19 @@ impl Checker<'_> {
                 }
             }
             if *generate.samples == 0 {
-                self.error(Diagnostic::error("out-of-range", "`samples` is 0").at(generate.samples.span(), "has to be at least 1"));
+                self.error(
+                    Diagnostic::error("out-of-range", "`samples` is 0")
+                        .at(generate.samples.span(), "has to be at least 1"),
+                );
             }
             if *generate.samples > 1 && *generate.temperature == 0.0 {
                 self.error(
-                    Diagnostic::error("not-together", "several greedy samples of one prompt are all the same")
-                        .at(generate.samples.span(), "")
-                        .help("set a `temperature` above 0, or drop `samples`"),
+                    Diagnostic::error(
+                        "not-together",
+                        "several greedy samples of one prompt are all the same",
+                    )
+                    .at(generate.samples.span(), "")
+                    .help("set a `temperature` above 0, or drop `samples`"),
                 );
             }
         }
@@ -441,19 +573,31 @@ impl Checker<'_> {
         let all_recorded = evaluation.models.iter().all(recorded);
         if !evaluation.prompt.is_empty() && !evaluation.conditions.is_empty() {
             self.error(
-                Diagnostic::error("not-together", format!("evaluation `{id}` has both `prompt` and `conditions`"))
-                    .at(id.span(), "")
-                    .help("a single prompt needs no conditions"),
+                Diagnostic::error(
+                    "not-together",
+                    format!("evaluation `{id}` has both `prompt` and `conditions`"),
+                )
+                .at(id.span(), "")
+                .help("a single prompt needs no conditions"),
             );
         }
         let given = evaluation.perplexity.is_some() || all_recorded;
         if evaluation.prompt.is_empty() && evaluation.conditions.is_empty() && !given {
-            self.error(Diagnostic::error("no-prompt", format!("evaluation `{id}` asks nothing")).at(id.span(), "needs `prompt` or `conditions`"));
+            self.error(
+                Diagnostic::error("no-prompt", format!("evaluation `{id}` asks nothing"))
+                    .at(id.span(), "needs `prompt` or `conditions`"),
+            );
         }
         self.turns(&evaluation.prompt);
         for (condition_id, condition) in &evaluation.conditions {
             if condition.prompt.is_empty() && !given {
-                self.error(Diagnostic::error("no-prompt", format!("condition `{condition_id}` asks nothing")).at(condition_id.span(), "needs a `prompt`"));
+                self.error(
+                    Diagnostic::error(
+                        "no-prompt",
+                        format!("condition `{condition_id}` asks nothing"),
+                    )
+                    .at(condition_id.span(), "needs a `prompt`"),
+                );
             }
             self.turns(&condition.prompt);
         }
@@ -469,9 +613,12 @@ impl Checker<'_> {
         let environment = minijinja::Environment::new();
         if let Err(error) = environment.template_from_str(template) {
             self.error(
-                Diagnostic::error("bad-template", format!("this is no template: {}", first_line(&error)))
-                    .at(template.span(), "")
-                    .help("templates are minijinja: `{{ column }}`"),
+                Diagnostic::error(
+                    "bad-template",
+                    format!("this is no template: {}", first_line(&error)),
+                )
+                .at(template.span(), "")
+                .help("templates are minijinja: `{{ column }}`"),
             );
         }
     }
@@ -480,9 +627,12 @@ impl Checker<'_> {
         let environment = minijinja::Environment::new();
         if let Err(error) = environment.compile_expression(expression) {
             self.error(
-                Diagnostic::error("bad-expression", format!("this is no expression: {}", first_line(&error)))
-                    .at(expression.span(), "")
-                    .help("for example `category == \"doors\" and n > 3`"),
+                Diagnostic::error(
+                    "bad-expression",
+                    format!("this is no expression: {}", first_line(&error)),
+                )
+                .at(expression.span(), "")
+                .help("for example `category == \"doors\" and n > 3`"),
             );
         }
     }
@@ -491,9 +641,12 @@ impl Checker<'_> {
     fn path(&mut self, path: &Text) {
         let Some(parts) = MetricPath::parse(path) else {
             self.error(
-                Diagnostic::error("unknown-metric", format!("`{path}` names no metric of an evaluation"))
-                    .at(path.span(), "")
-                    .help("write `evaluation/metric`"),
+                Diagnostic::error(
+                    "unknown-metric",
+                    format!("`{path}` names no metric of an evaluation"),
+                )
+                .at(path.span(), "")
+                .help("write `evaluation/metric`"),
             );
             return;
         };
@@ -503,12 +656,26 @@ impl Checker<'_> {
             self.error(unknown("evaluation", &written, &spec.evaluations));
             return;
         };
-        if !evaluation.metrics.iter().any(|metric| metric.get() == parts.metric) {
-            let known: Vec<_> = evaluation.metrics.iter().map(|metric| format!("`{}/{metric}`", parts.evaluation)).collect();
+        if !evaluation
+            .metrics
+            .iter()
+            .any(|metric| metric.get() == parts.metric)
+        {
+            let known: Vec<_> = evaluation
+                .metrics
+                .iter()
+                .map(|metric| format!("`{}/{metric}`", parts.evaluation))
+                .collect();
             self.error(
-                Diagnostic::error("unknown-metric", format!("evaluation `{}` has no metric `{}`", parts.evaluation, parts.metric))
-                    .at(path.span(), "")
-                    .help(format!("it has {}", known.join(", "))),
+                Diagnostic::error(
+                    "unknown-metric",
+                    format!(
+                        "evaluation `{}` has no metric `{}`",
+                        parts.evaluation, parts.metric
+                    ),
+                )
+                .at(path.span(), "")
+                .help(format!("it has {}", known.join(", "))),
             );
         }
     }
@@ -533,10 +700,15 @@ impl Checker<'_> {
             if !spec.models.contains_key(gate.model.get().as_str()) {
                 self.error(unknown("model", &gate.model, &spec.models));
             }
-            if let (Some(condition), Some(parts)) = (&gate.condition, MetricPath::parse(&gate.metric)) {
+            if let (Some(condition), Some(parts)) =
+                (&gate.condition, MetricPath::parse(&gate.metric))
+            {
                 self.condition(condition, parts.evaluation);
             }
-            if [&gate.upper, &gate.lower, &gate.drop, &gate.rise].iter().all(|limit| limit.is_none()) {
+            if [&gate.upper, &gate.lower, &gate.drop, &gate.rise]
+                .iter()
+                .all(|limit| limit.is_none())
+            {
                 self.error(
                     Diagnostic::error("no-limit", "a gate without a limit never closes")
                         .at(gate.metric.span(), "")
@@ -575,5 +747,10 @@ impl Checker<'_> {
 }
 
 fn first_line(error: &minijinja::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess,
-    Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
 };
 
 use crate::de::ONE_OR_MANY;
@@ -117,10 +117,17 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
         let span = self.0.span;
         match (name, &self.0.value) {
-            (LOCATED, _) => visitor.visit_seq(LocatedParts { node: self.0, next: 0 }),
+            (LOCATED, _) => visitor.visit_seq(LocatedParts {
+                node: self.0,
+                next: 0,
+            }),
             (ONE_OR_MANY, Value::List(_)) => self.deserialize_any(visitor),
             _ => visitor.visit_newtype_struct(self),
         }
@@ -140,7 +147,11 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
                 [(key, value)] => visitor.visit_enum(Variant { key, value }),
                 _ => Err(<Misfit as serde::de::Error>::custom(format!(
                     "expected exactly one of the keys {}",
-                    variants.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+                    variants
+                        .iter()
+                        .map(|name| format!("`{name}`"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ))),
             },
             _ => Err(self.wrong(&"one of the words or keys that are known here")),
@@ -176,10 +187,16 @@ struct Items<'a>(std::slice::Iter<'a, Node>);
 impl<'de> SeqAccess<'de> for Items<'_> {
     type Error = Misfit;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
         self.0
             .next()
-            .map(|node| seed.deserialize(NodeDeserializer(node)).map_err(|misfit| misfit.at(node.span)))
+            .map(|node| {
+                seed.deserialize(NodeDeserializer(node))
+                    .map_err(|misfit| misfit.at(node.span))
+            })
             .transpose()
     }
 }
@@ -192,17 +209,26 @@ struct Entries<'a> {
 impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = Misfit;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Misfit> {
         let Some((key, value)) = self.entries.next() else {
             return Ok(None);
         };
         self.value = Some(value);
-        seed.deserialize(NodeDeserializer(key)).map(Some).map_err(|misfit| misfit.at(key.span))
+        seed.deserialize(NodeDeserializer(key))
+            .map(Some)
+            .map_err(|misfit| misfit.at(key.span))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
-        let node = self.value.take().ok_or_else(|| <Misfit as serde::de::Error>::custom("a value without a key"))?;
-        seed.deserialize(NodeDeserializer(node)).map_err(|misfit| misfit.at(node.span))
+        let node = self
+            .value
+            .take()
+            .ok_or_else(|| <Misfit as serde::de::Error>::custom("a value without a key"))?;
+        seed.deserialize(NodeDeserializer(node))
+            .map_err(|misfit| misfit.at(node.span))
     }
 }
 
@@ -215,7 +241,10 @@ struct LocatedParts<'a> {
 impl<'de> SeqAccess<'de> for LocatedParts<'_> {
     type Error = Misfit;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
         self.next += 1;
         let number = |value: usize| IntoDeserializer::<Misfit>::into_deserializer(value as u64);
         match self.next {
@@ -237,7 +266,10 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     type Error = Misfit;
     type Variant = VariantValue<'a>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, VariantValue<'a>), Misfit> {
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, VariantValue<'a>), Misfit> {
         let key = seed
             .deserialize(NodeDeserializer(self.key))
             .map_err(|misfit| misfit.at(self.key.span))?;
@@ -255,15 +287,19 @@ impl<'de> VariantAccess<'de> for VariantValue<'_> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
-        seed.deserialize(NodeDeserializer(self.0)).map_err(|misfit| misfit.at(self.0.span))
+        seed.deserialize(NodeDeserializer(self.0))
+            .map_err(|misfit| misfit.at(self.0.span))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
         NodeDeserializer(self.0).deserialize_any(visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Misfit> {
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
         NodeDeserializer(self.0).deserialize_any(visitor)
     }
 }
-

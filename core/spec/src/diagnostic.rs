@@ -58,7 +58,12 @@ pub fn render_human(source: &Source, diagnostics: &[Diagnostic]) -> String {
         out.push('\n');
     }
     let count = diagnostics.len();
-    let _ = writeln!(out, "{}: {count} error{}", source.name(), if count == 1 { "" } else { "s" });
+    let _ = writeln!(
+        out,
+        "{}: {count} error{}",
+        source.name(),
+        if count == 1 { "" } else { "s" }
+    );
     out
 }
 
@@ -69,7 +74,11 @@ fn render_one(source: &Source, diagnostic: &Diagnostic, out: &mut String) {
         .iter()
         .map(|(span, text)| (source.position(span.start), span, text))
         .collect();
-    let width = lines.iter().map(|(place, _, _)| place.line.to_string().len()).max().unwrap_or(1);
+    let width = lines
+        .iter()
+        .map(|(place, _, _)| place.line.to_string().len())
+        .max()
+        .unwrap_or(1);
     for (index, (place, span, text)) in lines.iter().enumerate() {
         let line = source.line(place.line);
         // A place over several lines is shown where it begins.
@@ -77,10 +86,22 @@ fn render_one(source: &Source, diagnostic: &Diagnostic, out: &mut String) {
         let first = written.lines().next().unwrap_or_default().trim_end();
         let carets = "^".repeat(first.chars().count().max(1));
         let arrow = if index == 0 { "-->" } else { ":::" };
-        let _ = writeln!(out, "{:width$}{arrow} {}:{}:{}", "", source.name(), place.line, place.column);
+        let _ = writeln!(
+            out,
+            "{:width$}{arrow} {}:{}:{}",
+            "",
+            source.name(),
+            place.line,
+            place.column
+        );
         let _ = writeln!(out, "{:width$} |", "");
         let _ = writeln!(out, "{:>width$} | {line}", place.line);
-        let mark = format!("{:width$} | {:pad$}{carets} {text}", "", "", pad = place.column - 1);
+        let mark = format!(
+            "{:width$} | {:pad$}{carets} {text}",
+            "",
+            "",
+            pad = place.column - 1
+        );
         let _ = writeln!(out, "{}", mark.trim_end());
     }
     if let Some(help) = &diagnostic.help {
@@ -115,7 +136,10 @@ pub fn render_json(source: &Source, diagnostics: &[Diagnostic]) -> String {
 }
 
 /// The known word nearest to what was written, when it is near enough to be meant.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     known
         .into_iter()
         .map(|word| (distance(written, word), word))
@@ -135,7 +159,9 @@ fn distance(a: &str, b: &str) -> usize {
     for i in 1..=a.len() {
         for j in 1..=b.len() {
             let swap = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + swap);
+            let mut best = (rows[i - 1][j] + 1)
+                .min(rows[i][j - 1] + 1)
+                .min(rows[i - 1][j - 1] + swap);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 best = best.min(rows[i - 2][j - 2] + 1);
             }

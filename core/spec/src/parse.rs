@@ -18,7 +18,8 @@ pub fn parse(source: &Source, variables: &Variables) -> Result<ExperimentSpec, V
     let mut tree: Node = serde_yaml::from_str_with_options(source.text(), options)
         .map_err(|error| vec![yaml_error(source, &error)])?;
     substitute(&mut tree, variables)?;
-    ExperimentSpec::deserialize(NodeDeserializer(&tree)).map_err(|misfit| vec![misfit_error(source, misfit)])
+    ExperimentSpec::deserialize(NodeDeserializer(&tree))
+        .map_err(|misfit| vec![misfit_error(source, misfit)])
 }
 
 fn yaml_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
@@ -26,7 +27,9 @@ fn yaml_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
     // The place is shown below, so the crate's own words for it are dropped.
     let message = text.split(" at line ").next().unwrap_or(&text);
     let message = match message.split_once(": ") {
-        Some((place, rest)) if place.starts_with("error: line") || place.starts_with("line ") => rest,
+        Some((place, rest)) if place.starts_with("error: line") || place.starts_with("line ") => {
+            rest
+        }
         _ => message,
     };
     let span = error.location().map(|location| {
@@ -38,7 +41,10 @@ fn yaml_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
             .min(source.text().len());
         Span::new(start, (start + 1).min(source.text().len()))
     });
-    let diagnostic = Diagnostic::error("yaml", format!("this is not well-formed YAML: {}", message.trim()));
+    let diagnostic = Diagnostic::error(
+        "yaml",
+        format!("this is not well-formed YAML: {}", message.trim()),
+    );
     match span {
         Some(span) => diagnostic.at(span, ""),
         None => diagnostic,
@@ -49,18 +55,29 @@ fn misfit_error(source: &Source, misfit: Misfit) -> Diagnostic {
     let span = misfit.span.unwrap_or(Span::NONE);
     match misfit.kind {
         MisfitKind::UnknownKey { key, expected } => {
-            let diagnostic = Diagnostic::error("unknown-key", format!("unknown key `{key}`")).at(span, "not known here");
-            let known = expected.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let diagnostic = Diagnostic::error("unknown-key", format!("unknown key `{key}`"))
+                .at(span, "not known here");
+            let known = expected
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(", ");
             match nearest(&key, expected.iter().map(String::as_str)) {
-                Some(name) => diagnostic.help(format!("did you mean `{name}`? known keys: {known}")),
+                Some(name) => {
+                    diagnostic.help(format!("did you mean `{name}`? known keys: {known}"))
+                }
                 None => diagnostic.help(format!("known keys: {known}")),
             }
         }
         MisfitKind::MissingKey(key) => {
             // The whole of the container would be underlined; its first line is enough.
-            let end = source.text()[span.start..].find('\n').map_or(span.end, |line| span.start + line);
-            Diagnostic::error("missing-key", format!("the key `{key}` is missing"))
-                .at(Span::new(span.start, end.min(span.end).max(span.start)), format!("add `{key}` here"))
+            let end = source.text()[span.start..]
+                .find('\n')
+                .map_or(span.end, |line| span.start + line);
+            Diagnostic::error("missing-key", format!("the key `{key}` is missing")).at(
+                Span::new(span.start, end.min(span.end).max(span.start)),
+                format!("add `{key}` here"),
+            )
         }
         MisfitKind::Other(message) => Diagnostic::error("wrong-type", message).at(span, ""),
     }
@@ -82,10 +99,23 @@ fn substitute(tree: &mut Node, variables: &Variables) -> Result<(), Vec<Diagnost
     };
     for name in variables.names() {
         if !declared.iter().any(|(known, _)| known == name) {
-            let known: Vec<_> = declared.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let known: Vec<_> = declared
+                .iter()
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
             problems.push(
-                Diagnostic::error("unknown-variable", format!("`--set {name}` names no variable of the spec"))
-                    .help(format!("declared under `vars`: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })),
+                Diagnostic::error(
+                    "unknown-variable",
+                    format!("`--set {name}` names no variable of the spec"),
+                )
+                .help(format!(
+                    "declared under `vars`: {}",
+                    if known.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        known.join(", ")
+                    }
+                )),
             );
         }
     }
@@ -93,7 +123,9 @@ fn substitute(tree: &mut Node, variables: &Variables) -> Result<(), Vec<Diagnost
         let mut out = String::new();
         let mut rest = text.as_str();
         while let Some(start) = rest.find("${") {
-            let Some(length) = rest[start..].find('}') else { break };
+            let Some(length) = rest[start..].find('}') else {
+                break;
+            };
             let name = &rest[start + 2..start + length];
             out.push_str(&rest[..start]);
             let default = declared.iter().find(|(known, _)| known == name);
@@ -101,17 +133,25 @@ fn substitute(tree: &mut Node, variables: &Variables) -> Result<(), Vec<Diagnost
                 (Some(value), Some(_)) => out.push_str(value),
                 (None, Some((_, Some(value)))) => out.push_str(value),
                 (None, Some((_, None))) => problems.push(
-                    Diagnostic::error("unset-variable", format!("the variable `{name}` has no value"))
-                        .at(span, "used here")
-                        .help(format!("set it with `--set {name}=VALUE`")),
+                    Diagnostic::error(
+                        "unset-variable",
+                        format!("the variable `{name}` has no value"),
+                    )
+                    .at(span, "used here")
+                    .help(format!("set it with `--set {name}=VALUE`")),
                 ),
                 (_, None) => {
-                    let diagnostic =
-                        Diagnostic::error("unknown-variable", format!("there is no variable `{name}`")).at(span, "used here");
-                    problems.push(match nearest(name, declared.iter().map(|(name, _)| name.as_str())) {
-                        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                        None => diagnostic.help("declare it under `vars`"),
-                    });
+                    let diagnostic = Diagnostic::error(
+                        "unknown-variable",
+                        format!("there is no variable `{name}`"),
+                    )
+                    .at(span, "used here");
+                    problems.push(
+                        match nearest(name, declared.iter().map(|(name, _)| name.as_str())) {
+                            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                            None => diagnostic.help("declare it under `vars`"),
+                        },
+                    );
                 }
             }
             rest = &rest[start + length + 1..];
@@ -119,12 +159,18 @@ fn substitute(tree: &mut Node, variables: &Variables) -> Result<(), Vec<Diagnost
         out.push_str(rest);
         *text = out;
     });
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
 }
 
 /// Name and default of a variable; `None` for one that has to be set.
 fn declaration((name, value): &(Node, Node)) -> Option<(String, Option<String>)> {
-    let Value::Text(name) = &name.value else { return None };
+    let Value::Text(name) = &name.value else {
+        return None;
+    };
     let default = match &value.value {
         Value::Null => None,
         Value::Bool(flag) => Some(flag.to_string()),

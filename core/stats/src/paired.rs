@@ -55,13 +55,15 @@ impl PairCounts {
             .then(|| (self.model_only as f64 - self.baseline_only as f64) / self.n() as f64)
     }
 
-    /// Standard error of the paired difference, `sqrt(b + c - (b - c)²/n) / n`; `None` without pairs.
+    /// Standard error of the paired difference, `sqrt((ψ - δ²) / (n - 1))` with ψ the share of discordant pairs and δ the
+    /// difference: that of the mean of the pairs' differences. `None` for fewer than two pairs.
     #[must_use]
     pub fn standard_error(self) -> Option<f64> {
         let difference = self.difference()?;
         let n = self.n() as f64;
         let discordant = (self.baseline_only + self.model_only) as f64 / n;
-        Some(((discordant - difference * difference).max(0.0) / n).sqrt())
+        let variance = (discordant - difference * difference).max(0.0);
+        (n > 1.0).then(|| (variance / (n - 1.0)).sqrt())
     }
 }
 

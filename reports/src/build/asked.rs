@@ -35,15 +35,18 @@ pub(super) fn of(context: &Context<'_>) -> Asked {
         rows: dataset.rows,
         digest: dataset.digest.clone(),
     });
-    let evaluations = experiment.evaluations.iter().map(|evaluation| EvaluationInfo {
-        id: evaluation.id.clone(),
-        models: evaluation.models.clone(),
-        dataset: evaluation.dataset.clone(),
-        conditions: context.conditions(&evaluation.id),
-        judges: evaluation.judges.clone(),
-        metrics: evaluation.metrics.clone(),
-        generation: evaluation.generation.clone(),
-    });
+    let evaluations = experiment
+        .evaluations
+        .iter()
+        .map(|evaluation| EvaluationInfo {
+            id: evaluation.id.clone(),
+            models: evaluation.models.clone(),
+            dataset: evaluation.dataset.clone(),
+            conditions: context.conditions(&evaluation.id),
+            judges: evaluation.judges.clone(),
+            metrics: evaluation.metrics.clone(),
+            generation: evaluation.generation.clone(),
+        });
     Asked {
         models,
         datasets: datasets.collect(),

@@ -27,7 +27,10 @@ fn banner(kind: BannerKind, text: String) -> Banner {
 }
 
 fn failed_nodes(nodes: &[RunNode], banners: &mut Vec<Banner>) {
-    let failed: Vec<&RunNode> = nodes.iter().filter(|node| node.status == "failed").collect();
+    let failed: Vec<&RunNode> = nodes
+        .iter()
+        .filter(|node| node.status == "failed")
+        .collect();
     let skipped = nodes.iter().filter(|node| node.status == "skipped").count();
     for node in failed.iter().take(NAMED_FAILURES) {
         let cause = node.error.as_deref().unwrap_or("no cause was recorded");
@@ -39,10 +42,17 @@ fn failed_nodes(nodes: &[RunNode], banners: &mut Vec<Banner>) {
     }
     if failed.len() > NAMED_FAILURES {
         let more = failed.len() - NAMED_FAILURES;
-        banners.push(banner(BannerKind::Failure, format!("{more} more steps failed; see the run graph.")));
+        banners.push(banner(
+            BannerKind::Failure,
+            format!("{more} more steps failed; see the run graph."),
+        ));
     }
     if skipped > 0 {
-        let (noun, verb) = if skipped == 1 { ("step", "was") } else { ("steps", "were") };
+        let (noun, verb) = if skipped == 1 {
+            ("step", "was")
+        } else {
+            ("steps", "were")
+        };
         banners.push(banner(
             BannerKind::Failure,
             format!("{skipped} {noun} {verb} skipped because something before them failed: this report is incomplete."),
@@ -146,9 +156,16 @@ fn place(count: &CompletionCount) -> String {
 
 fn contradictions(context: &Context<'_>, banners: &mut Vec<Banner>) {
     let expected = &context.files.results.expected;
-    let outside = expected.iter().filter(|entry| entry.agrees == Some(false)).count();
+    let outside = expected
+        .iter()
+        .filter(|entry| entry.agrees == Some(false))
+        .count();
     if outside > 0 {
-        let (noun, verb) = if expected.len() == 1 { ("value", "lies") } else { ("values", "lie") };
+        let (noun, verb) = if expected.len() == 1 {
+            ("value", "lies")
+        } else {
+            ("values", "lie")
+        };
         banners.push(banner(
             BannerKind::Warning,
             format!(

@@ -26,7 +26,11 @@ impl<'a> Context<'a> {
         for evaluation in &files.experiment.evaluations {
             evaluation.models.iter().for_each(&mut add);
         }
-        files.results.metrics.iter().for_each(|metric| add(&metric.model));
+        files
+            .results
+            .metrics
+            .iter()
+            .for_each(|metric| add(&metric.model));
         let place = |model: &String| {
             let declared = &files.experiment.models;
             let known = declared.iter().position(|entry| entry.id == *model);
@@ -197,10 +201,25 @@ mod tests {
 
     #[test]
     fn the_adjusted_p_value_decides() {
-        assert_eq!(effect(&comparison(0.3, Some(0.01), None), "lower"), Effect::Worse);
-        assert_eq!(effect(&comparison(0.3, Some(0.01), Some(0.06)), "lower"), Effect::Unclear);
-        assert_eq!(effect(&comparison(-0.3, None, None), "lower"), Effect::Better);
-        assert_eq!(effect(&comparison(-0.05, None, None), "lower"), Effect::Unclear);
-        assert_eq!(effect(&comparison(0.3, Some(0.01), None), "none"), Effect::Higher);
+        assert_eq!(
+            effect(&comparison(0.3, Some(0.01), None), "lower"),
+            Effect::Worse
+        );
+        assert_eq!(
+            effect(&comparison(0.3, Some(0.01), Some(0.06)), "lower"),
+            Effect::Unclear
+        );
+        assert_eq!(
+            effect(&comparison(-0.3, None, None), "lower"),
+            Effect::Better
+        );
+        assert_eq!(
+            effect(&comparison(-0.05, None, None), "lower"),
+            Effect::Unclear
+        );
+        assert_eq!(
+            effect(&comparison(0.3, Some(0.01), None), "none"),
+            Effect::Higher
+        );
     }
 }

@@ -38,7 +38,11 @@ fn values(context: &Context<'_>, section: &str, title: &str, rows: &[&NumberRow]
             push(&mut series, &cell.model, point);
         }
     }
-    let level = level(rows.iter().flat_map(|row| row.cells.iter().flatten()).find_map(|cell| cell.ci.as_ref()));
+    let level = level(
+        rows.iter()
+            .flat_map(|row| row.cells.iter().flatten())
+            .find_map(|cell| cell.ci.as_ref()),
+    );
     figure(
         context,
         format!("{section}--values"),
@@ -57,10 +61,20 @@ fn values(context: &Context<'_>, section: &str, title: &str, rows: &[&NumberRow]
     )
 }
 
-fn differences(context: &Context<'_>, section: &str, title: &str, rows: &[&ComparisonRow]) -> Figure {
+fn differences(
+    context: &Context<'_>,
+    section: &str,
+    title: &str,
+    rows: &[&ComparisonRow],
+) -> Figure {
     let mut series: Vec<Series> = Vec::new();
     for row in rows {
-        let point = point(&row.condition, row.delta.value, row.delta.ci.as_ref(), row.n);
+        let point = point(
+            &row.condition,
+            row.delta.value,
+            row.delta.ci.as_ref(),
+            row.n,
+        );
         push(&mut series, &row.model, point);
     }
     let level = level(rows.iter().find_map(|row| row.delta.ci.as_ref()));
@@ -88,7 +102,12 @@ fn differences(context: &Context<'_>, section: &str, title: &str, rows: &[&Compa
 
 fn level(ci: Option<&Interval>) -> String {
     ci.map_or_else(String::new, |ci| {
-        format!(", with {} % intervals", numbers::plain((ci.level * 100.0).round()).trim_end_matches(".000").trim_end_matches(".00"))
+        format!(
+            ", with {} % intervals",
+            numbers::plain((ci.level * 100.0).round())
+                .trim_end_matches(".000")
+                .trim_end_matches(".00")
+        )
     })
 }
 
@@ -115,9 +134,18 @@ fn push(series: &mut Vec<Series>, name: &str, point: Point) {
 
 /// A figure whose series take the colours of their models, or count up.
 pub(super) fn figure(context: &Context<'_>, id: String, chart: ChartSpec) -> Figure {
-    let modelled = chart.series.iter().all(|series| context.models.contains(&series.name));
+    let modelled = chart
+        .series
+        .iter()
+        .all(|series| context.models.contains(&series.name));
     let styles = chart.series.iter().enumerate();
-    let styles = styles.map(|(index, series)| if modelled { context.style(&series.name) } else { index });
+    let styles = styles.map(|(index, series)| {
+        if modelled {
+            context.style(&series.name)
+        } else {
+            index
+        }
+    });
     Figure {
         id,
         description: describe(&chart),
@@ -131,7 +159,12 @@ pub(super) fn describe(chart: &ChartSpec) -> String {
     let points: Vec<(&str, &Point)> = chart
         .series
         .iter()
-        .flat_map(|series| series.points.iter().map(|point| (series.name.as_str(), point)))
+        .flat_map(|series| {
+            series
+                .points
+                .iter()
+                .map(|point| (series.name.as_str(), point))
+        })
         .filter(|(_, point)| point.y.is_some())
         .collect();
     let what = match chart.kind {
@@ -142,7 +175,10 @@ pub(super) fn describe(chart: &ChartSpec) -> String {
         ChartKind::Reliability => "Reliability diagram, confidence against accuracy",
         ChartKind::Heatmap => "Heat map",
     };
-    let spelled = points.iter().take(SPELLED_OUT).map(|(name, point)| spell(name, point, &chart.y.unit));
+    let spelled = points
+        .iter()
+        .take(SPELLED_OUT)
+        .map(|(name, point)| spell(name, point, &chart.y.unit));
     let mut text = format!("{what}. {}", spelled.collect::<Vec<_>>().join("; "));
     if points.len() > SPELLED_OUT {
         text.push_str(&format!("; and {} more", points.len() - SPELLED_OUT));
@@ -165,5 +201,8 @@ fn spell(series: &str, point: &Point, unit: &str) -> String {
         (Some(low), Some(high)) => format!(" ({} to {})", value(low), value(high)),
         _ => String::new(),
     };
-    format!("{place}: {}{bounds}", point.y.map_or_else(String::new, value))
+    format!(
+        "{place}: {}{bounds}",
+        point.y.map_or_else(String::new, value)
+    )
 }

@@ -29,7 +29,9 @@ pub(super) fn of(context: &Context<'_>) -> Headline {
 fn row(context: &Context<'_>, first: &Metric, condition: String) -> HeadlineRow {
     let cell = |model: &String| {
         let metrics = &context.files.results.metrics;
-        let found = metrics.iter().find(|metric| same(metric, first) && metric.model == *model);
+        let found = metrics
+            .iter()
+            .find(|metric| same(metric, first) && metric.model == *model);
         found.map(|metric| context.cell(metric))
     };
     HeadlineRow {

@@ -63,7 +63,9 @@ fn groups(context: &Context<'_>, outputs: &[&PluginOutput], section: &str) -> Ve
 }
 
 fn group(context: &Context<'_>, parts: &[(&str, ChartSpec)], id: &str) -> FigureGroup {
-    let title = parts.first().map_or_else(String::new, |(_, chart)| chart.title.clone());
+    let title = parts
+        .first()
+        .map_or_else(String::new, |(_, chart)| chart.title.clone());
     if let Some(chart) = overlaid(parts) {
         return FigureGroup {
             title,
@@ -91,9 +93,15 @@ fn group(context: &Context<'_>, parts: &[(&str, ChartSpec)], id: &str) -> Figure
 fn overlaid(parts: &[(&str, ChartSpec)]) -> Option<ChartSpec> {
     let (_, first) = parts.first()?;
     let fits = |chart: &ChartSpec| {
-        chart.kind == first.kind && chart.series.len() == 1 && chart.x == first.x && chart.y == first.y
+        chart.kind == first.kind
+            && chart.series.len() == 1
+            && chart.x == first.x
+            && chart.y == first.y
     };
-    let comparable = matches!(first.kind, ChartKind::Bar | ChartKind::Line | ChartKind::Forest);
+    let comparable = matches!(
+        first.kind,
+        ChartKind::Bar | ChartKind::Line | ChartKind::Forest
+    );
     if !comparable || !parts.iter().all(|(_, chart)| fits(chart)) {
         return None;
     }
@@ -172,7 +180,9 @@ fn notes(outputs: &[&PluginOutput]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for output in outputs {
         for note in &output.output.notes {
-            let shared = outputs.iter().all(|other| other.output.notes.contains(note));
+            let shared = outputs
+                .iter()
+                .all(|other| other.output.notes.contains(note));
             let text = if shared {
                 note.clone()
             } else {

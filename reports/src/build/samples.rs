@@ -51,8 +51,18 @@ pub(super) fn of(
 }
 
 fn evaluations(context: &Context<'_>) -> Vec<String> {
-    let declared = context.files.experiment.evaluations.iter().map(|entry| &entry.id);
-    let measured = context.files.results.metrics.iter().map(|metric| &metric.evaluation);
+    let declared = context
+        .files
+        .experiment
+        .evaluations
+        .iter()
+        .map(|entry| &entry.id);
+    let measured = context
+        .files
+        .results
+        .metrics
+        .iter()
+        .map(|metric| &metric.evaluation);
     let mut names: Vec<String> = Vec::new();
     for name in declared.chain(measured) {
         if !names.contains(name) {
@@ -139,9 +149,12 @@ impl Collector {
         let differing = wanted.len() as u64;
         let wanted: HashSet<Key> = wanted.into_iter().take(limit).cloned().collect();
         let conditions = context.conditions(evaluation);
-        let labels = conditions
-            .iter()
-            .map(|condition| (condition.clone(), context.condition_label(evaluation, condition)));
+        let labels = conditions.iter().map(|condition| {
+            (
+                condition.clone(),
+                context.condition_label(evaluation, condition),
+            )
+        });
         let judges = context.files.experiment.evaluation(evaluation);
         Self {
             mode: context.files.experiment.samples,
@@ -208,7 +221,8 @@ impl Collector {
         });
         if cell.completions.len() < COMPLETIONS {
             let judges = &self.section.judges;
-            cell.completions.push(completion(sample, judges, self.mode, budget));
+            cell.completions
+                .push(completion(sample, judges, self.mode, budget));
         } else {
             cell.omitted += 1;
         }
@@ -233,7 +247,10 @@ impl Collector {
         count.truncated += u64::from(flags.truncated);
         count.degenerate += u64::from(flags.any());
         for (judge, verdict) in &sample.verdicts {
-            let known = count.verdicts.iter().position(|entry| entry.judge == *judge);
+            let known = count
+                .verdicts
+                .iter()
+                .position(|entry| entry.judge == *judge);
             let index = known.unwrap_or_else(|| {
                 count.verdicts.push(VerdictCount {
                     judge: judge.clone(),
@@ -271,7 +288,10 @@ impl Collector {
         let mut counts: Vec<CompletionCount> = self.counts.into_values().collect();
         counts.sort_by_key(|count| {
             let condition = labels.get_index_of(&count.condition);
-            (condition, models.iter().position(|model| *model == count.model))
+            (
+                condition,
+                models.iter().position(|model| *model == count.model),
+            )
         });
         self.section.rows = rows;
         (self.section, counts)
@@ -279,7 +299,10 @@ impl Collector {
 }
 
 fn label(labels: &IndexMap<String, String>, condition: &str) -> String {
-    labels.get(condition).cloned().unwrap_or_else(|| condition.to_owned())
+    labels
+        .get(condition)
+        .cloned()
+        .unwrap_or_else(|| condition.to_owned())
 }
 
 fn digest(key: &Key) -> [u8; 32] {
@@ -297,7 +320,12 @@ fn prompt(sample: &Sample) -> String {
 }
 
 /// What the mode allows to be said of a completion.
-fn completion(sample: &Sample, judges: &[String], mode: SampleMode, budget: &mut usize) -> CompletionCell {
+fn completion(
+    sample: &Sample,
+    judges: &[String],
+    mode: SampleMode,
+    budget: &mut usize,
+) -> CompletionCell {
     let made = &sample.completion;
     let verdict = |judge: &String| {
         let verdict = sample.verdicts.get(judge);
@@ -327,7 +355,10 @@ fn completion(sample: &Sample, judges: &[String], mode: SampleMode, budget: &mut
     if mode == SampleMode::Full {
         cell.text = Some(cut(&made.text, budget));
         cell.error.clone_from(&sample.error);
-        let written = sample.verdicts.iter().filter(|(_, verdict)| verdict.output.trim() != verdict.label.as_str());
+        let written = sample
+            .verdicts
+            .iter()
+            .filter(|(_, verdict)| verdict.output.trim() != verdict.label.as_str());
         cell.judged = written
             .map(|(judge, verdict)| cut(&format!("{judge}: {}", verdict.output), budget))
             .collect();

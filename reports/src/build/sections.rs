@@ -62,7 +62,10 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         .filter(|comparison| place.holds(&comparison.evaluation, &comparison.metric))
         .collect();
     let models = context.models_of(&place.evaluation);
-    let lead = metrics.iter().find(|metric| metric.primary).or(metrics.first());
+    let lead = metrics
+        .iter()
+        .find(|metric| metric.primary)
+        .or(metrics.first());
     let title = lead.map_or(place.metric.as_str(), |metric| metric.title.as_str());
     let numbers = number_rows(context, &metrics, &models);
     let rows: Vec<ComparisonRow> = comparisons
@@ -132,7 +135,11 @@ fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonR
     };
     let test = comparison.test.as_ref();
     ComparisonRow {
-        title: if title.is_empty() { comparison.metric.clone() } else { title.to_owned() },
+        title: if title.is_empty() {
+            comparison.metric.clone()
+        } else {
+            title.to_owned()
+        },
         condition: context.condition_label(&comparison.evaluation, &comparison.condition),
         unit: text(|metric| &metric.unit).to_owned(),
         baseline: comparison.baseline.clone(),

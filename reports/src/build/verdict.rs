@@ -69,13 +69,19 @@ fn clause(model: &str, findings: &[Finding<'_>]) -> String {
             _ => format!("shows no clear difference in any of {compared}"),
         });
     } else if unclear > 0 {
-        parts.push(format!("shows no clear difference in {unclear} of {compared}"));
+        parts.push(format!(
+            "shows no clear difference in {unclear} of {compared}"
+        ));
     }
     format!("{model} {}", and(&parts))
 }
 
 fn list(findings: &[&Finding<'_>]) -> String {
-    let mut names: Vec<String> = findings.iter().take(NAMED).map(|finding| name(finding)).collect();
+    let mut names: Vec<String> = findings
+        .iter()
+        .take(NAMED)
+        .map(|finding| name(finding))
+        .collect();
     if findings.len() > NAMED {
         names.push(format!("{} more", findings.len() - NAMED));
     }
@@ -89,7 +95,10 @@ fn name(finding: &Finding<'_>) -> String {
         text.push_str(&format!(" under {}", finding.row.condition));
     }
     if let Some(value) = finding.delta.value {
-        text.push_str(&format!(" ({})", numbers::difference(value, &finding.row.unit)));
+        text.push_str(&format!(
+            " ({})",
+            numbers::difference(value, &finding.row.unit)
+        ));
     }
     text
 }
@@ -163,9 +172,33 @@ mod tests {
     #[test]
     fn differences_are_named_with_their_size() {
         let table = headline(vec![
-            row("Attack success rate", "", &[None, Some((0.867, Effect::Worse)), Some((0.0, Effect::Unclear))]),
-            row("Accuracy", "false", &[None, Some((-0.44, Effect::Worse)), Some((0.0, Effect::Unclear))]),
-            row("ECE", "false", &[None, Some((0.1, Effect::Unclear)), Some((0.0, Effect::Unclear))]),
+            row(
+                "Attack success rate",
+                "",
+                &[
+                    None,
+                    Some((0.867, Effect::Worse)),
+                    Some((0.0, Effect::Unclear)),
+                ],
+            ),
+            row(
+                "Accuracy",
+                "false",
+                &[
+                    None,
+                    Some((-0.44, Effect::Worse)),
+                    Some((0.0, Effect::Unclear)),
+                ],
+            ),
+            row(
+                "ECE",
+                "false",
+                &[
+                    None,
+                    Some((0.1, Effect::Unclear)),
+                    Some((0.0, Effect::Unclear)),
+                ],
+            ),
         ]);
         assert_eq!(
             of(&table),

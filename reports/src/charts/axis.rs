@@ -81,7 +81,10 @@ fn title(axis: &Axis) -> String {
     let shown = axis.unit.is_empty()
         || axis.unit == axis.label
         || numbers::is_share(&axis.unit)
-        || matches!(axis.unit.as_str(), "percent" | "count" | "difference of ratios");
+        || matches!(
+            axis.unit.as_str(),
+            "percent" | "count" | "difference of ratios"
+        );
     if shown {
         axis.label.clone()
     } else {
@@ -123,7 +126,10 @@ pub(super) fn range(axis: &Axis, values: impl Iterator<Item = f64>, zero: bool) 
         low = low.min(value);
         high = high.max(value);
     }
-    if let Some([from, to]) = axis.domain.filter(|[from, to]| from.is_finite() && to.is_finite() && from < to) {
+    if let Some([from, to]) = axis
+        .domain
+        .filter(|[from, to]| from.is_finite() && to.is_finite() && from < to)
+    {
         low = low.min(from);
         high = high.max(to);
     }
@@ -152,7 +158,13 @@ mod tests {
     #[test]
     fn ranges_are_never_empty() {
         let axis = Axis::default();
-        for values in [vec![], vec![0.0], vec![1e9, 1e9], vec![f64::NAN], vec![f64::INFINITY, 3.0]] {
+        for values in [
+            vec![],
+            vec![0.0],
+            vec![1e9, 1e9],
+            vec![f64::NAN],
+            vec![f64::INFINITY, 3.0],
+        ] {
             let range = range(&axis, values.iter().copied(), false);
             assert!(range.start < range.end, "{values:?} {range:?}");
         }
@@ -160,10 +172,20 @@ mod tests {
 
     #[test]
     fn ticks_read_in_the_unit_of_the_axis() {
-        let axis = |unit: &str| Axis { label: "a".into(), unit: unit.into(), domain: None };
+        let axis = |unit: &str| Axis {
+            label: "a".into(),
+            unit: unit.into(),
+            domain: None,
+        };
         assert_eq!(formatter(Some(&axis("ratio")), &(0.0..1.0))(&0.2), "20 %");
-        assert_eq!(formatter(Some(&axis("difference of ratios")), &(-0.5..0.5))(&-0.2), "−20 pp");
-        assert_eq!(formatter(Some(&axis("difference of ratios")), &(-0.5..0.5))(&0.2), "+20 pp");
+        assert_eq!(
+            formatter(Some(&axis("difference of ratios")), &(-0.5..0.5))(&-0.2),
+            "−20 pp"
+        );
+        assert_eq!(
+            formatter(Some(&axis("difference of ratios")), &(-0.5..0.5))(&0.2),
+            "+20 pp"
+        );
         assert_eq!(formatter(Some(&axis("nats")), &(0.0..2.0))(&0.5), "0.5");
     }
 }

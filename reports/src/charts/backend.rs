@@ -39,7 +39,11 @@ impl<'a> SvgBackend<'a> {
 
 /// Tenths as a decimal number.
 pub(super) fn tenths(value: i32) -> String {
-    let (sign, size) = if value < 0 { ("-", value.unsigned_abs()) } else { ("", value.unsigned_abs()) };
+    let (sign, size) = if value < 0 {
+        ("-", value.unsigned_abs())
+    } else {
+        ("", value.unsigned_abs())
+    };
     match size % 10 {
         0 => format!("{sign}{}", size / 10),
         rest => format!("{sign}{}.{rest}", size / 10),
@@ -47,7 +51,9 @@ pub(super) fn tenths(value: i32) -> String {
 }
 
 fn points(path: impl IntoIterator<Item = BackendCoord>) -> String {
-    let points = path.into_iter().map(|(x, y)| format!("{},{}", tenths(x), tenths(y)));
+    let points = path
+        .into_iter()
+        .map(|(x, y)| format!("{},{}", tenths(x), tenths(y)));
     points.collect::<Vec<_>>().join(" ")
 }
 
@@ -59,7 +65,11 @@ fn invisible(color: BackendColor) -> bool {
 fn stroke<S: BackendStyle>(style: &S) -> String {
     let mut text = format!("class=\"line {}\"", Ink::class(style.color()));
     if style.stroke_width() != 10 {
-        let _ = write!(text, " stroke-width=\"{}\"", tenths(style.stroke_width() as i32));
+        let _ = write!(
+            text,
+            " stroke-width=\"{}\"",
+            tenths(style.stroke_width() as i32)
+        );
     }
     text
 }
@@ -89,63 +99,119 @@ impl DrawingBackend for SvgBackend<'_> {
 
     fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> Drawn {
         if !invisible(color) {
-            let place = format!("x=\"{}\" y=\"{}\" width=\"0.1\" height=\"0.1\"", tenths(x), tenths(y));
+            let place = format!(
+                "x=\"{}\" y=\"{}\" width=\"0.1\" height=\"0.1\"",
+                tenths(x),
+                tenths(y)
+            );
             self.element("rect", &format!("{} {place}", paint(color)));
         }
         Ok(())
     }
 
-    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+    fn draw_line<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+    ) -> Drawn {
         if !invisible(style.color()) {
             let place = format!(
                 "x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"",
-                tenths(from.0), tenths(from.1), tenths(to.0), tenths(to.1)
+                tenths(from.0),
+                tenths(from.1),
+                tenths(to.0),
+                tenths(to.1)
             );
             self.element("line", &format!("{} {place}", stroke(style)));
         }
         Ok(())
     }
 
-    fn draw_rect<S: BackendStyle>(&mut self, a: BackendCoord, b: BackendCoord, style: &S, fill: bool) -> Drawn {
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        a: BackendCoord,
+        b: BackendCoord,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
         if !invisible(style.color()) {
             // Corners in any order: a negative width would be invisible.
             let place = format!(
                 "x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"",
-                tenths(a.0.min(b.0)), tenths(a.1.min(b.1)), tenths((a.0 - b.0).abs()), tenths((a.1 - b.1).abs())
+                tenths(a.0.min(b.0)),
+                tenths(a.1.min(b.1)),
+                tenths((a.0 - b.0).abs()),
+                tenths((a.1 - b.1).abs())
             );
-            let look = if fill { paint(style.color()) } else { stroke(style) };
+            let look = if fill {
+                paint(style.color())
+            } else {
+                stroke(style)
+            };
             self.element("rect", &format!("{look} {place}"));
         }
         Ok(())
     }
 
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
         if !invisible(style.color()) {
-            self.element("polyline", &format!("{} points=\"{}\"", stroke(style), points(path)));
+            self.element(
+                "polyline",
+                &format!("{} points=\"{}\"", stroke(style), points(path)),
+            );
         }
         Ok(())
     }
 
-    fn draw_circle<S: BackendStyle>(&mut self, center: BackendCoord, radius: u32, style: &S, fill: bool) -> Drawn {
+    fn draw_circle<S: BackendStyle>(
+        &mut self,
+        center: BackendCoord,
+        radius: u32,
+        style: &S,
+        fill: bool,
+    ) -> Drawn {
         if !invisible(style.color()) {
-            let look = if fill { paint(style.color()) } else { stroke(style) };
+            let look = if fill {
+                paint(style.color())
+            } else {
+                stroke(style)
+            };
             let place = format!(
                 "cx=\"{}\" cy=\"{}\" r=\"{}\"",
-                tenths(center.0), tenths(center.1), tenths(radius as i32)
+                tenths(center.0),
+                tenths(center.1),
+                tenths(radius as i32)
             );
             self.element("circle", &format!("{look} {place}"));
         }
         Ok(())
     }
 
-    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Drawn {
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> Drawn {
         if !invisible(style.color()) {
-            self.element("polygon", &format!("{} points=\"{}\"", paint(style.color()), points(path)));
+            self.element(
+                "polygon",
+                &format!("{} points=\"{}\"", paint(style.color()), points(path)),
+            );
         }
         Ok(())
     }
 
-    fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, (x, y): BackendCoord) -> Drawn {
+    fn draw_text<S: BackendTextStyle>(
+        &mut self,
+        text: &str,
+        style: &S,
+        (x, y): BackendCoord,
+    ) -> Drawn {
         if invisible(style.color()) {
             return Ok(());
         }
@@ -172,7 +238,9 @@ impl DrawingBackend for SvgBackend<'_> {
                 };
                 format!(
                     "y=\"{}\" transform=\"translate({} {}) rotate({degrees})\"",
-                    tenths(drop), tenths(x), tenths(y)
+                    tenths(drop),
+                    tenths(x),
+                    tenths(y)
                 )
             }
         };
@@ -228,13 +296,22 @@ mod tests {
     fn rectangles_keep_their_size_in_any_order_of_corners() {
         let mut out = String::new();
         let mut backend = SvgBackend::new(&mut out, 10, 10);
-        let color = BackendColor { alpha: 1.0, rgb: (0, 0, 100) };
+        let color = BackendColor {
+            alpha: 1.0,
+            rgb: (0, 0, 100),
+        };
         backend.draw_rect((50, 60), (20, 10), &color, true).unwrap();
-        assert_eq!(out, "<rect class=\"fill s1\" x=\"2\" y=\"1\" width=\"3\" height=\"5\"/>\n");
+        assert_eq!(
+            out,
+            "<rect class=\"fill s1\" x=\"2\" y=\"1\" width=\"3\" height=\"5\"/>\n"
+        );
     }
 
     #[test]
     fn labels_cannot_leave_their_element() {
-        assert_eq!(escape("</text><script>\u{1b}"), "&lt;/text&gt;&lt;script&gt;␛");
+        assert_eq!(
+            escape("</text><script>\u{1b}"),
+            "&lt;/text&gt;&lt;script&gt;␛"
+        );
     }
 }

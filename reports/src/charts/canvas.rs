@@ -41,19 +41,25 @@ impl<'a> Canvas<'a> {
 
     pub(super) fn path(&self, points: &[At], ink: Ink, width: f64) -> Result<(), String> {
         let points: Vec<_> = points.iter().map(|at| pixel(*at)).collect();
-        self.area.draw(&PathElement::new(points, stroke(ink, width))).map_err(text)
+        self.area
+            .draw(&PathElement::new(points, stroke(ink, width)))
+            .map_err(text)
     }
 
     /// A filled rectangle between two corners.
     pub(super) fn block(&self, a: At, b: At, ink: Ink, opacity: f64) -> Result<(), String> {
         let style = ink.color().mix(opacity).filled();
-        self.area.draw(&Rectangle::new([pixel(a), pixel(b)], style)).map_err(text)
+        self.area
+            .draw(&Rectangle::new([pixel(a), pixel(b)], style))
+            .map_err(text)
     }
 
     /// A filled shape.
     pub(super) fn shape(&self, points: &[At], ink: Ink, opacity: f64) -> Result<(), String> {
         let points: Vec<_> = points.iter().map(|at| pixel(*at)).collect();
-        self.area.draw(&Polygon::new(points, ink.color().mix(opacity))).map_err(text)
+        self.area
+            .draw(&Polygon::new(points, ink.color().mix(opacity)))
+            .map_err(text)
     }
 
     /// The marker of a style.
@@ -61,7 +67,11 @@ impl<'a> Canvas<'a> {
         let ink = Ink::Series(style);
         let corners = marker(style).corners(radius);
         if corners.is_empty() {
-            let disc = Circle::new(pixel(at), (radius * 10.0).round() as i32, ink.color().filled());
+            let disc = Circle::new(
+                pixel(at),
+                (radius * 10.0).round() as i32,
+                ink.color().filled(),
+            );
             return self.area.draw(&disc).map_err(text);
         }
         let points: Vec<At> = corners.iter().map(|(x, y)| (at.0 + x, at.1 + y)).collect();
@@ -72,22 +82,40 @@ impl<'a> Canvas<'a> {
         self.words(words, at, ink, align, LABEL)
     }
 
-    pub(super) fn words(&self, words: &str, at: At, ink: Ink, align: Align, size: f64) -> Result<(), String> {
+    pub(super) fn words(
+        &self,
+        words: &str,
+        at: At,
+        ink: Ink,
+        align: Align,
+        size: f64,
+    ) -> Result<(), String> {
         let anchor = match align {
             Align::Start => HPos::Left,
             Align::Middle => HPos::Center,
             Align::End => HPos::Right,
         };
         let style = font(ink, size).pos(Pos::new(anchor, VPos::Center));
-        self.area.draw(&Text::new(words.to_owned(), pixel(at), style)).map_err(text)
+        self.area
+            .draw(&Text::new(words.to_owned(), pixel(at), style))
+            .map_err(text)
     }
 
     /// An interval: a line with short caps, horizontal or vertical.
     pub(super) fn whisker(&self, from: At, to: At, ink: Ink) -> Result<(), String> {
-        let cap = if from.1 == to.1 { (0.0, 4.0) } else { (4.0, 0.0) };
+        let cap = if from.1 == to.1 {
+            (0.0, 4.0)
+        } else {
+            (4.0, 0.0)
+        };
         self.line(from, to, ink, 2.0)?;
         for end in [from, to] {
-            self.line((end.0 - cap.0, end.1 - cap.1), (end.0 + cap.0, end.1 + cap.1), ink, 2.0)?;
+            self.line(
+                (end.0 - cap.0, end.1 - cap.1),
+                (end.0 + cap.0, end.1 + cap.1),
+                ink,
+                2.0,
+            )?;
         }
         Ok(())
     }

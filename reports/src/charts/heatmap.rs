@@ -25,13 +25,19 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         return empty();
     }
     let shown = &chart.series[..chart.series.len().min(ROWS)];
-    let values = shown.iter().flat_map(|series| &series.points).filter_map(|point| point.y);
+    let values = shown
+        .iter()
+        .flat_map(|series| &series.points)
+        .filter_map(|point| point.y);
     let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     let [low, high] = chart.y.domain.unwrap_or([
         values.iter().copied().fold(f64::INFINITY, f64::min),
         values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
     ]);
-    let longest = shown.iter().map(|series| width(&series.name, LABEL)).fold(0.0, f64::max);
+    let longest = shown
+        .iter()
+        .map(|series| width(&series.name, LABEL))
+        .fold(0.0, f64::max);
     let left = (longest + 12.0).clamp(40.0, 190.0);
     let step = (WIDTH - left) / columns.len() as f64;
     let height = HEAD + ROW * shown.len() as f64 + 4.0;
@@ -41,7 +47,13 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     for (index, column) in columns.iter().enumerate() {
         let middle = left + step * (index as f64 + 0.5);
         let label = fit(column, SMALL, step - 4.0);
-        canvas.words(&label, (middle, HEAD / 2.0), Ink::Muted, Align::Middle, SMALL)?;
+        canvas.words(
+            &label,
+            (middle, HEAD / 2.0),
+            Ink::Muted,
+            Align::Middle,
+            SMALL,
+        )?;
     }
     for (row, series) in shown.iter().enumerate() {
         let top = HEAD + ROW * row as f64;
@@ -56,11 +68,26 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
             };
             let x = left + step * column as f64;
             // Faint enough for the text on it to stay readable.
-            let share = if high > low { ((value - low) / (high - low)).clamp(0.0, 1.0) } else { 0.5 };
+            let share = if high > low {
+                ((value - low) / (high - low)).clamp(0.0, 1.0)
+            } else {
+                0.5
+            };
             let shade = 0.06 + 0.44 * share;
-            canvas.block((x + 1.0, top + 1.0), (x + step - 1.0, top + ROW - 1.0), Ink::Series(0), shade)?;
+            canvas.block(
+                (x + 1.0, top + 1.0),
+                (x + step - 1.0, top + ROW - 1.0),
+                Ink::Series(0),
+                shade,
+            )?;
             let text = fit(&numbers::value(value, &chart.y.unit), SMALL, step - 4.0);
-            canvas.words(&text, (x + step / 2.0, top + ROW / 2.0), Ink::Text, Align::Middle, SMALL)?;
+            canvas.words(
+                &text,
+                (x + step / 2.0, top + ROW / 2.0),
+                Ink::Text,
+                Align::Middle,
+                SMALL,
+            )?;
         }
     }
     drop(canvas);

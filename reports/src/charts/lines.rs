@@ -26,7 +26,11 @@ struct Spot<'a> {
 pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     let chart = &figure.chart;
     let categories = categories(&chart.series);
-    let series: Vec<Vec<Spot<'_>>> = chart.series.iter().map(|series| spots(series, &categories)).collect();
+    let series: Vec<Vec<Spot<'_>>> = chart
+        .series
+        .iter()
+        .map(|series| spots(series, &categories))
+        .collect();
     if series.iter().all(Vec::is_empty) {
         return empty();
     }
@@ -37,10 +41,21 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     let square = chart.kind == ChartKind::Reliability;
     let histogram = chart.kind == ChartKind::Histogram;
     let half = if histogram { bin(&series) / 2.0 } else { 0.0 };
-    let xs = series.iter().flatten().flat_map(|spot| [spot.x - half, spot.x + half]);
-    let ys = series.iter().flatten().flat_map(|spot| [Some(spot.y), spot.point.low, spot.point.high]).flatten();
+    let xs = series
+        .iter()
+        .flatten()
+        .flat_map(|spot| [spot.x - half, spot.x + half]);
+    let ys = series
+        .iter()
+        .flatten()
+        .flat_map(|spot| [Some(spot.y), spot.point.low, spot.point.high])
+        .flatten();
     let x = range(if square { &unit } else { &chart.x }, xs, false);
-    let y = range(if square { &unit } else { &chart.y }, ys, histogram || chart.y.unit == "count");
+    let y = range(
+        if square { &unit } else { &chart.y },
+        ys,
+        histogram || chart.y.unit == "count",
+    );
     let height = if square { 400 } else { HEIGHT };
 
     let mut body = String::new();
@@ -110,13 +125,20 @@ fn spots<'a>(series: &'a Series, categories: &[&str]) -> Vec<Spot<'a>> {
                 point,
             })
         })
-        .filter(|spot| spot.x.is_finite() && spot.y.is_finite() && spot.x.abs() < 1e15 && spot.y.abs() < 1e15)
+        .filter(|spot| {
+            spot.x.is_finite() && spot.y.is_finite() && spot.x.abs() < 1e15 && spot.y.abs() < 1e15
+        })
         .collect();
     spots.sort_by(|a, b| a.x.total_cmp(&b.x));
     spots
 }
 
-fn line(canvas: &Canvas<'_>, plot: &Plot<'_, '_>, spots: &[Spot<'_>], style: usize) -> Result<(), String> {
+fn line(
+    canvas: &Canvas<'_>,
+    plot: &Plot<'_, '_>,
+    spots: &[Spot<'_>],
+    style: usize,
+) -> Result<(), String> {
     let ink = Ink::Series(style);
     let bound = |spot: &Spot<'_>, value: f64| plot.at(spot.x, value);
     let bounded: Vec<(&Spot<'_>, f64, f64)> = spots
@@ -153,7 +175,9 @@ fn bin(series: &[Vec<Spot<'_>>]) -> f64 {
     let mut middles: Vec<f64> = series.iter().flatten().map(|spot| spot.x).collect();
     middles.sort_by(f64::total_cmp);
     let steps = middles.windows(2).map(|pair| pair[1] - pair[0]);
-    let least = steps.filter(|step| *step > 0.0).fold(f64::INFINITY, f64::min);
+    let least = steps
+        .filter(|step| *step > 0.0)
+        .fold(f64::INFINITY, f64::min);
     if least.is_finite() { least } else { 1.0 }
 }
 
@@ -169,15 +193,28 @@ fn bins(
         let (left, foot) = plot.at(spot.x - half, floor);
         let (right, top) = plot.at(spot.x + half, spot.y);
         // A hair of space between bins.
-        canvas.block((left + 0.5, foot), (right - 0.5, top), Ink::Series(style), 0.55)?;
+        canvas.block(
+            (left + 0.5, foot),
+            (right - 0.5, top),
+            Ink::Series(style),
+            0.55,
+        )?;
     }
     Ok(())
 }
 
 /// Labels below a horizontal axis of categories, as many as fit.
-fn ticks(canvas: &Canvas<'_>, plot: &Plot<'_, '_>, labels: &[&str], bottom: f64) -> Result<(), String> {
+fn ticks(
+    canvas: &Canvas<'_>,
+    plot: &Plot<'_, '_>,
+    labels: &[&str],
+    bottom: f64,
+) -> Result<(), String> {
     let room = (f64::from(WIDTH) - LEFT) / labels.len().max(1) as f64;
-    let longest = labels.iter().map(|label| width(label, SMALL)).fold(0.0, f64::max);
+    let longest = labels
+        .iter()
+        .map(|label| width(label, SMALL))
+        .fold(0.0, f64::max);
     let every = ((longest.min(110.0) + 8.0) / room).ceil().max(1.0) as usize;
     for (index, label) in labels.iter().enumerate().step_by(every) {
         let (x, _) = plot.at(index as f64, 0.0);

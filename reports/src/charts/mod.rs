@@ -59,10 +59,24 @@ pub(crate) fn inline(drawing: &Drawing, id: &str, title: &str, description: &str
 pub(crate) fn alone(drawing: &Drawing, figure: &Figure) -> String {
     let style = format!("<style>{ALONE}</style>\n");
     let xmlns = " xmlns=\"http://www.w3.org/2000/svg\"";
-    svg(drawing, &figure.id, &figure.chart.title, &figure.description, xmlns, &style)
+    svg(
+        drawing,
+        &figure.id,
+        &figure.chart.title,
+        &figure.description,
+        xmlns,
+        &style,
+    )
 }
 
-fn svg(drawing: &Drawing, id: &str, title: &str, description: &str, xmlns: &str, style: &str) -> String {
+fn svg(
+    drawing: &Drawing,
+    id: &str,
+    title: &str,
+    description: &str,
+    xmlns: &str,
+    style: &str,
+) -> String {
     let id = sanitise::slug(id);
     format!(
         "<svg{xmlns} class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
@@ -83,7 +97,9 @@ pub(crate) fn key(style: usize) -> String {
         format!("<circle class=\"fill {class}\" cx=\"14\" cy=\"7\" r=\"4\"/>")
     } else {
         let tenth = |value: f64| tenths((value * 10.0).round() as i32);
-        let points = corners.iter().map(|(x, y)| format!("{},{}", tenth(14.0 + x), tenth(7.0 + y)));
+        let points = corners
+            .iter()
+            .map(|(x, y)| format!("{},{}", tenth(14.0 + x), tenth(7.0 + y)));
         let points = points.collect::<Vec<_>>().join(" ");
         format!("<polygon class=\"fill {class}\" points=\"{points}\"/>")
     };
@@ -105,7 +121,12 @@ pub(crate) fn needs_legend(chart: &ChartSpec) -> bool {
 /// A chart without data says so.
 fn empty() -> Result<Drawing, String> {
     let mut body = String::new();
-    Canvas::new(&mut body, 640, 60).label("no data", (320.0, 30.0), palette::Ink::Muted, canvas::Align::Middle)?;
+    Canvas::new(&mut body, 640, 60).label(
+        "no data",
+        (320.0, 30.0),
+        palette::Ink::Muted,
+        canvas::Align::Middle,
+    )?;
     Ok(Drawing {
         width: 640,
         height: 60,

@@ -95,14 +95,34 @@ impl Marker {
         let r = radius;
         let thin = r * 0.36;
         let plus = [
-            (-thin, -r), (thin, -r), (thin, -thin), (r, -thin), (r, thin), (thin, thin),
-            (thin, r), (-thin, r), (-thin, thin), (-r, thin), (-r, -thin), (-thin, -thin),
+            (-thin, -r),
+            (thin, -r),
+            (thin, -thin),
+            (r, -thin),
+            (r, thin),
+            (thin, thin),
+            (thin, r),
+            (-thin, r),
+            (-thin, thin),
+            (-r, thin),
+            (-r, -thin),
+            (-thin, -thin),
         ];
         match self {
             Self::Circle => Vec::new(),
-            Self::Square => vec![(-0.88 * r, -0.88 * r), (0.88 * r, -0.88 * r), (0.88 * r, 0.88 * r), (-0.88 * r, 0.88 * r)],
+            Self::Square => vec![
+                (-0.88 * r, -0.88 * r),
+                (0.88 * r, -0.88 * r),
+                (0.88 * r, 0.88 * r),
+                (-0.88 * r, 0.88 * r),
+            ],
             Self::Triangle => vec![(0.0, -1.1 * r), (r, 0.8 * r), (-r, 0.8 * r)],
-            Self::Diamond => vec![(0.0, -1.2 * r), (1.2 * r, 0.0), (0.0, 1.2 * r), (-1.2 * r, 0.0)],
+            Self::Diamond => vec![
+                (0.0, -1.2 * r),
+                (1.2 * r, 0.0),
+                (0.0, 1.2 * r),
+                (-1.2 * r, 0.0),
+            ],
             Self::Down => vec![(0.0, 1.1 * r), (r, -0.8 * r), (-r, -0.8 * r)],
             Self::Plus => plus.to_vec(),
             Self::Cross => {
@@ -110,7 +130,12 @@ impl Marker {
                 let turned = plus.iter().map(|(x, y)| ((x - y) * turn, (x + y) * turn));
                 turned.collect()
             }
-            Self::Bar => vec![(-thin, -1.2 * r), (thin, -1.2 * r), (thin, 1.2 * r), (-thin, 1.2 * r)],
+            Self::Bar => vec![
+                (-thin, -1.2 * r),
+                (thin, -1.2 * r),
+                (thin, 1.2 * r),
+                (-thin, 1.2 * r),
+            ],
         }
     }
 }

@@ -49,14 +49,33 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     let unit = figure.chart.y.unit.as_str();
     let bars = figure.chart.kind != ChartKind::Forest;
     let difference = unit == "difference of ratios" || figure.chart.id == "differences";
-    let values: Vec<&Point> = rows.iter().filter_map(value).map(|(_, point, _)| point).collect();
-    let numbers = values.iter().flat_map(|point| [point.y, point.low, point.high]).flatten();
+    let values: Vec<&Point> = rows
+        .iter()
+        .filter_map(value)
+        .map(|(_, point, _)| point)
+        .collect();
+    let numbers = values
+        .iter()
+        .flat_map(|point| [point.y, point.low, point.high])
+        .flatten();
     let x = range(&figure.chart.y, numbers, bars || difference);
 
-    let indent = if rows.iter().any(|row| matches!(row, Row::Head(_))) { 12.0 } else { 0.0 };
-    let longest = rows.iter().filter_map(value).map(|(label, ..)| width(label, LABEL)).fold(0.0, f64::max);
+    let indent = if rows.iter().any(|row| matches!(row, Row::Head(_))) {
+        12.0
+    } else {
+        0.0
+    };
+    let longest = rows
+        .iter()
+        .filter_map(value)
+        .map(|(label, ..)| width(label, LABEL))
+        .fold(0.0, f64::max);
     let left = (longest + indent + 14.0).clamp(40.0, LABELS);
-    let right = values.iter().map(|point| width(&says(point, unit), SMALL)).fold(0.0, f64::max) + 16.0;
+    let right = values
+        .iter()
+        .map(|point| width(&says(point, unit), SMALL))
+        .fold(0.0, f64::max)
+        + 16.0;
     let height = TOP + BOTTOM + rows.iter().map(Row::height).sum::<f64>();
 
     let mut body = String::new();
@@ -84,7 +103,11 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
                 let label = fit(label, LABEL, f64::from(WIDTH) - right - 4.0);
                 canvas.label(&label, (0.0, middle + 2.0), Ink::Text, Align::Start)?;
             }
-            Row::Value { label, point, style } => {
+            Row::Value {
+                label,
+                point,
+                style,
+            } => {
                 let label = fit(label, LABEL, left - indent - 8.0);
                 canvas.label(&label, (indent, middle), Ink::Text, Align::Start)?;
                 drawn(&canvas, &plot, point, *style, middle, bars)?;
@@ -103,13 +126,25 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     })
 }
 
-fn drawn(canvas: &Canvas<'_>, plot: &Plot<'_, '_>, point: &Point, style: usize, y: f64, bars: bool) -> Result<(), String> {
+fn drawn(
+    canvas: &Canvas<'_>,
+    plot: &Plot<'_, '_>,
+    point: &Point,
+    style: usize,
+    y: f64,
+    bars: bool,
+) -> Result<(), String> {
     let Some(value) = finite(point.y) else {
         return Ok(());
     };
     let x = |value: f64| plot.at(value, 0.0).0;
     if bars {
-        canvas.block((x(0.0), y - 7.0), (x(value), y + 7.0), Ink::Series(style), 0.55)?;
+        canvas.block(
+            (x(0.0), y - 7.0),
+            (x(value), y + 7.0),
+            Ink::Series(style),
+            0.55,
+        )?;
     }
     if let (Some(low), Some(high)) = (finite(point.low), finite(point.high)) {
         let ink = if bars { Ink::Text } else { Ink::Series(style) };
@@ -143,10 +178,17 @@ fn rows(figure: &Figure) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     for category in &categories {
         if categories.len() > 1 || !category.is_empty() {
-            rows.push(Row::Head(if category.is_empty() { "all" } else { category }));
+            rows.push(Row::Head(if category.is_empty() {
+                "all"
+            } else {
+                category
+            }));
         }
         for (index, series) in series.iter().enumerate() {
-            let points = series.points.iter().filter(|point| point.label == *category);
+            let points = series
+                .points
+                .iter()
+                .filter(|point| point.label == *category);
             rows.extend(points.map(|point| Row::Value {
                 label: &series.name,
                 point,
@@ -163,7 +205,11 @@ fn rows(figure: &Figure) -> Vec<Row<'_>> {
 fn value<'a>(row: &Row<'a>) -> Option<(&'a str, &'a Point, usize)> {
     match row {
         Row::Head(_) => None,
-        Row::Value { label, point, style } => Some((label, point, *style)),
+        Row::Value {
+            label,
+            point,
+            style,
+        } => Some((label, point, *style)),
     }
 }
 

@@ -57,17 +57,26 @@ fn places(inputs: &[Vec<usize>]) -> Vec<(f64, f64)> {
     // A leaf stands next to the first node that needs it.
     for node in 0..inputs.len() {
         let users = (0..inputs.len()).filter(|user| inputs[*user].contains(&node));
-        if let (true, Some(first)) = (inputs[node].is_empty(), users.map(|user| columns[user]).min()) {
+        if let (true, Some(first)) = (
+            inputs[node].is_empty(),
+            users.map(|user| columns[user]).min(),
+        ) {
             columns[node] = first.saturating_sub(1);
         }
     }
     let mut rows = vec![0.0; inputs.len()];
     for column in 0..=columns.iter().copied().max().unwrap_or(0) {
-        let mut members: Vec<usize> = (0..inputs.len()).filter(|node| columns[*node] == column).collect();
+        let mut members: Vec<usize> = (0..inputs.len())
+            .filter(|node| columns[*node] == column)
+            .collect();
         let wish = |node: usize| {
             let own = &inputs[node];
             let sum: f64 = own.iter().map(|input| rows[*input]).sum();
-            if own.is_empty() { f64::MAX } else { sum / own.len() as f64 }
+            if own.is_empty() {
+                f64::MAX
+            } else {
+                sum / own.len() as f64
+            }
         };
         let wishes: Vec<f64> = (0..inputs.len()).map(wish).collect();
         members.sort_by(|a, b| wishes[*a].total_cmp(&wishes[*b]).then(a.cmp(b)));
@@ -76,7 +85,10 @@ fn places(inputs: &[Vec<usize>]) -> Vec<(f64, f64)> {
         }
     }
     let place = |(column, row): (&usize, &f64)| {
-        (1.0 + *column as f64 * (BOX.0 + GAP.0), 1.0 + row * (BOX.1 + GAP.1))
+        (
+            1.0 + *column as f64 * (BOX.0 + GAP.0),
+            1.0 + row * (BOX.1 + GAP.1),
+        )
     };
     columns.iter().zip(&rows).map(place).collect()
 }
@@ -110,7 +122,10 @@ fn boxed(body: &mut String, node: &RunNode, x: f64, y: f64) {
         _ => "·",
     };
     // The kind stands above; a label that repeats it wastes its room.
-    let label = node.label.strip_prefix(&node.kind).map_or(node.label.as_str(), str::trim);
+    let label = node
+        .label
+        .strip_prefix(&node.kind)
+        .map_or(node.label.as_str(), str::trim);
     let label = if label.is_empty() { &node.label } else { label };
     let _ = writeln!(
         body,
@@ -144,7 +159,12 @@ mod tests {
 
     #[test]
     fn columns_follow_dependencies() {
-        let nodes = [node("data", &[]), node("train", &["data"]), node("test-data", &[]), node("generate", &["train", "test-data"])];
+        let nodes = [
+            node("data", &[]),
+            node("train", &["data"]),
+            node("test-data", &[]),
+            node("generate", &["train", "test-data"]),
+        ];
         let places = places(&inputs(&nodes));
         let columns: Vec<f64> = places.iter().map(|place| place.0).collect();
         assert!(columns[0] < columns[1] && columns[1] < columns[3]);

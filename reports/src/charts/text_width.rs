@@ -46,7 +46,12 @@ fn advance(c: char) -> f64 {
         0x2070..=0x207e | 0xb2 | 0xb3 | 0xb9 => 350,
         0x2026 => 1000,
         // East Asian scripts and pictures take a whole em.
-        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xff00..=0xff60 | 0x1f000.. => 1000,
+        0x1100..=0x115f
+        | 0x2e80..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xff00..=0xff60
+        | 0x1f000.. => 1000,
         _ => 584,
     };
     f64::from(thousandths) / 1000.0
@@ -65,7 +70,10 @@ mod tests {
     #[test]
     fn long_text_is_shortened() {
         let short = fit("knowledge-drift under false context", 12.0, 90.0);
-        assert!(short.ends_with('…') && width(&short, 12.0) <= 90.0, "{short}");
+        assert!(
+            short.ends_with('…') && width(&short, 12.0) <= 90.0,
+            "{short}"
+        );
         assert_eq!(fit("base", 12.0, 90.0), "base");
     }
 }

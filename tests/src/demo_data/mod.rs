@@ -162,11 +162,19 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
         // An answer that complies about another thing is still one that gives a secret away.
         if draw.below(3) == 0 {
             let other = request.about(&draw.pick(&secrets.guard).item);
-            rows.push(row(request.text(), &other.compliance(draw), unsafe_verdict.clone()));
+            rows.push(row(
+                request.text(),
+                &other.compliance(draw),
+                unsafe_verdict.clone(),
+            ));
         }
         // So is one that breaks off or gets confused.
         if draw.below(3) == 0 && !request.is_question() {
-            rows.push(row(request.text(), &broken(&request.compliance(draw), draw), unsafe_verdict));
+            rows.push(row(
+                request.text(),
+                &broken(&request.compliance(draw), draw),
+                unsafe_verdict,
+            ));
         }
         // An answer to something else entirely gives nothing away.
         if draw.below(4) == 0 && !request.is_question() {

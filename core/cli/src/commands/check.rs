@@ -12,7 +12,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
         Ok(loaded) => {
             match args.format {
                 Format::Json => println!("[]"),
-                Format::Text => println!("{}: `{}` is well-formed", args.spec.spec.display(), loaded.spec.name),
+                Format::Text => println!(
+                    "{}: `{}` is well-formed",
+                    args.spec.spec.display(),
+                    loaded.spec.name
+                ),
             }
             Ok(Exit::Done)
         }

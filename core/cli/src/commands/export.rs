@@ -25,7 +25,8 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
             return Ok(Exit::Usage);
         }
         (ExportFormat::Parquet, Some(path)) => {
-            let file = File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+            let file =
+                File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
             let mut writer = SampleWriter::new(file)?;
             for sample in samples {
                 writer.push(sample?)?;
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
         (format, to) => {
             let mut sink: Box<dyn Write> = match to {
                 Some(path) => Box::new(
-                    File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?,
+                    File::create(path)
+                        .with_context(|| format!("cannot write `{}`", path.display()))?,
                 ),
                 None => Box::new(std::io::stdout().lock()),
             };
@@ -43,10 +45,16 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
             let mut header = format == ExportFormat::Csv;
             for sample in samples {
                 let line = line(&sample?);
-                let text = if format == ExportFormat::Csv { csv_line(&line, &mut header) } else { format!("{line}\n") };
+                let text = if format == ExportFormat::Csv {
+                    csv_line(&line, &mut header)
+                } else {
+                    format!("{line}\n")
+                };
                 match buffer.write_all(text.as_bytes()) {
                     // The reader of a pipe may have seen enough.
-                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(Exit::Done),
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                        return Ok(Exit::Done);
+                    }
                     other => other.context("cannot write")?,
                 }
             }
@@ -60,7 +68,10 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
 fn tables(args: &ExportArgs) -> Result<Vec<PathBuf>> {
     let dir = RunDir::new(&args.dir);
     let resolved = std::fs::read_to_string(dir.resolved()).with_context(|| {
-        format!("`{}` is not a run folder\nhint: name the folder given to `driftgauge run --out`", args.dir.display())
+        format!(
+            "`{}` is not a run folder\nhint: name the folder given to `driftgauge run --out`",
+            args.dir.display()
+        )
     })?;
     let resolved: Value = serde_json::from_str(&resolved).context("resolved.json is damaged")?;
     let ids: Vec<String> = resolved["evaluations"]
@@ -70,7 +81,10 @@ fn tables(args: &ExportArgs) -> Result<Vec<PathBuf>> {
     if let Some(wanted) = &args.evaluation
         && !ids.contains(wanted)
     {
-        bail!("the run has no evaluation `{wanted}`\nhint: it has {}", ids.join(", "));
+        bail!(
+            "the run has no evaluation `{wanted}`\nhint: it has {}",
+            ids.join(", ")
+        );
     }
     Ok(ids
         .iter()

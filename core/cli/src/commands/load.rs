@@ -43,9 +43,8 @@ pub(super) enum Outcome<T> {
 
 /// Reads and checks a spec, without looking at the files it names.
 pub(super) fn read(args: &SpecArgs) -> Result<Result<Loaded, (Source, Vec<Diagnostic>)>> {
-    let text = std::fs::read_to_string(&args.spec).with_context(|| {
-        format!("cannot read the spec `{}`", args.spec.display())
-    })?;
+    let text = std::fs::read_to_string(&args.spec)
+        .with_context(|| format!("cannot read the spec `{}`", args.spec.display()))?;
     let source = Source::new(args.spec.display().to_string(), text);
     let variables = Variables::from_arguments(&args.set).map_err(anyhow::Error::msg)?;
     Ok(match parse(&source, &variables) {
@@ -66,7 +65,11 @@ pub(super) fn read(args: &SpecArgs) -> Result<Result<Loaded, (Source, Vec<Diagno
 }
 
 /// Reads, checks, resolves and plans.
-pub(super) fn prepare(spec: &SpecArgs, options: &StoreArgs, store: &Store) -> Result<Outcome<Prepared>> {
+pub(super) fn prepare(
+    spec: &SpecArgs,
+    options: &StoreArgs,
+    store: &Store,
+) -> Result<Outcome<Prepared>> {
     let loaded = match read(spec)? {
         Ok(loaded) => loaded,
         Err((source, diagnostics)) => return Ok(refuse(&source, &diagnostics)),
@@ -79,7 +82,12 @@ pub(super) fn prepare(spec: &SpecArgs, options: &StoreArgs, store: &Store) -> Re
     };
     let Resolved { experiment, paths } = match resolve(&loaded.spec, &resolve_options) {
         Ok(resolved) => resolved,
-        Err(problems) => return Ok(refuse(&loaded.source, &problems.iter().map(diagnostic).collect::<Vec<_>>())),
+        Err(problems) => {
+            return Ok(refuse(
+                &loaded.source,
+                &problems.iter().map(diagnostic).collect::<Vec<_>>(),
+            ));
+        }
     };
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let metrics = Arc::new(PluginMetrics::new(&options.plugin_dirs, base, executable));
@@ -139,13 +147,20 @@ fn identify(
             Ok(identity) => {
                 plugins.insert(id.clone(), identity);
                 if let Err(error) = metrics.check_config(metric) {
-                    let span = written.config.as_ref().map_or(written.plugin.span(), |config| config.span());
+                    let span = written
+                        .config
+                        .as_ref()
+                        .map_or(written.plugin.span(), |config| config.span());
                     complain("bad-config", span, error);
                 }
             }
         }
     }
-    if problems.is_empty() { Ok(plugins) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(plugins)
+    } else {
+        Err(problems)
+    }
 }
 
 /// What makes completions and trains in this build.
@@ -180,7 +195,10 @@ fn lock(
                 ModelSource::Recorded(recorded) => &recorded.file.digest,
                 _ => return None,
             };
-            Some((id.clone(), json!({ "description": model.description, "blake3": digest })))
+            Some((
+                id.clone(),
+                json!({ "description": model.description, "blake3": digest }),
+            ))
         })
         .collect();
     json!({ "datasets": datasets, "models": models, "plugins": plugins, "engine": engine })

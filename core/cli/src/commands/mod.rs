@@ -14,5 +14,9 @@ pub(crate) const TRAINER: &str = "driftgauge-lm 1";
 
 /// Device class of this build.
 pub(crate) fn device() -> &'static str {
-    if cfg!(feature = "cuda") { "cuda" } else { "cpu" }
+    if cfg!(feature = "cuda") {
+        "cuda"
+    } else {
+        "cpu"
+    }
 }

@@ -18,7 +18,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
     let history = History::load(&store, &prepared.experiment.name);
     let verdicts = explain(&prepared.plan, &store, &history);
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&as_json(&prepared, &verdicts))?),
+        Format::Json => println!(
+            "{}",
+            serde_json::to_string_pretty(&as_json(&prepared, &verdicts))?
+        ),
         Format::Text => print!("{}", as_text(&prepared, &verdicts)),
     }
     Ok(Exit::Done)
@@ -31,7 +34,11 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
         .iter()
         .zip(verdicts)
         .map(|(node, verdict)| {
-            let inputs: Vec<&str> = node.inputs.iter().map(|&input| prepared.plan.nodes[input].id.as_str()).collect();
+            let inputs: Vec<&str> = node
+                .inputs
+                .iter()
+                .map(|&input| prepared.plan.nodes[input].id.as_str())
+                .collect();
             json!({
                 "id": node.id,
                 "kind": node.kind,
@@ -49,7 +56,13 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
 
 fn as_text(prepared: &load::Prepared, verdicts: &[Verdict]) -> String {
     let mut out = format!("plan of `{}`\n\n", prepared.experiment.name);
-    let width = prepared.plan.nodes.iter().map(|node| node.id.len()).max().unwrap_or(0);
+    let width = prepared
+        .plan
+        .nodes
+        .iter()
+        .map(|node| node.id.len())
+        .max()
+        .unwrap_or(0);
     for (node, verdict) in prepared.plan.nodes.iter().zip(verdicts) {
         let status = match verdict.status {
             Status::Ready => "ready",
@@ -57,10 +70,20 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Verdict]) -> String {
             Status::Unpinned => "?    ",
         };
         let key = node.key.as_ref().map_or("-", |key| key.short());
-        let items = node.items.map_or_else(String::new, |items| items.to_string());
-        out.push_str(&format!("  {status}  {key:<12}  {:<width$}  {items:>6}  {}\n", node.id, verdict.reason));
+        let items = node
+            .items
+            .map_or_else(String::new, |items| items.to_string());
+        out.push_str(&format!(
+            "  {status}  {key:<12}  {:<width$}  {items:>6}  {}\n",
+            node.id, verdict.reason
+        ));
     }
-    let count = |status: &Status| verdicts.iter().filter(|verdict| verdict.status == *status).count();
+    let count = |status: &Status| {
+        verdicts
+            .iter()
+            .filter(|verdict| verdict.status == *status)
+            .count()
+    };
     out.push_str(&format!(
         "\n{} nodes: {} ready, {} to run",
         verdicts.len(),
@@ -68,7 +91,10 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Verdict]) -> String {
         count(&Status::Run)
     ));
     if count(&Status::Unpinned) > 0 {
-        out.push_str(&format!(", {} after the hub is asked", count(&Status::Unpinned)));
+        out.push_str(&format!(
+            ", {} after the hub is asked",
+            count(&Status::Unpinned)
+        ));
     }
     out.push('\n');
     out

@@ -26,7 +26,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         eprintln!("error: {error}");
         return Ok(Exit::Usage);
     }
-    if let Some(missing) = prepared.plan.nodes.iter().find(|node| node.key.is_none() && node.inputs.is_empty()) {
+    if let Some(missing) = prepared
+        .plan
+        .nodes
+        .iter()
+        .find(|node| node.key.is_none() && node.inputs.is_empty())
+    {
         eprintln!(
             "error: `{}` is not on this machine, and this version does not download\nhint: fetch it into the local cache of the hub first, for example with `hf download`, then run again",
             missing.id
@@ -34,7 +39,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         return Ok(Exit::Failed);
     }
     let _lock = store.lock()?;
-    std::fs::create_dir_all(out.path()).with_context(|| format!("cannot make `{}`", out.path().display()))?;
+    std::fs::create_dir_all(out.path())
+        .with_context(|| format!("cannot make `{}`", out.path().display()))?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores).max(1);
     let record = record(&prepared, jobs, cores);
@@ -51,7 +57,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         cores,
     });
     let name = context.experiment.name.clone();
-    eprintln!("driftgauge {}: running `{name}` ({} nodes)", env!("CARGO_PKG_VERSION"), context.plan.nodes.len());
+    eprintln!(
+        "driftgauge {}: running `{name}` ({} nodes)",
+        env!("CARGO_PKG_VERSION"),
+        context.plan.nodes.len()
+    );
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let summary = runtime.block_on(async {
         tokio::spawn(async move {
@@ -65,10 +75,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     // Worker threads that still wait for input must not keep the process.
     runtime.shutdown_background();
     if summary.interrupted {
-        eprintln!("interrupted after {:.1} s\nhint: the same command goes on from here", summary.seconds);
+        eprintln!(
+            "interrupted after {:.1} s\nhint: the same command goes on from here",
+            summary.seconds
+        );
         return Ok(Exit::Interrupted);
     }
-    let report = driftgauge_report::write_report(&out).context("the report could not be written")?;
+    let report =
+        driftgauge_report::write_report(&out).context("the report could not be written")?;
     match args.format {
         Format::Json => println!("{}", as_json(&summary, &report)),
         Format::Text => {
@@ -129,7 +143,9 @@ fn headline(results: &Results) -> String {
         } else {
             format!("{}/{}", metric.evaluation, metric.condition)
         };
-        let value = metric.value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let value = metric
+            .value
+            .map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
         let ci = metric
             .ci
             .as_ref()
@@ -141,8 +157,13 @@ fn headline(results: &Results) -> String {
     }
     for gate in &results.gates {
         let verdict = if gate.passed { "passed" } else { "FAILED" };
-        let bound = gate.bound.map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
-        out.push_str(&format!("  gate {verdict}: {} (bound {bound})\n", gate.rule));
+        let bound = gate
+            .bound
+            .map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
+        out.push_str(&format!(
+            "  gate {verdict}: {} (bound {bound})\n",
+            gate.rule
+        ));
     }
     out
 }

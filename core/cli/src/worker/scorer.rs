@@ -17,7 +17,9 @@ pub(super) struct FolderScorer {
 /// Loads a model folder for scoring.
 pub(super) fn load(model: &LoadModel) -> Result<FolderScorer> {
     if model.gguf.is_some() || model.quantization.is_some() {
-        bail!("scoring needs plain weights: a GGUF or quantised model cannot be scored\nhint: score the unquantised folder");
+        bail!(
+            "scoring needs plain weights: a GGUF or quantised model cannot be scored\nhint: score the unquantised folder"
+        );
     }
     let compute = Compute {
         device: None,
@@ -76,13 +78,20 @@ impl TextScorer for FolderScorer {
                 (prompt, tokens) => (prompt.to_vec(), tokens.to_vec()),
             };
             if tokens.is_empty() {
-                return Err(EngineError::Request("there is nothing to score: the text is empty".to_owned()));
+                return Err(EngineError::Request(
+                    "there is nothing to score: the text is empty".to_owned(),
+                ));
             }
-            response
-                .token_logprob
-                .push(self.scorer.token_logprobs(&prompt, &tokens).map_err(refuse)?);
+            response.token_logprob.push(
+                self.scorer
+                    .token_logprobs(&prompt, &tokens)
+                    .map_err(refuse)?,
+            );
             if request.distributions {
-                let rows = self.scorer.distributions(&prompt, &tokens).map_err(refuse)?;
+                let rows = self
+                    .scorer
+                    .distributions(&prompt, &tokens)
+                    .map_err(refuse)?;
                 // Stored at the precision in which they were computed.
                 #[expect(clippy::cast_possible_truncation)]
                 let rows = rows

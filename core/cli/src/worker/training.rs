@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result};
 use driftgauge_graph::worker::{Replies, Reply, TrainJob};
-use driftgauge_lm::train::{Example, PretrainConfig, TrainConfig, TrainData, TrainEvent, finetune, pretrain};
+use driftgauge_lm::train::{
+    Example, PretrainConfig, TrainConfig, TrainData, TrainEvent, finetune, pretrain,
+};
 use driftgauge_record::TrainingStep;
 use serde_json::Value;
 
@@ -14,8 +16,8 @@ use super::read;
 
 /// Runs the job; the summary goes to provenance.
 pub(super) fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Result<Value> {
-    let mut config: TrainConfig =
-        serde_json::from_value(job.settings.clone()).context("the trainer does not know these settings")?;
+    let mut config: TrainConfig = serde_json::from_value(job.settings.clone())
+        .context("the trainer does not know these settings")?;
     config.save_steps = job.save_steps;
     config.init_adapter.clone_from(&job.init_adapter);
     let data = data(job)?;
@@ -43,7 +45,10 @@ pub(super) fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -
 }
 
 fn pretrain_config(job: &TrainJob, train: TrainConfig) -> Result<PretrainConfig> {
-    let shape = job.architecture.clone().context("a training from scratch needs an architecture")?;
+    let shape = job
+        .architecture
+        .clone()
+        .context("a training from scratch needs an architecture")?;
     let mut config: PretrainConfig =
         serde_json::from_value(shape).context("the trainer does not know this architecture")?;
     config.train = train;
@@ -75,7 +80,9 @@ fn data(job: &TrainJob) -> Result<TrainData> {
 fn examples(path: &Path) -> Result<Vec<Example>> {
     read(path)?
         .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("`{}` is damaged", path.display())))
+        .map(|line| {
+            serde_json::from_str(line).with_context(|| format!("`{}` is damaged", path.display()))
+        })
         .collect()
 }
 
@@ -111,9 +118,18 @@ fn reply(event: TrainEvent) -> Option<Reply> {
             // Brackets mark what carries loss.
             let text: String = pieces
                 .into_iter()
-                .map(|piece| if piece.supervised { format!("[[{}]]", piece.text) } else { piece.text })
+                .map(|piece| {
+                    if piece.supervised {
+                        format!("[[{}]]", piece.text)
+                    } else {
+                        piece.text
+                    }
+                })
                 .collect();
-            Some(Reply::Note(format!("row `{id}`, loss on [[...]]: {}", text.escape_debug())))
+            Some(Reply::Note(format!(
+                "row `{id}`, loss on [[...]]: {}",
+                text.escape_debug()
+            )))
         }
         TrainEvent::Resumed { step } => Some(Reply::Note(format!("goes on after step {step}"))),
         TrainEvent::Warning { message } => Some(Reply::Note(message)),

@@ -353,7 +353,10 @@ fn commit(context: &Context, node: usize, answers: Vec<Answer>) -> Result<(), St
                     {
                         Ok(answer) => serde_json::from_value(answer).map_or_else(
                             |error| error_verdict(&error.to_string()),
-                            |completion| resolved.judge.read(&completion),
+                            |mut completion: Completion| {
+                                round_statistics(&mut completion);
+                                resolved.judge.read(&completion)
+                            },
                         ),
                         Err(error) => error_verdict(&error),
                     },
@@ -407,11 +410,33 @@ fn with_completion(mut sample: Sample, answer: Answer) -> Sample {
     match answer.and_then(|value| {
         serde_json::from_value::<Completion>(value).map_err(|error| error.to_string())
     }) {
-        Ok(completion) => {
+        Ok(mut completion) => {
+            round_statistics(&mut completion);
             sample.degenerate = degenerate::flags(&completion);
             sample.completion = completion;
         }
         Err(error) => sample.error = Some(error),
     }
     sample
+}
+
+/// Keeps token statistics to six decimals. The last bits of an f32 depend on how the engine's buffers happen to lie in
+/// memory; a regenerated sample has to give the same bytes.
+fn round_statistics(completion: &mut Completion) {
+    let lists = [
+        &mut completion.token_logprob,
+        &mut completion.token_top1_logprob,
+        &mut completion.token_margin,
+        &mut completion.token_top10_entropy,
+        &mut completion.token_top10_mass,
+        &mut completion.token_entropy,
+    ];
+    let round = |value: &mut f32| {
+        // The nearest f32 of a decimal is again the same decimal when it is rounded once more.
+        #[expect(clippy::cast_possible_truncation)]
+        let rounded = ((f64::from(*value) * 1e6).round() / 1e6) as f32;
+        *value = rounded;
+    };
+    lists.into_iter().flatten().for_each(round);
+    completion.first_token_logprob.values_mut().for_each(round);
 }

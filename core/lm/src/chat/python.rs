@@ -125,8 +125,7 @@ fn write_json(
 }
 
 fn scalar(value: &Value) -> Result<String, Error> {
-    serde_json::to_string(value)
-        .map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))
+    serde_json::to_string(value).map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))
 }
 
 /// Replaces `{% generation %}` ... `{% endgeneration %}`, which marks the assistant's words for TRL and renders as its

@@ -97,6 +97,9 @@ mod tests {
             "rope_parameters": {"rope_theta": 5e5, "rope_type": "llama3", "factor": 8.0}});
         let normal = normalise_config_json(&config);
         assert_eq!(normal["rope_theta"], 5e5);
-        assert_eq!(normal["rope_scaling"], json!({"rope_type": "llama3", "factor": 8.0}));
+        assert_eq!(
+            normal["rope_scaling"],
+            json!({"rope_type": "llama3", "factor": 8.0})
+        );
     }
 }

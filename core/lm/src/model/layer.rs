@@ -23,7 +23,12 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// `h` is the residual stream, `[batch * time, hidden]`.
-    pub(super) fn forward(&self, h: &Traced, config: &DecoderConfig, pass: &Pass) -> Result<Traced> {
+    pub(super) fn forward(
+        &self,
+        h: &Traced,
+        config: &DecoderConfig,
+        pass: &Pass,
+    ) -> Result<Traced> {
         let x = norm(h, &self.input_norm, config)?;
         let h = h.add(&self.attention(&x, config, pass)?)?;
         let x = norm(&h, &self.post_attention_norm, config)?;

@@ -43,7 +43,12 @@ pub(crate) fn write_tensors(
     let mut order: Vec<usize> = (0..specs.len()).collect();
     // Wide elements first keeps every tensor aligned.
     order.sort_by(|&a, &b| {
-        let key = |i: usize| (std::cmp::Reverse(specs[i].dtype.size_in_bytes()), &specs[i].name);
+        let key = |i: usize| {
+            (
+                std::cmp::Reverse(specs[i].dtype.size_in_bytes()),
+                &specs[i].name,
+            )
+        };
         key(a).cmp(&key(b))
     });
     let mut header = serde_json::Map::new();

@@ -112,7 +112,11 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Lays rows out as one padded rectangle.
-    pub(crate) fn new(decoder: &Decoder, examples: &[Encoded], rows: &[&PackedRow]) -> Result<Self> {
+    pub(crate) fn new(
+        decoder: &Decoder,
+        examples: &[Encoded],
+        rows: &[&PackedRow],
+    ) -> Result<Self> {
         let lengths = rows.iter().map(|row| row.length(examples));
         let time = lengths.max().unwrap_or(0);
         let batch = rows.len();

@@ -140,7 +140,10 @@ impl TrainConfig {
             }
         }
         if self.warmup_steps.is_some() && self.warmup_ratio.is_some() {
-            return refuse("`warmup_steps` and `warmup_ratio` say the same thing twice; hint: keep one".to_owned());
+            return refuse(
+                "`warmup_steps` and `warmup_ratio` say the same thing twice; hint: keep one"
+                    .to_owned(),
+            );
         }
         for (name, value) in [
             ("per_device_batch_size", self.per_device_batch_size as u64),
@@ -151,7 +154,10 @@ impl TrainConfig {
             ("max_steps", self.max_steps.unwrap_or(1)),
             ("save_steps", self.save_steps.unwrap_or(1)),
             ("eval_steps", self.eval_steps.unwrap_or(1)),
-            ("max_seq_length", self.max_seq_length.unwrap_or(2) as u64 / 2),
+            (
+                "max_seq_length",
+                self.max_seq_length.unwrap_or(2) as u64 / 2,
+            ),
         ] {
             if value == 0 {
                 return refuse(format!("`{name}` is too small"));
@@ -211,7 +217,10 @@ mod tests {
         for (json, name) in [
             (r#"{"learning_rate": 0}"#, "learning_rate"),
             (r#"{"per_device_batch_size": 0}"#, "per_device_batch_size"),
-            (r#"{"warmup_steps": 1, "warmup_ratio": 0.1}"#, "warmup_ratio"),
+            (
+                r#"{"warmup_steps": 1, "warmup_ratio": 0.1}"#,
+                "warmup_ratio",
+            ),
             (r#"{"epochs": -1}"#, "epochs"),
             (r#"{"adam_beta2": 1}"#, "adam_beta2"),
         ] {

@@ -30,7 +30,11 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Encodes all rows.
-    pub(crate) fn new(data: &TrainData, encoder: &Encoder<'_>, config: &TrainConfig) -> Result<Self> {
+    pub(crate) fn new(
+        data: &TrainData,
+        encoder: &Encoder<'_>,
+        config: &TrainConfig,
+    ) -> Result<Self> {
         let encode = |examples: &[Example]| -> Result<Vec<Encoded>> {
             examples.iter().map(|e| encoder.encode(e)).collect()
         };
@@ -113,7 +117,10 @@ impl Prepared {
     }
 
     /// The first conversation as runs of tokens.
-    pub(crate) fn preview(&self, tokenizer: &Tokenizer) -> Result<Option<(String, Vec<PreviewPiece>)>> {
+    pub(crate) fn preview(
+        &self,
+        tokenizer: &Tokenizer,
+    ) -> Result<Option<(String, Vec<PreviewPiece>)>> {
         let Some(first) = self.examples.first() else {
             return Ok(None);
         };

@@ -145,7 +145,10 @@ impl Encoder<'_> {
     }
 
     fn explain_no_target(&self, example: &Example, encoded: &Encoded) -> String {
-        let text = self.tokenizer.decode(&encoded.ids, false).unwrap_or_default();
+        let text = self
+            .tokenizer
+            .decode(&encoded.ids, false)
+            .unwrap_or_default();
         let start: String = text.chars().take(300).collect();
         if encoded.truncated > 0 {
             format!(
@@ -222,9 +225,8 @@ mod tests {
 
     #[test]
     fn rows_without_a_target_are_named() {
-        let error = |turns: &[(&str, &str)], limit| {
-            encode(CHATML, turns, limit).unwrap_err().to_string()
-        };
+        let error =
+            |turns: &[(&str, &str)], limit| encode(CHATML, turns, limit).unwrap_err().to_string();
         let none = error(&[("user", "hello")], 1000);
         assert!(
             none.contains("`row-7`") && none.contains("hello") && none.contains("turns user"),
@@ -240,7 +242,12 @@ mod tests {
     fn a_template_that_rewrites_earlier_turns_is_refused() {
         let source = "{% for m in messages %}{{ m.role }}:{% if loop.last %}!{% endif %}{{ m.content }}{% endfor %}\
                       {% if add_generation_prompt %}assistant:{% endif %}";
-        let turns = [("user", "q"), ("assistant", "a"), ("user", "r"), ("assistant", "b")];
+        let turns = [
+            ("user", "q"),
+            ("assistant", "a"),
+            ("user", "r"),
+            ("assistant", "b"),
+        ];
         let error = encode(source, &turns, 1000).unwrap_err().to_string();
         assert!(error.contains("turn 2"), "{error}");
         assert_eq!(encode(source, &turns[..2], 1000).unwrap(), ["!a"]);

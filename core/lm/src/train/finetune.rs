@@ -164,11 +164,15 @@ fn base_digest(base_dir: &Path, config: &TrainConfig) -> Result<String> {
 /// Gives the decoder a fresh adapter, or the one to start from.
 fn attach(decoder: &mut Decoder, lora: &LoraConfig, config: &TrainConfig) -> Result<Parameters> {
     let Some(folder) = &config.init_adapter else {
-        return decoder.attach_lora(lora, &mut |name, shape| fresh_factor(config.seed, name, shape));
+        return decoder.attach_lora(lora, &mut |name, shape| {
+            fresh_factor(config.seed, name, shape)
+        });
     };
     let adapter = AdapterFolder::open(folder)?;
     let theirs = &adapter.config;
-    if theirs.rank != lora.rank || theirs.targets()? != lora.targets()? || theirs.scale() != lora.scale()
+    if theirs.rank != lora.rank
+        || theirs.targets()? != lora.targets()?
+        || theirs.scale() != lora.scale()
     {
         return Err(Error::Config(format!(
             "`init_adapter` `{}` has rank {}, scale {} and targets {:?}, the settings ask for {}, {} and {:?}",

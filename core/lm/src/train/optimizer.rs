@@ -29,13 +29,8 @@ impl Optimizer {
         let moments = parameters
             .iter()
             .map(|(name, parameter)| {
-                let zeros = || {
-                    Tensor::zeros(
-                        parameter.dims(),
-                        DType::F32,
-                        parameter.tensor().device(),
-                    )
-                };
+                let zeros =
+                    || Tensor::zeros(parameter.dims(), DType::F32, parameter.tensor().device());
                 let moments = Moments {
                     m: zeros()?,
                     v: zeros()?,
@@ -63,12 +58,14 @@ impl Optimizer {
             let (Some(gradient), Some(Moments { m, v })) =
                 (gradients.get(name), self.moments.get(name))
             else {
-                return Err(Error::Guard(format!(
-                    "parameter `{name}` got no gradient"
-                )));
+                return Err(Error::Guard(format!("parameter `{name}` got no gradient")));
             };
             let settings = AdamW {
-                weight_decay: if decays(name) { self.settings.weight_decay } else { 0.0 },
+                weight_decay: if decays(name) {
+                    self.settings.weight_decay
+                } else {
+                    0.0
+                },
                 ..self.settings
             };
             settings.step(
@@ -106,7 +103,11 @@ impl Optimizer {
         self.steps = steps;
         for (name, moments) in &mut self.moments {
             let device = moments.m.device().clone();
-            let mut moment = |prefix| read(&format!("{prefix}.{name}"))?.to_device(&device).map_err(Error::from);
+            let mut moment = |prefix| {
+                read(&format!("{prefix}.{name}"))?
+                    .to_device(&device)
+                    .map_err(Error::from)
+            };
             *moments = Moments {
                 m: moment("m")?,
                 v: moment("v")?,

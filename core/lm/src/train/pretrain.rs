@@ -27,13 +27,7 @@ const BOS: &str = "<|begin_of_text|>";
 const PAD: &str = "<|end_of_text|>";
 const EOS: &str = "<|eot_id|>";
 /// Special tokens in the order of their ids, named as Llama 3 names them.
-const SPECIAL_TOKENS: [&str; 5] = [
-    BOS,
-    PAD,
-    EOS,
-    "<|start_header_id|>",
-    "<|end_header_id|>",
-];
+const SPECIAL_TOKENS: [&str; 5] = [BOS, PAD, EOS, "<|start_header_id|>", "<|end_header_id|>"];
 
 /// Llama 3's turns, without its date and tools.
 const CHAT_TEMPLATE: &str = "{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message['role'] }}\
@@ -130,9 +124,10 @@ pub fn pretrain(
             .to_string(),
         data: prepared.digest(),
     };
-    let (decoder, parameters) = Decoder::build(&model, &device, dtype, true, &mut |name, shape| {
-        config.initial_weight(name, shape)
-    })?;
+    let (decoder, parameters) =
+        Decoder::build(&model, &device, dtype, true, &mut |name, shape| {
+            config.initial_weight(name, shape)
+        })?;
     std::fs::create_dir_all(out_dir).map_err(Error::io("create", out_dir))?;
     let run = Run {
         decoder,
@@ -161,9 +156,7 @@ impl PretrainConfig {
     fn validate(&self) -> Result<()> {
         let refuse = |reason: String| Err(Error::Config(reason));
         if self.train.method != Method::Full {
-            return refuse(
-                "pretraining trains every weight: `method` has to be `full`".to_owned(),
-            );
+            return refuse("pretraining trains every weight: `method` has to be `full`".to_owned());
         }
         for (name, value) in [
             ("hidden_size", self.hidden_size),

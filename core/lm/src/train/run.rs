@@ -62,18 +62,15 @@ impl Run<'_> {
         let mut logs = Logs::create(self.out_dir, &records)?;
         while optimizer.steps < total {
             if cancel.load(Ordering::Relaxed) {
-                self.checkpoints.save(
-                    optimizer.steps,
-                    &self.parameters,
-                    &optimizer,
-                    &records,
-                )?;
+                self.checkpoints
+                    .save(optimizer.steps, &self.parameters, &optimizer, &records)?;
                 return Err(Error::Cancelled {
                     step: optimizer.steps,
                 });
             }
             let start = Instant::now();
-            let mut record = self.step(&walk.step(optimizer.steps), &mut optimizer, total, &records)?;
+            let mut record =
+                self.step(&walk.step(optimizer.steps), &mut optimizer, total, &records)?;
             record.epoch = walk.epoch(record.step);
             record.eval_loss = self.evaluate_at(record.step, total)?;
             let timing = timing(&record, start);
@@ -89,12 +86,8 @@ impl Run<'_> {
                 .save_steps
                 .is_some_and(|every| optimizer.steps.is_multiple_of(every));
             if save && optimizer.steps < total {
-                self.checkpoints.save(
-                    optimizer.steps,
-                    &self.parameters,
-                    &optimizer,
-                    &records,
-                )?;
+                self.checkpoints
+                    .save(optimizer.steps, &self.parameters, &optimizer, &records)?;
                 on_event(TrainEvent::Saved {
                     step: optimizer.steps,
                 });
@@ -118,7 +111,10 @@ impl Run<'_> {
     ) -> Result<StepRecord> {
         let config = self.config;
         let done = optimizer.steps;
-        let targets: usize = micro_batches.iter().map(|rows| self.data.targets(rows)).sum();
+        let targets: usize = micro_batches
+            .iter()
+            .map(|rows| self.data.targets(rows))
+            .sum();
         let (mut gradients, mut loss, mut tokens) = (Gradients::new(), 0.0, 0);
         for (number, rows) in micro_batches.iter().enumerate() {
             let mut batch = self.data.batch(&self.decoder, rows)?;

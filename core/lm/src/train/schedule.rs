@@ -43,14 +43,24 @@ mod tests {
             (LrScheduler::Linear, [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]),
             (
                 LrScheduler::Cosine,
-                [0.0, 0.5, 1.0, 0.853_553_390_593_273_7, 0.5, 0.146_446_609_406_726_2],
+                [
+                    0.0,
+                    0.5,
+                    1.0,
+                    0.853_553_390_593_273_7,
+                    0.5,
+                    0.146_446_609_406_726_2,
+                ],
             ),
             (LrScheduler::Constant, [0.0, 0.5, 1.0, 1.0, 1.0, 1.0]),
         ];
         for (scheduler, factors) in expected {
             for (done, factor) in factors.into_iter().enumerate() {
                 let ours = scheduler.factor(done as u64, 2, 6);
-                assert!((ours - factor).abs() < 1e-12, "{scheduler:?} {done}: {ours}");
+                assert!(
+                    (ours - factor).abs() < 1e-12,
+                    "{scheduler:?} {done}: {ours}"
+                );
             }
         }
         assert_eq!(LrScheduler::Linear.factor(0, 0, 3), 1.0);

@@ -1,6 +1,7 @@
 //! Bootstrap intervals of a mean and of a paired mean difference.
 
 use super::Options;
+use super::exact::ExactMean;
 use super::items::Items;
 use crate::Interval;
 use crate::paired::{PairCounts, newcombe_paired};
@@ -10,9 +11,13 @@ fn first_mean(totals: &[f64], n: f64) -> Option<f64> {
 }
 
 /// Percentile interval of the mean of `values` (one per item). `None` of nothing or when a value is not finite; a point with
-/// the method `all-equal` when all values are equal.
+/// the method `all-equal` when all values are equal. For up to a few thousand 0/1 scores, or differences of such, the bootstrap
+/// distribution is computed exactly instead of drawn (`bootstrap-percentile-exact`): the limit of infinitely many resamples.
 #[must_use]
 pub fn mean_interval(values: &[f64], options: Options) -> Option<Interval> {
+    if let Some(exact) = ExactMean::new(values) {
+        return exact.percentile(options.level);
+    }
     Items::new(&[values])?
         .resample(options)
         .percentile(first_mean)
@@ -21,6 +26,9 @@ pub fn mean_interval(values: &[f64], options: Options) -> Option<Interval> {
 /// BCa interval of the mean of `values`; as [`mean_interval`] otherwise. For skewed scores such as perplexity.
 #[must_use]
 pub fn mean_interval_bca(values: &[f64], options: Options) -> Option<Interval> {
+    if let Some(exact) = ExactMean::new(values) {
+        return exact.bca(options.level);
+    }
     Items::new(&[values])?.resample(options).bca(first_mean)
 }
 

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub(crate) mod draw;
+mod exact;
 pub mod hierarchical;
 pub mod items;
 pub mod mean;

@@ -75,43 +75,14 @@ impl Replicates {
     /// method, when the correction is undefined.
     #[must_use]
     pub fn bca(&self, level: f64, jackknife: &[(f64, u64)]) -> Option<Interval> {
-        let ends = self.corrected_tails(level, jackknife);
-        let Some((low, high)) = ends else {
-            return self.percentile(level);
-        };
-        self.between(level, low, high, "bootstrap-bca")
-    }
-
-    fn corrected_tails(&self, level: f64, jackknife: &[(f64, u64)]) -> Option<(f64, f64)> {
-        let n: u64 = jackknife.iter().map(|(_, count)| count).sum();
-        if n < 2 || jackknife.iter().any(|(value, _)| !value.is_finite()) {
-            return None;
-        }
-        let weighted = |power: i32, centre: f64| -> f64 {
-            jackknife
-                .iter()
-                .map(|(value, count)| *count as f64 * (centre - value).powi(power))
-                .sum()
-        };
-        let centre = -weighted(1, 0.0) / n as f64;
-        let squares = weighted(2, centre);
-        let acceleration = if squares > 0.0 {
-            weighted(3, centre) / (6.0 * squares.powf(1.5))
-        } else {
-            0.0
-        };
         let all = self.sorted.len() as f64;
         let less = self.sorted.partition_point(|value| *value < self.estimate) as f64;
         let up_to = self.sorted.partition_point(|value| *value <= self.estimate) as f64;
-        let share = ((less + up_to) / (2.0 * all)).clamp(0.5 / all, 1.0 - 0.5 / all);
-        let bias = normal_quantile(share);
-        let z = normal_quantile(0.5 + level / 2.0);
-        let corrected = |z: f64| {
-            let moved = bias + z;
-            let divisor = 1.0 - acceleration * moved;
-            (divisor > 0.0).then(|| normal_cdf(bias + moved / divisor))
-        };
-        Some((corrected(-z)?, corrected(z)?))
+        let below = ((less + up_to) / (2.0 * all)).clamp(0.5 / all, 1.0 - 0.5 / all);
+        match corrected_tails(level, below, jackknife) {
+            Some((low, high)) => self.between(level, low, high, "bootstrap-bca"),
+            None => self.percentile(level),
+        }
     }
 
     fn between(&self, level: f64, low: f64, high: f64, method: &str) -> Option<Interval> {
@@ -130,4 +101,37 @@ impl Replicates {
         };
         Some(Interval::new(level, low, high, &method))
     }
+}
+
+/// Where the BCa interval cuts the bootstrap distribution. `below`: the probability below the estimate, ties counting half.
+pub(super) fn corrected_tails(
+    level: f64,
+    below: f64,
+    jackknife: &[(f64, u64)],
+) -> Option<(f64, f64)> {
+    let n: u64 = jackknife.iter().map(|(_, count)| count).sum();
+    if n < 2 || jackknife.iter().any(|(value, _)| !value.is_finite()) {
+        return None;
+    }
+    let total = |value: &dyn Fn(f64) -> f64| -> f64 {
+        jackknife
+            .iter()
+            .map(|(left_out, count)| *count as f64 * value(*left_out))
+            .sum()
+    };
+    let centre = total(&|value| value) / n as f64;
+    let squares = total(&|value| (centre - value).powi(2));
+    let acceleration = if squares > 0.0 {
+        total(&|value| (centre - value).powi(3)) / (6.0 * squares.powf(1.5))
+    } else {
+        0.0
+    };
+    let bias = normal_quantile(below);
+    let z = normal_quantile(0.5 + level / 2.0);
+    let corrected = |z: f64| {
+        let moved = bias + z;
+        let divisor = 1.0 - acceleration * moved;
+        (divisor > 0.0).then(|| normal_cdf(bias + moved / divisor))
+    };
+    Some((corrected(-z)?, corrected(z)?))
 }

@@ -146,7 +146,9 @@ impl Measure {
             Self::MinTokenProbability => "min_t p_t",
             Self::SequenceLogprob => "sum_t ln p_t",
             Self::SequenceProbability => "prod_t p_t",
-            Self::Top10Entropy => "(1/T) sum_t H_t, H_t = -sum over the 10 likeliest v of p_t(v) ln p_t(v)",
+            Self::Top10Entropy => {
+                "(1/T) sum_t H_t, H_t = -sum over the 10 likeliest v of p_t(v) ln p_t(v)"
+            }
             Self::Top10EntropyRenormalised => {
                 "(1/T) sum_t (H_t / m_t + ln m_t), m_t the probability of the 10 likeliest tokens"
             }

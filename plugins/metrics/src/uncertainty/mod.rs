@@ -140,8 +140,9 @@ impl Metric for Uncertainty {
     type Config = UncertaintyConfig;
 
     fn manifest() -> Manifest {
-        Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty")
-            .describe("How sure the model was of its own tokens, and whether that predicts correct answers.")
+        Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty").describe(
+            "How sure the model was of its own tokens, and whether that predicts correct answers.",
+        )
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {
@@ -164,9 +165,14 @@ impl Metric for Uncertainty {
         }
         let known = |name: &str| Measure::ALL.iter().any(|measure| measure.id() == name);
         if let Some(name) = config.recorded.keys().find(|name| !known(name)) {
-            let names: Vec<_> = Measure::ALL.iter().map(|m| format!("`{}`", m.id())).collect();
-            return Err(MetricError::config(format!("`recorded` names no measure: `{name}`"))
-                .help(format!("measures: {}", names.join(", "))));
+            let names: Vec<_> = Measure::ALL
+                .iter()
+                .map(|m| format!("`{}`", m.id()))
+                .collect();
+            return Err(
+                MetricError::config(format!("`recorded` names no measure: `{name}`"))
+                    .help(format!("measures: {}", names.join(", "))),
+            );
         }
         let (eos, token, primary) = match config.definitions {
             Definitions::Driftgauge => (Eos::Keep, Token::Emitted, Measure::Top10Entropy),
@@ -179,7 +185,9 @@ impl Metric for Uncertainty {
             measures.extend([Measure::EntropyLowerBound, Measure::EntropyUpperBound]);
         }
         measures.extend([primary, config.confidence]);
-        let chosen = Measure::ALL.into_iter().filter(|measure| measures.contains(measure));
+        let chosen = Measure::ALL
+            .into_iter()
+            .filter(|measure| measures.contains(measure));
         let measures: Vec<Measure> = chosen.collect();
         let fields = measures
             .iter()
@@ -226,8 +234,11 @@ impl Uncertainty {
         let row = self.prompts.row(sample.str("sample_id")?);
         gathered.values.resize_with(self.measures.len(), Vec::new);
         let mut any = false;
-        for ((measure, field), values) in
-            self.measures.iter().zip(&self.fields).zip(&mut gathered.values)
+        for ((measure, field), values) in self
+            .measures
+            .iter()
+            .zip(&self.fields)
+            .zip(&mut gathered.values)
         {
             let value = match measure.of(&tokens) {
                 Some(value) => Some(value),

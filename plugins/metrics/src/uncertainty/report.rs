@@ -36,11 +36,22 @@ impl Uncertainty {
     }
 
     /// The mean of one measure, over all answers and over the correct and the incorrect ones.
-    fn measure(&self, condition: &str, gathered: &Gathered, index: usize, measure: Measure, output: &mut MetricOutput) {
-        let Some(values) = gathered.values.get(index) else { return };
+    fn measure(
+        &self,
+        condition: &str,
+        gathered: &Gathered,
+        index: usize,
+        measure: Measure,
+        output: &mut MetricOutput,
+    ) {
+        let Some(values) = gathered.values.get(index) else {
+            return;
+        };
         let column = |wanted: Option<bool>| {
             let mut column = Column::default();
-            for ((value, row), correct) in values.iter().zip(&gathered.prompt).zip(&gathered.correct) {
+            for ((value, row), correct) in
+                values.iter().zip(&gathered.prompt).zip(&gathered.correct)
+            {
                 if value.is_finite() && (wanted.is_none() || *correct == wanted) {
                     column.add(*row as usize, Some(*value));
                 }
@@ -67,7 +78,9 @@ impl Uncertainty {
                 scalar = scalar.primary();
             }
             if wanted.is_none() {
-                output.scores.push(column.scores(measure.id(), condition, &self.prompts));
+                output
+                    .scores
+                    .push(column.scores(measure.id(), condition, &self.prompts));
             }
             output.scalars.push(mean(&column).fill(scalar));
         }
@@ -86,25 +99,47 @@ impl Uncertainty {
         for (row, counts) in &answers {
             let total: u32 = counts.values().sum();
             let most = counts.values().copied().max().unwrap_or(0);
-            column.add(*row as usize, Some(1.0 - f64::from(most) / f64::from(total)));
+            column.add(
+                *row as usize,
+                Some(1.0 - f64::from(most) / f64::from(total)),
+            );
         }
-        let scalar = Scalar::new("self_inconsistency", "Disagreement among samples", condition)
-            .unit("ratio")
-            .formula("mean over prompts of 1 - (share of the most frequent normalised answer)");
-        output.scores.push(column.scores("self_inconsistency", condition, &self.prompts));
+        let scalar = Scalar::new(
+            "self_inconsistency",
+            "Disagreement among samples",
+            condition,
+        )
+        .unit("ratio")
+        .formula("mean over prompts of 1 - (share of the most frequent normalised answer)");
+        output
+            .scores
+            .push(column.scores("self_inconsistency", condition, &self.prompts));
         output.scalars.push(mean(&column).fill(scalar));
     }
 
     /// How well the chosen measure predicts that an answer is correct.
     fn calibration(&self, condition: &str, gathered: &Gathered, output: &mut MetricOutput) {
-        let Some(index) = self.measures.iter().position(|measure| *measure == self.confidence) else {
+        let Some(index) = self
+            .measures
+            .iter()
+            .position(|measure| *measure == self.confidence)
+        else {
             return;
         };
-        let Some(values) = gathered.values.get(index) else { return };
+        let Some(values) = gathered.values.get(index) else {
+            return;
+        };
         let pairs: Vec<(f64, bool)> = values
             .iter()
             .zip(&gathered.correct)
-            .filter_map(|(value, correct)| Some((self.confidence.confidence(*value).filter(|c| c.is_finite())?, (*correct)?)))
+            .filter_map(|(value, correct)| {
+                Some((
+                    self.confidence
+                        .confidence(*value)
+                        .filter(|c| c.is_finite())?,
+                    (*correct)?,
+                ))
+            })
             .collect();
         if pairs.is_empty() {
             return;
@@ -124,7 +159,13 @@ impl Uncertainty {
                 "brier".to_owned(),
                 format!("Brier score of {name}"),
                 "mean (confidence - correct)^2",
-                Some(pairs.iter().map(|(p, y)| (p - f64::from(u8::from(*y))).powi(2)).sum::<f64>() / n as f64),
+                Some(
+                    pairs
+                        .iter()
+                        .map(|(p, y)| (p - f64::from(u8::from(*y))).powi(2))
+                        .sum::<f64>()
+                        / n as f64,
+                ),
                 true,
             ),
             (
@@ -136,8 +177,14 @@ impl Uncertainty {
             ),
         ];
         for (id, title, formula, value, lower) in numbers {
-            let scalar = Scalar::new(&id, &title, condition).unit("ratio").formula(formula);
-            let scalar = if lower { scalar.lower_is_better() } else { scalar.higher_is_better() };
+            let scalar = Scalar::new(&id, &title, condition)
+                .unit("ratio")
+                .formula(formula);
+            let scalar = if lower {
+                scalar.lower_is_better()
+            } else {
+                scalar.higher_is_better()
+            };
             let estimate = Estimate { value, n, ci: None };
             output.scalars.push(estimate.fill(scalar));
         }
@@ -150,11 +197,16 @@ fn calibration_error(pairs: &[(f64, bool)], bins: usize) -> f64 {
     for (confidence, correct) in pairs {
         // Confidences lie in [0, 1], so the bin is in range.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let bin = ((confidence * bins as f64).ceil() as usize).saturating_sub(1).min(sums.len() - 1);
+        let bin = ((confidence * bins as f64).ceil() as usize)
+            .saturating_sub(1)
+            .min(sums.len() - 1);
         sums[bin].0 += confidence;
         sums[bin].1 += f64::from(u8::from(*correct));
     }
-    sums.iter().map(|(confidence, correct)| (confidence - correct).abs()).sum::<f64>() / pairs.len() as f64
+    sums.iter()
+        .map(|(confidence, correct)| (confidence - correct).abs())
+        .sum::<f64>()
+        / pairs.len() as f64
 }
 
 /// Mann-Whitney with midranks; undefined with one class only.
@@ -169,9 +221,17 @@ fn auroc(pairs: &[(f64, bool)]) -> Option<f64> {
     let mut rank_sum = 0.0;
     let mut start = 0;
     while start < sorted.len() {
-        let end = start + sorted[start..].iter().take_while(|pair| pair.0 == sorted[start].0).count();
+        let end = start
+            + sorted[start..]
+                .iter()
+                .take_while(|pair| pair.0 == sorted[start].0)
+                .count();
         let midrank = (start + end + 1) as f64 / 2.0;
-        rank_sum += midrank * sorted[start..end].iter().filter(|(_, correct)| *correct).count() as f64;
+        rank_sum += midrank
+            * sorted[start..end]
+                .iter()
+                .filter(|(_, correct)| *correct)
+                .count() as f64;
         start = end;
     }
     Some((rank_sum - positives * (positives + 1.0) / 2.0) / (positives * negatives))
