@@ -6,6 +6,17 @@ use super::predictions::{Group, Predictions};
 use crate::Interval;
 use crate::bootstrap::{Items, Options};
 
+/// Which bin a confidence on a border belongs to. Where all bins err to the same side, only the MCE can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// (l, u], with 0 in the first bin (Guo and others 2017).
+    #[default]
+    Upper,
+    /// [l, u), with 1 in the last bin.
+    Lower,
+}
+
 /// Answers of one bin.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
@@ -35,14 +46,24 @@ impl Predictions {
     /// when a confidence is not a probability.
     #[must_use]
     pub fn equal_width(&self, bins: usize) -> Option<Binned> {
+        self.equal_width_closed(bins, Closed::Upper)
+    }
+
+    /// [`Self::equal_width`] with a choice of which bin a border belongs to.
+    #[must_use]
+    pub fn equal_width_closed(&self, bins: usize, closed: Closed) -> Option<Binned> {
         if bins == 0 || !self.are_probabilities() {
             return None;
         }
         let mut filling = vec![Filling::default(); bins];
         for group in self.groups() {
-            filling[bin_of(group.confidence, bins)].add(group, group.n as f64);
+            filling[bin_of(group.confidence, bins, closed)].add(group, group.n as f64);
         }
-        Some(Binned::new(format!("ece_{bins}"), &filling))
+        let name = match closed {
+            Closed::Upper => format!("ece_{bins}"),
+            Closed::Lower => format!("ece_{bins}_lower_closed"),
+        };
+        Some(Binned::new(name, &filling))
     }
 
     /// Calibration error over bins of equally many answers; a group of equal confidences that lies across a border is split
@@ -85,20 +106,32 @@ impl Predictions {
         Items::new(&[&confidence, &correct])?
             .resample_features(
                 bins,
-                |row, gaps| gaps[bin_of(row[0], bins)] = row[1] - row[0],
+                |row, gaps| gaps[bin_of(row[0], bins, Closed::Upper)] = row[1] - row[0],
                 options,
             )
             .percentile(|gaps, n| Some(gaps.iter().map(|gap| gap.abs()).sum::<f64>() / n))
     }
 }
 
-/// The bin of (l, u] that a probability falls in.
-fn bin_of(confidence: f64, bins: usize) -> usize {
-    let upper = |bin: usize| (bin + 1) as f64 / bins as f64;
-    let mut bin = ((confidence * bins as f64) as usize).min(bins - 1);
+/// The bin that a probability falls in.
+fn bin_of(confidence: f64, bins: usize, closed: Closed) -> usize {
+    let border = |bin: usize| bin as f64 / bins as f64;
     // The product may round across a border: the border itself decides.
-    while bin > 0 && confidence <= upper(bin - 1) {
-        bin -= 1;
+    let mut bin = ((confidence * bins as f64) as usize).min(bins - 1);
+    match closed {
+        Closed::Upper => {
+            while bin > 0 && confidence <= border(bin) {
+                bin -= 1;
+            }
+        }
+        Closed::Lower => {
+            while bin > 0 && confidence < border(bin) {
+                bin -= 1;
+            }
+            while bin + 1 < bins && confidence >= border(bin + 1) {
+                bin += 1;
+            }
+        }
     }
     bin
 }
@@ -145,16 +178,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn borders_belong_to_the_lower_bin() {
-        for (confidence, bin) in [
-            (0.0, 0),
-            (0.1, 0),
-            (0.3, 2),
-            (0.7, 6),
-            (1.0, 9),
-            (0.700_000_1, 7),
+    fn borders_belong_where_they_should() {
+        for (confidence, upper, lower) in [
+            (0.0, 0, 0),
+            (0.1, 0, 1),
+            (0.3, 2, 3),
+            (0.7, 6, 7),
+            (1.0, 9, 9),
+            (0.700_000_1, 7, 7),
         ] {
-            assert_eq!(bin_of(confidence, 10), bin, "{confidence}");
+            assert_eq!(bin_of(confidence, 10, Closed::Upper), upper, "{confidence}");
+            assert_eq!(bin_of(confidence, 10, Closed::Lower), lower, "{confidence}");
         }
     }
 

@@ -9,7 +9,7 @@ pub mod brier;
 pub mod predictions;
 pub mod ranking;
 
-pub use bins::{Bin, Binned};
+pub use bins::{Bin, Binned, Closed};
 pub use brier::Brier;
 pub use predictions::{Group, Predictions};
 pub use ranking::{RankStatistic, paired_rank_difference};
