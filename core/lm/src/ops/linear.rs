@@ -125,7 +125,12 @@ fn lora_on_cpu(
         Some(mask) => elementwise::multiply(x.tensor(), mask)?,
         None => x.tensor().contiguous()?,
     };
-    let narrow = dropped.matmul(&a.t()?)?;
+    let narrow = {
+        let (rank, width) = a.dims2()?;
+        let columns = product::transposed(&cpu::values(&a)?, (rank, width), 1.0);
+        let narrow = product::narrow_product(&cpu::values(&dropped)?, width, &columns, rank);
+        cpu::tensor(narrow, (dropped.dim(0)?, rank))?
+    };
     let y = x.tensor().matmul(&w.t()?)?;
     let (out, rank) = b.dims2()?;
     let bias = match bias {
@@ -145,7 +150,11 @@ fn lora_on_cpu(
     Ok(Traced::record(y, &[x, lora.a, lora.b], move |gradient| {
         let gradient = gradient.contiguous()?;
         let db = scaled(gradient.t()?.matmul(&narrow)?, scale)?;
-        let v = scaled(gradient.matmul(&b)?, scale)?;
+        let v = {
+            let rows = product::padded_rows(&cpu::values(&b)?, rank, scale);
+            let v = product::narrow_product(&cpu::values(&gradient)?, out, &rows, rank);
+            cpu::tensor(v, (gradient.dim(0)?, rank))?
+        };
         let da = v.t()?.matmul(&dropped)?;
         let dx = match x_needed {
             true => Some(input_gradient(&gradient, &w, &v, &a, mask.as_ref())?),
@@ -169,7 +178,7 @@ fn input_gradient(
         return Ok(dx);
     }
     let width = a.dim(1)?;
-    let rows = product::padded_rows(&cpu::values(a)?, width);
+    let rows = product::padded_rows(&cpu::values(a)?, width, 1.0);
     let v = cpu::values(v)?;
     cpu::modify(&dx, |dx| {
         product::add_narrow_product(dx, width, &v, &rows, None);

@@ -155,15 +155,17 @@ pub(in crate::ops) fn transposed(
     result
 }
 
-/// `matrix` of rows of `columns` elements, its rows padded to whole tiles.
-pub(in crate::ops) fn padded_rows(matrix: &[f32], columns: usize) -> Vec<f32> {
+/// `factor * matrix` for rows of `columns` elements, its rows padded to whole tiles.
+pub(in crate::ops) fn padded_rows(matrix: &[f32], columns: usize, factor: f32) -> Vec<f32> {
     let stride = padded(columns);
     let mut result = vec![0.0; matrix.len() / columns.max(1) * stride];
     for (to, from) in result
         .chunks_exact_mut(stride)
         .zip(matrix.chunks_exact(columns))
     {
-        to[..columns].copy_from_slice(from);
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = factor * from;
+        }
     }
     result
 }
@@ -228,6 +230,42 @@ impl WithSimd for NarrowProduct<'_> {
     }
 }
 
+/// `x b` for `x` of rows of `k` elements and a narrow `b` of `k` rows of `n`, padded to whole tiles.
+pub(in crate::ops) fn narrow_product(x: &[f32], k: usize, b: &[f32], n: usize) -> Vec<f32> {
+    let rows = rows_per_piece(k);
+    let mut y = vec![0.0; x.len() / k.max(1) * n];
+    y.par_chunks_mut(rows * n)
+        .zip(x.par_chunks(rows * k))
+        .for_each(|(y, x)| {
+            let x = Matrix { data: x, stride: k };
+            let b = Matrix {
+                data: b,
+                stride: padded(n),
+            };
+            vectorized(ToNarrow { y, x, b, n, k });
+        });
+    y
+}
+
+/// One piece of [`narrow_product`].
+struct ToNarrow<'a> {
+    y: &'a mut [f32],
+    x: Matrix<'a>,
+    b: Matrix<'a>,
+    n: usize,
+    k: usize,
+}
+
+impl WithSimd for ToNarrow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { y, x, b, n, k } = self;
+        multiply::<S, false>(simd, y, n, x, b, (y.len() / n, n, k));
+    }
+}
+
 /// Adds `bias` to every row of `y`.
 #[inline(always)]
 pub(in crate::ops) fn add_bias(y: &mut [f32], bias: &[f32]) {
@@ -272,7 +310,7 @@ mod tests {
             let (a, b) = (numbers(m * k), numbers(k * n));
             let expected =
                 |i: usize, j: usize| -> f32 { (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum() };
-            let b_tiles = padded_rows(&b, n);
+            let b_tiles = padded_rows(&b, n, 1.0);
             let b = Matrix {
                 data: &b_tiles,
                 stride: padded(n),
@@ -293,6 +331,8 @@ mod tests {
                 operands: [a_rows, a_columns, b],
                 sizes: (m, n, k),
             });
+            let narrow = narrow_product(&a, k, &b_tiles, n);
+            assert_eq!(narrow, c, "{m} {n} {k}");
             for i in 0..m {
                 for j in 0..n {
                     let expected = expected(i, j);
