@@ -1,0 +1,100 @@
+//! The report of a fixture run: as data, as one chart, as a whole page. Dropping another run folder into
+//! `tests/fixtures/runs` tests it too.
+
+use std::path::{Path, PathBuf};
+
+use driftgauge_record::RunDir;
+use driftgauge_report::{Report, render_html, write_report};
+
+fn runs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/runs")
+}
+
+fn settings(name: &str) -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_snapshot_suffix(name);
+    settings
+}
+
+fn each_run(check: impl Fn(&str, &RunDir)) {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(runs()).expect("fixture runs").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        check(&name, &RunDir::new(entry.path()));
+        seen += 1;
+    }
+    assert!(seen > 0, "there are no fixture runs");
+}
+
+#[test]
+fn the_report_as_data() {
+    each_run(|name, run| {
+        let report = Report::build(run).expect("a report");
+        settings(name).bind(|| insta::assert_json_snapshot!("report_json", report));
+    });
+}
+
+#[test]
+fn the_whole_page() {
+    each_run(|name, run| {
+        let report = Report::build(run).expect("a report");
+        let page = render_html(&report).expect("a page");
+        assert_eq!(page, render_html(&report).expect("a page"), "two renderings differ");
+        settings(name).bind(|| insta::assert_snapshot!("report_html", page));
+    });
+}
+
+#[test]
+fn one_chart() {
+    each_run(|name, run| {
+        let folder = tempfile::tempdir().expect("a folder");
+        copy(run.path(), folder.path());
+        let copied = RunDir::new(folder.path());
+        write_report(&copied).expect("a report");
+        let mut charts: Vec<PathBuf> = std::fs::read_dir(copied.charts())
+            .expect("charts")
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        charts.sort();
+        let svg = std::fs::read_to_string(&charts[0]).expect("a chart");
+        assert!(svg.starts_with("<svg") && !svg.contains("NaN"));
+        settings(name).bind(|| insta::assert_snapshot!("first_chart", svg));
+    });
+}
+
+#[test]
+fn completions_are_hidden_and_model_output_is_no_markup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    copy(&runs().join("smoke"), folder.path());
+    let run = RunDir::new(folder.path());
+    let mut samples = driftgauge_record::read_samples(&run.samples_of("harmfulness")).expect("samples");
+    for sample in &mut samples {
+        sample.completion.text = "<script>alert(1)</script>\u{1b}[31mred".to_owned();
+        sample.sample_id = format!("{}<img src=x>", sample.sample_id);
+    }
+    driftgauge_record::write_samples(&run.samples_of("harmfulness"), samples).expect("written");
+    let page = render_html(&Report::build(&run).expect("a report")).expect("a page");
+    assert!(!page.contains("alert(1)"), "a completion is shown");
+    assert!(!page.contains("<img"), "an id became markup");
+    // With everything shown, the text is there, and is still only text.
+    let resolved = std::fs::read_to_string(run.resolved()).expect("resolved.json");
+    std::fs::write(run.resolved(), resolved.replace("\"report_samples\": \"hidden\"", "\"report_samples\": \"full\"")).expect("written");
+    let page = render_html(&Report::build(&run).expect("a report")).expect("a page");
+    assert!(page.contains("&lt;script&gt;alert(1)"), "the text is missing");
+    assert!(!page.contains("<script>alert(1)") && !page.contains('\u{1b}'));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).expect("a copy");
+        }
+    }
+}
