@@ -41,7 +41,11 @@ fn the_whole_page() {
     each_run(|name, run| {
         let report = Report::build(run).expect("a report");
         let page = render_html(&report).expect("a page");
-        assert_eq!(page, render_html(&report).expect("a page"), "two renderings differ");
+        assert_eq!(
+            page,
+            render_html(&report).expect("a page"),
+            "two renderings differ"
+        );
         settings(name).bind(|| insta::assert_snapshot!("report_html", page));
     });
 }
@@ -70,7 +74,8 @@ fn completions_are_hidden_and_model_output_is_no_markup() {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&runs().join("smoke"), folder.path());
     let run = RunDir::new(folder.path());
-    let mut samples = driftgauge_record::read_samples(&run.samples_of("harmfulness")).expect("samples");
+    let mut samples =
+        driftgauge_record::read_samples(&run.samples_of("harmfulness")).expect("samples");
     for sample in &mut samples {
         sample.completion.text = "<script>alert(1)</script>\u{1b}[31mred".to_owned();
         sample.sample_id = format!("{}<img src=x>", sample.sample_id);
@@ -81,9 +86,19 @@ fn completions_are_hidden_and_model_output_is_no_markup() {
     assert!(!page.contains("<img"), "an id became markup");
     // With everything shown, the text is there, and is still only text.
     let resolved = std::fs::read_to_string(run.resolved()).expect("resolved.json");
-    std::fs::write(run.resolved(), resolved.replace("\"report_samples\": \"hidden\"", "\"report_samples\": \"full\"")).expect("written");
+    std::fs::write(
+        run.resolved(),
+        resolved.replace(
+            "\"report_samples\": \"hidden\"",
+            "\"report_samples\": \"full\"",
+        ),
+    )
+    .expect("written");
     let page = render_html(&Report::build(&run).expect("a report")).expect("a page");
-    assert!(page.contains("&lt;script&gt;alert(1)"), "the text is missing");
+    assert!(
+        page.contains("&lt;script&gt;alert(1)"),
+        "the text is missing"
+    );
     assert!(!page.contains("<script>alert(1)") && !page.contains('\u{1b}'));
 }
 

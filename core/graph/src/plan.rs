@@ -214,6 +214,10 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// Adds a node; `leaves` are digests of bytes that enter the key beside the inputs' keys.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a node, each named at every call by its value"
+    )]
     fn add(
         &mut self,
         id: String,

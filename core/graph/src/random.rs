@@ -27,9 +27,4 @@ impl Random {
             }
         }
     }
-
-    /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
-        self.0.next_u64()
-    }
 }

@@ -42,9 +42,7 @@ impl Scorer {
         let adapter = AdapterFolder::open(adapter_dir)?;
         let used = scorer
             .decoder
-            .attach_lora(&adapter.config, &mut |name, shape| {
-                adapter.read(name, shape)
-            })?;
+            .attach_lora(&adapter.config, |name, shape| adapter.read(name, shape))?;
         adapter.check_all_used(&used)?;
         Ok(scorer)
     }

@@ -4,6 +4,7 @@
 //! the engine can work around is recorded as avoided. The checks go to provenance and the report.
 
 mod batching;
+mod logits;
 
 use driftgauge_graph::engine::{Check, CheckOutcome};
 use driftgauge_record::Message;
@@ -49,7 +50,8 @@ pub(crate) fn of_engine(engine: &mut MistralRsEngine, facts: &Facts) -> Result<V
     if batching.outcome == CheckOutcome::Passed && engine.ending != Ending::Failure {
         engine.loaded.max_in_flight = batching::IN_FLIGHT;
     }
-    all_held(vec![batching])
+    let logits = logits::agree(engine, facts);
+    all_held(vec![batching, logits])
 }
 
 fn all_held(checks: Vec<Check>) -> Result<Vec<Check>, String> {

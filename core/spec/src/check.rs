@@ -368,7 +368,7 @@ impl Checker<'_> {
                         self.positive(value, name);
                     }
                     let heads = *shape.num_attention_heads;
-                    if heads > 0 && *shape.hidden_size % (2 * heads) != 0 {
+                    if heads > 0 && !shape.hidden_size.is_multiple_of(2 * heads) {
                         self.error(
                             Diagnostic::error(
                                 "out-of-range",

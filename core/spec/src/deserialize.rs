@@ -80,7 +80,7 @@ impl serde::de::Error for Misfit {
 pub(crate) struct NodeDeserializer<'a>(pub(crate) &'a Node);
 
 impl NodeDeserializer<'_> {
-    fn wrong<'de>(&self, visitor: &dyn serde::de::Expected) -> Misfit {
+    fn wrong(&self, visitor: &dyn serde::de::Expected) -> Misfit {
         let unexpected = match &self.0.value {
             Value::Text(text) => Unexpected::Str(text),
             _ => Unexpected::Other(self.0.kind()),

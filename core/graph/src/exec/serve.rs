@@ -260,8 +260,11 @@ pub(crate) fn no_completion() -> Completion {
     }
 }
 
+/// A sample with the question to the judge's model, or the verdict that needs none.
+type Judged = (Sample, Result<Ask, Verdict>);
+
 /// For each sample either the question to the judge's model, or the verdict that needs none.
-fn judging(context: &Context, node: usize) -> Result<Vec<(Sample, Result<Ask, Verdict>)>, String> {
+fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
     let Part::Verdicts {
         evaluation,
         condition,

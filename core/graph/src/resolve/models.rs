@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::spec::{
-    DataPart, Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec,
-    RecordedFormat, TrainingSettings, Turn,
+    DataPart, Model, ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat,
+    TrainingSettings, Turn,
 };
 use driftgauge_spec::{Located, Text};
 use indexmap::IndexMap;
@@ -17,7 +17,7 @@ use crate::digest::{Digest, node_key};
 use crate::prompt::{Templates, TurnTemplate};
 use crate::recorded::RecordedMapping;
 use crate::resolved::{
-    Endpoint, ModelSource, Recorded, ResolvedDataset, ResolvedModel, Training, TrainingData,
+    ModelSource, Recorded, ResolvedDataset, ResolvedModel, Training, TrainingData,
 };
 
 type Datasets = IndexMap<String, ResolvedDataset>;
@@ -140,10 +140,18 @@ impl Resolver<'_> {
                     ),
                 )
             }
-            SpecSource::Endpoint(endpoint) => (
-                ModelSource::Endpoint(resolve_endpoint(endpoint)),
-                format!("`{}` at {}", endpoint.model, endpoint.base_url),
-            ),
+            SpecSource::Endpoint(endpoint) => {
+                self.problem(
+                    "not-supported",
+                    endpoint.base_url.span(),
+                    "models behind an endpoint cannot be asked by this version",
+                    Some(
+                        "use `path`, `hub`, `gguf`, `pretrain`, `finetune` or `recorded`"
+                            .to_owned(),
+                    ),
+                );
+                return None;
+            }
             SpecSource::Recorded(recorded) => {
                 let resolved = self.recorded(recorded)?;
                 let name = recorded
@@ -386,19 +394,6 @@ impl Resolver<'_> {
             file,
             mapping: json!(mapping),
         })
-    }
-}
-
-fn resolve_endpoint(endpoint: &EndpointSpec) -> Endpoint {
-    Endpoint {
-        base_url: endpoint.base_url.get().trim_end_matches('/').to_owned(),
-        model: endpoint.model.get().clone(),
-        api_key_env: endpoint.api_key_env.as_ref().map(|name| name.get().clone()),
-        concurrency: *endpoint.concurrency,
-        requests_per_minute: endpoint.requests_per_minute.as_ref().map(|limit| **limit),
-        timeout_seconds: *endpoint.timeout,
-        retries: *endpoint.retries,
-        logprobs: endpoint.logprobs,
     }
 }
 

@@ -179,7 +179,7 @@ impl Decoder {
     pub(crate) fn attach_lora(
         &mut self,
         lora: &LoraConfig,
-        init: &mut dyn FnMut(&str, (usize, usize)) -> Result<Tensor>,
+        mut init: impl FnMut(&str, (usize, usize)) -> Result<Tensor>,
     ) -> Result<Parameters> {
         let targets = lora.targets()?;
         let scale = lora.scale();

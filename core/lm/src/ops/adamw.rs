@@ -55,52 +55,80 @@ impl AdamW {
             }
         }
         let count = step as f64;
-        let correction1 = 1.0 - self.beta1.powf(count);
-        let correction2 = 1.0 - self.beta2.powf(count);
-        let keep = 1.0 - learning_rate * self.weight_decay;
+        let numbers = Numbers {
+            gradient_factor,
+            keep: 1.0 - learning_rate * self.weight_decay,
+            rate: learning_rate / (1.0 - self.beta1.powf(count)),
+            root: (1.0 - self.beta2.powf(count)).sqrt(),
+        };
         let gradient = gradient.to_dtype(DType::F32)?.contiguous()?;
         if cpu::applies(&[parameter, m, v]) {
-            let update = cpu::adamw::Update {
-                beta1: self.beta1 as f32,
-                fresh1: (1.0 - self.beta1) as f32,
-                beta2: self.beta2 as f32,
-                fresh2: (1.0 - self.beta2) as f32,
-                eps: self.eps as f32,
-                gradient_factor: gradient_factor as f32,
-                keep: keep as f32,
-                rate: (learning_rate / correction1) as f32,
-                inverse_root: (1.0 / correction2.sqrt()) as f32,
-            };
-            return step_in_place(parameter, &gradient, m, v, update);
+            self.step_in_place(parameter, &gradient, m, v, &numbers)
+        } else {
+            self.step_composed(parameter, &gradient, m, v, &numbers)
         }
-        let gradient = (gradient * gradient_factor)?;
+    }
+
+    fn step_in_place(
+        &self,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        m: &Tensor,
+        v: &Tensor,
+        numbers: &Numbers,
+    ) -> Result<()> {
+        let update = cpu::adamw::Update {
+            beta1: self.beta1 as f32,
+            fresh1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            fresh2: (1.0 - self.beta2) as f32,
+            eps: self.eps as f32,
+            gradient_factor: numbers.gradient_factor as f32,
+            keep: numbers.keep as f32,
+            rate: numbers.rate as f32,
+            inverse_root: (1.0 / numbers.root) as f32,
+        };
+        let gradient = cpu::values(gradient)?;
+        cpu::modify(parameter, |parameter| {
+            cpu::modify(m, |m| {
+                cpu::modify(v, |v| {
+                    cpu::adamw::step(parameter, &gradient, m, v, update);
+                    Ok(())
+                })
+            })
+        })
+    }
+
+    /// The same with the tensor library's operations, for other devices.
+    pub(super) fn step_composed(
+        &self,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        m: &Tensor,
+        v: &Tensor,
+        numbers: &Numbers,
+    ) -> Result<()> {
+        let gradient = (gradient * numbers.gradient_factor)?;
         assign(m, &((m * self.beta1)? + (&gradient * (1.0 - self.beta1))?)?)?;
         assign(
             v,
             &((v * self.beta2)? + (gradient.sqr()? * (1.0 - self.beta2))?)?,
         )?;
-        let denominator = ((v.sqrt()? / correction2.sqrt())? + self.eps)?;
-        let update = ((m / &denominator)? * (learning_rate / correction1))?;
-        assign(parameter, &((parameter * keep)? - update)?)
+        let denominator = ((v.sqrt()? / numbers.root)? + self.eps)?;
+        let update = ((m / &denominator)? * numbers.rate)?;
+        assign(parameter, &((parameter * numbers.keep)? - update)?)
     }
 }
 
-fn step_in_place(
-    parameter: &Tensor,
-    gradient: &Tensor,
-    m: &Tensor,
-    v: &Tensor,
-    update: cpu::adamw::Update,
-) -> Result<()> {
-    let gradient = cpu::values(gradient)?;
-    cpu::modify(parameter, |parameter| {
-        cpu::modify(m, |m| {
-            cpu::modify(v, |v| {
-                cpu::adamw::step(parameter, &gradient, m, v, update);
-                Ok(())
-            })
-        })
-    })
+/// What an update needs besides the settings.
+pub(super) struct Numbers {
+    pub(super) gradient_factor: f64,
+    /// Factor on the parameter before the step: weight decay.
+    pub(super) keep: f64,
+    /// Learning rate over the first moment's bias correction.
+    pub(super) rate: f64,
+    /// Root of the second moment's bias correction.
+    pub(super) root: f64,
 }
 
 /// Square root of the sum of the squares of all gradients, in the order given, accumulated in `f64`.

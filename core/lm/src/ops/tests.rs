@@ -361,6 +361,30 @@ fn adamw_is_torchs() {
     assert_close("adamw", &p, &expected, 1e-6);
 }
 
+#[test]
+fn adamw_on_other_devices_is_the_same() {
+    let tensor = |seed| {
+        let values = numbers(50, seed);
+        let tensor = Tensor::from_vec(values, (5, 10), &Device::Cpu).unwrap();
+        tensor.to_dtype(DType::F32).unwrap()
+    };
+    let (p, g) = (tensor(1), tensor(2));
+    let zeros = || p.zeros_like().unwrap();
+    let (m, v, p2, m2, v2) = (zeros(), zeros(), p.copy().unwrap(), zeros(), zeros());
+    let settings = AdamW::default();
+    settings.step(&p, &g, &m, &v, 1, 0.01, 0.5).unwrap();
+    let numbers = super::adamw::Numbers {
+        gradient_factor: 0.5,
+        keep: 1.0,
+        rate: 0.01 / (1.0 - settings.beta1),
+        root: (1.0 - settings.beta2).sqrt(),
+    };
+    settings.step_composed(&p2, &g, &m2, &v2, &numbers).unwrap();
+    for (name, a, b) in [("p", &p2, &p), ("m", &m2, &m), ("v", &v2, &v)] {
+        assert_close(name, a, b, 1e-6);
+    }
+}
+
 const TORCH_ADAMW: &[f64] = &[0.969677107371, -1.982581609600, 0.489452615914];
 
 #[test]

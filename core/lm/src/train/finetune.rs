@@ -164,9 +164,7 @@ fn base_digest(base_dir: &Path, config: &TrainConfig) -> Result<String> {
 /// Gives the decoder a fresh adapter, or the one to start from.
 fn attach(decoder: &mut Decoder, lora: &LoraConfig, config: &TrainConfig) -> Result<Parameters> {
     let Some(folder) = &config.init_adapter else {
-        return decoder.attach_lora(lora, &mut |name, shape| {
-            fresh_factor(config.seed, name, shape)
-        });
+        return decoder.attach_lora(lora, |name, shape| fresh_factor(config.seed, name, shape));
     };
     let adapter = AdapterFolder::open(folder)?;
     let theirs = &adapter.config;
@@ -185,7 +183,7 @@ fn attach(decoder: &mut Decoder, lora: &LoraConfig, config: &TrainConfig) -> Res
             lora.targets()?,
         )));
     }
-    let parameters = decoder.attach_lora(lora, &mut |name, shape| adapter.read(name, shape))?;
+    let parameters = decoder.attach_lora(lora, |name, shape| adapter.read(name, shape))?;
     adapter.check_all_used(&parameters)?;
     Ok(parameters)
 }

@@ -170,7 +170,10 @@ impl PretrainConfig {
                 return refuse(format!("`{name}` has to be above 0"));
             }
         }
-        if self.hidden_size % (2 * self.num_attention_heads) != 0 {
+        if !self
+            .hidden_size
+            .is_multiple_of(2 * self.num_attention_heads)
+        {
             return refuse(format!(
                 "`hidden_size` {} has to be a multiple of twice `num_attention_heads` {}: heads have an even width",
                 self.hidden_size, self.num_attention_heads

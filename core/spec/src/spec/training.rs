@@ -161,18 +161,13 @@ fn default_rank() -> Located<usize> {
 }
 
 /// `all-linear`, or a list of module names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum TargetModules {
     /// Every linear module of every layer: [`LAYER_MODULES`].
+    #[default]
     AllLinear,
     /// These modules.
     Modules(Vec<Text>),
-}
-
-impl Default for TargetModules {
-    fn default() -> Self {
-        Self::AllLinear
-    }
 }
 
 impl TargetModules {

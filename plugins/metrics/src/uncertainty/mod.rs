@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::answers::{self, Match};
 use crate::columns::{Conditions, Prompts};
-pub use measures::{Measure, Tokens};
+use measures::{Measure, Tokens};
 
 /// Whether the token that ended the answer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
