@@ -143,7 +143,11 @@ pub(crate) fn nearest<'a>(
     known
         .into_iter()
         .map(|word| (distance(written, word), word))
-        .filter(|(distance, word)| *distance <= 1 + word.chars().count() / 4)
+        .filter(|(distance, word)| {
+            let length = word.chars().count();
+            // A word of which no letter is left was not meant.
+            *distance <= 1 + length / 4 && *distance < length
+        })
         .min()
         .map(|(_, word)| word)
 }
