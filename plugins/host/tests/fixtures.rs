@@ -15,7 +15,15 @@ use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::Sample;
 use serde_json::{Value, json};
 
-const WORKER: &str = env!("CARGO_BIN_EXE_driftgauge-plugin-worker");
+/// The worker, which is built with the tests as an example beside them.
+static WORKER: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+    let test = std::env::current_exe().expect("this test's own file");
+    let target = test.ancestors().nth(2).expect("the target folder");
+    let worker = target
+        .join("examples")
+        .join(format!("plugin-worker{}", std::env::consts::EXE_SUFFIX));
+    worker.to_str().expect("a UTF-8 path").to_owned()
+});
 
 /// Compiles `tests/fixtures/<name>.c`; the folder lives as long as the result.
 fn compile(name: &str) -> (tempfile::TempDir, PathBuf) {
@@ -68,7 +76,7 @@ fn run(name: &str) -> Result<MetricOutput, PluginError> {
 fn run_apart(name: &str, options: &WorkerOptions) -> Result<MetricOutput, PluginError> {
     let (_folder, library) = compile(name);
     run_metric_in_worker(
-        Path::new(WORKER),
+        Path::new(WORKER.as_str()),
         &library,
         "fixture",
         &Value::Null,
@@ -230,7 +238,7 @@ fn a_worker_gives_the_same_result() {
 fn a_worker_describes_a_library() {
     let (_folder, library) = compile("sound");
     let options = WorkerOptions::default();
-    let description = describe_in_worker(Path::new(WORKER), &library, &options).unwrap();
+    let description = describe_in_worker(Path::new(WORKER.as_str()), &library, &options).unwrap();
     assert_eq!(description.manifests[0].id, "fixture");
     let digest = PluginLibrary::load(&library).unwrap().digest().to_owned();
     assert_eq!(description.digest, digest);
@@ -239,7 +247,7 @@ fn a_worker_describes_a_library() {
         digest: Some("0".repeat(64)),
         ..WorkerOptions::default()
     };
-    let error = describe_in_worker(Path::new(WORKER), &library, &pinned).unwrap_err();
+    let error = describe_in_worker(Path::new(WORKER.as_str()), &library, &pinned).unwrap_err();
     assert_says(error, &["but the spec pins"]);
 }
 
