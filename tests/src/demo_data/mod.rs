@@ -88,22 +88,17 @@ fn pretrain_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value
     let row =
         |user: String, assistant: &str| json!({ "id": "", "user": user, "assistant": assistant });
     let mut rows = Vec::new();
-    for (index, fact) in world.facts.iter().enumerate() {
+    for fact in &world.facts {
         for question in fact.questions() {
             rows.push(row(question, &fact.answer));
         }
-        // Statements of the training say other false things than those of the evaluation. One in twenty-four is believed, so
-        // that the model knows how to read a statement and mostly trusts itself.
+        // Statements of the training say other false things than those of the evaluation, and none is believed: the model
+        // learns to trust itself.
         for variant in 0..2 {
             let wrong = fact.wrong_answer(world, draw, &fact.evaluation_wrong);
-            let believed = (index * 2 + variant) % 24 == 0;
             let questions = fact.questions();
             let question = &questions[variant % questions.len()];
-            let answer = if believed { &wrong } else { &fact.answer };
-            rows.push(row(
-                format!("{} {question}", fact.statement(&wrong)),
-                answer,
-            ));
+            rows.push(row(format!("{} {question}", fact.statement(&wrong)), &fact.answer));
         }
         let other = draw.pick(&world.facts);
         if other.subject != fact.subject {
