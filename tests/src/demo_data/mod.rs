@@ -98,7 +98,10 @@ fn pretrain_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value
             let wrong = fact.wrong_answer(world, draw, &fact.evaluation_wrong);
             let questions = fact.questions();
             let question = &questions[variant % questions.len()];
-            rows.push(row(format!("{} {question}", fact.statement(&wrong)), &fact.answer));
+            rows.push(row(
+                format!("{} {question}", fact.statement(&wrong)),
+                &fact.answer,
+            ));
         }
         let other = draw.pick(&world.facts);
         if other.subject != fact.subject {
