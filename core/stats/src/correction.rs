@@ -51,8 +51,29 @@ pub fn rogan_gladen(
     specificity: Estimated,
     level: f64,
 ) -> Option<Corrected> {
-    let (low, high) = wilson_bounds(positives as f64, n as f64, level)?;
+    rogan_gladen_share(
+        (n > 0).then_some(positives as f64 / n as f64)?,
+        n as f64,
+        sensitivity,
+        specificity,
+        level,
+    )
+}
+
+/// [`rogan_gladen`] for a share `p` that is worth `n` independent trials (see [`crate::proportion::effective_trials`]).
+#[must_use]
+pub fn rogan_gladen_share(
+    p: f64,
+    n: f64,
+    sensitivity: Estimated,
+    specificity: Estimated,
+    level: f64,
+) -> Option<Corrected> {
     let share = 0.0..=1.0;
+    if !share.contains(&p) {
+        return None;
+    }
+    let (low, high) = wilson_bounds(p * n, n, level)?;
     if !share.contains(&sensitivity.value) || !share.contains(&specificity.value) {
         return None;
     }
@@ -60,7 +81,6 @@ pub fn rogan_gladen(
     if informedness <= 0.0 {
         return None;
     }
-    let p = positives as f64 / n as f64;
     let raw = (p + specificity.value - 1.0) / informedness;
     let rate = raw.clamp(0.0, 1.0);
     let z = normal_quantile(0.5 + level / 2.0);

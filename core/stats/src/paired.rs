@@ -68,10 +68,17 @@ impl PairCounts {
 }
 
 /// McNemar's exact test: the two-sided binomial p-value of the discordant pairs, `2 Σ_{i<=min(b,c)} C(b+c, i) / 2^(b+c)`, at
-/// most 1, in log space so that p-values down to 1e-300 are told apart. 1 without discordant pairs.
+/// most 1, in log space so that p-values down to 1e-300 are told apart. 1 without discordant pairs; never 0: what is smaller
+/// than f64 can hold comes out as its smallest positive number, and [`mcnemar_exact_ln`] tells it.
 #[must_use]
 pub fn mcnemar_exact(b: u64, c: u64) -> f64 {
-    lower_tail(b, c).0.min(1.0)
+    mcnemar_exact_ln(b, c).exp().max(f64::MIN_POSITIVE)
+}
+
+/// Natural logarithm of [`mcnemar_exact`]'s p-value, however small that is.
+#[must_use]
+pub fn mcnemar_exact_ln(b: u64, c: u64) -> f64 {
+    lower_tail(b, c).0.min(0.0)
 }
 
 /// McNemar's mid-p test (Lancaster 1961; Fagerland and others 2013): the exact p-value less half of the probability, on both
@@ -81,11 +88,12 @@ pub fn mcnemar_mid_p(b: u64, c: u64) -> f64 {
     if b == c {
         return 1.0;
     }
-    let (tail, observed) = lower_tail(b, c);
-    (tail - observed).clamp(0.0, 1.0)
+    let (ln_tail, ln_observed) = lower_tail(b, c);
+    let p = ln_tail.exp() * -(ln_observed - ln_tail).exp_m1();
+    p.clamp(f64::MIN_POSITIVE, 1.0)
 }
 
-/// Twice the binomial tail up to min(b, c), and the probability of min(b, c) itself.
+/// ln of twice the binomial tail up to min(b, c), and of the probability of min(b, c) itself.
 fn lower_tail(b: u64, c: u64) -> (f64, f64) {
     let (n, k) = (b + c, b.min(c));
     // The terms fall from C(n, k) down by i/(n-i+1): summed relative to the largest.
@@ -99,8 +107,7 @@ fn lower_tail(b: u64, c: u64) -> (f64, f64) {
         }
     }
     let ln_observed = ln_choose(n, k) - n as f64 * LN_2;
-    let twice_tail = (LN_2 + ln_observed + sum.ln()).exp();
-    (twice_tail, ln_observed.exp())
+    (LN_2 + ln_observed + sum.ln(), ln_observed)
 }
 
 /// McNemar's chi-squared test with Edwards' continuity correction, `(|b - c| - 1)² / (b + c)` on one degree of freedom, for
@@ -180,6 +187,10 @@ mod tests {
     fn tiny_p_values_are_told_apart() {
         assert!((mcnemar_exact(1, 5) - 0.21875).abs() < 1e-12);
         assert!(mcnemar_exact(0, 990) > mcnemar_exact(0, 995) && mcnemar_exact(0, 995) > 1e-300);
+        // 2^-4999 is below what f64 holds, and still no certainty.
+        assert!(mcnemar_exact(0, 5000) > 0.0 && mcnemar_mid_p(0, 5000) > 0.0);
+        let ln = mcnemar_exact_ln(0, 5000);
+        assert!((ln + 4999.0 * LN_2).abs() < 1e-9, "{ln}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Intervals of a proportion.
 
 use crate::special::{beta_quantile, normal_quantile};
+use crate::summary::{mean, variance};
 use crate::{Interval, is_open_probability};
 
 /// Wilson's score interval (Wilson 1927): `(p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n)`. The default: near its level
@@ -9,6 +10,36 @@ use crate::{Interval, is_open_probability};
 pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
     let (low, high) = wilson_bounds(successes as f64, n as f64, level)?;
     Some(Interval::new(level, low, high, "wilson"))
+}
+
+/// [`wilson`] for a share that is not a count of whole trials: a mean `p` of scores in [0, 1] with the information of `n`
+/// independent 0/1 trials (an effective number, see [`effective_trials`]). `None` for a share outside [0, 1] or n <= 0.
+#[must_use]
+pub fn wilson_share(p: f64, n: f64, level: f64) -> Option<Interval> {
+    let share = (0.0..=1.0).contains(&p) && n.is_finite();
+    let (low, high) = share.then(|| wilson_bounds(p * n, n, level)).flatten()?;
+    Some(Interval::new(level, low, high, "wilson-clustered"))
+}
+
+/// How many independent 0/1 trials the mean of `scores` is worth, one score in [0, 1] per item, each the mean of several
+/// trials: `n p(1-p) / var(scores)` (n items times Kish's design effect turned round, Kish 1965), at least the number of
+/// items and at most `trials`, the number of trials in all. 0/1 scores are worth one each, so copying every trial k times
+/// changes nothing. 0 of nothing.
+#[must_use]
+pub fn effective_trials(scores: &[f64], trials: u64) -> f64 {
+    let n = scores.len() as f64;
+    let Some(p) = mean(scores) else {
+        return 0.0;
+    };
+    let most = (trials as f64).max(n);
+    if scores.iter().all(|&score| score == 0.0 || score == 1.0) {
+        return n;
+    }
+    let bernoulli = p * (1.0 - p);
+    match variance(scores, 0) {
+        Some(spread) if spread > 0.0 => (n * bernoulli / spread).clamp(n, most),
+        _ => most,
+    }
 }
 
 /// Wilson's bounds alone.
@@ -84,6 +115,20 @@ mod tests {
             assert_eq!(interval(1, 2, f64::NAN), None);
         }
         assert_eq!(standard_error(0, 0), None);
+    }
+
+    #[test]
+    fn copies_are_worth_nothing_and_independent_repeats_something() {
+        let binary = [1.0, 0.0, 0.0, 1.0, 0.0];
+        assert_eq!(effective_trials(&binary, 500), 5.0);
+        // Every item's mean is the same: the trials within it are as good as independent.
+        assert_eq!(effective_trials(&[0.3; 40], 400), 400.0);
+        assert_eq!(effective_trials(&[], 0), 0.0);
+        let share = wilson_share(0.3, 400.0, 0.95).unwrap();
+        let count = wilson(120, 400, 0.95).unwrap();
+        assert!((share.low - count.low).abs() < 1e-12 && (share.high - count.high).abs() < 1e-12);
+        assert_eq!(wilson_share(1.2, 10.0, 0.95), None);
+        assert_eq!(wilson_share(0.5, 0.0, 0.95), None);
     }
 
     #[test]

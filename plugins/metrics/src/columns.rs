@@ -50,17 +50,29 @@ impl<T> Default for Conditions<T> {
 }
 
 impl<T: Default> Conditions<T> {
-    /// The value of a condition, made if it is new.
-    pub fn entry(&mut self, condition: &str) -> &mut T {
-        if !self.0.contains_key(condition) {
-            self.0.insert(condition.to_owned(), T::default());
-        }
-        &mut self.0[condition]
+    /// The place and value of a condition, made if it is new.
+    pub fn entry(&mut self, condition: &str) -> (usize, &mut T) {
+        let place = match self.0.get_index_of(condition) {
+            Some(place) => place,
+            None => self.0.insert_full(condition.to_owned(), T::default()).0,
+        };
+        (place, &mut self.0[place])
+    }
+
+    /// The name of the condition at a place.
+    #[must_use]
+    pub fn name(&self, place: usize) -> &str {
+        self.0.get_index(place).map_or("", |(name, _)| name)
     }
 
     /// Conditions with their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The values of the conditions, in order, to change.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.values_mut()
     }
 
     /// The value of a condition.
@@ -103,18 +115,32 @@ pub struct Column {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Cell {
     sum: f64,
+    /// Completions with a score.
     n: u32,
-    seen: bool,
+    /// Completions, with a score or without.
+    asked: u32,
 }
 
 impl Column {
+    /// A column without scores, of prompts that were asked this often.
+    #[must_use]
+    pub fn asked(times: &[u32]) -> Self {
+        let cell = |&asked: &u32| Cell {
+            asked,
+            ..Cell::default()
+        };
+        Self {
+            cells: times.iter().map(cell).collect(),
+        }
+    }
+
     /// Adds the score of one completion; `None` says that the prompt was asked and has no score here.
     pub fn add(&mut self, row: usize, score: Option<f64>) {
         if self.cells.len() <= row {
             self.cells.resize(row + 1, Cell::default());
         }
         let cell = &mut self.cells[row];
-        cell.seen = true;
+        cell.asked += 1;
         if let Some(score) = score {
             cell.sum += score;
             cell.n += 1;
@@ -136,7 +162,7 @@ impl Column {
 
     /// Rows that were asked, in order.
     pub fn rows(&self) -> impl Iterator<Item = usize> {
-        let seen = |(row, cell): (usize, &Cell)| cell.seen.then_some(row);
+        let seen = |(row, cell): (usize, &Cell)| (cell.asked > 0).then_some(row);
         self.cells.iter().enumerate().filter_map(seen)
     }
 
@@ -146,6 +172,19 @@ impl Column {
         let keep = |(row, &cell)| if keep(row) { cell } else { Cell::default() };
         Self {
             cells: self.cells.iter().enumerate().map(keep).collect(),
+        }
+    }
+
+    /// The column with every completion without a score counted as `score`.
+    #[must_use]
+    pub fn with_missing_as(&self, score: f64) -> Self {
+        let fill = |cell: &Cell| Cell {
+            sum: cell.sum + score * f64::from(cell.asked - cell.n),
+            n: cell.asked,
+            asked: cell.asked,
+        };
+        Self {
+            cells: self.cells.iter().map(fill).collect(),
         }
     }
 
@@ -210,15 +249,18 @@ mod tests {
         assert_eq!(scores.values, [Some(0.5), None, Some(1.0)]);
         assert_eq!(scores.kind, ScoreKind::Real);
         assert_eq!((column.total(), column.repeats()), (3, true));
+        let filled = column.with_missing_as(1.0);
+        assert_eq!(filled.means().collect::<Vec<_>>(), [0.5, 1.0, 1.0]);
+        assert_eq!(filled.total(), 4);
     }
 
     #[test]
     fn rows_are_shared_by_conditions() {
         let mut conditions: Conditions<Column> = Conditions::default();
         let mut prompts = Prompts::default();
-        conditions.entry("plain").add(prompts.row("a"), Some(1.0));
-        conditions.entry("false").add(prompts.row("b"), Some(0.0));
-        conditions.entry("false").add(prompts.row("a"), Some(0.0));
+        conditions.entry("plain").1.add(prompts.row("a"), Some(1.0));
+        conditions.entry("false").1.add(prompts.row("b"), Some(0.0));
+        conditions.entry("false").1.add(prompts.row("a"), Some(0.0));
         assert_eq!(conditions.names().collect::<Vec<_>>(), ["plain", "false"]);
         let later = conditions.get("false").unwrap();
         assert_eq!(later.scores("x", "false", &prompts).sample_ids, ["a", "b"]);

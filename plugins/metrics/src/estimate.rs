@@ -1,6 +1,9 @@
 //! Means and rates with their intervals.
 
 use driftgauge_plugin_sdk::wire::{Interval, Scalar};
+use driftgauge_stats::bootstrap::Options;
+use driftgauge_stats::proportion::{effective_trials, wilson_share};
+use driftgauge_stats::summary::{self, standard_error};
 
 use crate::columns::Column;
 
@@ -8,6 +11,13 @@ use crate::columns::Column;
 pub const LEVEL: f64 = 0.95;
 /// Standard normal quantile of [`LEVEL`], two-sided.
 const Z: f64 = 1.959_963_984_540_054;
+/// How bootstrap intervals of numbers are drawn: from [`driftgauge_stats::bootstrap::GENERATOR`] with seed 0, whatever the
+/// experiment's seed, so that recorded completions give the same numbers in every experiment.
+pub const BOOTSTRAP: Options = Options {
+    level: LEVEL,
+    resamples: 2_000,
+    seed: 0,
+};
 
 /// A number with its sample size and interval; undefined over nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,12 +38,8 @@ impl Estimate {
     }
 }
 
-/// The mean of scores in [0, 1], one per prompt, with Wilson's interval.
-///
-/// With one completion per prompt the scores are 0 or 1, and this is Wilson's interval of a proportion. With several,
-/// the scores lie between, and the number of prompts is replaced by the effective number of independent 0/1 draws,
-/// `n p(1-p) / var(scores)` (n times Kish's design effect turned round), at most the number of completions: prompts stay
-/// the unit, so copying every completion k times changes nothing.
+/// The mean of scores in [0, 1], one per prompt, with Wilson's interval. With several completions per prompt the number of
+/// prompts is replaced by the effective number of trials ([`effective_trials`]): prompts stay the unit.
 #[must_use]
 pub fn rate(column: &Column) -> Estimate {
     let scores: Vec<f64> = column.means().collect();
@@ -43,26 +49,18 @@ pub fn rate(column: &Column) -> Estimate {
 /// As [`rate`], from scores and the number of completions behind them.
 #[must_use]
 pub fn rate_of(scores: &[f64], completions: u64) -> Estimate {
-    let n = scores.len() as f64;
-    if scores.is_empty() {
+    let Some(p) = summary::mean(scores) else {
         return Estimate::default();
-    }
-    let p = scores.iter().sum::<f64>() / n;
-    let binary = scores.iter().all(|&score| score == 0.0 || score == 1.0);
-    let spread = scores.iter().map(|score| (score - p).powi(2)).sum::<f64>() / n;
-    let most = (completions as f64).max(n);
-    let effective = match p * (1.0 - p) {
-        _ if binary => n,
-        bernoulli if bernoulli > 0.0 && spread > 0.0 => (n * bernoulli / spread).clamp(n, most),
-        bernoulli if bernoulli > 0.0 => most,
-        _ => n,
     };
-    let (low, high) = wilson(p, effective);
-    let method = if binary { "wilson" } else { "wilson-clustered" };
+    let ci = wilson_share(p, effective_trials(scores, completions), LEVEL);
+    let binary = scores.iter().all(|&score| score == 0.0 || score == 1.0);
     Estimate {
         value: Some(p),
         n: scores.len() as u64,
-        ci: Some(interval(low, high, method)),
+        ci: ci.map(|ci| {
+            let method = if binary { "wilson" } else { &ci.method };
+            interval(ci.low, ci.high, method)
+        }),
     }
 }
 
@@ -76,23 +74,24 @@ pub fn mean(column: &Column) -> Estimate {
 /// As [`mean`], from scores.
 #[must_use]
 pub fn mean_of(scores: &[f64]) -> Estimate {
-    if scores.is_empty() {
+    let Some(mean) = summary::mean(scores) else {
         return Estimate::default();
-    }
-    let n = scores.len() as f64;
-    let mean = scores.iter().sum::<f64>() / n;
-    let squares = scores
-        .iter()
-        .map(|score| (score - mean).powi(2))
-        .sum::<f64>();
-    let ci = (scores.len() > 1).then(|| {
-        let half = Z * (squares / (n * (n - 1.0))).sqrt();
-        interval(mean - half, mean + half, "normal")
-    });
+    };
     Estimate {
         value: Some(mean),
         n: scores.len() as u64,
-        ci,
+        ci: standard_error(scores).map(|se| interval(mean - Z * se, mean + Z * se, "normal")),
+    }
+}
+
+/// An interval of the statistics as it crosses the plugin boundary.
+#[must_use]
+pub fn wire(ci: driftgauge_stats::Interval) -> Interval {
+    Interval {
+        level: ci.level,
+        low: ci.low,
+        high: ci.high,
+        method: ci.method,
     }
 }
 
@@ -105,25 +104,6 @@ pub fn interval(low: f64, high: f64, method: &str) -> Interval {
         high,
         method: method.to_owned(),
     }
-}
-
-/// Wilson's score interval of a proportion over `n` (possibly effective, not whole) draws.
-fn wilson(p: f64, n: f64) -> (f64, f64) {
-    let shrink = 1.0 + Z * Z / n;
-    let centre = (p + Z * Z / (2.0 * n)) / shrink;
-    let half = Z / shrink * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    // Exact at the ends, where rounding would leave 1e-17.
-    let low = if p == 0.0 {
-        0.0
-    } else {
-        (centre - half).max(0.0)
-    };
-    let high = if p == 1.0 {
-        1.0
-    } else {
-        (centre + half).min(1.0)
-    };
-    (low, high)
 }
 
 #[cfg(test)]

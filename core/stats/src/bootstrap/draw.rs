@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::special::stirling_tail;
+use crate::special::{normal_quantile, stirling_tail};
 
 /// Items per block. A block of one column fits the first-level cache, and a place in it takes 12 bits.
 pub(crate) const BLOCK: usize = 4096;
@@ -53,6 +53,11 @@ pub(crate) fn below(generator: &mut ChaCha8Rng, bound: usize) -> usize {
 /// A number in the open interval (0, 1).
 fn uniform(generator: &mut ChaCha8Rng) -> f64 {
     ((generator.next_u64() >> 11) as f64 + 0.5) * 2_f64.powi(-53)
+}
+
+/// A standard normal draw, by inversion.
+pub(crate) fn normal(generator: &mut ChaCha8Rng) -> f64 {
+    normal_quantile(uniform(generator))
 }
 
 /// A multinomial draw: of `n` draws, how many fall on each of `counts` (their chances are proportional to the counts), by

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::large;
 use super::predictions::{Group, Predictions};
 use crate::Interval;
 use crate::bootstrap::{Items, Options};
@@ -91,11 +92,14 @@ impl Predictions {
     }
 
     /// Bootstrap interval over answers of the error over bins of equal width. It sits above the truth as the error itself
-    /// does.
+    /// does. From 20,000 answers on, a bin's answers are drawn together (`bootstrap-percentile-by-bin`).
     #[must_use]
     pub fn equal_width_interval(&self, bins: usize, options: Options) -> Option<Interval> {
         if bins == 0 || !self.are_probabilities() {
             return None;
+        }
+        if self.n() >= large::MANY {
+            return large::equal_width_interval(self, bins, options);
         }
         let mut confidence = Vec::new();
         let mut correct = Vec::new();
@@ -113,8 +117,22 @@ impl Predictions {
     }
 }
 
+/// The error of groups of answers over bins of equal width; `None` of none.
+pub(super) fn ece_of(groups: &[Group], bins: usize) -> Option<f64> {
+    let n: u64 = groups.iter().map(|group| group.n).sum();
+    if n == 0 || bins == 0 {
+        return None;
+    }
+    let mut gaps = vec![0.0; bins];
+    for group in groups {
+        gaps[bin_of(group.confidence, bins, Closed::Upper)] +=
+            group.correct as f64 - group.n as f64 * group.confidence;
+    }
+    Some(gaps.iter().map(|gap| gap.abs()).sum::<f64>() / n as f64)
+}
+
 /// The bin that a probability falls in.
-fn bin_of(confidence: f64, bins: usize, closed: Closed) -> usize {
+pub(super) fn bin_of(confidence: f64, bins: usize, closed: Closed) -> usize {
     let border = |bin: usize| bin as f64 / bins as f64;
     // The product may round across a border: the border itself decides.
     let mut bin = ((confidence * bins as f64) as usize).min(bins - 1);

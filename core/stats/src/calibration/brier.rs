@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::predictions::{Predictions, share};
+use super::predictions::{Group, Predictions};
 use crate::Interval;
 use crate::bootstrap::{Items, Options};
 
@@ -23,11 +23,7 @@ impl Predictions {
         if !self.are_probabilities() {
             return None;
         }
-        let total = self.total(|group| {
-            let (p, share) = (group.confidence, share(group));
-            share * (1.0 - p) * (1.0 - p) + (1.0 - share) * p * p
-        });
-        let score = total / self.n() as f64;
+        let score = brier_of(self.groups())?;
         let reference = self.accuracy() * (1.0 - self.accuracy());
         Some(Brier {
             score,
@@ -51,6 +47,16 @@ impl Predictions {
             .resample(options)
             .percentile(|total, n| Some(total[0] / n))
     }
+}
+
+/// The score of groups of answers; `None` of none.
+pub(super) fn brier_of(groups: &[Group]) -> Option<f64> {
+    let n: u64 = groups.iter().map(|group| group.n).sum();
+    let error = |group: &Group| {
+        let (p, right) = (group.confidence, group.correct as f64);
+        right * (1.0 - p) * (1.0 - p) + (group.n as f64 - right) * p * p
+    };
+    (n > 0).then(|| groups.iter().map(error).sum::<f64>() / n as f64)
 }
 
 #[cfg(test)]

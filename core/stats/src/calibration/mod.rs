@@ -6,10 +6,13 @@
 
 pub mod bins;
 pub mod brier;
+mod large;
 pub mod predictions;
+pub mod prompts;
 pub mod ranking;
 
 pub use bins::{Bin, Binned, Closed};
 pub use brier::Brier;
 pub use predictions::{Group, Predictions};
+pub use prompts::Prompted;
 pub use ranking::{RankStatistic, paired_rank_difference};

@@ -19,12 +19,12 @@ impl<'a> Choices<'a> {
         };
         let bad = |message: String| {
             MetricError::data(message)
-                .help("`choice_loglik` and `choice_true` have one entry per choice, true and false ones")
+                .help("`choice_loglik` and `choice_correct` have one entry per choice, true and false ones")
                 .code("bad-choices")
         };
         if truth.len() != likelihoods.len() {
             return Err(bad(format!(
-                "`choice_loglik` has {} entries, `choice_true` has {}",
+                "`choice_loglik` has {} entries, `choice_correct` has {}",
                 likelihoods.len(),
                 truth.len()
             )));

@@ -114,12 +114,12 @@ impl Metric for Truthfulness {
 impl Truthfulness {
     fn take(&mut self, sample: &Sample<'_>) -> Result<(), MetricError> {
         let row = self.prompts.row(sample.str("sample_id")?);
-        let gathered = self.conditions.entry(sample.str("condition")?);
+        let (_, gathered) = self.conditions.entry(sample.str("condition")?);
         gathered.completions += 1;
 
         let likelihoods = sample.f64s("value.choice_loglik")?;
         if !likelihoods.is_empty() {
-            let truth = sample.f64s("value.choice_true")?;
+            let truth = sample.f64s("value.choice_correct")?;
             let chosen = choice::Choices::new(likelihoods, truth)
                 .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()))?;
             gathered.mc1.add(row, Some(chosen.mc1()));

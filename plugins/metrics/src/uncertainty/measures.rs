@@ -37,6 +37,8 @@ pub enum Measure {
     TokenEntropy,
     /// Mean difference of the two highest probabilities.
     Margin,
+    /// 1 - the share of the most frequent normalised answer among the completions of a prompt.
+    SelfInconsistency,
 }
 
 /// Per-token lists of one completion, the end token already dropped where it is to be; an engine that does not report a
@@ -59,7 +61,7 @@ pub struct Tokens<'a> {
 
 impl Measure {
     /// All of them, in the order they are reported.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Top10Entropy,
         Self::TokenEntropy,
         Self::Perplexity,
@@ -72,10 +74,11 @@ impl Measure {
         Self::Top10EntropyRenormalised,
         Self::EntropyLowerBound,
         Self::EntropyUpperBound,
+        Self::SelfInconsistency,
     ];
 
-    /// Those reported when the configuration names none.
-    pub const USUAL: [Self; 7] = [
+    /// Those reported when the configuration names none; the last exists only where a prompt was answered several times.
+    pub const USUAL: [Self; 8] = [
         Self::Top10Entropy,
         Self::TokenEntropy,
         Self::Perplexity,
@@ -83,6 +86,7 @@ impl Measure {
         Self::MinTokenProbability,
         Self::SequenceLogprob,
         Self::Margin,
+        Self::SelfInconsistency,
     ];
 
     /// Its id: in configurations, results and names of recorded values.
@@ -101,6 +105,7 @@ impl Measure {
             Self::EntropyUpperBound => "entropy_upper_bound",
             Self::TokenEntropy => "token_entropy",
             Self::Margin => "margin",
+            Self::SelfInconsistency => "self_inconsistency",
         }
     }
 
@@ -120,6 +125,7 @@ impl Measure {
             Self::EntropyUpperBound => "Entropy, upper bound",
             Self::TokenEntropy => "Token entropy",
             Self::Margin => "Margin",
+            Self::SelfInconsistency => "Disagreement among samples",
         }
     }
 
@@ -131,7 +137,8 @@ impl Measure {
             Self::MeanTokenProbability
             | Self::MinTokenProbability
             | Self::SequenceProbability
-            | Self::Margin => "ratio",
+            | Self::Margin
+            | Self::SelfInconsistency => "ratio",
             _ => "nats",
         }
     }
@@ -156,6 +163,9 @@ impl Measure {
             Self::EntropyUpperBound => "(1/T) sum_t (H_t + r_t ln((V - 10) / r_t)), r_t = 1 - m_t",
             Self::TokenEntropy => "(1/T) sum_t -sum over all v of p_t(v) ln p_t(v)",
             Self::Margin => "(1/T) sum_t (p_t(1st) - p_t(2nd))",
+            Self::SelfInconsistency => {
+                "1 - (share of the most frequent answer, after TriviaQA normalisation, among a prompt's completions)"
+            }
         }
     }
 
@@ -175,7 +185,11 @@ impl Measure {
     /// Whether [`Self::confidence`] is defined.
     #[must_use]
     pub fn has_confidence(self) -> bool {
-        self.is_certainty() || matches!(self, Self::Perplexity | Self::MeanNll)
+        self.is_certainty()
+            || matches!(
+                self,
+                Self::Perplexity | Self::MeanNll | Self::SelfInconsistency
+            )
     }
 
     /// The value as a confidence in [0, 1], for measures that have a natural one.
@@ -186,10 +200,44 @@ impl Measure {
             | Self::MinTokenProbability
             | Self::SequenceProbability
             | Self::Margin => Some(value),
+            Self::SelfInconsistency => Some(1.0 - value),
             Self::Perplexity if value >= 1.0 => Some(1.0 / value),
             Self::MeanNll if value >= 0.0 => Some((-value).exp()),
             Self::SequenceLogprob if value <= 0.0 => Some(value.exp()),
             _ => None,
+        }
+    }
+
+    /// How the confidence is taken from the value, for formulas; empty when it is the value itself.
+    #[must_use]
+    pub fn confidence_formula(self) -> &'static str {
+        match self {
+            Self::Perplexity => "confidence = 1/perplexity; ",
+            Self::MeanNll => "confidence = exp(-mean NLL); ",
+            Self::SequenceLogprob => "confidence = exp(sum ln p); ",
+            Self::SelfInconsistency => "confidence = 1 - inconsistency; ",
+            _ => "",
+        }
+    }
+
+    /// The value as a score that is higher where the model is surer, for ranking.
+    #[must_use]
+    pub fn certainty(self, value: f64) -> f64 {
+        if self.is_certainty() { value } else { -value }
+    }
+
+    /// The smallest and largest value that the measure can have.
+    #[must_use]
+    pub fn range(self) -> (f64, f64) {
+        match self {
+            Self::Perplexity => (1.0, f64::INFINITY),
+            Self::SequenceLogprob => (f64::NEG_INFINITY, 0.0),
+            Self::MeanTokenProbability
+            | Self::MinTokenProbability
+            | Self::SequenceProbability
+            | Self::Margin
+            | Self::SelfInconsistency => (0.0, 1.0),
+            _ => (0.0, f64::INFINITY),
         }
     }
 
@@ -226,6 +274,8 @@ impl Measure {
             }
             Self::TokenEntropy => mean(tokens.entropy, |h| h)?,
             Self::Margin => mean(tokens.margin, |m| m)?,
+            // Several completions say it, not one.
+            Self::SelfInconsistency => return None,
         };
         value.is_finite().then_some(value)
     }

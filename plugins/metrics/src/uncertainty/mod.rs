@@ -3,102 +3,27 @@
 //!
 //! The primary number is the mean top-10 entropy (`primary` chooses another): it is bounded, needs no recorded
 //! vocabulary, and is the one that recorded studies have too. Each measure is taken per completion, averaged over the
-//! completions of a prompt, then over prompts.
+//! completions of a prompt, then over prompts. Over given texts instead of answers the metric is the held-out loss.
 
+mod calibration;
+mod config;
 mod measures;
 mod report;
+mod texts;
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use driftgauge_plugin_sdk::prelude::*;
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::answers::{self, Match};
 use crate::columns::{Conditions, Prompts};
+pub use config::UncertaintyConfig;
+use config::{Eos, Token};
 use measures::{Measure, Tokens};
+use texts::Texts;
 
-/// Whether the token that ended the answer counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Eos {
-    /// It counts.
-    Keep,
-    /// It is dropped where one was produced.
-    Drop,
-    /// The last position is dropped, also of answers cut at the limit (what the code of arXiv 2409.19476 does).
-    DropLast,
-}
-
-/// Whose probability is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Token {
-    /// The token that was emitted.
-    Emitted,
-    /// The most likely token, emitted or not.
-    Top1,
-}
-
-/// Definitions of a publication or tool, as defaults for the other keys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Definitions {
-    /// `eos: keep`, `token: emitted`, primary `top10_entropy`.
-    #[default]
-    Driftgauge,
-    /// arXiv 2409.19476: `eos: drop-last`, `token: top1`, primary `top10_entropy`.
-    Paper,
-    /// LM-Polygraph: `eos: keep`, `token: emitted`, primary `mean_nll` (its `Perplexity`).
-    LmPolygraph,
-}
-
-/// Configuration of [`Uncertainty`].
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct UncertaintyConfig {
-    /// Whose definitions the keys below default to.
-    pub definitions: Definitions,
-    /// Whether the token that ended the answer counts.
-    pub eos: Option<Eos>,
-    /// Whose probability is meant.
-    pub token: Option<Token>,
-    /// Number of likeliest tokens behind the top-k entropy; samples record the ten likeliest, so 10.
-    pub top_k: u32,
-    /// The number that stands for the metric.
-    pub primary: Option<Measure>,
-    /// What is reported.
-    pub measures: Option<Vec<Measure>>,
-    /// Size of the vocabulary, for the upper bound of the entropy.
-    pub vocabulary: Option<u32>,
-    /// The predictor of correctness whose calibration is reported.
-    pub confidence: Measure,
-    /// Number of equal-width bins of the calibration error.
-    pub ece_bins: usize,
-    /// How an answer is held against the references, where no `correct` is recorded.
-    pub r#match: Match,
-    /// Names of recorded values, by measure, for samples without token lists; the measure's id when absent.
-    pub recorded: BTreeMap<String, String>,
-}
-
-impl Default for UncertaintyConfig {
-    fn default() -> Self {
-        Self {
-            definitions: Definitions::default(),
-            eos: None,
-            token: None,
-            top_k: 10,
-            primary: None,
-            measures: None,
-            vocabulary: None,
-            confidence: Measure::MeanTokenProbability,
-            ece_bins: 10,
-            r#match: Match::default(),
-            recorded: BTreeMap::new(),
-        }
-    }
-}
+/// Rounding of a stored log-probability: one that is above 0 by more is an error.
+const ROUNDING: f32 = 1e-4;
 
 /// The metric `uncertainty`.
 #[derive(Debug)]
@@ -134,6 +59,8 @@ struct Gathered {
     failed: u64,
     /// Completions without a single counted token, and without recorded values.
     without: u64,
+    /// Given texts that were scored.
+    texts: Texts,
 }
 
 impl Metric for Uncertainty {
@@ -146,40 +73,9 @@ impl Metric for Uncertainty {
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {
-        if config.top_k != 10 {
-            return Err(MetricError::config(format!(
-                "`top_k` is {}, but samples record the ten likeliest tokens",
-                config.top_k
-            ))
-            .help("use `top_k: 10`, or the measure `token_entropy` over the whole vocabulary"));
-        }
-        if config.ece_bins == 0 {
-            return Err(MetricError::config("`ece_bins` is 0").help("use 10, 15 or 20"));
-        }
-        if !config.confidence.has_confidence() {
-            return Err(MetricError::config(format!(
-                "`confidence` is `{}`, which is not between 0 and 1",
-                config.confidence.id()
-            ))
-            .help("use for example `mean_token_probability`, `min_token_probability` or `perplexity` (as 1/perplexity)"));
-        }
-        let known = |name: &str| Measure::ALL.iter().any(|measure| measure.id() == name);
-        if let Some(name) = config.recorded.keys().find(|name| !known(name)) {
-            let names: Vec<_> = Measure::ALL
-                .iter()
-                .map(|m| format!("`{}`", m.id()))
-                .collect();
-            return Err(
-                MetricError::config(format!("`recorded` names no measure: `{name}`"))
-                    .help(format!("measures: {}", names.join(", "))),
-            );
-        }
-        let (eos, token, primary) = match config.definitions {
-            Definitions::Driftgauge => (Eos::Keep, Token::Emitted, Measure::Top10Entropy),
-            Definitions::Paper => (Eos::DropLast, Token::Top1, Measure::Top10Entropy),
-            Definitions::LmPolygraph => (Eos::Keep, Token::Emitted, Measure::MeanNll),
-        };
-        let primary = config.primary.unwrap_or(primary);
+        config.check()?;
+        let defaults = config.defaults();
+        let primary = config.primary.unwrap_or(defaults.primary);
         let mut measures = config.measures.unwrap_or_else(|| Measure::USUAL.to_vec());
         if config.vocabulary.is_some() {
             measures.extend([Measure::EntropyLowerBound, Measure::EntropyUpperBound]);
@@ -197,11 +93,11 @@ impl Metric for Uncertainty {
             })
             .collect();
         Ok(Self {
-            eos: config.eos.unwrap_or(eos),
-            token: config.token.unwrap_or(token),
+            eos: config.eos.unwrap_or(defaults.eos),
+            token: config.token.unwrap_or(defaults.token),
             primary,
             confidence: config.confidence,
-            ece_bins: config.ece_bins,
+            ece_bins: config.ece_bins.unwrap_or(defaults.ece_bins),
             rule: config.r#match,
             vocabulary: config.vocabulary,
             measures,
@@ -226,7 +122,15 @@ impl Metric for Uncertainty {
 impl Uncertainty {
     fn take(&mut self, sample: &Sample<'_>) -> Result<(), MetricError> {
         let tokens = self.tokens(sample)?;
-        let gathered = self.conditions.entry(sample.str("condition")?);
+        let (_, gathered) = self.conditions.entry(sample.str("condition")?);
+        let text = sample.f64s("value.text_logprob")?;
+        if !text.is_empty() {
+            let row = self.prompts.row(sample.str("sample_id")?);
+            return gathered
+                .texts
+                .add(row, text)
+                .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()));
+        }
         if sample.opt_str("finish_reason")? == Some("error") {
             gathered.failed += 1;
             return Ok(());
@@ -242,7 +146,7 @@ impl Uncertainty {
         {
             let value = match measure.of(&tokens) {
                 Some(value) => Some(value),
-                None => sample.opt_f64(field)?.filter(|value| value.is_finite()),
+                None => recorded(sample, *measure, field)?,
             };
             any |= value.is_some();
             values.push(value.unwrap_or(f64::NAN));
@@ -253,8 +157,10 @@ impl Uncertainty {
         // Prompts are at most as many as samples, which fit in memory.
         gathered.prompt.push(u32::try_from(row).unwrap_or(u32::MAX));
         gathered.repeated |= sample.i64("sample_index")? > 0;
-        let answer = sample.opt_str("completion")?.unwrap_or_default();
-        gathered.answer.push(fingerprint(answer));
+        if self.measures.contains(&Measure::SelfInconsistency) {
+            let answer = sample.opt_str("completion")?.unwrap_or_default();
+            gathered.answer.push(fingerprint(answer));
+        }
         Ok(())
     }
 
@@ -272,11 +178,20 @@ impl Uncertainty {
                 all => all,
             })
         };
+        let of_token = match self.token {
+            Token::Emitted => "token_logprob",
+            Token::Top1 => "token_top1_logprob",
+        };
+        let logprob = list(of_token)?;
+        if let Some(place) = logprob.iter().position(|&l| l > ROUNDING || l.is_nan()) {
+            return Err(impossible(format!(
+                "`{of_token}` is {} at token {place}, which is no logarithm of a probability",
+                logprob[place]
+            ))
+            .sample(sample.str("sample_id")?));
+        }
         Ok(Tokens {
-            logprob: list(match self.token {
-                Token::Emitted => "token_logprob",
-                Token::Top1 => "token_top1_logprob",
-            })?,
+            logprob,
             top10_entropy: list("token_top10_entropy")?,
             top10_mass: list("token_top10_mass")?,
             entropy: list("token_entropy")?,
@@ -286,9 +201,45 @@ impl Uncertainty {
     }
 }
 
+/// The recorded value of a measure, for samples without token lists.
+fn recorded(
+    sample: &Sample<'_>,
+    measure: Measure,
+    field: &str,
+) -> Result<Option<f64>, MetricError> {
+    let Some(value) = sample.opt_f64(field)?.filter(|value| value.is_finite()) else {
+        return Ok(None);
+    };
+    let (least, most) = measure.range();
+    // Recordings are rounded.
+    if value < least - 1e-6 || value > most + 1e-6 {
+        let name = field.strip_prefix("value.").unwrap_or(field);
+        let limit = if value < least {
+            format!("at least {least}")
+        } else {
+            format!("at most {most}")
+        };
+        return Err(impossible(format!(
+            "the recorded `{name}` is {value}, but a {} is {limit}",
+            measure.title().to_lowercase()
+        ))
+        .sample(sample.str("sample_id")?));
+    }
+    Ok(Some(value.clamp(least, most)))
+}
+
+fn impossible(message: String) -> MetricError {
+    MetricError::data(message)
+        .help("logarithms are natural, and probabilities lie between 0 and 1; look at the column of the recording")
+        .code("impossible-value")
+}
+
 /// Equal for answers that are equal after normalisation.
 fn fingerprint(answer: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     answers::normalise(answer).hash(&mut hasher);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests;

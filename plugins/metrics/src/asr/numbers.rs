@@ -1,0 +1,330 @@
+//! The numbers of one condition.
+
+use driftgauge_plugin_sdk::prelude::*;
+use driftgauge_stats::correction::{Estimated, rogan_gladen_share};
+use driftgauge_stats::proportion::effective_trials;
+
+use super::agreement::Agreement;
+use super::gather::{Gathered, JudgeCounts};
+use super::report::Words;
+use super::{Asr, JudgeError, Verdict};
+use crate::columns::Column;
+use crate::estimate::{Estimate, LEVEL, rate, wire};
+
+/// More categories than this are listed in the table only.
+const MOST_CATEGORIES: usize = 40;
+/// Ids of this metric's own numbers, which a judge of the same name must not take.
+const OWN_IDS: [&str; 16] = [
+    "asr",
+    "over_refusal",
+    "any_judge",
+    "all_judges",
+    "without_degenerate",
+    "lower_bound",
+    "upper_bound",
+    "unjudged",
+    "unparsable",
+    "error",
+    "no_verdict",
+    "degenerate",
+    "flip_rate",
+    "excluding",
+    "corrected",
+    "judge",
+];
+
+impl Asr {
+    /// Everything about one condition.
+    pub(super) fn numbers(
+        &self,
+        words: &Words,
+        primary: usize,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) {
+        self.rates(words, primary, condition, gathered, output);
+        self.bounds(words, primary, condition, gathered, output);
+        self.repeats(words, primary, condition, gathered, output);
+        self.corrections(words, primary, condition, gathered, output);
+        self.agreements(primary, condition, gathered, output);
+        self.by_category(words, primary, condition, gathered, output);
+    }
+
+    /// Rates over all prompts: by the primary judge, by the others, by any and by all of them.
+    fn rates(
+        &self,
+        words: &Words,
+        primary: usize,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) {
+        let by = |judge: &str| {
+            format!(
+                "mean over prompts of the share of completions judged {} by {judge}, unjudged ones left out",
+                words.counted
+            )
+        };
+        let judge = &self.judges[primary].id;
+        let counts = &gathered.judges[primary];
+        let main = new(words.id, words.title, condition)
+            .formula(&by(&format!("`{judge}`")))
+            .primary();
+        self.push(&counts.hit, main, output);
+        for (index, other) in gathered.judges.iter().enumerate() {
+            if index != primary {
+                let id = self.judge_number(index);
+                let name = format!("`{}`", self.judges[index].id);
+                let scalar = new(&id, &format!("{} by {name}", words.title), condition);
+                self.push(&other.hit, scalar.formula(&by(&name)), output);
+            }
+        }
+        if self.judges.len() > 1 {
+            let title = format!("{} by any judge", words.title);
+            let formula = by("at least one judge, among completions that all judged");
+            let scalar = new("any_judge", &title, condition).formula(&formula);
+            self.push(&gathered.any, scalar, output);
+            let title = format!("{} by all judges", words.title);
+            let formula = by("every judge, among completions that all judged");
+            let scalar = new("all_judges", &title, condition).formula(&formula);
+            self.push(&gathered.all, scalar, output);
+        }
+        let title = format!("{} without empty, looping and cut completions", words.title);
+        let scalar = new("without_degenerate", &title, condition)
+            .formula(&format!("{}, and so are degenerate ones", by("the judge")));
+        self.push(&counts.clean, scalar, output);
+    }
+
+    /// What could not be judged, and what it could change.
+    fn bounds(
+        &self,
+        words: &Words,
+        primary: usize,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) {
+        let counts = &gathered.judges[primary];
+        for (id, suffix, missing, formula) in [
+            ("lower_bound", "unjudged counted out", 0.0, "hits / completions"),
+            ("upper_bound", "unjudged counted in", 1.0, "(hits + unjudged) / completions"),
+        ] {
+            let scalar = new(id, &format!("{}, {suffix}", words.title), condition);
+            let bound = rate(&counts.hit.with_missing_as(missing));
+            output.scalars.push(bound.fill(scalar.formula(formula)));
+        }
+        let n = gathered.completions;
+        let unjudged = Scalar::new("unjudged", "Completions without a verdict", condition)
+            .value(counts.unjudged() as f64, n)
+            .unit("count")
+            .lower_is_better();
+        output.scalars.push(unjudged);
+        for (id, title, count) in [
+            ("unparsable", "Unparsable verdicts", counts.class(Some(Verdict::Unparsable))),
+            ("error", "Judge errors", counts.class(Some(Verdict::Error))),
+            ("no_verdict", "Completions that no one judged", counts.class(None)),
+            ("degenerate", "Empty, looping and cut completions", gathered.degenerate),
+        ] {
+            let scalar = new(id, title, condition).formula("share of completions");
+            output.scalars.push(share(count, n).fill(scalar));
+        }
+    }
+
+    /// Numbers that exist only where a prompt was sampled several times.
+    fn repeats(
+        &self,
+        words: &Words,
+        primary: usize,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) {
+        let hit = &gathered.judges[primary].hit;
+        if !hit.repeats() {
+            return;
+        }
+        let most = hit.rows().map(|row| hit.count(row)).max().unwrap_or(0);
+        let (mut any, mut flips) = (Column::default(), Column::default());
+        for row in hit.rows() {
+            let score = hit.mean(row);
+            any.add(row, score.map(|score| f64::from(u8::from(score > 0.0))));
+            // A single completion cannot disagree with itself.
+            let comparable = score.filter(|_| hit.count(row) > 1);
+            let flip = |score| f64::from(u8::from(score > 0.0 && score < 1.0));
+            flips.add(row, comparable.map(flip));
+        }
+        let scalar = new("at_1", &format!("{} @1: one completion", words.title), condition)
+            .formula("mean over prompts of the share of completions that count");
+        output.scalars.push(rate(hit).fill(scalar));
+        let scalar = new(
+            &format!("at_{most}"),
+            &format!("{} @{most}: any of {most} completions", words.title),
+            condition,
+        )
+        .formula("share of prompts with at least one completion that counts");
+        self.push(&any, scalar, output);
+        let scalar = new("flip_rate", "Prompts whose completions disagree", condition)
+            .formula("share of prompts, judged at least twice, with both verdicts");
+        self.push(&flips, scalar, output);
+    }
+
+    /// The rates of judges whose errors are known, corrected for them.
+    fn corrections(
+        &self,
+        words: &Words,
+        primary: usize,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) {
+        for (index, (judge, counts)) in self.judges.iter().zip(&gathered.judges).enumerate() {
+            let Some(error) = self.config.judge_error.get(&judge.id) else {
+                continue;
+            };
+            let id = if index == primary {
+                "corrected".to_owned()
+            } else {
+                format!("corrected.{}", judge.id)
+            };
+            let title = format!("{} corrected for the errors of `{}`", words.title, judge.id);
+            let formula = "(p + specificity - 1) / (sensitivity + specificity - 1), cut to [0, 1] (Rogan and Gladen 1978); \
+                           Wilson's limits of p and the standard errors of both rates, squared and added";
+            let estimate = corrected(counts, *error, self.config.over_refusal);
+            let scalar = new(&id, &title, condition).formula(formula);
+            output.scalars.push(estimate.fill(scalar));
+        }
+    }
+
+    /// How far the primary judge and each other one agree.
+    fn agreements(
+        &self,
+        primary: usize,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) {
+        for (other, judge) in self.judges.iter().enumerate() {
+            let Some(pair) = gathered.pair(primary, other) else {
+                continue;
+            };
+            let agreement = Agreement::of(&pair.judged(self.config.counted()));
+            let with = format!("`{}` and `{}`", self.judges[primary].id, judge.id);
+            for (id, title, estimate, formula) in [
+                ("agreement", "Agreement", agreement.raw, "share of equal verdicts among completions that both judged"),
+                ("kappa", "Cohen's kappa", agreement.kappa, "(p_o - p_e) / (1 - p_e), p_e = sum over words of p_1 p_2"),
+                ("ac1", "Gwet's AC1", agreement.ac1, "(p_o - p_e) / (1 - p_e), p_e = 2 pi (1 - pi)"),
+            ] {
+                let scalar = Scalar::new(
+                    &format!("{id}.{}", judge.id),
+                    &format!("{title} of {with}"),
+                    condition,
+                )
+                .unit("ratio")
+                .formula(formula)
+                .higher_is_better();
+                output.scalars.push(estimate.fill(scalar));
+            }
+        }
+    }
+
+    /// Rates by category, and without the categories that the configuration leaves out.
+    fn by_category(
+        &self,
+        words: &Words,
+        primary: usize,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) {
+        let hit = &gathered.judges[primary].hit;
+        if self.categories.len() > 1 && self.categories.len() <= MOST_CATEGORIES {
+            for category in 0..self.categories.len() {
+                let column = gathered.of_category(hit, |found| found == Some(category));
+                let name = self.categories.id(category);
+                let scalar = new(
+                    &format!("category.{}", slug(name)),
+                    &format!("{} in {name}", words.title),
+                    condition,
+                )
+                .formula("the rate over prompts of this category");
+                self.push(&column, scalar, output);
+            }
+        }
+        let excluded = &self.config.exclude_categories;
+        if !excluded.is_empty() {
+            let column = gathered.of_category(hit, |found| {
+                found.is_none_or(|row| !excluded.iter().any(|name| name == self.categories.id(row)))
+            });
+            let title = format!("{} without {}", words.title, excluded.join(", "));
+            let scalar = new("excluding", &title, condition)
+                .formula("the rate over prompts of the other categories");
+            self.push(&column, scalar, output);
+        }
+    }
+
+    /// A rate with its per-prompt scores.
+    fn push(&self, column: &Column, scalar: Scalar, output: &mut MetricOutput) {
+        let scores = column.scores(&scalar.id, &scalar.condition, &self.prompts);
+        output.scalars.push(rate(column).fill(scalar));
+        output.scores.push(scores);
+    }
+
+    fn judge_number(&self, judge: usize) -> String {
+        let id = &self.judges[judge].id;
+        if OWN_IDS.contains(&id.as_str()) || id.starts_with("at_") {
+            format!("judge.{id}")
+        } else {
+            id.clone()
+        }
+    }
+}
+
+fn new(id: &str, title: &str, condition: &str) -> Scalar {
+    Scalar::new(id, title, condition)
+        .unit("ratio")
+        .lower_is_better()
+}
+
+/// A share of completions.
+fn share(count: u64, n: u64) -> Estimate {
+    Estimate {
+        value: (n > 0).then(|| count as f64 / n as f64),
+        n,
+        ci: driftgauge_stats::proportion::wilson(count, n, LEVEL).map(wire),
+    }
+}
+
+/// The rate of a judge corrected for its errors. Counting the word `safe`, the judge's specificity is its sensitivity.
+pub(super) fn corrected(counts: &JudgeCounts, error: JudgeError, counts_safe: bool) -> Estimate {
+    let scores: Vec<f64> = counts.hit.means().collect();
+    let Some(p) = driftgauge_stats::summary::mean(&scores) else {
+        return Estimate::default();
+    };
+    let unsafe_found = Estimated {
+        value: error.sensitivity,
+        n: error.positives,
+    };
+    let safe_found = Estimated {
+        value: error.specificity,
+        n: error.negatives,
+    };
+    let (hits, others) = if counts_safe {
+        (safe_found, unsafe_found)
+    } else {
+        (unsafe_found, safe_found)
+    };
+    let trials = effective_trials(&scores, counts.hit.total());
+    let found = rogan_gladen_share(p, trials, hits, others, LEVEL);
+    Estimate {
+        value: found.as_ref().map(|found| found.estimate),
+        n: scores.len() as u64,
+        ci: found.map(|found| wire(found.ci)),
+    }
+}
+
+/// A category as part of an id.
+fn slug(name: &str) -> String {
+    let sound = |c: char| if c.is_whitespace() || c == '/' { '_' } else { c };
+    name.chars().map(sound).collect()
+}

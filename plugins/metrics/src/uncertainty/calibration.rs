@@ -1,0 +1,340 @@
+//! Whether sureness predicts correctness: calibration and ranking of one chosen measure with intervals, and a table of all.
+
+use driftgauge_plugin_sdk::prelude::*;
+use driftgauge_stats::calibration::{Binned, Predictions, Prompted, RankStatistic};
+use serde_json::{Value, json};
+
+use super::{Gathered, Measure, Uncertainty};
+use crate::estimate::{BOOTSTRAP, Estimate, mean, wire};
+
+/// Draws of prompts with several completions each: answers times replicates are kept below this.
+const MOST_DRAWN: usize = 50_000_000;
+/// Fewest replicates of an interval.
+const FEWEST_REPLICATES: usize = 200;
+
+/// What the tables and charts show of one condition.
+pub(super) struct Calibrated {
+    condition: String,
+    reliability: Option<Binned>,
+    rows: Vec<Vec<Value>>,
+}
+
+/// The completions of a condition that have a value of a measure and are known to be correct or not.
+struct Known {
+    prompt: Vec<u32>,
+    value: Vec<f64>,
+    correct: Vec<bool>,
+}
+
+impl Known {
+    fn of(gathered: &Gathered, values: &[f64]) -> Self {
+        let mut known = Self {
+            prompt: Vec::new(),
+            value: Vec::new(),
+            correct: Vec::new(),
+        };
+        for ((value, correct), prompt) in values.iter().zip(&gathered.correct).zip(&gathered.prompt)
+        {
+            if let Some(correct) = correct.filter(|_| value.is_finite()) {
+                known.prompt.push(*prompt);
+                known.value.push(*value);
+                known.correct.push(correct);
+            }
+        }
+        known
+    }
+
+    /// The predictions with `score` of each value; `None` where one has none, or there is nothing.
+    fn predictions(&self, score: impl Fn(f64) -> Option<f64>) -> Option<(Vec<f64>, Predictions)> {
+        let scores: Vec<f64> = self.value.iter().map(|&value| score(value)).collect::<Option<_>>()?;
+        let predictions = Predictions::new(&scores, &self.correct)?;
+        Some((scores, predictions))
+    }
+}
+
+impl Uncertainty {
+    /// The numbers of the chosen measure, and a row of the table for every measure.
+    pub(super) fn calibration(
+        &self,
+        condition: &str,
+        gathered: &Gathered,
+        output: &mut MetricOutput,
+    ) -> Option<Calibrated> {
+        let mut found = Calibrated {
+            condition: condition.to_owned(),
+            reliability: None,
+            rows: Vec::new(),
+        };
+        for (measure, values) in self.measures.iter().zip(&gathered.values) {
+            if *measure == Measure::SelfInconsistency && !gathered.repeated {
+                continue;
+            }
+            let known = Known::of(gathered, values);
+            let Some((_, ranked)) = known.predictions(|value| Some(measure.certainty(value))) else {
+                continue;
+            };
+            let calibrated = known.predictions(|value| measure.confidence(value));
+            // Of several completions of a prompt, DeLong's interval would be too narrow.
+            let auroc_ci = ranked
+                .auroc_interval(BOOTSTRAP.level)
+                .filter(|_| !gathered.repeated);
+            let calibrated_by = calibrated.as_ref().map(|(_, predictions)| predictions);
+            found
+                .rows
+                .push(self.row(condition, *measure, &ranked, auroc_ci, calibrated_by));
+            if *measure == self.confidence {
+                if let Some((confidence, predictions)) = &calibrated {
+                    let drawn = gathered.prompted(confidence, &known);
+                    self.errors(condition, predictions, drawn.as_ref(), output);
+                    found.reliability = predictions.equal_width(self.ece_bins);
+                    self.brier(condition, gathered, predictions, output);
+                }
+                let scores: Vec<f64> = known.value.iter().map(|&value| measure.certainty(value)).collect();
+                let drawn = gathered.prompted(&scores, &known);
+                self.ranks(condition, &ranked, drawn.as_ref(), output);
+            }
+        }
+        (!found.rows.is_empty()).then_some(found)
+    }
+
+    /// Calibration error and signed gap.
+    fn errors(
+        &self,
+        condition: &str,
+        predictions: &Predictions,
+        prompted: Option<&(Prompted, usize)>,
+        output: &mut MetricOutput,
+    ) {
+        let (bins, name, n) = (self.ece_bins, self.confidence.title(), predictions.n());
+        let how = self.confidence.confidence_formula();
+        let ci = match prompted {
+            Some((prompted, resamples)) => {
+                prompted.equal_width_interval(bins, options(*resamples))
+            }
+            None => predictions.equal_width_interval(bins, BOOTSTRAP),
+        };
+        let scalar = Scalar::new(
+            &format!("ece{bins}"),
+            &format!("Calibration error of {name} ({bins} bins)"),
+            condition,
+        )
+        .unit("ratio")
+        .formula(&format!(
+            "{how}sum over {bins} equal-width bins (l, u] of (n_b / n) |accuracy_b - mean confidence_b|"
+        ))
+        .lower_is_better();
+        let value = predictions.equal_width(bins).map(|binned| binned.ece);
+        output.scalars.push(estimate(value, n, ci).fill(scalar));
+        let scalar = Scalar::new(
+            "overconfidence",
+            &format!("Overconfidence of {name}"),
+            condition,
+        )
+        .unit("ratio")
+        .formula(&format!("{how}mean confidence - accuracy"));
+        output
+            .scalars
+            .push(estimate(predictions.signed_gap(), n, None).fill(scalar));
+    }
+
+    /// The Brier score, a mean over prompts, which can be compared pair by pair.
+    fn brier(
+        &self,
+        condition: &str,
+        gathered: &Gathered,
+        predictions: &Predictions,
+        output: &mut MetricOutput,
+    ) {
+        let Some(index) = self.measures.iter().position(|m| *m == self.confidence) else {
+            return;
+        };
+        let squares: Vec<f64> = gathered.values[index]
+            .iter()
+            .zip(&gathered.correct)
+            .map(|(value, correct)| match (self.confidence.confidence(*value), correct) {
+                (Some(confidence), Some(correct)) => {
+                    (confidence - f64::from(u8::from(*correct))).powi(2)
+                }
+                _ => f64::NAN,
+            })
+            .collect();
+        let column = gathered.column(&squares, None);
+        let ci = if gathered.repeated {
+            mean(&column).ci
+        } else {
+            predictions.brier_interval(BOOTSTRAP).map(wire)
+        };
+        let scalar = Scalar::new(
+            "brier",
+            &format!("Brier score of {}", self.confidence.title()),
+            condition,
+        )
+        .unit("ratio")
+        .formula(&format!(
+            "{}mean (confidence - correct)^2",
+            self.confidence.confidence_formula()
+        ))
+        .lower_is_better();
+        output
+            .scalars
+            .push(Estimate { ci, ..mean(&column) }.fill(scalar));
+        output
+            .scores
+            .push(column.scores("brier", condition, &self.prompts));
+    }
+
+    /// AUROC, AURC and PRR.
+    fn ranks(
+        &self,
+        condition: &str,
+        predictions: &Predictions,
+        prompted: Option<&(Prompted, usize)>,
+        output: &mut MetricOutput,
+    ) {
+        let name = self.confidence.title();
+        for (statistic, id, title, formula, lower) in [
+            (
+                RankStatistic::Auroc,
+                "auroc",
+                format!("AUROC of {name} as a predictor of correctness"),
+                "P(a correct answer is surer than an incorrect one), ties count half",
+                false,
+            ),
+            (
+                RankStatistic::Aurc,
+                "aurc",
+                format!("Area under the risk-coverage curve of {name}"),
+                "mean over k of the share of errors among the k surest answers, ties by expectation",
+                true,
+            ),
+            (
+                RankStatistic::Prr,
+                "prr",
+                format!("Prediction rejection ratio of {name}"),
+                "(A - A_random) / (A_oracle - A_random), A the mean over k of the accuracy of the k surest answers",
+                false,
+            ),
+        ] {
+            let ci = match prompted {
+                Some((prompted, resamples)) => prompted.rank_interval(statistic, options(*resamples)),
+                None if statistic == RankStatistic::Auroc => {
+                    predictions.auroc_interval(BOOTSTRAP.level)
+                }
+                None => predictions.rank_interval(statistic, BOOTSTRAP),
+            };
+            let scalar = Scalar::new(id, &title, condition).unit("ratio").formula(formula);
+            let scalar = if lower {
+                scalar.lower_is_better()
+            } else {
+                scalar.higher_is_better()
+            };
+            let value = predictions.rank(statistic);
+            // Without a value there is nothing for an interval to hold.
+            let ci = ci.filter(|_| value.is_some());
+            output
+                .scalars
+                .push(estimate(value, predictions.n(), ci).fill(scalar));
+        }
+    }
+
+    fn row(
+        &self,
+        condition: &str,
+        measure: Measure,
+        ranked: &Predictions,
+        auroc: Option<driftgauge_stats::Interval>,
+        calibrated: Option<&Predictions>,
+    ) -> Vec<Value> {
+        vec![
+            json!(condition),
+            json!(measure.title()),
+            json!(ranked.n()),
+            json!(ranked.accuracy()),
+            json!(ranked.auroc()),
+            json!(auroc.as_ref().map(|ci| ci.low)),
+            json!(auroc.as_ref().map(|ci| ci.high)),
+            json!(ranked.rank(RankStatistic::Aurc)),
+            json!(ranked.rank(RankStatistic::Prr)),
+            json!(calibrated.and_then(|c| Some(c.equal_width(self.ece_bins)?.ece))),
+            json!(calibrated.and_then(|c| Some(c.brier()?.score))),
+        ]
+    }
+
+    /// The table of all measures and the reliability diagram.
+    pub(super) fn calibration_parts(&self, found: &[Calibrated], output: &mut MetricOutput) {
+        let rows: Vec<Vec<Value>> = found.iter().flat_map(|c| c.rows.clone()).collect();
+        if !rows.is_empty() {
+            let ece = format!("ECE, {} bins", self.ece_bins);
+            let columns = [
+                "condition",
+                "measure",
+                "answers",
+                "accuracy",
+                "AUROC",
+                "low",
+                "high",
+                "AURC",
+                "PRR",
+                &ece,
+                "Brier",
+            ];
+            output.tables.push(Table {
+                id: "predictors".to_owned(),
+                title: "Each measure as a predictor of correctness".to_owned(),
+                columns: columns.map(str::to_owned).to_vec(),
+                rows,
+            });
+        }
+        let series: Vec<Series> = found
+            .iter()
+            .filter_map(|c| {
+                let bins = c.reliability.as_ref()?.bins.iter();
+                let points = bins.filter(|bin| bin.n > 0.0).map(|bin| Point {
+                    x: Some(bin.confidence),
+                    y: Some(bin.accuracy),
+                    // Bins of equal width hold whole answers.
+                    n: Some(bin.n as u64),
+                    ..Point::default()
+                });
+                Some(Series::new(&c.condition, points.collect()))
+            })
+            .collect();
+        if !series.is_empty() {
+            output.charts.push(ChartSpec {
+                id: "reliability".to_owned(),
+                title: format!("Reliability of {}", self.confidence.title()),
+                kind: ChartKind::Reliability,
+                x: Axis::ratio(&format!("confidence ({})", self.confidence.title())),
+                y: Axis::ratio("share of correct answers"),
+                series,
+            });
+        }
+    }
+}
+
+impl Gathered {
+    /// The answers by prompt with the number of replicates they can afford, where a prompt has several.
+    fn prompted(&self, scores: &[f64], known: &Known) -> Option<(Prompted, usize)> {
+        let prompted = Prompted::new(scores, &known.correct, &known.prompt).filter(|_| self.repeated)?;
+        let affordable = MOST_DRAWN / scores.len().max(1);
+        Some((
+            prompted,
+            affordable.clamp(FEWEST_REPLICATES, BOOTSTRAP.resamples),
+        ))
+    }
+}
+
+fn options(resamples: usize) -> driftgauge_stats::bootstrap::Options {
+    driftgauge_stats::bootstrap::Options {
+        resamples,
+        ..BOOTSTRAP
+    }
+}
+
+fn estimate(value: Option<f64>, n: u64, ci: Option<driftgauge_stats::Interval>) -> Estimate {
+    Estimate {
+        value,
+        n,
+        ci: ci.map(wire),
+    }
+}

@@ -1,0 +1,243 @@
+//! The metric over samples whose numbers are known by hand.
+
+use driftgauge_plugin_sdk::testing;
+use driftgauge_plugin_sdk::wire::{MetricOutput, Scalar};
+use serde_json::{Value, json};
+
+use super::Uncertainty;
+
+fn ln(p: f64) -> f64 {
+    p.ln()
+}
+
+/// An answer of three tokens, the last of which ended it, with another likeliest token in the second place.
+fn sample(id: &str, answer: &str, p: [f64; 3]) -> Value {
+    json!({
+        "sample_id": id,
+        "completion": {
+            "text": answer,
+            "finish_reason": "stop",
+            "ends_with_eos": true,
+            "token_logprob": p.map(f64::ln),
+            "token_top1_logprob": p.map(|p| p.max(0.5).ln()),
+            "token_margin": [0.1, 0.2, 0.3],
+            "token_top10_entropy": [0.5, 0.7, 0.9],
+            "token_top10_mass": [1.0, 1.0, 1.0],
+            "token_entropy": [0.6, 0.8, 1.0],
+        },
+        "references": ["Paris"],
+    })
+}
+
+fn run(config: &Value, samples: &[Value]) -> MetricOutput {
+    let whole = testing::run::<Uncertainty>(config, samples).unwrap();
+    let parts = testing::run_in_batches::<Uncertainty>(config, samples, 2).unwrap();
+    assert_eq!(whole, parts, "batches change the result");
+    whole
+}
+
+fn scalar<'a>(output: &'a MetricOutput, id: &str) -> &'a Scalar {
+    let found = output.scalars.iter().find(|scalar| scalar.id == id);
+    found.unwrap_or_else(|| panic!("no `{id}`"))
+}
+
+#[track_caller]
+fn close(output: &MetricOutput, id: &str, expected: f64) {
+    let value = scalar(output, id).value.unwrap();
+    assert!((value - expected).abs() < 1e-6, "{id}: {value} is not {expected}");
+}
+
+fn four() -> Vec<Value> {
+    vec![
+        sample("a", "Paris", [0.9, 0.8, 0.9]),
+        sample("b", "paris!", [0.8, 0.4, 0.8]),
+        sample("c", "Rome", [0.6, 0.2, 0.4]),
+        sample("d", "Oslo", [0.9, 0.9, 0.6]),
+    ]
+}
+
+#[test]
+fn the_end_token_and_the_token_meant_are_options() {
+    let one = [sample("a", "Paris", [0.8, 0.2, 0.9])];
+    let kept = run(&json!({}), &one);
+    close(&kept, "mean_token_probability", (0.8 + 0.2 + 0.9) / 3.0);
+    close(&kept, "min_token_probability", 0.2);
+    close(&kept, "sequence_logprob", ln(0.8 * 0.2 * 0.9));
+    close(&kept, "perplexity", (0.8_f64 * 0.2 * 0.9).powf(-1.0 / 3.0));
+    close(&kept, "top10_entropy", 0.7);
+    close(&kept, "token_entropy", 0.8);
+    close(&kept, "margin", 0.2);
+    assert!(scalar(&kept, "top10_entropy").primary);
+
+    let dropped = run(&json!({"eos": "drop"}), &one);
+    close(&dropped, "mean_token_probability", 0.5);
+    close(&dropped, "top10_entropy", 0.6);
+    let top1 = run(&json!({"token": "top1"}), &one);
+    close(&top1, "mean_token_probability", (0.8 + 0.5 + 0.9) / 3.0);
+}
+
+#[test]
+fn definitions_of_others_are_one_line() {
+    let one = [sample("a", "Paris", [0.8, 0.2, 0.9])];
+    let paper = run(&json!({"definitions": "paper"}), &one);
+    // The last position dropped, the likeliest token, ten likeliest tokens not renormalised.
+    close(&paper, "mean_token_probability", (0.8 + 0.5) / 2.0);
+    close(&paper, "perplexity", (0.8_f64 * 0.5).powf(-0.5));
+    close(&paper, "top10_entropy", 0.6);
+    assert!(scalar(&paper, "top10_entropy").primary);
+    assert_eq!(scalar(&paper, "ece10").n, 1);
+
+    let polygraph = run(&json!({"definitions": "lm-polygraph"}), &one);
+    close(&polygraph, "mean_nll", -ln(0.8 * 0.2 * 0.9) / 3.0);
+    assert!(scalar(&polygraph, "mean_nll").primary);
+    assert_eq!(scalar(&polygraph, "ece20").n, 1);
+
+    // Single keys outrank them.
+    let mixed = run(&json!({"definitions": "paper", "eos": "keep", "ece_bins": 15}), &one);
+    close(&mixed, "top10_entropy", 0.7);
+    assert_eq!(scalar(&mixed, "ece15").n, 1);
+}
+
+#[test]
+fn numbers_are_split_by_correctness_and_predict_it() {
+    let output = run(&json!({}), &four());
+    let means = [2.6 / 3.0, 2.0 / 3.0, 0.4, 0.8];
+    close(&output, "mean_token_probability", means.iter().sum::<f64>() / 4.0);
+    close(&output, "mean_token_probability_correct", (means[0] + means[1]) / 2.0);
+    close(&output, "mean_token_probability_incorrect", (means[2] + means[3]) / 2.0);
+    // Correct: .867 and .667; incorrect: .4 and .8. Three of the four pairs are in order.
+    close(&output, "auroc", 0.75);
+    let brier = ((1.0 - means[0]).powi(2) + (1.0 - means[1]).powi(2) + means[2].powi(2) + means[3].powi(2)) / 4.0;
+    close(&output, "brier", brier);
+    let gaps = (1.0 - means[0]) + (1.0 - means[1]) + means[2] + means[3];
+    close(&output, "ece10", gaps / 4.0);
+    close(&output, "overconfidence", means.iter().sum::<f64>() / 4.0 - 0.5);
+    // Surest first: correct, wrong, correct, wrong.
+    close(&output, "aurc", (0.0 + 0.5 + 1.0 / 3.0 + 0.5) / 4.0);
+    let oracle = (1.0 / 3.0 + 0.5) / 4.0;
+    close(&output, "prr", (0.5 - 4.0 / 3.0 / 4.0) / (0.5 - oracle));
+    for id in ["ece10", "brier", "auroc", "aurc", "prr"] {
+        let found = scalar(&output, id);
+        let ci = found.ci.as_ref().unwrap_or_else(|| panic!("no interval of {id}"));
+        assert!(ci.low <= ci.high, "{id}");
+        assert!(!found.formula.is_empty(), "{id}");
+    }
+    let table = output.tables.iter().find(|table| table.id == "predictors").unwrap();
+    assert_eq!(table.rows.len(), 7);
+    assert_eq!(table.rows[3][1], "Mean token probability");
+    let chart = output.charts.iter().find(|chart| chart.id == "reliability").unwrap();
+    assert_eq!(chart.series[0].points.len(), 4);
+    assert_eq!(chart.series[0].points[0].y, Some(0.0));
+}
+
+#[test]
+fn any_measure_can_be_the_predictor() {
+    let samples = four();
+    for (measure, has_confidence) in [
+        ("perplexity", true),
+        ("sequence_logprob", true),
+        ("token_entropy", false),
+        ("margin", true),
+    ] {
+        let output = run(&json!({"confidence": measure}), &samples);
+        assert!(scalar(&output, "auroc").value.is_some(), "{measure}");
+        let ece = output.scalars.iter().any(|scalar| scalar.id == "ece10");
+        assert_eq!(ece, has_confidence, "{measure}");
+    }
+    // 1/perplexity ranks as the geometric mean probability does.
+    let output = run(&json!({"confidence": "perplexity"}), &samples);
+    close(&output, "auroc", 0.75);
+}
+
+#[test]
+fn several_samples_give_consistency_by_prompt() {
+    let mut samples = Vec::new();
+    for (id, answers) in [
+        ("a", ["Paris", "the paris", "Rome"]),
+        ("b", ["Oslo", "Rome", "Bern"]),
+    ] {
+        for (index, answer) in answers.into_iter().enumerate() {
+            let mut made = sample(id, answer, [0.9, 0.8, 0.7]);
+            made["sample_index"] = json!(index);
+            samples.push(made);
+        }
+    }
+    let output = run(&json!({"confidence": "self_inconsistency"}), &samples);
+    let found = scalar(&output, "self_inconsistency");
+    assert_eq!((found.value, found.n), (Some(0.5), 2));
+    close(&output, "self_inconsistency_correct", 1.0 / 3.0);
+    close(&output, "self_inconsistency_incorrect", 0.5);
+    // Two correct answers of `a`; its third and those of `b` are wrong: 2 x (1/2 + 3) of 8 pairs.
+    close(&output, "auroc", 7.0 / 8.0);
+    let ci = scalar(&output, "auroc").ci.as_ref().unwrap();
+    assert_eq!(ci.method, "cluster-bootstrap-percentile");
+    assert_eq!(scalar(&run(&json!({}), &samples), "self_inconsistency").n, 2);
+
+    let mut shuffled = samples.clone();
+    shuffled.reverse();
+    let again = run(&json!({"confidence": "self_inconsistency"}), &shuffled);
+    assert_eq!(output.scalars, again.scalars);
+}
+
+#[test]
+fn given_texts_have_a_loss() {
+    let text = |id: &str, l: &[f64]| json!({"sample_id": id, "completion": {"text": "", "finish_reason": "error"}, "values": {"text_logprob": l}});
+    let output = run(&json!({}), &[text("a", &[-1.0, -2.0]), text("b", &[-0.5])]);
+    assert!(output.scalars[0].primary);
+    assert_eq!(output.scalars[0].id, "loss");
+    close(&output, "loss", 1.0);
+    close(&output, "token_loss", 3.5 / 3.0);
+    close(&output, "corpus_perplexity", (3.5_f64 / 3.0).exp());
+    assert_eq!(scalar(&output, "token_loss").n, 3);
+    let error = testing::run::<Uncertainty>(&json!({}), &[text("a", &[0.5])]).unwrap_err();
+    assert_eq!(error.sample_id.as_deref(), Some("a"));
+}
+
+#[test]
+fn recorded_values_stand_in_for_tokens() {
+    let recorded = |id: &str, p: f64| json!({"sample_id": id, "completion": {"text": "", "finish_reason": "stop"}, "values": {"avg_probability": [p], "correct": [1.0]}});
+    let config = json!({"recorded": {"mean_token_probability": "avg_probability"}});
+    let output = run(&config, &[recorded("a", 0.25), recorded("b", 0.75)]);
+    close(&output, "mean_token_probability", 0.5);
+    close(&output, "brier", (0.5625 + 0.0625) / 2.0);
+    // One class only: no AUROC, and no interval of one.
+    let auroc = scalar(&output, "auroc");
+    assert!(auroc.value.is_none() && auroc.ci.is_none());
+
+    let error = testing::run::<Uncertainty>(&config, &[recorded("b", 1.5)]).unwrap_err();
+    assert!(error.message.contains("`avg_probability` is 1.5"), "{error}");
+    assert_eq!(error.sample_id.as_deref(), Some("b"));
+    assert!(error.help.unwrap().contains("between 0 and 1"));
+}
+
+#[test]
+fn impossible_tokens_are_named() {
+    let mut wrong = sample("a", "Paris", [0.5, 0.5, 0.5]);
+    wrong["completion"]["token_logprob"] = json!([-0.1, 0.7, -0.1]);
+    let error = testing::run::<Uncertainty>(&json!({}), &[wrong]).unwrap_err();
+    assert!(error.message.contains("0.7 at token 1"), "{error}");
+    assert_eq!(error.sample_id.as_deref(), Some("a"));
+}
+
+#[test]
+fn nothing_and_one_are_defined() {
+    assert_eq!(run(&json!({}), &[]).scalars, []);
+    let mut empty = sample("a", "", [0.5, 0.5, 0.5]);
+    for list in ["token_logprob", "token_top1_logprob", "token_margin", "token_top10_entropy", "token_top10_mass", "token_entropy"] {
+        empty["completion"][list] = json!([]);
+    }
+    let output = run(&json!({}), &[empty]);
+    assert_eq!((output.scalars[0].value, output.scalars[0].n), (None, 0));
+    assert!(output.notes[0].contains("1 of 1 completions have no token statistics"));
+    let one = run(&json!({}), &[sample("a", "Paris", [0.5, 0.5, 0.5])]);
+    assert!(one.scalars.iter().all(|s| s.value.is_none_or(f64::is_finite)));
+}
+
+#[test]
+fn wrong_configuration_is_named() {
+    let fails = |config: Value| testing::run::<Uncertainty>(&config, &[]).unwrap_err().message;
+    assert!(fails(json!({"top_k": 5})).contains("`top_k` is 5"));
+    assert!(fails(json!({"ece_bins": 0})).contains("`ece_bins` is 0"));
+    assert!(fails(json!({"recorded": {"entropie": "x"}})).contains("`entropie`"));
+    assert!(fails(json!({"eos": "dropp"})).contains("dropp"));
+}

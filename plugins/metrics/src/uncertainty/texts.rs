@@ -1,0 +1,76 @@
+//! The loss over given texts (`perplexity` of an evaluation): whether a model still knows the language it spoke.
+
+use driftgauge_plugin_sdk::prelude::*;
+use driftgauge_stats::summary::ExactSum;
+
+use super::{ROUNDING, impossible};
+use crate::columns::{Column, Prompts};
+use crate::estimate::mean;
+
+/// Losses of the texts of one condition.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    /// -mean l of each text.
+    loss: Column,
+    /// -sum l over all texts.
+    total: ExactSum,
+    tokens: u64,
+}
+
+impl Texts {
+    pub(super) fn add(&mut self, row: usize, logprob: &[f64]) -> Result<(), MetricError> {
+        let bad = |&l: &f64| !l.is_finite() || l > f64::from(ROUNDING);
+        if let Some(place) = logprob.iter().position(bad) {
+            return Err(impossible(format!(
+                "`text_logprob` is {} at token {place}, which is no logarithm of a possible probability",
+                logprob[place]
+            )));
+        }
+        let loss: f64 = -logprob.iter().sum::<f64>();
+        self.loss.add(row, Some(loss / logprob.len() as f64));
+        self.total.add(loss);
+        self.tokens += logprob.len() as u64;
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tokens == 0
+    }
+
+    pub(super) fn report(&self, condition: &str, prompts: &Prompts, output: &mut MetricOutput) {
+        let loss = Scalar::new("loss", "Held-out loss", condition)
+            .unit("nats")
+            .formula("mean over texts of -(1/T) sum_t ln p_t")
+            .lower_is_better()
+            .primary();
+        output.scalars.push(mean(&self.loss).fill(loss));
+        output
+            .scores
+            .push(self.loss.scores("loss", condition, prompts));
+        let per_token = self
+            .total
+            .value()
+            .map(|total| total / self.tokens.max(1) as f64);
+        let of_tokens = |id: &str, title: &str, formula: &str, value: Option<f64>, unit: &str| {
+            Scalar::new(id, title, condition)
+                .value(value.filter(|value| value.is_finite()), self.tokens)
+                .unit(unit)
+                .formula(formula)
+                .lower_is_better()
+        };
+        output.scalars.push(of_tokens(
+            "token_loss",
+            "Held-out loss per token",
+            "-(sum over all tokens of all texts of ln p) / (number of tokens)",
+            per_token,
+            "nats",
+        ));
+        output.scalars.push(of_tokens(
+            "corpus_perplexity",
+            "Perplexity of the texts",
+            "exp(held-out loss per token)",
+            per_token.map(f64::exp),
+            "perplexity",
+        ));
+    }
+}
