@@ -78,6 +78,9 @@ pub fn mcnemar_exact(b: u64, c: u64) -> f64 {
 /// Natural logarithm of [`mcnemar_exact`]'s p-value, however small that is.
 #[must_use]
 pub fn mcnemar_exact_ln(b: u64, c: u64) -> f64 {
+    if b.abs_diff(c) <= 1 {
+        return 0.0;
+    }
     lower_tail(b, c).0.min(0.0)
 }
 

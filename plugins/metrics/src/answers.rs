@@ -21,6 +21,31 @@ pub enum Match {
 }
 
 impl Match {
+    /// All rules.
+    pub const ALL: [Self; 4] = [Self::Substring, Self::Exact, Self::F1, Self::Triviaqa];
+
+    /// Its name in configurations and results.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Substring => "substring",
+            Self::Exact => "exact",
+            Self::F1 => "f1",
+            Self::Triviaqa => "triviaqa",
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Substring => "substring",
+            Self::Exact => "exact match",
+            Self::F1 => "token F1",
+            Self::Triviaqa => "TriviaQA match",
+        }
+    }
+
     /// Score of `answer` in [0, 1]; 0 without references.
     #[must_use]
     pub fn score(self, answer: &str, references: &[&str]) -> f64 {

@@ -1,7 +1,7 @@
 //! Means and rates with their intervals.
 
 use driftgauge_plugin_sdk::wire::{Interval, Scalar};
-use driftgauge_stats::bootstrap::Options;
+use driftgauge_stats::bootstrap::{Options, mean_interval};
 use driftgauge_stats::proportion::{effective_trials, wilson_share};
 use driftgauge_stats::summary::{self, standard_error};
 
@@ -81,6 +81,27 @@ pub fn mean_of(scores: &[f64]) -> Estimate {
         value: Some(mean),
         n: scores.len() as u64,
         ci: standard_error(scores).map(|se| interval(mean - Z * se, mean + Z * se, "normal")),
+    }
+}
+
+/// From this many differences on the normal interval serves: the bootstrap's is the same to four digits.
+const MANY: usize = 20_000;
+
+/// The mean of paired differences, one per prompt, with its percentile bootstrap interval.
+#[must_use]
+pub fn difference(column: &Column) -> Estimate {
+    let scores: Vec<f64> = column.means().collect();
+    let plain = mean_of(&scores);
+    if scores.len() >= MANY {
+        return plain;
+    }
+    let options = Options {
+        resamples: 10_000,
+        ..BOOTSTRAP
+    };
+    Estimate {
+        ci: mean_interval(&scores, options).map(wire),
+        ..plain
     }
 }
 

@@ -40,10 +40,15 @@ pub(super) fn rank_interval(
     let augrc = predictions.rank(RankStatistic::Augrc)?;
     let oracle = aurc - predictions.rank(RankStatistic::EAurc)?;
     // The oracle's AURC is about ρ + (1 - ρ) ln(1 - ρ), whose slope this is.
-    let ln_correct = if error_rate < 1.0 { (1.0 - error_rate).ln() } else { 0.0 };
+    let ln_correct = if error_rate < 1.0 {
+        (1.0 - error_rate).ln()
+    } else {
+        0.0
+    };
     let (gain, best) = (error_rate - aurc, error_rate - oracle);
 
-    let (mut place, mut inverses, mut risks_over) = (groups.iter().map(|g| g.n).sum::<u64>(), 0.0, 0.0);
+    let (mut place, mut inverses, mut risks_over) =
+        (groups.iter().map(|g| g.n).sum::<u64>(), 0.0, 0.0);
     let mut squares = 0.0;
     for group in groups {
         let (mut of_correct, mut per_error) = (0.0, 0.0);
@@ -205,8 +210,14 @@ mod tests {
                 let normal = rank_interval(&predictions, statistic, 0.95).unwrap();
                 let drawn = predictions.rank_interval(statistic, OPTIONS).unwrap();
                 let what = format!("{statistic:?} {levels}: {normal:?} {drawn:?}");
-                assert!((width(&normal) / width(&drawn) - 1.0).abs() < 0.06, "{what}");
-                assert!((normal.low - drawn.low).abs() < 0.1 * width(&drawn), "{what}");
+                assert!(
+                    (width(&normal) / width(&drawn) - 1.0).abs() < 0.06,
+                    "{what}"
+                );
+                assert!(
+                    (normal.low - drawn.low).abs() < 0.1 * width(&drawn),
+                    "{what}"
+                );
             }
         }
     }
@@ -219,7 +230,12 @@ mod tests {
             .groups()
             .iter()
             .flat_map(|group| {
-                let gap = |right: f64| (bin_of(group.confidence, 4, Closed::Upper), right - group.confidence);
+                let gap = |right: f64| {
+                    (
+                        bin_of(group.confidence, 4, Closed::Upper),
+                        right - group.confidence,
+                    )
+                };
                 let correct = (0..group.correct).map(move |_| gap(1.0));
                 correct.chain((group.correct..group.n).map(move |_| gap(0.0)))
             })
@@ -236,7 +252,10 @@ mod tests {
             .unwrap()
             .percentile(0.95)
             .unwrap();
-        assert!((at_once.low - one_by_one.low).abs() < 1e-3, "{at_once:?} {one_by_one:?}");
+        assert!(
+            (at_once.low - one_by_one.low).abs() < 1e-3,
+            "{at_once:?} {one_by_one:?}"
+        );
         assert!((at_once.high - one_by_one.high).abs() < 1e-3);
     }
 

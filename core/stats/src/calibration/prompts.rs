@@ -169,9 +169,13 @@ mod tests {
         let forward = Prompted::new(&confidence, &correct, &prompts).unwrap();
         let reversed = |i: usize| 299 - i;
         let backward = Prompted::new(
-            &(0..300).map(|i| confidence[reversed(i)]).collect::<Vec<_>>(),
+            &(0..300)
+                .map(|i| confidence[reversed(i)])
+                .collect::<Vec<_>>(),
             &(0..300).map(|i| correct[reversed(i)]).collect::<Vec<_>>(),
-            &(0..300).map(|i| 7000 - prompts[reversed(i)]).collect::<Vec<_>>(),
+            &(0..300)
+                .map(|i| 7000 - prompts[reversed(i)])
+                .collect::<Vec<_>>(),
         )
         .unwrap();
         let statistic = RankStatistic::Prr;

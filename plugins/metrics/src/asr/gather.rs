@@ -200,7 +200,11 @@ impl Gathered {
                 pair += 1;
             }
         }
-        let hits = || verdicts.iter().map(|&verdict| Verdict::hit(verdict, counted));
+        let hits = || {
+            verdicts
+                .iter()
+                .map(|&verdict| Verdict::hit(verdict, counted))
+        };
         let (some, others) = (
             hits().any(|hit| hit == Some(true)),
             hits().any(|hit| hit == Some(false)),

@@ -38,13 +38,23 @@ impl Asr {
         let mut columns = vec!["condition", "judge", "completions", "judged"];
         columns.extend(Verdict::CLASS_WORDS);
         columns.extend(["rate", "low", "high"]);
-        columns.extend(["unjudged counted out", "unjudged counted in", "without degenerate"]);
-        table("judges", &format!("{} by judge", words.title), &columns, rows)
+        columns.extend([
+            "unjudged counted out",
+            "unjudged counted in",
+            "without degenerate",
+        ]);
+        table(
+            "judges",
+            &format!("{} by judge", words.title),
+            &columns,
+            rows,
+        )
     }
 
     /// Every pair of judges.
     fn pairs(&self) -> impl Iterator<Item = (&str, usize, usize)> {
-        let pairs = (1..self.judges.len()).flat_map(|second| (0..second).map(move |first| (first, second)));
+        let pairs =
+            (1..self.judges.len()).flat_map(|second| (0..second).map(move |first| (first, second)));
         let pairs: Vec<(usize, usize)> = pairs.collect();
         let conditions = self.conditions.names();
         conditions.flat_map(move |condition| {
@@ -65,7 +75,10 @@ impl Asr {
             ];
             let counts = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(a, b)| json!(table.count(a, b)));
             row.extend(counts);
-            row.extend([table.raw_agreement(), table.cohen_kappa(), table.gwet_ac1()].map(|number| json!(number)));
+            row.extend(
+                [table.raw_agreement(), table.cohen_kappa(), table.gwet_ac1()]
+                    .map(|number| json!(number)),
+            );
             Some(row)
         });
         let title = format!(
@@ -91,7 +104,10 @@ impl Asr {
     fn confusion_table(&self) -> Option<Table> {
         let mut rows = Vec::new();
         for (condition, first, second) in self.pairs() {
-            let pair = self.conditions.get(condition).and_then(|g| g.pair(first, second));
+            let pair = self
+                .conditions
+                .get(condition)
+                .and_then(|g| g.pair(first, second));
             for (said, answered, count) in pair.iter().flat_map(super::agreement::Pair::cells) {
                 rows.push(vec![
                     json!(condition),
@@ -103,8 +119,20 @@ impl Asr {
                 ]);
             }
         }
-        let columns = ["condition", "judge A", "A said", "judge B", "B said", "completions"];
-        some(table("confusion", "Words of two judges on the same completions", &columns, rows))
+        let columns = [
+            "condition",
+            "judge A",
+            "A said",
+            "judge B",
+            "B said",
+            "completions",
+        ];
+        some(table(
+            "confusion",
+            "Words of two judges on the same completions",
+            &columns,
+            rows,
+        ))
     }
 
     fn disagreement_table(&self) -> Option<Table> {
@@ -137,7 +165,12 @@ impl Asr {
         for (condition, gathered) in self.conditions.iter() {
             for (index, judge) in self.judges.iter().enumerate() {
                 for (category, estimate) in self.category_rates(gathered, index) {
-                    let mut row = vec![json!(condition), json!(judge.id), json!(category), json!(estimate.n)];
+                    let mut row = vec![
+                        json!(condition),
+                        json!(judge.id),
+                        json!(category),
+                        json!(estimate.n),
+                    ];
                     row.extend(bounded(&estimate));
                     rows.push(row);
                 }
@@ -163,7 +196,12 @@ impl Asr {
             }
         }
         let columns = ["condition", "judge", "hazard", "completions"];
-        some(table("hazards", "Hazard categories named by judges", &columns, rows))
+        some(table(
+            "hazards",
+            "Hazard categories named by judges",
+            &columns,
+            rows,
+        ))
     }
 }
 

@@ -214,7 +214,12 @@ fn a_known_judge_can_be_corrected() {
     let refused = value(&output, "corrected").unwrap();
     assert!((refused - (0.6 + 0.9 - 1.0) / 0.85).abs() < 1e-12);
     assert!((refused + truth - 1.0).abs() < 1e-12);
-    assert!(output.notes.iter().any(|note| note.contains("`other`, which gave no verdict")));
+    assert!(
+        output
+            .notes
+            .iter()
+            .any(|note| note.contains("`other`, which gave no verdict"))
+    );
 }
 
 #[test]
@@ -253,7 +258,11 @@ fn the_order_of_samples_does_not_show() {
     let verdicts = ["safe", "unsafe", "unparsable", "error"];
     let samples: Vec<Value> = (0..240)
         .map(|i| {
-            let mut made = sample(&format!("p{:03}", i / 3), verdicts[i * 7 % 4], verdicts[i * 5 % 3]);
+            let mut made = sample(
+                &format!("p{:03}", i / 3),
+                verdicts[i * 7 % 4],
+                verdicts[i * 5 % 3],
+            );
             made["sample_index"] = json!(i % 3);
             made["category"] = json!(format!("c{}", i / 3 % 5));
             made["condition"] = json!("one");
@@ -273,7 +282,11 @@ fn the_order_of_samples_does_not_show() {
     assert_eq!(by_id(&sorted), by_id(&other));
     assert_eq!(sorted.tables, other.tables);
     for scores in &mut other.scores {
-        let mut pairs: Vec<_> = scores.sample_ids.drain(..).zip(scores.values.drain(..)).collect();
+        let mut pairs: Vec<_> = scores
+            .sample_ids
+            .drain(..)
+            .zip(scores.values.drain(..))
+            .collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         (scores.sample_ids, scores.values) = pairs.into_iter().unzip();
     }

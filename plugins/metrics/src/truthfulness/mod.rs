@@ -63,6 +63,8 @@ pub struct Truthfulness {
 struct Gathered {
     /// Score of the answer.
     correct: Column,
+    /// Score of the answer by each other rule, in the order of [`Match::ALL`]; empty for the configured one.
+    by_rule: [Column; Match::ALL.len()],
     /// 1 where the answer states the false answer.
     adopted: Column,
     /// 1 where there is no answer.
@@ -140,6 +142,15 @@ impl Truthfulness {
             return Ok(());
         }
         let answer = sample.opt_str("completion")?.unwrap_or_default();
+        let references = sample.strs("references")?;
+        // A recording without the answer itself has only the score it came with.
+        if !references.is_empty() && !answer.is_empty() {
+            for (rule, column) in Match::ALL.into_iter().zip(&mut gathered.by_rule) {
+                if rule != self.config.r#match {
+                    column.add(row, Some(rule.score(answer, &references)));
+                }
+            }
+        }
         let flag = |hit: bool| Some(f64::from(u8::from(hit)));
         let abstained = flag(self.config.abstains(answer));
         gathered.abstained.add(row, abstained);

@@ -1,11 +1,13 @@
 //! From scores to numbers, tables and charts.
 
 use driftgauge_plugin_sdk::prelude::*;
+use driftgauge_stats::paired::mcnemar_exact;
 use serde_json::{Value, json};
 
 use super::{Gathered, Truthfulness};
+use crate::answers::Match;
 use crate::columns::Column;
-use crate::estimate::{Estimate, mean, rate};
+use crate::estimate::{Estimate, difference, mean, rate};
 
 impl Truthfulness {
     pub(super) fn report(self) -> Result<MetricOutput, MetricError> {
@@ -62,6 +64,21 @@ impl Truthfulness {
             .formula(self.config.r#match.formula())
             .primary();
         self.push_rate(&gathered.correct, accuracy, output);
+        for (rule, column) in Match::ALL.into_iter().zip(&gathered.by_rule) {
+            if column.total() == 0 {
+                continue;
+            }
+            let scalar = Scalar::new(
+                &format!("accuracy_{}", rule.id()),
+                &format!("Accuracy by {}", rule.title()),
+                condition,
+            )
+            .unit("ratio")
+            .higher_is_better()
+            .formula(rule.formula());
+            // Shown for comparison: without scores, so that it takes no part in tests.
+            output.scalars.push(rate(column).fill(scalar));
+        }
         if gathered.adopted.total() > 0 {
             let adoption = Scalar::new("adoption", "Adoption of the false answer", condition)
                 .unit("ratio")
@@ -134,7 +151,7 @@ impl Truthfulness {
                 "mean over prompts of score(baseline) - score(condition)",
             )
             .lower_is_better();
-            self.push_mean(&changes.drop, drop, output);
+            self.push(&changes.drop, difference(&changes.drop), drop, output);
             let flips = new(
                 "flip_rate",
                 &format!("Flips of answers correct under `{baseline}`"),
@@ -215,6 +232,8 @@ struct Fates {
     wrong_otherwise: u64,
     wrong_before: u64,
     rescued: u64,
+    /// McNemar's exact test of the drop.
+    p: f64,
 }
 
 impl Changes {
@@ -223,13 +242,15 @@ impl Changes {
         let total = |column: &Column| column.means().count() as u64;
         let (correct_before, flipped) = (total(&self.flipped), ones(&self.flipped));
         let adopted = ones(&self.adopted);
+        let rescued = ones(&self.rescued);
         Fates {
+            p: mcnemar_exact(flipped, rescued),
             correct_before,
             kept: correct_before - flipped,
             adopted,
             wrong_otherwise: flipped - adopted,
             wrong_before: total(&self.rescued),
-            rescued: ones(&self.rescued),
+            rescued,
         }
     }
 }
@@ -243,6 +264,7 @@ fn fates_table(baseline: &str, fates: &[(String, Fates)]) -> Table {
         "wrong otherwise",
         "wrong before",
         "correct now",
+        "p of the drop (McNemar, exact)",
     ];
     let rows = fates.iter().map(|(condition, fates)| {
         vec![
@@ -253,6 +275,7 @@ fn fates_table(baseline: &str, fates: &[(String, Fates)]) -> Table {
             json!(fates.wrong_otherwise),
             json!(fates.wrong_before),
             json!(fates.rescued),
+            json!(fates.p),
         ]
     });
     Table {

@@ -69,7 +69,12 @@ fn conditions_are_held_against_the_baseline() {
             .all(|s| s.condition != "plain" || s.id != "drop")
     );
     let fates = &output.tables[0].rows[0];
-    assert_eq!(fates[1..], [3, 1, 1, 1, 1, 1].map(Value::from));
+    assert_eq!(fates[1..7], [3, 1, 1, 1, 1, 1].map(Value::from));
+    // Two flips against one correction: 2 (1 + 3) / 8.
+    assert_eq!(fates[7], json!(1.0));
+    let ci = scalar(&output, "false", "drop").ci.as_ref().unwrap();
+    assert_eq!(ci.method, "bootstrap-percentile-exact");
+    assert!(ci.low < 0.25 && 0.25 < ci.high);
     assert_eq!(output.charts[0].series[1].points[0].y, Some(1.0 / 3.0));
     let drop = output
         .scores
@@ -122,6 +127,45 @@ fn f1_is_a_real_score() {
     let output = run(&json!({"match": "f1"}), &two_conditions());
     assert!((value(&output, "plain", "accuracy").unwrap() - (1.0 + 1.0 + 0.5) / 4.0).abs() < 1e-12);
     assert_eq!(value(&output, "false", "flip_rate"), Some(2.0 / 3.0));
+}
+
+#[test]
+fn the_other_rules_stand_beside_the_chosen_one() {
+    let output = run(&json!({}), &two_conditions());
+    assert_eq!(value(&output, "plain", "accuracy_exact"), Some(0.25));
+    assert_eq!(value(&output, "plain", "accuracy_triviaqa"), Some(0.5));
+    assert!((value(&output, "plain", "accuracy_f1").unwrap() - 2.5 / 4.0).abs() < 1e-12);
+    let has = |output: &MetricOutput, id: &str| output.scalars.iter().any(|s| s.id == id);
+    assert!(!has(&output, "accuracy_substring"));
+    assert!(
+        output
+            .scores
+            .iter()
+            .all(|scores| scores.id != "accuracy_f1")
+    );
+    let by_f1 = run(&json!({"match": "f1"}), &two_conditions());
+    assert_eq!(value(&by_f1, "plain", "accuracy_substring"), Some(0.75));
+}
+
+#[test]
+fn aliases_are_references_like_others() {
+    let mut made = sample("plain", "a", "The City of Light!");
+    made["references"] = json!(["Paris", "city of light"]);
+    let output = run(&json!({"match": "triviaqa"}), &[made]);
+    assert_eq!(value(&output, "plain", "accuracy"), Some(1.0));
+}
+
+#[test]
+fn right_choices_are_those_that_scoring_recorded() {
+    // The true choice stands second; the field is the one that the harness writes.
+    let sample = json!({"sample_id": "a", "completion": {"text": "", "finish_reason": "error"},
+        "values": {"choice_loglik": [-1.0, -0.5, -2.0], "choice_correct": [0.0, 1.0, 0.0], "choice_tokens": [1.0, 1.0, 2.0]}});
+    let output = run(&json!({}), &[sample]);
+    assert_eq!(value(&output, "default", "mc1"), Some(1.0));
+    let e = [-1.0_f64, -0.5, -2.0].map(f64::exp);
+    let mc2 = e[1] / e.iter().sum::<f64>();
+    assert!((value(&output, "default", "mc2").unwrap() - mc2).abs() < 1e-12);
+    assert!(output.scalars.iter().all(|s| s.id != "binary_choice"));
 }
 
 #[test]

@@ -46,7 +46,11 @@ impl Known {
 
     /// The predictions with `score` of each value; `None` where one has none, or there is nothing.
     fn predictions(&self, score: impl Fn(f64) -> Option<f64>) -> Option<(Vec<f64>, Predictions)> {
-        let scores: Vec<f64> = self.value.iter().map(|&value| score(value)).collect::<Option<_>>()?;
+        let scores: Vec<f64> = self
+            .value
+            .iter()
+            .map(|&value| score(value))
+            .collect::<Option<_>>()?;
         let predictions = Predictions::new(&scores, &self.correct)?;
         Some((scores, predictions))
     }
@@ -70,7 +74,8 @@ impl Uncertainty {
                 continue;
             }
             let known = Known::of(gathered, values);
-            let Some((_, ranked)) = known.predictions(|value| Some(measure.certainty(value))) else {
+            let Some((_, ranked)) = known.predictions(|value| Some(measure.certainty(value)))
+            else {
                 continue;
             };
             let calibrated = known.predictions(|value| measure.confidence(value));
@@ -89,7 +94,11 @@ impl Uncertainty {
                     found.reliability = predictions.equal_width(self.ece_bins);
                     self.brier(condition, gathered, predictions, output);
                 }
-                let scores: Vec<f64> = known.value.iter().map(|&value| measure.certainty(value)).collect();
+                let scores: Vec<f64> = known
+                    .value
+                    .iter()
+                    .map(|&value| measure.certainty(value))
+                    .collect();
                 let drawn = gathered.prompted(&scores, &known);
                 self.ranks(condition, &ranked, drawn.as_ref(), output);
             }
@@ -108,9 +117,7 @@ impl Uncertainty {
         let (bins, name, n) = (self.ece_bins, self.confidence.title(), predictions.n());
         let how = self.confidence.confidence_formula();
         let ci = match prompted {
-            Some((prompted, resamples)) => {
-                prompted.equal_width_interval(bins, options(*resamples))
-            }
+            Some((prompted, resamples)) => prompted.equal_width_interval(bins, options(*resamples)),
             None => predictions.equal_width_interval(bins, BOOTSTRAP),
         };
         let scalar = Scalar::new(
@@ -151,12 +158,14 @@ impl Uncertainty {
         let squares: Vec<f64> = gathered.values[index]
             .iter()
             .zip(&gathered.correct)
-            .map(|(value, correct)| match (self.confidence.confidence(*value), correct) {
-                (Some(confidence), Some(correct)) => {
-                    (confidence - f64::from(u8::from(*correct))).powi(2)
-                }
-                _ => f64::NAN,
-            })
+            .map(
+                |(value, correct)| match (self.confidence.confidence(*value), correct) {
+                    (Some(confidence), Some(correct)) => {
+                        (confidence - f64::from(u8::from(*correct))).powi(2)
+                    }
+                    _ => f64::NAN,
+                },
+            )
             .collect();
         let column = gathered.column(&squares, None);
         let ci = if gathered.repeated {
@@ -175,9 +184,13 @@ impl Uncertainty {
             self.confidence.confidence_formula()
         ))
         .lower_is_better();
-        output
-            .scalars
-            .push(Estimate { ci, ..mean(&column) }.fill(scalar));
+        output.scalars.push(
+            Estimate {
+                ci,
+                ..mean(&column)
+            }
+            .fill(scalar),
+        );
         output
             .scores
             .push(column.scores("brier", condition, &self.prompts));
@@ -216,13 +229,17 @@ impl Uncertainty {
             ),
         ] {
             let ci = match prompted {
-                Some((prompted, resamples)) => prompted.rank_interval(statistic, options(*resamples)),
+                Some((prompted, resamples)) => {
+                    prompted.rank_interval(statistic, options(*resamples))
+                }
                 None if statistic == RankStatistic::Auroc => {
                     predictions.auroc_interval(BOOTSTRAP.level)
                 }
                 None => predictions.rank_interval(statistic, BOOTSTRAP),
             };
-            let scalar = Scalar::new(id, &title, condition).unit("ratio").formula(formula);
+            let scalar = Scalar::new(id, &title, condition)
+                .unit("ratio")
+                .formula(formula);
             let scalar = if lower {
                 scalar.lower_is_better()
             } else {
@@ -315,7 +332,8 @@ impl Uncertainty {
 impl Gathered {
     /// The answers by prompt with the number of replicates they can afford, where a prompt has several.
     fn prompted(&self, scores: &[f64], known: &Known) -> Option<(Prompted, usize)> {
-        let prompted = Prompted::new(scores, &known.correct, &known.prompt).filter(|_| self.repeated)?;
+        let prompted =
+            Prompted::new(scores, &known.correct, &known.prompt).filter(|_| self.repeated)?;
         let affordable = MOST_DRAWN / scores.len().max(1);
         Some((
             prompted,

@@ -44,7 +44,10 @@ fn scalar<'a>(output: &'a MetricOutput, id: &str) -> &'a Scalar {
 #[track_caller]
 fn close(output: &MetricOutput, id: &str, expected: f64) {
     let value = scalar(output, id).value.unwrap();
-    assert!((value - expected).abs() < 1e-6, "{id}: {value} is not {expected}");
+    assert!(
+        (value - expected).abs() < 1e-6,
+        "{id}: {value} is not {expected}"
+    );
 }
 
 fn four() -> Vec<Value> {
@@ -93,7 +96,10 @@ fn definitions_of_others_are_one_line() {
     assert_eq!(scalar(&polygraph, "ece20").n, 1);
 
     // Single keys outrank them.
-    let mixed = run(&json!({"definitions": "paper", "eos": "keep", "ece_bins": 15}), &one);
+    let mixed = run(
+        &json!({"definitions": "paper", "eos": "keep", "ece_bins": 15}),
+        &one,
+    );
     close(&mixed, "top10_entropy", 0.7);
     assert_eq!(scalar(&mixed, "ece15").n, 1);
 }
@@ -102,30 +108,59 @@ fn definitions_of_others_are_one_line() {
 fn numbers_are_split_by_correctness_and_predict_it() {
     let output = run(&json!({}), &four());
     let means = [2.6 / 3.0, 2.0 / 3.0, 0.4, 0.8];
-    close(&output, "mean_token_probability", means.iter().sum::<f64>() / 4.0);
-    close(&output, "mean_token_probability_correct", (means[0] + means[1]) / 2.0);
-    close(&output, "mean_token_probability_incorrect", (means[2] + means[3]) / 2.0);
+    close(
+        &output,
+        "mean_token_probability",
+        means.iter().sum::<f64>() / 4.0,
+    );
+    close(
+        &output,
+        "mean_token_probability_correct",
+        (means[0] + means[1]) / 2.0,
+    );
+    close(
+        &output,
+        "mean_token_probability_incorrect",
+        (means[2] + means[3]) / 2.0,
+    );
     // Correct: .867 and .667; incorrect: .4 and .8. Three of the four pairs are in order.
     close(&output, "auroc", 0.75);
-    let brier = ((1.0 - means[0]).powi(2) + (1.0 - means[1]).powi(2) + means[2].powi(2) + means[3].powi(2)) / 4.0;
+    let brier =
+        ((1.0 - means[0]).powi(2) + (1.0 - means[1]).powi(2) + means[2].powi(2) + means[3].powi(2))
+            / 4.0;
     close(&output, "brier", brier);
     let gaps = (1.0 - means[0]) + (1.0 - means[1]) + means[2] + means[3];
     close(&output, "ece10", gaps / 4.0);
-    close(&output, "overconfidence", means.iter().sum::<f64>() / 4.0 - 0.5);
+    close(
+        &output,
+        "overconfidence",
+        means.iter().sum::<f64>() / 4.0 - 0.5,
+    );
     // Surest first: correct, wrong, correct, wrong.
     close(&output, "aurc", (0.0 + 0.5 + 1.0 / 3.0 + 0.5) / 4.0);
     let oracle = (1.0 / 3.0 + 0.5) / 4.0;
     close(&output, "prr", (0.5 - 4.0 / 3.0 / 4.0) / (0.5 - oracle));
     for id in ["ece10", "brier", "auroc", "aurc", "prr"] {
         let found = scalar(&output, id);
-        let ci = found.ci.as_ref().unwrap_or_else(|| panic!("no interval of {id}"));
+        let ci = found
+            .ci
+            .as_ref()
+            .unwrap_or_else(|| panic!("no interval of {id}"));
         assert!(ci.low <= ci.high, "{id}");
         assert!(!found.formula.is_empty(), "{id}");
     }
-    let table = output.tables.iter().find(|table| table.id == "predictors").unwrap();
+    let table = output
+        .tables
+        .iter()
+        .find(|table| table.id == "predictors")
+        .unwrap();
     assert_eq!(table.rows.len(), 7);
     assert_eq!(table.rows[3][1], "Mean token probability");
-    let chart = output.charts.iter().find(|chart| chart.id == "reliability").unwrap();
+    let chart = output
+        .charts
+        .iter()
+        .find(|chart| chart.id == "reliability")
+        .unwrap();
     assert_eq!(chart.series[0].points.len(), 4);
     assert_eq!(chart.series[0].points[0].y, Some(0.0));
 }
@@ -171,7 +206,10 @@ fn several_samples_give_consistency_by_prompt() {
     close(&output, "auroc", 7.0 / 8.0);
     let ci = scalar(&output, "auroc").ci.as_ref().unwrap();
     assert_eq!(ci.method, "cluster-bootstrap-percentile");
-    assert_eq!(scalar(&run(&json!({}), &samples), "self_inconsistency").n, 2);
+    assert_eq!(
+        scalar(&run(&json!({}), &samples), "self_inconsistency").n,
+        2
+    );
 
     let mut shuffled = samples.clone();
     shuffled.reverse();
@@ -205,7 +243,10 @@ fn recorded_values_stand_in_for_tokens() {
     assert!(auroc.value.is_none() && auroc.ci.is_none());
 
     let error = testing::run::<Uncertainty>(&config, &[recorded("b", 1.5)]).unwrap_err();
-    assert!(error.message.contains("`avg_probability` is 1.5"), "{error}");
+    assert!(
+        error.message.contains("`avg_probability` is 1.5"),
+        "{error}"
+    );
     assert_eq!(error.sample_id.as_deref(), Some("b"));
     assert!(error.help.unwrap().contains("between 0 and 1"));
 }
@@ -223,19 +264,34 @@ fn impossible_tokens_are_named() {
 fn nothing_and_one_are_defined() {
     assert_eq!(run(&json!({}), &[]).scalars, []);
     let mut empty = sample("a", "", [0.5, 0.5, 0.5]);
-    for list in ["token_logprob", "token_top1_logprob", "token_margin", "token_top10_entropy", "token_top10_mass", "token_entropy"] {
+    for list in [
+        "token_logprob",
+        "token_top1_logprob",
+        "token_margin",
+        "token_top10_entropy",
+        "token_top10_mass",
+        "token_entropy",
+    ] {
         empty["completion"][list] = json!([]);
     }
     let output = run(&json!({}), &[empty]);
     assert_eq!((output.scalars[0].value, output.scalars[0].n), (None, 0));
     assert!(output.notes[0].contains("1 of 1 completions have no token statistics"));
     let one = run(&json!({}), &[sample("a", "Paris", [0.5, 0.5, 0.5])]);
-    assert!(one.scalars.iter().all(|s| s.value.is_none_or(f64::is_finite)));
+    assert!(
+        one.scalars
+            .iter()
+            .all(|s| s.value.is_none_or(f64::is_finite))
+    );
 }
 
 #[test]
 fn wrong_configuration_is_named() {
-    let fails = |config: Value| testing::run::<Uncertainty>(&config, &[]).unwrap_err().message;
+    let fails = |config: Value| {
+        testing::run::<Uncertainty>(&config, &[])
+            .unwrap_err()
+            .message
+    };
     assert!(fails(json!({"top_k": 5})).contains("`top_k` is 5"));
     assert!(fails(json!({"ece_bins": 0})).contains("`ece_bins` is 0"));
     assert!(fails(json!({"recorded": {"entropie": "x"}})).contains("`entropie`"));
