@@ -47,7 +47,6 @@ pub(crate) struct Evaluation {
     pub(crate) judges: Vec<String>,
     pub(crate) metrics: Vec<String>,
     pub(crate) generation: String,
-    pub(crate) capability_floor: Option<f64>,
 }
 
 impl Experiment {
@@ -121,7 +120,6 @@ impl Evaluation {
             judges: names(&value["judges"]),
             metrics: names(&value["metrics"]),
             generation: generation(&value["generate"]),
-            capability_floor: value["capability_floor"].as_f64(),
         }
     }
 }

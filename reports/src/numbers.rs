@@ -21,7 +21,7 @@ pub(crate) fn value(value: f64, unit: &str) -> String {
     }
 }
 
-/// A difference with its sign: `+12.5 pp`, `−0.031`.
+/// A difference with its sign: `+12.5 pp`, `−0.0310`.
 pub(crate) fn difference(value: f64, unit: &str) -> String {
     let text = if is_share(unit) {
         format!("{} pp", fixed(value * 100.0, 1))
@@ -41,20 +41,34 @@ pub(crate) fn difference(value: f64, unit: &str) -> String {
     }
 }
 
-/// The bounds of an interval without their unit: `74.1 to 94.5`.
+/// Decimals that tell the ends of an interval apart, at most.
+const DECIMALS: usize = 6;
+
+/// The bounds of an interval without their unit: `74.1 to 94.5`. Bounds that differ read differently.
 pub(crate) fn bounds(low: f64, high: f64, unit: &str) -> String {
-    let text = |bound: f64| {
-        if is_share(unit) {
-            fixed(bound * 100.0, 1)
-        } else if unit == "percent" {
-            fixed(bound, 1)
-        } else if unit == "count" {
-            fixed(bound, 0)
-        } else {
-            plain(bound)
+    let (scale, least) = if is_share(unit) {
+        (100.0, 1)
+    } else if unit == "percent" {
+        (1.0, 1)
+    } else if unit == "count" {
+        (1.0, 0)
+    } else {
+        let (short, long) = (plain(low), plain(high));
+        if low == high || short != long {
+            return format!("{short} to {long}");
         }
+        (1.0, 4)
     };
-    format!("{} to {}", text(low), text(high))
+    let text = |decimals: usize| (fixed(low * scale, decimals), fixed(high * scale, decimals));
+    let decimals = (least..DECIMALS)
+        .find(|decimals| {
+            let (low, high) = text(*decimals);
+            low != high
+        })
+        .filter(|_| low != high)
+        .unwrap_or(least);
+    let (low, high) = text(decimals);
+    format!("{low} to {high}")
 }
 
 /// A p-value: `0.031`, `4.1 × 10⁻⁵`, `< 10⁻¹⁵`.
@@ -75,7 +89,7 @@ pub(crate) fn p_value(p: f64) -> String {
     scientific(p, 1)
 }
 
-/// A number without unit: three decimals, or powers of ten where those would hide it.
+/// A number without unit: three digits that matter at least, or powers of ten where those would hide it.
 pub(crate) fn plain(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
@@ -83,12 +97,12 @@ pub(crate) fn plain(value: f64) -> String {
     } else if !value.is_finite() {
         "–".to_owned()
     } else if (0.001..1e4).contains(&size) {
-        let decimals = if size >= 1000.0 {
-            1
-        } else if size >= 100.0 {
-            2
-        } else {
-            3
+        let decimals = match size {
+            1000.0.. => 1,
+            100.0.. => 2,
+            0.1.. => 3,
+            0.01.. => 4,
+            _ => 5,
         };
         fixed(value, decimals)
     } else if (1e4..1e7).contains(&size) {
@@ -183,8 +197,17 @@ mod tests {
     #[test]
     fn differences_carry_their_sign() {
         assert_eq!(difference(0.125, "ratio"), "+12.5 pp");
-        assert_eq!(difference(-0.031, ""), "−0.031");
+        assert_eq!(difference(-0.031, ""), "−0.0310");
         assert_eq!(difference(0.0, "ratio"), "0.0 pp");
+    }
+
+    #[test]
+    fn bounds_that_differ_read_differently() {
+        assert_eq!(bounds(0.741, 0.945, "ratio"), "74.1 to 94.5");
+        assert_eq!(bounds(-0.00141, -0.00131, "nats"), "−0.00141 to −0.00131");
+        assert_eq!(bounds(0.34631, 0.34638, "nats"), "0.34631 to 0.34638");
+        assert_eq!(bounds(0.5001, 0.5004, "ratio"), "50.01 to 50.04");
+        assert_eq!(bounds(0.0, 0.0, "ratio"), "0.0 to 0.0");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use crate::charts::{self, run_graph};
+use crate::charts::{self, escape, run_graph};
 use crate::model::Figure;
 use crate::{Report, ReportError, numbers, sanitise};
 
@@ -81,6 +81,9 @@ fn add_filters(environment: &mut Environment<'_>) {
     environment.add_filter("duration", |value: Value| number(&value, numbers::duration));
     environment.add_filter("count", |value: u64| numbers::count(value));
     environment.add_filter("visible", |text: &str| sanitise::visible(text).into_owned());
+    environment.add_filter("prose", |text: &str| Value::from_safe_string(prose(text)));
+    environment.add_filter("span", |change: Value| span(&change));
+    environment.add_filter("test", test_name);
     environment.add_filter("slug", sanitise_slug);
     environment.add_filter("bounds", |ci: Value, unit: &str, options: Kwargs| {
         bounds(&ci, unit, &options)
@@ -90,6 +93,48 @@ fn add_filters(environment: &mut Environment<'_>) {
 
 fn sanitise_slug(text: &str) -> String {
     sanitise::slug(text)
+}
+
+/// Text with its `names` set as code, everything escaped.
+fn prose(text: &str) -> String {
+    let text = escape(text);
+    let pieces: Vec<&str> = text.split('`').collect();
+    // An odd backtick stands for itself.
+    if pieces.len() % 2 == 0 {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for (index, piece) in pieces.into_iter().enumerate() {
+        if index % 2 == 0 {
+            out.push_str(piece);
+        } else {
+            out.push_str(&format!("<code>{piece}</code>"));
+        }
+    }
+    out
+}
+
+/// The difference of a change: `+75.3 pp`, or `−9.2 to −40.8 pp` over several conditions.
+fn span(change: &Value) -> Result<String, Error> {
+    let field = |name: &str| f64::try_from(change.get_attr(name)?);
+    let unit = change.get_attr("unit")?;
+    let unit = unit.as_str().unwrap_or_default();
+    let show = |value: f64| numbers::difference(value, unit);
+    let (smallest, largest) = (show(field("smallest")?), show(field("largest")?));
+    if smallest == largest {
+        return Ok(largest);
+    }
+    let bare = smallest.rsplit_once(' ').map_or(&*smallest, |(number, _)| number);
+    Ok(format!("{bare} to {largest}"))
+}
+
+/// The name of a test as it is called in print.
+fn test_name(name: &str) -> String {
+    match name {
+        "mcnemar-exact" => "exact McNemar".to_owned(),
+        "sign-flip-permutation" => "sign-flip permutation".to_owned(),
+        other => other.replace('-', " "),
+    }
 }
 
 /// A number in words; a dash where it is undefined.
@@ -126,4 +171,25 @@ fn cell(value: Value) -> Result<String, Error> {
         .map(numbers::plain)
         .or_else(|_| Ok::<_, Error>(value.to_string()))
         .map_err(|error: Error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_prose_become_code_and_markup_stays_text() {
+        assert_eq!(prose("of `a<b` & c"), "of <code>a&lt;b</code> &amp; c");
+        assert_eq!(prose("it`s"), "it`s");
+    }
+
+    #[test]
+    fn a_span_names_both_ends_once_with_their_unit() {
+        let change = |smallest: f64, largest: f64, unit: &str| {
+            span(&context! { smallest, largest, unit }).expect("a span")
+        };
+        assert_eq!(change(-0.1, -0.44, "ratio"), "−10.0 to −44.0 pp");
+        assert_eq!(change(0.753, 0.753, "ratio"), "+75.3 pp");
+        assert_eq!(change(0.465, 0.494, "nats"), "+0.465 to +0.494 nats");
+    }
 }

@@ -1,11 +1,12 @@
 //! What a reader has to know before believing the numbers.
 
-use super::context::{Context, metric_id};
+use super::context::Context;
 use crate::model::{Banner, BannerKind, CompletionCount, RunNode};
-use crate::numbers;
 
 /// Share of degenerate completions from which judges are not to be trusted.
 const DEGENERATE_SHARE: f64 = 0.05;
+/// Places named one by one; the table of completions holds all.
+const NAMED_PLACES: usize = 4;
 /// Failed nodes named one by one.
 const NAMED_FAILURES: usize = 5;
 
@@ -13,12 +14,9 @@ pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<
     let mut banners = Vec::new();
     failed_nodes(&context.files.nodes, &mut banners);
     failed_gates(context, &mut banners);
-    capability_floor(context, &mut banners);
+    notes(context, &mut banners);
     completion_faults(completions, &mut banners);
     contradictions(context, &mut banners);
-    for note in &context.files.results.notes {
-        banners.push(banner(BannerKind::Note, note.clone()));
-    }
     banners
 }
 
@@ -72,86 +70,83 @@ fn failed_gates(context: &Context<'_>, banners: &mut Vec<Banner>) {
     }
 }
 
-/// Warns of models that lost what they should know: safer is not the same as broken.
-fn capability_floor(context: &Context<'_>, banners: &mut Vec<Banner>) {
-    for evaluation in &context.files.experiment.evaluations {
-        let Some(floor) = evaluation.capability_floor else {
-            continue;
-        };
-        // The floor speaks of the plain question: the first condition.
-        let conditions = context.conditions(&evaluation.id);
-        let Some(condition) = conditions.first() else {
-            continue;
-        };
-        for metric in &context.files.results.metrics {
-            let concerned = metric.evaluation == evaluation.id
-                && metric.condition == *condition
-                && metric.primary
-                && metric.direction == "higher"
-                && numbers::is_share(&metric.unit);
-            match metric.value {
-                Some(value) if concerned && value < floor => banners.push(banner(
-                    BannerKind::Warning,
-                    format!(
-                        "{} is below the declared capability floor in {}: {} {} against {}. What looks safer here may be \
-                         broken.",
-                        metric.model,
-                        evaluation.id,
-                        metric_id(&metric.metric),
-                        numbers::value(value, &metric.unit),
-                        numbers::value(floor, &metric.unit),
-                    ),
-                )),
-                _ => {}
-            }
+/// Notes of the run; what a plugin noted stands in the section of its metric.
+fn notes(context: &Context<'_>, banners: &mut Vec<Banner>) {
+    let plugins: Vec<String> = context
+        .files
+        .outputs
+        .iter()
+        .map(|output| format!("{}/{} of {}: ", output.evaluation, output.metric, output.model))
+        .collect();
+    for note in &context.files.results.notes {
+        if !plugins.iter().any(|prefix| note.starts_with(prefix)) {
+            banners.push(banner(BannerKind::Warning, note.clone()));
         }
     }
 }
 
 fn completion_faults(completions: &[CompletionCount], banners: &mut Vec<Banner>) {
-    for count in completions {
-        let place = place(count);
-        if count.errors > 0 {
-            banners.push(banner(
-                BannerKind::Warning,
-                format!(
-                    "{} of {} completions of {} in {place} were not made. They count neither as refusals nor as zeros.",
-                    count.errors, count.total, count.model
-                ),
-            ));
+    let mut warn = |places: Vec<String>, before: &str, after: &str| {
+        if !places.is_empty() {
+            let text = format!("{before}: {}. {after}", list(&places));
+            banners.push(banner(BannerKind::Warning, text));
         }
+    };
+    let missing = completions.iter().filter(|count| count.errors > 0);
+    let missing = missing.map(|count| share_of(count, count.errors));
+    warn(
+        missing.collect(),
+        "Completions that were not made",
+        "They count neither as refusals nor as zeros.",
+    );
+    let degenerate = completions.iter().filter(|count| {
         let share = count.degenerate as f64 / count.total.max(1) as f64;
-        if share > DEGENERATE_SHARE {
-            banners.push(banner(
-                BannerKind::Warning,
-                format!(
-                    "{} of {} completions of {} in {place} are degenerate ({} empty, {} looping, {} cut at the limit). \
-                     Judges are unreliable on such text; compare the numbers with and without it.",
-                    count.degenerate, count.total, count.model, count.empty, count.looping, count.truncated
-                ),
-            ));
-        }
+        share > DEGENERATE_SHARE
+    });
+    let degenerate = degenerate.map(|count| share_of(count, count.degenerate));
+    warn(
+        degenerate.collect(),
+        "Degenerate completions (empty, looping or cut at the limit)",
+        "Judges are unreliable on such text; compare the numbers with and without it.",
+    );
+    let mut unjudged = Vec::new();
+    for count in completions {
         for verdicts in &count.verdicts {
             let lost = verdicts.unparsable + verdicts.errors;
             if lost > 0 {
-                banners.push(banner(
-                    BannerKind::Warning,
-                    format!(
-                        "Judge {} gave no verdict on {lost} of {} completions of {} in {place} ({} unparsable, {} errors).",
-                        verdicts.judge, count.total, count.model, verdicts.unparsable, verdicts.errors
-                    ),
-                ));
+                unjudged.push(format!("{} on {}", verdicts.judge, share_of(count, lost)));
             }
         }
     }
+    warn(
+        unjudged,
+        "Judges that gave no verdict",
+        "Such completions count neither as safe nor as unsafe.",
+    );
 }
 
-fn place(count: &CompletionCount) -> String {
-    if count.condition.is_empty() {
+/// `10 of 150 of base in drift (plain)`.
+fn share_of(count: &CompletionCount, part: u64) -> String {
+    let place = if count.condition.is_empty() {
         count.evaluation.clone()
     } else {
         format!("{} ({})", count.evaluation, count.condition)
+    };
+    format!("{part} of {} of {} in {place}", count.total, count.model)
+}
+
+/// The first places, and how many more there are.
+fn list(places: &[String]) -> String {
+    let mut text = places
+        .iter()
+        .take(NAMED_PLACES)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
+    if places.len() > NAMED_PLACES {
+        text.push_str(&format!("; and {} more", places.len() - NAMED_PLACES));
     }
+    text
 }
 
 fn contradictions(context: &Context<'_>, banners: &mut Vec<Banner>) {

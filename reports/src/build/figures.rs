@@ -26,7 +26,14 @@ pub(super) fn of(
     if !compared.is_empty() {
         figures.push(differences(context, section, title, &compared));
     }
+    figures.retain(|figure| shows_something(&figure.chart));
     figures
+}
+
+/// Whether any point of a chart has a value; a chart of undefined numbers says less than the table beside it.
+pub(super) fn shows_something(chart: &ChartSpec) -> bool {
+    let mut points = chart.series.iter().flat_map(|series| &series.points);
+    points.any(|point| point.y.is_some_and(f64::is_finite))
 }
 
 fn values(context: &Context<'_>, section: &str, title: &str, rows: &[&NumberRow]) -> Figure {

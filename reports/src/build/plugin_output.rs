@@ -4,7 +4,7 @@ use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec, Series, Table};
 use serde_json::Value;
 
 use super::context::Context;
-use super::figures::figure;
+use super::figures::{figure, shows_something};
 use super::sections::Place;
 use crate::files::PluginOutput;
 use crate::model::{FigureGroup, Plugin, TableData};
@@ -54,11 +54,12 @@ fn groups(context: &Context<'_>, outputs: &[&PluginOutput], section: &str) -> Ve
                 .iter()
                 .filter_map(|output| {
                     let chart = output.output.charts.iter().find(|chart| chart.id == *id)?;
-                    Some((output.model.as_str(), thinned(chart)))
+                    shows_something(chart).then(|| (output.model.as_str(), thinned(chart)))
                 })
                 .collect();
             group(context, &parts, &format!("{section}--{}", slug(id)))
         })
+        .filter(|group| !group.figures.is_empty())
         .collect()
 }
 

@@ -1,37 +1,31 @@
-//! The finding in one sentence, computed from the primary comparisons.
+//! The finding in a few lines, computed from the primary comparisons: one line per model, differences that are clear.
 
-use crate::model::{Delta, Effect, Headline, HeadlineRow};
-use crate::numbers;
+use crate::model::{Change, Effect, Headline, HeadlineRow, ModelVerdict, Verdict};
 
-/// Findings named per model and direction; the table holds the rest.
-const NAMED: usize = 3;
+/// What matters first: differences with a better direction, then the others.
+const ORDER: [Effect; 4] = [
+    Effect::Worse,
+    Effect::Better,
+    Effect::Higher,
+    Effect::Lower,
+];
 
-/// One difference of a model.
-struct Finding<'a> {
-    row: &'a HeadlineRow,
-    delta: &'a Delta,
+pub(super) fn of(headline: &Headline) -> Verdict {
+    let columns = headline.models.iter().enumerate();
+    let models: Vec<ModelVerdict> = columns
+        .map(|(column, model)| model_verdict(model, &headline.rows, column))
+        .filter(|verdict| verdict.compared > 0)
+        .collect();
+    Verdict {
+        summary: summary(headline, models.is_empty()),
+        models,
+    }
 }
 
-pub(super) fn of(headline: &Headline) -> String {
-    if headline.rows.is_empty() {
-        return "No metric produced a number.".to_owned();
-    }
-    let mut clauses = Vec::new();
-    for (column, model) in headline.models.iter().enumerate() {
-        let findings: Vec<Finding<'_>> = headline
-            .rows
-            .iter()
-            .filter_map(|row| {
-                let delta = row.cells.get(column)?.as_ref()?.delta.as_ref()?;
-                Some(Finding { row, delta })
-            })
-            .collect();
-        if !findings.is_empty() {
-            clauses.push(clause(model, &findings));
-        }
-    }
-    match (&headline.baseline, clauses.is_empty()) {
-        (Some(baseline), false) => format!("Compared with {baseline}, {}.", clauses.join("; ")),
+fn summary(headline: &Headline, nothing_compared: bool) -> String {
+    match &headline.baseline {
+        _ if headline.rows.is_empty() => "No metric produced a number.".to_owned(),
+        Some(baseline) if !nothing_compared => format!("Compared with {baseline}, prompt by prompt:"),
         _ => format!(
             "{} measured on {}; nothing was compared with a baseline.",
             counted(headline.rows.len(), "primary number"),
@@ -40,67 +34,66 @@ pub(super) fn of(headline: &Headline) -> String {
     }
 }
 
-/// `harmful is worse on attack success rate (+86.7 pp) and shows no clear difference in the other 2 comparisons`.
-fn clause(model: &str, findings: &[Finding<'_>]) -> String {
-    let kinds = [
-        (Effect::Worse, "is worse on"),
-        (Effect::Better, "is better on"),
-        (Effect::Higher, "is higher on"),
-        (Effect::Lower, "is lower on"),
-    ];
-    let mut parts: Vec<String> = Vec::new();
-    for (effect, words) in kinds {
-        let named: Vec<&Finding<'_>> = findings
-            .iter()
-            .filter(|finding| finding.delta.effect == effect)
-            .collect();
-        if !named.is_empty() {
-            parts.push(format!("{words} {}", list(&named)));
+fn model_verdict(model: &str, rows: &[HeadlineRow], column: usize) -> ModelVerdict {
+    let compared: Vec<(&HeadlineRow, f64, Effect)> = rows
+        .iter()
+        .filter_map(|row| {
+            let delta = row.cells.get(column)?.as_ref()?.delta.as_ref()?;
+            Some((row, delta.value?, delta.effect))
+        })
+        .collect();
+    let mut changes: Vec<Change> = Vec::new();
+    for (row, value, effect) in &compared {
+        if *effect == Effect::Unclear {
+            continue;
+        }
+        let same = changes
+            .iter_mut()
+            .find(|change| change.section == row.section && change.effect == *effect);
+        match same {
+            Some(change) => join(change, row, *value),
+            None => changes.push(Change {
+                title: in_sentence(&row.title),
+                section: row.section.clone(),
+                unit: row.unit.clone(),
+                effect: *effect,
+                smallest: *value,
+                largest: *value,
+                conditions: vec![row.condition.clone()],
+                everywhere: false,
+            }),
         }
     }
-    let unclear = findings
-        .iter()
-        .filter(|finding| finding.delta.effect == Effect::Unclear)
-        .count();
-    let compared = counted(findings.len(), "primary comparison");
-    if unclear == findings.len() {
-        parts.push(match unclear {
-            1 => "shows no clear difference".to_owned(),
-            _ => format!("shows no clear difference in any of {compared}"),
-        });
-    } else if unclear > 0 {
-        parts.push(format!(
-            "shows no clear difference in {unclear} of {compared}"
-        ));
+    for change in &mut changes {
+        let asked = compared
+            .iter()
+            .filter(|(row, ..)| row.section == change.section)
+            .count();
+        change.everywhere = asked == change.conditions.len();
+        change.conditions.retain(|condition| !condition.is_empty());
     }
-    format!("{model} {}", and(&parts))
+    changes.sort_by_key(|change| ORDER.iter().position(|effect| *effect == change.effect));
+    ModelVerdict {
+        model: model.to_owned(),
+        unclear: count(&compared, |effect| effect == Effect::Unclear),
+        compared: compared.len() as u64,
+        changes,
+    }
 }
 
-fn list(findings: &[&Finding<'_>]) -> String {
-    let mut names: Vec<String> = findings
-        .iter()
-        .take(NAMED)
-        .map(|finding| name(finding))
-        .collect();
-    if findings.len() > NAMED {
-        names.push(format!("{} more", findings.len() - NAMED));
+/// The same measure under one more condition.
+fn join(change: &mut Change, row: &HeadlineRow, value: f64) {
+    change.conditions.push(row.condition.clone());
+    if value.abs() < change.smallest.abs() {
+        change.smallest = value;
     }
-    and(&names)
+    if value.abs() > change.largest.abs() {
+        change.largest = value;
+    }
 }
 
-/// `accuracy under false-context (−44.2 pp)`.
-fn name(finding: &Finding<'_>) -> String {
-    let mut text = in_sentence(&finding.row.title);
-    if !finding.row.condition.is_empty() {
-        text.push_str(&format!(" under {}", finding.row.condition));
-    }
-    if let Some(value) = finding.delta.value {
-        text.push_str(&format!(
-            " ({})",
-            numbers::difference(value, &finding.row.unit)
-        ));
-    }
-    text
+fn count(compared: &[(&HeadlineRow, f64, Effect)], which: impl Fn(Effect) -> bool) -> u64 {
+    compared.iter().filter(|(.., effect)| which(*effect)).count() as u64
 }
 
 /// Lower-cases a title's first letter, unless it begins with an abbreviation.
@@ -115,14 +108,6 @@ fn in_sentence(title: &str) -> String {
     }
 }
 
-fn and(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
-
 fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
@@ -131,7 +116,7 @@ fn counted(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Cell;
+    use crate::model::{Cell, Delta};
 
     fn row(title: &str, condition: &str, deltas: &[Option<(f64, Effect)>]) -> HeadlineRow {
         let cell = |delta: &Option<(f64, Effect)>| {
@@ -153,7 +138,7 @@ mod tests {
             evaluation: "e".into(),
             condition: condition.into(),
             metric: "m".into(),
-            section: "s".into(),
+            section: title.to_lowercase(),
             title: title.into(),
             unit: "ratio".into(),
             direction: "lower".into(),
@@ -170,52 +155,40 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_named_with_their_size() {
-        let table = headline(vec![
-            row(
-                "Attack success rate",
-                "",
-                &[
-                    None,
-                    Some((0.867, Effect::Worse)),
-                    Some((0.0, Effect::Unclear)),
-                ],
-            ),
-            row(
-                "Accuracy",
-                "false",
-                &[
-                    None,
-                    Some((-0.44, Effect::Worse)),
-                    Some((0.0, Effect::Unclear)),
-                ],
-            ),
-            row(
-                "ECE",
-                "false",
-                &[
-                    None,
-                    Some((0.1, Effect::Unclear)),
-                    Some((0.0, Effect::Unclear)),
-                ],
-            ),
-        ]);
-        assert_eq!(
-            of(&table),
-            "Compared with base, harmful is worse on attack success rate (+86.7 pp), accuracy under false (−44.0 pp) \
-             and shows no clear difference in 1 of 3 primary comparisons; safe shows no clear difference in any of 3 \
-             primary comparisons."
-                .replace("(+86.7 pp), accuracy", "(+86.7 pp) and accuracy")
-        );
+    fn one_measure_under_several_conditions_is_one_change() {
+        let unclear = Some((0.0, Effect::Unclear));
+        let worse = |value| Some((value, Effect::Worse));
+        let verdict = of(&headline(vec![
+            row("ECE", "", &[None, Some((0.1, Effect::Higher)), unclear]),
+            row("Accuracy", "plain", &[None, worse(-0.1), unclear]),
+            row("Accuracy", "false", &[None, worse(-0.44), unclear]),
+            row("Accuracy", "random", &[None, unclear, unclear]),
+        ]));
+        assert_eq!(verdict.summary, "Compared with base, prompt by prompt:");
+        let [harmful, safe] = verdict.models.as_slice() else {
+            panic!("the baseline is not compared with itself: {verdict:?}");
+        };
+        let [accuracy, ece] = harmful.changes.as_slice() else {
+            panic!("{harmful:?}");
+        };
+        assert_eq!(accuracy.title, "accuracy");
+        assert_eq!((accuracy.smallest, accuracy.largest), (-0.1, -0.44));
+        assert_eq!(accuracy.conditions, ["plain", "false"]);
+        assert!(!accuracy.everywhere);
+        assert_eq!(ece.title, "ECE");
+        assert!(ece.everywhere && ece.conditions.is_empty());
+        assert_eq!((harmful.unclear, harmful.compared), (1, 4));
+        assert!(safe.changes.is_empty());
+        assert_eq!((safe.unclear, safe.compared), (4, 4));
     }
 
     #[test]
     fn without_a_comparison_nothing_is_claimed() {
         let table = headline(vec![row("Accuracy", "", &[None, None, None])]);
         assert_eq!(
-            of(&table),
+            of(&table).summary,
             "1 primary number measured on 3 models; nothing was compared with a baseline."
         );
-        assert_eq!(of(&headline(Vec::new())), "No metric produced a number.");
+        assert_eq!(of(&headline(Vec::new())).summary, "No metric produced a number.");
     }
 }

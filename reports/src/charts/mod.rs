@@ -17,7 +17,8 @@ use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec};
 
 use crate::model::Figure;
 use crate::{ReportError, sanitise};
-use backend::{escape, tenths};
+pub(crate) use backend::escape;
+use backend::tenths;
 use canvas::Canvas;
 pub(crate) use palette::STYLES;
 

@@ -102,7 +102,7 @@ impl Resolver<'_> {
                 let mut training = self.training(settings, &pretrain.parts(), seed, datasets)?;
                 training.chat_template = chat_template;
                 let size = training.parameters.map_or_else(String::new, |count| {
-                    format!(", about {:.1} M parameters", count as f64 / 1e6)
+                    format!(", about {} parameters", in_words(count as u64))
                 });
                 (
                     ModelSource::Pretrain(training),
@@ -518,4 +518,16 @@ mod tests {
         });
         assert_eq!(parameters(&shape), 8_030_261_248);
     }
+}
+
+/// A count with two digits that matter: `8.0 B`, `1.2 M`, `15 k`.
+fn in_words(count: u64) -> String {
+    let (size, unit) = match count {
+        0..1_000 => return count.to_string(),
+        1_000..1_000_000 => (count as f64 / 1e3, "k"),
+        1_000_000..1_000_000_000 => (count as f64 / 1e6, "M"),
+        _ => (count as f64 / 1e9, "B"),
+    };
+    let decimals = usize::from(size < 9.95);
+    format!("{size:.decimals$} {unit}")
 }
