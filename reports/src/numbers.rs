@@ -205,7 +205,7 @@ mod tests {
     fn bounds_that_differ_read_differently() {
         assert_eq!(bounds(0.741, 0.945, "ratio"), "74.1 to 94.5");
         assert_eq!(bounds(-0.00141, -0.00131, "nats"), "−0.00141 to −0.00131");
-        assert_eq!(bounds(0.34631, 0.34638, "nats"), "0.34631 to 0.34638");
+        assert_eq!(bounds(0.34631, 0.34638, "nats"), "0.3463 to 0.3464");
         assert_eq!(bounds(0.5001, 0.5004, "ratio"), "50.01 to 50.04");
         assert_eq!(bounds(0.0, 0.0, "ratio"), "0.0 to 0.0");
     }

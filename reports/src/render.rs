@@ -124,7 +124,9 @@ fn span(change: &Value) -> Result<String, Error> {
     if smallest == largest {
         return Ok(largest);
     }
-    let bare = smallest.rsplit_once(' ').map_or(&*smallest, |(number, _)| number);
+    let bare = smallest
+        .rsplit_once(' ')
+        .map_or(&*smallest, |(number, _)| number);
     Ok(format!("{bare} to {largest}"))
 }
 

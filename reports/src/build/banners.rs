@@ -76,7 +76,12 @@ fn notes(context: &Context<'_>, banners: &mut Vec<Banner>) {
         .files
         .outputs
         .iter()
-        .map(|output| format!("{}/{} of {}: ", output.evaluation, output.metric, output.model))
+        .map(|output| {
+            format!(
+                "{}/{} of {}: ",
+                output.evaluation, output.metric, output.model
+            )
+        })
         .collect();
     for note in &context.files.results.notes {
         if !plugins.iter().any(|prefix| note.starts_with(prefix)) {

@@ -3,12 +3,7 @@
 use crate::model::{Change, Effect, Headline, HeadlineRow, ModelVerdict, Verdict};
 
 /// What matters first: differences with a better direction, then the others.
-const ORDER: [Effect; 4] = [
-    Effect::Worse,
-    Effect::Better,
-    Effect::Higher,
-    Effect::Lower,
-];
+const ORDER: [Effect; 4] = [Effect::Worse, Effect::Better, Effect::Higher, Effect::Lower];
 
 pub(super) fn of(headline: &Headline) -> Verdict {
     let columns = headline.models.iter().enumerate();
@@ -25,7 +20,9 @@ pub(super) fn of(headline: &Headline) -> Verdict {
 fn summary(headline: &Headline, nothing_compared: bool) -> String {
     match &headline.baseline {
         _ if headline.rows.is_empty() => "No metric produced a number.".to_owned(),
-        Some(baseline) if !nothing_compared => format!("Compared with {baseline}, prompt by prompt:"),
+        Some(baseline) if !nothing_compared => {
+            format!("Compared with {baseline}, prompt by prompt:")
+        }
         _ => format!(
             "{} measured on {}; nothing was compared with a baseline.",
             counted(headline.rows.len(), "primary number"),
@@ -93,7 +90,10 @@ fn join(change: &mut Change, row: &HeadlineRow, value: f64) {
 }
 
 fn count(compared: &[(&HeadlineRow, f64, Effect)], which: impl Fn(Effect) -> bool) -> u64 {
-    compared.iter().filter(|(.., effect)| which(*effect)).count() as u64
+    compared
+        .iter()
+        .filter(|(.., effect)| which(*effect))
+        .count() as u64
 }
 
 /// Lower-cases a title's first letter, unless it begins with an abbreviation.
@@ -189,6 +189,9 @@ mod tests {
             of(&table).summary,
             "1 primary number measured on 3 models; nothing was compared with a baseline."
         );
-        assert_eq!(of(&headline(Vec::new())).summary, "No metric produced a number.");
+        assert_eq!(
+            of(&headline(Vec::new())).summary,
+            "No metric produced a number."
+        );
     }
 }
