@@ -43,6 +43,9 @@ fn work<W: Write + Send>(
             let mut scorer = scorer::load(&model)?;
             serve_scoring(&mut scorer, &Requests::from(input), replies)?;
         }
+        Job::Endpoint(endpoint) => {
+            driftgauge_endpoint::serve(&endpoint, Requests::from(input), replies)?;
+        }
         Job::Train(job) => {
             end_with_parent(input);
             let summary = training::train(&job, replies)?;

@@ -74,11 +74,30 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
         }
         Part::Model(_) => return Err("a model is not made in this process".to_owned()),
     }
-    context
-        .store
-        .commit(key, &scratch)
-        .map_err(|error| error.to_string())?;
-    Ok(())
+    keep(context, node, &scratch, 0)
+}
+
+/// Makes the files in `scratch` the node's artifact. It is provisional when `unanswered` of its own requests, or of its
+/// inputs', got no answer: the next run makes it again.
+pub(crate) fn keep(
+    context: &Context,
+    node: usize,
+    scratch: &Path,
+    unanswered: u64,
+) -> Result<(), String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.as_ref().ok_or("its source is not pinned")?;
+    let inherited: u64 = planned
+        .inputs
+        .iter()
+        .filter_map(|&input| context.plan.nodes[input].key.as_ref())
+        .map(|key| context.store.unanswered(key))
+        .sum();
+    let kept = match unanswered + inherited {
+        0 => context.store.commit(key, scratch),
+        lacking => context.store.commit_provisional(key, scratch, lacking),
+    };
+    kept.map(drop).map_err(|error| error.to_string())
 }
 
 fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), String> {

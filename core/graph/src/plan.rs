@@ -12,6 +12,9 @@ use crate::resolved::{
     ModelSource, ResolvedEvaluation, ResolvedExperiment, ResolvedModel, Training,
 };
 
+/// How servers are asked: what is sent and what is made of the answer. Raised when that changes.
+const ENDPOINT_ENGINE: &str = "openai-compatible 1";
+
 /// What a node does, with the version of its behaviour: raised when the same inputs would give other bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -285,11 +288,8 @@ impl Builder<'_> {
                 std::slice::from_ref(digest),
                 None,
             ),
-            ModelSource::Hub {
-                repository,
-                revision,
-            } => {
-                let params = json!({ "hub": repository, "revision": revision });
+            ModelSource::Hub(source) => {
+                let params = json!({ "hub": source.repository, "revision": source.revision });
                 let node = self.add(
                     format!("model {id}"),
                     Kind::Model,
@@ -306,7 +306,11 @@ impl Builder<'_> {
                 format!("model {id}"),
                 Kind::Model,
                 part,
-                json!({ "endpoint": endpoint.base_url, "model": endpoint.model }),
+                json!({
+                    "endpoint": endpoint.base_url,
+                    "model": endpoint.model,
+                    "logprobs": endpoint.logprobs,
+                }),
                 Vec::new(),
                 &[],
                 None,
@@ -463,14 +467,14 @@ impl Builder<'_> {
             }
             None => {
                 params["generate"] = json!(evaluation.generate);
-                params["engine"] = json!(self.engine.generation);
+                params["engine"] = json!(self.generation_engine(model));
                 (
                     Kind::Generate,
                     rows.map(|rows| rows * u64::from(evaluation.generate.samples)),
                 )
             }
         };
-        params["device"] = json!(self.engine.device);
+        params["device"] = json!(self.device(model));
         let completions = self.add(
             format!("{} {place}", kind.as_str()),
             kind,
@@ -491,8 +495,8 @@ impl Builder<'_> {
             if let Some(judge_model) = &judge.model {
                 inputs.push(self.models[judge_model]);
                 params["serving"] = self.serving(judge_model);
-                params["engine"] = json!(self.engine.generation);
-                params["device"] = json!(self.engine.device);
+                params["engine"] = json!(self.generation_engine(judge_model));
+                params["device"] = json!(self.device(judge_model));
             }
             nodes.push(self.add(
                 format!("judge {place}/{judge_id}"),
@@ -510,6 +514,27 @@ impl Builder<'_> {
             ));
         }
         nodes
+    }
+
+    /// What makes a model's completions; a server's are made elsewhere, by whatever it runs.
+    fn generation_engine(&self, model: &str) -> &str {
+        if self.is_remote(model) {
+            ENDPOINT_ENGINE
+        } else {
+            &self.engine.generation
+        }
+    }
+
+    /// Class of the device that makes a model's completions, where it is ours.
+    fn device(&self, model: &str) -> Option<&str> {
+        (!self.is_remote(model)).then_some(self.engine.device.as_str())
+    }
+
+    fn is_remote(&self, model: &str) -> bool {
+        matches!(
+            self.experiment.models[model].source,
+            ModelSource::Endpoint(_)
+        )
     }
 
     /// What changes a model's answers beside its weights.

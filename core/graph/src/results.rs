@@ -105,6 +105,7 @@ pub fn results(
         benjamini_hochberg,
     );
     warn_below_floor(experiment, &mut out);
+    out.notes.extend(crate::remote::notes(experiment));
     out.expected = experiment
         .expected
         .iter()

@@ -29,6 +29,8 @@ pub struct RunSummary {
     pub seconds: f64,
     /// Whether Ctrl-C ended it.
     pub interrupted: bool,
+    /// Nodes that lack answers which a server did not give; the next run makes them again.
+    pub provisional: usize,
 }
 
 impl RunSummary {
@@ -142,6 +144,12 @@ pub async fn run(
         &out.provenance(),
         &provenance(&context, record, started, seconds),
     )?;
+    let keys = context
+        .plan
+        .nodes
+        .iter()
+        .filter_map(|node| node.key.as_ref());
+    let provisional = keys.filter(|key| context.store.unanswered(key) > 0).count();
     let results = if interrupted {
         Results::default()
     } else {
@@ -157,6 +165,7 @@ pub async fn run(
         outcomes,
         seconds,
         interrupted,
+        provisional,
     })
 }
 

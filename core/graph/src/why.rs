@@ -94,11 +94,20 @@ pub fn explain(plan: &Plan, store: &Store, history: &History) -> Vec<Verdict> {
             },
             Some(_) if node.kind == Kind::Model => Verdict {
                 status: Status::Ready,
-                reason: "on this machine".to_owned(),
+                reason: match node.params["endpoint"].as_str() {
+                    Some(url) => format!("behind the server at {url}"),
+                    None => "on this machine".to_owned(),
+                },
             },
-            Some(key) if store.contains(key) => Verdict {
-                status: Status::Ready,
-                reason: "in the store".to_owned(),
+            Some(key) if store.contains(key) => match store.unanswered(key) {
+                0 => Verdict {
+                    status: Status::Ready,
+                    reason: "in the store".to_owned(),
+                },
+                lacking => Verdict {
+                    status: Status::Run,
+                    reason: format!("{lacking} requests got no answer and are asked again"),
+                },
             },
             Some(_) => Verdict {
                 status: Status::Run,

@@ -16,6 +16,7 @@ use crate::engine::{
     EngineError, GenerateRequest, Generator, LoadModel, Loaded, ScoreRequest, ScoreResponse,
     TextScorer,
 };
+use crate::resolved::Endpoint;
 
 /// Begins every reply line.
 pub const MARK: &str = "@driftgauge ";
@@ -28,6 +29,8 @@ pub enum Job {
     Generate(LoadModel),
     /// Load a model and score given text.
     Score(LoadModel),
+    /// Ask a server. The key is not among it: the worker reads it from the environment.
+    Endpoint(Endpoint),
     /// Train; the trainer reads its own settings.
     Train(TrainJob),
     /// Merge an adapter into its base.
@@ -93,7 +96,7 @@ pub enum Ask {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// The model is loaded and passed its self-check.
+    /// The model is loaded and passed its self-check. Said again when more is known of it.
     Ready(Loaded),
     /// A completion.
     Completed {
@@ -115,6 +118,9 @@ pub enum Reply {
         id: u64,
         /// Why.
         error: String,
+        /// Whether another run may get an answer; the item is then not finished, and asked again.
+        #[serde(default)]
+        unanswered: bool,
     },
     /// One optimiser step is done, of so many.
     Step {
@@ -178,6 +184,12 @@ impl Requests {
         Self(receiver)
     }
 
+    /// Waits for a request; `None` when the parent is done.
+    #[must_use]
+    pub fn wait(&self) -> Option<Request> {
+        self.0.recv().ok()
+    }
+
     /// Waits for a request and takes up to `limit` of those already there; `None` when the parent is done.
     fn take(&self, limit: usize) -> Option<Vec<Request>> {
         let mut requests = vec![self.0.recv().ok()?];
@@ -220,7 +232,7 @@ pub fn serve_generation<W: Write>(
                     id,
                     completion: Box::new(completion),
                 },
-                Err(EngineError::Request(error)) => Reply::Failed { id, error },
+                Err(EngineError::Request(error)) => failed(id, error),
                 Err(EngineError::Model(error)) => Reply::Fatal(error),
             })?;
         }
@@ -245,10 +257,7 @@ pub fn serve_scoring<W: Write>(
                 Ask::Generate(_) => wrong_kind(id),
                 Ask::Score(ask) => match scorer.score(&ask) {
                     Ok(response) => Reply::Scored { id, response },
-                    Err(error) => Reply::Failed {
-                        id,
-                        error: error.to_string(),
-                    },
+                    Err(error) => failed(id, error.to_string()),
                 },
             })?;
         }
@@ -257,8 +266,17 @@ pub fn serve_scoring<W: Write>(
 }
 
 fn wrong_kind(id: u64) -> Reply {
+    failed(
+        id,
+        "this worker was started for another kind of request".to_owned(),
+    )
+}
+
+/// A request that would fail again in the same way.
+fn failed(id: u64, error: String) -> Reply {
     Reply::Failed {
         id,
-        error: "this worker was started for another kind of request".to_owned(),
+        error,
+        unanswered: false,
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Nothing is read but the spec itself; whether files are there is found out when it is resolved.
 
+mod remote;
+
 use std::collections::HashSet;
 
 use crate::diagnostic::{Diagnostic, nearest};
@@ -21,6 +23,7 @@ pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     checker.header();
     checker.datasets();
     checker.models();
+    checker.weights_at_hand();
     checker.cycles();
     checker.trainings();
     checker.evaluations();
@@ -249,6 +252,10 @@ impl Checker<'_> {
                 self.expression(filter);
             }
         }
+        if let Some(endpoint) = &model.endpoint {
+            self.endpoint(endpoint);
+        }
+        self.nothing_to_load(model);
         if model.hub.is_none()
             && let Some(revision) = &model.revision
         {

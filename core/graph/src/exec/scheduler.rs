@@ -202,7 +202,7 @@ impl Scheduler {
         Some(key.as_str().to_owned())
     }
 
-    /// Whether the node's artifact is there and undamaged.
+    /// Whether the node's artifact is there, undamaged and finished.
     fn stored(&self, node: usize) -> Result<bool, String> {
         let Some(key) = &self.context.plan.nodes[node].key else {
             return Ok(false);
@@ -210,7 +210,7 @@ impl Scheduler {
         self.context
             .store
             .get(key)
-            .map(|artifact| artifact.is_some())
+            .map(|artifact| artifact.is_some() && self.context.store.unanswered(key) == 0)
             .map_err(|error| error.to_string())
     }
 

@@ -6,9 +6,9 @@ use driftgauge_record::{Completion, FinishReason, Sample, Verdict, read_samples,
 
 use super::Context;
 use super::scheduler::Finished;
-use super::session::{self, Answer, SessionModel, Task};
+use super::session::{self, Answer, Answers, SessionModel, Task};
 use crate::artifacts::{
-    COMPLETIONS, VERDICTS, artifact_of, completions_node, has_chat_template, load_model,
+    COMPLETIONS, VERDICTS, artifact_of, completions_node, has_chat_template, keep, load_model,
 };
 use crate::degenerate;
 use crate::engine::GenerateRequest;
@@ -17,7 +17,7 @@ use crate::plan::{Kind, Part};
 use crate::prompt::Templates;
 use crate::resolved::ModelSource;
 use crate::sampling::sample_seed;
-use crate::worker::Ask;
+use crate::worker::{Ask, Job};
 
 /// Whether an inference node needs no model process: recorded completions, and judges that only look for strings.
 pub(super) fn is_light(context: &Context, node: usize) -> bool {
@@ -93,17 +93,18 @@ pub(super) async fn run(
     let Some((model, scoring)) = carried.first().and_then(|&node| asked(context, node)) else {
         return finished;
     };
-    let load = match load_model(context, &model) {
-        Ok(load) => load,
+    let job = match job(context, &model, scoring) {
+        Ok(job) => job,
         Err(error) => {
             finished.extend(carried.into_iter().map(|node| (node, Err(error.clone()))));
             return finished;
         }
     };
-    let workers = workers.max(1);
+    // A server is asked by one process, which alone can keep to the rate of the spec.
+    let remote = matches!(job, Job::Endpoint(_));
+    let workers = if remote { 1 } else { workers.max(1) };
     let session = SessionModel {
-        load,
-        scoring,
+        job,
         workers,
         threads: (threads / workers).max(1),
     };
@@ -116,6 +117,9 @@ pub(super) async fn run(
     }
     for (node, answers) in carried.into_iter().zip(outcome.answers) {
         let result = match answers {
+            Ok(answers) if remote && !answers.answers.is_empty() && all_failed(&answers) => {
+                Err(nothing_came(context, node, &answers))
+            }
             Ok(answers) => {
                 let context = Arc::clone(context);
                 tokio::task::spawn_blocking(move || commit(&context, node, answers))
@@ -127,6 +131,40 @@ pub(super) async fn run(
         finished.push((node, result));
     }
     finished
+}
+
+/// What the worker processes of a model are started for.
+fn job(context: &Context, model: &str, scoring: bool) -> Result<Job, String> {
+    if let ModelSource::Endpoint(endpoint) = &context.experiment.models[model].source {
+        return Ok(Job::Endpoint(endpoint.clone()));
+    }
+    let load = load_model(context, model)?;
+    Ok(if scoring {
+        Job::Score(load)
+    } else {
+        Job::Generate(load)
+    })
+}
+
+fn all_failed(answers: &Answers) -> bool {
+    answers.answers.iter().all(Result::is_err)
+}
+
+/// A server that answered not one request is a failure of the node, not of its samples; so nothing of it is kept.
+fn nothing_came(context: &Context, node: usize, answers: &Answers) -> String {
+    if let Some(key) = &context.plan.nodes[node].key {
+        // What cannot be removed is asked again all the same when it is an unanswered request.
+        let _ = std::fs::remove_dir_all(context.store.partial_dir(key));
+    }
+    let first = answers
+        .answers
+        .iter()
+        .find_map(|answer| answer.as_ref().err());
+    format!(
+        "not one of {} requests was answered; the first: {}",
+        answers.answers.len(),
+        first.map_or("", String::as_str)
+    )
 }
 
 /// What a node asks, item by item.
@@ -141,7 +179,10 @@ fn task(context: &Context, node: usize) -> Result<Task, String> {
                 ..
             },
             Kind::Generate,
-        ) => generation_asks(context, evaluation, condition)?,
+        ) => generation_asks(context, evaluation, condition)?
+            .into_iter()
+            .map(Some)
+            .collect(),
         (
             Part::Completions {
                 evaluation,
@@ -149,18 +190,17 @@ fn task(context: &Context, node: usize) -> Result<Task, String> {
                 ..
             },
             _,
-        ) => crate::score::asks(context, evaluation, condition)?,
+        ) => crate::score::asks(context, evaluation, condition)?
+            .into_iter()
+            .map(Some)
+            .collect(),
         (Part::Verdicts { .. }, _) => judging(context, node)?
             .into_iter()
-            .filter_map(|(_, ask)| ask.ok())
+            .map(|(_, ask)| ask.ok())
             .collect(),
         _ => return Err("not an inference node".to_owned()),
     };
-    Ok(Task {
-        node: planned.id.clone(),
-        key,
-        asks,
-    })
+    Ok(Task::new(planned.id.clone(), key, asks))
 }
 
 /// Every prompt of a condition, row by row, as many times as samples are wanted.
@@ -304,9 +344,22 @@ fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
 }
 
 /// Makes the artifact of an inference node from its answers.
-fn commit(context: &Context, node: usize, answers: Vec<Answer>) -> Result<(), String> {
+fn commit(context: &Context, node: usize, answers: Answers) -> Result<(), String> {
+    let Answers {
+        answers,
+        unanswered,
+    } = answers;
     let planned = &context.plan.nodes[node];
     let key = planned.key.as_ref().ok_or("its source is not pinned")?;
+    if unanswered > 0 {
+        let first = answers.iter().find_map(|answer| answer.as_ref().err());
+        let note = format!(
+            "{unanswered} of {} requests got no answer and will be asked again by the next run; the first: {}",
+            answers.len(),
+            first.map_or("", String::as_str)
+        );
+        context.note(&planned.id, note);
+    }
     let scratch = context
         .store
         .scratch(key)
@@ -369,11 +422,7 @@ fn commit(context: &Context, node: usize, answers: Vec<Answer>) -> Result<(), St
             write_verdicts(&scratch.join(VERDICTS), verdicts)?;
         }
     }
-    context
-        .store
-        .commit(key, &scratch)
-        .map_err(|error| error.to_string())?;
-    Ok(())
+    keep(context, node, &scratch, unanswered)
 }
 
 /// Verdicts that need no model, made in this process.

@@ -1,6 +1,6 @@
 //! One model, loaded once, serving every node that waits for it; several worker processes share the prompts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::Context;
 use super::process::Worker;
 use crate::digest::Digest;
-use crate::engine::{LoadModel, Loaded};
+use crate::engine::Loaded;
 use crate::event::Event;
 use crate::store::Journal;
 use crate::worker::{Ask, Job, Reply, Request};
@@ -22,16 +22,34 @@ pub(super) struct Task {
     pub(super) node: String,
     /// Node key, for the journal.
     pub(super) key: Digest,
-    /// What is asked, item by item.
-    pub(super) asks: Vec<Ask>,
+    /// What is asked, item by item; `None` for an item that needs no answer. Items keep their places between runs, so
+    /// that the journal of an earlier run holds.
+    asks: Vec<Option<Ask>>,
+    asked: u64,
+}
+
+impl Task {
+    pub(super) fn new(node: String, key: Digest, asks: Vec<Option<Ask>>) -> Self {
+        let asked = asks.iter().flatten().count() as u64;
+        Self {
+            node,
+            key,
+            asks,
+            asked,
+        }
+    }
+
+    /// Items that need an answer.
+    fn items(&self) -> impl Iterator<Item = u64> {
+        let items = self.asks.iter().zip(0..);
+        items.filter_map(|(ask, item)| ask.is_some().then_some(item))
+    }
 }
 
 /// What a session needs to know of its model.
 pub(super) struct SessionModel {
-    /// What the workers load.
-    pub(super) load: LoadModel,
-    /// Whether the scorer is wanted instead of the generator.
-    pub(super) scoring: bool,
+    /// What the workers are started for.
+    pub(super) job: Job,
     /// Worker processes.
     pub(super) workers: usize,
     /// Threads of each.
@@ -41,14 +59,24 @@ pub(super) struct SessionModel {
 struct Shared {
     queue: VecDeque<(usize, u64)>,
     journals: Vec<Journal<Answer>>,
+    /// Per task: why items got no answer in this run. They stay out of the journal.
+    unanswered: Vec<BTreeMap<u64, String>>,
     failure: Option<String>,
     loaded: Option<Loaded>,
 }
 
-/// The outcome of a session: answers per task in item order, or why a task is unfinished.
+/// What became of the items of a task.
+pub(super) struct Answers {
+    /// Of every item that was asked, in order.
+    pub(super) answers: Vec<Answer>,
+    /// How many of them got no answer in this run and will be asked again in the next.
+    pub(super) unanswered: u64,
+}
+
+/// The outcome of a session: answers per task, or why a task is unfinished.
 pub(super) struct SessionOutcome {
     /// Per task.
-    pub(super) answers: Vec<Result<Vec<Answer>, String>>,
+    pub(super) answers: Vec<Result<Answers, String>>,
     /// What the engine said of the model.
     pub(super) loaded: Option<Loaded>,
 }
@@ -65,7 +93,7 @@ pub(super) async fn run(
     for (index, task) in tasks.iter().enumerate() {
         match Journal::<Answer>::open(&context.store.partial_dir(&task.key)) {
             Ok(journal) => {
-                let missing = (0..task.asks.len() as u64).filter(|&item| !journal.contains(item));
+                let missing = task.items().filter(|&item| !journal.contains(item));
                 queue.extend(missing.map(|item| (index, item)));
                 journals.push(journal);
             }
@@ -82,6 +110,7 @@ pub(super) async fn run(
     let shared = Arc::new(Mutex::new(Shared {
         queue,
         journals,
+        unanswered: vec![BTreeMap::new(); tasks.len()],
         failure: None,
         loaded: None,
     }));
@@ -105,18 +134,36 @@ pub(super) async fn run(
     let mut shared = shared.lock().await;
     let failure = shared.failure.take();
     let loaded = shared.loaded.take();
-    let answers = std::mem::take(&mut shared.journals)
-        .into_iter()
+    let answers = shared
+        .journals
+        .iter()
         .zip(tasks.iter())
-        .map(|(journal, task)| {
-            if journal.done().len() == task.asks.len() {
-                Ok(journal.into_results())
-            } else {
-                Err(failure.clone().unwrap_or_else(|| "interrupted".to_owned()))
-            }
+        .zip(&shared.unanswered)
+        .map(|((journal, task), unanswered)| {
+            gather(task, journal, unanswered)
+                .ok_or_else(|| failure.clone().unwrap_or_else(|| "interrupted".to_owned()))
         })
         .collect();
     SessionOutcome { answers, loaded }
+}
+
+/// The answers of a task; `None` when an item was not even asked.
+fn gather(
+    task: &Task,
+    journal: &Journal<Answer>,
+    unanswered: &BTreeMap<u64, String>,
+) -> Option<Answers> {
+    let answers = task
+        .items()
+        .map(|item| match journal.done().get(&item) {
+            Some(answer) => Some(answer.clone()),
+            None => unanswered.get(&item).cloned().map(Err),
+        })
+        .collect::<Option<Vec<Answer>>>()?;
+    Some(Answers {
+        answers,
+        unanswered: unanswered.len() as u64,
+    })
 }
 
 /// Drives one worker process until the queue is empty.
@@ -126,12 +173,7 @@ async fn work(
     tasks: &[Task],
     shared: &Mutex<Shared>,
 ) -> Result<(), String> {
-    let job = if model.scoring {
-        Job::Score(model.load.clone())
-    } else {
-        Job::Generate(model.load.clone())
-    };
-    let mut worker = Worker::start(&context.worker_exe, &job, model.threads).await?;
+    let mut worker = Worker::start(&context.worker_exe, &model.job, model.threads).await?;
     let mut in_flight: HashMap<u64, (usize, u64)> = HashMap::new();
     let mut next_id = 0;
     // One request waits while another is worked on, so that the engine never idles.
@@ -146,6 +188,7 @@ async fn work(
                 .ok()
                 .and_then(|item| tasks[task].asks.get(item))
                 .cloned()
+                .flatten()
                 .ok_or("an item is out of range")?;
             worker.send(&Request { id: next_id, ask }).await?;
             in_flight.insert(next_id, (task, item));
@@ -163,7 +206,7 @@ async fn work(
             Reply::Ready(loaded) => {
                 window = loaded.max_in_flight.max(1) + 1;
                 ready = true;
-                shared.lock().await.loaded.get_or_insert(loaded);
+                shared.lock().await.loaded = Some(loaded);
                 continue;
             }
             Reply::Completed { id, completion } => (
@@ -174,7 +217,17 @@ async fn work(
                 id,
                 serde_json::to_value(response).map_err(|e| e.to_string()),
             ),
-            Reply::Failed { id, error } => (id, Err(error)),
+            Reply::Failed {
+                id,
+                error,
+                unanswered: true,
+            } => {
+                if let Some((task, item)) = in_flight.remove(&id) {
+                    shared.lock().await.unanswered[task].insert(item, error);
+                }
+                continue;
+            }
+            Reply::Failed { id, error, .. } => (id, Err(error)),
             Reply::Fatal(error) => return Err(error),
             Reply::Note(text) => {
                 context.note(&tasks[0].node, text);
@@ -191,7 +244,7 @@ async fn work(
             context.observer.observe(&Event::Progress {
                 node: tasks[task].node.clone(),
                 done: journal.done().len() as u64,
-                total: tasks[task].asks.len() as u64,
+                total: tasks[task].asked,
                 detail: String::new(),
             });
         }

@@ -26,6 +26,9 @@ pub use journal::Journal;
 
 use crate::digest::Digest;
 
+/// File of a provisional artifact: how many answers it lacks.
+const UNANSWERED: &str = "unanswered";
+
 /// Why the store could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -166,6 +169,41 @@ impl Store {
     /// # Errors
     /// When a file cannot be read, synced or renamed.
     pub fn commit(&self, key: &Digest, folder: &Path) -> Result<Artifact, StoreError> {
+        let artifact = self.put(key, folder)?;
+        let partial = self.partial_dir(key);
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(io_error("remove", &partial))?;
+        }
+        Ok(artifact)
+    }
+
+    /// Like [`Self::commit`] for an artifact that lacks answers which a later run may get: it can be read, but counts as
+    /// unfinished, and the partial work stays for the run that finishes it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, synced or renamed.
+    pub fn commit_provisional(
+        &self,
+        key: &Digest,
+        folder: &Path,
+        unanswered: u64,
+    ) -> Result<Artifact, StoreError> {
+        let path = folder.join(UNANSWERED);
+        fs::write(&path, unanswered.to_string()).map_err(io_error("write", &path))?;
+        self.put(key, folder)
+    }
+
+    /// How many answers the artifact of `key` lacks, its own or of what it was made from; 0 for a finished one, and when
+    /// there is none.
+    #[must_use]
+    pub fn unanswered(&self, key: &Digest) -> u64 {
+        match fs::read_to_string(self.artifact_dir(key).join(UNANSWERED)) {
+            Ok(count) => count.trim().parse().unwrap_or(1),
+            Err(_) => 0,
+        }
+    }
+
+    fn put(&self, key: &Digest, folder: &Path) -> Result<Artifact, StoreError> {
         let target = self.artifact_dir(key);
         artifact::seal(folder)?;
         if target.exists() {
@@ -175,10 +213,6 @@ impl Store {
         fs::create_dir_all(parent).map_err(io_error("make", parent))?;
         fs::rename(folder, &target).map_err(io_error("rename into", &target))?;
         artifact::sync_dir(parent)?;
-        let partial = self.partial_dir(key);
-        if partial.exists() {
-            fs::remove_dir_all(&partial).map_err(io_error("remove", &partial))?;
-        }
         Artifact::open(key, target, &self.digests())
     }
 
@@ -247,6 +281,24 @@ mod tests {
             "whole"
         );
         assert_eq!(artifact.manifest().files.len(), 1);
+    }
+
+    #[test]
+    fn a_provisional_artifact_is_read_and_then_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = Digest::of(b"node");
+        let partial = store.partial_dir(&key);
+        fs::create_dir_all(&partial).unwrap();
+        let folder = store.scratch(&key).unwrap();
+        fs::write(folder.join("a.txt"), "some").unwrap();
+        store.commit_provisional(&key, &folder, 3).unwrap();
+        assert!(store.get(&key).unwrap().is_some());
+        assert_eq!(store.unanswered(&key), 3);
+        assert!(partial.exists());
+        commit(&store, &key, "all");
+        assert_eq!(store.unanswered(&key), 0);
+        assert!(!partial.exists());
     }
 
     #[test]

@@ -1,0 +1,197 @@
+//! One request after another to one server, each with its retries.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use driftgauge_graph::engine::GenerateRequest;
+use driftgauge_graph::resolved::Endpoint;
+use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+
+use crate::EndpointError;
+use crate::key::ApiKey;
+use crate::pace::Pace;
+use crate::protocol::{self, Answer, Dialect};
+use crate::retry::{self, Failure};
+
+/// Asks one server.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+    key: ApiKey,
+    pace: Mutex<Pace>,
+    dialect: Mutex<Dialect>,
+}
+
+/// What one try came to.
+enum Try {
+    /// Final, one way or the other.
+    Over(Result<Box<Answer>, Failure>),
+    /// Worth another try, not before the server's own pause is over.
+    Again {
+        why: String,
+        pause: Option<Duration>,
+    },
+    /// The server does not know a word of the request and another dialect may do; no failure yet.
+    Reworded,
+}
+
+impl Client {
+    /// Sets up the client and reads the key.
+    pub(crate) fn new(endpoint: Endpoint) -> Result<Self, EndpointError> {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(endpoint.timeout_seconds))
+            .user_agent(concat!("driftgauge/", env!("CARGO_PKG_VERSION")))
+            // A redirect would turn the question into another one, and could carry the key elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| EndpointError::Client(error.to_string()))?;
+        Ok(Self {
+            http,
+            key: ApiKey::from_env(endpoint.api_key_env.as_deref())?,
+            pace: Mutex::new(Pace::new(endpoint.requests_per_minute, Instant::now())),
+            dialect: Mutex::new(Dialect::of(&endpoint)),
+            endpoint,
+        })
+    }
+
+    /// Whether the server turned out not to give log-probabilities although the spec asks for them.
+    pub(crate) fn without_logprobs(&self) -> bool {
+        self.endpoint.logprobs && !self.dialect().logprobs
+    }
+
+    /// Asks for one completion. `id` keys the jitter between tries.
+    pub(crate) async fn complete(
+        &self,
+        request: &GenerateRequest,
+        id: u64,
+    ) -> Result<Box<Answer>, Failure> {
+        let mut attempt = 0;
+        loop {
+            let slot = lock(&self.pace).reserve(Instant::now());
+            tokio::time::sleep_until(slot.into()).await;
+            let (why, pause) = match self.try_once(request).await {
+                Try::Over(outcome) => return outcome,
+                Try::Reworded => continue,
+                Try::Again { why, pause } => (why, pause),
+            };
+            if let Some(long) = pause.filter(|pause| *pause > retry::LONGEST_RETRY_AFTER) {
+                return Err(Failure::Unanswered(format!(
+                    "{why}; the server wants to be asked again in {} s",
+                    long.as_secs()
+                )));
+            }
+            if attempt == self.endpoint.retries {
+                let tries = attempt + 1;
+                let times = if tries == 1 { "try" } else { "tries" };
+                return Err(Failure::Unanswered(format!("{why} ({tries} {times})")));
+            }
+            if let Some(pause) = pause {
+                lock(&self.pace).hold(Instant::now() + pause);
+            }
+            let own = retry::pause(attempt, id);
+            tokio::time::sleep(own.max(pause.unwrap_or_default())).await;
+            attempt += 1;
+        }
+    }
+
+    async fn try_once(&self, request: &GenerateRequest) -> Try {
+        let dialect = self.dialect();
+        let url = format!(
+            "{}/{}",
+            self.endpoint.base_url.trim_end_matches('/'),
+            protocol::path(request)
+        );
+        let mut post = self
+            .http
+            .post(url)
+            .json(&protocol::body(&self.endpoint, request, dialect));
+        if let Some(value) = self.key.header() {
+            post = post.header(AUTHORIZATION, value);
+        }
+        let response = match post.send().await {
+            Ok(response) => response,
+            Err(error) => return self.broken(error),
+        };
+        let status = response.status();
+        let pause = retry_after(&response);
+        let body = match response.text().await {
+            Ok(body) => self.key.redact(body),
+            Err(error) => return self.broken(error),
+        };
+        if status.is_success() {
+            return match protocol::read(&body, request) {
+                Ok(answer) => Try::Over(Ok(Box::new(answer))),
+                Err(Failure::Unanswered(why)) => Try::Again { why, pause: None },
+                Err(failure) => Try::Over(Err(failure)),
+            };
+        }
+        let said = protocol::explanation(&body);
+        if status == StatusCode::BAD_REQUEST && self.reword(dialect, &said) {
+            return Try::Reworded;
+        }
+        match retry::failure(status, &said) {
+            Failure::Unanswered(why) if retry::worth_another_try(status) => {
+                Try::Again { why, pause }
+            }
+            failure => Try::Over(Err(failure)),
+        }
+    }
+
+    /// No answer came, or not a whole one.
+    fn broken(&self, error: reqwest::Error) -> Try {
+        let why = if error.is_timeout() {
+            format!(
+                "the server gave no answer within {} s",
+                self.endpoint.timeout_seconds
+            )
+        } else if error.is_connect() {
+            format!("cannot connect to the server: {}", cause(&error))
+        } else {
+            format!("the connection broke: {}", cause(&error))
+        };
+        Try::Again {
+            why: self.key.redact(why),
+            pause: None,
+        }
+    }
+
+    /// Whether the complaint names a word that can be said otherwise; requests that were under way in the old dialect
+    /// when another one learned the new are simply said again.
+    fn reword(&self, used: Dialect, complaint: &str) -> bool {
+        let mut dialect = lock(&self.dialect);
+        if *dialect != used {
+            return true;
+        }
+        match dialect.after(complaint) {
+            Some(other) => {
+                *dialect = other;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        *lock(&self.dialect)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Nothing that holds these locks can panic half-way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let header = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    retry::retry_after(header, SystemTime::now())
+}
+
+/// The innermost cause, which says what happened; the outer ones only say where.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,265 @@
+//! Statistics of the tokens that a server reports, where it reports enough for them.
+
+use driftgauge_record::Completion;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Log-probabilities asked of a chat completion; the interface allows no more.
+pub(crate) const TOP: usize = 20;
+/// Log-probabilities asked of a plain completion; the older interface allows no more.
+pub(crate) const TOP_OF_TEXT: usize = 5;
+/// Tokens behind the entropy and the mass of the ten most likely.
+const TEN: usize = 10;
+/// Rounding above 0 that servers' 16-bit arithmetic leaves.
+const ROUNDING: f64 = 1e-3;
+
+/// One token with what the server says of its position.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Position {
+    /// The token's text.
+    pub(crate) token: String,
+    /// ln p of it.
+    pub(crate) logprob: f64,
+    /// The most likely tokens of the position with their ln p, most likely first.
+    pub(crate) top: Vec<(String, f64)>,
+}
+
+#[derive(Deserialize)]
+struct ChatToken {
+    token: String,
+    logprob: f64,
+    #[serde(default)]
+    top_logprobs: Vec<TopToken>,
+}
+
+#[derive(Deserialize)]
+struct TopToken {
+    token: String,
+    logprob: f64,
+}
+
+#[derive(Deserialize)]
+struct TextTokens {
+    tokens: Vec<String>,
+    token_logprobs: Vec<Option<f64>>,
+    #[serde(default)]
+    top_logprobs: Option<Vec<Option<indexmap::IndexMap<String, f64>>>>,
+}
+
+/// The positions of a `logprobs` object, of a chat completion (`content`) or of a plain one (`tokens`); empty when the
+/// server offers none.
+pub(crate) fn positions(logprobs: &Value) -> Result<Vec<Position>, String> {
+    let unreadable =
+        |error: serde_json::Error| format!("its log-probabilities are unreadable: {error}");
+    let mut positions: Vec<Position> = if logprobs["content"].is_array() {
+        let tokens: Vec<ChatToken> =
+            serde_json::from_value(logprobs["content"].clone()).map_err(unreadable)?;
+        let position = |token: ChatToken| Position {
+            token: token.token,
+            logprob: token.logprob,
+            top: token
+                .top_logprobs
+                .into_iter()
+                .map(|top| (top.token, top.logprob))
+                .collect(),
+        };
+        tokens.into_iter().map(position).collect()
+    } else if logprobs["tokens"].is_array() {
+        let list: TextTokens = serde_json::from_value(logprobs.clone()).map_err(unreadable)?;
+        let mut tops = list.top_logprobs.unwrap_or_default().into_iter();
+        let known = list.tokens.into_iter().zip(list.token_logprobs);
+        let position = |(token, logprob): (String, Option<f64>)| Position {
+            token,
+            logprob: logprob.unwrap_or(f64::NAN),
+            top: tops
+                .next()
+                .flatten()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+        };
+        known.map(position).collect()
+    } else {
+        Vec::new()
+    };
+    for position in &mut positions {
+        position.top.sort_by(|a, b| b.1.total_cmp(&a.1));
+    }
+    let numbers = |position: &Position| {
+        let tops: Vec<f64> = position.top.iter().map(|(_, logprob)| *logprob).collect();
+        [vec![position.logprob], tops].concat()
+    };
+    match positions
+        .iter()
+        .flat_map(numbers)
+        .find(|number| number.is_nan() || *number > ROUNDING)
+    {
+        Some(number) => Err(format!(
+            "it sent {number} as a log-probability, which is no logarithm of a probability"
+        )),
+        None => Ok(positions),
+    }
+}
+
+/// Fills the statistics that the positions suffice for. Lists are whole or empty: what needs the whole distribution
+/// (the full entropy) stays empty, and so does what needs more of the most likely tokens than every position has.
+pub(crate) fn fill(completion: &mut Completion, positions: &[Position], watch: &[String]) {
+    completion.token_logprob = positions
+        .iter()
+        .map(|at| narrow(at.logprob.min(0.0)))
+        .collect();
+    let everywhere = |count: usize| positions.iter().all(|at| at.top.len() >= count);
+    let p = |at: &Position, rank: usize| at.top[rank].1.min(0.0).exp();
+    if everywhere(1) {
+        // The token that was drawn may be likelier than the listed ones only by rounding.
+        completion.token_top1_logprob = positions
+            .iter()
+            .map(|at| narrow(at.top[0].1.max(at.logprob).min(0.0)))
+            .collect();
+    }
+    if everywhere(2) {
+        completion.token_margin = positions
+            .iter()
+            .map(|at| narrow(p(at, 0) - p(at, 1)))
+            .collect();
+    }
+    if everywhere(TEN) {
+        let ten = |at: &Position| (0..TEN).map(|rank| p(at, rank)).collect::<Vec<f64>>();
+        completion.token_top10_mass = positions
+            .iter()
+            .map(|at| narrow(ten(at).iter().sum::<f64>().min(1.0)))
+            .collect();
+        completion.token_top10_entropy = positions
+            .iter()
+            .map(|at| {
+                let terms = ten(at).into_iter().filter(|p| *p > 0.0);
+                narrow(terms.map(|p| -p * p.ln()).sum())
+            })
+            .collect();
+    }
+    if let Some(first) = positions.first() {
+        completion.first_token_logprob = watched(first, watch);
+    }
+}
+
+/// ln p, at one position, of the first token of each watched string: the longest listed token that begins it. A token
+/// that begins several of the strings tells them apart no more, and is left out.
+fn watched(at: &Position, watch: &[String]) -> indexmap::IndexMap<String, f32> {
+    let begins = |token: &str, word: &str| !token.is_empty() && word.starts_with(token);
+    let mut out = indexmap::IndexMap::new();
+    for word in watch {
+        let longest = at
+            .top
+            .iter()
+            .map(|(token, logprob)| (token.trim_start(), *logprob))
+            .filter(|(token, _)| begins(token, word))
+            .filter(|(token, _)| watch.iter().filter(|other| begins(token, other)).count() == 1)
+            .max_by_key(|(token, _)| token.len());
+        if let Some((_, logprob)) = longest {
+            out.insert(word.clone(), narrow(logprob.min(0.0)));
+        }
+    }
+    out
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "statistics are stored as f32"
+)]
+fn narrow(number: f64) -> f32 {
+    number as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftgauge_record::FinishReason;
+    use serde_json::json;
+
+    fn chat(top: usize) -> Value {
+        let tops: Vec<Value> = (0..top)
+            .map(|rank| json!({ "token": format!("t{rank}"), "logprob": 0.5_f64.powi(rank as i32 + 1).ln() }))
+            .collect();
+        json!({ "content": [{ "token": "t1", "logprob": 0.25_f64.ln(), "top_logprobs": tops }] })
+    }
+
+    fn filled(logprobs: &Value) -> Completion {
+        let mut completion = crate::protocol::completion(String::new(), FinishReason::Stop);
+        fill(&mut completion, &positions(logprobs).unwrap(), &[]);
+        completion
+    }
+
+    #[test]
+    fn ten_tokens_give_the_statistics_of_ten() {
+        let completion = filled(&chat(20));
+        assert!((completion.token_logprob[0] - 0.25_f32.ln()).abs() < 1e-6);
+        assert!((completion.token_top1_logprob[0] - 0.5_f32.ln()).abs() < 1e-6);
+        assert!((completion.token_margin[0] - 0.25).abs() < 1e-6);
+        // Halves: the mass is 1 - 2^-10, the entropy ln 2 times the sum of k / 2^k.
+        assert!((completion.token_top10_mass[0] - 0.999_023_44).abs() < 1e-6);
+        assert!((completion.token_top10_entropy[0] - 1.378_170_6).abs() < 1e-5);
+        assert!(completion.token_entropy.is_empty());
+    }
+
+    #[test]
+    fn too_few_tokens_leave_lists_empty_and_never_zero() {
+        let completion = filled(&chat(5));
+        assert_eq!(completion.token_margin.len(), 1);
+        assert!(completion.token_top10_entropy.is_empty());
+        assert!(completion.token_top10_mass.is_empty());
+        let completion = filled(&chat(0));
+        assert_eq!(completion.token_logprob.len(), 1);
+        assert!(completion.token_top1_logprob.is_empty());
+        assert!(filled(&Value::Null).token_logprob.is_empty());
+    }
+
+    #[test]
+    fn the_older_interface_is_read_too() {
+        let logprobs = json!({
+            "tokens": [" yes", "."], "token_logprobs": [-0.1, -0.2],
+            "top_logprobs": [{" yes": -0.1, " no": -2.5}, {".": -0.2}]
+        });
+        let positions = positions(&logprobs).unwrap();
+        assert_eq!(positions[0].top[1], (" no".to_owned(), -2.5));
+        let watch = ["yes".to_owned(), "no".to_owned()];
+        let watched = watched(&positions[0], &watch);
+        assert!((watched["yes"] + 0.1).abs() < 1e-6 && (watched["no"] + 2.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_watched_string_is_known_by_its_longest_own_beginning() {
+        let top = [
+            ("un", -0.5),
+            ("unsafe", -0.7),
+            ("safe", -1.0),
+            ("s", -3.0),
+            ("", -4.0),
+        ];
+        let at = Position {
+            token: "un".to_owned(),
+            logprob: -0.5,
+            top: top
+                .map(|(token, logprob)| (token.to_owned(), logprob))
+                .to_vec(),
+        };
+        let found = watched(&at, &["safe".to_owned(), "unsafe".to_owned()]);
+        assert!((found["unsafe"] + 0.7).abs() < 1e-6 && (found["safe"] + 1.0).abs() < 1e-6);
+        // "s" begins both and tells nothing.
+        let found = watched(
+            &Position {
+                top: vec![("s".to_owned(), -0.1)],
+                ..at
+            },
+            &["safe".to_owned(), "sound".to_owned()],
+        );
+        assert!(found.is_empty());
+    }
+
+    #[test]
+    fn a_probability_above_one_is_noticed() {
+        let error =
+            positions(&json!({ "content": [{ "token": "a", "logprob": 0.7 }] })).unwrap_err();
+        assert!(error.contains("0.7"), "{error}");
+        assert!(positions(&json!({ "content": [{ "token": "a" }] })).is_err());
+    }
+}

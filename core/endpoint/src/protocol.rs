@@ -1,0 +1,404 @@
+//! What is said to a server and what it says: bodies of requests, and completions read from answers.
+
+use driftgauge_graph::engine::GenerateRequest;
+use driftgauge_graph::resolved::Endpoint;
+use driftgauge_record::{Completion, FinishReason};
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::logprobs::{self, TOP, TOP_OF_TEXT};
+use crate::retry::Failure;
+
+/// Words that servers differ in; learned from their complaints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    /// The limit on new tokens is `max_completion_tokens`; servers of newer models refuse `max_tokens`.
+    pub(crate) max_completion_tokens: bool,
+    /// Log-probabilities are asked for.
+    pub(crate) logprobs: bool,
+}
+
+impl Dialect {
+    /// How a server is spoken to at first.
+    pub(crate) fn of(endpoint: &Endpoint) -> Self {
+        Self {
+            max_completion_tokens: false,
+            logprobs: endpoint.logprobs,
+        }
+    }
+
+    /// The dialect to try after a refusal that names the word it stumbled over; `None` when it names none.
+    pub(crate) fn after(self, complaint: &str) -> Option<Self> {
+        if !self.max_completion_tokens && complaint.contains("max_completion_tokens") {
+            return Some(Self {
+                max_completion_tokens: true,
+                ..self
+            });
+        }
+        if self.logprobs && complaint.contains("logprobs") {
+            return Some(Self {
+                logprobs: false,
+                ..self
+            });
+        }
+        None
+    }
+}
+
+/// The path below the base address: a conversation is completed by one interface, plain text by the other.
+pub(crate) fn path(request: &GenerateRequest) -> &'static str {
+    match request.text {
+        Some(_) => "completions",
+        None => "chat/completions",
+    }
+}
+
+/// The body of a request. Settings that the spec leaves open are not sent, so that the server's defaults hold.
+pub(crate) fn body(endpoint: &Endpoint, request: &GenerateRequest, dialect: Dialect) -> Value {
+    let sampling = &request.sampling;
+    let limit = if dialect.max_completion_tokens && request.text.is_none() {
+        "max_completion_tokens"
+    } else {
+        "max_tokens"
+    };
+    let mut body = json!({
+        "model": endpoint.model,
+        limit: request.max_tokens,
+        "temperature": sampling.temperature,
+    });
+    match &request.text {
+        Some(text) => body["prompt"] = json!(text),
+        None => body["messages"] = json!(request.messages),
+    }
+    if let Some(top_p) = sampling.top_p {
+        body["top_p"] = json!(top_p);
+    }
+    // No part of the original interface, but of most open servers.
+    if let Some(top_k) = sampling.top_k {
+        body["top_k"] = json!(top_k);
+    }
+    if let Some(min_p) = sampling.min_p {
+        body["min_p"] = json!(min_p);
+    }
+    if sampling.temperature > 0.0 {
+        // Servers read a signed number.
+        body["seed"] = json!(sampling.seed >> 1);
+    }
+    if !request.stop.is_empty() {
+        body["stop"] = json!(request.stop);
+    }
+    if dialect.logprobs {
+        if request.text.is_some() {
+            body["logprobs"] = json!(TOP_OF_TEXT);
+        } else {
+            body["logprobs"] = json!(true);
+            body["top_logprobs"] = json!(TOP);
+        }
+    }
+    body
+}
+
+/// A completion and what the server says made it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    /// The completion.
+    pub(crate) completion: Completion,
+    /// Who made it.
+    pub(crate) served: Served,
+}
+
+/// What a server says of the model that answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Served {
+    /// Its name, which may be more exact than the name that was asked for.
+    pub(crate) model: Option<String>,
+    /// A name for the server's configuration.
+    pub(crate) fingerprint: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    system_fingerprint: Option<String>,
+    choices: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    message: Option<ChoiceMessage>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+    #[serde(default)]
+    logprobs: Value,
+}
+
+#[derive(Deserialize)]
+struct ChoiceMessage {
+    #[serde(default)]
+    content: Option<String>,
+    /// Some servers carry the model's refusal apart from its answers; it is what the model said.
+    #[serde(default)]
+    refusal: Option<String>,
+}
+
+/// Reads the body of a successful answer.
+pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Failure> {
+    let response: Response = serde_json::from_str(body).map_err(|error| {
+        Failure::Unanswered(format!("the server's answer is no completion: {error}"))
+    })?;
+    let choice =
+        response.choices.into_iter().next().ok_or_else(|| {
+            Failure::Unanswered("the server's answer holds no completion".to_owned())
+        })?;
+    let reason = choice.finish_reason.as_deref().unwrap_or("stop");
+    if reason == "content_filter" {
+        return Err(Failure::Rejected(
+            "the server's content filter withheld the answer".to_owned(),
+        ));
+    }
+    let finish = match reason {
+        "stop" | "eos" | "end_turn" => FinishReason::Stop,
+        "length" | "max_tokens" => FinishReason::Length,
+        other => {
+            return Err(Failure::Unanswered(format!(
+                "the server ended the answer for a reason that is not known here: `{other}`"
+            )));
+        }
+    };
+    let text = match choice.message {
+        Some(message) => message.content.or(message.refusal),
+        None => choice.text,
+    };
+    // A model that stops at once says nothing; that is an answer, and servers write it as null too.
+    let mut completion = completion(text.unwrap_or_default(), finish);
+    let positions = logprobs::positions(&choice.logprobs).map_err(|error| {
+        Failure::Unusable(format!(
+            "the server's answer cannot be used: {error}\nhint: set `logprobs: false` for this model"
+        ))
+    })?;
+    logprobs::fill(&mut completion, &positions, &request.watch_first_token);
+    completion.ends_with_eos =
+        finish == FinishReason::Stop && ends_beyond(&positions, &completion.text);
+    Ok(Answer {
+        completion,
+        served: Served {
+            model: response.model,
+            fingerprint: response.system_fingerprint,
+        },
+    })
+}
+
+/// Whether the last token is the one that ended the answer: the tokens before it spell the whole text.
+fn ends_beyond(positions: &[logprobs::Position], text: &str) -> bool {
+    let Some((last, before)) = positions.split_last() else {
+        return false;
+    };
+    let spelt: String = before.iter().map(|at| at.token.as_str()).collect();
+    !text.is_empty() && spelt == text && !last.token.is_empty()
+}
+
+/// What a server without log-probabilities tells: a text and why it ended.
+pub(crate) fn completion(text: String, finish_reason: FinishReason) -> Completion {
+    Completion {
+        prompt_token_ids: Vec::new(),
+        completion_token_ids: Vec::new(),
+        text,
+        finish_reason,
+        ends_with_eos: false,
+        token_logprob: Vec::new(),
+        token_top1_logprob: Vec::new(),
+        token_margin: Vec::new(),
+        token_top10_entropy: Vec::new(),
+        token_top10_mass: Vec::new(),
+        token_entropy: Vec::new(),
+        first_token_logprob: IndexMap::new(),
+    }
+}
+
+/// The server's own words in an error: the message of the usual error object, else the body's beginning.
+pub(crate) fn explanation(body: &str) -> String {
+    const LONGEST: usize = 300;
+    let message = serde_json::from_str::<Value>(body).ok().and_then(|value| {
+        let error = &value["error"];
+        [
+            &error["message"],
+            error,
+            &value["message"],
+            &value["detail"],
+        ]
+        .into_iter()
+        .find_map(|text| text.as_str().map(str::to_owned))
+        .map(|text| match error["code"].as_str() {
+            Some(code) if !text.contains(code) => format!("{text} ({code})"),
+            _ => text,
+        })
+    });
+    let text = message.unwrap_or_else(|| body.to_owned());
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.chars().count() > LONGEST {
+        let cut: String = text.chars().take(LONGEST).collect();
+        return format!("{cut}...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftgauge_graph::engine::Sampling;
+    use driftgauge_record::Message;
+
+    fn endpoint() -> Endpoint {
+        Endpoint {
+            base_url: "http://127.0.0.1:1/v1".to_owned(),
+            model: "m".to_owned(),
+            api_key_env: None,
+            concurrency: 1,
+            requests_per_minute: None,
+            timeout_seconds: 1,
+            retries: 0,
+            logprobs: true,
+        }
+    }
+
+    fn request() -> GenerateRequest {
+        GenerateRequest {
+            messages: vec![Message {
+                role: "user".to_owned(),
+                content: "hello".to_owned(),
+            }],
+            text: None,
+            max_tokens: 5,
+            sampling: Sampling::greedy(),
+            stop: Vec::new(),
+            watch_first_token: Vec::new(),
+            on_long_prompt: driftgauge_graph::engine::LongPrompt::Error,
+        }
+    }
+
+    #[test]
+    fn a_conversation_asks_the_chat_interface() {
+        let body = body(&endpoint(), &request(), Dialect::of(&endpoint()));
+        let expected = json!({
+            "model": "m", "max_tokens": 5, "temperature": 0.0,
+            "messages": [{ "role": "user", "content": "hello" }],
+            "logprobs": true, "top_logprobs": 20,
+        });
+        assert_eq!(body, expected);
+        assert_eq!(path(&request()), "chat/completions");
+    }
+
+    #[test]
+    fn plain_text_asks_the_older_interface() {
+        let request = GenerateRequest {
+            text: Some("[INST]".to_owned()),
+            ..request()
+        };
+        let body = body(&endpoint(), &request, Dialect::of(&endpoint()));
+        assert_eq!(body["prompt"], "[INST]");
+        assert_eq!(body["logprobs"], 5);
+        assert!(body["messages"].is_null());
+        assert_eq!(path(&request), "completions");
+    }
+
+    #[test]
+    fn a_refused_word_is_replaced_once() {
+        let first = Dialect::of(&endpoint());
+        let second = first
+            .after("Unsupported parameter: use 'max_completion_tokens' instead")
+            .unwrap();
+        assert!(second.max_completion_tokens && second.logprobs);
+        assert!(body(&endpoint(), &request(), second)["max_tokens"].is_null());
+        assert_eq!(second.after("use 'max_completion_tokens'"), None);
+        let third = second.after("logprobs are not supported").unwrap();
+        assert!(!third.logprobs);
+        assert_eq!(third.after("logprobs are not supported"), None);
+        assert_eq!(first.after("prompt too long"), None);
+    }
+
+    #[test]
+    fn draws_are_seeded_and_greedy_answers_are_not() {
+        let mut request = request();
+        assert!(body(&endpoint(), &request, Dialect::of(&endpoint()))["seed"].is_null());
+        request.sampling.temperature = 0.7;
+        request.sampling.seed = u64::MAX;
+        let seed = &body(&endpoint(), &request, Dialect::of(&endpoint()))["seed"];
+        assert_eq!(seed.as_i64(), Some(i64::MAX));
+    }
+
+    #[test]
+    fn answers_are_read() {
+        let read = |body: &str| read(body, &request());
+        let answer = read(
+            r#"{"model": "m-1", "system_fingerprint": "fp", "choices": [{"message": {"content": "ok"}, "finish_reason": "length",
+            "logprobs": null}]}"#,
+        )
+        .unwrap();
+        assert_eq!(answer.completion.text, "ok");
+        assert_eq!(answer.completion.finish_reason, FinishReason::Length);
+        assert_eq!(answer.served.model.as_deref(), Some("m-1"));
+        assert!(answer.completion.token_logprob.is_empty());
+        let text = read(r#"{"choices": [{"text": "plain", "finish_reason": "stop"}]}"#).unwrap();
+        assert_eq!(text.completion.text, "plain");
+        let refusal =
+            read(r#"{"choices": [{"message": {"content": null, "refusal": "no"}, "finish_reason": "stop"}]}"#).unwrap();
+        assert_eq!(refusal.completion.text, "no");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_an_error() {
+        let read = |body: &str| read(body, &request()).unwrap_err();
+        for body in [
+            "",
+            "{\"choices\": [",
+            "{}",
+            "{\"choices\": []}",
+            "<html>busy</html>",
+        ] {
+            assert!(matches!(read(body), Failure::Unanswered(_)), "{body}");
+        }
+        let filtered =
+            r#"{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}"#;
+        assert!(matches!(read(filtered), Failure::Rejected(_)));
+        let odd = r#"{"choices": [{"message": {"content": "x"}, "finish_reason": "tool_calls"}]}"#;
+        assert!(read(odd).text().contains("`tool_calls`"));
+    }
+
+    #[test]
+    fn the_end_token_is_known_when_it_is_listed() {
+        let with = |last: &str| {
+            let token = |text: &str| json!({ "token": text, "logprob": -0.5 });
+            let tokens: Vec<Value> = ["Hel", "lo", last].into_iter().map(token).collect();
+            json!({ "choices": [{
+                "message": { "content": "Hello" }, "finish_reason": "stop", "logprobs": { "content": tokens }
+            }] })
+            .to_string()
+        };
+        assert!(
+            read(&with("<|eot|>"), &request())
+                .unwrap()
+                .completion
+                .ends_with_eos
+        );
+        assert!(
+            !read(&with(""), &request())
+                .unwrap()
+                .completion
+                .ends_with_eos
+        );
+    }
+
+    #[test]
+    fn an_error_is_explained_in_the_servers_words() {
+        let body = r#"{"error": {"message": "too   many", "code": "insufficient_quota"}}"#;
+        assert_eq!(explanation(body), "too many (insufficient_quota)");
+        assert_eq!(explanation("<h1>busy</h1>"), "<h1>busy</h1>");
+        assert_eq!(explanation(&"x".repeat(1000)).len(), 303);
+    }
+}

@@ -1,0 +1,187 @@
+//! The worker process of an endpoint: requests in, answers out as they come, several at a time.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::{Arc, mpsc};
+
+use driftgauge_graph::engine::{Check, CheckOutcome, Loaded};
+use driftgauge_graph::resolved::Endpoint;
+use driftgauge_graph::worker::{Ask, Replies, Reply, Requests};
+
+use crate::EndpointError;
+use crate::client::Client;
+use crate::protocol::{Answer, Served};
+use crate::retry::Failure;
+
+/// After so many requests in a row without an answer, each with all its retries, the server counts as gone.
+const GIVE_UP: usize = 10;
+
+/// What the threads of the worker tell the one that speaks to the parent.
+enum News {
+    /// A request is through.
+    Answered(u64, Result<Box<Answer>, Failure>),
+    /// The parent closed the input.
+    End,
+}
+
+/// Answers generation requests until the parent closes the input, at most `concurrency` at a time.
+///
+/// # Errors
+/// When the key is missing, or the parent is gone.
+pub fn serve<W: Write>(
+    endpoint: &Endpoint,
+    requests: Requests,
+    replies: &mut Replies<W>,
+) -> Result<(), EndpointError> {
+    let client = Arc::new(Client::new(endpoint.clone())?);
+    let mut served = Seen::default();
+    let mut loaded = served.loaded(endpoint, &client);
+    replies.send(&Reply::Ready(loaded.clone()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let (news, heard) = mpsc::channel();
+    listen(runtime.handle().clone(), endpoint, &client, requests, news);
+    let mut lost_in_a_row = 0;
+    while let Ok(News::Answered(id, outcome)) = heard.recv() {
+        lost_in_a_row = match &outcome {
+            Err(Failure::Unanswered(_)) => lost_in_a_row + 1,
+            _ => 0,
+        };
+        match outcome {
+            Ok(answer) => {
+                served.add(answer.served);
+                let learned = served.loaded(endpoint, &client);
+                if learned != loaded {
+                    loaded = learned;
+                    replies.send(&Reply::Ready(loaded.clone()))?;
+                }
+                replies.send(&Reply::Completed {
+                    id,
+                    completion: Box::new(answer.completion),
+                })?;
+            }
+            Err(Failure::Unusable(error)) => {
+                replies.send(&Reply::Fatal(format!("{}: {error}", endpoint.base_url)))?;
+                break;
+            }
+            Err(failure) => {
+                replies.send(&Reply::Failed {
+                    id,
+                    error: failure.text().to_owned(),
+                    unanswered: matches!(failure, Failure::Unanswered(_)),
+                })?;
+                if lost_in_a_row == GIVE_UP {
+                    replies.send(&Reply::Fatal(format!(
+                        "{}: {GIVE_UP} requests in a row got no answer; the last one: {}\nhint: what was answered is kept; run again when the server works",
+                        endpoint.base_url,
+                        failure.text()
+                    )))?;
+                    break;
+                }
+            }
+        }
+    }
+    replies.send(&Reply::Done(serde_json::Value::Null))?;
+    // Requests that nobody waits for any more must not keep the process.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Reads requests on a thread of its own and starts each as soon as there is room.
+fn listen(
+    runtime: tokio::runtime::Handle,
+    endpoint: &Endpoint,
+    client: &Arc<Client>,
+    requests: Requests,
+    news: mpsc::Sender<News>,
+) {
+    let room = Arc::new(tokio::sync::Semaphore::new(endpoint.concurrency.max(1)));
+    let client = Arc::clone(client);
+    std::thread::spawn(move || {
+        while let Some(request) = requests.wait() {
+            let Ok(place) = runtime.block_on(Arc::clone(&room).acquire_owned()) else {
+                break;
+            };
+            let (client, news) = (Arc::clone(&client), news.clone());
+            runtime.spawn(async move {
+                let outcome = match request.ask {
+                    Ask::Generate(ask) => client.complete(&ask, request.id).await,
+                    Ask::Score(_) => Err(no_scores()),
+                };
+                // A closed channel means that the worker is ending.
+                let _ = news.send(News::Answered(request.id, outcome));
+                drop(place);
+            });
+        }
+        let _ = news.send(News::End);
+    });
+}
+
+fn no_scores() -> Failure {
+    Failure::Unusable("a server cannot score given text".to_owned())
+}
+
+/// The models and configurations that the server says answered.
+#[derive(Default)]
+struct Seen {
+    known: HashSet<Served>,
+    in_order: Vec<Served>,
+}
+
+impl Seen {
+    /// Remembers one; a server that gives every answer another name is not listed without end.
+    fn add(&mut self, served: Served) {
+        const LISTED: usize = 8;
+        if served != Served::default()
+            && self.in_order.len() < LISTED
+            && self.known.insert(served.clone())
+        {
+            self.in_order.push(served);
+        }
+    }
+
+    /// What provenance says of the model.
+    fn loaded(&self, endpoint: &Endpoint, client: &Client) -> Loaded {
+        let mut detail = format!(
+            "the weights behind {} cannot be pinned: the server decides what `{}` means, and may change it",
+            endpoint.base_url, endpoint.model
+        );
+        let names: Vec<String> = self
+            .in_order
+            .iter()
+            .map(|served| {
+                let model = served.model.as_deref().unwrap_or("a model without a name");
+                match &served.fingerprint {
+                    Some(fingerprint) => format!("{model} (fingerprint {fingerprint})"),
+                    None => model.to_owned(),
+                }
+            })
+            .collect();
+        if !names.is_empty() {
+            detail.push_str("; it says that its answers came from ");
+            detail.push_str(&names.join(", "));
+        }
+        let mut checks = vec![Check {
+            name: "weights-pinned".to_owned(),
+            outcome: CheckOutcome::Skipped,
+            detail,
+        }];
+        if client.without_logprobs() {
+            checks.push(Check {
+                name: "logprobs".to_owned(),
+                outcome: CheckOutcome::Avoided,
+                detail: "the server refuses to give log-probabilities; it was asked without them"
+                    .to_owned(),
+            });
+        }
+        Loaded {
+            engine: format!("{} at {}", endpoint.model, endpoint.base_url),
+            device: "remote".to_owned(),
+            dtype: "unknown".to_owned(),
+            max_in_flight: endpoint.concurrency.max(1),
+            checks,
+        }
+    }
+}
