@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod exit;
+mod hub;
 mod metrics;
 mod progress;
 mod worker;

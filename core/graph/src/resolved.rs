@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::dataset::Row;
 use crate::digest::Digest;
 use crate::engine::{LongPrompt, Sampling};
+use crate::hub::HubSource;
 use crate::judge::Judge;
 use crate::prompt::TurnTemplate;
 
@@ -46,11 +47,32 @@ pub struct ResolvedExperiment {
     pub report_samples: String,
 }
 
+impl ResolvedExperiment {
+    /// Sources of the hub that are not, or not all, in the local cache.
+    #[must_use]
+    pub fn missing_hub_sources(&self) -> Vec<&HubSource> {
+        let datasets = self.datasets.values();
+        let datasets = datasets.filter_map(|dataset| match dataset.digest {
+            None => dataset.hub.as_ref(),
+            Some(_) => None,
+        });
+        let models = self.models.values();
+        let models = models.filter_map(|model| match &model.source {
+            ModelSource::Hub(source) => Some(source),
+            _ => None,
+        });
+        datasets.chain(models).collect()
+    }
+}
+
 /// A dataset with its rows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ResolvedDataset {
     /// Where it comes from, for people.
     pub source: String,
+    /// Its repository, when it comes from the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubSource>,
     /// Where the file was found.
     pub path: PathBuf,
     /// Digest of the file's bytes; `None` while a dataset of the hub is not in the local cache.
@@ -69,6 +91,9 @@ pub struct ResolvedDataset {
 pub struct ResolvedModel {
     /// The source.
     pub source: ModelSource,
+    /// Its repository, when the folder comes from the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubSource>,
     /// In-situ quantisation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<String>,
@@ -104,12 +129,7 @@ pub enum ModelSource {
         digest: Digest,
     },
     /// A repository of the hub that is not on this machine yet: pinned at run time.
-    Hub {
-        /// `organisation/name`.
-        repository: String,
-        /// Branch, tag or commit.
-        revision: String,
-    },
+    Hub(HubSource),
     /// Trained from scratch.
     Pretrain(Training),
     /// A fine-tune of another model.

@@ -64,11 +64,21 @@ pub(super) fn read(args: &SpecArgs) -> Result<Result<Loaded, (Source, Vec<Diagno
     })
 }
 
+/// Whether what is missing may be fetched from the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    /// Nothing is asked.
+    Closed,
+    /// Sources that are not in the local cache are fetched.
+    Open,
+}
+
 /// Reads, checks, resolves and plans.
 pub(super) fn prepare(
     spec: &SpecArgs,
     options: &StoreArgs,
     store: &Store,
+    network: Network,
 ) -> Result<Outcome<Prepared>> {
     let loaded = match read(spec)? {
         Ok(loaded) => loaded,
@@ -80,7 +90,15 @@ pub(super) fn prepare(
         limit: options.limit,
         digests: store.digests(),
     };
-    let Resolved { experiment, paths } = match resolve(&loaded.spec, &resolve_options) {
+    let mut resolved = resolve(&loaded.spec, &resolve_options);
+    if let Ok(Resolved { experiment, .. }) = &resolved
+        && network == Network::Open
+        && !experiment.missing_hub_sources().is_empty()
+    {
+        crate::hub::fetch(&experiment.missing_hub_sources())?;
+        resolved = resolve(&loaded.spec, &resolve_options);
+    }
+    let Resolved { experiment, paths } = match resolved {
         Ok(resolved) => resolved,
         Err(problems) => {
             return Ok(refuse(
@@ -182,7 +200,10 @@ fn lock(
         .datasets
         .iter()
         .map(|(id, dataset)| {
-            let pinned = json!({ "source": dataset.source, "blake3": dataset.digest, "rows": dataset.rows_selected });
+            let mut pinned = json!({ "source": dataset.source, "blake3": dataset.digest, "rows": dataset.rows_selected });
+            if let Some(hub) = &dataset.hub {
+                pinned["hub"] = json!(hub);
+            }
             (id.clone(), pinned)
         })
         .collect();
@@ -190,15 +211,17 @@ fn lock(
         .models
         .iter()
         .filter_map(|(id, model)| {
-            let digest = match &model.source {
-                ModelSource::Folder { digest, .. } => digest,
-                ModelSource::Recorded(recorded) => &recorded.file.digest,
+            let mut pinned = json!({ "description": model.description });
+            match &model.source {
+                ModelSource::Folder { digest, .. } => pinned["blake3"] = json!(digest),
+                ModelSource::Recorded(recorded) => pinned["blake3"] = json!(recorded.file.digest),
+                ModelSource::Endpoint(_) => pinned["weights"] = json!("not pinned"),
                 _ => return None,
-            };
-            Some((
-                id.clone(),
-                json!({ "description": model.description, "blake3": digest }),
-            ))
+            }
+            if let Some(hub) = &model.hub {
+                pinned["hub"] = json!(hub);
+            }
+            Some((id.clone(), pinned))
         })
         .collect();
     json!({ "datasets": datasets, "models": models, "plugins": plugins, "engine": engine })

@@ -5,13 +5,13 @@ use driftgauge_graph::store::Store;
 use driftgauge_graph::why::{History, Status, Verdict, explain};
 use serde_json::{Value, json};
 
-use super::load::{self, Outcome};
+use super::load::{self, Network, Outcome};
 use crate::args::{Format, PlanArgs};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
     let store = Store::open(&args.store.store)?;
-    let prepared = match load::prepare(&args.spec, &args.store, &store)? {
+    let prepared = match load::prepare(&args.spec, &args.store, &store, Network::Closed)? {
         Outcome::Ready(prepared) => prepared,
         Outcome::Refused => return Ok(Exit::Usage),
     };

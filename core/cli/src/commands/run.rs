@@ -5,19 +5,25 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use driftgauge_graph::event::Outcome as NodeEnd;
 use driftgauge_graph::exec::{Cancel, Context};
+use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
 use driftgauge_graph::store::Store;
 use driftgauge_record::{Results, RunDir};
 use serde_json::json;
 
-use super::load::{self, Outcome, Prepared};
+use super::load::{self, Network, Outcome, Prepared};
 use crate::args::{Format, RunArgs};
 use crate::exit::Exit;
 use crate::progress::Progress;
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let store = Store::open(&args.store.store)?;
-    let prepared = match load::prepare(&args.spec, &args.store, &store)? {
+    let network = if args.store.offline || hub_is_offline() {
+        Network::Closed
+    } else {
+        Network::Open
+    };
+    let prepared = match load::prepare(&args.spec, &args.store, &store, network)? {
         Outcome::Ready(prepared) => prepared,
         Outcome::Refused => return Ok(Exit::Usage),
     };
@@ -26,17 +32,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         eprintln!("error: {error}");
         return Ok(Exit::Usage);
     }
-    if let Some(missing) = prepared
-        .plan
-        .nodes
-        .iter()
-        .find(|node| node.key.is_none() && node.inputs.is_empty())
-    {
-        eprintln!(
-            "error: `{}` is not on this machine, and this version does not download\nhint: fetch it into the local cache of the hub first, for example with `hf download`, then run again",
-            missing.id
-        );
-        return Ok(Exit::Failed);
+    if let Some(problem) = not_at_hand(&prepared, &store, args.store.offline) {
+        eprintln!("error: {problem}");
+        return Ok(Exit::Usage);
     }
     let _lock = store.lock()?;
     std::fs::create_dir_all(out.path())
@@ -99,6 +97,48 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     })
 }
 
+/// `HF_HUB_OFFLINE`, as the hub's own tools read it.
+fn hub_is_offline() -> bool {
+    std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| {
+        let value = value.to_ascii_lowercase();
+        matches!(value.as_str(), "1" | "true" | "yes" | "on")
+    })
+}
+
+/// What the run needs and cannot have: sources of the hub, servers, keys. Found before anything runs.
+fn not_at_hand(prepared: &Prepared, store: &Store, offline: bool) -> Option<String> {
+    if let Some(source) = prepared.experiment.missing_hub_sources().first() {
+        let cache = driftgauge_graph::hub::cache().unwrap_or_default();
+        return Some(format!(
+            "`{}` at `{}` is not whole in the local cache of the hub, `{}`: {}\nhint: run once without `--offline` (and \
+             without `HF_HUB_OFFLINE`), or fetch it with `hf download`",
+            source.repository,
+            source.revision,
+            cache.display(),
+            source.lacks().unwrap_or_default()
+        ));
+    }
+    let remote = to_ask(&prepared.experiment, &prepared.plan, store);
+    if offline && let Some(first) = remote.first() {
+        return Some(format!(
+            "`{}` has to ask the server of model `{}` at {}, and `--offline` opens no socket\nhint: run without \
+             `--offline`; with it, everything that servers say has to be in the store already",
+            first.node, first.model, first.endpoint.base_url
+        ));
+    }
+    remote.iter().find_map(|node| {
+        let name = node.endpoint.api_key_env.as_ref()?;
+        let unset = std::env::var(name).unwrap_or_default().trim().is_empty();
+        unset.then(|| {
+            format!(
+                "model `{}` needs the key of its server in the environment variable `{name}`, which is not set\nhint: \
+                 `export {name}=...`, then run again",
+                node.model
+            )
+        })
+    })
+}
+
 /// What the run folder says of how it was made. Only facts that no number depends on.
 fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
     let command: Vec<String> = std::env::args().collect();
@@ -130,6 +170,7 @@ fn as_json(summary: &RunSummary, report: &std::path::Path) -> serde_json::Value 
         "reused": summary.count(NodeEnd::Reused),
         "failed": summary.count(NodeEnd::Failed),
         "skipped": summary.count(NodeEnd::Skipped),
+        "provisional": summary.provisional,
         "results": summary.results,
     })
 }
@@ -178,6 +219,13 @@ fn closing(summary: &RunSummary, report: &std::path::Path) -> String {
         summary.seconds,
         report.display()
     );
+    if summary.provisional > 0 {
+        out.push_str(&format!(
+            "\n{} nodes lack answers that a server did not give; those samples count as errors, and the same command asks \
+             for them again",
+            summary.provisional
+        ));
+    }
     if summary.count(NodeEnd::Failed) > 0 {
         out.push_str("\nhint: running the same command again repeats only what is missing");
     }

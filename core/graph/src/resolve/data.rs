@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::Resolver;
-use super::hub;
 use crate::dataset::{Format, Row, read_rows, shuffled};
+use crate::hub::{HubSource, RepositoryKind};
 use crate::prompt::Templates;
 use crate::resolved::ResolvedDataset;
 
@@ -29,25 +29,23 @@ impl Resolver<'_> {
             "shuffle": dataset.shuffle.as_ref().map(|shuffle| shuffle.seed.as_ref().map_or(*self.spec.seed, |seed| **seed)),
             "limit": dataset.limit,
         });
+        let mut hub = None;
         let (format, path, file) = match dataset.source()? {
             DatasetSource::File { format, path } => (format, path, self.path(path)),
             DatasetSource::Hub { repository } => {
+                let wanted = hub_dataset(dataset, repository);
                 let split = dataset.split.as_ref().map_or("train", |split| split.get());
-                let revision = dataset
-                    .revision
-                    .as_ref()
-                    .map_or("main", |revision| revision.get());
                 selection["split"] = json!(split);
-                match hub::dataset_file(
-                    repository,
-                    revision,
-                    split,
-                    dataset.file.as_ref().map(|file| file.get().as_str()),
-                ) {
-                    Some((format, file)) => (format, repository, file),
-                    None => {
+                match wanted.cached_dataset() {
+                    Ok((format, file)) => {
+                        let commit = wanted.snapshot().map(|snapshot| snapshot.commit);
+                        hub = Some(HubSource { commit, ..wanted });
+                        (format, repository, file)
+                    }
+                    Err(_) => {
                         return Some(ResolvedDataset {
                             source: format!("hub {repository} ({split})"),
+                            hub: Some(wanted),
                             path: std::path::PathBuf::new(),
                             digest: None,
                             selection,
@@ -84,6 +82,7 @@ impl Resolver<'_> {
         let rows = self.select(dataset, rows, path)?;
         Some(ResolvedDataset {
             source: path.get().clone(),
+            hub,
             path: file,
             digest: Some(digest),
             selection,
@@ -140,6 +139,18 @@ impl Resolver<'_> {
             return None;
         }
         Some(kept)
+    }
+}
+
+fn hub_dataset(dataset: &Dataset, repository: &driftgauge_spec::Text) -> HubSource {
+    let text = |text: &Option<driftgauge_spec::Text>| text.as_ref().map(|text| text.get().clone());
+    HubSource {
+        kind: RepositoryKind::Dataset,
+        repository: repository.get().clone(),
+        revision: text(&dataset.revision).unwrap_or_else(|| "main".to_owned()),
+        split: text(&dataset.split),
+        file: text(&dataset.file),
+        commit: None,
     }
 }
 

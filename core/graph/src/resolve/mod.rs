@@ -5,7 +5,6 @@
 
 mod data;
 mod evaluations;
-mod hub;
 mod measures;
 mod models;
 

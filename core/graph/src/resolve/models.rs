@@ -3,21 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::spec::{
-    DataPart, Model, ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat,
-    TrainingSettings, Turn,
+    DataPart, Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec,
+    RecordedFormat, TrainingSettings, Turn,
 };
 use driftgauge_spec::{Located, Text};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use super::Resolver;
 use super::data::split_hint;
-use super::{Resolver, hub};
 use crate::dataset::Format;
 use crate::digest::{Digest, node_key};
+use crate::hub::{HubSource, RepositoryKind};
 use crate::prompt::{Templates, TurnTemplate};
 use crate::recorded::RecordedMapping;
 use crate::resolved::{
-    ModelSource, Recorded, ResolvedDataset, ResolvedModel, Training, TrainingData,
+    Endpoint, ModelSource, Recorded, ResolvedDataset, ResolvedModel, Training, TrainingData,
 };
 
 type Datasets = IndexMap<String, ResolvedDataset>;
@@ -72,6 +73,7 @@ impl Resolver<'_> {
     }
 
     fn model(&mut self, model: &Model, datasets: &Datasets) -> Option<ResolvedModel> {
+        let mut hub = None;
         let (source, mut description) = match model.source()? {
             SpecSource::Path(path) => (self.folder(path)?, format!("folder {path}")),
             SpecSource::Gguf(path) => (
@@ -79,18 +81,19 @@ impl Resolver<'_> {
                 format!("GGUF {path}"),
             ),
             SpecSource::Hub(repository) => {
-                let revision = model
-                    .revision
-                    .as_ref()
-                    .map_or("main", |revision| revision.get());
-                let source = match hub::model_folder(repository, revision) {
-                    Some(folder) => self.found_folder(folder, repository)?,
-                    None => ModelSource::Hub {
-                        repository: repository.get().clone(),
-                        revision: revision.to_owned(),
-                    },
+                let wanted = hub_model(model, repository);
+                let description = format!("hub {repository} at {}", wanted.revision);
+                let source = match wanted.snapshot().filter(|_| wanted.lacks().is_none()) {
+                    Some(snapshot) => {
+                        hub = Some(HubSource {
+                            commit: Some(snapshot.commit),
+                            ..wanted
+                        });
+                        self.found_folder(snapshot.folder, repository)?
+                    }
+                    None => ModelSource::Hub(wanted),
                 };
-                (source, format!("hub {repository} at {revision}"))
+                (source, description)
             }
             SpecSource::Pretrain(pretrain) => {
                 let settings = &self.spec.pretrain[pretrain.settings.get().as_str()];
@@ -140,18 +143,10 @@ impl Resolver<'_> {
                     ),
                 )
             }
-            SpecSource::Endpoint(endpoint) => {
-                self.problem(
-                    "not-supported",
-                    endpoint.base_url.span(),
-                    "models behind an endpoint cannot be asked by this version",
-                    Some(
-                        "use `path`, `hub`, `gguf`, `pretrain`, `finetune` or `recorded`"
-                            .to_owned(),
-                    ),
-                );
-                return None;
-            }
+            SpecSource::Endpoint(server) => (
+                ModelSource::Endpoint(endpoint(server)),
+                format!("`{}` at {}", server.model, server.base_url),
+            ),
             SpecSource::Recorded(recorded) => {
                 let resolved = self.recorded(recorded)?;
                 let name = recorded
@@ -173,6 +168,7 @@ impl Resolver<'_> {
         };
         Some(ResolvedModel {
             source,
+            hub,
             quantization: model.quantization.as_ref().map(|name| name.get().clone()),
             dtype: model.dtype.as_str().to_owned(),
             chat_template,
@@ -385,7 +381,9 @@ impl Resolver<'_> {
                 .collect(),
             values,
         };
-        if let Err(error) = crate::recorded::read_all(&file.path, &mapping) {
+        let checked = crate::recorded::read_all(&file.path, &mapping)
+            .and_then(|rows| crate::recorded::check(&file.path, &mapping, &rows));
+        if let Err(error) = checked {
             let (message, help) = split_hint(&error);
             self.problem("bad-recording", path.span(), message, help);
             return None;
@@ -394,6 +392,32 @@ impl Resolver<'_> {
             file,
             mapping: json!(mapping),
         })
+    }
+}
+
+fn hub_model(model: &Model, repository: &Text) -> HubSource {
+    let revision = model.revision.as_ref();
+    HubSource {
+        kind: RepositoryKind::Model,
+        repository: repository.get().clone(),
+        revision: revision.map_or_else(|| "main".to_owned(), |revision| revision.get().clone()),
+        split: None,
+        file: None,
+        commit: None,
+    }
+}
+
+fn endpoint(server: &EndpointSpec) -> Endpoint {
+    Endpoint {
+        // With or without the last slash, it is the same server.
+        base_url: server.base_url.get().trim_end_matches('/').to_owned(),
+        model: server.model.get().clone(),
+        api_key_env: server.api_key_env.as_ref().map(|name| name.get().clone()),
+        concurrency: *server.concurrency,
+        requests_per_minute: server.requests_per_minute.as_ref().map(|rate| **rate),
+        timeout_seconds: *server.timeout,
+        retries: *server.retries,
+        logprobs: server.logprobs,
     }
 }
 

@@ -1,0 +1,364 @@
+//! Sources of the Hugging Face hub, as they lie in its local cache: `models--org--name/{refs,snapshots}`. Nothing is
+//! fetched here; what is missing is fetched before a run, by a crate of its own.
+
+use std::path::{Path, PathBuf};
+
+use driftgauge_spec::spec::DatasetFormat;
+use serde::{Deserialize, Serialize};
+
+/// What kind of repository a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepositoryKind {
+    /// A model.
+    Model,
+    /// A dataset.
+    Dataset,
+}
+
+impl RepositoryKind {
+    /// The word used in folder names of the cache.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::Dataset => "datasets",
+        }
+    }
+}
+
+/// A repository at a revision, and what of it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubSource {
+    /// Model or dataset.
+    pub kind: RepositoryKind,
+    /// `organisation/name`.
+    pub repository: String,
+    /// Branch, tag or commit, as in the spec.
+    pub revision: String,
+    /// Split of a dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// File of a dataset, instead of a split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The commit that the revision stands for; `None` while the source is not in the local cache.
+    pub commit: Option<String>,
+}
+
+/// Files of one commit in the local cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The commit.
+    pub commit: String,
+}
+
+/// The folder of the local cache: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in `~/.cache/huggingface`.
+#[must_use]
+pub fn cache() -> Option<PathBuf> {
+    let from = |name: &str| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    };
+    from("HF_HUB_CACHE")
+        .or_else(|| from("HF_HOME").map(|home| home.join("hub")))
+        .or_else(|| from("HOME").map(|home| home.join(".cache/huggingface/hub")))
+}
+
+impl HubSource {
+    /// The cached files of the revision: a branch or tag through its ref, or a commit by name. They may not be all.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let name = format!(
+            "{}--{}",
+            self.kind.plural(),
+            self.repository.replace('/', "--")
+        );
+        let folder = cache()?.join(name);
+        let commit = std::fs::read_to_string(folder.join("refs").join(&self.revision))
+            .map_or_else(|_| self.revision.clone(), |text| text.trim().to_owned());
+        let snapshot = folder.join("snapshots").join(&commit);
+        snapshot.is_dir().then_some(Snapshot {
+            folder: snapshot,
+            commit,
+        })
+    }
+
+    /// What the local cache lacks of the source, in words; `None` when it is all there.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        let Some(snapshot) = self.snapshot() else {
+            return Some("nothing of it is there".to_owned());
+        };
+        match self.kind {
+            RepositoryKind::Model => missing_model_file(&snapshot.folder),
+            RepositoryKind::Dataset => self.cached_dataset().err(),
+        }
+    }
+
+    /// The cached file of a dataset.
+    ///
+    /// # Errors
+    /// In words, why there is none.
+    pub fn cached_dataset(&self) -> Result<(DatasetFormat, PathBuf), String> {
+        let snapshot = self.snapshot().ok_or("nothing of it is there")?;
+        let names = file_names(&snapshot.folder, "");
+        let name = self.dataset_file(&names)?;
+        let format = format_of(&name).ok_or_else(|| unreadable(&name))?;
+        Ok((format, snapshot.folder.join(name)))
+    }
+
+    /// Which of a dataset's files is the source: the one named, else the only data file of the split.
+    ///
+    /// # Errors
+    /// In words, when there is none, or more than one.
+    pub fn dataset_file(&self, names: &[String]) -> Result<String, String> {
+        if let Some(file) = &self.file {
+            if format_of(file).is_none() {
+                return Err(unreadable(file));
+            }
+            return if names.contains(file) {
+                Ok(file.clone())
+            } else {
+                Err(format!("it has no file `{file}`"))
+            };
+        }
+        let split = self.split.as_deref().unwrap_or("train");
+        let of_split: Vec<&String> = names
+            .iter()
+            .filter(|name| format_of(name).is_some() && belongs_to(name, split))
+            .collect();
+        match of_split.as_slice() {
+            // One shard of several is not the split, even when the others are not here.
+            [only] if !is_one_of_several(only) => Ok((*only).clone()),
+            [] => Err(format!("it has no data file for the split `{split}`")),
+            several => Err(format!(
+                "the split `{split}` lies in {} files ({}, ...); `file` can name one",
+                several.len().max(2),
+                several[0]
+            )),
+        }
+    }
+}
+
+fn unreadable(name: &str) -> String {
+    format!("`{name}` is no file of rows: it has to end in .parquet, .jsonl, .json or .csv")
+}
+
+/// `train.jsonl`, `data/train-00000-of-00001.parquet`, `default/train/0000.parquet`.
+fn belongs_to(name: &str, split: &str) -> bool {
+    let path = Path::new(name);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let parent = path.parent().and_then(Path::file_name);
+    stem == split
+        || stem.starts_with(&format!("{split}-"))
+        || parent.is_some_and(|parent| parent == split)
+}
+
+/// `-of-00002` at the end of a name, whatever the number.
+fn is_one_of_several(name: &str) -> bool {
+    let stem = Path::new(name).file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    let count = stem.rsplit_once("-of-").map(|(_, count)| count);
+    count.is_some_and(|count| count.parse::<u64>().is_ok_and(|count| count > 1))
+}
+
+/// The files of a model repository that an engine reads, out of all its files: settings, tokenizer and one set of
+/// weights. The configuration comes last, so that a folder with one is whole.
+///
+/// # Errors
+/// In words, what the repository lacks.
+pub fn model_files(names: &[String]) -> Result<Vec<String>, String> {
+    const SETTINGS: [&str; 7] = [
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        "config.json",
+    ];
+    let has = |name: &str| names.iter().any(|known| known == name);
+    for needed in ["config.json", "tokenizer.json"] {
+        if !has(needed) {
+            return Err(format!("it has no {needed}"));
+        }
+    }
+    let mut files: Vec<String> = if has(INDEX) {
+        let is_shard = |name: &&String| {
+            name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors")
+        };
+        let shards = names.iter().filter(is_shard).cloned();
+        shards.chain([INDEX.to_owned()]).collect()
+    } else if has(WHOLE) {
+        vec![WHOLE.to_owned()]
+    } else {
+        let weights = [".safetensors", ".gguf", ".bin", ".pth"];
+        let other = names
+            .iter()
+            .find(|name| weights.iter().any(|ending| name.ends_with(ending)));
+        return Err(match other {
+            Some(other) => format!(
+                "its weights (`{other}`) are not in the form in which transformers saves safetensors"
+            ),
+            None => "it has no weights".to_owned(),
+        });
+    };
+    let settings = SETTINGS.into_iter().filter(|name| has(name));
+    files.extend(settings.map(str::to_owned));
+    Ok(files)
+}
+
+const WHOLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// What a cached model folder lacks.
+fn missing_model_file(folder: &Path) -> Option<String> {
+    let names = file_names(folder, "");
+    if let Err(problem) = model_files(&names) {
+        return Some(problem);
+    }
+    let index = std::fs::read_to_string(folder.join(INDEX)).ok()?;
+    let index: serde_json::Value = serde_json::from_str(&index).ok()?;
+    let shards = index["weight_map"].as_object()?.values();
+    let missing = shards
+        .filter_map(serde_json::Value::as_str)
+        .find(|shard| !folder.join(shard).is_file())?;
+    Some(format!("{missing} is missing"))
+}
+
+/// Names of the files in a folder and its subfolders, with `/`. A link to a file that is not there is no file.
+fn file_names(folder: &Path, prefix: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let path = entry.path();
+        if path.is_dir() {
+            names.extend(file_names(&path, &format!("{name}/")));
+        } else if path.is_file() {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    names
+}
+
+fn format_of(name: &str) -> Option<DatasetFormat> {
+    match Path::new(name).extension()?.to_str()? {
+        "parquet" => Some(DatasetFormat::Parquet),
+        "jsonl" => Some(DatasetFormat::Jsonl),
+        "json" => Some(DatasetFormat::Json),
+        "csv" => Some(DatasetFormat::Csv),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn dataset(split: &str, file: Option<&str>) -> HubSource {
+        HubSource {
+            kind: RepositoryKind::Dataset,
+            repository: "org/name".to_owned(),
+            revision: "main".to_owned(),
+            split: Some(split.to_owned()),
+            file: file.map(str::to_owned),
+            commit: None,
+        }
+    }
+
+    #[test]
+    fn one_set_of_weights_is_taken_and_the_configuration_last() {
+        let all = names(&[
+            ".gitattributes",
+            "config.json",
+            "consolidated.safetensors",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            INDEX,
+            "original/consolidated.00.pth",
+            "params.json",
+            "tokenizer.json",
+        ]);
+        let files = model_files(&all).unwrap();
+        assert_eq!(files[0], "model-00001-of-00002.safetensors");
+        assert_eq!(files[2], INDEX);
+        assert_eq!(files.last().unwrap(), "config.json");
+        assert!(
+            !files
+                .iter()
+                .any(|name| name.contains("consolidated") || name == "params.json")
+        );
+    }
+
+    #[test]
+    fn a_repository_without_what_is_needed_says_so() {
+        let problem = |list: &[&str]| model_files(&names(list)).unwrap_err();
+        assert_eq!(problem(&["README.md"]), "it has no config.json");
+        assert_eq!(problem(&["config.json"]), "it has no tokenizer.json");
+        let old = problem(&["config.json", "tokenizer.json", "pytorch_model.bin"]);
+        assert!(old.contains("`pytorch_model.bin`"), "{old}");
+    }
+
+    #[test]
+    fn a_missing_shard_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("config.json", "{}");
+        write("tokenizer.json", "{}");
+        write(
+            INDEX,
+            r#"{"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}"#,
+        );
+        write("model-1-of-2.safetensors", "");
+        let lacking = missing_model_file(dir.path());
+        assert_eq!(
+            lacking.as_deref(),
+            Some("model-2-of-2.safetensors is missing")
+        );
+        write("model-2-of-2.safetensors", "");
+        assert_eq!(missing_model_file(dir.path()), None);
+    }
+
+    #[test]
+    fn a_split_is_found_when_it_is_one_file() {
+        let of = |split: &str, list: &[&str]| dataset(split, None).dataset_file(&names(list));
+        let found = of(
+            "test",
+            &[
+                "README.md",
+                "data/test-00000-of-00001.parquet",
+                "data/train.csv",
+            ],
+        );
+        assert_eq!(found.unwrap(), "data/test-00000-of-00001.parquet");
+        assert_eq!(
+            of("test", &["default/test/0000.parquet"]).unwrap(),
+            "default/test/0000.parquet"
+        );
+        assert!(of("test", &["train.jsonl"]).unwrap_err().contains("`test`"));
+        let shard = of("train", &["data/train-00000-of-00002.parquet"]).unwrap_err();
+        assert!(shard.contains("`file` can name one"), "{shard}");
+        let named = dataset("train", Some("x.jsonl"));
+        assert_eq!(
+            named
+                .dataset_file(&names(&["x.jsonl", "train.csv"]))
+                .unwrap(),
+            "x.jsonl"
+        );
+        assert!(named.dataset_file(&names(&["train.csv"])).is_err());
+        let odd = dataset("train", Some("x.txt"));
+        assert!(
+            odd.dataset_file(&names(&["x.txt"]))
+                .unwrap_err()
+                .contains(".parquet")
+        );
+    }
+}
