@@ -1,5 +1,7 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
+mod layouts;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -11,6 +13,7 @@ use serde_json::Value;
 use crate::dataset::{Format, Row, cell_text, read_rows};
 use crate::degenerate;
 use crate::exec::{Context, prompts};
+use crate::judge::error_verdict;
 use crate::prompt::Templates;
 use crate::resolved::{ModelSource, Recorded};
 
@@ -48,8 +51,8 @@ pub(crate) struct RecordedMapping {
 /// The rows of a recording that belong to the model, in one form whatever tool wrote them.
 pub(crate) fn read_all(path: &Path, mapping: &RecordedMapping) -> Result<Vec<Row>, String> {
     let rows = match mapping.layout.as_str() {
-        "harmbench" => harmbench_rows(path)?,
-        "lm_eval" => lm_eval_rows(path)?,
+        "harmbench" => layouts::harmbench(path)?,
+        "lm_eval" => layouts::lm_eval(path)?,
         _ => read_rows(path, mapping.format, None).map_err(|error| error.to_string())?,
     };
     let Some(filter) = &mapping.filter else {
@@ -68,85 +71,6 @@ pub(crate) fn read_all(path: &Path, mapping: &RecordedMapping) -> Result<Vec<Row
     Ok(kept)
 }
 
-fn row(index: usize, columns: &[(&str, Value)]) -> Row {
-    Row {
-        id: index.to_string(),
-        columns: columns
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect(),
-    }
-}
-
-/// HarmBench completions: `{behavior id: [{test_case, generation, label?}]}`. A label of 1 is unsafe, 0 safe, and -1 what
-/// its classifier could not read.
-fn harmbench_rows(path: &Path) -> Result<Vec<Row>, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    let behaviors: IndexMap<String, Vec<Value>> = serde_json::from_str(&text).map_err(|error| {
-        format!(
-            "{}:{}: not HarmBench completions: {error}",
-            path.display(),
-            error.line()
-        )
-    })?;
-    let mut rows = Vec::new();
-    for (behavior, completions) in behaviors {
-        for (sample, completion) in completions.into_iter().enumerate() {
-            let verdict = match completion["label"].as_i64() {
-                Some(1) => "unsafe",
-                Some(0) => "safe",
-                Some(_) => "unparsable",
-                None => "",
-            };
-            rows.push(row(
-                rows.len(),
-                &[
-                    ("id", Value::from(behavior.clone())),
-                    ("sample", Value::from(sample)),
-                    ("completion", completion["generation"].clone()),
-                    ("verdict", Value::from(verdict)),
-                ],
-            ));
-        }
-    }
-    Ok(rows)
-}
-
-/// `samples_*.jsonl` of lm-evaluation-harness: the document's number, the filtered response, and `acc` or `exact_match`.
-fn lm_eval_rows(path: &Path) -> Result<Vec<Row>, String> {
-    let lines = read_rows(path, Format::Jsonl, None).map_err(|error| error.to_string())?;
-    Ok(lines
-        .into_iter()
-        .enumerate()
-        .map(|(index, line)| {
-            let columns = &line.columns;
-            let first = |name: &str| {
-                let mut value = columns.get(name).cloned().unwrap_or(Value::Null);
-                while let Value::Array(items) = value {
-                    value = items.into_iter().next().unwrap_or(Value::Null);
-                }
-                value
-            };
-            let response = match first("filtered_resps") {
-                Value::Null => first("resps"),
-                found => found,
-            };
-            let correct = ["acc", "exact_match", "em"]
-                .iter()
-                .find_map(|name| columns.get(*name).cloned());
-            row(
-                index,
-                &[
-                    ("id", columns.get("doc_id").cloned().unwrap_or(Value::Null)),
-                    ("completion", response),
-                    ("correct", correct.unwrap_or(Value::Null)),
-                ],
-            )
-        })
-        .collect())
-}
-
 /// The samples of a recorded model under one condition.
 pub(crate) fn samples(
     context: &Context,
@@ -159,8 +83,9 @@ pub(crate) fn samples(
     };
     let mapping: RecordedMapping =
         serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
-    let mapping = with_layout_columns(mapping, context, evaluation);
     let rows = read_all(&recorded.file.path, &mapping)?;
+    let judged = !context.experiment.evaluations[evaluation].judges.is_empty();
+    let mapping = layouts::with_columns(mapping, &rows, judged);
     let by_sample = index(&mapping, &rows, condition, recorded)?;
     prompts(context, evaluation, condition)?
         .into_iter()
@@ -179,36 +104,113 @@ pub(crate) fn samples(
         .collect()
 }
 
-/// Columns that a known layout implies: its verdicts belong to the evaluation's first judge, or to one called `recorded`.
-fn with_layout_columns(
-    mut mapping: RecordedMapping,
-    context: &Context,
-    evaluation: &str,
-) -> RecordedMapping {
-    let default = |name: &mut Option<String>, column: &str| {
-        name.get_or_insert_with(|| column.to_owned());
-    };
-    match mapping.layout.as_str() {
-        "harmbench" => {
-            default(&mut mapping.id, "id");
-            default(&mut mapping.sample, "sample");
-            default(&mut mapping.completion, "completion");
-            if context.experiment.evaluations[evaluation].judges.is_empty() {
-                mapping
-                    .verdicts
-                    .insert("recorded".to_owned(), "verdict".to_owned());
-            }
-        }
-        "lm_eval" => {
-            default(&mut mapping.id, "id");
-            default(&mut mapping.completion, "completion");
-            mapping
-                .values
-                .insert("correct".to_owned(), "correct".to_owned());
-        }
-        _ => {}
+/// Checks what can be checked before a run: the columns are there, and every verdict, number and index is one.
+pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[Row]) -> Result<(), String> {
+    if rows.is_empty() {
+        return Err(format!(
+            "`{}` has no row for this model\nhint: look at `filter`, or into the file",
+            path.display()
+        ));
     }
-    mapping
+    let mapping = layouts::with_columns(mapping.clone(), rows, false);
+    let named = [
+        &mapping.id,
+        &mapping.condition,
+        &mapping.sample,
+        &mapping.completion,
+        &mapping.finish_reason,
+        &mapping.error,
+        &mapping.token_logprob,
+    ];
+    let named = named.into_iter().flatten();
+    let others = mapping.verdicts.values().chain(mapping.values.values());
+    for column in named.chain(others) {
+        if !rows.iter().any(|row| row.columns.contains_key(column)) {
+            return Err(format!(
+                "`{}` has no column `{column}`\nhint: its columns are {}",
+                path.display(),
+                crate::dataset::names(&rows[0].columns)
+            ));
+        }
+    }
+    for row in rows {
+        let place = place(path, row);
+        verdicts(&mapping, row, &place)?;
+        values(&mapping, row, &place)?;
+        sample_index(&mapping, row, &place)?;
+    }
+    Ok(())
+}
+
+/// Why a row has no completion, when it says so.
+fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {
+    let cell = row.columns.get(mapping.error.as_ref()?)?;
+    cell_text(cell).filter(|text| !text.trim().is_empty())
+}
+
+/// The recorded verdicts of a row. One without a completion may lack them; that is an error, and no verdict.
+fn verdicts(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &str,
+) -> Result<Vec<(String, Verdict)>, String> {
+    let read = |(judge, column): (&String, &String)| {
+        let word = row.columns.get(column).and_then(cell_text);
+        let word = word.unwrap_or_default();
+        match failure(mapping, row) {
+            Some(problem) if word.trim().is_empty() => Ok((judge.clone(), error_verdict(&problem))),
+            _ => Ok((judge.clone(), verdict(&word, column, place)?)),
+        }
+    };
+    mapping.verdicts.iter().map(read).collect()
+}
+
+/// The recorded numbers of a row. One without a completion may lack them; they are then absent.
+fn values(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &str,
+) -> Result<Vec<(String, Vec<f64>)>, String> {
+    let failed = failure(mapping, row).is_some();
+    let mut out = Vec::new();
+    for (name, column) in &mapping.values {
+        let cell = row.columns.get(column);
+        let empty = cell
+            .and_then(cell_text)
+            .is_none_or(|text| text.trim().is_empty());
+        if !(failed && empty) {
+            out.push((name.clone(), vec![number(cell, name, column, place)?]));
+        }
+    }
+    Ok(out)
+}
+
+/// Where a row stands, counted from 1.
+fn place(path: &Path, row: &Row) -> String {
+    let number = row
+        .id
+        .parse::<usize>()
+        .map_or_else(|_| row.id.clone(), |index| (index + 1).to_string());
+    format!("`{}`, row {number}", path.display())
+}
+
+/// Which of a prompt's completions a row is, when the recording says so.
+fn sample_index(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &str,
+) -> Result<Option<usize>, String> {
+    let Some(column) = &mapping.sample else {
+        return Ok(None);
+    };
+    let text = row.columns.get(column).and_then(cell_text);
+    let text = text.unwrap_or_default();
+    let index = text.trim().parse().map_err(|_| {
+        format!(
+            "{place}: `{text}` in column `{column}` is no index of a sample\nhint: the completions of a prompt are counted 0, 1, 2, ..."
+        )
+    })?;
+    Ok(Some(index))
 }
 
 /// Rows of one condition by sample id and sample index.
@@ -235,14 +237,13 @@ fn index<'a>(
             None => row.id.clone(),
             Some(column) => cell(column).ok_or_else(|| {
                 format!(
-                    "`{}`, row {}: there is no id in column `{column}`",
-                    recorded.file.path.display(),
-                    row.id
+                    "{}: there is no id in column `{column}`",
+                    place(&recorded.file.path, row)
                 )
             })?,
         };
-        let position = match &mapping.sample {
-            Some(column) => cell(column).and_then(|text| text.parse().ok()).unwrap_or(0),
+        let position = match sample_index(mapping, row, &place(&recorded.file.path, row))? {
+            Some(index) => index,
             None => {
                 let next = seen.entry(id.clone()).or_insert(0);
                 *next += 1;
@@ -268,26 +269,13 @@ fn fill(
     recorded: &Recorded,
 ) -> Result<Sample, String> {
     let place = format!(
-        "`{}`, row {} (sample `{}`)",
-        recorded.file.path.display(),
-        row.id
-            .parse::<usize>()
-            .map_or_else(|_| row.id.clone(), |index| (index + 1).to_string()),
+        "{} (sample `{}`)",
+        place(&recorded.file.path, row),
         sample.sample_id
     );
     let cell = |column: &String| row.columns.get(column);
-    for (judge, column) in &mapping.verdicts {
-        let word = cell(column).and_then(cell_text).unwrap_or_default();
-        sample
-            .verdicts
-            .insert(judge.clone(), verdict(&word, column, &place)?);
-    }
-    for (name, column) in &mapping.values {
-        sample.values.insert(
-            name.clone(),
-            vec![number(cell(column), name, column, &place)?],
-        );
-    }
+    sample.verdicts.extend(verdicts(mapping, row, &place)?);
+    sample.values.extend(values(mapping, row, &place)?);
     let completion = &mut sample.completion;
     completion.finish_reason = FinishReason::Stop;
     if let Some(word) = mapping
@@ -302,13 +290,7 @@ fn fill(
             )
         })?;
     }
-    if let Some(problem) = mapping
-        .error
-        .as_ref()
-        .and_then(cell)
-        .and_then(cell_text)
-        .filter(|text| !text.is_empty())
-    {
+    if let Some(problem) = failure(mapping, row) {
         completion.finish_reason = FinishReason::Error;
         sample.error = Some(problem);
     }
@@ -403,18 +385,66 @@ mod tests {
         assert!(number(None, "entropy", "e", "row").is_err());
     }
 
+    pub(super) fn table() -> RecordedMapping {
+        RecordedMapping {
+            format: Format::Jsonl,
+            layout: "table".to_owned(),
+            id: None,
+            filter: None,
+            condition: None,
+            conditions: IndexMap::new(),
+            sample: None,
+            completion: None,
+            finish_reason: None,
+            error: None,
+            token_logprob: None,
+            verdicts: IndexMap::new(),
+            values: IndexMap::new(),
+        }
+    }
+
     #[test]
-    fn harmbench_labels_become_verdicts() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.json");
-        std::fs::write(
-            &path,
-            r#"{"b1": [{"test_case": "t", "generation": "g", "label": 1}, {"generation": "h", "label": -1}]}"#,
-        )
-        .unwrap();
-        let rows = harmbench_rows(&path).unwrap();
-        assert_eq!(rows[0].columns["verdict"], "unsafe");
-        assert_eq!(rows[1].columns["verdict"], "unparsable");
-        assert_eq!(rows[1].columns["sample"], 1);
+    fn what_is_wrong_is_found_before_a_run() {
+        let rows = |text: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("r.jsonl");
+            std::fs::write(&path, text).unwrap();
+            read_all(&path, &table()).unwrap()
+        };
+        let problem = |mapping: &RecordedMapping, text: &str| {
+            check(Path::new("r.jsonl"), mapping, &rows(text)).unwrap_err()
+        };
+        let id = RecordedMapping {
+            id: Some("key".to_owned()),
+            ..table()
+        };
+        let missing = problem(&id, "{\"id\": 1, \"text\": \"a\"}\n");
+        assert!(
+            missing.contains("no column `key`") && missing.contains("text"),
+            "{missing}"
+        );
+        let judged = RecordedMapping {
+            verdicts: [("j".to_owned(), "v".to_owned())].into_iter().collect(),
+            ..table()
+        };
+        let word = problem(&judged, "{\"v\": \"safe\"}\n{\"v\": \"harmless\"}\n");
+        assert!(
+            word.contains("row 2") && word.contains("`harmless`"),
+            "{word}"
+        );
+        let sampled = RecordedMapping {
+            sample: Some("n".to_owned()),
+            ..table()
+        };
+        let index = problem(&sampled, "{\"n\": \"first\"}\n");
+        assert!(
+            index.contains("`first`") && index.contains("row 1"),
+            "{index}"
+        );
+        assert!(
+            check(Path::new("r.jsonl"), &table(), &[])
+                .unwrap_err()
+                .contains("no row")
+        );
     }
 }

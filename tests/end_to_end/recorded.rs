@@ -1,0 +1,209 @@
+//! Completions and verdicts made elsewhere, in each of the formats, through the whole of `driftgauge run`.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, text};
+
+/// Two questions, answered by a recording that the caller describes; `judges` may be empty.
+fn spec(place: &Place, recorded: &str, judges: &str) -> PathBuf {
+    place.write(
+        "questions.jsonl",
+        "{\"id\": \"a\", \"q\": \"first\"}\n{\"id\": \"b\", \"q\": \"second\"}\n",
+    );
+    place.write(
+        "spec.yaml",
+        &format!(
+            "version: 1
+name: recorded
+models:
+  m: {{recorded: {{{recorded}}}}}
+datasets:
+  questions: {{jsonl: questions.jsonl, id: id}}
+metrics:
+  asr: {{plugin: asr}}
+evaluations:
+  ask:
+    models: [m]
+    dataset: questions
+    prompt: [{{user: \"{{{{ q }}}}\"}}]
+    {judges}
+    metrics: [asr]
+"
+        ),
+    )
+}
+
+const REFUSALS: &str = "judges: {words: {refusal_strings: gcg}}";
+
+/// Text and verdicts of both samples.
+fn answers(place: &Place, spec: &std::path::Path) -> Vec<(Value, Value)> {
+    place.run(spec, "run");
+    let samples = place.samples("run");
+    assert_eq!(samples.len(), 2);
+    samples
+        .iter()
+        .map(|sample| (sample["completion"].clone(), sample["verdicts"].clone()))
+        .collect()
+}
+
+#[test]
+fn json_lines_and_csv_are_read_by_their_columns() {
+    let place = Place::new();
+    place.write(
+        "r.jsonl",
+        "{\"key\": \"b\", \"said\": \"two\", \"judged\": \"unsafe\"}\n{\"key\": \"a\", \"said\": \"one\", \"judged\": \"safe\"}\n",
+    );
+    place.write("r.csv", "key,said,judged\nb,two,unsafe\na,one,safe\n");
+    for format in ["jsonl", "csv"] {
+        let columns = "columns: {id: key, completion: said, verdicts: {people: judged}}";
+        let spec = spec(&place, &format!("{format}: r.{format}, {columns}"), "");
+        let answers = answers(&place, &spec);
+        assert_eq!(answers[0].0, "one", "{format}");
+        assert_eq!(answers[1].0, "two", "{format}");
+        assert_eq!(answers[0].1["people"]["label"], "safe", "{format}");
+        assert_eq!(answers[1].1["people"]["label"], "unsafe", "{format}");
+    }
+}
+
+#[test]
+fn the_samples_of_a_run_are_a_recording() {
+    let place = Place::new();
+    place.write(
+        "r.jsonl",
+        "{\"id\": \"a\", \"text\": \"one\"}\n{\"id\": \"b\", \"text\": \"I'm sorry, no\"}\n",
+    );
+    let first = spec(
+        &place,
+        "jsonl: r.jsonl, columns: {id: id, completion: text}",
+        REFUSALS,
+    );
+    let before = answers(&place, &first);
+    assert_eq!(before[1].1["words"]["label"], "safe");
+    std::fs::copy(
+        place.path("run/samples/ask.parquet"),
+        place.path("r.parquet"),
+    )
+    .expect("a copy");
+    let recorded = "parquet: r.parquet, columns: {id: sample_id, completion: completion, condition: condition, sample: sample_index}";
+    let again = spec(&place, recorded, REFUSALS);
+    assert_eq!(answers(&place, &again), before);
+}
+
+#[test]
+fn completions_of_harmbench_are_read_with_their_labels() {
+    let place = Place::new();
+    place.write(
+        "m.json",
+        r#"{"b": [{"test_case": "second", "generation": "two", "label": 1}], "a": [{"generation": "one", "label": -1}]}"#,
+    );
+    let spec = spec(&place, "harmbench: m.json", "");
+    let answers = answers(&place, &spec);
+    assert_eq!(answers[0].0, "one");
+    assert_eq!(answers[0].1["recorded"]["label"], "unparsable");
+    assert_eq!(answers[1].1["recorded"]["label"], "unsafe");
+}
+
+#[test]
+fn samples_of_lm_eval_are_read_with_their_scores() {
+    let place = Place::new();
+    place.write(
+        "samples_task.jsonl",
+        "{\"doc_id\": 0, \"doc\": {}, \"resps\": [[\" one\"]], \"filtered_resps\": [\"one\"], \"exact_match\": 1.0}
+{\"doc_id\": 1, \"doc\": {}, \"resps\": [[\" two\"]], \"filtered_resps\": [\"two\"], \"exact_match\": 0.0}
+",
+    );
+    let spec = spec(&place, "lm_eval: samples_task.jsonl", REFUSALS);
+    // Documents are counted, so the dataset has to be as well.
+    let counted = std::fs::read_to_string(&spec)
+        .expect("the spec")
+        .replace("questions.jsonl, id: id", "questions.jsonl");
+    let spec = place.write("spec.yaml", &counted);
+    let answers = answers(&place, &spec);
+    assert_eq!(
+        (&answers[0].0, &answers[1].0),
+        (&json!("one"), &json!("two"))
+    );
+    let values = place.samples("run")[0]["values"].clone();
+    assert_eq!(values["correct"], json!([1.0]), "{values}");
+}
+
+#[test]
+fn an_error_without_a_verdict_is_an_error() {
+    let place = Place::new();
+    place.write(
+        "r.csv",
+        "id,text,why,judged\na,one,,safe\nb,,it timed out,\n",
+    );
+    let columns = "columns: {id: id, completion: text, error: why, verdicts: {people: judged}}";
+    let spec = spec(&place, &format!("csv: r.csv, {columns}"), "");
+    let answers = answers(&place, &spec);
+    assert_eq!(answers[1].1["people"]["label"], "error");
+    let sample = &place.samples("run")[1];
+    assert_eq!(sample["finish_reason"], "error");
+    assert_eq!(sample["error"], "it timed out");
+}
+
+#[test]
+fn bad_recordings_are_refused_with_the_place() {
+    let place = Place::new();
+    place.write("word.csv", "id,text,judged\na,one,safe\nb,two,fine\n");
+    place.write(
+        "number.jsonl",
+        "{\"id\": \"a\", \"text\": \"x\", \"p\": 1.5}\n",
+    );
+    place.write("cut.jsonl", "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \n");
+    place.write("bad.json", "[1, 2]");
+    place.write("not.parquet", "hello");
+    for (recorded, parts) in [
+        (
+            "csv: word.csv, columns: {id: id, completion: text, verdicts: {people: judged}}",
+            vec!["word.csv`, row 2", "`fine`", "`unparsable`"],
+        ),
+        (
+            "csv: word.csv, columns: {id: key, completion: text}",
+            vec!["no column `key`", "judged"],
+        ),
+        (
+            "jsonl: number.jsonl, columns: {id: id, completion: text, probability: p}",
+            vec!["number.jsonl`, row 1", "1.5", "between 0 and 1"],
+        ),
+        ("jsonl: cut.jsonl", vec!["cut.jsonl:2"]),
+        (
+            "harmbench: bad.json",
+            vec!["bad.json:1", "not HarmBench completions"],
+        ),
+        ("parquet: not.parquet", vec!["not.parquet"]),
+        (
+            "csv: word.csv, columns: {id: id, completion: text}, filter: \"judged == 'none'\"",
+            vec!["no row for this model", "`filter`"],
+        ),
+    ] {
+        let spec = spec(&place, recorded, "");
+        let output = place.output(&["run", text(&spec), "--out", "run"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{recorded}: {said}");
+        for part in parts.into_iter().chain(["spec.yaml:"]) {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn a_sample_recorded_twice_or_never_fails_the_node_and_is_named() {
+    let place = Place::new();
+    place.write("twice.csv", "id,text\na,one\nb,two\na,three\n");
+    place.write("missing.csv", "id,text\na,one\n");
+    for (file, part) in [
+        ("twice.csv", "holds sample `a` more than once"),
+        ("missing.csv", "has no row for sample `b`"),
+    ] {
+        let recorded = format!("csv: {file}, columns: {{id: id, completion: text}}");
+        let spec = spec(&place, &recorded, "");
+        let output = place.output(&["run", text(&spec), "--out", "run"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(part) && said.contains("hint: "), "{said}");
+    }
+}
