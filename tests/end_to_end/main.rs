@@ -1,8 +1,19 @@
 //! The binary as a user runs it: specs in, exit codes, messages and run folders out.
 
 mod bad_input;
+mod endpoint;
 mod golden;
+mod hub;
 mod identity;
 mod kills;
+#[cfg(target_os = "linux")]
+mod offline;
+mod recorded;
 mod smoke;
 mod support;
+
+/// Started by the tests of this file as the server that they talk to; see `driftgauge_tests::server`.
+#[test]
+fn stand_in_server() {
+    driftgauge_tests::server::serve_or_check();
+}

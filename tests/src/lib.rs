@@ -1,3 +1,4 @@
-//! End-to-end and snapshot tests, and the generator of the demonstration's data.
+//! End-to-end and snapshot tests, the servers they talk to, and the generator of the demonstration's data.
 
 pub mod demo_data;
+pub mod server;

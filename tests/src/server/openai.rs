@@ -1,0 +1,161 @@
+//! A server with the OpenAI interface that does as it is told.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::Service;
+use super::http::{Request, Response};
+
+/// What the server is told.
+pub(super) struct OpenAi {
+    settings: Value,
+    /// How often each rule was met.
+    met: Mutex<HashMap<usize, usize>>,
+}
+
+impl OpenAi {
+    pub(super) fn new(settings: &Value) -> Self {
+        Self {
+            settings: settings.clone(),
+            met: Mutex::default(),
+        }
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.settings[name].as_bool().unwrap_or(false)
+    }
+
+    /// The word of the first rule that fits, and what it says.
+    fn rule(&self, question: &str) -> (String, Option<String>) {
+        let rules = self.settings["rules"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        for (index, rule) in rules.iter().enumerate() {
+            if !question.contains(rule["when"].as_str().unwrap_or_default()) {
+                continue;
+            }
+            let mut met = self.met.lock().expect("the counts");
+            let times = met.entry(index).or_insert(0);
+            let words = rule["then"].as_array().cloned().unwrap_or_default();
+            let word = words.get(*times).or(words.last()).cloned();
+            *times += 1;
+            let word = word.and_then(|word| word.as_str().map(str::to_owned));
+            let say = rule["say"].as_str().map(str::to_owned);
+            return (word.unwrap_or_else(|| "ok".to_owned()), say);
+        }
+        ("ok".to_owned(), None)
+    }
+}
+
+fn error(status: u16, message: &str) -> Response {
+    Response::json(status, &json!({ "error": { "message": message } }))
+}
+
+impl Service for OpenAi {
+    fn answer(&self, request: &Request) -> Response {
+        let chat = match request.path.as_str() {
+            "/v1/chat/completions" => true,
+            "/v1/completions" => false,
+            _ => return error(404, "no such path"),
+        };
+        let sent = request.header("authorization");
+        if let Some(key) = self.settings["key"].as_str()
+            && sent != format!("Bearer {key}")
+        {
+            // Careless servers repeat the key.
+            return error(401, &format!("wrong key: {}", sent.replace("Bearer ", "")));
+        }
+        let Ok(body) = serde_json::from_str::<Value>(&request.body) else {
+            return error(400, "no JSON");
+        };
+        if self.flag("wants_max_completion_tokens") && !body["max_tokens"].is_null() {
+            return error(
+                400,
+                "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+            );
+        }
+        if self.flag("refuses_logprobs") && !body["logprobs"].is_null() {
+            return error(400, "logprobs are not supported by this model");
+        }
+        let question = if chat {
+            body["messages"]
+                .as_array()
+                .and_then(|turns| turns.last())
+                .map(|turn| &turn["content"])
+        } else {
+            Some(&body["prompt"])
+        };
+        let question = question.and_then(Value::as_str).unwrap_or_default();
+        let (word, say) = self.rule(question);
+        let text = say.unwrap_or_else(|| format!("You said: {question}"));
+        let whole = Response::json(200, &self.completion(&body, chat, &text, &word));
+        match word.as_str() {
+            "ok" | "filter" => whole,
+            "hang" => Response::never(),
+            "drop" => whole.half(),
+            "malformed" => Response::new(200, "{\"choices\": [{\"message\": "),
+            status => {
+                let (status, wait) = status.split_once(':').unwrap_or((status, ""));
+                let response = error(status.parse().expect("a status"), "as told");
+                if wait.is_empty() {
+                    response
+                } else {
+                    response.with("Retry-After", wait)
+                }
+            }
+        }
+    }
+}
+
+impl OpenAi {
+    fn completion(&self, body: &Value, chat: bool, text: &str, word: &str) -> Value {
+        let offered = self.settings["logprobs"].as_bool().unwrap_or(true);
+        let wanted = !body["logprobs"].is_null() && offered;
+        let finish = if word == "filter" {
+            "content_filter"
+        } else {
+            "stop"
+        };
+        let mut choice = json!({ "index": 0, "finish_reason": finish, "logprobs": null });
+        let tokens: Vec<&str> = text.split_inclusive(' ').collect();
+        if chat {
+            choice["message"] = json!({ "role": "assistant", "content": text });
+            if wanted {
+                let content: Vec<Value> = tokens.iter().map(|token| position(token)).collect();
+                choice["logprobs"] = json!({ "content": content });
+            }
+        } else {
+            choice["text"] = json!(text);
+            if wanted {
+                choice["logprobs"] = json!({
+                    "tokens": tokens,
+                    "token_logprobs": tokens.iter().map(|_| -0.5).collect::<Vec<f64>>(),
+                    "top_logprobs": null,
+                });
+            }
+        }
+        json!({
+            "id": "x", "object": "chat.completion", "model": "stand-in-2026", "system_fingerprint": "fp-1",
+            "choices": [choice],
+        })
+    }
+}
+
+/// A token with twenty likely ones, each half as likely as the one before; the token is the first.
+fn position(token: &str) -> Value {
+    let halves = |rank: i32| 0.5_f64.powi(rank + 1).ln();
+    let top: Vec<Value> = (0..20)
+        .map(|rank| {
+            let name = if rank == 0 {
+                token.to_owned()
+            } else {
+                format!("other {rank}")
+            };
+            json!({ "token": name, "logprob": halves(rank) })
+        })
+        .collect();
+    json!({ "token": token, "logprob": halves(0), "top_logprobs": top })
+}
