@@ -6,7 +6,7 @@ use std::process::Command;
 use driftgauge_tests::server::Server;
 use serde_json::{Value, json};
 
-use crate::support::{Place, copy_folder, tests_dir, text};
+use crate::support::{Place, copy_folder, files_with, tests_dir, text};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const TOKEN: &str = "hf_0123456789abcdef";
@@ -24,7 +24,10 @@ fn hub(place: &Place, token: Option<&str>) -> Server {
     );
     assert!(rows.is_file());
     Server::hub(&json!({
-        "models": { "org/golden": { "folder": tests_dir().join("golden/llama"), "commit": COMMIT, "token": token } },
+        "models": {
+            "org/golden": { "folder": tests_dir().join("golden/llama"), "commit": COMMIT, "token": token },
+            "org/sharded": { "folder": tests_dir().join("golden/mistral"), "commit": COMMIT },
+        },
         "datasets": { "org/rows": { "folder": place.path("repository"), "commit": COMMIT } },
     }))
 }
@@ -99,7 +102,10 @@ fn a_model_and_a_dataset_are_fetched_pinned_and_used_offline() {
     let (code, log) = said(command(&place, &url, &["run", text(&spec), "--out", "run"]));
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("model.safetensors"), "{log}");
-    assert!(log.contains(&format!("to commit {COMMIT}")), "{log}");
+    assert!(
+        log.contains(&format!("org/golden at `main` to commit {COMMIT}")),
+        "{log}"
+    );
     let lock: Value = serde_json::from_slice(&place.read("run/lock.json")).expect("JSON");
     for pinned in [&lock["models"]["m"], &lock["datasets"]["rows"]] {
         assert_eq!(pinned["hub"]["commit"], COMMIT, "{lock:#}");
@@ -150,10 +156,10 @@ fn a_model_and_a_dataset_are_fetched_pinned_and_used_offline() {
 }
 
 #[test]
-fn a_commit_can_be_named() {
+fn a_commit_can_be_named_and_weights_may_lie_in_shards() {
     let place = Place::new();
     let server = hub(&place, None);
-    let spec = spec(&place, &format!("hub: org/golden, revision: {COMMIT}"));
+    let spec = spec(&place, &format!("hub: org/sharded, revision: {COMMIT}"));
     let (code, log) = said(command(
         &place,
         &server.url(),
@@ -183,6 +189,7 @@ fn a_gated_model_wants_a_token_and_takes_one() {
     let (code, log) = said(with_token);
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains(TOKEN));
+    assert_eq!(files_with(place.dir.path(), TOKEN), Vec::<PathBuf>::new());
     let sent: Vec<_> = server
         .requests()
         .iter()

@@ -18,7 +18,7 @@ pub(crate) fn fetch(sources: &[&HubSource]) -> Result<()> {
         }
         let mut display = Display::new(source);
         match hub.fetch(source, &mut |fetching| display.show(&fetching)) {
-            Ok(snapshot) => display.end(&snapshot.commit),
+            Ok(_) => display.end(),
             Err(error) => problems.push(error.to_string()),
         }
     }
@@ -31,7 +31,6 @@ pub(crate) fn fetch(sources: &[&HubSource]) -> Result<()> {
 
 /// A bar on a terminal; a line per file otherwise.
 struct Display {
-    repository: String,
     bar: Option<ProgressBar>,
     file: String,
 }
@@ -40,7 +39,6 @@ impl Display {
     fn new(source: &HubSource) -> Self {
         eprintln!("fetching {} at `{}`", source.repository, source.revision);
         Self {
-            repository: source.repository.clone(),
             bar: None,
             file: String::new(),
         }
@@ -72,10 +70,9 @@ impl Display {
         bar.set_message(fetching.file.clone());
     }
 
-    fn end(&self, commit: &str) {
+    fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        eprintln!("  pinned  {} to commit {commit}", self.repository);
     }
 }

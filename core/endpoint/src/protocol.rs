@@ -176,7 +176,8 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
         None => choice.text,
     };
     // A model that stops at once says nothing; that is an answer, and servers write it as null too.
-    let mut completion = completion(text.unwrap_or_default(), finish);
+    let text = text.unwrap_or_default();
+    let mut completion = completion(before_stop(&text, &request.stop).to_owned(), finish);
     let positions = logprobs::positions(&choice.logprobs).map_err(|error| {
         Failure::Unusable(format!(
             "the server's answer cannot be used: {error}\nhint: set `logprobs: false` for this model"
@@ -192,6 +193,16 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
             fingerprint: response.system_fingerprint,
         },
     })
+}
+
+/// The text before the first of the strings that end an answer; some servers leave them in.
+fn before_stop<'a>(text: &'a str, stop: &[String]) -> &'a str {
+    let first = stop
+        .iter()
+        .filter(|end| !end.is_empty())
+        .filter_map(|end| text.find(end.as_str()))
+        .min();
+    &text[..first.unwrap_or(text.len())]
 }
 
 /// Whether the last token is the one that ended the answer: the tokens before it spell the whole text.
@@ -349,6 +360,13 @@ mod tests {
         let refusal =
             read(r#"{"choices": [{"message": {"content": null, "refusal": "no"}, "finish_reason": "stop"}]}"#).unwrap();
         assert_eq!(refusal.completion.text, "no");
+    }
+
+    #[test]
+    fn strings_that_end_an_answer_are_no_part_of_it() {
+        let stop = ["city".to_owned(), "of".to_owned(), String::new()];
+        assert_eq!(before_stop("the city of", &stop), "the ");
+        assert_eq!(before_stop("a house", &stop), "a house");
     }
 
     #[test]

@@ -324,6 +324,29 @@ fn every_request_is_answered_whatever_the_order() {
 }
 
 #[test]
+fn as_many_requests_are_under_way_as_the_spec_allows() {
+    // Each of the two is answered only when the other is there too.
+    let server = Server::openai(&json!({ "rules": [{ "when": "together", "then": ["meet"] }] }));
+    let mut endpoint = endpoint(&server);
+    endpoint.retries = 0;
+    let asks = (0..2)
+        .map(|index| chat(&format!("together {index}")))
+        .chain((0..10).map(|index| chat(&format!("question {index}"))))
+        .collect();
+    let through = replies(&endpoint, asks)
+        .iter()
+        .filter(|reply| matches!(reply, Reply::Completed { .. }))
+        .count();
+    assert_eq!(through, 12);
+    let most = server
+        .requests()
+        .iter()
+        .filter_map(|request| request["at_once"].as_u64())
+        .max();
+    assert_eq!(most, Some(2));
+}
+
+#[test]
 fn plain_text_is_completed_by_the_older_interface() {
     let server = Server::openai(&json!({}));
     let request = GenerateRequest {

@@ -87,15 +87,15 @@ pub(crate) fn keep(
 ) -> Result<(), String> {
     let planned = &context.plan.nodes[node];
     let key = planned.key.as_ref().ok_or("its source is not pinned")?;
-    let inherited: u64 = planned
+    let mut inputs = planned
         .inputs
         .iter()
-        .filter_map(|&input| context.plan.nodes[input].key.as_ref())
-        .map(|key| context.store.unanswered(key))
-        .sum();
-    let kept = match unanswered + inherited {
-        0 => context.store.commit(key, scratch),
-        lacking => context.store.commit_provisional(key, scratch, lacking),
+        .filter_map(|&input| context.plan.nodes[input].key.as_ref());
+    let lacking = unanswered > 0 || inputs.any(|key| context.store.provisional(key).is_some());
+    let kept = if lacking {
+        context.store.commit_provisional(key, scratch, unanswered)
+    } else {
+        context.store.commit(key, scratch)
     };
     kept.map(drop).map_err(|error| error.to_string())
 }

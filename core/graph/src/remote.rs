@@ -22,11 +22,13 @@ pub fn to_ask<'a>(
     plan: &'a Plan,
     store: &Store,
 ) -> Vec<RemoteNode<'a>> {
-    let finished = |key| store.contains(key) && store.unanswered(key) == 0;
     plan.nodes
         .iter()
         .filter(|node| matches!(node.kind, Kind::Generate | Kind::Judge))
-        .filter(|node| !node.key.as_ref().is_some_and(finished))
+        .filter(|node| {
+            let key = node.key.as_ref();
+            !key.is_some_and(|key| store.is_finished(key))
+        })
         .filter_map(|node| {
             let model = match &node.part {
                 Part::Completions { model, .. } => model,

@@ -63,6 +63,22 @@ impl ResolvedExperiment {
         });
         datasets.chain(models).collect()
     }
+
+    /// Sources of the hub in the local cache, each with its commit.
+    #[must_use]
+    pub fn pinned_hub_sources(&self) -> Vec<(&HubSource, &str)> {
+        let datasets = self
+            .datasets
+            .values()
+            .filter_map(|dataset| dataset.hub.as_ref());
+        let models = self.models.values().filter_map(|model| model.hub.as_ref());
+        let mut pinned: Vec<(&HubSource, &str)> = datasets
+            .chain(models)
+            .filter_map(|source| Some((source, source.commit.as_deref()?)))
+            .collect();
+        pinned.dedup();
+        pinned
+    }
 }
 
 /// A dataset with its rows.

@@ -29,8 +29,8 @@ pub struct RunSummary {
     pub seconds: f64,
     /// Whether Ctrl-C ended it.
     pub interrupted: bool,
-    /// Nodes that lack answers which a server did not give; the next run makes them again.
-    pub provisional: usize,
+    /// Answers that servers did not give; the next run asks for them again.
+    pub unanswered: u64,
 }
 
 impl RunSummary {
@@ -149,7 +149,7 @@ pub async fn run(
         .nodes
         .iter()
         .filter_map(|node| node.key.as_ref());
-    let provisional = keys.filter(|key| context.store.unanswered(key) > 0).count();
+    let unanswered = keys.filter_map(|key| context.store.provisional(key)).sum();
     let results = if interrupted {
         Results::default()
     } else {
@@ -165,7 +165,7 @@ pub async fn run(
         outcomes,
         seconds,
         interrupted,
-        provisional,
+        unanswered,
     })
 }
 

@@ -99,14 +99,18 @@ pub fn explain(plan: &Plan, store: &Store, history: &History) -> Vec<Verdict> {
                     None => "on this machine".to_owned(),
                 },
             },
-            Some(key) if store.contains(key) => match store.unanswered(key) {
-                0 => Verdict {
+            Some(key) if store.contains(key) => match store.provisional(key) {
+                None => Verdict {
                     status: Status::Ready,
                     reason: "in the store".to_owned(),
                 },
-                lacking => Verdict {
+                Some(lacking) => Verdict {
                     status: Status::Run,
-                    reason: format!("{lacking} requests got no answer and are asked again"),
+                    reason: match lacking {
+                        0 => "made while answers were missing".to_owned(),
+                        1 => "1 answer is missing and asked for again".to_owned(),
+                        count => format!("{count} answers are missing and asked for again"),
+                    },
                 },
             },
             Some(_) => Verdict {

@@ -17,6 +17,7 @@ mod openai;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -45,7 +46,8 @@ impl Server {
     /// - `key`: the key it wants, `logprobs` (default true), `refuses_logprobs`, `wants_max_completion_tokens`;
     /// - `rules`: list of `{when, then, say}`: a request whose last message contains `when` is met with the words of
     ///   `then`, one a request and the last of them for all further ones, and answered with `say`. Words: `ok`, a status
-    ///   (`500`, or `429:3` with a `Retry-After`), `hang`, `malformed`, `drop` (half of the body), `filter`.
+    ///   (`500`, or `429:3` with a `Retry-After`), `hang`, `malformed`, `drop` (half of the body), `filter`, and `meet`
+    ///   (answered when another `meet` is under way at the same time).
     #[must_use]
     pub fn openai(settings: &Value) -> Self {
         Self::start("openai", settings)
@@ -88,7 +90,8 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// The requests so far: `path`, `authorization`, `body`, and what became of them (`met`).
+    /// The requests so far: `path`, `authorization`, `body`, what became of them (`met`), and how many were under way,
+    /// this one among them (`at_once`).
     #[must_use]
     pub fn requests(&self) -> Vec<Value> {
         let body = get(&self.address, JOURNAL);
@@ -156,8 +159,10 @@ fn serve(kind: &str, settings: &Value) {
         std::process::exit(0);
     });
     let journal = Arc::new(Mutex::new(Vec::new()));
+    let under_way = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming().flatten() {
         let (service, journal) = (Arc::clone(&service), Arc::clone(&journal));
+        let under_way = Arc::clone(&under_way);
         std::thread::spawn(move || {
             let Some(request) = Request::read(&stream) else {
                 return;
@@ -167,13 +172,17 @@ fn serve(kind: &str, settings: &Value) {
                 Response::json(200, &json!(list)).send(&stream);
                 return;
             }
+            let at_once = under_way.fetch_add(1, Ordering::SeqCst) + 1;
             let response = service.answer(&request);
             journal.lock().expect("the journal").push(json!({
                 "path": request.path,
                 "authorization": request.header("authorization"),
                 "body": serde_json::from_str::<Value>(&request.body).unwrap_or(Value::Null),
                 "met": response.describe(),
+                "at_once": at_once,
             }));
+            // Before the client can hear of the end of this one and start another.
+            under_way.fetch_sub(1, Ordering::SeqCst);
             response.send(&stream);
         });
     }

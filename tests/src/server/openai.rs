@@ -1,7 +1,7 @@
 //! A server with the OpenAI interface that does as it is told.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,8 @@ pub(super) struct OpenAi {
     settings: Value,
     /// How often each rule was met.
     met: Mutex<HashMap<usize, usize>>,
+    /// Requests that wait for another one.
+    meeting: (Mutex<usize>, Condvar),
 }
 
 impl OpenAi {
@@ -20,6 +22,18 @@ impl OpenAi {
         Self {
             settings: settings.clone(),
             met: Mutex::default(),
+            meeting: (Mutex::new(0), Condvar::new()),
+        }
+    }
+
+    /// Waits until two requests are here.
+    fn meet(&self) {
+        let (count, changed) = &self.meeting;
+        let mut here = count.lock().expect("the meeting");
+        *here += 1;
+        changed.notify_all();
+        while *here < 2 {
+            here = changed.wait(here).expect("the meeting");
         }
     }
 
@@ -94,6 +108,10 @@ impl Service for OpenAi {
         let whole = Response::json(200, &self.completion(&body, chat, &text, &word));
         match word.as_str() {
             "ok" | "filter" => whole,
+            "meet" => {
+                self.meet();
+                whole
+            }
             "hang" => Response::never(),
             "drop" => whole.half(),
             "malformed" => Response::new(200, "{\"choices\": [{\"message\": "),

@@ -36,6 +36,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         eprintln!("error: {problem}");
         return Ok(Exit::Usage);
     }
+    for (source, commit) in prepared.experiment.pinned_hub_sources() {
+        eprintln!(
+            "  pinned  {} at `{}` to commit {commit}",
+            source.repository, source.revision
+        );
+    }
     let _lock = store.lock()?;
     std::fs::create_dir_all(out.path())
         .with_context(|| format!("cannot make `{}`", out.path().display()))?;
@@ -170,7 +176,7 @@ fn as_json(summary: &RunSummary, report: &std::path::Path) -> serde_json::Value 
         "reused": summary.count(NodeEnd::Reused),
         "failed": summary.count(NodeEnd::Failed),
         "skipped": summary.count(NodeEnd::Skipped),
-        "provisional": summary.provisional,
+        "unanswered": summary.unanswered,
         "results": summary.results,
     })
 }
@@ -219,11 +225,14 @@ fn closing(summary: &RunSummary, report: &std::path::Path) -> String {
         summary.seconds,
         report.display()
     );
-    if summary.provisional > 0 {
+    if summary.unanswered > 0 {
+        let (noun, those) = match summary.unanswered {
+            1 => ("answer", "that sample counts as an error"),
+            _ => ("answers", "those samples count as errors"),
+        };
         out.push_str(&format!(
-            "\n{} nodes lack answers that a server did not give; those samples count as errors, and the same command asks \
-             for them again",
-            summary.provisional
+            "\n{} {noun} of a server did not come: {those}, and the same command asks again",
+            summary.unanswered
         ));
     }
     if summary.count(NodeEnd::Failed) > 0 {

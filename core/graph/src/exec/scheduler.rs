@@ -210,7 +210,7 @@ impl Scheduler {
         self.context
             .store
             .get(key)
-            .map(|artifact| artifact.is_some() && self.context.store.unanswered(key) == 0)
+            .map(|artifact| artifact.is_some() && self.context.store.is_finished(key))
             .map_err(|error| error.to_string())
     }
 

@@ -354,7 +354,7 @@ fn commit(context: &Context, node: usize, answers: Answers) -> Result<(), String
     if unanswered > 0 {
         let first = answers.iter().find_map(|answer| answer.as_ref().err());
         let note = format!(
-            "{unanswered} of {} requests got no answer and will be asked again by the next run; the first: {}",
+            "{unanswered} of {} requests got no answer; the next run asks again; the first: {}",
             answers.len(),
             first.map_or("", String::as_str)
         );

@@ -82,9 +82,12 @@ impl Resolver<'_> {
             ),
             SpecSource::Hub(repository) => {
                 let wanted = hub_model(model, repository);
-                let description = format!("hub {repository} at {}", wanted.revision);
+                let mut description = format!("hub {repository} at {}", wanted.revision);
                 let source = match wanted.snapshot().filter(|_| wanted.lacks().is_none()) {
                     Some(snapshot) => {
+                        if snapshot.commit != wanted.revision {
+                            description.push_str(&format!(", commit {}", snapshot.commit));
+                        }
                         hub = Some(HubSource {
                             commit: Some(snapshot.commit),
                             ..wanted
@@ -105,7 +108,7 @@ impl Resolver<'_> {
                 let mut training = self.training(settings, &pretrain.parts(), seed, datasets)?;
                 training.chat_template = chat_template;
                 let size = training.parameters.map_or_else(String::new, |count| {
-                    format!(", about {} parameters", in_words(count as u64))
+                    format!(", about {} parameters", in_words(count))
                 });
                 (
                     ModelSource::Pretrain(training),

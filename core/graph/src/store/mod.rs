@@ -26,7 +26,7 @@ pub use journal::Journal;
 
 use crate::digest::Digest;
 
-/// File of a provisional artifact: how many answers it lacks.
+/// File of a provisional artifact: how many answers of its own it lacks.
 const UNANSWERED: &str = "unanswered";
 
 /// Why the store could not be used.
@@ -193,14 +193,18 @@ impl Store {
         self.put(key, folder)
     }
 
-    /// How many answers the artifact of `key` lacks, its own or of what it was made from; 0 for a finished one, and when
-    /// there is none.
+    /// For a provisional artifact, how many answers of its own it lacks: 0 when only what it was made from lacks some.
+    /// `None` for a finished artifact, and when there is none.
     #[must_use]
-    pub fn unanswered(&self, key: &Digest) -> u64 {
-        match fs::read_to_string(self.artifact_dir(key).join(UNANSWERED)) {
-            Ok(count) => count.trim().parse().unwrap_or(1),
-            Err(_) => 0,
-        }
+    pub fn provisional(&self, key: &Digest) -> Option<u64> {
+        let count = fs::read_to_string(self.artifact_dir(key).join(UNANSWERED)).ok()?;
+        Some(count.trim().parse().unwrap_or(0))
+    }
+
+    /// Whether the artifact of `key` is there and lacks nothing.
+    #[must_use]
+    pub fn is_finished(&self, key: &Digest) -> bool {
+        self.contains(key) && self.provisional(key).is_none()
     }
 
     fn put(&self, key: &Digest, folder: &Path) -> Result<Artifact, StoreError> {
@@ -294,10 +298,12 @@ mod tests {
         fs::write(folder.join("a.txt"), "some").unwrap();
         store.commit_provisional(&key, &folder, 3).unwrap();
         assert!(store.get(&key).unwrap().is_some());
-        assert_eq!(store.unanswered(&key), 3);
+        assert_eq!(store.provisional(&key), Some(3));
+        assert!(!store.is_finished(&key));
         assert!(partial.exists());
         commit(&store, &key, "all");
-        assert_eq!(store.unanswered(&key), 0);
+        assert_eq!(store.provisional(&key), None);
+        assert!(store.is_finished(&key));
         assert!(!partial.exists());
     }
 
