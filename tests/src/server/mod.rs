@@ -1,14 +1,7 @@
 //! Servers for tests: real sockets, each in a process of its own.
 //!
-//! A test binary starts itself as the server. For that it has one test at its root, which serves when it is told to and
-//! checks the server otherwise:
-//!
-//! ```
-//! #[test]
-//! fn stand_in_server() {
-//!     driftgauge_tests::server::serve_or_check();
-//! }
-//! ```
+//! A test binary starts itself as the server. For that it has one test at its root, called `stand_in_server`, which does
+//! nothing but call [`serve_or_check`]: it serves when it is told to, and checks the server otherwise.
 
 mod http;
 mod hub;
