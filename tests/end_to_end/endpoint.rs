@@ -125,15 +125,31 @@ fn a_server_is_subject_and_judge() {
     );
     assert_eq!(files_with(place.dir.path(), KEY), Vec::<PathBuf>::new());
     assert!(!said.contains(KEY));
-    // Everything is in the store now: nothing is asked again, and no socket is needed.
+    // Everything is in the store now: nothing is asked again, no socket is needed, and how fast a server is asked is no
+    // part of what it said.
     let asked = requests.len();
-    let (code, _, said) = run(&place, &["run", text(&spec), "--out", "again", "--offline"]);
+    let slower = std::fs::read_to_string(&spec).expect("the spec").replace(
+        "concurrency: 2, timeout: 20",
+        "concurrency: 1, timeout: 9, requests_per_minute: 6",
+    );
+    let slower = place.write("slower.yaml", &slower);
+    let (code, _, said) = run(
+        &place,
+        &["run", text(&slower), "--out", "again", "--offline"],
+    );
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(server.requests().len(), asked);
     assert_eq!(
         place.read("run/results.json"),
         place.read("again/results.json")
     );
+    // Another model of the same server is another model.
+    let other = std::fs::read_to_string(&spec)
+        .expect("the spec")
+        .replace("model: subject, api", "model: subject-2, api");
+    let other = place.write("other.yaml", &other);
+    let (_, plan, _) = run(&place, &["plan", text(&other)]);
+    assert!(plan.contains("4 to run"), "{plan}");
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn command(place: &Place, url: &str, arguments: &[&str]) -> Command {
     let mut command = place.command(arguments);
     for name in [
         "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
         "HF_TOKEN",
         "HUGGING_FACE_HUB_TOKEN",
         "HF_TOKEN_PATH",

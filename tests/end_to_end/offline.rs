@@ -66,7 +66,13 @@ fn filtered(place: &Place, arguments: &[&str], variables: &[(&str, &str)]) -> Ou
         .env(ARGUMENTS, arguments.join("\n"))
         .env("DRIFTGAUGE_STORE", place.path("store"))
         .current_dir(place.dir.path());
-    for name in ["HF_HUB_CACHE", "HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy"] {
+    for name in [
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "HF_HUB_OFFLINE",
+        "HTTP_PROXY",
+        "http_proxy",
+    ] {
         command.env_remove(name);
     }
     command.env("HF_HOME", place.path("hf"));

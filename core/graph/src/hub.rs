@@ -55,16 +55,35 @@ pub struct Snapshot {
     pub commit: String,
 }
 
-/// The folder of the local cache: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in `~/.cache/huggingface`.
+/// Where the hub's tools keep things: `HF_HOME`, else `huggingface` in `XDG_CACHE_HOME`, else in `~/.cache`.
+#[must_use]
+pub fn home() -> Option<PathBuf> {
+    home_from(&variable)
+}
+
+/// The local cache: `HF_HUB_CACHE` (or its older name `HUGGINGFACE_HUB_CACHE`), else `hub` in [`home`].
 #[must_use]
 pub fn cache() -> Option<PathBuf> {
-    let from = |name: &str| {
-        let value = std::env::var_os(name).filter(|value| !value.is_empty());
-        value.map(PathBuf::from)
-    };
-    from("HF_HUB_CACHE")
-        .or_else(|| from("HF_HOME").map(|home| home.join("hub")))
-        .or_else(|| from("HOME").map(|home| home.join(".cache/huggingface/hub")))
+    cache_from(&variable)
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
+fn home_from(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    variable("HF_HOME").or_else(|| {
+        let caches = variable("XDG_CACHE_HOME");
+        let caches = caches.or_else(|| variable("HOME").map(|home| home.join(".cache")));
+        caches.map(|caches| caches.join("huggingface"))
+    })
+}
+
+fn cache_from(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    variable("HF_HUB_CACHE")
+        .or_else(|| variable("HUGGINGFACE_HUB_CACHE"))
+        .or_else(|| home_from(variable).map(|home| home.join("hub")))
 }
 
 impl HubSource {
@@ -272,6 +291,29 @@ mod tests {
             file: file.map(str::to_owned),
             commit: None,
         }
+    }
+
+    #[test]
+    fn the_cache_is_where_the_hubs_own_tools_have_it() {
+        let of = |set: &'static [(&'static str, &'static str)]| {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| PathBuf::from(value))
+            };
+            cache_from(&variable).unwrap()
+        };
+        assert_eq!(
+            of(&[("HOME", "/h")]),
+            Path::new("/h/.cache/huggingface/hub")
+        );
+        let xdg = [("HOME", "/h"), ("XDG_CACHE_HOME", "/x")].as_slice();
+        assert_eq!(of(xdg), Path::new("/x/huggingface/hub"));
+        let home = [("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/x")].as_slice();
+        assert_eq!(of(home), Path::new("/f/hub"));
+        assert_eq!(
+            of(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/f")]),
+            Path::new("/c")
+        );
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Hub {
             .map(|url| url.trim_end_matches('/').to_owned())
             .filter(|url| !url.is_empty())
             .unwrap_or_else(|| HUGGING_FACE.to_owned());
-        let token = token::from_env(&cache);
+        let token = token::from_env();
         let has_token = token.is_some();
         let api = ApiBuilder::new()
             .with_endpoint(endpoint.clone())

@@ -1,13 +1,16 @@
 //! The token of the hub, looked for where its own tools look.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The token, from the first place that has one.
-pub(crate) fn from_env(cache: &Path) -> Option<String> {
-    find(&|name| std::env::var(name).ok(), cache)
+pub(crate) fn from_env() -> Option<String> {
+    find(
+        &|name| std::env::var(name).ok(),
+        driftgauge_graph::hub::home(),
+    )
 }
 
-fn find(variable: &dyn Fn(&str) -> Option<String>, cache: &Path) -> Option<String> {
+fn find(variable: &dyn Fn(&str) -> Option<String>, home: Option<PathBuf>) -> Option<String> {
     let clean = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let direct = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
         .into_iter()
@@ -16,9 +19,7 @@ fn find(variable: &dyn Fn(&str) -> Option<String>, cache: &Path) -> Option<Strin
         return direct;
     }
     let named = variable("HF_TOKEN_PATH").map(PathBuf::from);
-    let at_home = variable("HF_HOME").map(|home| PathBuf::from(home).join("token"));
-    let beside = cache.parent().map(|home| home.join("token"));
-    let path = named.or(at_home).or(beside)?;
+    let path = named.or_else(|| home.map(|home| home.join("token")))?;
     clean(std::fs::read_to_string(path).ok()?)
 }
 
@@ -28,13 +29,12 @@ mod tests {
 
     #[test]
     fn the_first_place_with_a_token_counts() {
-        let cache = std::env::temp_dir().join("no-such-home/hub");
         let of = |set: &'static [(&'static str, &'static str)]| {
             let variable = |name: &str| {
                 let found = set.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| (*value).to_owned())
             };
-            find(&variable, &cache)
+            find(&variable, Some("/no/such/home".into()))
         };
         assert_eq!(
             of(&[("HF_TOKEN", " a\n"), ("HUGGING_FACE_HUB_TOKEN", "b")]),

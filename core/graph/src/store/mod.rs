@@ -1,7 +1,8 @@
 //! The store: finished artifacts by node key, and unfinished work beside them.
 //!
 //! ```text
-//! artifacts/<2 digits>/<key>/   files of a finished node, with `artifact.json` listing their digests
+//! artifacts/<2 digits>/<key>/   files of a finished node, with `artifact.json` listing their digests; a file `unanswered`
+//!                               among them marks a provisional one
 //! partial/<key>/                journal or checkpoints of a node that is not finished
 //! tmp/                          artifacts being written; renamed when complete
 //! facts/                        what engines and trainers said of themselves; read for provenance only
