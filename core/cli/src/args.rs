@@ -67,6 +67,14 @@ pub(crate) struct StoreArgs {
     /// Take at most so many rows of every evaluated dataset.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+    /// Where models compute: `auto`, `cpu`, `cuda` or `cuda:N`. `auto` is the first GPU in a build with the feature `cuda`.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        env = "DRIFTGAUGE_DEVICE",
+        default_value = "auto"
+    )]
+    pub(crate) device: String,
     /// Open no socket; sources of the hub have to be in the local cache.
     #[arg(long)]
     pub(crate) offline: bool,

@@ -189,6 +189,7 @@ pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, St
             .as_ref()
             .map(|file| file.path.clone()),
         dtype: resolved.dtype.clone(),
+        device: context.device.clone(),
     })
 }
 

@@ -23,6 +23,9 @@ pub struct LoadModel {
     /// `f32`, `f16`, `bf16` or `auto` (f32 on CPU, bf16 on a GPU).
     #[serde(default = "auto")]
     pub dtype: String,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[serde(default = "auto")]
+    pub device: String,
 }
 
 fn auto() -> String {

@@ -50,6 +50,8 @@ pub struct TrainJob {
     pub architecture: Option<Value>,
     /// Training settings in the trainer's own form.
     pub settings: Value,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
     /// Share of the examples to hold out.
     pub eval_fraction: Option<f64>,
     /// A checkpoint every so many steps.

@@ -13,6 +13,10 @@ use driftgauge_lm::train::{
 };
 use driftgauge_lm::{Compute, LoraConfig, Message};
 
+// As the binary: see `core/cli/src/main.rs`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, rows, batch, warmup, rank, out] = arguments.as_slice() else {

@@ -1,5 +1,8 @@
 //! Where tensors live and in which type they are computed.
 
+use std::fmt;
+
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +12,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Compute {
-    /// `cpu`, `cuda`, `cuda:N`; absent: the first GPU where this build and machine have one, else the CPU.
+    /// `auto`, `cpu`, `cuda` or `cuda:N`; absent as `auto`: the first GPU in a build with the feature `cuda`, else the CPU.
     pub device: Option<String>,
     /// `f32` or `bf16`; absent: bf16 on a GPU, f32 on the CPU.
     pub dtype: Option<String>,
@@ -25,16 +28,62 @@ impl Compute {
         }
     }
 
+    /// `cpu` or `cuda`, without touching the device: results of the two classes differ in their last digits.
+    ///
+    /// # Errors
+    /// When the name means nothing, or this build knows no GPU.
+    pub fn device_class(&self) -> Result<&'static str> {
+        Ok(match self.gpu()? {
+            None => "cpu",
+            Some(_) => "cuda",
+        })
+    }
+
     /// Opens the device.
     ///
     /// # Errors
-    /// When the device is not there, or cannot compute in the type asked for.
-    pub fn resolve(&self) -> Result<(Device, DType)> {
-        let device = match self.device.as_deref() {
-            None if candle_core::utils::cuda_is_available() => Device::new_cuda(0)?,
-            None | Some("cpu") => Device::Cpu,
-            Some(name) => cuda(name)?,
+    /// As [`Self::device_class`], and when there is no such GPU.
+    pub fn open_device(&self) -> Result<Device> {
+        match self.gpu()? {
+            None => Ok(Device::Cpu),
+            Some(ordinal) => Device::new_cuda(ordinal).map_err(|error| {
+                Error::Config(format!(
+                    "GPU {ordinal} cannot be used: {error}; hint: `--device cpu` computes on the processor"
+                ))
+            }),
+        }
+    }
+
+    /// Number of the GPU, or nothing for the CPU.
+    fn gpu(&self) -> Result<Option<usize>> {
+        let built_for_gpu = candle_core::utils::cuda_is_available();
+        let name = match self.device.as_deref() {
+            Some("cpu") => return Ok(None),
+            None | Some("auto") => return Ok(built_for_gpu.then_some(0)),
+            Some(name) => name,
         };
+        let ordinal = match name.strip_prefix("cuda") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse().ok()),
+            None => None,
+        };
+        match ordinal {
+            None => Err(Error::Config(format!(
+                "`device: {name}` is not known; hint: auto, cpu, cuda or cuda:N"
+            ))),
+            Some(_) if !built_for_gpu => Err(Error::Config(format!(
+                "`device: {name}`: this build has no GPU support; hint: build with `--features cuda`, or leave `device` out"
+            ))),
+            Some(ordinal) => Ok(Some(ordinal)),
+        }
+    }
+
+    /// Opens the device and chooses the type.
+    ///
+    /// # Errors
+    /// As [`Self::open_device`], and when the device cannot compute in the type asked for.
+    pub fn resolve(&self) -> Result<(Device, DType)> {
+        let device = self.open_device()?;
         let dtype = match self.dtype.as_deref() {
             None | Some("auto") if device.is_cuda() => DType::BF16,
             None | Some("auto") | Some("f32") => DType::F32,
@@ -62,23 +111,53 @@ impl Compute {
     }
 }
 
-fn cuda(name: &str) -> Result<Device> {
-    let ordinal = match name.strip_prefix("cuda") {
-        Some("") => Some(0),
-        Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse().ok()),
-        None => None,
-    };
-    let Some(ordinal) = ordinal else {
-        return Err(Error::Config(format!(
-            "`device: {name}` is not known; hint: cpu, cuda or cuda:N"
-        )));
-    };
-    if !candle_core::utils::cuda_is_available() {
-        return Err(Error::Config(format!(
-            "`device: {name}`: this build has no GPU support; hint: build with the `cuda` feature, or leave `device` out"
-        )));
+/// Formats to which the frozen weights of a model's linear modules can be rounded while an adapter is trained beside them:
+/// the block formats of GGUF files. Embedding, head and normalisations are never rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaseQuantization {
+    /// 4.5 bits per weight, in blocks of 32 with one scale.
+    #[serde(rename = "q4_0")]
+    Q4_0,
+    /// 4.5 bits per weight, in blocks of 256 with scales and offsets per 32: the better four bits.
+    Q4k,
+    /// 5.5 bits per weight, in blocks of 256.
+    Q5k,
+    /// 6.6 bits per weight, in blocks of 256.
+    Q6k,
+    /// 8.5 bits per weight, in blocks of 32 with one scale.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+}
+
+impl BaseQuantization {
+    /// The tensor library's name of the format.
+    pub(crate) fn format(self) -> GgmlDType {
+        match self {
+            Self::Q4_0 => GgmlDType::Q4_0,
+            Self::Q4k => GgmlDType::Q4K,
+            Self::Q5k => GgmlDType::Q5K,
+            Self::Q6k => GgmlDType::Q6K,
+            Self::Q8_0 => GgmlDType::Q8_0,
+        }
     }
-    Ok(Device::new_cuda(ordinal)?)
+
+    /// Elements of a block: a row has to be a whole number of them.
+    pub(crate) fn block_size(self) -> usize {
+        self.format().block_size()
+    }
+}
+
+impl fmt::Display for BaseQuantization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Q4_0 => "q4_0",
+            Self::Q4k => "q4k",
+            Self::Q5k => "q5k",
+            Self::Q6k => "q6k",
+            Self::Q8_0 => "q8_0",
+        })
+    }
 }
 
 #[cfg(test)]
@@ -92,5 +171,34 @@ mod tests {
         compute.dtype = Some("bf16".to_owned());
         let error = compute.resolve().unwrap_err().to_string();
         assert!(error.contains("no bf16 kernel"), "{error}");
+        compute.dtype = Some("f16".to_owned());
+        let error = compute.resolve().unwrap_err().to_string();
+        assert!(error.contains("loss scaling"), "{error}");
+    }
+
+    #[test]
+    fn devices_are_named_and_a_missing_gpu_is_said() {
+        let class = |device: &str| {
+            let device = Some(device.to_owned());
+            Compute {
+                device,
+                dtype: None,
+            }
+            .device_class()
+            .map_err(|error| error.to_string())
+        };
+        assert_eq!(class("cpu"), Ok("cpu"));
+        assert_eq!(
+            class("auto"),
+            Compute::default().device_class().map_err(|e| e.to_string())
+        );
+        for unknown in ["gpu", "cuda:", "cuda:first", "metal"] {
+            let error = class(unknown).unwrap_err();
+            assert!(error.contains("cuda:N"), "{error}");
+        }
+        match cfg!(feature = "cuda") {
+            true => assert_eq!(class("cuda:1"), Ok("cuda")),
+            false => assert!(class("cuda:1").unwrap_err().contains("--features cuda")),
+        }
     }
 }

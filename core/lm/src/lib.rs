@@ -26,7 +26,7 @@ pub mod tokenize;
 pub mod train;
 
 pub use chat::{ChatTemplate, Message};
-pub use compute::Compute;
+pub use compute::{BaseQuantization, Compute};
 pub use config::{DecoderConfig, normalise_config_json};
 pub use error::{Error, Result};
 pub use lora::{LoraConfig, TargetModules};

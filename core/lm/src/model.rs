@@ -11,7 +11,7 @@ use crate::config::DecoderConfig;
 use crate::error::Result;
 use crate::ops::{self, Traced};
 
-pub(crate) use build::{Parameters, module_names};
+pub(crate) use build::{Parameters, Precision, module_names};
 pub(crate) use layer::Layer;
 pub(crate) use linear::{Adapter, Linear};
 pub(crate) use rope::RopeTables;
@@ -25,7 +25,7 @@ pub(crate) struct Decoder {
     embed_tokens: Traced,
     layers: Vec<Layer>,
     norm: Traced,
-    lm_head: Linear,
+    lm_head: Traced,
     rope: RopeTables,
 }
 
@@ -56,6 +56,11 @@ impl Decoder {
     /// The device the weights are on.
     pub(crate) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// The type that is computed in.
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// Number of layers.
@@ -112,14 +117,14 @@ impl Decoder {
     /// Logits `[n, vocab]` of rows of the residual stream `[n, hidden]`.
     pub(crate) fn logits(&self, h: &Tensor) -> Result<Tensor> {
         let x = layer::norm(&Traced::constant(h.clone()), &self.norm, &self.config)?;
-        let weight = self.lm_head.weight.to_dtype(self.dtype)?;
-        Ok(ops::linear(&x, &weight, None)?.tensor().clone())
+        let weight = self.lm_head.to_dtype(self.dtype)?;
+        Ok(ops::linear(&x, &weight.into(), None)?.tensor().clone())
     }
 
     /// Sum over rows `[n, hidden]` of the residual stream of the negative log-likelihood of the `targets [n]` after them.
     pub(crate) fn loss(&self, h: &Traced, targets: &Tensor) -> Result<Traced> {
         let x = layer::norm(h, &self.norm, &self.config)?;
-        let weight = self.lm_head.weight.to_dtype(self.dtype)?;
+        let weight = self.lm_head.to_dtype(self.dtype)?;
         Ok(ops::linear_cross_entropy(&x, &weight, targets)?)
     }
 

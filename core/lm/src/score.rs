@@ -8,7 +8,7 @@ use crate::compute::Compute;
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::lora::AdapterFolder;
-use crate::model::Decoder;
+use crate::model::{Decoder, Precision};
 use crate::tensors::Shards;
 
 /// A model that says how likely given tokens are. Natural logarithms; distributions at temperature 1.
@@ -25,7 +25,8 @@ impl Scorer {
         let (device, dtype) = compute.resolve()?;
         let config = DecoderConfig::from_folder(model_dir)?;
         let shards = Shards::open(model_dir)?;
-        let (decoder, _) = Decoder::from_shards(&config, &shards, &device, dtype, false)?;
+        let (decoder, _) =
+            Decoder::from_shards(&config, &shards, &device, Precision::frozen(dtype))?;
         Ok(Self { decoder })
     }
 
@@ -51,6 +52,12 @@ impl Scorer {
     #[must_use]
     pub fn longest_sequence(&self) -> usize {
         self.decoder.config.longest_sequence()
+    }
+
+    /// The type that is computed in: `f32` or `bf16`.
+    #[must_use]
+    pub fn dtype_name(&self) -> &'static str {
+        self.decoder.dtype().as_str()
     }
 
     /// Entries of a distribution.
@@ -146,6 +153,11 @@ impl Scorer {
                 "token {bad} is not in the vocabulary"
             )));
         }
+        // On a thread of the pool, see `Run::train`.
+        rayon::scope(|_| self.logits_from(ids, first))
+    }
+
+    fn logits_from(&self, ids: &[u32], first: usize) -> Result<Vec<Vec<f32>>> {
         let tensor = Tensor::from_slice(ids, ids.len(), self.decoder.device())?;
         let pass = self.decoder.pass(1, ids.len())?;
         let h = self.decoder.forward(&tensor, &pass)?;

@@ -1,14 +1,19 @@
 //! Where the model computes, and in which type.
 
 use candle_core::Device;
+use driftgauge_lm::Compute;
 use mistralrs::ModelDType;
 
-/// The graphics card when this was built for one and there is one, else the processor.
+/// Opens the device of that name: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
 /// # Errors
-/// When the card cannot be used.
-pub(crate) fn device() -> Result<Device, String> {
-    Device::cuda_if_available(0).map_err(|e| format!("cannot use the GPU: {e}"))
+/// When there is none of that name, this build knows no GPU, or the GPU cannot be used.
+pub(crate) fn device(name: &str) -> Result<Device, String> {
+    let compute = Compute {
+        device: Some(name.to_owned()),
+        dtype: None,
+    };
+    compute.open_device().map_err(|e| e.to_string())
 }
 
 /// Name of a device in records.

@@ -27,7 +27,7 @@ pub fn load(model: &LoadModel) -> Result<MistralRsEngine, EngineError> {
 }
 
 fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
-    let device = device::device()?;
+    let device = device::device(&model.device)?;
     let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
     let quantization = model.quantization.as_deref();
     let isq = quantization.map(quantization::parse).transpose()?;
@@ -59,7 +59,7 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
             "`quantization: {name}` with the GGUF file `{file}`; hint: its weights are quantised already, leave it out"
         ));
     }
-    let device = device::device()?;
+    let device = device::device(&model.device)?;
     let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
     let header = gguf::Header::read(&model.folder.join(file))?;
     // mistral.rs is shown the GGUF file and, where there is one, the tokenizer beside it.

@@ -347,6 +347,15 @@ impl Checker<'_> {
                     .at(id.span(), ""),
                 );
             }
+            if let (Some(quantization), true) = (&settings.base_quantization, full) {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        "`base_quantization` rounds frozen weights, and `full: true` freezes none",
+                    )
+                    .at(quantization.span(), "only with `lora`"),
+                );
+            }
             if settings.architecture.is_some() {
                 self.error(
                     Diagnostic::error("not-together", "a fine-tune has the shape of its base")
@@ -385,6 +394,15 @@ impl Checker<'_> {
                         );
                     }
                 }
+            }
+            if let Some(quantization) = &settings.base_quantization {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        "`base_quantization` rounds the weights of a base, and a training from scratch has none",
+                    )
+                    .at(quantization.span(), "only under `finetune`, with `lora`"),
+                );
             }
             if settings.lora.is_some() || settings.full.is_some() {
                 self.error(

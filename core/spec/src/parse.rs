@@ -9,6 +9,12 @@ use crate::source::{Source, Variables};
 use crate::spec::ExperimentSpec;
 use crate::tree::{Node, Value};
 
+/// Keys of other tools whose names are far from ours: theirs, ours, and the value that says the same.
+const OTHER_TOOLS: [(&str, &str, &str); 2] = [
+    ("load_in_4bit", "base_quantization", "q4k"),
+    ("load_in_8bit", "base_quantization", "q8_0"),
+];
+
 /// Reads a spec.
 ///
 /// # Errors
@@ -62,6 +68,12 @@ fn misfit_error(source: &Source, misfit: Misfit) -> Diagnostic {
                 .map(|name| format!("`{name}`"))
                 .collect::<Vec<_>>()
                 .join(", ");
+            if let Some((_, name, value)) = OTHER_TOOLS
+                .iter()
+                .find(|(theirs, name, _)| *theirs == key && expected.iter().any(|k| k == name))
+            {
+                return diagnostic.help(format!("here it is `{name}: {value}`"));
+            }
             match nearest(&key, expected.iter().map(String::as_str)) {
                 Some(name) => {
                     diagnostic.help(format!("did you mean `{name}`? known keys: {known}"))

@@ -9,6 +9,7 @@ use driftgauge_graph::plan::{EngineIdentity, Plan, PluginIdentity};
 use driftgauge_graph::resolve::{Problem, ResolveOptions, Resolved, resolve};
 use driftgauge_graph::resolved::ResolvedExperiment;
 use driftgauge_graph::store::Store;
+use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, Variables, check, parse, render_human};
 use serde_json::json;
 
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) spec_text: String,
     /// Digests of everything read.
     pub(super) lock: serde_json::Value,
+    /// `cpu` or `cuda`.
+    pub(super) device: &'static str,
 }
 
 /// What became of a spec.
@@ -113,7 +116,20 @@ pub(super) fn prepare(
         Ok(plugins) => plugins,
         Err(problems) => return Ok(refuse(&loaded.source, &problems)),
     };
-    let engine = engine();
+    let device = match device_class(&options.device) {
+        Ok(device) => device,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Ok(Outcome::Refused);
+        }
+    };
+    if device == "cpu" {
+        let problems = bf16_on_cpu(&loaded.spec);
+        if !problems.is_empty() {
+            return Ok(refuse(&loaded.source, &problems));
+        }
+    }
+    let engine = engine(device);
     let plan = Plan::of(&experiment, &engine, &plugins);
     let lock = lock(&experiment, &engine, &plugins);
     Ok(Outcome::Ready(Prepared {
@@ -122,6 +138,7 @@ pub(super) fn prepare(
         plan,
         metrics,
         lock,
+        device,
     }))
 }
 
@@ -181,12 +198,44 @@ fn identify(
     }
 }
 
+/// Class of the device that models will compute on; part of every key.
+fn device_class(device: &str) -> Result<&'static str, driftgauge_lm::Error> {
+    let compute = driftgauge_lm::Compute {
+        device: Some(device.to_owned()),
+        dtype: None,
+    };
+    compute.device_class()
+}
+
+/// Parts of the spec that ask the processor for a type that it has no products in. Only here is the device known.
+fn bf16_on_cpu(spec: &ExperimentSpec) -> Vec<Diagnostic> {
+    let trainings = spec.finetune.iter().chain(spec.pretrain.iter());
+    let trainings = trainings
+        .filter(|(_, settings)| settings.dtype == TrainingDtype::Bf16)
+        .map(|(id, _)| id);
+    let models = spec.models.iter();
+    let models = models
+        .filter(|(_, model)| model.dtype == ModelDtype::Bf16)
+        .map(|(id, _)| id);
+    trainings
+        .chain(models)
+        .map(|id| {
+            Diagnostic::error(
+                "not-supported",
+                format!("`{id}` asks for `dtype: bf16`, which a CPU cannot compute: its matrix product has no bf16 kernel"),
+            )
+            .at(id.span(), "")
+            .help("leave `dtype` out: a CPU computes in f32, a GPU in bf16; weights stored as bf16 are read either way")
+        })
+        .collect()
+}
+
 /// What makes completions and trains in this build.
-fn engine() -> EngineIdentity {
+fn engine(device: &str) -> EngineIdentity {
     EngineIdentity {
         generation: "mistral.rs 0.8.1".to_owned(),
         training: super::TRAINER.to_owned(),
-        device: super::device().to_owned(),
+        device: device.to_owned(),
     }
 }
 

@@ -11,12 +11,3 @@ pub(crate) mod schema;
 
 /// The trainer and scorer of this build; raised when the same training would give other bytes.
 pub(crate) const TRAINER: &str = "driftgauge-lm 1";
-
-/// Device class of this build.
-pub(crate) fn device() -> &'static str {
-    if cfg!(feature = "cuda") {
-        "cuda"
-    } else {
-        "cpu"
-    }
-}

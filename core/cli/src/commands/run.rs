@@ -54,6 +54,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         plan: prepared.plan,
         store,
         worker_exe: std::env::current_exe().context("cannot find this program's own file")?,
+        device: args.store.device.clone(),
         metrics: prepared.metrics,
         observer: Arc::new(Progress::new(&out.events())),
         cancel: Arc::clone(&cancel),
@@ -155,7 +156,7 @@ fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
             "driftgauge": env!("CARGO_PKG_VERSION"),
             "engine": "mistral.rs 0.8.1",
             "trainer": super::TRAINER,
-            "device": super::device(),
+            "device": prepared.device,
             "determinism": "byte-identical on one machine and build, whatever the number of threads and processes",
             "command": command,
             "host": {

@@ -22,21 +22,22 @@ pub(super) fn load(model: &LoadModel) -> Result<FolderScorer> {
         );
     }
     let compute = Compute {
-        device: None,
+        device: Some(model.device.clone()),
         dtype: (model.dtype != "auto").then(|| model.dtype.clone()),
     };
     let scorer = Scorer::load(&model.folder, &compute)?;
+    let loaded = Loaded {
+        engine: crate::commands::TRAINER.to_owned(),
+        device: compute.device_class()?.to_owned(),
+        dtype: scorer.dtype_name().to_owned(),
+        max_in_flight: 1,
+        checks: Vec::new(),
+    };
     Ok(FolderScorer {
         scorer,
         tokenizer: Tokenizer::from_folder(&model.folder)?,
         folder: model.folder.clone(),
-        loaded: Loaded {
-            engine: crate::commands::TRAINER.to_owned(),
-            device: crate::commands::device().to_owned(),
-            dtype: model.dtype.clone(),
-            max_in_flight: 1,
-            checks: Vec::new(),
-        },
+        loaded,
     })
 }
 

@@ -19,6 +19,7 @@ pub(super) fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -
     let mut config: TrainConfig = serde_json::from_value(job.settings.clone())
         .context("the trainer does not know these settings")?;
     config.save_steps = job.save_steps;
+    config.compute.device = Some(job.device.clone());
     config.init_adapter.clone_from(&job.init_adapter);
     let data = data(job)?;
     let mut failed = None;

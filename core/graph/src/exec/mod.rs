@@ -62,6 +62,8 @@ pub struct Context {
     pub store: Store,
     /// The binary that worker processes start.
     pub worker_exe: PathBuf,
+    /// Where models compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
     /// Runs metric plugins.
     pub metrics: Arc<dyn MetricRunner>,
     /// Hears what happens.

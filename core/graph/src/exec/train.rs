@@ -207,6 +207,7 @@ fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Job,
             .as_ref()
             .map(|file| file.path.clone()),
         settings: training.settings.clone(),
+        device: context.device.clone(),
         examples,
         eval_examples,
         // The trainer keeps its checkpoints here, where the next run finds them.

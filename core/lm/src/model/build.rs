@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 
 use super::{Adapter, Decoder, Layer, Linear, RopeTables};
+use crate::compute::BaseQuantization;
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::lora::LoraConfig;
-use crate::ops::Traced;
+use crate::ops::{QuantizedWeight, Traced, Weight};
 use crate::tensors::Shards;
 
 /// Trainable tensors by name, in f32. The order of the names is the order of every loop over them.
@@ -30,29 +31,67 @@ pub(crate) fn module_names() -> impl Iterator<Item = &'static str> {
     MODULES.into_iter().map(|(_, name)| name)
 }
 
+/// How the weights of a decoder are held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Precision {
+    /// The type that is computed in, and in which frozen weights are held.
+    pub(crate) dtype: DType,
+    /// Every weight is a parameter, in f32.
+    pub(crate) trainable: bool,
+    /// The frozen weights of the linear modules are rounded to this format.
+    pub(crate) quantization: Option<BaseQuantization>,
+}
+
+impl Precision {
+    /// Frozen weights in the compute type.
+    pub(crate) fn frozen(dtype: DType) -> Self {
+        Self {
+            dtype,
+            trainable: false,
+            quantization: None,
+        }
+    }
+}
+
 /// Where weights come from while a decoder is built, and whether they are trained.
 struct Builder<'a> {
     read: &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor>,
     device: &'a Device,
-    dtype: DType,
-    trainable: Option<Parameters>,
+    precision: Precision,
+    parameters: Parameters,
 }
 
 impl Builder<'_> {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Traced> {
         let tensor = (self.read)(name, shape)?.to_device(self.device)?;
-        match &mut self.trainable {
-            Some(parameters) => {
-                let parameter = Traced::parameter(tensor.to_dtype(DType::F32)?);
-                parameters.insert(name.to_owned(), parameter.clone());
-                Ok(parameter)
-            }
-            None => Ok(Traced::constant(tensor.to_dtype(self.dtype)?)),
+        if !self.precision.trainable {
+            return Ok(Traced::constant(tensor.to_dtype(self.precision.dtype)?));
         }
+        let parameter = Traced::parameter(tensor.to_dtype(DType::F32)?);
+        self.parameters.insert(name.to_owned(), parameter.clone());
+        Ok(parameter)
+    }
+
+    /// A weight that is multiplied with, quantised where that was asked for.
+    fn matrix(&mut self, name: &str, shape: (usize, usize)) -> Result<Weight> {
+        let Some(quantization) = self.precision.quantization else {
+            return Ok(self.tensor(name, &[shape.0, shape.1])?.into());
+        };
+        let block = quantization.block_size();
+        if !shape.1.is_multiple_of(block) {
+            return Err(Error::Config(format!(
+                "`base_quantization: {quantization}` works on blocks of {block} elements, but the rows of `{name}` have {}; \
+                 hint: `q8_0` and `q4_0` have blocks of 32",
+                shape.1
+            )));
+        }
+        let matrix = (self.read)(name, &[shape.0, shape.1])?;
+        let weight = QuantizedWeight::new(&matrix, quantization.format(), self.device)?;
+        Ok(Weight::Quantized(weight))
     }
 
     fn linear(&mut self, module: &str, shape: (usize, usize), bias: bool) -> Result<Linear> {
-        let weight = self.tensor(&format!("{module}.weight"), &[shape.0, shape.1])?;
+        let weight = self.matrix(&format!("{module}.weight"), shape)?;
         let bias = match bias {
             true => Some(self.tensor(&format!("{module}.bias"), &[shape.0])?),
             false => None,
@@ -95,19 +134,18 @@ impl Builder<'_> {
 }
 
 impl Decoder {
-    /// Builds a decoder from weights by name and shape. With `trainable`, every weight becomes a parameter in f32.
+    /// Builds a decoder from weights by name and shape. Those that are trained come back by name.
     pub(crate) fn build(
         config: &DecoderConfig,
         device: &Device,
-        dtype: DType,
-        trainable: bool,
+        precision: Precision,
         read: &mut dyn FnMut(&str, &[usize]) -> Result<Tensor>,
     ) -> Result<(Self, Parameters)> {
         let mut builder = Builder {
             read,
             device,
-            dtype,
-            trainable: trainable.then(Parameters::new),
+            precision,
+            parameters: Parameters::new(),
         };
         let table = [config.vocab_size, config.hidden_size];
         let embed_tokens = builder.tensor("model.embed_tokens.weight", &table)?;
@@ -116,24 +154,20 @@ impl Decoder {
             .collect::<Result<Vec<_>>>()?;
         let norm = builder.tensor("model.norm.weight", &[config.hidden_size])?;
         let lm_head = match config.tie_word_embeddings {
-            true => Linear {
-                weight: embed_tokens.clone(),
-                bias: None,
-                adapter: None,
-            },
-            false => builder.linear("lm_head", (table[0], table[1]), false)?,
+            true => embed_tokens.clone(),
+            false => builder.tensor("lm_head.weight", &table)?,
         };
         let decoder = Self {
-            rope: RopeTables::new(config, config.longest_sequence(), dtype, device)?,
+            rope: RopeTables::new(config, config.longest_sequence(), precision.dtype, device)?,
             config: config.clone(),
             device: device.clone(),
-            dtype,
+            dtype: precision.dtype,
             embed_tokens,
             layers,
             norm,
             lm_head,
         };
-        Ok((decoder, builder.trainable.unwrap_or_default()))
+        Ok((decoder, builder.parameters))
     }
 
     /// Builds a decoder from the weights of a model folder. A weight that the configuration does not speak of is refused:
@@ -142,11 +176,10 @@ impl Decoder {
         config: &DecoderConfig,
         shards: &Shards,
         device: &Device,
-        dtype: DType,
-        trainable: bool,
+        precision: Precision,
     ) -> Result<(Self, Parameters)> {
         let mut used = std::collections::BTreeSet::new();
-        let built = Self::build(config, device, dtype, trainable, &mut |name, shape| {
+        let built = Self::build(config, device, precision, &mut |name, shape| {
             if let Some(slot) = shards.slot(name)
                 && slot.shape != shape
             {
@@ -212,17 +245,18 @@ impl Decoder {
     }
 
     /// Every frozen weight, in a fixed order.
-    pub(crate) fn frozen_weights(&self) -> Vec<&Tensor> {
-        let mut weights = vec![&self.embed_tokens, &self.norm];
+    pub(crate) fn frozen_weights(&self) -> Vec<Weight> {
+        let plain = |weight: &Traced| Weight::Plain(weight.clone());
+        let mut weights = vec![plain(&self.embed_tokens), plain(&self.norm)];
         for layer in &self.layers {
-            weights.extend([&layer.input_norm, &layer.post_attention_norm]);
-            weights.extend(layer.qk_norm.iter().flat_map(|(q, k)| [q, k]));
-            weights.extend(layer.linears().into_iter().flat_map(Linear::tensors));
+            weights.extend([&layer.input_norm, &layer.post_attention_norm].map(plain));
+            weights.extend(layer.qk_norm.iter().flat_map(|(q, k)| [plain(q), plain(k)]));
+            weights.extend(layer.linears().into_iter().flat_map(Linear::weights));
         }
         if !self.config.tie_word_embeddings {
-            weights.extend(self.lm_head.tensors());
+            weights.push(plain(&self.lm_head));
         }
         weights.retain(|weight| !weight.requires_grad());
-        weights.into_iter().map(Traced::tensor).collect()
+        weights
     }
 }

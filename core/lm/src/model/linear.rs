@@ -4,14 +4,14 @@ use candle_core::Tensor;
 
 use super::Pass;
 use crate::error::Result;
-use crate::ops::{self, LoraFactors, Traced};
+use crate::ops::{self, LoraFactors, Traced, Weight};
 use crate::random::Stream;
 
 /// `y = x W^T + bias + scale * B(A(dropout(x)))`.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
     /// `[out, in]`
-    pub(super) weight: Traced,
+    pub(super) weight: Weight,
     /// `[out]`
     pub(super) bias: Option<Traced>,
     pub(super) adapter: Option<Adapter>,
@@ -54,12 +54,13 @@ impl Linear {
 
     /// `(out, in)`
     pub(super) fn shape(&self) -> Result<(usize, usize)> {
-        Ok(self.weight.tensor().dims2()?)
+        Ok(self.weight.dims2()?)
     }
 
     /// Weight and bias.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = &Traced> {
-        std::iter::once(&self.weight).chain(&self.bias)
+    pub(super) fn weights(&self) -> impl Iterator<Item = Weight> {
+        let bias = self.bias.clone().map(Weight::Plain);
+        std::iter::once(self.weight.clone()).chain(bias)
     }
 }
 

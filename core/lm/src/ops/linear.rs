@@ -1,9 +1,12 @@
 //! Linear layers: frozen or trainable weight, with or without a low-rank update.
+//!
+//! Products that do not need one another run side by side (`rayon::join`): while one makes its memory or is too small to be
+//! shared out, the other computes.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::cpu::{self, product};
-use super::{Traced, elementwise, plain};
+use super::{Traced, Weight, elementwise, plain};
 
 /// The two factors of a low-rank update (LoRA, arXiv 2106.09685): `delta = scale * b a`.
 #[derive(Debug, Clone, Copy)]
@@ -20,14 +23,13 @@ pub(crate) struct LoraFactors<'a> {
 
 /// `x w^T + bias`. `x` is `[.., in]`, `w` is `[out, in]`, `bias` is `[out]`.
 ///
-/// Gradients are computed for those of the three that lead to a parameter: a constant `w` is a frozen weight.
+/// Gradients are computed for those of the three that lead to a parameter: a constant or quantised `w` is a frozen weight.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub(crate) fn linear(x: &Traced, w: &Traced, bias: Option<&Traced>) -> Result<Traced> {
+pub(crate) fn linear(x: &Traced, w: &Weight, bias: Option<&Traced>) -> Result<Traced> {
     let (rows, shape) = flatten(x, w)?;
-    let y = product_with(rows.tensor(), w.tensor(), bias.map(Traced::tensor))?;
-    record_linear(y, &rows, w, bias)?.reshape(shape)
+    frozen_or_trained(&rows, w, bias)?.reshape(shape)
 }
 
 /// [`linear`] plus a low-rank update: `x w^T + bias + scale * dropout(x) a^T b^T`.
@@ -36,7 +38,7 @@ pub(crate) fn linear(x: &Traced, w: &Traced, bias: Option<&Traced>) -> Result<Tr
 /// When the shapes do not fit.
 pub(crate) fn lora_linear(
     x: &Traced,
-    w: &Traced,
+    w: &Weight,
     bias: Option<&Traced>,
     lora: &LoraFactors<'_>,
 ) -> Result<Traced> {
@@ -46,11 +48,10 @@ pub(crate) fn lora_linear(
         None => None,
     };
     let frozen = !w.requires_grad() && !bias.is_some_and(Traced::requires_grad);
-    if frozen && cpu::applies(&[rows.tensor(), w.tensor(), lora.a.tensor(), lora.b.tensor()]) {
+    if frozen && cpu::applies(&[rows.tensor(), lora.a.tensor(), lora.b.tensor()]) {
         return lora_on_cpu(&rows, w, bias, lora, mask)?.reshape(shape);
     }
-    let y = product_with(rows.tensor(), w.tensor(), bias.map(Traced::tensor))?;
-    let y = record_linear(y, &rows, w, bias)?;
+    let y = frozen_or_trained(&rows, w, bias)?;
     let scale = lora.scale;
     let delta = Traced::compose(&[&rows, lora.a, lora.b], move |inputs| {
         plain::lora_delta(&inputs[0], &inputs[1], &inputs[2], scale, mask.as_ref())
@@ -59,11 +60,11 @@ pub(crate) fn lora_linear(
 }
 
 /// `x` as a matrix, and the shape its product with `w` returns to.
-fn flatten(x: &Traced, w: &Traced) -> Result<(Traced, Vec<usize>)> {
+fn flatten(x: &Traced, w: &Weight) -> Result<(Traced, Vec<usize>)> {
     let width = x.tensor().dim(D::Minus1)?;
     let mut shape = x.dims().to_vec();
     if let Some(last) = shape.last_mut() {
-        *last = w.tensor().dim(0)?;
+        *last = w.dims2()?.0;
     }
     let rows = x.tensor().elem_count() / width.max(1);
     let x = match x.dims() {
@@ -90,17 +91,22 @@ fn product_with(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor>
     }
 }
 
-/// Records `y = x w^T + bias`.
-fn record_linear(y: Tensor, x: &Traced, w: &Traced, bias: Option<&Traced>) -> Result<Traced> {
-    let no_bias = Traced::constant(w.tensor().clone());
-    let bias = bias.unwrap_or(&no_bias);
-    let needed = [x, w, bias].map(Traced::requires_grad);
+/// `x w^T + bias` for rows `x`, recorded.
+fn frozen_or_trained(x: &Traced, w: &Weight, bias: Option<&Traced>) -> Result<Traced> {
+    let dtype = x.tensor().dtype();
+    let y = product_with(x.tensor(), &w.matrix(dtype)?, bias.map(Traced::tensor))?;
+    let absent = x.detach();
+    let inputs = [x, w.parameter().unwrap_or(&absent), bias.unwrap_or(&absent)];
+    let needed = inputs.map(Traced::requires_grad);
     // A frozen layer need not keep its input.
     let x_values = needed[1].then(|| x.tensor().clone());
-    let w_values = w.tensor().clone();
-    Ok(Traced::record(y, &[x, w, bias], move |gradient| {
-        let x_gradient = needed[0].then(|| gradient.matmul(&w_values));
-        let w_gradient = x_values.map(|x| gradient.t()?.matmul(&x));
+    // A quantised weight is kept as it is, and made whole again on the way back.
+    let w = w.clone();
+    Ok(Traced::record(y, &inputs, move |gradient| {
+        let (x_gradient, w_gradient) = rayon::join(
+            || needed[0].then(|| gradient.matmul(&w.matrix(dtype)?)),
+            || x_values.as_ref().map(|x| gradient.t()?.matmul(x)),
+        );
         let bias_gradient = needed[2].then(|| gradient.sum(0));
         Ok(vec![
             x_gradient.transpose()?,
@@ -114,24 +120,27 @@ fn record_linear(y: Tensor, x: &Traced, w: &Traced, bias: Option<&Traced>) -> Re
 /// `v = scale g b`: `dA = v^T dropout(x)`, `dx = g w + dropout(v a)`.
 fn lora_on_cpu(
     x: &Traced,
-    w: &Traced,
+    w: &Weight,
     bias: Option<&Traced>,
     lora: &LoraFactors<'_>,
     mask: Option<Tensor>,
 ) -> Result<Traced> {
     let (a, b) = (lora.a.tensor().contiguous()?, lora.b.tensor().contiguous()?);
-    let (w, scale) = (w.tensor().clone(), lora.scale as f32);
+    let (w, scale) = (w.clone(), lora.scale as f32);
     let dropped = match &mask {
         Some(mask) => elementwise::multiply(x.tensor(), mask)?,
         None => x.tensor().contiguous()?,
     };
-    let narrow = {
-        let (rank, width) = a.dims2()?;
-        let columns = product::transposed(&cpu::values(&a)?, (rank, width), 1.0);
-        let narrow = product::narrow_product(&cpu::values(&dropped)?, width, &columns, rank);
-        cpu::tensor(narrow, (dropped.dim(0)?, rank))?
-    };
-    let y = x.tensor().matmul(&w.t()?)?;
+    let (y, narrow) = rayon::join(
+        || x.tensor().matmul(&w.matrix(DType::F32)?.t()?),
+        || {
+            let (rank, width) = a.dims2()?;
+            let columns = product::transposed(&cpu::values(&a)?, (rank, width), 1.0);
+            let narrow = product::narrow_product(&cpu::values(&dropped)?, width, &columns, rank);
+            cpu::tensor(narrow, (dropped.dim(0)?, rank))
+        },
+    );
+    let (y, narrow) = (y?, narrow?);
     let (out, rank) = b.dims2()?;
     let bias = match bias {
         Some(bias) => Some(bias.tensor().contiguous()?),
@@ -149,18 +158,26 @@ fn lora_on_cpu(
     let x_needed = x.requires_grad();
     Ok(Traced::record(y, &[x, lora.a, lora.b], move |gradient| {
         let gradient = gradient.contiguous()?;
-        let db = scaled(gradient.t()?.matmul(&narrow)?, scale)?;
         let v = {
             let rows = product::padded_rows(&cpu::values(&b)?, rank, scale);
             let v = product::narrow_product(&cpu::values(&gradient)?, out, &rows, rank);
             cpu::tensor(v, (gradient.dim(0)?, rank))?
         };
-        let da = v.t()?.matmul(&dropped)?;
-        let dx = match x_needed {
-            true => Some(input_gradient(&gradient, &w, &v, &a, mask.as_ref())?),
-            false => None,
-        };
-        Ok(vec![dx, Some(da), Some(db)])
+        let (factors, dx) = rayon::join(
+            || -> Result<_> {
+                let da = v.t()?.matmul(&dropped)?;
+                let db = scaled(gradient.t()?.matmul(&narrow)?, scale)?;
+                Ok((da, db))
+            },
+            || {
+                x_needed.then(|| {
+                    let w = w.matrix(DType::F32)?;
+                    input_gradient(&gradient, &w, &v, &a, mask.as_ref())
+                })
+            },
+        );
+        let (da, db) = factors?;
+        Ok(vec![dx.transpose()?, Some(da), Some(db)])
     }))
 }
 

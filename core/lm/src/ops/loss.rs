@@ -4,8 +4,10 @@ use candle_core::{DType, Result, Tensor, bail};
 
 use super::{Traced, cpu, elementwise, plain};
 
-/// Logits held at once.
+/// Logits held at once by the kernel: what fits into caches.
 const LOGITS_AT_ONCE: usize = 1 << 22;
+/// The same for the composition: a GPU wants more work per call.
+const COMPOSED_LOGITS_AT_ONCE: usize = 1 << 26;
 
 /// Sum over the rows of the negative log-likelihood `-ln softmax(x w^T)[target]`, in nats, as a scalar in `f32` at least.
 ///
@@ -24,7 +26,11 @@ pub(crate) fn linear_cross_entropy(x: &Traced, w: &Traced, targets: &Tensor) -> 
     }
     let needed = [x, w].map(Traced::requires_grad);
     let on_cpu = cpu::applies(&[x.tensor(), w.tensor()]);
-    let piece = (LOGITS_AT_ONCE / vocabulary).clamp(1, n);
+    let at_once = match on_cpu {
+        true => LOGITS_AT_ONCE,
+        false => COMPOSED_LOGITS_AT_ONCE,
+    };
+    let piece = (at_once / vocabulary).clamp(1, n);
     let mut total = 0f64;
     let (mut x_gradients, mut w_gradient) = (Vec::new(), None);
     for start in (0..n).step_by(piece) {
@@ -37,15 +43,14 @@ pub(crate) fn linear_cross_entropy(x: &Traced, w: &Traced, targets: &Tensor) -> 
             false => composed_loss(logits, &targets)?,
         };
         total += loss;
-        if needed[0] {
-            x_gradients.push(logits_gradient.matmul(w.tensor())?);
-        }
-        if needed[1] {
-            let term = logits_gradient.t()?.matmul(&rows)?;
-            match &mut w_gradient {
-                Some(sum) => elementwise::add_assign(sum, &term)?,
-                None => w_gradient = Some(term),
-            }
+        let (x_term, w_term) = rayon::join(
+            || needed[0].then(|| logits_gradient.matmul(w.tensor())),
+            || needed[1].then(|| logits_gradient.t()?.matmul(&rows)),
+        );
+        x_gradients.extend(x_term.transpose()?);
+        match (&mut w_gradient, w_term.transpose()?) {
+            (Some(sum), Some(term)) => elementwise::add_assign(sum, &term)?,
+            (sum, term) => *sum = term,
         }
     }
     let total = Tensor::new(total, x.tensor().device())?.to_dtype(plain::wide(x.tensor()))?;

@@ -14,7 +14,9 @@ mod elementwise;
 mod linear;
 mod loss;
 mod plain;
+mod sliced;
 mod traced;
+mod weight;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ pub(crate) use adamw::{AdamW, clip_factor, gradient_norm};
 pub(crate) use linear::{LoraFactors, linear, lora_linear};
 pub(crate) use loss::linear_cross_entropy;
 pub(crate) use traced::{Gradients, Traced};
+pub(crate) use weight::{QuantizedWeight, Weight};
 
 /// RMS normalisation over the last dimension: `x / sqrt(mean(x^2) + eps) * weight`, computed in `f32` at least.
 ///
@@ -120,10 +123,7 @@ pub(crate) fn causal_attention(
     }
     let inputs = [q, k, v];
     if !cpu::applies(&inputs.map(Traced::tensor)) {
-        let segments = segments.cloned();
-        return Traced::compose(&inputs, move |inputs| {
-            plain::causal_attention(&inputs[0], &inputs[1], &inputs[2], scale, segments.as_ref())
-        });
+        return sliced::causal_attention(&inputs, scale, segments, sliced::SCORES_AT_ONCE);
     }
     let segments = segments
         .map(|segments| segments.flatten_all()?.to_vec1::<u32>())

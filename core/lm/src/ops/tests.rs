@@ -1,11 +1,12 @@
 //! Every operation three ways: its kernel in `f32`, the composition in `f64` differentiated by candle, and finite
 //! differences of the composition; and the kernel with one thread and with three.
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::{
-    AdamW, LoraFactors, Traced, causal_attention, clip_factor, embedding, gradient_norm, linear,
-    linear_cross_entropy, lora_linear, rms_norm, rope, swiglu,
+    AdamW, LoraFactors, QuantizedWeight, Traced, Weight, causal_attention, clip_factor, embedding,
+    gradient_norm, linear, linear_cross_entropy, lora_linear, rms_norm, rope, sliced, swiglu,
 };
 
 /// Numbers between -1 and 1 that look random (a linear congruential generator).
@@ -178,6 +179,35 @@ fn attention_with_grouped_heads_several_blocks_and_segments() {
     }
 }
 
+/// The composition for a few rows and heads at a time is the composition of all of them.
+#[test]
+fn sliced_attention_is_whole_attention() {
+    let (b, t, h, hk, d) = (3, 9, 4, 2, 6);
+    let (q, k) = ([b, t, h, d], [b, t, hk, d]);
+    let x = inputs(&[&q, &k, &k], DType::F64);
+    let segments: Vec<u32> = (0..b * t).map(|i| u32::from(i % t > i / t + 2)).collect();
+    let segments = Tensor::from_vec(segments, (b, t), &Device::Cpu).unwrap();
+    for segments in [None, Some(&segments)] {
+        let run = |limit| {
+            evaluate(
+                &|x: &[Traced]| {
+                    sliced::causal_attention(&[&x[0], &x[1], &x[2]], 0.4, segments, limit)
+                },
+                &x,
+            )
+        };
+        let (whole, whole_gradients) = run(usize::MAX);
+        // One head of one row, one row, two rows at a time.
+        for limit in [1, h * t * t, 2 * h * t * t] {
+            let (output, gradients) = run(limit);
+            assert_close("output", &output, &whole, 1e-14);
+            for (gradient, expected) in gradients.iter().zip(&whole_gradients) {
+                assert_close("gradient", gradient, expected, 1e-14);
+            }
+        }
+    }
+}
+
 #[test]
 fn later_tokens_and_other_segments_change_nothing() {
     let run = |x: &[Tensor], segments: Option<&Tensor>| {
@@ -220,10 +250,10 @@ fn swiglu_is_silu_times_up() {
 #[test]
 fn linear_with_every_gradient() {
     check("linear", &[&[2, 7, 12], &[9, 12]], &|x| {
-        linear(&x[0], &x[1], None)
+        linear(&x[0], &x[1].clone().into(), None)
     });
     check("linear with bias", &[&[7, 12], &[9, 12], &[9]], &|x| {
-        linear(&x[0], &x[1], Some(&x[2]))
+        linear(&x[0], &x[1].clone().into(), Some(&x[2]))
     });
 }
 
@@ -247,7 +277,8 @@ fn lora_beside_a_frozen_weight() {
                 scale: 0.7,
                 dropout_mask: with_mask.then_some(fixed[2].tensor()),
             };
-            lora_linear(&x[0], &fixed[0], with_bias.then_some(&fixed[1]), &factors)
+            let w = fixed[0].clone().into();
+            lora_linear(&x[0], &w, with_bias.then_some(&fixed[1]), &factors)
         });
     }
 }
@@ -255,7 +286,8 @@ fn lora_beside_a_frozen_weight() {
 #[test]
 fn a_frozen_weight_gets_no_gradient() {
     let x = inputs(&[&[5, 8], &[6, 8], &[2, 8], &[6, 2]], DType::F32);
-    let w = Traced::constant(x[1].clone());
+    let frozen = Traced::constant(x[1].clone());
+    let w = Weight::from(frozen.clone());
     let [input, a, b] = [0, 2, 3].map(|i| Traced::parameter(x[i].clone()));
     let factors = LoraFactors {
         a: &a,
@@ -266,15 +298,73 @@ fn a_frozen_weight_gets_no_gradient() {
     let hidden = lora_linear(&input, &w, None, &factors).unwrap();
     let y = linear(
         &hidden,
-        &Traced::constant(x[1].t().unwrap().contiguous().unwrap()),
+        &Traced::constant(x[1].t().unwrap().contiguous().unwrap()).into(),
         None,
     );
     let y = y.unwrap();
     let found = y.backward_from(y.tensor().ones_like().unwrap()).unwrap();
     assert_eq!(found.len(), 3);
-    assert!(found.get(&w).is_none() && found.get(&a).is_some());
+    assert!(found.get(&frozen).is_none() && found.get(&a).is_some());
     assert!(!linear(&input.detach(), &w, None).unwrap().requires_grad());
     assert!(y.backward_from(y.tensor().clone()).unwrap().is_empty() || !found.is_empty());
+}
+
+/// A weight in blocks gives the results and gradients of the rounded matrix, to the bit; it takes a fraction of the memory.
+#[test]
+fn a_quantised_weight_is_the_rounded_matrix() {
+    // 600 rows: several pieces, the last one smaller.
+    let shapes: [&[usize]; 5] = [&[7, 256], &[600, 256], &[600], &[4, 256], &[600, 4]];
+    for (format, share) in [
+        (GgmlDType::Q4_0, 0.15),
+        (GgmlDType::Q4K, 0.15),
+        (GgmlDType::Q5K, 0.18),
+        (GgmlDType::Q6K, 0.21),
+        (GgmlDType::Q8_0, 0.27),
+    ] {
+        let values = inputs(&shapes, DType::F32);
+        let quantized = QuantizedWeight::new(&values[1], format, &Device::Cpu).unwrap();
+        let quantized = Weight::Quantized(quantized);
+        let rounded = quantized.matrix(DType::F32).unwrap();
+        let error = (&rounded - &values[1]).unwrap().abs().unwrap();
+        let error = list(&error).into_iter().fold(0.0, f64::max);
+        assert!(error > 0.0 && error < 0.15, "{format:?}: {error}");
+        let plain = Weight::from(Traced::constant(rounded));
+        assert!((quantized.bytes() as f64) < share * plain.bytes() as f64);
+        assert_eq!(quantized.elem_count(), plain.elem_count());
+
+        let run = |w: &Weight, with_lora: bool| {
+            let [x, a, b] = [0, 3, 4].map(|i| Traced::parameter(values[i].clone()));
+            let bias = Traced::constant(values[2].clone());
+            let factors = LoraFactors {
+                a: &a,
+                b: &b,
+                scale: 0.7,
+                dropout_mask: None,
+            };
+            let y = match with_lora {
+                true => lora_linear(&x, w, Some(&bias), &factors),
+                false => linear(&x, w, Some(&bias)),
+            };
+            let y = y.unwrap();
+            let mut found = y.backward_from(weights(y.tensor())).unwrap();
+            let gradients = [x, a, b].map(|p| found.remove(&p).map(|g| list(&g)));
+            (list(y.tensor()), gradients)
+        };
+        for with_lora in [true, false] {
+            let (ours, theirs) = (run(&quantized, with_lora), run(&plain, with_lora));
+            assert!(ours == theirs, "{format:?}");
+            assert!(ours.1[0].is_some() && ours.1[1].is_some() == with_lora);
+        }
+        // Other types multiply with the same numbers.
+        let x = Traced::constant(values[0].to_dtype(DType::F64).unwrap());
+        let [ours, theirs] = [&quantized, &plain].map(|w| {
+            let w = w.to_dtype(DType::F64).unwrap();
+            list(linear(&x, &w, None).unwrap().tensor())
+        });
+        assert_eq!(ours, theirs);
+    }
+    let narrow = Tensor::zeros((2, 40), DType::F32, &Device::Cpu).unwrap();
+    assert!(QuantizedWeight::new(&narrow, GgmlDType::Q4K, &Device::Cpu).is_err());
 }
 
 #[test]

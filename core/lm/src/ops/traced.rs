@@ -317,7 +317,7 @@ fn accumulate(
 }
 
 /// Gradients of `function` by candle: the function is computed again on variables.
-fn compose_backward(
+pub(super) fn compose_backward(
     tensors: Vec<Tensor>,
     needed: &[bool],
     gradient: &Tensor,

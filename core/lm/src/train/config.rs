@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Order;
 use super::encode::TrainOn;
 use super::schedule::LrScheduler;
-use crate::compute::Compute;
+use crate::compute::{BaseQuantization, Compute};
 use crate::error::{Error, Result};
 use crate::lora::LoraConfig;
 
@@ -75,6 +75,9 @@ pub struct TrainConfig {
     pub base_model_name: Option<String>,
     /// Device and type.
     pub compute: Compute,
+    /// Round the frozen weights of the linear modules to this format. Only with LoRA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_quantization: Option<BaseQuantization>,
 }
 
 impl Default for TrainConfig {
@@ -105,6 +108,7 @@ impl Default for TrainConfig {
             init_adapter: None,
             base_model_name: None,
             compute: Compute::default(),
+            base_quantization: None,
         }
     }
 }
@@ -170,6 +174,9 @@ impl TrainConfig {
         }
         match &self.method {
             Method::Lora(lora) => lora.validate(),
+            Method::Full if self.base_quantization.is_some() => refuse(
+                "`base_quantization` needs `lora`: full training has no frozen weights".to_owned(),
+            ),
             Method::Full if self.init_adapter.is_some() => {
                 refuse("`init_adapter` needs `lora`: full training has no adapter".to_owned())
             }
@@ -222,6 +229,10 @@ mod tests {
                 "warmup_ratio",
             ),
             (r#"{"epochs": -1}"#, "epochs"),
+            (
+                r#"{"method": "full", "base_quantization": "q4k"}"#,
+                "base_quantization",
+            ),
             (r#"{"adam_beta2": 1}"#, "adam_beta2"),
         ] {
             let config: TrainConfig = serde_json::from_str(json).unwrap();

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compute::BaseQuantization;
+
 /// Something that happened while training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -120,6 +122,9 @@ pub struct TrainSummary {
     pub trainable_parameters: usize,
     /// All weights.
     pub total_parameters: usize,
+    /// The format to which the frozen weights of the linear modules were rounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_quantization: Option<BaseQuantization>,
 }
 
 /// Largest resident memory of this process so far, in bytes; 0 where the system does not tell.

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::folder;
 use crate::lora::{AdapterFolder, CONFIG_FILE, LoraConfig, WEIGHTS_FILE, write_adapter};
-use crate::model::{Decoder, Parameters};
+use crate::model::{Decoder, Parameters, Precision};
 use crate::random::Stream;
 use crate::tensors::Shards;
 use crate::tokenize::Tokenizer;
@@ -57,9 +57,12 @@ pub fn finetune(
         data: prepared.digest(),
     };
     let shards = Shards::open(base_dir)?;
-    let full = matches!(config.method, Method::Full);
-    let (mut decoder, mut parameters) =
-        Decoder::from_shards(&model, &shards, &device, dtype, full)?;
+    let precision = Precision {
+        dtype,
+        trainable: matches!(config.method, Method::Full),
+        quantization: config.base_quantization,
+    };
+    let (mut decoder, mut parameters) = Decoder::from_shards(&model, &shards, &device, precision)?;
     if let Method::Lora(lora) = &config.method {
         parameters = attach(&mut decoder, lora, config)?;
     }
@@ -127,6 +130,15 @@ pub(super) fn announce(
             ),
         });
     }
+    if let Some(quantization) = run.config.base_quantization {
+        on_event(TrainEvent::Warning {
+            message: format!(
+                "the frozen base is rounded to {quantization} ({} MiB): the adapter is trained beside the rounded weights, and \
+                 a merge adds it to the base's own",
+                run.frozen_bytes() >> 20
+            ),
+        });
+    }
     if let Some((id, pieces)) = run.data.preview(tokenizer)? {
         on_event(TrainEvent::Preview { id, pieces });
     }
@@ -138,6 +150,7 @@ pub(super) fn settings_digest(config: &TrainConfig) -> Result<String> {
     let mut deciding = config.clone();
     deciding.save_steps = None;
     deciding.init_adapter = None;
+    deciding.compute.device = Some(config.compute.device_class()?.to_owned());
     let json = serde_json::to_vec(&deciding).map_err(|e| Error::Config(e.to_string()))?;
     Ok(blake3::hash(&json).to_hex().to_string())
 }

@@ -19,7 +19,7 @@ use crate::config::{Architecture, DecoderConfig};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::folder;
-use crate::model::Decoder;
+use crate::model::{Decoder, Precision};
 use crate::random::Stream;
 use crate::tokenize::{Tokenizer, train_byte_level_bpe};
 
@@ -124,10 +124,13 @@ pub fn pretrain(
             .to_string(),
         data: prepared.digest(),
     };
-    let (decoder, parameters) =
-        Decoder::build(&model, &device, dtype, true, &mut |name, shape| {
-            config.initial_weight(name, shape)
-        })?;
+    let precision = Precision {
+        trainable: true,
+        ..Precision::frozen(dtype)
+    };
+    let (decoder, parameters) = Decoder::build(&model, &device, precision, &mut |name, shape| {
+        config.initial_weight(name, shape)
+    })?;
     std::fs::create_dir_all(out_dir).map_err(Error::io("create", out_dir))?;
     let run = Run {
         decoder,

@@ -14,7 +14,7 @@ use super::gradients::{Gradients, add_gradients, loss_sum};
 use super::optimizer::Optimizer;
 use crate::error::{Error, Result};
 use crate::model::{Decoder, DropoutKey, Parameters};
-use crate::ops::{AdamW, clip_factor, gradient_norm};
+use crate::ops::{AdamW, Weight, clip_factor, gradient_norm};
 
 /// Name of the log whose bytes repeat from run to run.
 pub const LOG_FILE: &str = "train_log.jsonl";
@@ -69,10 +69,14 @@ impl Run<'_> {
                 });
             }
             let start = Instant::now();
-            let mut record =
-                self.step(&walk.step(optimizer.steps), &mut optimizer, total, &records)?;
+            // On a thread of the pool: from outside of it, every kernel would put this thread to sleep and wake it again.
+            let mut record = rayon::scope(|_| {
+                let rows = walk.step(optimizer.steps);
+                let mut record = self.step(&rows, &mut optimizer, total, &records)?;
+                record.eval_loss = self.evaluate_at(record.step, total)?;
+                Ok::<_, Error>(record)
+            })?;
             record.epoch = walk.epoch(record.step);
-            record.eval_loss = self.evaluate_at(record.step, total)?;
             let timing = timing(&record, start);
             logs.append(&record, timing)?;
             records.push(record.clone());
@@ -208,7 +212,14 @@ impl Run<'_> {
         }
         let mut hasher = blake3::Hasher::new();
         for weight in self.decoder.frozen_weights() {
-            crate::tensors::hash_elements(weight, &mut hasher)?;
+            match weight {
+                Weight::Plain(weight) => {
+                    crate::tensors::hash_elements(weight.tensor(), &mut hasher)?;
+                }
+                Weight::Quantized(weight) => weight.for_each_piece(|bytes| {
+                    hasher.update(bytes);
+                })?,
+            }
         }
         Ok(Some(hasher.finalize()))
     }
@@ -226,6 +237,7 @@ impl Run<'_> {
             truncated_rows: self.data.truncated(),
             trainable_parameters: trainable,
             total_parameters: total,
+            base_quantization: self.config.base_quantization,
         }
     }
 
@@ -239,10 +251,16 @@ impl Run<'_> {
         let frozen: usize = self
             .decoder
             .frozen_weights()
-            .into_iter()
-            .map(candle_core::Tensor::elem_count)
+            .iter()
+            .map(Weight::elem_count)
             .sum();
         (trainable, trainable + frozen)
+    }
+
+    /// Memory of the weights that do not move.
+    pub(crate) fn frozen_bytes(&self) -> usize {
+        let frozen = self.decoder.frozen_weights();
+        frozen.iter().map(Weight::bytes).sum()
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn model(folder: &Path) -> LoadModel {
         quantization: None,
         chat_template: None,
         dtype: "auto".to_owned(),
+        device: "auto".to_owned(),
     }
 }
 

@@ -18,9 +18,10 @@ pub struct TrainingSettings {
     /// Train every weight. Only under `finetune`.
     #[serde(default)]
     pub full: Option<Located<bool>>,
-    /// Quantise the frozen base, for example `q4k` or `q8_0`, so that a large model fits. Only with `lora`.
+    /// Round the frozen weights of the linear modules to this format while training, so that a large model fits. Only with
+    /// `lora`.
     #[serde(default)]
-    pub base_quantization: Option<Text>,
+    pub base_quantization: Option<Located<BaseQuantization>>,
     /// Shape of the new model. Only under `pretrain`, and needed there.
     #[serde(default)]
     pub architecture: Option<Architecture>,
@@ -283,6 +284,26 @@ pub enum Optimizer {
     /// The same: moments are not kept in 8 bits here, which the training log notes.
     #[serde(rename = "adamw_8bit")]
     AdamW8bit,
+}
+
+/// A format for frozen weights: the block formats of GGUF files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BaseQuantization {
+    /// 4.5 bits per weight; rows of the weights have to be multiples of 32.
+    #[serde(rename = "q4_0")]
+    Q4_0,
+    /// 4.5 bits per weight, the better four bits; rows have to be multiples of 256.
+    #[serde(rename = "q4k")]
+    Q4k,
+    /// 5.5 bits per weight; rows have to be multiples of 256.
+    #[serde(rename = "q5k")]
+    Q5k,
+    /// 6.6 bits per weight; rows have to be multiples of 256.
+    #[serde(rename = "q6k")]
+    Q6k,
+    /// 8.5 bits per weight; rows have to be multiples of 32.
+    #[serde(rename = "q8_0")]
+    Q8_0,
 }
 
 /// Which tokens carry loss.

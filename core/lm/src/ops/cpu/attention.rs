@@ -237,9 +237,10 @@ pub(in crate::ops) fn backward(
     gradient: &[f32],
     denominators: &[f32],
 ) -> [Vec<f32>; 3] {
-    let mut dq = vec![0.0; inputs.q.len()];
-    let mut dk = vec![0.0; inputs.k.len()];
-    let mut dv = vec![0.0; inputs.v.len()];
+    let (mut dq, (mut dk, mut dv)) = rayon::join(
+        || vec![0.0; inputs.q.len()],
+        || (vec![0.0; inputs.k.len()], vec![0.0; inputs.v.len()]),
+    );
     let rows = shape
         .rows_by_task(&mut dq, shape.h)
         .into_par_iter()

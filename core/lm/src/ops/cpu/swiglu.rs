@@ -24,8 +24,8 @@ pub(in crate::ops) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
 
 /// Gradients of `gate` and `up`: with `s = sigmoid(gate)`, `g up s (1 + gate (1 - s))` and `g gate s`.
 pub(in crate::ops) fn backward(g: &[f32], gate: &[f32], up: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let mut d_gate = vec![0.0; gate.len()];
-    let mut d_up = vec![0.0; gate.len()];
+    let zeros = || vec![0.0; gate.len()];
+    let (mut d_gate, mut d_up) = rayon::join(zeros, zeros);
     d_gate
         .par_chunks_mut(PIECE)
         .zip(d_up.par_chunks_mut(PIECE))
