@@ -183,3 +183,52 @@ compare: {baseline: good, family: [ask/uncertainty]}
     let mended = place.run(&spec, "run");
     assert_eq!(mended["failed"], 0);
 }
+
+/// Where a training computes, and in which type and how many bits: refused before anything runs.
+#[test]
+fn devices_types_and_roundings_that_are_not_there_are_refused_with_the_reason() {
+    let place = Place::new();
+    let rate = "    learning_rate: 1.0e-2";
+    for (line, expected) in [
+        (
+            "    dtype: bf16",
+            ["`lora` asks for `dtype: bf16`", "no bf16 kernel"],
+        ),
+        ("    base_quantization: nf4", ["`nf4`", "`q4k`"]),
+        (
+            "    load_in_4bit: true",
+            ["`load_in_4bit`", "`base_quantization: q4k`"],
+        ),
+    ] {
+        let spec = changed(&place, rate, &format!("{line}\n{rate}"));
+        refused(&place, &spec, &expected);
+    }
+    let spec = changed(&place, rate, rate);
+    for (device, expected) in [("gpu", "cuda:N"), ("cuda", "--features cuda")] {
+        if cfg!(feature = "cuda") && device == "cuda" {
+            continue;
+        }
+        let output = place.output(&["run", text(&spec), "--out", "run", "--device", device]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// A base rounded to blocks of 256 where rows have 32 elements.
+#[test]
+fn a_rounding_that_the_rows_do_not_fit_names_the_weight_and_one_that_fits() {
+    let place = Place::new();
+    let rate = "    learning_rate: 1.0e-2";
+    let spec = changed(&place, rate, &format!("    base_quantization: q4k\n{rate}"));
+    let output = place.output(&["run", text(&spec), "--out", "run"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in [
+        "blocks of 256",
+        "layers.0.self_attn.q_proj.weight",
+        "`q8_0`",
+    ] {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Answers belong to bytes, never to names.
 
-use crate::support::{Place, copy_folder, tests_dir, text};
+use crate::support::{Place, copy_folder, smoke_spec, tests_dir, text};
 
 fn spec(models: &str, evaluated: &str) -> String {
     format!(
@@ -95,4 +95,47 @@ metrics:\n  uncertainty",
         "the fine-tune changed nothing"
     );
     let _ = text(&path);
+}
+
+/// What a base is rounded to while an adapter is trained beside it is part of the fine-tune, and of nothing before it.
+#[test]
+fn a_rounded_base_is_another_fine_tune() {
+    let place = Place::new();
+    let folder = tests_dir().join("fixtures/smoke");
+    let smoke = std::fs::read_to_string(smoke_spec())
+        .expect("the spec")
+        .replace("jsonl: ", &format!("jsonl: {}/", folder.display()))
+        .replace(
+            "../../../specs",
+            &format!("{}/../../../specs", folder.display()),
+        );
+    let rate = "    learning_rate: 1.0e-2";
+    let rounded = smoke.replacen(rate, &format!("    base_quantization: q8_0\n{rate}"), 1);
+    assert_ne!(smoke, rounded);
+    let keys = |name: &str, text: &str| -> Vec<(String, String)> {
+        let path = place.write(name, text);
+        let output = place.output(&["plan", self::text(&path), "--format", "json"]);
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a plan");
+        plan["nodes"]
+            .as_array()
+            .expect("nodes")
+            .iter()
+            .map(|node| (node["id"].to_string(), node["key"].to_string()))
+            .collect()
+    };
+    let (plain, other) = (keys("plain.yaml", &smoke), keys("rounded.yaml", &rounded));
+    assert_eq!(plain.len(), other.len());
+    let changed: Vec<&str> = plain
+        .iter()
+        .zip(&other)
+        .filter(|(plain, other)| plain != other)
+        .map(|(plain, _)| plain.0.as_str())
+        .collect();
+    assert!(changed.contains(&"\"finetune tuned\""), "{changed:?}");
+    assert!(
+        changed
+            .iter()
+            .all(|id| !id.contains("base") || id.contains("tuned")),
+        "{changed:?}"
+    );
 }

@@ -35,7 +35,8 @@ def main() -> None:
         model = get_peft_model(model, config)
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01)
+    # Fused, as transformers' trainer has it: the fastest of torch's.
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, weight_decay=0.01, fused=True)
     rows = torch.tensor(json.loads(Path(args.rows).read_text()))
 
     seconds, losses = [], []
