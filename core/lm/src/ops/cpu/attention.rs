@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::math::{dot, exp, exp_sum, max};
 use super::product::{Matrix, add_transposed_product, multiply, padded};
-use super::vectorized;
+use super::{vectorized, zeros};
 
 /// Queries of a block: whole tiles of six rows.
 const BLOCK: usize = 48;
@@ -139,7 +139,7 @@ impl<'a> Task<'a> {
 
 /// Returns the output `[b, t, h, d]` and the logarithm of each softmax's denominator, by task, query head and time.
 pub(in crate::ops) fn forward(shape: Shape, inputs: Inputs<'_>) -> (Vec<f32>, Vec<f32>) {
-    let mut output = vec![0.0; inputs.q.len()];
+    let mut output = zeros(inputs.q.len());
     let mut denominators = vec![0.0; shape.b * shape.h * shape.t];
     shape
         .rows_by_task(&mut output, shape.h)
@@ -237,10 +237,7 @@ pub(in crate::ops) fn backward(
     gradient: &[f32],
     denominators: &[f32],
 ) -> [Vec<f32>; 3] {
-    let (mut dq, (mut dk, mut dv)) = rayon::join(
-        || vec![0.0; inputs.q.len()],
-        || (vec![0.0; inputs.k.len()], vec![0.0; inputs.v.len()]),
-    );
+    let [mut dq, mut dk, mut dv] = [inputs.q, inputs.k, inputs.v].map(|x| zeros(x.len()));
     let rows = shape
         .rows_by_task(&mut dq, shape.h)
         .into_par_iter()

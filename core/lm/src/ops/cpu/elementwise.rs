@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{PIECE, rows_per_piece, simd};
+use super::{PIECE, rows_per_piece, simd, zeros};
 
 /// `a + b`
 pub(in crate::ops) fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
@@ -15,7 +15,7 @@ pub(in crate::ops) fn multiply(a: &[f32], b: &[f32]) -> Vec<f32> {
 }
 
 fn binary(a: &[f32], b: &[f32], function: impl Fn(f32, f32) -> f32 + Sync) -> Vec<f32> {
-    let mut y = vec![0.0; a.len()];
+    let mut y = zeros(a.len());
     y.par_chunks_mut(PIECE)
         .zip(a.par_chunks(PIECE).zip(b.par_chunks(PIECE)))
         .for_each(|(y, (a, b))| {
@@ -59,7 +59,7 @@ pub(in crate::ops) fn scale(x: &mut [f32], factor: f32) {
 /// The rows `indices` of a matrix of rows of `width`; every index is within the matrix.
 pub(in crate::ops) fn gather(matrix: &[f32], width: usize, indices: &[u32]) -> Vec<f32> {
     let rows = rows_per_piece(width);
-    let mut y = vec![0.0; indices.len() * width];
+    let mut y = zeros(indices.len() * width);
     y.par_chunks_mut(rows * width)
         .zip(indices.par_chunks(rows))
         .for_each(|(y, indices)| {

@@ -20,6 +20,7 @@ use std::sync::RwLockReadGuard;
 use candle_core::{
     CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail,
 };
+use rayon::prelude::*;
 
 /// Elements of one parallel piece of work: small enough for the second-level cache, large enough to hide a task's cost.
 pub(super) const PIECE: usize = 1 << 14;
@@ -84,6 +85,22 @@ impl<F: FnMut(&mut [f32]) -> Result<()>> InplaceOp1 for Modify<F> {
         };
         (self.0.borrow_mut())(&mut values[start..end])
     }
+}
+
+/// `n` zeros in new memory, written by all threads: of a large result this is a good part of the work.
+pub(super) fn zeros(n: usize) -> Vec<f32> {
+    const BLOCK: usize = 64;
+    if n < 4 * PIECE {
+        return vec![0.0; n];
+    }
+    let blocks = (0..n.div_ceil(BLOCK)).into_par_iter();
+    let blocks: Vec<[f32; BLOCK]> = blocks
+        .with_min_len(PIECE / BLOCK)
+        .map(|_| [0.0; BLOCK])
+        .collect();
+    let mut zeros = blocks.into_flattened();
+    zeros.truncate(n);
+    zeros
 }
 
 /// Runs `kernel` compiled for the widest vectors this processor has.

@@ -4,13 +4,13 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::math::dot;
-use super::{rows_per_piece, simd, vectorized};
+use super::{rows_per_piece, simd, vectorized, zeros};
 
 /// Returns `y` and, per row, the factor `1 / sqrt(mean(x^2) + eps)`.
 pub(in crate::ops) fn forward(x: &[f32], w: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
     let width = w.len();
     let rows = rows_per_piece(width);
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     let mut factors = vec![0.0; x.len() / width];
     y.par_chunks_mut(rows * width)
         .zip(x.par_chunks(rows * width))
@@ -58,7 +58,7 @@ impl WithSimd for Forward<'_> {
 pub(in crate::ops) fn backward_x(g: &[f32], x: &[f32], w: &[f32], factors: &[f32]) -> Vec<f32> {
     let width = w.len();
     let rows = rows_per_piece(width);
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = zeros(x.len());
     dx.par_chunks_mut(rows * width)
         .zip(x.par_chunks(rows * width).zip(g.par_chunks(rows * width)))
         .zip(factors.par_chunks(rows))

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{rows_per_piece, simd};
+use super::{rows_per_piece, simd, zeros};
 
 /// Rotates `x` of positions of `heads` vectors of `width`; position `i` takes row `i` modulo the number of rows of `cos`
 /// and `sin` (rows of `width / 2`). `inverse` rotates back, which is the backward pass.
@@ -16,7 +16,7 @@ pub(in crate::ops) fn rotate(
     let (per_position, table_rows) = (heads * width, cos.len() / half.max(1));
     let positions = rows_per_piece(per_position);
     let sign = if inverse { -1.0 } else { 1.0 };
-    let mut y = vec![0.0; x.len()];
+    let mut y = zeros(x.len());
     y.par_chunks_mut(positions * per_position)
         .zip(x.par_chunks(positions * per_position))
         .enumerate()

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::math::sigmoid;
-use super::{PIECE, simd};
+use super::{PIECE, simd, zeros};
 
 pub(in crate::ops) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; gate.len()];
+    let mut y = zeros(gate.len());
     y.par_chunks_mut(PIECE)
         .zip(gate.par_chunks(PIECE).zip(up.par_chunks(PIECE)))
         .for_each(|(y, (gate, up))| {
@@ -24,8 +24,7 @@ pub(in crate::ops) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
 
 /// Gradients of `gate` and `up`: with `s = sigmoid(gate)`, `g up s (1 + gate (1 - s))` and `g gate s`.
 pub(in crate::ops) fn backward(g: &[f32], gate: &[f32], up: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let zeros = || vec![0.0; gate.len()];
-    let (mut d_gate, mut d_up) = rayon::join(zeros, zeros);
+    let (mut d_gate, mut d_up) = (zeros(gate.len()), zeros(gate.len()));
     d_gate
         .par_chunks_mut(PIECE)
         .zip(d_up.par_chunks_mut(PIECE))
