@@ -9,6 +9,7 @@ use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::lora::AdapterFolder;
 use crate::model::{Decoder, Precision};
+use crate::ops::on_pool;
 use crate::tensors::Shards;
 
 /// A model that says how likely given tokens are. Natural logarithms; distributions at temperature 1.
@@ -153,8 +154,7 @@ impl Scorer {
                 "token {bad} is not in the vocabulary"
             )));
         }
-        // On a thread of the pool, see `Run::train`.
-        rayon::scope(|_| self.logits_from(ids, first))
+        on_pool(self.decoder.device(), || self.logits_from(ids, first))
     }
 
     fn logits_from(&self, ids: &[u32], first: usize) -> Result<Vec<Vec<f32>>> {

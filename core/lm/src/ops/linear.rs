@@ -1,11 +1,9 @@
 //! Linear layers: frozen or trainable weight, with or without a low-rank update.
-//!
-//! Products that do not need one another run side by side (`rayon::join`): while one makes its memory or is too small to be
-//! shared out, the other computes.
 
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::cpu::{self, product};
+use super::pool::side_by_side;
 use super::{Traced, Weight, elementwise, plain};
 
 /// The two factors of a low-rank update (LoRA, arXiv 2106.09685): `delta = scale * b a`.
@@ -103,7 +101,8 @@ fn frozen_or_trained(x: &Traced, w: &Weight, bias: Option<&Traced>) -> Result<Tr
     // A quantised weight is kept as it is, and made whole again on the way back.
     let w = w.clone();
     Ok(Traced::record(y, &inputs, move |gradient| {
-        let (x_gradient, w_gradient) = rayon::join(
+        let (x_gradient, w_gradient) = side_by_side(
+            gradient.device(),
             || needed[0].then(|| gradient.matmul(&w.matrix(dtype)?)),
             || x_values.as_ref().map(|x| gradient.t()?.matmul(x)),
         );
@@ -131,7 +130,8 @@ fn lora_on_cpu(
         Some(mask) => elementwise::multiply(x.tensor(), mask)?,
         None => x.tensor().contiguous()?,
     };
-    let (y, narrow) = rayon::join(
+    let (y, narrow) = side_by_side(
+        &Device::Cpu,
         || x.tensor().matmul(&w.matrix(DType::F32)?.t()?),
         || {
             let (rank, width) = a.dims2()?;
@@ -163,7 +163,8 @@ fn lora_on_cpu(
             let v = product::narrow_product(&cpu::values(&gradient)?, out, &rows, rank);
             cpu::tensor(v, (gradient.dim(0)?, rank))?
         };
-        let (factors, dx) = rayon::join(
+        let (factors, dx) = side_by_side(
+            &Device::Cpu,
             || -> Result<_> {
                 let da = v.t()?.matmul(&dropped)?;
                 let db = scaled(gradient.t()?.matmul(&narrow)?, scale)?;

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Result, Tensor, bail};
 
+use super::pool::side_by_side;
 use super::{Traced, cpu, elementwise, plain};
 
 /// Logits held at once by the kernel: what fits into caches.
@@ -43,7 +44,8 @@ pub(crate) fn linear_cross_entropy(x: &Traced, w: &Traced, targets: &Tensor) -> 
             false => composed_loss(logits, &targets)?,
         };
         total += loss;
-        let (x_term, w_term) = rayon::join(
+        let (x_term, w_term) = side_by_side(
+            rows.device(),
             || needed[0].then(|| logits_gradient.matmul(w.tensor())),
             || needed[1].then(|| logits_gradient.t()?.matmul(&rows)),
         );

@@ -14,6 +14,7 @@ mod elementwise;
 mod linear;
 mod loss;
 mod plain;
+mod pool;
 mod sliced;
 mod traced;
 mod weight;
@@ -26,6 +27,7 @@ use candle_core::{Result, Tensor, bail};
 pub(crate) use adamw::{AdamW, clip_factor, gradient_norm};
 pub(crate) use linear::{LoraFactors, linear, lora_linear};
 pub(crate) use loss::linear_cross_entropy;
+pub(crate) use pool::on_pool;
 pub(crate) use traced::{Gradients, Traced};
 pub(crate) use weight::{QuantizedWeight, Weight};
 

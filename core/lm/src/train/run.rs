@@ -14,7 +14,7 @@ use super::gradients::{Gradients, add_gradients, loss_sum};
 use super::optimizer::Optimizer;
 use crate::error::{Error, Result};
 use crate::model::{Decoder, DropoutKey, Parameters};
-use crate::ops::{AdamW, Weight, clip_factor, gradient_norm};
+use crate::ops::{AdamW, Weight, clip_factor, gradient_norm, on_pool};
 
 /// Name of the log whose bytes repeat from run to run.
 pub const LOG_FILE: &str = "train_log.jsonl";
@@ -69,8 +69,7 @@ impl Run<'_> {
                 });
             }
             let start = Instant::now();
-            // On a thread of the pool: from outside of it, every kernel would put this thread to sleep and wake it again.
-            let mut record = rayon::scope(|_| {
+            let mut record = on_pool(self.decoder.device(), || {
                 let rows = walk.step(optimizer.steps);
                 let mut record = self.step(&rows, &mut optimizer, total, &records)?;
                 record.eval_loss = self.evaluate_at(record.step, total)?;
