@@ -45,8 +45,20 @@ pub(crate) fn replace_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>
         .inspect_err(|_| drop(fs::remove_dir_all(&temporary)))
 }
 
-/// Removes a folder with what is in it, if it is there.
+/// Removes a folder with what is in it, if it is there. It loses its name first: a process killed half-way leaves no
+/// folder that looks whole.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{}.removed", name.trim_start_matches('.')));
+    remove_all(&aside)?;
+    match fs::rename(path, &aside) {
+        Ok(()) => remove_all(&aside),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io("remove", path)(e)),
+    }
+}
+
+fn remove_all(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
         _ => Ok(()),
@@ -78,4 +90,22 @@ fn sync_parent(path: &Path) -> Result<()> {
     };
     let folder = File::open(parent).map_err(Error::io("read", parent))?;
     sync(&folder).map_err(Error::io("write", parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_folder_is_gone_and_what_a_killed_removal_left_does_not_matter() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("checkpoints");
+        for _ in 0..2 {
+            fs::create_dir_all(folder.join("step-00000004")).unwrap();
+            fs::create_dir_all(place.path().join(".checkpoints.removed/step-00000002")).unwrap();
+            remove_folder(&folder).unwrap();
+            assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+            remove_folder(&folder).unwrap();
+        }
+    }
 }
