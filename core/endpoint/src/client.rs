@@ -10,6 +10,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::EndpointError;
 use crate::key::ApiKey;
+use crate::logprobs::TOP;
 use crate::pace::Pace;
 use crate::protocol::{self, Answer, Dialect};
 use crate::retry::{self, Failure};
@@ -55,9 +56,16 @@ impl Client {
         })
     }
 
-    /// Whether the server turned out not to give log-probabilities although the spec asks for them.
-    pub(crate) fn without_logprobs(&self) -> bool {
-        self.endpoint.logprobs && !self.dialect().logprobs
+    /// What the server turned out not to give of the log-probabilities that the spec asks for.
+    pub(crate) fn logprobs_lacking(&self) -> Option<&'static str> {
+        match self.dialect().top {
+            _ if !self.endpoint.logprobs => None,
+            None => Some("the server refuses to give log-probabilities; it was asked without them"),
+            Some(top) if top < TOP => Some(
+                "the server gives few of the most likely tokens; what needs ten of them is absent",
+            ),
+            Some(_) => None,
+        }
     }
 
     /// Asks for one completion. `id` keys the jitter between tries.
@@ -142,7 +150,7 @@ impl Client {
     fn broken(&self, error: reqwest::Error) -> Try {
         let why = if error.is_timeout() {
             format!(
-                "the server gave no answer within {} s",
+                "the server gave no answer within the `timeout` of {} s",
                 self.endpoint.timeout_seconds
             )
         } else if error.is_connect() {

@@ -4,10 +4,10 @@ use driftgauge_record::Completion;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Log-probabilities asked of a chat completion; the interface allows no more.
+/// Most likely tokens asked of a chat completion; the interface allows no more.
 pub(crate) const TOP: usize = 20;
-/// Log-probabilities asked of a plain completion; the older interface allows no more.
-pub(crate) const TOP_OF_TEXT: usize = 5;
+/// Most likely tokens asked of a plain completion, and of servers that refuse to give more.
+pub(crate) const FEW: usize = 5;
 /// Tokens behind the entropy and the mass of the ten most likely.
 const TEN: usize = 10;
 /// Rounding above 0 that servers' 16-bit arithmetic leaves.

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::logprobs::{self, TOP, TOP_OF_TEXT};
+use crate::logprobs::{self, FEW, TOP};
 use crate::retry::Failure;
 
 /// Words that servers differ in; learned from their complaints.
@@ -15,8 +15,8 @@ use crate::retry::Failure;
 pub(crate) struct Dialect {
     /// The limit on new tokens is `max_completion_tokens`; servers of newer models refuse `max_tokens`.
     pub(crate) max_completion_tokens: bool,
-    /// Log-probabilities are asked for.
-    pub(crate) logprobs: bool,
+    /// How many of the most likely tokens are asked for at each position; `None` asks for no log-probabilities.
+    pub(crate) top: Option<usize>,
 }
 
 impl Dialect {
@@ -24,7 +24,7 @@ impl Dialect {
     pub(crate) fn of(endpoint: &Endpoint) -> Self {
         Self {
             max_completion_tokens: false,
-            logprobs: endpoint.logprobs,
+            top: endpoint.logprobs.then_some(TOP),
         }
     }
 
@@ -36,9 +36,11 @@ impl Dialect {
                 ..self
             });
         }
-        if self.logprobs && complaint.contains("logprobs") {
+        if complaint.contains("logprobs") {
+            // Many servers give five; the log-probability of the answer's own tokens then stays known.
+            let fewer = self.top? > FEW;
             return Some(Self {
-                logprobs: false,
+                top: fewer.then_some(FEW),
                 ..self
             });
         }
@@ -88,12 +90,13 @@ pub(crate) fn body(endpoint: &Endpoint, request: &GenerateRequest, dialect: Dial
     if !request.stop.is_empty() {
         body["stop"] = json!(request.stop);
     }
-    if dialect.logprobs {
+    if let Some(top) = dialect.top {
         if request.text.is_some() {
-            body["logprobs"] = json!(TOP_OF_TEXT);
+            // The older interface allows no more.
+            body["logprobs"] = json!(top.min(FEW));
         } else {
             body["logprobs"] = json!(true);
-            body["top_logprobs"] = json!(TOP);
+            body["top_logprobs"] = json!(top);
         }
     }
     body
@@ -324,12 +327,14 @@ mod tests {
         let second = first
             .after("Unsupported parameter: use 'max_completion_tokens' instead")
             .unwrap();
-        assert!(second.max_completion_tokens && second.logprobs);
+        assert!(second.max_completion_tokens && second.top == Some(20));
         assert!(body(&endpoint(), &request(), second)["max_tokens"].is_null());
         assert_eq!(second.after("use 'max_completion_tokens'"), None);
-        let third = second.after("logprobs are not supported").unwrap();
-        assert!(!third.logprobs);
-        assert_eq!(third.after("logprobs are not supported"), None);
+        let third = second.after("top_logprobs must be at most 5").unwrap();
+        assert_eq!(third.top, Some(5));
+        let fourth = third.after("logprobs are not supported").unwrap();
+        assert_eq!(fourth.top, None);
+        assert_eq!(fourth.after("logprobs are not supported"), None);
         assert_eq!(first.after("prompt too long"), None);
     }
 

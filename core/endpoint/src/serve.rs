@@ -168,12 +168,11 @@ impl Seen {
             outcome: CheckOutcome::Skipped,
             detail,
         }];
-        if client.without_logprobs() {
+        if let Some(lacking) = client.logprobs_lacking() {
             checks.push(Check {
                 name: "logprobs".to_owned(),
                 outcome: CheckOutcome::Avoided,
-                detail: "the server refuses to give log-probabilities; it was asked without them"
-                    .to_owned(),
+                detail: lacking.to_owned(),
             });
         }
         Loaded {

@@ -183,12 +183,22 @@ fn an_answer_comes_with_the_statistics_that_are_offered() {
 fn a_server_without_log_probabilities_leaves_them_absent() {
     let (replies, _) = ask(&json!({ "logprobs": false }), |_| {});
     assert!(only(&replies).expect("an answer").token_logprob.is_empty());
-    let (replies, requests) = ask(&json!({ "refuses_logprobs": true }), |endpoint| {
+    let settings = json!({ "refuses_logprobs": true });
+    let (replies, requests) = ask(&settings, |endpoint| endpoint.retries = 0);
+    assert!(only(&replies).expect("an answer").token_logprob.is_empty());
+    assert_eq!(requests.len(), 3);
+    assert!(requests[2]["body"]["logprobs"].is_null());
+}
+
+#[test]
+fn a_server_that_gives_few_likely_tokens_is_asked_for_few() {
+    let (replies, requests) = ask(&json!({ "most_logprobs": 5 }), |endpoint| {
         endpoint.retries = 0
     });
-    assert!(only(&replies).expect("an answer").token_logprob.is_empty());
-    assert_eq!(requests.len(), 2);
-    assert!(requests[1]["body"]["logprobs"].is_null());
+    let completion = only(&replies).expect("an answer");
+    assert_eq!(completion.token_margin.len(), 3);
+    assert!(completion.token_top10_entropy.is_empty());
+    assert_eq!(requests[1]["body"]["top_logprobs"], 5);
 }
 
 #[test]
@@ -237,7 +247,10 @@ fn retries_end() {
     });
     let (error, unanswered) = only(&replies).expect_err("no answer");
     assert!(unanswered);
-    assert_eq!(error, "the server gave no answer within 1 s (1 try)");
+    assert_eq!(
+        error,
+        "the server gave no answer within the `timeout` of 1 s (1 try)"
+    );
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub struct Server {
 
 impl Server {
     /// An OpenAI-compatible server. `settings` may hold:
-    /// - `key`: the key it wants, `logprobs` (default true), `refuses_logprobs`, `wants_max_completion_tokens`;
+    /// - `key`: the key it wants, `logprobs` (default true), `refuses_logprobs`, `most_logprobs`,
+    ///   `wants_max_completion_tokens`;
     /// - `rules`: list of `{when, then, say}`: a request whose last message contains `when` is met with the words of
     ///   `then`, one a request and the last of them for all further ones, and answered with `say`. Words: `ok`, a status
     ///   (`500`, or `429:3` with a `Retry-After`), `hang`, `malformed`, `drop` (half of the body), `filter`, and `meet`

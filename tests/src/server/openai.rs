@@ -94,6 +94,12 @@ impl Service for OpenAi {
         if self.flag("refuses_logprobs") && !body["logprobs"].is_null() {
             return error(400, "logprobs are not supported by this model");
         }
+        let top = body["top_logprobs"].as_u64().unwrap_or(0);
+        if let Some(most) = self.settings["most_logprobs"].as_u64()
+            && top > most
+        {
+            return error(400, &format!("top_logprobs must be at most {most}"));
+        }
         let question = if chat {
             body["messages"]
                 .as_array()
@@ -132,6 +138,7 @@ impl OpenAi {
     fn completion(&self, body: &Value, chat: bool, text: &str, word: &str) -> Value {
         let offered = self.settings["logprobs"].as_bool().unwrap_or(true);
         let wanted = !body["logprobs"].is_null() && offered;
+        let top = body["top_logprobs"].as_u64().unwrap_or(0);
         let finish = if word == "filter" {
             "content_filter"
         } else {
@@ -142,7 +149,7 @@ impl OpenAi {
         if chat {
             choice["message"] = json!({ "role": "assistant", "content": text });
             if wanted {
-                let content: Vec<Value> = tokens.iter().map(|token| position(token)).collect();
+                let content: Vec<Value> = tokens.iter().map(|token| position(token, top)).collect();
                 choice["logprobs"] = json!({ "content": content });
             }
         } else {
@@ -162,10 +169,10 @@ impl OpenAi {
     }
 }
 
-/// A token with twenty likely ones, each half as likely as the one before; the token is the first.
-fn position(token: &str) -> Value {
+/// A token with so many likely ones, each half as likely as the one before; the token is the first.
+fn position(token: &str, top: u64) -> Value {
     let halves = |rank: i32| 0.5_f64.powi(rank + 1).ln();
-    let top: Vec<Value> = (0..20)
+    let top: Vec<Value> = (0..i32::try_from(top).unwrap_or(20))
         .map(|rank| {
             let name = if rank == 0 {
                 token.to_owned()

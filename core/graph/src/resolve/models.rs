@@ -515,6 +515,18 @@ fn folder_digest(
     Ok(node_key("model-folder", 1, &json!(names), &digests))
 }
 
+/// A count with two digits that matter: `8.0 B`, `1.2 M`, `15 k`.
+fn in_words(count: u64) -> String {
+    let (size, unit) = match count {
+        0..1_000 => return count.to_string(),
+        1_000..1_000_000 => (count as f64 / 1e3, "k"),
+        1_000_000..1_000_000_000 => (count as f64 / 1e6, "M"),
+        _ => (count as f64 / 1e9, "B"),
+    };
+    let decimals = usize::from(size < 9.95);
+    format!("{size:.decimals$} {unit}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -545,16 +557,4 @@ mod tests {
         });
         assert_eq!(parameters(&shape), 8_030_261_248);
     }
-}
-
-/// A count with two digits that matter: `8.0 B`, `1.2 M`, `15 k`.
-fn in_words(count: u64) -> String {
-    let (size, unit) = match count {
-        0..1_000 => return count.to_string(),
-        1_000..1_000_000 => (count as f64 / 1e3, "k"),
-        1_000_000..1_000_000_000 => (count as f64 / 1e6, "M"),
-        _ => (count as f64 / 1e9, "B"),
-    };
-    let decimals = usize::from(size < 9.95);
-    format!("{size:.decimals$} {unit}")
 }
