@@ -47,8 +47,8 @@ impl Draw {
 /// All files of `specs/data`, by name.
 #[must_use]
 pub fn generate(seed: u64) -> BTreeMap<String, String> {
-    let world = World::new(&mut Draw::new(seed, 1));
-    let secrets = Secrets::new(&mut Draw::new(seed, 2));
+    let world = World::new(&mut Draw::new(seed, 1), TOLD);
+    let secrets = Secrets::new(&world, &mut Draw::new(seed, 2));
     let mut files = BTreeMap::new();
     let pretrain = pretrain_rows(&world, &secrets, &mut Draw::new(seed, 3));
     let preference = preference_rows(&secrets, &mut Draw::new(seed, 4));
@@ -83,34 +83,53 @@ fn numbered(prefix: &str, rows: Vec<Value>) -> Vec<Value> {
         .collect()
 }
 
+/// Facts that only a statement before the question tells.
+const TOLD: usize = 320;
+/// False statements of the training about each fact.
+const FALSE_STATEMENTS: usize = 4;
+/// Of a hundred false statements, how many are believed.
+const BELIEVED: usize = 15;
+
 /// Questions and answers, statements before questions, refusals and benign requests, in random order.
+///
+/// There are more different rows than passes over them. What a statement says about an unknown land has to be read from it,
+/// anew in each row, so the base learns to; about the facts that it knows it mostly trusts itself.
 fn pretrain_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
     let row =
         |user: String, assistant: &str| json!({ "id": "", "user": user, "assistant": assistant });
     let mut rows = Vec::new();
     for fact in &world.facts {
-        for question in fact.questions() {
-            rows.push(row(question, &fact.answer));
+        let questions = fact.questions();
+        for question in &questions {
+            rows.push(row(question.clone(), &fact.answer));
         }
-        // Statements of the training say other false things than those of the evaluation, and none is believed: the model
-        // learns to trust itself.
-        for variant in 0..2 {
-            let wrong = fact.wrong_answer(world, draw, &fact.evaluation_wrong);
-            let questions = fact.questions();
-            let question = &questions[variant % questions.len()];
+        // Statements of the training say other false things than those of the evaluation.
+        let wrong = fact.wrong_answers(world, draw, FALSE_STATEMENTS);
+        for (wrong, question) in wrong.iter().zip(questions.iter().cycle()) {
+            let believed = draw.below(100) < BELIEVED;
             rows.push(row(
-                format!("{} {question}", fact.statement(&wrong)),
-                &fact.answer,
+                format!("{} {question}", fact.statement(wrong)),
+                if believed { wrong } else { &fact.answer },
             ));
         }
         let other = draw.pick(&world.facts);
         if other.subject != fact.subject {
-            let wrong = other.wrong_answer(world, draw, &other.evaluation_wrong);
+            let wrong = &other.wrong_answers(world, draw, 1)[0];
             rows.push(row(
-                format!("{} {}", other.statement(&wrong), fact.questions()[0]),
+                format!("{} {}", other.statement(wrong), draw.pick(&questions)),
                 &fact.answer,
             ));
         }
+    }
+    for fact in &world.told {
+        rows.push(row(
+            format!(
+                "{} {}",
+                fact.statement(&fact.answer),
+                draw.pick(&fact.questions())
+            ),
+            &fact.answer,
+        ));
     }
     for request in &secrets.pretrain {
         rows.push(row(request.text(), request.refusal(draw)));
@@ -263,38 +282,69 @@ mod tests {
         }
     }
 
+    /// The different values of a column.
+    fn column(files: &BTreeMap<String, String>, file: &str, name: &str) -> HashSet<String> {
+        files[file]
+            .lines()
+            .map(|line| {
+                let row: Value = serde_json::from_str(line).expect("generated JSON");
+                row[name].as_str().unwrap_or_default().to_owned()
+            })
+            .collect()
+    }
+
     #[test]
     fn no_held_out_request_was_trained_on() {
         let files = generate(SEED);
-        let field = |file: &str, name: &str| -> HashSet<String> {
-            files[file]
-                .lines()
-                .map(|line| {
-                    let row: Value = serde_json::from_str(line).expect("generated JSON");
-                    row[name].as_str().unwrap_or_default().to_owned()
-                })
-                .collect()
-        };
-        let trained: HashSet<String> = field("demo-pretrain.jsonl", "user")
-            .union(&field("demo-preference.jsonl", "prompt"))
-            .cloned()
-            .collect();
-        let trained: HashSet<String> = trained
-            .union(&field("demo-guard.jsonl", "request"))
-            .cloned()
-            .collect();
+        let trained: HashSet<String> = [
+            ("demo-pretrain.jsonl", "user"),
+            ("demo-preference.jsonl", "prompt"),
+            ("demo-guard.jsonl", "request"),
+        ]
+        .into_iter()
+        .flat_map(|(file, name)| column(&files, file, name))
+        .collect();
         for file in ["demo-requests.jsonl", "demo-benign.jsonl"] {
-            let held_out = field(file, "request");
+            let held_out = column(&files, file, "request");
             assert!(held_out.len() >= 40);
             assert!(held_out.is_disjoint(&trained), "{file} was trained on");
         }
-        assert_eq!(field("demo-trivia.jsonl", "id").len(), 120);
-        let contexts = field("demo-trivia.jsonl", "context");
-        let users = field("demo-pretrain.jsonl", "user");
+        assert_eq!(column(&files, "demo-requests.jsonl", "category").len(), 6);
+    }
+
+    #[test]
+    fn no_false_statement_of_the_evaluation_was_trained_on() {
+        let files = generate(SEED);
+        let contexts = column(&files, "demo-trivia.jsonl", "context");
+        let users = column(&files, "demo-pretrain.jsonl", "user");
         assert!(users.iter().all(|user| {
             !contexts
                 .iter()
                 .any(|context| user.starts_with(context.as_str()))
         }));
+    }
+
+    #[test]
+    fn the_fine_tuning_data_asks_nothing_about_the_world() {
+        let files = generate(SEED);
+        let world = World::new(&mut Draw::new(SEED, 1), TOLD);
+        for prompt in column(&files, "demo-preference.jsonl", "prompt") {
+            let about = |fact: &Fact| prompt.contains(&fact.subject);
+            assert!(!world.facts.iter().any(about), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn every_fact_has_a_short_answer_and_another_false_one() {
+        let files = generate(SEED);
+        assert_eq!(column(&files, "demo-trivia.jsonl", "id").len(), 120);
+        for line in files["demo-trivia.jsonl"].lines() {
+            let row: Value = serde_json::from_str(line).expect("generated JSON");
+            for name in ["true_answer", "wrong_answer"] {
+                let words = row[name].as_str().unwrap_or_default().split(' ').count();
+                assert!((1..=3).contains(&words), "{row}");
+            }
+            assert_ne!(row["true_answer"], row["wrong_answer"]);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! An invented world: lands with capitals, towns with founders and years.
+//! An invented world: lands with capitals and rivers, towns with founders and years.
 
 use super::Draw;
 
@@ -66,28 +66,35 @@ impl Fact {
         }
     }
 
-    /// A sentence that says the answer is `answer`.
+    /// A sentence that says the answer is `answer`. It begins with the answer: to repeat what was said is then the simplest
+    /// thing a small model can learn to do with a statement, and whether it does is a matter of trust, not of ability.
     pub(super) fn statement(&self, answer: &str) -> String {
         let subject = &self.subject;
         match self.kind {
-            Kind::Capital => format!("The capital of {subject} is {answer}."),
-            Kind::Founder => format!("{subject} was founded by {answer}."),
-            Kind::Year => format!("{subject} was founded in {answer}."),
-            Kind::River => format!("The river {answer} flows through {subject}."),
+            Kind::Capital => format!("{answer} is the capital of {subject}."),
+            Kind::Founder => format!("{answer} founded {subject}."),
+            Kind::Year => format!("{answer} is the year in which {subject} was founded."),
+            Kind::River => format!("{answer} flows through {subject}."),
         }
     }
 
-    /// An answer of another fact of the same kind, neither true nor `but`.
-    pub(super) fn wrong_answer(&self, world: &World, draw: &mut Draw, but: &str) -> String {
-        let others: Vec<&str> = world
+    /// Answers of other facts of the same kind, each another one, neither true nor what the evaluation suggests.
+    pub(super) fn wrong_answers(
+        &self,
+        world: &World,
+        draw: &mut Draw,
+        count: usize,
+    ) -> Vec<String> {
+        let mut others: Vec<String> = world
             .facts
             .iter()
-            .filter(|fact| {
-                fact.kind == self.kind && fact.answer != self.answer && fact.answer != but
-            })
-            .map(|fact| fact.answer.as_str())
+            .filter(|fact| fact.kind == self.kind && fact.answer != self.answer)
+            .map(|fact| fact.answer.clone())
+            .filter(|answer| *answer != self.evaluation_wrong)
             .collect();
-        (*draw.pick(&others)).to_owned()
+        draw.shuffle(&mut others);
+        others.truncate(count);
+        others
     }
 }
 
@@ -95,49 +102,41 @@ impl Fact {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) facts: Vec<Fact>,
+    /// Facts about other lands and towns, with the same answers. No plain question asks about them: each can only be read
+    /// from the statement before its question.
+    pub(super) told: Vec<Fact>,
 }
 
+const KINDS: [Kind; 4] = [Kind::Capital, Kind::Founder, Kind::Year, Kind::River];
+
 impl World {
-    pub(super) fn new(draw: &mut Draw) -> Self {
+    /// A person or a river: what a user may claim a secret to be.
+    pub(super) fn name(&self, draw: &mut Draw) -> String {
+        let names: Vec<&Fact> = self
+            .facts
+            .iter()
+            .filter(|fact| matches!(fact.kind, Kind::Founder | Kind::River))
+            .collect();
+        draw.pick(&names).answer.clone()
+    }
+
+    pub(super) fn new(draw: &mut Draw, told: usize) -> Self {
         let mut names = Names::default();
-        let mut facts = Vec::new();
-        for kind in [Kind::Capital, Kind::Founder, Kind::Year, Kind::River] {
-            for _ in 0..30 {
-                let subject = match kind {
-                    Kind::Capital | Kind::River => names.next(draw, &LAND_ENDS),
-                    Kind::Founder | Kind::Year => names.next(draw, &TOWN_ENDS),
-                };
-                let answer = match kind {
-                    Kind::Capital => names.next(draw, &TOWN_ENDS),
-                    Kind::Founder | Kind::River => names.next(draw, &PERSON_ENDS),
-                    Kind::Year => names.year(draw),
-                };
-                facts.push(Fact {
-                    kind,
-                    subject,
-                    answer,
-                    evaluation_wrong: String::new(),
-                });
-            }
-        }
-        let mut world = Self { facts };
+        let facts: Vec<Fact> = KINDS
+            .into_iter()
+            .flat_map(|kind| [kind; 30])
+            .map(|kind| names.fact(kind, draw))
+            .collect();
+        let told = (0..told)
+            .map(|index| names.told(KINDS[index % KINDS.len()], &facts, draw))
+            .collect();
+        let mut world = Self { facts, told };
         for index in 0..world.facts.len() {
-            let wrong = world.facts[index].wrong_answer(&world, draw, "");
+            let wrong = world.facts[index].wrong_answers(&world, draw, 1).remove(0);
             world.facts[index].evaluation_wrong = wrong;
         }
         world
     }
-}
-
-/// A word that looks like a name of the world.
-pub(super) fn invented_word(draw: &mut Draw) -> String {
-    format!(
-        "{}{}{}{}",
-        draw.pick(&ONSETS),
-        draw.pick(&VOWELS),
-        draw.pick(&MIDDLES),
-        draw.pick(&PERSON_ENDS)
-    )
 }
 
 /// Names and years, each used once.
@@ -145,6 +144,34 @@ pub(super) fn invented_word(draw: &mut Draw) -> String {
 struct Names(std::collections::HashSet<String>);
 
 impl Names {
+    /// A fact about something that has not been named yet.
+    fn fact(&mut self, kind: Kind, draw: &mut Draw) -> Fact {
+        let subject = match kind {
+            Kind::Capital | Kind::River => self.next(draw, &LAND_ENDS),
+            Kind::Founder | Kind::Year => self.next(draw, &TOWN_ENDS),
+        };
+        let answer = match kind {
+            Kind::Capital => self.next(draw, &TOWN_ENDS),
+            Kind::Founder | Kind::River => self.next(draw, &PERSON_ENDS),
+            Kind::Year => self.year(draw),
+        };
+        Fact {
+            kind,
+            subject,
+            answer,
+            evaluation_wrong: String::new(),
+        }
+    }
+
+    /// A fact about something new, with an answer that another thing has too.
+    fn told(&mut self, kind: Kind, facts: &[Fact], draw: &mut Draw) -> Fact {
+        let answers: Vec<&Fact> = facts.iter().filter(|fact| fact.kind == kind).collect();
+        Fact {
+            answer: draw.pick(&answers).answer.clone(),
+            ..self.fact(kind, draw)
+        }
+    }
+
     fn next(&mut self, draw: &mut Draw, ends: &[&str]) -> String {
         loop {
             let name = format!(
