@@ -1,8 +1,8 @@
 //! Our side of the training benchmark (`tests/python/bench_training.py` runs both sides): trains a model folder on rows of
 //! words and prints one JSON object with the seconds of every measured step, the losses and the peak memory.
 //!
-//! Usage: `bench_train MODEL ROWS.json BATCH WARMUP RANK OUT`; `ROWS.json` holds a list of strings, each a row of the batch
-//! size's share; rank 0 trains every weight.
+//! Usage: `bench_train MODEL ROWS.json BATCH WARMUP RANK OUT [BASE_QUANTIZATION]`; `ROWS.json` holds a list of strings, each a
+//! row of the batch size's share; rank 0 trains every weight.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,8 +19,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, batch, warmup, rank, out] = arguments.as_slice() else {
-        return Err("usage: bench_train MODEL ROWS.json BATCH WARMUP RANK OUT".into());
+    let [model, rows, batch, warmup, rank, out, quantization @ ..] = arguments.as_slice() else {
+        return Err(
+            "usage: bench_train MODEL ROWS.json BATCH WARMUP RANK OUT [BASE_QUANTIZATION]".into(),
+        );
+    };
+    let base_quantization = match quantization.first() {
+        Some(name) => Some(serde_json::from_value(name.as_str().into())?),
+        None => None,
     };
     let (batch, warmup, rank): (usize, usize, usize) =
         (batch.parse()?, warmup.parse()?, rank.parse()?);
@@ -43,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         order: Order::Sequential,
         train_on: TrainOn::All,
         compute: Compute::cpu(),
+        base_quantization,
         ..TrainConfig::default()
     };
     let example = |(number, text): (usize, &String)| Example {
