@@ -4,7 +4,7 @@
 //! [`Report::run`].
 
 use driftgauge_plugin_protocol::wire::ChartSpec;
-use driftgauge_record::{Expected, Gate, Interval};
+use driftgauge_record::{Gate, Interval};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ pub struct Report {
     /// One section per metric of an evaluation.
     pub sections: Vec<MetricSection>,
     /// Published values held against measured ones.
-    pub expected: Vec<Expected>,
+    pub expected: Vec<PublishedRow>,
     /// Gates and what they found.
     pub gates: Vec<Gate>,
     /// What became of the completions, by evaluation, condition and model.
@@ -254,6 +254,33 @@ pub enum Effect {
     Unclear,
 }
 
+/// A published value held against the measured one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublishedRow {
+    /// Evaluation, number and condition.
+    pub measure: String,
+    /// Model, or both sides of a difference.
+    pub model: String,
+    /// Unit of the number.
+    pub unit: String,
+    /// Whether the value is a difference of two models or conditions.
+    pub difference_of_sides: bool,
+    /// The published value.
+    pub published: f64,
+    /// The measured one.
+    pub measured: Option<f64>,
+    /// `measured - published`.
+    pub difference: Option<f64>,
+    /// Interval of the measured value.
+    pub ci: Option<Interval>,
+    /// Whether the records contradict the published value.
+    pub contradicted: bool,
+    /// What came out, in words.
+    pub verdict: String,
+    /// Where it was published.
+    pub source: String,
+}
+
 /// One metric of one evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MetricSection {
@@ -277,8 +304,12 @@ pub struct MetricSection {
     pub figures: Vec<Figure>,
     /// All numbers, primary ones first.
     pub numbers: Vec<NumberRow>,
-    /// Comparisons with the baseline.
+    /// Comparisons with the baseline, and of further pairs.
     pub comparisons: Vec<ComparisonRow>,
+    /// Each condition against the first one, model by model.
+    pub condition_comparisons: Vec<ComparisonRow>,
+    /// How much further a condition moved each model than the baseline.
+    pub differences_in_differences: Vec<ComparisonRow>,
     /// Charts of the plugin.
     pub groups: Vec<FigureGroup>,
     /// Tables of the plugin.
@@ -352,6 +383,12 @@ pub struct ComparisonRow {
     pub n: u64,
     /// Whether it compares the primary number.
     pub primary: bool,
+    /// Condition that the row's is held against; empty when both sides were asked under the same one.
+    pub baseline_condition: String,
+    /// The smallest difference that a study of this size sees with a power of 0.8.
+    pub detectable: Option<f64>,
+    /// What the p-value was adjusted with: `holm over 6`.
+    pub adjustment: String,
 }
 
 /// A chart and what is said of it.

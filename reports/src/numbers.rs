@@ -41,6 +41,19 @@ pub(crate) fn difference(value: f64, unit: &str) -> String {
     }
 }
 
+/// A published number or the measured one beside it: shares keep two decimals of a percent, so that rounding hides no difference.
+pub(crate) fn published(value: f64, unit: &str, is_difference: bool) -> String {
+    if !is_share(unit) {
+        return self::value(value, unit);
+    }
+    let text = fixed(value * 100.0, 2);
+    match (is_difference, value > 0.0) {
+        (true, true) => format!("+{text} pp"),
+        (true, false) => format!("{text} pp"),
+        (false, _) => format!("{text} %"),
+    }
+}
+
 /// Decimals that tell the ends of an interval apart, at most.
 const DECIMALS: usize = 6;
 

@@ -76,6 +76,9 @@ fn add_filters(environment: &mut Environment<'_>) {
     environment.add_filter("diff", |value: Value, unit: &str| {
         number(&value, |x| numbers::difference(x, unit))
     });
+    environment.add_filter("printed", |value: Value, unit: &str, difference: bool| {
+        number(&value, |x| numbers::published(x, unit, difference))
+    });
     environment.add_filter("plain", |value: Value| number(&value, numbers::plain));
     environment.add_filter("p", |value: Value| number(&value, numbers::p_value));
     environment.add_filter("duration", |value: Value| number(&value, numbers::duration));

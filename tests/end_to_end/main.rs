@@ -1,6 +1,7 @@
 //! The binary as a user runs it: specs in, exit codes, messages and run folders out.
 
 mod bad_input;
+mod compare;
 mod endpoint;
 mod golden;
 mod hub;
@@ -9,6 +10,7 @@ mod kills;
 #[cfg(target_os = "linux")]
 mod offline;
 mod recorded;
+mod replay;
 mod smoke;
 mod support;
 

@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Draw the report of a run folder anew.
     Report(ReportArgs),
+    /// Hold one run against another, sample by sample.
+    Compare(CompareArgs),
     /// Print the samples of a run.
     Export(ExportArgs),
     /// Print the JSON schema of the spec language.
@@ -125,6 +127,24 @@ pub(crate) struct RunArgs {
 pub(crate) struct ReportArgs {
     /// Run folder.
     pub(crate) dir: PathBuf,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Run folder of the baseline.
+    pub(crate) run_a: PathBuf,
+    /// Run folder of what is held against it.
+    pub(crate) run_b: PathBuf,
+    /// Models to hold against each other, A's and B's; those of the same name when absent.
+    #[arg(long = "pair", value_name = "A=B")]
+    pub(crate) pairs: Vec<String>,
+    /// Every number, not only the one that stands for its metric. JSON has all of them always.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How the comparison is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// Formats of `export`.

@@ -24,6 +24,7 @@ fn main() -> std::process::ExitCode {
         Command::Plan(args) => commands::plan::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Worker => worker::run(),

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::{Sample, SampleReader, Verdict, write_samples};
+use driftgauge_stats::bootstrap::Options;
 use serde::Deserialize;
 
-use crate::compare::{PairComparison, compare};
+use crate::compare::{
+    PairComparison, between_conditions, between_models, differences_in_differences,
+};
 use crate::dataset::{Row, cell_text};
 use crate::engine::LoadModel;
 use crate::exec::{Context, judge_by_rule};
@@ -60,17 +63,9 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
             write_json(&scratch.join(METRIC), &output)?;
         }
         Part::Comparison { .. } => {
-            let baseline = metric_output(context, planned.inputs[0])?;
-            let model = metric_output(context, planned.inputs[1])?;
-            let experiment = &context.experiment;
-            let comparisons = compare(
-                &baseline,
-                &model,
-                experiment.compare.level,
-                experiment.compare.resamples,
-                experiment.seed,
-            )?;
-            write_json(&scratch.join(COMPARISONS), &comparisons)?;
+            let first = planned.params["first_condition"].as_str();
+            let found = compare_node(context, first, &planned.inputs)?;
+            write_json(&scratch.join(COMPARISONS), &found)?;
         }
         Part::Model(_) => return Err("a model is not made in this process".to_owned()),
     }
@@ -98,6 +93,41 @@ pub(crate) fn keep(
         context.store.commit(key, scratch)
     };
     kept.map(drop).map_err(|error| error.to_string())
+}
+
+/// A model against the baseline, and against itself under other conditions. The last input is the model's metric, the one
+/// before it, if any, the baseline's. `first` is the condition that others are held against, if they are.
+fn compare_node(
+    context: &Context,
+    first: Option<&str>,
+    inputs: &[usize],
+) -> Result<Vec<PairComparison>, String> {
+    let outputs: Vec<MetricOutput> = inputs
+        .iter()
+        .map(|&input| metric_output(context, input))
+        .collect::<Result<_, _>>()?;
+    let experiment = &context.experiment;
+    let options = Options {
+        level: experiment.compare.level,
+        resamples: experiment.compare.resamples,
+        seed: experiment.seed,
+    };
+    let (model, baseline) = match outputs.as_slice() {
+        [model] => (model, None),
+        [baseline, model] => (model, Some(baseline)),
+        _ => return Err("a comparison has one or two sides".to_owned()),
+    };
+    let mut found = Vec::new();
+    if let Some(baseline) = baseline {
+        found.extend(between_models(baseline, model, options)?);
+    }
+    if let Some(first) = first {
+        if let Some(baseline) = baseline {
+            found.extend(differences_in_differences(baseline, model, first, options));
+        }
+        found.extend(between_conditions(model, first, options));
+    }
+    Ok(found)
 }
 
 fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), String> {

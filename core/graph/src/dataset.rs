@@ -89,7 +89,19 @@ pub fn read_rows(path: &Path, format: Format, id: Option<&str>) -> Result<Vec<Ro
         Format::Csv => read_csv(path)?,
         Format::Parquet => read_parquet(path)?,
     };
-    with_ids(path, rows, id)
+    with_ids(path, rows.into_iter().enumerate(), id)
+}
+
+/// Gives rows that were read without an id column, and of which some were dropped since, the ids of a column: only those that
+/// are left have to differ.
+///
+/// # Errors
+/// When an id is missing or occurs twice; the message names the rows of the file.
+pub fn identify(path: &Path, rows: Vec<Row>, id: &str) -> Result<Vec<Row>, DatasetError> {
+    let numbered = rows
+        .into_iter()
+        .map(|row| (row.id.parse().unwrap_or_default(), row.columns));
+    with_ids(path, numbered, Some(id))
 }
 
 type Columns = IndexMap<String, Value>;
@@ -202,15 +214,19 @@ pub fn cell_text(value: &Value) -> Option<String> {
     }
 }
 
-fn with_ids(path: &Path, rows: Vec<Columns>, id: Option<&str>) -> Result<Vec<Row>, DatasetError> {
+fn with_ids(
+    path: &Path,
+    rows: impl Iterator<Item = (usize, Columns)>,
+    id: Option<&str>,
+) -> Result<Vec<Row>, DatasetError> {
     let id_error = |problem: String, hint: String| DatasetError::Id {
         path: path.to_owned(),
         problem,
         hint,
     };
     let mut seen = HashMap::new();
-    let mut out = Vec::with_capacity(rows.len());
-    for (index, columns) in rows.into_iter().enumerate() {
+    let mut out = Vec::with_capacity(rows.size_hint().0);
+    for (index, columns) in rows {
         let id = match id {
             None => index.to_string(),
             Some(column) => columns.get(column).and_then(cell_text).ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! From a typed spec to a plan, and from a plan to artifacts in a store.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod across;
 mod artifacts;
 pub mod compare;
 pub mod dataset;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::digest::{Digest, node_key};
 use crate::prompt::TurnTemplate;
 use crate::resolved::{
-    ModelSource, ResolvedEvaluation, ResolvedExperiment, ResolvedModel, Training,
+    ModelSource, Recorded, ResolvedEvaluation, ResolvedExperiment, ResolvedModel, Training,
 };
 
 /// How servers are asked: what is sent and what is made of the answer. Raised when that changes.
@@ -62,7 +62,10 @@ impl Kind {
     /// Version of the kind's behaviour.
     #[must_use]
     pub fn version(self) -> u32 {
-        1
+        match self {
+            Self::Compare => 2,
+            _ => 1,
+        }
     }
 
     /// Whether the node starts a process that loads or trains a model.
@@ -117,12 +120,16 @@ pub enum Part {
         /// Model id.
         model: String,
     },
-    /// The same metric of a model against the baseline's.
+    /// The same metric of a model against the baseline's, and under each condition against the first one. Of the baseline, the
+    /// conditions alone; of a further pair, the models alone.
     Comparison {
         /// Evaluation id.
         evaluation: String,
         /// Metric id.
         metric: String,
+        /// Id of the model it is held against.
+        #[serde(default)]
+        baseline: Option<String>,
         /// Model id.
         model: String,
     },
@@ -315,15 +322,25 @@ impl Builder<'_> {
                 &[],
                 None,
             ),
-            ModelSource::Recorded(recorded) => self.add(
-                format!("model {id}"),
-                Kind::Model,
-                part,
-                json!({ "recorded": recorded.mapping }),
-                Vec::new(),
-                std::slice::from_ref(&recorded.file.digest),
-                None,
-            ),
+            ModelSource::Recorded(recordings) => {
+                let mappings: Vec<&Value> = recordings
+                    .iter()
+                    .map(|recorded| &recorded.mapping)
+                    .collect();
+                let digests: Vec<Digest> = recordings
+                    .iter()
+                    .map(|recorded| recorded.file.digest.clone())
+                    .collect();
+                self.add(
+                    format!("model {id}"),
+                    Kind::Model,
+                    part,
+                    json!({ "recorded": mappings }),
+                    Vec::new(),
+                    &digests,
+                    None,
+                )
+            }
             ModelSource::Pretrain(training) => {
                 let leaves: Vec<Digest> = training
                     .chat_template
@@ -475,6 +492,18 @@ impl Builder<'_> {
             }
         };
         params["device"] = json!(self.device(model));
+        if let ModelSource::Recorded(recordings) = &self.experiment.models[model].source {
+            // Which rows are taken, and whose verdicts they hold, is not said by the prompt.
+            let position = Recorded::position(recordings, id);
+            let mapping = position.map_or(&Value::Null, |position| &recordings[position].mapping);
+            let word = mapping["conditions"].get(condition);
+            params["recording"] = json!({
+                "position": position,
+                "condition": (!mapping["condition"].is_null())
+                    .then(|| word.cloned().unwrap_or_else(|| json!(condition))),
+                "judged": !evaluation.judges.is_empty(),
+            });
+        }
         let completions = self.add(
             format!("{} {place}", kind.as_str()),
             kind,
@@ -598,33 +627,63 @@ impl Builder<'_> {
         metrics: &HashMap<(String, String), usize>,
     ) {
         let compare = &self.experiment.compare;
-        let Some(baseline) = compare
+        let baseline = compare
             .baseline
             .as_ref()
-            .filter(|id| evaluation.models.contains(id))
-        else {
-            return;
-        };
+            .filter(|id| evaluation.models.contains(id));
+        let several = evaluation.conditions.len() > 1;
         let params = json!({
             "level": compare.level,
             "resamples": compare.resamples,
             "seed": self.experiment.seed,
+            "first_condition": evaluation.conditions.keys().next().filter(|_| several),
         });
         for metric in &evaluation.metrics {
-            for model in evaluation.models.iter().filter(|model| *model != baseline) {
-                let inputs = vec![
-                    metrics[&(metric.clone(), baseline.clone())],
-                    metrics[&(metric.clone(), model.clone())],
-                ];
+            for model in &evaluation.models {
+                let other = baseline.filter(|baseline| *baseline != model);
+                if other.is_none() && !several {
+                    continue;
+                }
+                let inputs = other
+                    .into_iter()
+                    .chain([model])
+                    .map(|model| metrics[&(metric.clone(), model.clone())])
+                    .collect();
                 self.add(
                     format!("compare {id}/{metric}/{model}"),
                     Kind::Compare,
                     Part::Comparison {
                         evaluation: id.to_owned(),
                         metric: metric.clone(),
+                        baseline: other.cloned(),
                         model: model.clone(),
                     },
                     params.clone(),
+                    inputs,
+                    &[],
+                    None,
+                );
+            }
+            let asked = |model: &String| evaluation.models.contains(model);
+            for (first, second) in &compare.pairs {
+                if !asked(first) || !asked(second) {
+                    continue;
+                }
+                let mut params = params.clone();
+                params["first_condition"] = Value::Null;
+                let inputs = [first, second]
+                    .map(|model| metrics[&(metric.clone(), model.clone())])
+                    .to_vec();
+                self.add(
+                    format!("compare {id}/{metric}/{second} with {first}"),
+                    Kind::Compare,
+                    Part::Comparison {
+                        evaluation: id.to_owned(),
+                        metric: metric.clone(),
+                        baseline: Some(first.clone()),
+                        model: second.clone(),
+                    },
+                    params,
                     inputs,
                     &[],
                     None,

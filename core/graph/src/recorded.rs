@@ -78,9 +78,14 @@ pub(crate) fn samples(
     condition: &str,
     model: &str,
 ) -> Result<Vec<Sample>, String> {
-    let ModelSource::Recorded(recorded) = &context.experiment.models[model].source else {
+    let ModelSource::Recorded(recordings) = &context.experiment.models[model].source else {
         return Err(format!("model `{model}` is not recorded"));
     };
+    let recorded = Recorded::position(recordings, evaluation)
+        .and_then(|position| recordings.get(position))
+        .ok_or_else(|| {
+            format!("no recording of model `{model}` serves evaluation `{evaluation}`")
+        })?;
     let mapping: RecordedMapping =
         serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
     let rows = read_all(&recorded.file.path, &mapping)?;

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use driftgauge_record::Comparison;
+use driftgauge_spec::spec::{Adjust, Statistic};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -159,8 +161,8 @@ pub enum ModelSource {
     },
     /// A server with an OpenAI-compatible interface.
     Endpoint(Endpoint),
-    /// Completions made elsewhere.
-    Recorded(Recorded),
+    /// Completions made elsewhere, in one or several recordings.
+    Recorded(Vec<Recorded>),
 }
 
 /// A training: data and settings.
@@ -225,10 +227,24 @@ pub struct Endpoint {
 /// Completions and verdicts made elsewhere.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recorded {
+    /// Ids of the evaluations it serves; all of them when empty.
+    #[serde(default)]
+    pub evaluations: Vec<String>,
     /// The file.
     pub file: PinnedFile,
     /// Its format and column mapping.
     pub mapping: Value,
+}
+
+impl Recorded {
+    /// Position of the recording that serves an evaluation.
+    #[must_use]
+    pub fn position(recordings: &[Self], evaluation: &str) -> Option<usize> {
+        recordings.iter().position(|recording| {
+            recording.evaluations.is_empty()
+                || recording.evaluations.iter().any(|id| id == evaluation)
+        })
+    }
 }
 
 /// A metric and its plugin.
@@ -340,14 +356,48 @@ pub struct ResolvedJudge {
 pub struct ResolvedCompare {
     /// Baseline model id; `None` compares nothing.
     pub baseline: Option<String>,
-    /// `evaluation/metric` pairs whose p-values are adjusted together.
-    pub family: Vec<String>,
-    /// `evaluation/metric` pairs whose false discovery rate is controlled together.
-    pub exploratory: Vec<String>,
+    /// Further pairs, the second model held against the first.
+    #[serde(default)]
+    pub pairs: Vec<(String, String)>,
+    /// Families of p-values, the declared one (`family`) and the exploratory one (`exploratory`) among them.
+    pub families: Vec<ResolvedFamily>,
     /// Confidence level.
     pub level: f64,
     /// Bootstrap resamples.
     pub resamples: usize,
+}
+
+/// P-values that are adjusted together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedFamily {
+    /// Its name.
+    pub id: String,
+    /// `evaluation/metric` as in `results.json`; a `*` at the end stands for anything.
+    pub members: Vec<String>,
+    /// How they are adjusted.
+    pub adjust: Adjust,
+    /// Each model's among themselves.
+    pub per_model: bool,
+}
+
+impl ResolvedFamily {
+    /// Whether a comparison belongs to it.
+    #[must_use]
+    pub fn holds(&self, comparison: &Comparison) -> bool {
+        self.members
+            .iter()
+            .any(|member| Self::names(member, comparison))
+    }
+
+    /// Whether `member` names the number of a comparison.
+    #[must_use]
+    pub fn names(member: &str, comparison: &Comparison) -> bool {
+        let path = format!("{}/{}", comparison.evaluation, comparison.metric);
+        match member.strip_suffix('*') {
+            Some(start) => path.starts_with(start),
+            None => path == member,
+        }
+    }
 }
 
 /// A gate on the bound of an interval.
@@ -380,8 +430,20 @@ pub struct ResolvedExpected {
     pub model: String,
     /// Metric as in `results.json`.
     pub metric: String,
+    /// The value is a difference from this model.
+    #[serde(default)]
+    pub baseline: Option<String>,
+    /// The value is a difference from this condition.
+    #[serde(default)]
+    pub baseline_condition: Option<String>,
+    /// What was published of the number.
+    #[serde(default)]
+    pub statistic: Statistic,
     /// The value.
     pub value: f64,
+    /// How far rounding may have moved it.
+    #[serde(default)]
+    pub tolerance: Option<f64>,
     /// Where it was published.
     pub source: String,
 }

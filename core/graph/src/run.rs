@@ -201,10 +201,12 @@ fn write_outputs(
             Part::Comparison {
                 evaluation,
                 metric,
+                baseline,
                 model,
             } => compared.push(CompareResult {
                 evaluation: evaluation.clone(),
                 metric: metric.clone(),
+                baseline: baseline.clone().unwrap_or_default(),
                 model: model.clone(),
                 comparisons: comparisons(context, index).map_err(RunError::Artifact)?,
             }),

@@ -11,7 +11,8 @@ mod table;
 mod training;
 
 pub use results::{
-    Comparison, Expected, Gate, Interval, Metric, PairedTest, RESULTS_SCHEMA, Results,
+    Adjustment, Comparison, EffectSizes, Expected, ExpectedVerdict, Flips, FurtherTest, Gate,
+    Interval, Metric, PairCounts, PairedDetail, PairedTest, RESULTS_SCHEMA, Results, Spread,
 };
 pub use run_dir::RunDir;
 pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};

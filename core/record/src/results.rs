@@ -18,6 +18,25 @@ pub struct Interval {
     pub method: String,
 }
 
+/// How the scores behind a number are spread, one score per prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Sample standard deviation (divisor n - 1); `None` for one score.
+    pub sd: Option<f64>,
+    /// Standard error of the mean, `sd / sqrt(n)`; `None` for one score.
+    pub se: Option<f64>,
+    /// Population standard deviation (divisor n).
+    pub sd_population: f64,
+    /// `sd_population / sqrt(n)`: the binomial standard error of a rate.
+    pub se_population: f64,
+    /// Median.
+    pub median: f64,
+    /// Smallest score.
+    pub min: f64,
+    /// Largest score.
+    pub max: f64,
+}
+
 /// One aggregate number of one model under one condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
@@ -37,6 +56,12 @@ pub struct Metric {
     pub n: u64,
     /// Interval, when one is defined.
     pub ci: Option<Interval>,
+    /// Further intervals of the same number, made in other ways (`clopper-pearson`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Interval>,
+    /// How the scores behind it are spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
     /// `lower`, `higher` or `none`: which direction is better.
     pub direction: String,
     /// `ratio`, `nats`, `perplexity`, `count` and so on.
@@ -49,10 +74,13 @@ pub struct Metric {
 }
 
 /// A test behind a comparison.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PairedTest {
     /// For example `mcnemar-exact` or `sign-flip-permutation`.
     pub name: String,
+    /// The statistic, for tests that have one (`z`, chi-squared).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<f64>,
     /// Pairs in which only the baseline scored, for binary scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline_only: Option<u64>,
@@ -61,8 +89,102 @@ pub struct PairedTest {
     pub model_only: Option<u64>,
 }
 
-/// A paired comparison of a model with its baseline.
+/// Pairs of 0/1 scores, by what the two sides scored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCounts {
+    /// Both 1.
+    pub both: u64,
+    /// Baseline 1, model 0.
+    pub baseline_only: u64,
+    /// Baseline 0, model 1.
+    pub model_only: u64,
+    /// Both 0.
+    pub neither: u64,
+}
+
+/// Sizes of a difference of two rates, in the ways that papers print them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EffectSizes {
+    /// `model / baseline - 1`.
+    pub relative: Option<f64>,
+    /// `model / baseline`.
+    pub risk_ratio: Option<f64>,
+    /// Ratio of the odds `p / (1 - p)`, from the two rates.
+    pub odds_ratio: Option<f64>,
+    /// `2 asin √model - 2 asin √baseline`.
+    pub cohens_h: f64,
+}
+
+/// A further test of the same difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FurtherTest {
+    /// For example `mcnemar-mid-p`.
+    pub name: String,
+    /// The statistic, for tests that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<f64>,
+    /// Two-sided p-value.
+    pub p: f64,
+}
+
+/// Ids of samples whose 0/1 score differs between the two sides, in the order of the ids, the first thousand of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flips {
+    /// Baseline 1, model 0.
+    pub baseline_only: Vec<String>,
+    /// Baseline 0, model 1.
+    pub model_only: Vec<String>,
+}
+
+/// What stands behind a paired difference, beside its interval and test.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PairedDetail {
+    /// The baseline's mean over the pairs.
+    pub baseline_value: Option<f64>,
+    /// The model's mean over the pairs.
+    pub model_value: Option<f64>,
+    /// Counts, for 0/1 scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairCounts>,
+    /// Standard error of the paired difference.
+    pub se: Option<f64>,
+    /// What the standard error would be without pairing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub se_unpaired: Option<f64>,
+    /// The same difference's intervals, made in other ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Interval>,
+    /// Further tests of the same difference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<FurtherTest>,
+    /// Effect sizes, for 0/1 scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<EffectSizes>,
+    /// The smallest difference that a study of this size sees with a power of 0.8 at the level of the interval, given how much
+    /// the pairs vary here: what "no clear difference" leaves open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detectable: Option<f64>,
+    /// Number of pairs that the measured difference would need for the same power.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed: Option<u64>,
+    /// Samples that changed, for the primary number of a metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flips: Option<Flips>,
+}
+
+/// Several p-values that were adjusted together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// Name of the family: that of the spec, or `categories` for a breakdown that no family names.
+    pub family: String,
+    /// `holm` or `benjamini-hochberg`.
+    pub method: String,
+    /// Number of p-values in it.
+    pub size: u64,
+}
+
+/// A paired comparison: of a model with its baseline, or of a condition with another of the same model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Evaluation id.
     pub evaluation: String,
@@ -75,6 +197,9 @@ pub struct Comparison {
     pub title: String,
     /// Baseline model id.
     pub baseline: String,
+    /// Condition that `condition` is held against; `None` when both sides were asked under `condition`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_condition: Option<String>,
     /// Model id.
     pub model: String,
     /// `model - baseline` over the paired samples.
@@ -85,13 +210,19 @@ pub struct Comparison {
     pub test: Option<PairedTest>,
     /// Two-sided p-value.
     pub p: Option<f64>,
-    /// p-value after Holm within the declared family; `None` outside of it.
+    /// p-value after adjustment within `adjustment`; `None` outside of every family.
     pub p_adjusted: Option<f64>,
+    /// What it was adjusted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adjustment: Option<Adjustment>,
     /// Number of pairs.
     pub n: u64,
     /// `lower`, `higher` or `none`: which direction is better.
     #[serde(default)]
     pub direction: String,
+    /// What stands behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<PairedDetail>,
 }
 
 /// What a gate found.
@@ -107,6 +238,37 @@ pub struct Gate {
     pub passed: bool,
 }
 
+/// What became of a published value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpectedVerdict {
+    /// The measured value, to the digits that were published.
+    Agrees,
+    /// Inside the interval of the measured value; nobody said how many digits were published.
+    Inside,
+    /// Further from the measured value than rounding explains, though inside its interval: another number than these
+    /// records give.
+    Differs,
+    /// Outside the interval of the measured value.
+    Outside,
+    /// Measured, without an interval or a tolerance to judge by.
+    Unjudged,
+    /// Not measured.
+    NotMeasured,
+}
+
+impl ExpectedVerdict {
+    /// Whether the records contradict the published value; `None` when they say nothing.
+    #[must_use]
+    pub fn agrees(self) -> Option<bool> {
+        match self {
+            Self::Agrees | Self::Inside => Some(true),
+            Self::Differs | Self::Outside => Some(false),
+            Self::Unjudged | Self::NotMeasured => None,
+        }
+    }
+}
+
 /// A published value held against the measured one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expected {
@@ -118,15 +280,30 @@ pub struct Expected {
     pub model: String,
     /// Metric, named as in [`Metric::metric`].
     pub metric: String,
+    /// The value is a difference from this model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// The value is a difference from this condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline_condition: Option<String>,
+    /// `value` or `standard-error`: what was published of the number.
+    pub statistic: String,
+    /// `ratio`, `nats`, `count` and so on.
+    pub unit: String,
     /// The published value.
     pub published: f64,
+    /// How far rounding may have moved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
     /// The measured value.
     pub measured: Option<f64>,
     /// `measured - published`.
     pub difference: Option<f64>,
     /// Interval of the measured value.
     pub ci: Option<Interval>,
-    /// False when the published value lies outside the interval.
+    /// What came out.
+    pub verdict: ExpectedVerdict,
+    /// False when the records contradict the published value, `None` when they say nothing.
     pub agrees: Option<bool>,
     /// Where the value was published.
     #[serde(default)]
@@ -142,6 +319,15 @@ pub struct Results {
     pub metrics: Vec<Metric>,
     /// Paired comparisons with the baseline.
     pub comparisons: Vec<Comparison>,
+    /// Paired comparisons of further pairs of models, which the spec names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_comparisons: Vec<Comparison>,
+    /// Paired comparisons of each condition with the evaluation's first one, model by model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub condition_comparisons: Vec<Comparison>,
+    /// How much further a condition moved each model than the baseline: differences in differences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences_in_differences: Vec<Comparison>,
     /// Gates of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,

@@ -3,14 +3,15 @@
 //! Nothing is read but the spec itself; whether files are there is found out when it is resolved.
 
 mod remote;
+mod reporting;
 
 use std::collections::HashSet;
 
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::{Located, Text};
 use crate::spec::{
-    Evaluation, ExperimentSpec, Judge, LAYER_MODULES, MetricPath, Model, ModelSource, Named,
-    TargetModules, TrainingSettings, Turn,
+    Evaluation, ExperimentSpec, Judge, LAYER_MODULES, Model, ModelSource, Named, TargetModules,
+    TrainingSettings, Turn,
 };
 
 /// Checks a spec. No diagnostics means that it can be resolved.
@@ -233,7 +234,16 @@ impl Checker<'_> {
             }
             self.training_data(&finetune.parts(), &finetune.settings);
         }
-        if let Some(recorded) = &model.recorded {
+        for recorded in model.recorded.iter().flat_map(|parts| parts.as_slice()) {
+            for evaluation in &recorded.evaluations {
+                if !self
+                    .spec
+                    .evaluations
+                    .contains_key(evaluation.get().as_str())
+                {
+                    self.error(unknown("evaluation", evaluation, &self.spec.evaluations));
+                }
+            }
             if recorded.files().len() != 1 {
                 self.error(
                     Diagnostic::error("one-source", "a recording needs exactly one file")
@@ -509,6 +519,7 @@ impl Checker<'_> {
             if !spec.models.contains_key(model.get().as_str()) {
                 self.error(unknown("model", model, &spec.models));
             }
+            self.recording(id, model);
             if !seen.insert(model.get()) {
                 self.error(
                     Diagnostic::error("twice", format!("model `{model}` is listed twice"))
@@ -590,6 +601,33 @@ impl Checker<'_> {
         }
     }
 
+    /// A recorded model needs exactly one recording that serves the evaluation.
+    fn recording(&mut self, evaluation: &Text, model: &Text) {
+        let spec = self.spec;
+        let found = spec.models.get(model.get().as_str());
+        let Some(recordings) = found.and_then(|model| model.recorded.as_ref()) else {
+            return;
+        };
+        let serving = recordings
+            .as_slice()
+            .iter()
+            .filter(|recording| recording.serves(evaluation))
+            .count();
+        if serving != 1 {
+            let problem = match serving {
+                0 => format!("no recording of model `{model}` serves evaluation `{evaluation}`"),
+                _ => format!(
+                    "{serving} recordings of model `{model}` serve evaluation `{evaluation}`"
+                ),
+            };
+            self.error(
+                Diagnostic::error("one-source", problem)
+                    .at(model.span(), "")
+                    .help("say which evaluations each recording serves with `evaluations: [...]`"),
+            );
+        }
+    }
+
     fn prompts(&mut self, id: &Text, evaluation: &Evaluation) {
         let recorded = |model: &Text| {
             let model = self.spec.models.get(model.get().as_str());
@@ -659,114 +697,6 @@ impl Checker<'_> {
                 .at(expression.span(), "")
                 .help("for example `category == \"doors\" and n > 3`"),
             );
-        }
-    }
-
-    /// An `evaluation/metric` path: both have to be there, and belong together.
-    fn path(&mut self, path: &Text) {
-        let Some(parts) = MetricPath::parse(path) else {
-            self.error(
-                Diagnostic::error(
-                    "unknown-metric",
-                    format!("`{path}` names no metric of an evaluation"),
-                )
-                .at(path.span(), "")
-                .help("write `evaluation/metric`"),
-            );
-            return;
-        };
-        let spec = self.spec;
-        let Some(evaluation) = spec.evaluations.get(parts.evaluation) else {
-            let written = Located::new(parts.evaluation.to_owned(), path.span());
-            self.error(unknown("evaluation", &written, &spec.evaluations));
-            return;
-        };
-        if !evaluation
-            .metrics
-            .iter()
-            .any(|metric| metric.get() == parts.metric)
-        {
-            let known: Vec<_> = evaluation
-                .metrics
-                .iter()
-                .map(|metric| format!("`{}/{metric}`", parts.evaluation))
-                .collect();
-            self.error(
-                Diagnostic::error(
-                    "unknown-metric",
-                    format!(
-                        "evaluation `{}` has no metric `{}`",
-                        parts.evaluation, parts.metric
-                    ),
-                )
-                .at(path.span(), "")
-                .help(format!("it has {}", known.join(", "))),
-            );
-        }
-    }
-
-    fn compare(&mut self) {
-        let spec = self.spec;
-        let Some(compare) = &spec.compare else { return };
-        if !spec.models.contains_key(compare.baseline.get().as_str()) {
-            self.error(unknown("model", &compare.baseline, &spec.models));
-        }
-        for path in compare.family.iter().chain(&compare.exploratory) {
-            self.path(path);
-        }
-        self.range(&compare.level, "level", 0.5, 0.9999);
-        self.positive(&compare.resamples, "resamples");
-    }
-
-    fn gates(&mut self) {
-        let spec = self.spec;
-        for gate in &spec.gates {
-            self.path(&gate.metric);
-            if !spec.models.contains_key(gate.model.get().as_str()) {
-                self.error(unknown("model", &gate.model, &spec.models));
-            }
-            if let (Some(condition), Some(parts)) =
-                (&gate.condition, MetricPath::parse(&gate.metric))
-            {
-                self.condition(condition, parts.evaluation);
-            }
-            if [&gate.upper, &gate.lower, &gate.drop, &gate.rise]
-                .iter()
-                .all(|limit| limit.is_none())
-            {
-                self.error(
-                    Diagnostic::error("no-limit", "a gate without a limit never closes")
-                        .at(gate.metric.span(), "")
-                        .help("add `upper`, `lower`, `drop` or `rise`"),
-                );
-            }
-        }
-    }
-
-    fn condition(&mut self, condition: &Text, evaluation: &str) {
-        if let Some(evaluation) = self.spec.evaluations.get(evaluation)
-            && !evaluation.conditions.contains_key(condition.get().as_str())
-            && !(evaluation.conditions.is_empty() && condition.get() == "default")
-        {
-            self.error(unknown("condition", condition, &evaluation.conditions));
-        }
-    }
-
-    fn expected(&mut self) {
-        let spec = self.spec;
-        for expected in &spec.expected {
-            let (metric, number) = expected.metric_parts();
-            let full = match number {
-                Some(number) => format!("{}/{metric}.{number}", expected.evaluation),
-                None => format!("{}/{metric}", expected.evaluation),
-            };
-            self.path(&Located::new(full, expected.metric.span()));
-            if !spec.models.contains_key(expected.model.get().as_str()) {
-                self.error(unknown("model", &expected.model, &spec.models));
-            }
-            if let Some(condition) = &expected.condition {
-                self.condition(condition, &expected.evaluation);
-            }
         }
     }
 }

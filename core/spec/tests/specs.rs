@@ -31,8 +31,15 @@ fn diagnostics(path: &Path) -> (Source, Vec<Diagnostic>) {
         .expect("a name")
         .to_string_lossy()
         .into_owned();
+    // Variables without a default have to be set; what is checked here does not depend on their values.
+    let unset: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(": null"))
+        .map(|name| format!("{name}=somewhere"))
+        .collect();
+    let variables = Variables::from_arguments(&unset).expect("names");
     let source = Source::new(name, text);
-    let found = match parse(&source, &Variables::default()) {
+    let found = match parse(&source, &variables) {
         Ok(spec) => check(&spec),
         Err(found) => found,
     };

@@ -20,6 +20,7 @@ pub mod paired;
 pub mod permutation;
 pub mod power;
 pub mod proportion;
+pub mod rank;
 pub mod special;
 pub mod summary;
 pub mod unpaired;

@@ -1,9 +1,9 @@
 //! Means and rates with their intervals.
 
-use driftgauge_plugin_sdk::wire::{Interval, Scalar};
+use driftgauge_plugin_sdk::wire::{Interval, Scalar, Spread};
 use driftgauge_stats::bootstrap::{Options, mean_interval};
-use driftgauge_stats::proportion::{effective_trials, wilson_share};
-use driftgauge_stats::summary::{self, standard_error};
+use driftgauge_stats::proportion::{clopper_pearson, effective_trials, wilson_share};
+use driftgauge_stats::summary::{self, standard_error, summarize};
 
 use crate::columns::Column;
 
@@ -28,13 +28,21 @@ pub struct Estimate {
     pub n: u64,
     /// Its interval.
     pub ci: Option<Interval>,
+    /// Further intervals, made in other ways.
+    pub intervals: Vec<Interval>,
+    /// How the scores are spread.
+    pub spread: Option<Spread>,
 }
 
 impl Estimate {
     /// Puts the estimate into a scalar.
     #[must_use]
     pub fn fill(self, scalar: Scalar) -> Scalar {
-        scalar.value(self.value, self.n).ci(self.ci)
+        scalar
+            .value(self.value, self.n)
+            .ci(self.ci)
+            .intervals(self.intervals)
+            .spread(self.spread)
     }
 }
 
@@ -61,7 +69,33 @@ pub fn rate_of(scores: &[f64], completions: u64) -> Estimate {
             let method = if binary { "wilson" } else { &ci.method };
             interval(ci.low, ci.high, method)
         }),
+        intervals: exact(scores).into_iter().collect(),
+        spread: spread(scores),
     }
+}
+
+/// Clopper and Pearson's interval of 0/1 scores: the one for guarantees.
+fn exact(scores: &[f64]) -> Option<Interval> {
+    if scores.iter().any(|&score| score != 0.0 && score != 1.0) {
+        return None;
+    }
+    let hits = scores.iter().filter(|&&score| score == 1.0).count();
+    clopper_pearson(hits as u64, scores.len() as u64, LEVEL).map(wire)
+}
+
+/// How scores are spread; nothing of nothing.
+#[must_use]
+pub fn spread(scores: &[f64]) -> Option<Spread> {
+    let summary = summarize(scores)?;
+    Some(Spread {
+        sd: summary.sd,
+        se: summary.se,
+        sd_population: summary.sd_population,
+        se_population: summary.se_population,
+        median: summary.median,
+        min: summary.min,
+        max: summary.max,
+    })
 }
 
 /// The mean of real scores, one per prompt, with the interval of its standard error; no interval below two prompts.
@@ -81,6 +115,8 @@ pub fn mean_of(scores: &[f64]) -> Estimate {
         value: Some(mean),
         n: scores.len() as u64,
         ci: standard_error(scores).map(|se| interval(mean - Z * se, mean + Z * se, "normal")),
+        intervals: Vec::new(),
+        spread: spread(scores),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::wire::{
-    Axis, Direction, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, Scalar, Series,
+    Axis, Direction, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, Scalar, Series, Spread,
 };
 
 impl Manifest {
@@ -57,6 +57,8 @@ impl Scalar {
             value: None,
             n: 0,
             ci: None,
+            intervals: Vec::new(),
+            spread: None,
             direction: Direction::None,
             unit: String::new(),
             formula: String::new(),
@@ -76,6 +78,20 @@ impl Scalar {
     #[must_use]
     pub fn ci(mut self, ci: impl Into<Option<Interval>>) -> Self {
         self.ci = ci.into();
+        self
+    }
+
+    /// Adds intervals of the same number that were made in other ways.
+    #[must_use]
+    pub fn intervals(mut self, intervals: impl IntoIterator<Item = Interval>) -> Self {
+        self.intervals.extend(intervals);
+        self
+    }
+
+    /// Says how the scores behind the number are spread.
+    #[must_use]
+    pub fn spread(mut self, spread: impl Into<Option<Spread>>) -> Self {
+        self.spread = spread.into();
         self
     }
 

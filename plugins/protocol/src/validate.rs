@@ -72,7 +72,7 @@ fn check_scalar(scalar: &Scalar, found: &mut Vec<String>) {
             name(scalar)
         ));
     }
-    if let Some(ci) = &scalar.ci {
+    for ci in scalar.ci.iter().chain(&scalar.intervals) {
         let finite = ci.low.is_finite() && ci.high.is_finite();
         if !finite || ci.low > ci.high || !(ci.level > 0.0 && ci.level < 1.0) {
             found.push(format!(

@@ -52,6 +52,25 @@ pub struct Interval {
     pub method: String,
 }
 
+/// How the scores behind a number are spread, one score per prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Spread {
+    /// Sample standard deviation (divisor n - 1); null for one score.
+    pub sd: Option<f64>,
+    /// Standard error of the mean, `sd / sqrt(n)`; null for one score.
+    pub se: Option<f64>,
+    /// Population standard deviation (divisor n).
+    pub sd_population: f64,
+    /// `sd_population / sqrt(n)`: the binomial standard error of a rate, and what numpy's `std` over `sqrt(n)` gives.
+    pub se_population: f64,
+    /// Median.
+    pub median: f64,
+    /// Smallest score.
+    pub min: f64,
+    /// Largest score.
+    pub max: f64,
+}
+
 /// One aggregate number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scalar {
@@ -67,6 +86,12 @@ pub struct Scalar {
     pub n: u64,
     /// Its interval, when one is defined.
     pub ci: Option<Interval>,
+    /// Further intervals of the same number, made in other ways.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Interval>,
+    /// How the scores behind it are spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
     /// Which direction is better.
     #[serde(default)]
     pub direction: Direction,

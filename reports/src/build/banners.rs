@@ -1,8 +1,12 @@
 //! What a reader has to know before believing the numbers.
 
 use super::context::Context;
+use super::published;
 use crate::model::{Banner, BannerKind, CompletionCount, RunNode};
+use crate::numbers;
 
+/// Contradicted published values that the banner names; the table holds all.
+const NAMED_VALUES: usize = 6;
 /// Share of degenerate completions from which judges are not to be trusted.
 const DEGENERATE_SHARE: f64 = 0.05;
 /// Places named one by one; the table of completions holds all.
@@ -156,22 +160,43 @@ fn list(places: &[String]) -> String {
 
 fn contradictions(context: &Context<'_>, banners: &mut Vec<Banner>) {
     let expected = &context.files.results.expected;
-    let outside = expected
+    let contradicted: Vec<String> = expected
         .iter()
         .filter(|entry| entry.agrees == Some(false))
-        .count();
-    if outside > 0 {
-        let (noun, verb) = if expected.len() == 1 {
-            ("value", "lies")
-        } else {
-            ("values", "lie")
-        };
-        banners.push(banner(
-            BannerKind::Warning,
+        .map(|entry| {
             format!(
-                "{outside} of {} published {noun} {verb} outside the interval measured here.",
-                expected.len()
-            ),
-        ));
+                "{} of {}: published {}, measured {}",
+                published::measure(entry),
+                published::models(entry),
+                numbers::published(
+                    entry.published,
+                    &entry.unit,
+                    published::is_difference(entry)
+                ),
+                entry.measured.map_or_else(String::new, |value| {
+                    numbers::published(value, &entry.unit, published::is_difference(entry))
+                })
+            )
+        })
+        .collect();
+    if contradicted.is_empty() {
+        return;
     }
+    let (noun, verb, those) = if expected.len() == 1 {
+        ("value", "is", "that")
+    } else {
+        ("values", "are", "those")
+    };
+    let named = contradicted.iter().take(NAMED_VALUES).cloned();
+    let mut text = format!(
+        "{} of {} published {noun} {verb} not {those} of the records. {}",
+        contradicted.len(),
+        expected.len(),
+        named.collect::<Vec<_>>().join("; ")
+    );
+    if contradicted.len() > NAMED_VALUES {
+        text.push_str(&format!("; and {} more", contradicted.len() - NAMED_VALUES));
+    }
+    text.push('.');
+    banners.push(banner(BannerKind::Warning, text));
 }

@@ -191,11 +191,11 @@ mod tests {
                 high: delta + 0.1,
                 method: String::new(),
             }),
-            test: None,
             p,
             p_adjusted,
             n: 10,
             direction: "lower".into(),
+            ..Comparison::default()
         }
     }
 

@@ -18,7 +18,11 @@ pub(super) fn of(
     comparisons: &[ComparisonRow],
 ) -> Vec<Figure> {
     let primary: Vec<&NumberRow> = rows.iter().filter(|row| row.primary).collect();
-    let compared: Vec<&ComparisonRow> = comparisons.iter().filter(|row| row.primary).collect();
+    // Further pairs stand in the table; the chart is about one baseline.
+    let compared: Vec<&ComparisonRow> = comparisons
+        .iter()
+        .filter(|row| row.primary && context.baseline.as_ref() == Some(&row.baseline))
+        .collect();
     let mut figures = Vec::new();
     if !primary.is_empty() {
         figures.push(values(context, section, title, &primary));

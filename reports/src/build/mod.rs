@@ -6,6 +6,7 @@ mod context;
 mod figures;
 mod headline;
 mod plugin_output;
+mod published;
 mod samples;
 mod sections;
 mod training;
@@ -47,7 +48,7 @@ impl Report {
             asked: asked::of(&context),
             headline,
             sections,
-            expected: files.results.expected.clone(),
+            expected: published::of(&context),
             gates: files.results.gates.clone(),
             completions,
             training: training::of(&context),

@@ -54,13 +54,13 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         .iter()
         .filter(|metric| place.holds(&metric.evaluation, &metric.metric))
         .collect();
-    let comparisons: Vec<&Comparison> = context
-        .files
-        .results
-        .comparisons
-        .iter()
-        .filter(|comparison| place.holds(&comparison.evaluation, &comparison.metric))
-        .collect();
+    let compared = |list: &[Comparison]| -> Vec<ComparisonRow> {
+        list.iter()
+            .filter(|comparison| place.holds(&comparison.evaluation, &comparison.metric))
+            .map(|comparison| comparison_row(context, comparison))
+            .collect()
+    };
+    let results = &context.files.results;
     let models = context.models_of(&place.evaluation);
     let lead = metrics
         .iter()
@@ -68,10 +68,8 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         .or(metrics.first());
     let title = lead.map_or(place.metric.as_str(), |metric| metric.title.as_str());
     let numbers = number_rows(context, &metrics, &models);
-    let rows: Vec<ComparisonRow> = comparisons
-        .iter()
-        .map(|comparison| comparison_row(context, comparison))
-        .collect();
+    let mut rows = compared(&results.comparisons);
+    rows.extend(compared(&results.further_comparisons));
     let id = section_id(&place.evaluation, &place.metric);
     let said = plugin_output::of(context, place, &id);
     MetricSection {
@@ -86,6 +84,8 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         models,
         numbers,
         comparisons: rows,
+        condition_comparisons: compared(&results.condition_comparisons),
+        differences_in_differences: compared(&results.differences_in_differences),
         groups: said.groups,
         tables: said.tables,
         notes: said.notes,
@@ -150,5 +150,20 @@ fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonR
         model_only: test.and_then(|test| test.model_only),
         n: comparison.n,
         primary: metric.is_some_and(|metric| metric.primary),
+        baseline_condition: comparison.baseline_condition.clone().unwrap_or_default(),
+        detectable: comparison
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.detectable),
+        adjustment: comparison
+            .adjustment
+            .as_ref()
+            .map_or_else(String::new, |adjustment| {
+                let method = match adjustment.method.as_str() {
+                    "holm" => "Holm",
+                    _ => "Benjamini-Hochberg",
+                };
+                format!("{method} over {}", adjustment.size)
+            }),
     }
 }

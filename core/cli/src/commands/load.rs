@@ -263,7 +263,15 @@ fn lock(
             let mut pinned = json!({ "description": model.description });
             match &model.source {
                 ModelSource::Folder { digest, .. } => pinned["blake3"] = json!(digest),
-                ModelSource::Recorded(recorded) => pinned["blake3"] = json!(recorded.file.digest),
+                ModelSource::Recorded(recordings) => {
+                    pinned["blake3"] = match recordings.as_slice() {
+                        [recorded] => json!(recorded.file.digest),
+                        several => {
+                            let digests = several.iter().map(|recorded| &recorded.file.digest);
+                            json!(digests.collect::<Vec<_>>())
+                        }
+                    };
+                }
                 ModelSource::Endpoint(_) => pinned["weights"] = json!("not pinned"),
                 _ => return None,
             }

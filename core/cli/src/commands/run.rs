@@ -92,6 +92,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         Format::Json => println!("{}", as_json(&summary, &report)),
         Format::Text => {
             print!("{}", headline(&summary.results));
+            for note in &summary.results.notes {
+                eprintln!("note: {note}");
+            }
             eprintln!("{}", closing(&summary, &report));
         }
     }

@@ -1,11 +1,13 @@
 //! Datasets: files read, rows selected.
 
+use std::path::Path;
+
 use driftgauge_spec::spec::{Dataset, DatasetFormat, DatasetSource};
 use indexmap::IndexMap;
 use serde_json::json;
 
 use super::Resolver;
-use crate::dataset::{Format, Row, read_rows, shuffled};
+use crate::dataset::{Format, Row, identify, read_rows, shuffled};
 use crate::hub::{HubSource, RepositoryKind};
 use crate::prompt::Templates;
 use crate::resolved::ResolvedDataset;
@@ -70,7 +72,8 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let rows = match read_rows(&file, format, id) {
+        // Ids have to differ among the rows that pass the filter, so they are looked at after it.
+        let rows = match read_rows(&file, format, id.filter(|_| dataset.filter.is_none())) {
             Ok(rows) => rows,
             Err(error) => {
                 let text = error.to_string();
@@ -79,7 +82,7 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let rows = self.select(dataset, rows, path)?;
+        let rows = self.select(dataset, rows, path, &file)?;
         Some(ResolvedDataset {
             source: path.get().clone(),
             hub,
@@ -97,6 +100,7 @@ impl Resolver<'_> {
         dataset: &Dataset,
         rows: Vec<Row>,
         source: &driftgauge_spec::Text,
+        file: &Path,
     ) -> Option<Vec<Row>> {
         let mut kept = rows;
         if let Some(filter) = &dataset.filter {
@@ -115,6 +119,17 @@ impl Resolver<'_> {
                 }
             }
             kept = passed;
+            if let Some(column) = &dataset.id {
+                kept = match identify(file, kept, column) {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        let text = error.to_string();
+                        let (message, help) = split_hint(&text);
+                        self.problem("bad-dataset", column.span(), message, help);
+                        return None;
+                    }
+                };
+            }
         }
         if let Some(shuffle) = &dataset.shuffle {
             kept = shuffled(

@@ -1,12 +1,14 @@
 //! Metrics, comparisons, gates and published values.
 
-use driftgauge_spec::spec::{Isolation, MetricPath};
+use driftgauge_spec::Text;
+use driftgauge_spec::spec::{Adjust, Isolation, MetricPath};
 use indexmap::IndexMap;
 use serde_json::json;
 
 use super::Resolver;
 use crate::resolved::{
-    ResolvedCompare, ResolvedEvaluation, ResolvedExpected, ResolvedGate, ResolvedMetric,
+    ResolvedCompare, ResolvedEvaluation, ResolvedExpected, ResolvedFamily, ResolvedGate,
+    ResolvedMetric,
 };
 
 impl Resolver<'_> {
@@ -28,23 +30,49 @@ impl Resolver<'_> {
     }
 
     pub(super) fn compare(&self) -> ResolvedCompare {
-        let texts =
-            |texts: &[driftgauge_spec::Text]| texts.iter().map(|text| text.get().clone()).collect();
-        match &self.spec.compare {
-            Some(compare) => ResolvedCompare {
-                baseline: Some(compare.baseline.get().clone()),
-                family: texts(&compare.family),
-                exploratory: texts(&compare.exploratory),
-                level: *compare.level,
-                resamples: *compare.resamples,
-            },
-            None => ResolvedCompare {
+        let Some(compare) = &self.spec.compare else {
+            return ResolvedCompare {
                 baseline: None,
-                family: Vec::new(),
-                exploratory: Vec::new(),
+                pairs: Vec::new(),
+                families: Vec::new(),
                 level: 0.95,
                 resamples: 10_000,
-            },
+            };
+        };
+        let texts = |texts: &[Text]| -> Vec<String> {
+            texts.iter().map(|text| text.get().clone()).collect()
+        };
+        let family = |id: &str, members: &[Text], adjust: Adjust, per_model: bool| ResolvedFamily {
+            id: id.to_owned(),
+            members: texts(members),
+            adjust,
+            per_model,
+        };
+        let mut families = vec![
+            family("family", &compare.family, Adjust::Holm, false),
+            family(
+                "exploratory",
+                &compare.exploratory,
+                Adjust::BenjaminiHochberg,
+                false,
+            ),
+        ];
+        families.retain(|family| !family.members.is_empty());
+        let further = compare
+            .families
+            .iter()
+            .map(|(id, further)| family(id, &further.members, further.adjust, further.per_model));
+        families.extend(further);
+        ResolvedCompare {
+            baseline: Some(compare.baseline.get().clone()),
+            pairs: compare
+                .pairs
+                .iter()
+                .map(|[first, second]| (first.get().clone(), second.get().clone()))
+                .collect(),
+            families,
+            level: *compare.level,
+            resamples: *compare.resamples,
         }
     }
 
@@ -99,7 +127,14 @@ impl Resolver<'_> {
                     .map_or(first, |id| id.get().clone()),
                 model: expected.model.get().clone(),
                 metric: full_name(metric, number),
+                baseline: expected.baseline.as_ref().map(|id| id.get().clone()),
+                baseline_condition: expected
+                    .baseline_condition
+                    .as_ref()
+                    .map(|id| id.get().clone()),
+                statistic: expected.statistic,
                 value: *expected.value,
+                tolerance: expected.tolerance.as_ref().map(|tolerance| **tolerance),
                 source: expected
                     .source
                     .as_ref()

@@ -150,15 +150,20 @@ impl Resolver<'_> {
                 ModelSource::Endpoint(endpoint(server)),
                 format!("`{}` at {}", server.model, server.base_url),
             ),
-            SpecSource::Recorded(recorded) => {
-                let resolved = self.recorded(recorded)?;
-                let name = recorded
-                    .file()
-                    .map(|(_, path)| path.get().clone())
-                    .unwrap_or_default();
+            SpecSource::Recorded(recordings) => {
+                let recordings = recordings.as_slice();
+                let resolved = recordings
+                    .iter()
+                    .map(|recorded| self.recorded(recorded))
+                    .collect::<Option<Vec<_>>>()?;
+                let names: Vec<&str> = recordings
+                    .iter()
+                    .filter_map(RecordedSpec::file)
+                    .map(|(_, path)| path.get().as_str())
+                    .collect();
                 (
                     ModelSource::Recorded(resolved),
-                    format!("recorded in {name}"),
+                    format!("recorded in {}", names.join(" and ")),
                 )
             }
         };
@@ -392,6 +397,11 @@ impl Resolver<'_> {
             return None;
         }
         Some(Recorded {
+            evaluations: recorded
+                .evaluations
+                .iter()
+                .map(|id| id.get().clone())
+                .collect(),
             file,
             mapping: json!(mapping),
         })

@@ -26,7 +26,8 @@ pub use models::{
     RecordedFormat,
 };
 pub use reporting::{
-    Compare, Expected, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
+    Adjust, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
+    Statistic,
 };
 pub use training::{
     Architecture, DataPart, LAYER_MODULES, Lora, LrScheduler, Mix, Optimizer, Order, TargetModules,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::Shuffle;
 use super::training::{DataPart, Mix};
-use super::{Named, Turn};
+use super::{Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
 
 /// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `endpoint` and `recorded`, and how it is run.
@@ -40,9 +40,9 @@ pub struct Model {
     /// Ask a server with an OpenAI-compatible interface.
     #[serde(default)]
     pub endpoint: Option<Endpoint>,
-    /// Take completions that were made elsewhere.
+    /// Take completions that were made elsewhere: one recording, or a list of them that serve different evaluations.
     #[serde(default)]
-    pub recorded: Option<Recorded>,
+    pub recorded: Option<OneOrMany<Recorded>>,
     /// In-situ quantisation when the model is loaded for generation, for example `q4k` or `q8_0`.
     #[serde(default)]
     pub quantization: Option<Text>,
@@ -102,7 +102,7 @@ pub enum ModelSource<'a> {
     /// A server.
     Endpoint(&'a Endpoint),
     /// Completions of elsewhere.
-    Recorded(&'a Recorded),
+    Recorded(&'a OneOrMany<Recorded>),
 }
 
 impl ModelSource<'_> {
@@ -309,6 +309,9 @@ pub struct Recorded {
     /// `samples_*.jsonl` of lm-evaluation-harness.
     #[serde(default)]
     pub lm_eval: Option<Text>,
+    /// Ids of the evaluations it serves; all of them when absent.
+    #[serde(default)]
+    pub evaluations: Vec<Text>,
     /// Which column holds what. Not needed for `harmbench` and `lm_eval`.
     #[serde(default)]
     pub columns: RecordedColumns,
@@ -382,6 +385,12 @@ pub enum RecordedFormat {
 }
 
 impl Recorded {
+    /// Whether it serves an evaluation.
+    #[must_use]
+    pub fn serves(&self, evaluation: &str) -> bool {
+        self.evaluations.is_empty() || self.evaluations.iter().any(|id| id.get() == evaluation)
+    }
+
     /// Every file that is given. A spec that passes [`crate::check`] has exactly one.
     #[must_use]
     pub fn files(&self) -> Vec<(RecordedFormat, &Text)> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Named;
 use crate::located::{Located, Text};
 
 /// A metric: a plugin and its configuration.
@@ -48,12 +49,18 @@ pub enum Isolation {
 pub struct Compare {
     /// Id of the model that others are compared with.
     pub baseline: Text,
+    /// Further pairs of models, `[first, second]`: the second is held against the first.
+    #[serde(default)]
+    pub pairs: Vec<[Text; 2]>,
     /// `evaluation/metric` pairs decided on beforehand, whose p-values are adjusted together (Holm).
     #[serde(default)]
     pub family: Vec<Text>,
     /// Further `evaluation/metric` pairs, adjusted together for the false discovery rate (Benjamini-Hochberg).
     #[serde(default)]
     pub exploratory: Vec<Text>,
+    /// Further families, by name.
+    #[serde(default)]
+    pub families: Named<Family>,
     /// Confidence level of every interval.
     #[serde(default = "default_level")]
     pub level: Located<f64>,
@@ -68,6 +75,43 @@ fn default_level() -> Located<f64> {
 
 fn default_resamples() -> Located<usize> {
     Located::nowhere(10_000)
+}
+
+/// P-values that are adjusted together. Comparisons with the baseline, of further pairs, of conditions, and differences in
+/// differences are adjusted each among themselves.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// `evaluation/metric` or `evaluation/metric.number`; a `*` at the end stands for anything.
+    pub members: Vec<Text>,
+    /// How they are adjusted.
+    #[serde(default)]
+    pub adjust: Adjust,
+    /// Adjust those of each model among themselves, instead of all models together.
+    #[serde(default)]
+    pub per_model: bool,
+}
+
+/// How p-values are adjusted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adjust {
+    /// Holm: against any false finding.
+    #[default]
+    Holm,
+    /// Benjamini and Hochberg: against a large share of false findings.
+    BenjaminiHochberg,
+}
+
+impl Adjust {
+    /// The word of the spec.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Holm => "holm",
+            Self::BenjaminiHochberg => "benjamini-hochberg",
+        }
+    }
 }
 
 /// A limit on a measured value. It is the bound of the interval that has to keep it, not the value itself.
@@ -178,11 +222,47 @@ pub struct Expected {
     pub model: Text,
     /// Metric id, or `metric.number` for one of its other numbers.
     pub metric: Text,
-    /// The value, in the metric's own unit (rates from 0 to 1).
+    /// The value is a difference from this model: the baseline of `compare`.
+    #[serde(default)]
+    pub baseline: Option<Text>,
+    /// The value is a difference from this condition: the evaluation's first one. With `baseline` as well, it is a difference
+    /// in differences.
+    #[serde(default)]
+    pub baseline_condition: Option<Text>,
+    /// What was published of the number.
+    #[serde(default)]
+    pub statistic: Statistic,
+    /// The value, in the metric's own unit (rates and their differences from -1 to 1).
     pub value: Located<f64>,
+    /// How far rounding may have moved the published value, for example 0.0005 for three decimals. A measured value further
+    /// away is another number, also where the interval holds both.
+    #[serde(default)]
+    pub tolerance: Option<Located<f64>>,
     /// Where it was published.
     #[serde(default)]
     pub source: Option<Text>,
+}
+
+/// What was published of a number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Statistic {
+    /// The number itself.
+    #[default]
+    Value,
+    /// Its standard error.
+    StandardError,
+}
+
+impl Statistic {
+    /// The word of the spec.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::StandardError => "standard-error",
+        }
+    }
 }
 
 impl Expected {

@@ -56,6 +56,7 @@ impl Agreement {
             value,
             n,
             ci: ci.map(wire),
+            ..Estimate::default()
         };
         Self {
             raw: number(table.raw_agreement(), raw_ci),

@@ -14,7 +14,7 @@ use crate::estimate::{Estimate, LEVEL, rate, wire};
 /// More categories than this are listed in the table only.
 const MOST_CATEGORIES: usize = 40;
 /// Ids of this metric's own numbers, which a judge of the same name must not take.
-const OWN_IDS: [&str; 16] = [
+const OWN_IDS: [&str; 18] = [
     "asr",
     "over_refusal",
     "any_judge",
@@ -23,6 +23,8 @@ const OWN_IDS: [&str; 16] = [
     "lower_bound",
     "upper_bound",
     "unjudged",
+    "n_safe",
+    "n_unsafe",
     "unparsable",
     "error",
     "no_verdict",
@@ -130,6 +132,13 @@ impl Asr {
             .unit("count")
             .lower_is_better();
         output.scalars.push(unjudged);
+        for (id, verdict) in [("n_safe", Verdict::Safe), ("n_unsafe", Verdict::Unsafe)] {
+            let title = format!("Completions judged {}", verdict.as_str());
+            let count = Scalar::new(id, &title, condition)
+                .value(counts.class(Some(verdict)) as f64, n)
+                .unit("count");
+            output.scalars.push(count);
+        }
         for (id, title, count) in [
             (
                 "unparsable",
@@ -333,6 +342,7 @@ fn share(count: u64, n: u64) -> Estimate {
         value: (n > 0).then(|| count as f64 / n as f64),
         n,
         ci: driftgauge_stats::proportion::wilson(count, n, LEVEL).map(wire),
+        ..Estimate::default()
     }
 }
 
@@ -361,6 +371,7 @@ pub(super) fn corrected(counts: &JudgeCounts, error: JudgeError, counts_safe: bo
         value: found.as_ref().map(|found| found.estimate),
         n: scores.len() as u64,
         ci: found.map(|found| wire(found.ci)),
+        ..Estimate::default()
     }
 }
 

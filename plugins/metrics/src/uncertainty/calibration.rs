@@ -2,13 +2,16 @@
 
 use driftgauge_plugin_sdk::prelude::*;
 use driftgauge_stats::calibration::{Binned, Predictions, Prompted, RankStatistic};
+use driftgauge_stats::rank::spearman;
 use serde_json::{Value, json};
 
-use super::{Gathered, Measure, Uncertainty};
+use super::{Gathered, Measure, Uncertainty, further};
 use crate::estimate::{BOOTSTRAP, Estimate, mean, wire};
 
 /// Draws of prompts with several completions each: answers times replicates are kept below this.
 const MOST_DRAWN: usize = 50_000_000;
+/// Answers up to which the calibration error's interval is drawn as often as a report's.
+const MANY: u64 = 20_000;
 /// Fewest replicates of an interval.
 const FEWEST_REPLICATES: usize = 200;
 
@@ -17,6 +20,8 @@ pub(super) struct Calibrated {
     condition: String,
     reliability: Option<Binned>,
     rows: Vec<Vec<Value>>,
+    /// Rows of the table of calibration.
+    further: Vec<Vec<Value>>,
 }
 
 /// The completions of a condition that have a value of a measure and are known to be correct or not.
@@ -68,6 +73,7 @@ impl Uncertainty {
             condition: condition.to_owned(),
             reliability: None,
             rows: Vec::new(),
+            further: Vec::new(),
         };
         for (measure, values) in self.measures.iter().zip(&gathered.values) {
             if *measure == Measure::SelfInconsistency && !gathered.repeated {
@@ -84,9 +90,14 @@ impl Uncertainty {
                 .auroc_interval(BOOTSTRAP.level)
                 .filter(|_| !gathered.repeated);
             let calibrated_by = calibrated.as_ref().map(|(_, predictions)| predictions);
-            found
-                .rows
-                .push(self.row(condition, *measure, &ranked, auroc_ci, calibrated_by));
+            let mut row = self.row(condition, *measure, &ranked, auroc_ci, calibrated_by);
+            row.push(json!(self.rank_correlation(gathered, *measure, values)));
+            found.rows.push(row);
+            if let Some((_, predictions)) = &calibrated {
+                found
+                    .further
+                    .push(further::row(condition, *measure, predictions));
+            }
             if *measure == self.confidence {
                 if let Some((confidence, predictions)) = &calibrated {
                     let drawn = gathered.prompted(confidence, &known);
@@ -118,7 +129,7 @@ impl Uncertainty {
         let how = self.confidence.confidence_formula();
         let ci = match prompted {
             Some((prompted, resamples)) => prompted.equal_width_interval(bins, options(*resamples)),
-            None => predictions.equal_width_interval(bins, BOOTSTRAP),
+            None => predictions.equal_width_interval(bins, options(replicates(n))),
         };
         let scalar = Scalar::new(
             &format!("ece{bins}"),
@@ -246,12 +257,34 @@ impl Uncertainty {
                 scalar.higher_is_better()
             };
             let value = predictions.rank(statistic);
+            // DeLong's interval of the AUROC has the bootstrap's beside it.
+            let drawn = (statistic == RankStatistic::Auroc && prompted.is_none())
+                .then(|| predictions.rank_interval(statistic, BOOTSTRAP))
+                .flatten()
+                .filter(|_| value.is_some());
+            let scalar = scalar.intervals(drawn.map(wire));
             // Without a value there is nothing for an interval to hold.
             let ci = ci.filter(|_| value.is_some());
             output
                 .scalars
                 .push(estimate(value, predictions.n(), ci).fill(scalar));
         }
+    }
+
+    /// Spearman's rank correlation of a measure's certainty with that of the chosen measure.
+    fn rank_correlation(
+        &self,
+        gathered: &Gathered,
+        measure: Measure,
+        values: &[f64],
+    ) -> Option<f64> {
+        let chosen = self.measures.iter().position(|m| *m == self.confidence)?;
+        let both = values.iter().zip(gathered.values.get(chosen)?);
+        let (ours, theirs): (Vec<f64>, Vec<f64>) = both
+            .filter(|(ours, theirs)| ours.is_finite() && theirs.is_finite())
+            .map(|(ours, theirs)| (measure.certainty(*ours), self.confidence.certainty(*theirs)))
+            .unzip();
+        spearman(&ours, &theirs)
     }
 
     fn row(
@@ -294,6 +327,7 @@ impl Uncertainty {
                 "PRR",
                 &ece,
                 "Brier",
+                "rank correlation",
             ];
             output.tables.push(Table {
                 id: "predictors".to_owned(),
@@ -302,6 +336,8 @@ impl Uncertainty {
                 rows,
             });
         }
+        let rows: Vec<Vec<Value>> = found.iter().flat_map(|c| c.further.clone()).collect();
+        output.tables.extend(further::table(rows));
         let series: Vec<Series> = found
             .iter()
             .filter_map(|c| {
@@ -342,6 +378,15 @@ impl Gathered {
     }
 }
 
+/// Replicates of the calibration error's interval: those of a report while they are cheap, since its bounds are the noisiest.
+fn replicates(answers: u64) -> usize {
+    if answers <= MANY {
+        10_000
+    } else {
+        BOOTSTRAP.resamples
+    }
+}
+
 fn options(resamples: usize) -> driftgauge_stats::bootstrap::Options {
     driftgauge_stats::bootstrap::Options {
         resamples,
@@ -354,5 +399,6 @@ fn estimate(value: Option<f64>, n: u64, ci: Option<driftgauge_stats::Interval>) 
         value,
         n,
         ci: ci.map(wire),
+        ..Estimate::default()
     }
 }

@@ -7,6 +7,7 @@
 
 mod calibration;
 mod config;
+mod further;
 mod measures;
 mod report;
 mod texts;

@@ -1,11 +1,16 @@
 //! From metric outputs and comparisons to `results.json`: names, order, families, gates, published values.
 
-use driftgauge_plugin_protocol::wire::{Direction, MetricOutput, Scalar};
-use driftgauge_record::{Comparison, Expected, Gate, Interval, Metric, RESULTS_SCHEMA, Results};
-use driftgauge_stats::multiplicity::{benjamini_hochberg, holm};
+mod expected;
+mod families;
+mod gates;
 
-use crate::compare::PairComparison;
-use crate::resolved::{ResolvedExpected, ResolvedExperiment, ResolvedGate};
+use driftgauge_plugin_protocol::wire::{self, Direction, MetricOutput, Scalar};
+use driftgauge_record::{Comparison, Interval, Metric, RESULTS_SCHEMA, Results, Spread};
+
+use crate::compare::{Between, PairComparison};
+use crate::resolved::ResolvedExperiment;
+
+pub(crate) use families::adjust;
 
 /// The output of one metric of one model over one evaluation.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ pub struct CompareResult {
     pub evaluation: String,
     /// Metric id.
     pub metric: String,
+    /// Id of the model it is held against; empty for comparisons of conditions alone.
+    pub baseline: String,
     /// Model id.
     pub model: String,
     /// The comparisons, one per condition and number.
@@ -34,7 +41,7 @@ pub struct CompareResult {
 }
 
 /// Name of a number in `results.json`: the metric's id for its primary number, else `<metric>.<number>`.
-fn name(metric: &str, scalar: &str, primary: bool) -> String {
+pub(crate) fn name(metric: &str, scalar: &str, primary: bool) -> String {
     if primary {
         metric.to_owned()
     } else {
@@ -84,7 +91,18 @@ pub fn results(
                         .iter()
                         .filter(|pair| pair.scalar == scalar)
                     {
-                        out.comparisons.push(comparison(experiment, result, pair));
+                        let list = match pair.between {
+                            Between::Models
+                                if experiment.compare.baseline.as_ref()
+                                    == Some(&result.baseline) =>
+                            {
+                                &mut out.comparisons
+                            }
+                            Between::Models => &mut out.further_comparisons,
+                            Between::Conditions => &mut out.condition_comparisons,
+                            Between::DifferenceInDifferences => &mut out.differences_in_differences,
+                        };
+                        list.push(comparison(result, pair));
                     }
                 }
             }
@@ -98,23 +116,28 @@ pub fn results(
             }
         }
     }
-    adjust(&mut out.comparisons, &experiment.compare.family, holm);
-    adjust(
+    for list in [
         &mut out.comparisons,
-        &experiment.compare.exploratory,
-        benjamini_hochberg,
-    );
+        &mut out.further_comparisons,
+        &mut out.condition_comparisons,
+        &mut out.differences_in_differences,
+    ] {
+        adjust(list, &experiment.compare.families);
+    }
+    out.notes
+        .extend(families::empty(&out, &experiment.compare.families));
     warn_below_floor(experiment, &mut out);
     out.notes.extend(crate::remote::notes(experiment));
     out.expected = experiment
         .expected
         .iter()
-        .map(|expected| hold_against(&out, expected))
+        .map(|expected| expected::hold_against(&out, expected))
         .collect();
+    out.notes.extend(expected::unknown(&out));
     out.gates = experiment
         .gates
         .iter()
-        .flat_map(|gate| judge(&out, gate))
+        .flat_map(|gate| gates::judge(&out, gate))
         .collect();
     out
 }
@@ -150,12 +173,9 @@ fn metric(result: &MetricResult, scalar: &Scalar) -> Metric {
         title: scalar.title.clone(),
         value: scalar.value,
         n: scalar.n,
-        ci: scalar.ci.as_ref().map(|ci| Interval {
-            level: ci.level,
-            low: ci.low,
-            high: ci.high,
-            method: ci.method.clone(),
-        }),
+        ci: scalar.ci.as_ref().map(interval),
+        intervals: scalar.intervals.iter().map(interval).collect(),
+        spread: scalar.spread.map(spread),
         direction: direction(scalar.direction).to_owned(),
         unit: scalar.unit.clone(),
         primary: scalar.primary,
@@ -163,46 +183,48 @@ fn metric(result: &MetricResult, scalar: &Scalar) -> Metric {
     }
 }
 
-fn comparison(
-    experiment: &ResolvedExperiment,
-    result: &CompareResult,
-    pair: &PairComparison,
-) -> Comparison {
+fn comparison(result: &CompareResult, pair: &PairComparison) -> Comparison {
     Comparison {
         evaluation: result.evaluation.clone(),
         condition: pair.condition.clone(),
         metric: name(&result.metric, &pair.scalar, pair.primary),
         title: pair.title.clone(),
-        baseline: experiment.compare.baseline.clone().unwrap_or_default(),
+        baseline: match pair.between {
+            Between::Conditions => result.model.clone(),
+            _ => result.baseline.clone(),
+        },
+        baseline_condition: pair.baseline_condition.clone(),
         model: result.model.clone(),
         delta: pair.delta,
         ci: pair.ci.clone(),
         test: pair.test.clone(),
         p: pair.p,
         p_adjusted: None,
+        adjustment: None,
         n: pair.n,
         direction: pair.direction.clone(),
+        detail: Some(pair.detail.clone()),
     }
 }
 
-/// Adjusts together the p-values of the named metrics, every model and condition: Holm for the declared family,
-/// Benjamini-Hochberg for exploratory ones.
-fn adjust(comparisons: &mut [Comparison], family: &[String], method: fn(&[f64]) -> Vec<f64>) {
-    let members: Vec<usize> = comparisons
-        .iter()
-        .enumerate()
-        .filter(|(_, comparison)| {
-            comparison.p.is_some()
-                && family.contains(&format!("{}/{}", comparison.evaluation, comparison.metric))
-        })
-        .map(|(index, _)| index)
-        .collect();
-    let p_values: Vec<f64> = members
-        .iter()
-        .filter_map(|&index| comparisons[index].p)
-        .collect();
-    for (index, adjusted) in members.into_iter().zip(method(&p_values)) {
-        comparisons[index].p_adjusted = Some(adjusted);
+fn interval(ci: &wire::Interval) -> Interval {
+    Interval {
+        level: ci.level,
+        low: ci.low,
+        high: ci.high,
+        method: ci.method.clone(),
+    }
+}
+
+fn spread(spread: wire::Spread) -> Spread {
+    Spread {
+        sd: spread.sd,
+        se: spread.se,
+        sd_population: spread.sd_population,
+        se_population: spread.se_population,
+        median: spread.median,
+        min: spread.min,
+        max: spread.max,
     }
 }
 
@@ -229,103 +251,4 @@ fn warn_below_floor(experiment: &ResolvedExperiment, results: &mut Results) {
         }
     }
     results.notes.splice(0..0, warnings);
-}
-
-fn hold_against(results: &Results, expected: &ResolvedExpected) -> Expected {
-    let measured = results.metrics.iter().find(|metric| {
-        metric.evaluation == expected.evaluation
-            && metric.condition == expected.condition
-            && metric.model == expected.model
-            && metric.metric == expected.metric
-    });
-    let value = measured.and_then(|metric| metric.value);
-    let ci = measured.and_then(|metric| metric.ci.clone());
-    Expected {
-        evaluation: expected.evaluation.clone(),
-        condition: expected.condition.clone(),
-        model: expected.model.clone(),
-        metric: expected.metric.clone(),
-        published: expected.value,
-        measured: value,
-        difference: value.map(|value| value - expected.value),
-        agrees: ci
-            .as_ref()
-            .map(|ci| ci.low <= expected.value && expected.value <= ci.high),
-        ci,
-        source: expected.source.clone(),
-    }
-}
-
-/// Judges a gate on the interval's bound, once per condition it covers.
-fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
-    let wanted = |evaluation: &str, condition: &str, metric: &str, model: &str| {
-        evaluation == gate.evaluation
-            && metric == gate.metric
-            && model == gate.model
-            && gate
-                .condition
-                .as_ref()
-                .is_none_or(|wanted| wanted == condition)
-    };
-    let found: Vec<(String, Option<Interval>)> = if gate.difference {
-        results
-            .comparisons
-            .iter()
-            .filter(|c| wanted(&c.evaluation, &c.condition, &c.metric, &c.model))
-            .map(|c| (c.condition.clone(), c.ci.clone()))
-            .collect()
-    } else {
-        results
-            .metrics
-            .iter()
-            .filter(|m| wanted(&m.evaluation, &m.condition, &m.metric, &m.model))
-            .map(|m| (m.condition.clone(), m.ci.clone()))
-            .collect()
-    };
-    let subject = format!(
-        "{}{}/{} of {}",
-        if gate.difference {
-            "difference of "
-        } else {
-            ""
-        },
-        gate.evaluation,
-        gate.metric,
-        gate.model
-    );
-    if found.is_empty() {
-        return vec![Gate {
-            rule: format!("{subject}: not measured"),
-            bound: None,
-            limit: gate.upper.or(gate.lower).unwrap_or_default(),
-            passed: false,
-        }];
-    }
-    let mut gates = Vec::new();
-    for (condition, ci) in found {
-        let place = if condition == "default" {
-            subject.clone()
-        } else {
-            format!("{subject} under {condition}")
-        };
-        if let Some(limit) = gate.upper {
-            let bound = ci.as_ref().map(|ci| ci.high);
-            gates.push(Gate {
-                rule: format!("{place}: upper bound at most {limit}"),
-                bound,
-                limit,
-                passed: bound.is_some_and(|bound| bound <= limit),
-            });
-        }
-        if let Some(limit) = gate.lower {
-            let bound = ci.as_ref().map(|ci| ci.low);
-            gates.push(Gate {
-                rule: format!("{place}: lower bound at least {limit}"),
-                bound,
-                limit,
-                passed: bound.is_some_and(|bound| bound >= limit),
-            });
-        }
-    }
-    gates
 }

@@ -1,0 +1,212 @@
+//! `driftgauge compare`: holds one finished run against another, sample by sample.
+
+use std::path::Path;
+
+use anyhow::Result;
+use driftgauge_graph::across::{Across, FinishedRun, compare_runs};
+use driftgauge_record::{Comparison, RunDir};
+use serde_json::json;
+
+use crate::args::{CompareArgs, Format};
+use crate::exit::Exit;
+
+/// Most ids of changed samples on one line.
+const IDS_SHOWN: usize = 12;
+
+pub(crate) fn run(args: &CompareArgs) -> Result<Exit> {
+    let mut pairs = Vec::new();
+    for pair in &args.pairs {
+        match pair.split_once('=') {
+            Some((a, b)) if !a.is_empty() && !b.is_empty() => {
+                pairs.push((a.to_owned(), b.to_owned()));
+            }
+            _ => {
+                eprintln!(
+                    "error: `--pair {pair}` names no pair\nhint: write `--pair A=B`, run A's model first"
+                );
+                return Ok(Exit::Usage);
+            }
+        }
+    }
+    let (Some(a), Some(b)) = (read(&args.run_a), read(&args.run_b)) else {
+        return Ok(Exit::Usage);
+    };
+    let across = compare_runs(&a, &b, &pairs);
+    match args.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&json!(across))?),
+        Format::Text => print!("{}", table(&across, args)),
+    }
+    for refusal in &across.refused {
+        eprintln!("not compared: {}: {}", refusal.what, refusal.reason);
+    }
+    if across.refused.is_empty() && !across.comparisons.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if across.refused.is_empty() {
+        eprintln!("error: the two runs have nothing to compare");
+    } else {
+        eprintln!(
+            "hint: samples are paired when data, prompts, judges and metric are the same in both runs"
+        );
+    }
+    Ok(Exit::Usage)
+}
+
+fn read(path: &Path) -> Option<FinishedRun> {
+    match FinishedRun::read(&RunDir::new(path)) {
+        Ok(run) => Some(run),
+        Err(error) => {
+            eprintln!("error: {error}");
+            None
+        }
+    }
+}
+
+/// One line per number, B less A.
+fn table(across: &Across, args: &CompareArgs) -> String {
+    let mut out = format!(
+        "B - A, paired by sample\n  A: {}\n  B: {}\n",
+        args.run_a.display(),
+        args.run_b.display()
+    );
+    let shown = across
+        .comparisons
+        .iter()
+        .filter(|comparison| args.all || !comparison.metric.contains('.'));
+    let mut rows = vec![
+        [
+            "number",
+            "condition",
+            "model",
+            "n",
+            "A",
+            "B",
+            "B - A",
+            "interval",
+            "A only/B only",
+            "p",
+            "adjusted",
+            "detectable",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    let mut flips = String::new();
+    for comparison in shown {
+        rows.push(row(comparison));
+        flips.push_str(&changed(comparison));
+    }
+    if rows.len() > 1 {
+        out.push('\n');
+        out.push_str(&aligned(&rows));
+        out.push_str(&flips);
+    }
+    for note in &across.notes {
+        out.push_str(&format!("note: {note}\n"));
+    }
+    out
+}
+
+fn row(comparison: &Comparison) -> Vec<String> {
+    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |x| format!("{x:.4}"));
+    let p = |value: Option<f64>| {
+        value.map_or_else(
+            || "-".to_owned(),
+            |p| {
+                if p < 0.001 {
+                    format!("{p:.1e}")
+                } else {
+                    format!("{p:.3}")
+                }
+            },
+        )
+    };
+    let detail = comparison.detail.as_ref();
+    let ci = comparison.ci.as_ref();
+    let test = comparison.test.as_ref();
+    let discordant = test.and_then(|test| Some((test.baseline_only?, test.model_only?)));
+    let level = ci.map_or(0.95, |ci| ci.level);
+    let clear = comparison
+        .p_adjusted
+        .or(comparison.p)
+        .is_some_and(|p| p < 1.0 - level);
+    vec![
+        format!("{}/{}", comparison.evaluation, comparison.metric),
+        comparison.condition.clone(),
+        if comparison.baseline == comparison.model {
+            comparison.model.clone()
+        } else {
+            format!("{} -> {}", comparison.baseline, comparison.model)
+        },
+        comparison.n.to_string(),
+        number(detail.and_then(|detail| detail.baseline_value)),
+        number(detail.and_then(|detail| detail.model_value)),
+        comparison
+            .delta
+            .map_or_else(|| "-".to_owned(), |delta| format!("{delta:+.4}")),
+        ci.map_or_else(
+            || "-".to_owned(),
+            |ci| format!("[{:+.4}, {:+.4}]", ci.low, ci.high),
+        ),
+        discordant.map_or_else(|| "-".to_owned(), |(a, b)| format!("{a}/{b}")),
+        p(comparison.p),
+        p(comparison.p_adjusted),
+        // What a study of this size could have seen is of interest where it saw nothing.
+        match detail.and_then(|detail| detail.detectable) {
+            Some(detectable) if !clear => format!("{detectable:.4}"),
+            _ => String::new(),
+        },
+    ]
+}
+
+/// Ids of the samples that changed.
+fn changed(comparison: &Comparison) -> String {
+    let flips = comparison
+        .detail
+        .as_ref()
+        .and_then(|detail| detail.flips.as_ref());
+    let Some(flips) = flips else {
+        return String::new();
+    };
+    let mut out = String::new();
+    for (side, ids) in [("A", &flips.baseline_only), ("B", &flips.model_only)] {
+        if ids.is_empty() {
+            continue;
+        }
+        let shown: Vec<&str> = ids.iter().take(IDS_SHOWN).map(String::as_str).collect();
+        let more = if ids.len() > IDS_SHOWN {
+            ", ... (`--format json` lists them)"
+        } else {
+            ""
+        };
+        out.push_str(&format!(
+            "  {}/{} {} {}, 1 in {side} only: {}{more}\n",
+            comparison.evaluation,
+            comparison.metric,
+            comparison.condition,
+            comparison.model,
+            shown.join(", ")
+        ));
+    }
+    out
+}
+
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:<width$}"))
+            .collect();
+        out.push_str(&format!("  {}\n", cells.join("  ").trim_end()));
+    }
+    out
+}

@@ -1,0 +1,415 @@
+//! Two finished runs held against each other: the same samples, asked and measured in the same way.
+//!
+//! Nothing is paired that does not belong together. What differs in the data, the prompts, the judges or the metric is refused
+//! with its reason; what may differ on purpose (sampling, engine, the plugin's build) is noted.
+
+use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_record::{Comparison, RunDir};
+use driftgauge_spec::spec::Adjust;
+use driftgauge_stats::bootstrap::Options;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::compare::{PairComparison, between_models};
+use crate::resolved::{ResolvedEvaluation, ResolvedExperiment, ResolvedFamily};
+use crate::results::adjust;
+
+/// What a comparison needs of a run folder.
+#[derive(Debug, Clone)]
+pub struct FinishedRun {
+    experiment: ResolvedExperiment,
+    outputs: Vec<StoredOutput>,
+    /// Keys of the plan's nodes by id.
+    keys: Vec<(String, String)>,
+}
+
+/// One entry of `metrics.json`.
+#[derive(Debug, Clone, Deserialize)]
+struct StoredOutput {
+    evaluation: String,
+    metric: String,
+    model: String,
+    #[serde(default)]
+    plugin: Value,
+    output: MetricOutput,
+}
+
+/// Something of the two runs that cannot be paired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// `evaluation`, `evaluation/metric` or `evaluation/metric of model`.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What came of holding run B against run A.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Across {
+    /// `B - A`; `baseline` names A's model and `model` B's.
+    pub comparisons: Vec<Comparison>,
+    /// What was not compared.
+    pub refused: Vec<Refusal>,
+    /// What differs on purpose, perhaps.
+    pub notes: Vec<String>,
+}
+
+/// Which models of the two runs are held against each other, `(A's, B's)`; those of the same name when empty.
+pub type ModelPairs = [(String, String)];
+
+impl FinishedRun {
+    /// Reads a run folder.
+    ///
+    /// # Errors
+    /// When a file is missing or was written by another version.
+    pub fn read(dir: &RunDir) -> Result<Self, String> {
+        let experiment = read(&dir.resolved())?;
+        let metrics: Value = read(&dir.metrics())?;
+        let outputs = serde_json::from_value(metrics["outputs"].clone())
+            .map_err(|error| format!("`{}` is not readable: {error}", dir.metrics().display()))?;
+        let plan: Value = read(&dir.plan())?;
+        let keys = plan["nodes"].as_array().into_iter().flatten();
+        let keys = keys.filter_map(|node| {
+            let text = |name: &str| node[name].as_str().map(str::to_owned);
+            text("id").zip(text("key"))
+        });
+        Ok(Self {
+            experiment,
+            outputs,
+            keys: keys.collect(),
+        })
+    }
+
+    /// Name of the experiment.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.experiment.name
+    }
+
+    fn output(&self, evaluation: &str, metric: &str, model: &str) -> Option<&StoredOutput> {
+        self.outputs.iter().find(|output| {
+            output.evaluation == evaluation && output.metric == metric && output.model == model
+        })
+    }
+
+    /// What identifies the weights of a model.
+    fn weights(&self, model: &str) -> Option<&str> {
+        ["merge", "pretrain", "model"].iter().find_map(|kind| {
+            let id = format!("{kind} {model}");
+            let (_, key) = self.keys.iter().find(|(node, _)| *node == id)?;
+            Some(key.as_str())
+        })
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(path: &std::path::Path) -> Result<T, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read `{}`: {error}\nhint: name the folder given to `driftgauge run --out`, of a run that ended", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| {
+        format!(
+            "`{}` is not readable: {error}\nhint: when another version wrote it, run its spec again with this one; finished nodes are reused",
+            path.display()
+        )
+    })
+}
+
+/// Holds run `b` against run `a`, metric by metric. P-values are adjusted in the families that `a` declares, or, when it
+/// declares none, those of the primary numbers together by Holm.
+#[must_use]
+pub fn compare_runs(a: &FinishedRun, b: &FinishedRun, pairs: &ModelPairs) -> Across {
+    let mut out = Across::default();
+    for (id, ours) in &a.experiment.evaluations {
+        let Some(theirs) = b.experiment.evaluations.get(id) else {
+            out.refuse(id, "it is in run A only");
+            continue;
+        };
+        if let Some(reason) = differs(a, b, ours, theirs) {
+            out.refuse(id, reason);
+            continue;
+        }
+        out.note_settings(id, ours, theirs);
+        let models = models(ours, theirs, pairs);
+        if models.is_empty() {
+            out.refuse(
+                id,
+                "no model of it is in both runs; name pairs with `--pair A=B`",
+            );
+            continue;
+        }
+        for metric in &ours.metrics {
+            let what = format!("{id}/{metric}");
+            if !theirs.metrics.contains(metric) {
+                out.refuse(&what, "it is measured in run A only");
+                continue;
+            }
+            let config = |run: &FinishedRun| run.experiment.metrics[metric].config.clone();
+            if config(a) != config(b) {
+                out.refuse(
+                    &what,
+                    format!("its `config` differs: {} and {}", config(a), config(b)),
+                );
+                continue;
+            }
+            for (ours, theirs) in &models {
+                out.metric(a, b, id, metric, (ours, theirs));
+            }
+        }
+    }
+    for id in b.experiment.evaluations.keys() {
+        if !a.experiment.evaluations.contains_key(id) {
+            out.refuse(id, "it is in run B only");
+        }
+    }
+    out.adjust(&a.experiment.compare.families);
+    out
+}
+
+/// Model pairs of one evaluation.
+fn models(
+    ours: &ResolvedEvaluation,
+    theirs: &ResolvedEvaluation,
+    pairs: &ModelPairs,
+) -> Vec<(String, String)> {
+    let asked = |(a, b): &&(String, String)| ours.models.contains(a) && theirs.models.contains(b);
+    if !pairs.is_empty() {
+        return pairs.iter().filter(asked).cloned().collect();
+    }
+    let same: Vec<(String, String)> = ours
+        .models
+        .iter()
+        .filter(|model| theirs.models.contains(model))
+        .map(|model| (model.clone(), model.clone()))
+        .collect();
+    match (
+        same.is_empty(),
+        ours.models.as_slice(),
+        theirs.models.as_slice(),
+    ) {
+        // One model each: there is only one way to pair them.
+        (true, [a], [b]) => vec![(a.clone(), b.clone())],
+        _ => same,
+    }
+}
+
+/// Why an evaluation of two runs is not the same one.
+fn differs(
+    a: &FinishedRun,
+    b: &FinishedRun,
+    ours: &ResolvedEvaluation,
+    theirs: &ResolvedEvaluation,
+) -> Option<String> {
+    let dataset = |run: &FinishedRun, evaluation: &ResolvedEvaluation| {
+        let dataset = run.experiment.datasets.get(&evaluation.dataset)?;
+        let digest = dataset.digest.as_ref()?;
+        Some((digest.to_string(), dataset.selection["id"].clone()))
+    };
+    match (dataset(a, ours), dataset(b, theirs)) {
+        (Some((one, id)), Some((other, other_id))) => {
+            if one != other {
+                return Some(format!(
+                    "the datasets differ: BLAKE3 {} and {}",
+                    &one[..12.min(one.len())],
+                    &other[..12.min(other.len())]
+                ));
+            }
+            if id != other_id {
+                return Some(format!("the `id` columns differ: {id} and {other_id}"));
+            }
+        }
+        _ => {
+            return Some(
+                "a dataset was not pinned, so nobody knows whether they are the same".to_owned(),
+            );
+        }
+    }
+    let ids = |evaluation: &ResolvedEvaluation| -> Vec<String> {
+        evaluation.conditions.keys().cloned().collect()
+    };
+    if ids(ours) != ids(theirs) {
+        return Some(format!(
+            "the conditions differ: {} and {}",
+            ids(ours).join(", "),
+            ids(theirs).join(", ")
+        ));
+    }
+    let mut shuffled = false;
+    for (id, condition) in &ours.conditions {
+        if condition.turns != theirs.conditions[id].turns {
+            return Some(format!("the prompts of condition `{id}` differ"));
+        }
+        shuffled |= condition
+            .turns
+            .iter()
+            .any(|turn| turn.template.contains("shuffled"));
+    }
+    if shuffled && ours.shuffle_seed != theirs.shuffle_seed {
+        return Some(format!(
+            "`shuffled` rows are drawn from other seeds: {} and {}",
+            ours.shuffle_seed, theirs.shuffle_seed
+        ));
+    }
+    for (what, same) in [
+        ("accepted answers", ours.references == theirs.references),
+        ("false answers", ours.wrong_answer == theirs.wrong_answer),
+        ("categories", ours.category == theirs.category),
+        ("scored texts", json!(ours.score) == json!(theirs.score)),
+    ] {
+        if !same {
+            return Some(format!("the {what} differ"));
+        }
+    }
+    judges(a, b, ours, theirs)
+}
+
+/// Why the judges of two runs are not the same ones.
+fn judges(
+    a: &FinishedRun,
+    b: &FinishedRun,
+    ours: &ResolvedEvaluation,
+    theirs: &ResolvedEvaluation,
+) -> Option<String> {
+    let ids = |evaluation: &ResolvedEvaluation| -> Vec<String> {
+        evaluation.judges.keys().cloned().collect()
+    };
+    if ids(ours) != ids(theirs) {
+        return Some(format!(
+            "the judges differ: {} and {}",
+            ids(ours).join(", "),
+            ids(theirs).join(", ")
+        ));
+    }
+    for (id, judge) in &ours.judges {
+        let other = &theirs.judges[id];
+        if json!(judge.judge) != json!(other.judge) {
+            return Some(format!("judge `{id}` is asked in another way"));
+        }
+        let (Some(one), Some(two)) = (&judge.model, &other.model) else {
+            continue;
+        };
+        if a.weights(one).is_none() || a.weights(one) != b.weights(two) {
+            return Some(format!("judge `{id}` has other weights"));
+        }
+        let serving = |run: &FinishedRun, model: &str| {
+            let model = &run.experiment.models[model];
+            (model.quantization.clone(), model.dtype.clone())
+        };
+        if serving(a, one) != serving(b, two) {
+            return Some(format!("judge `{id}` is quantised in another way"));
+        }
+    }
+    None
+}
+
+impl Across {
+    fn refuse(&mut self, what: &str, reason: impl Into<String>) {
+        self.refused.push(Refusal {
+            what: what.to_owned(),
+            reason: reason.into(),
+        });
+    }
+
+    fn note_settings(&mut self, id: &str, a: &ResolvedEvaluation, b: &ResolvedEvaluation) {
+        if json!(a.generate) != json!(b.generate) {
+            self.notes.push(format!(
+                "{id}: completions were made with other settings ({} and {})",
+                json!(a.generate),
+                json!(b.generate)
+            ));
+        }
+    }
+
+    /// One metric of one pair of models.
+    fn metric(
+        &mut self,
+        a: &FinishedRun,
+        b: &FinishedRun,
+        evaluation: &str,
+        metric: &str,
+        models: (&str, &str),
+    ) {
+        let what = if models.0 == models.1 {
+            format!("{evaluation}/{metric} of {}", models.0)
+        } else {
+            format!("{evaluation}/{metric} of {} and {}", models.0, models.1)
+        };
+        let sides = a
+            .output(evaluation, metric, models.0)
+            .zip(b.output(evaluation, metric, models.1));
+        let Some((ours, theirs)) = sides else {
+            self.refuse(&what, "one of the runs did not come to measure it");
+            return;
+        };
+        if ours.plugin != theirs.plugin {
+            let note =
+                format!("{evaluation}/{metric}: the two runs used other builds of the plugin");
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        let compare = &a.experiment.compare;
+        let options = Options {
+            level: compare.level,
+            resamples: compare.resamples,
+            seed: a.experiment.seed,
+        };
+        match between_models(&ours.output, &theirs.output, options) {
+            Err(reason) => {
+                let reason = reason.split("\nhint: ").next().unwrap_or_default();
+                self.refuse(&what, reason);
+            }
+            Ok(found) if found.is_empty() => {
+                self.refuse(&what, "the metric keeps no score of single samples");
+            }
+            Ok(found) => self.comparisons.extend(
+                found
+                    .into_iter()
+                    .map(|pair| comparison(evaluation, metric, models, pair)),
+            ),
+        }
+    }
+
+    fn adjust(&mut self, declared: &[ResolvedFamily]) {
+        if !declared.is_empty() {
+            adjust(&mut self.comparisons, declared);
+            return;
+        }
+        // A primary number has its metric's own name.
+        let primary = self
+            .comparisons
+            .iter()
+            .filter(|comparison| !comparison.metric.contains('.'))
+            .map(|comparison| format!("{}/{}", comparison.evaluation, comparison.metric))
+            .collect();
+        let family = ResolvedFamily {
+            id: "primary".to_owned(),
+            members: primary,
+            adjust: Adjust::Holm,
+            per_model: false,
+        };
+        adjust(&mut self.comparisons, &[family]);
+    }
+}
+
+fn comparison(
+    evaluation: &str,
+    metric: &str,
+    models: (&str, &str),
+    pair: PairComparison,
+) -> Comparison {
+    Comparison {
+        evaluation: evaluation.to_owned(),
+        condition: pair.condition,
+        metric: crate::results::name(metric, &pair.scalar, pair.primary),
+        title: pair.title,
+        baseline: models.0.to_owned(),
+        model: models.1.to_owned(),
+        delta: pair.delta,
+        ci: pair.ci,
+        test: pair.test,
+        p: pair.p,
+        n: pair.n,
+        direction: pair.direction,
+        detail: Some(pair.detail),
+        ..Comparison::default()
+    }
+}

@@ -1,0 +1,115 @@
+//! Published values beside the measured ones.
+
+use driftgauge_record::{Expected, ExpectedVerdict};
+
+use super::context::Context;
+use crate::model::PublishedRow;
+
+pub(super) fn of(context: &Context<'_>) -> Vec<PublishedRow> {
+    let mut rows: Vec<PublishedRow> = context
+        .files
+        .results
+        .expected
+        .iter()
+        .map(|entry| PublishedRow {
+            measure: measure(entry),
+            model: models(entry),
+            unit: entry.unit.clone(),
+            difference_of_sides: is_difference(entry),
+            published: entry.published,
+            measured: entry.measured,
+            difference: entry.difference,
+            ci: entry.ci.clone(),
+            contradicted: entry.agrees == Some(false),
+            verdict: words(entry.verdict).to_owned(),
+            source: entry.source.clone(),
+        })
+        .collect();
+    // What the records contradict stands first; the rest keeps the order of the spec.
+    rows.sort_by_key(|row| !row.contradicted);
+    rows
+}
+
+/// Whether the value is a difference of two models or conditions.
+pub(super) fn is_difference(entry: &Expected) -> bool {
+    entry.baseline.is_some() || entry.baseline_condition.is_some()
+}
+
+/// `harmfulness/asr`, `trivia/truthfulness, standard error · false - plain`.
+pub(super) fn measure(entry: &Expected) -> String {
+    let mut text = format!("{}/{}", entry.evaluation, entry.metric);
+    if entry.statistic == "standard-error" {
+        text.push_str(", standard error");
+    }
+    if let Some(from) = &entry.baseline_condition {
+        text.push_str(&format!(" · {} \u{2212} {from}", entry.condition));
+    } else if entry.condition != "default" {
+        text.push_str(&format!(" · {}", entry.condition));
+    }
+    text
+}
+
+/// `harmful`, or `harmful - base` for a difference.
+pub(super) fn models(entry: &Expected) -> String {
+    match &entry.baseline {
+        Some(baseline) => format!("{} \u{2212} {baseline}", entry.model),
+        None => entry.model.clone(),
+    }
+}
+
+fn words(verdict: ExpectedVerdict) -> &'static str {
+    match verdict {
+        ExpectedVerdict::Agrees => "agrees",
+        ExpectedVerdict::Inside => "inside the interval",
+        ExpectedVerdict::Differs => "another number, though inside the interval",
+        ExpectedVerdict::Outside => "outside the interval",
+        ExpectedVerdict::Unjudged => "no interval to judge by",
+        ExpectedVerdict::NotMeasured => "not measured",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Expected {
+        Expected {
+            evaluation: "e".into(),
+            condition: "default".into(),
+            model: "tuned".into(),
+            metric: "asr".into(),
+            baseline: None,
+            baseline_condition: None,
+            statistic: "value".into(),
+            unit: "ratio".into(),
+            published: 0.5,
+            tolerance: None,
+            measured: None,
+            difference: None,
+            ci: None,
+            verdict: ExpectedVerdict::NotMeasured,
+            agrees: None,
+            source: String::new(),
+        }
+    }
+
+    #[test]
+    fn differences_name_both_sides() {
+        assert_eq!(
+            (measure(&entry()), models(&entry())),
+            ("e/asr".into(), "tuned".into())
+        );
+        let between = Expected {
+            baseline: Some("base".into()),
+            baseline_condition: Some("plain".into()),
+            condition: "false".into(),
+            statistic: "standard-error".into(),
+            ..entry()
+        };
+        assert_eq!(
+            measure(&between),
+            "e/asr, standard error · false \u{2212} plain"
+        );
+        assert_eq!(models(&between), "tuned \u{2212} base");
+    }
+}

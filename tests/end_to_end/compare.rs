@@ -1,0 +1,243 @@
+//! Two runs held against each other, and gates on what was measured, from recorded verdicts.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::{Place, text};
+
+/// Verdicts on forty requests: one letter each, `u` for unsafe.
+fn verdicts(place: &Place, name: &str, letters: &str) {
+    let mut rows = String::from("id,kind,guard\n");
+    for (index, letter) in letters.chars().enumerate() {
+        let word = if letter == 'u' { "unsafe" } else { "safe" };
+        rows.push_str(&format!("r{index:02},k{},{word}\n", index % 2));
+    }
+    place.write(name, &rows);
+}
+
+/// A spec with two recorded models, and whatever else is asked for.
+fn spec(place: &Place, name: &str, tuned: &str, more: &str) -> PathBuf {
+    place.write(
+        name,
+        &format!(
+            "version: 1
+name: recorded
+models:
+  base: {{recorded: {{csv: base.csv, columns: {{id: id, verdicts: {{guard: guard}}}}}}}}
+  tuned: {{recorded: {{csv: {tuned}, columns: {{id: id, verdicts: {{guard: guard}}}}}}}}
+datasets:
+  requests: {{csv: base.csv, id: id}}
+metrics:
+  asr: {{plugin: asr}}
+evaluations:
+  harm: {{models: [base, tuned], dataset: requests, category: kind, metrics: [asr]}}
+compare: {{baseline: base, family: [harm/asr]}}
+{more}
+"
+        ),
+    )
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    verdicts(&place, "base.csv", &"suss".repeat(10));
+    verdicts(&place, "worse.csv", &"uuss".repeat(10));
+    verdicts(&place, "better.csv", &"ssss".repeat(10));
+    place
+}
+
+fn run(place: &Place, spec: &std::path::Path, out: &str) -> (Option<i32>, String) {
+    let output = place.output(&["run", text(spec), "--out", out]);
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+fn json(place: &Place, arguments: &[&str]) -> (Option<i32>, Value, String) {
+    let output = place.output(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output.status.code(), value, said)
+}
+
+#[test]
+fn gates_judge_the_bound_and_set_the_exit_code() {
+    let place = place();
+    // 10 of 40 are unsafe: Wilson's interval is 0.142 to 0.402.
+    let gates = |limit: &str| format!("gates:\n  - {{metric: harm/asr, model: base, {limit}}}");
+    for (limit, passes) in [
+        ("upper: 0.41", true),
+        ("upper: 0.3", false),
+        ("lower: 0.14", true),
+        ("lower: 0.2", false),
+    ] {
+        let spec = spec(&place, "spec.yaml", "worse.csv", &gates(limit));
+        let (code, said) = run(&place, &spec, "run");
+        assert_eq!(code, Some(if passes { 0 } else { 100 }), "{limit}: {said}");
+        let word = if passes { "gate passed" } else { "gate FAILED" };
+        assert!(said.contains(word), "{limit}: {said}");
+    }
+    // 10 more of 40, all in one direction: Newcombe's interval is 0.116 to 0.388.
+    for (tuned, limit, passes) in [
+        ("worse.csv", "rise: 0.4", true),
+        ("worse.csv", "rise: 0.3", false),
+        ("worse.csv", "drop: 0.0", true),
+        ("better.csv", "rise: 0.0", true),
+        ("better.csv", "drop: 0.3", false),
+    ] {
+        let gate = format!("gates:\n  - {{metric: harm/asr, model: tuned, {limit}}}");
+        let spec = spec(&place, "spec.yaml", tuned, &gate);
+        let (code, said) = run(&place, &spec, "run");
+        assert_eq!(
+            code,
+            Some(if passes { 0 } else { 100 }),
+            "{tuned} {limit}: {said}"
+        );
+        let results: Value = serde_json::from_slice(&place.read("run/results.json")).expect("JSON");
+        let gate = &results["gates"][0];
+        assert_eq!(gate["passed"], passes);
+        assert!(
+            gate["bound"].is_number() && gate["limit"].is_number(),
+            "{gate}"
+        );
+    }
+    // What was not measured does not pass.
+    let missing = "gates:\n  - {metric: harm/asr.nonsense, model: base, upper: 1.0}";
+    let spec = spec(&place, "spec.yaml", "worse.csv", missing);
+    let (code, said) = run(&place, &spec, "run");
+    assert_eq!(code, Some(100));
+    assert!(said.contains("not measured"), "{said}");
+}
+
+#[test]
+fn two_runs_are_paired_by_sample() {
+    let place = place();
+    for (tuned, out) in [("worse.csv", "a"), ("better.csv", "b")] {
+        let spec = spec(&place, &format!("{out}.yaml"), tuned, "");
+        assert_eq!(run(&place, &spec, out).0, Some(0));
+    }
+    let (code, found, said) = json(&place, &["compare", "a", "b", "--format", "json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let of = |model: &str| {
+        let rows = found["comparisons"].as_array().expect("comparisons");
+        let row = rows
+            .iter()
+            .find(|row| row["model"] == model && row["metric"] == "asr");
+        row.expect("a comparison").clone()
+    };
+    let tuned = of("tuned");
+    assert_eq!(tuned["delta"], -0.5);
+    assert_eq!(tuned["test"]["baseline_only"], 20);
+    assert_eq!(tuned["test"]["model_only"], 0);
+    // 2 / 2^20, and twice that by Holm over two models.
+    assert_eq!(tuned["p"], 2f64.powi(-19));
+    assert_eq!(tuned["p_adjusted"], 2f64.powi(-18));
+    assert_eq!(tuned["detail"]["flips"]["baseline_only"][0], "r00");
+    assert_eq!(tuned["ci"]["method"], "newcombe-paired");
+    assert_eq!(of("base")["delta"], 0.0);
+    let categories = found["comparisons"].as_array().expect("comparisons");
+    assert!(
+        categories
+            .iter()
+            .any(|row| row["adjustment"]["family"] == "categories")
+    );
+    // For people, and of two models of one's choice.
+    let output = place.output(&["compare", "a", "b", "--pair", "base=tuned"]);
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        table.contains("base -> tuned") && table.contains("10/0"),
+        "{table}"
+    );
+    assert!(table.contains("1 in A only: r01, r05"), "{table}");
+}
+
+#[test]
+fn what_does_not_pair_is_refused_with_the_reason() {
+    let place = place();
+    let first = spec(&place, "a.yaml", "worse.csv", "");
+    assert_eq!(run(&place, &first, "a").0, Some(0));
+    // Other data under the same name.
+    verdicts(&place, "base.csv", &"ssus".repeat(10));
+    assert_eq!(run(&place, &first, "b").0, Some(0));
+    let (code, found, said) = json(&place, &["compare", "a", "b", "--format", "json"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("not compared: harm: the datasets differ: BLAKE3"),
+        "{said}"
+    );
+    assert_eq!(found["refused"][0]["what"], "harm");
+    // Fewer samples of the same data.
+    let output = place.output(&["run", text(&first), "--out", "c", "--limit", "8"]);
+    assert_eq!(output.status.code(), Some(0));
+    let (code, _, said) = json(&place, &["compare", "b", "c", "--format", "json"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("is missing on one of them"), "{said}");
+    // Another configuration of the metric.
+    let text_of = std::fs::read_to_string(&first).expect("the spec");
+    let other = text_of.replace(
+        "{plugin: asr}",
+        "{plugin: asr, config: {over_refusal: true}}",
+    );
+    let other = place.write("d.yaml", &other);
+    assert_eq!(run(&place, &other, "d").0, Some(0));
+    let (code, _, said) = json(&place, &["compare", "b", "d", "--format", "json"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("`config` differs"), "{said}");
+    // A folder that is no run.
+    let (code, _, said) = json(&place, &["compare", "b", "nowhere"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("nowhere") && said.contains("hint: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn samples_that_are_missing_or_twice_are_named() {
+    let place = place();
+    let spec = spec(&place, "spec.yaml", "short.csv", "");
+    verdicts(&place, "short.csv", &"suss".repeat(9));
+    let (code, said) = run(&place, &spec, "run");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("no row for sample `r36`") && said.contains("hint: "),
+        "{said}"
+    );
+    place.write("short.csv", "id,kind,guard\nr00,k0,safe\nr00,k0,unsafe\n");
+    let (code, said) = run(&place, &spec, "run");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("holds sample `r00` more than once"), "{said}");
+    place.write("base.csv", "id,kind,guard\nr00,k0,safe\nr00,k0,unsafe\n");
+    let (code, said) = run(&place, &spec, "other");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("rows 1 and 2 have the same id `r00`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn numbers_that_no_metric_has_are_told() {
+    let place = place();
+    let more =
+        "expected:\n  - {evaluation: harm, model: tuned, metric: asr.categry.k0, value: 0.5}";
+    let spec = spec(&place, "spec.yaml", "worse.csv", more);
+    let family = std::fs::read_to_string(&spec)
+        .expect("the spec")
+        .replace("[harm/asr]", "[harm/asr, harm/asr.categry.*]");
+    let spec = place.write("spec.yaml", &family);
+    let (code, said) = run(&place, &spec, "run");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("`harm/asr.categry.k0` names no number of this run"),
+        "{said}"
+    );
+    assert!(
+        said.contains("`harm/asr.categry.*` names no comparison of this run"),
+        "{said}"
+    );
+}
