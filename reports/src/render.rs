@@ -103,7 +103,7 @@ fn prose(text: &str) -> String {
     let text = escape(text);
     let pieces: Vec<&str> = text.split('`').collect();
     // An odd backtick stands for itself.
-    if pieces.len() % 2 == 0 {
+    if pieces.len().is_multiple_of(2) {
         return text;
     }
     let mut out = String::with_capacity(text.len() + 16);
