@@ -107,7 +107,11 @@ impl Figures {
                         walk(value, &format!("{path}/{}", key.replace('/', "~1")), out);
                     }
                 }
-                Value::Number(_) | Value::Array(_) => out.push(path.to_owned()),
+                Value::Number(_) => out.push(path.to_owned()),
+                // Intervals; other lists are remarks in words.
+                Value::Array(items) if items.iter().all(Value::is_number) => {
+                    out.push(path.to_owned());
+                }
                 _ => {}
             }
         }
