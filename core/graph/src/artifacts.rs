@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::{Sample, SampleReader, Verdict, write_samples};
@@ -283,6 +284,7 @@ pub(crate) fn samples_of<'a>(
     let rows = &context.experiment.datasets[&resolved.dataset].rows;
     let by_id: std::collections::HashMap<&str, &Row> =
         rows.iter().map(|row| (row.id.as_str(), row)).collect();
+    let by_id = Rc::new(by_id);
     let references = References::new(resolved);
     Ok(parts
         .into_iter()
@@ -293,7 +295,7 @@ pub(crate) fn samples_of<'a>(
                 Err(error) => (None, Some(Err(error.to_string()))),
             };
             let references = references.clone();
-            let by_id = by_id.clone();
+            let by_id = Rc::clone(&by_id);
             error
                 .into_iter()
                 .chain(reader.into_iter().flatten().map(move |sample| {
@@ -335,15 +337,20 @@ fn verdict_lines(path: &Path) -> Result<VerdictLines, String> {
 #[derive(Clone)]
 struct References<'a> {
     evaluation: &'a ResolvedEvaluation,
+    /// Made once: setting them up costs more than filling one.
+    templates: Rc<Templates>,
 }
 
 impl<'a> References<'a> {
     fn new(evaluation: &'a ResolvedEvaluation) -> Self {
-        Self { evaluation }
+        Self {
+            evaluation,
+            templates: Rc::default(),
+        }
     }
 
     fn fill(&self, sample: &mut Sample, row: &Row) -> Result<(), String> {
-        let templates = Templates::default();
+        let templates = &self.templates;
         let fill = |template: &String| {
             templates
                 .fill(template, row, None)

@@ -4,6 +4,8 @@
 //! a column holds one score's sum and count per prompt. Several completions of one prompt average to its score: prompts,
 //! not completions, are what intervals and paired tests count.
 
+use std::sync::Arc;
+
 use driftgauge_plugin_sdk::wire::{ScoreKind, Scores};
 use indexmap::{IndexMap, IndexSet};
 
@@ -205,16 +207,31 @@ impl Column {
         self.cells.iter().any(|cell| cell.n > 1)
     }
 
-    /// The scores as they cross the plugin boundary. They are binary when every one is 0 or 1.
-    #[must_use]
-    pub fn scores(&self, id: &str, condition: &str, prompts: &Prompts) -> Scores {
+    /// Adds the scores as they cross the plugin boundary; they are binary when every one is 0 or 1. The list of sample ids is
+    /// shared with the scores before where it is the same.
+    pub fn add_scores(
+        &self,
+        id: &str,
+        condition: &str,
+        prompts: &Prompts,
+        scores: &mut Vec<Scores>,
+    ) {
         let rows: Vec<usize> = self.rows().collect();
         let values: Vec<Option<f64>> = rows.iter().map(|&row| self.mean(row)).collect();
         let binary = values
             .iter()
             .flatten()
             .all(|&value| value == 0.0 || value == 1.0);
-        Scores {
+        let ids = || rows.iter().map(|&row| prompts.id(row));
+        let before = scores
+            .last()
+            .map(|before| &before.sample_ids)
+            .filter(|before| before.iter().map(String::as_str).eq(ids()));
+        let sample_ids = match before {
+            Some(before) => Arc::clone(before),
+            None => ids().map(str::to_owned).collect(),
+        };
+        scores.push(Scores {
             id: id.to_owned(),
             condition: condition.to_owned(),
             kind: if binary {
@@ -222,9 +239,9 @@ impl Column {
             } else {
                 ScoreKind::Real
             },
-            sample_ids: rows.iter().map(|&row| prompts.id(row).to_owned()).collect(),
+            sample_ids,
             values,
-        }
+        });
     }
 }
 
@@ -244,8 +261,12 @@ mod tests {
         ] {
             column.add(prompts.row(id), score);
         }
-        let scores = column.scores("asr", "default", &prompts);
-        assert_eq!(scores.sample_ids, ["b", "a", "c"]);
+        let mut all = Vec::new();
+        column.add_scores("asr", "default", &prompts, &mut all);
+        column.add_scores("twin", "default", &prompts, &mut all);
+        assert!(all[0].same_samples(&all[1]));
+        let scores = &all[0];
+        assert_eq!(*scores.sample_ids, ["b", "a", "c"]);
         assert_eq!(scores.values, [Some(0.5), None, Some(1.0)]);
         assert_eq!(scores.kind, ScoreKind::Real);
         assert_eq!((column.total(), column.repeats()), (3, true));
@@ -263,7 +284,9 @@ mod tests {
         conditions.entry("false").1.add(prompts.row("a"), Some(0.0));
         assert_eq!(conditions.names().collect::<Vec<_>>(), ["plain", "false"]);
         let later = conditions.get("false").unwrap();
-        assert_eq!(later.scores("x", "false", &prompts).sample_ids, ["a", "b"]);
+        let mut scores = Vec::new();
+        later.add_scores("x", "false", &prompts, &mut scores);
+        assert_eq!(*scores[0].sample_ids, ["a", "b"]);
         assert_eq!(conditions.get("plain").unwrap().mean(1), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Means and rates with their intervals.
 
 use driftgauge_plugin_sdk::wire::{Interval, Scalar, Spread};
-use driftgauge_stats::bootstrap::{Options, mean_interval};
+use driftgauge_stats::bootstrap::{Options, mean_interval, mean_interval_bca};
 use driftgauge_stats::proportion::{clopper_pearson, effective_trials, wilson_share};
 use driftgauge_stats::summary::{self, standard_error, summarize};
 
@@ -137,6 +137,20 @@ pub fn difference(column: &Column) -> Estimate {
     };
     Estimate {
         ci: mean_interval(&scores, options).map(wire),
+        ..plain
+    }
+}
+
+/// The mean of skewed scores (divergences, say), one per prompt, with its BCa bootstrap interval.
+#[must_use]
+pub fn skewed_mean(column: &Column) -> Estimate {
+    let scores: Vec<f64> = column.means().collect();
+    let plain = mean_of(&scores);
+    if scores.len() < 2 || scores.len() >= MANY {
+        return plain;
+    }
+    Estimate {
+        ci: mean_interval_bca(&scores, BOOTSTRAP).map(wire),
         ..plain
     }
 }

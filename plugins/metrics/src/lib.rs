@@ -8,10 +8,12 @@
 pub mod answers;
 mod asr;
 pub mod columns;
+mod drift;
 pub mod estimate;
 mod truthfulness;
 mod uncertainty;
 
 pub use asr::{Asr, AsrConfig, JudgeError};
+pub use drift::{Drift, DriftConfig};
 pub use truthfulness::{Truthfulness, TruthfulnessConfig};
 pub use uncertainty::{Uncertainty, UncertaintyConfig};

@@ -29,7 +29,8 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
         }
     }
     let mut seen_scores = HashSet::new();
-    for scores in &output.scores {
+    let before = std::iter::once(None).chain(output.scores.iter().map(Some));
+    for (scores, before) in output.scores.iter().zip(before) {
         if !seen.contains(&(&scores.id, &scores.condition)) {
             found.push(format!(
                 "scores `{}` of condition `{}` belong to no scalar",
@@ -42,7 +43,8 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
                 scores.id, scores.condition
             ));
         }
-        check_scores(scores, &mut found);
+        let known = before.is_some_and(|before| scores.same_samples(before));
+        check_scores(scores, known, &mut found);
     }
     output
         .tables
@@ -83,7 +85,8 @@ fn check_scalar(scalar: &Scalar, found: &mut Vec<String>) {
     }
 }
 
-fn check_scores(scores: &Scores, found: &mut Vec<String>) {
+/// `known`: the sample ids are those of the scores before, whose check was enough.
+fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
     let place = format!("scores `{}` of condition `{}`", scores.id, scores.condition);
     if scores.sample_ids.len() != scores.values.len() {
         found.push(format!(
@@ -92,11 +95,11 @@ fn check_scores(scores: &Scores, found: &mut Vec<String>) {
             scores.values.len()
         ));
     }
-    let mut seen = HashSet::with_capacity(scores.sample_ids.len());
+    let mut seen = HashSet::new();
     if let Some(twice) = scores
         .sample_ids
         .iter()
-        .find(|id| !seen.insert(id.as_str()))
+        .find(|id| !known && !seen.insert(id.as_str()))
     {
         found.push(format!("{place} have sample id `{twice}` twice"));
     }
@@ -178,7 +181,7 @@ mod tests {
             id: "other".into(),
             condition: "default".into(),
             kind: ScoreKind::Binary,
-            sample_ids: vec!["a".into(), "a".into()],
+            sample_ids: vec!["a".into(), "a".into()].into(),
             values: vec![Some(0.5)],
         });
         output.tables.push(Table {
@@ -214,7 +217,7 @@ mod tests {
             id: "asr".into(),
             condition: "default".into(),
             kind: ScoreKind::Binary,
-            sample_ids: vec!["a".into(), "b".into()],
+            sample_ids: vec!["a".into(), "b".into()].into(),
             values: vec![Some(1.0), Some(0.0)],
         });
         assert_eq!(problems(&output), Vec::<String>::new());

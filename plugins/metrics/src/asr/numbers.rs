@@ -315,9 +315,13 @@ impl Asr {
 
     /// A rate with its per-prompt scores.
     fn push(&self, column: &Column, scalar: Scalar, output: &mut MetricOutput) {
-        let scores = column.scores(&scalar.id, &scalar.condition, &self.prompts);
+        column.add_scores(
+            &scalar.id,
+            &scalar.condition,
+            &self.prompts,
+            &mut output.scores,
+        );
         output.scalars.push(rate(column).fill(scalar));
-        output.scores.push(scores);
     }
 
     fn judge_number(&self, judge: usize) -> String {

@@ -282,13 +282,11 @@ fn the_order_of_samples_does_not_show() {
     assert_eq!(by_id(&sorted), by_id(&other));
     assert_eq!(sorted.tables, other.tables);
     for scores in &mut other.scores {
-        let mut pairs: Vec<_> = scores
-            .sample_ids
-            .drain(..)
-            .zip(scores.values.drain(..))
-            .collect();
+        let ids = scores.sample_ids.iter().cloned();
+        let mut pairs: Vec<_> = ids.zip(scores.values.drain(..)).collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        (scores.sample_ids, scores.values) = pairs.into_iter().unzip();
+        let (ids, values): (Vec<String>, _) = pairs.into_iter().unzip();
+        (scores.sample_ids, scores.values) = (ids.into(), values);
     }
     for scores in &sorted.scores {
         assert!(other.scores.contains(scores), "{}", scores.id);

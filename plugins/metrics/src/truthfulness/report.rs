@@ -209,9 +209,13 @@ impl Truthfulness {
     }
 
     fn push(&self, column: &Column, estimate: Estimate, scalar: Scalar, output: &mut MetricOutput) {
-        let scores = column.scores(&scalar.id, &scalar.condition, &self.prompts);
+        column.add_scores(
+            &scalar.id,
+            &scalar.condition,
+            &self.prompts,
+            &mut output.scores,
+        );
         output.scalars.push(estimate.fill(scalar));
-        output.scores.push(scores);
     }
 }
 

@@ -202,9 +202,7 @@ impl Uncertainty {
             }
             .fill(scalar),
         );
-        output
-            .scores
-            .push(column.scores("brier", condition, &self.prompts));
+        column.add_scores("brier", condition, &self.prompts, &mut output.scores);
     }
 
     /// AUROC, AURC and PRR.

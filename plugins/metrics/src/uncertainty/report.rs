@@ -83,9 +83,8 @@ impl Uncertainty {
                 scalar = scalar.primary();
             }
             if wanted.is_none() {
-                output
-                    .scores
-                    .push(column.scores(measure.id(), condition, &self.prompts));
+                let (id, scores) = (measure.id(), &mut output.scores);
+                column.add_scores(id, condition, &self.prompts, scores);
             }
             output.scalars.push(mean(&column).fill(scalar));
         }

@@ -44,9 +44,8 @@ impl Texts {
             .lower_is_better()
             .primary();
         output.scalars.push(mean(&self.loss).fill(loss));
-        output
-            .scores
-            .push(self.loss.scores("loss", condition, prompts));
+        let scores = &mut output.scores;
+        self.loss.add_scores("loss", condition, prompts, scores);
         let per_token = self
             .total
             .value()
