@@ -25,8 +25,8 @@ use arrow_array::builder::{
     BooleanBuilder, Float32Builder, ListBuilder, StringBuilder, UInt32Builder,
 };
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, UInt32Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -343,103 +343,140 @@ fn to_batch(samples: &[Sample]) -> Result<RecordBatch, arrow_schema::ArrowError>
     )
 }
 
-/// Columns of one batch, by name.
-struct Columns<'a>(&'a RecordBatch);
+/// A column of one batch, its type known: what is looked up and checked once is not looked up for every row.
+type Text<'a> = &'a StringArray;
 
-impl Columns<'_> {
-    fn get(&self, name: &'static str) -> Result<&ArrayRef, &'static str> {
-        self.0.column_by_name(name).ok_or(name)
+fn column<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a ArrayRef, &'static str> {
+    batch.column_by_name(name).ok_or(name)
+}
+
+fn text<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<Text<'a>, &'static str> {
+    column(batch, name)?.as_string_opt().ok_or(name)
+}
+
+fn flags<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a BooleanArray, &'static str> {
+    column(batch, name)?.as_boolean_opt().ok_or(name)
+}
+
+fn optional(column: Text<'_>, row: usize) -> Option<String> {
+    (!column.is_null(row)).then(|| column.value(row).to_owned())
+}
+
+/// JSON of a column; most objects and lists are empty.
+fn parsed<T: serde::de::DeserializeOwned + Default>(
+    column: Text<'_>,
+    name: &'static str,
+    row: usize,
+) -> Result<T, &'static str> {
+    match column.value(row) {
+        "{}" | "[]" => Ok(T::default()),
+        text => serde_json::from_str(text).map_err(|_| name),
+    }
+}
+
+/// A column of lists: all their items one after the other, and where each list starts.
+struct Lists<'a, A> {
+    starts: &'a [i32],
+    items: &'a A,
+}
+
+impl<'a, A: Array + 'static> Lists<'a, A> {
+    fn new(batch: &'a RecordBatch, name: &'static str) -> Result<Self, &'static str> {
+        let lists = column(batch, name)?.as_list_opt::<i32>().ok_or(name)?;
+        Ok(Self {
+            starts: lists.value_offsets(),
+            items: lists.values().as_any().downcast_ref().ok_or(name)?,
+        })
     }
 
-    fn text(&self, name: &'static str, row: usize) -> Result<&str, &'static str> {
-        let column = self.get(name)?.as_string_opt::<i32>().ok_or(name)?;
-        Ok(column.value(row))
+    /// Places of a row's items. Offsets of a valid array are in order and within its items.
+    fn places(&self, row: usize) -> std::ops::Range<usize> {
+        self.starts[row] as usize..self.starts[row + 1] as usize
     }
+}
 
-    fn optional(&self, name: &'static str, row: usize) -> Result<Option<String>, &'static str> {
-        let column = self.get(name)?.as_string_opt::<i32>().ok_or(name)?;
-        Ok((!column.is_null(row)).then(|| column.value(row).to_owned()))
+impl<T: ArrowPrimitiveType> Lists<'_, PrimitiveArray<T>> {
+    fn numbers(&self, row: usize) -> Vec<T::Native> {
+        self.items.values()[self.places(row)].to_vec()
     }
+}
 
-    fn flag(&self, name: &'static str, row: usize) -> Result<bool, &'static str> {
-        Ok(self.get(name)?.as_boolean_opt().ok_or(name)?.value(row))
-    }
-
-    fn list(&self, name: &'static str, row: usize) -> Result<ArrayRef, &'static str> {
-        Ok(self.get(name)?.as_list_opt::<i32>().ok_or(name)?.value(row))
-    }
-
-    fn ids(&self, name: &'static str, row: usize) -> Result<Vec<u32>, &'static str> {
-        let list = self.list(name, row)?;
-        let values = list.as_primitive_opt::<UInt32Type>().ok_or(name)?;
-        Ok(values.values().to_vec())
-    }
-
-    fn floats(&self, name: &'static str, row: usize) -> Result<Vec<f32>, &'static str> {
-        let list = self.list(name, row)?;
-        let values = list.as_primitive_opt::<Float32Type>().ok_or(name)?;
-        Ok(values.values().to_vec())
-    }
-
-    fn texts(&self, name: &'static str, row: usize) -> Result<Vec<String>, &'static str> {
-        let list = self.list(name, row)?;
-        let values = list.as_string_opt::<i32>().ok_or(name)?;
-        Ok((0..values.len())
-            .map(|index| values.value(index).to_owned())
-            .collect())
-    }
-
-    fn json<T: serde::de::DeserializeOwned>(
-        &self,
-        name: &'static str,
-        row: usize,
-    ) -> Result<T, &'static str> {
-        serde_json::from_str(self.text(name, row)?).map_err(|_| name)
+impl Lists<'_, StringArray> {
+    fn texts(&self, row: usize) -> Vec<String> {
+        let item = |place| self.items.value(place).to_owned();
+        self.places(row).map(item).collect()
     }
 }
 
 fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static str> {
-    let columns = Columns(batch);
-    let indices = columns
-        .get("sample_index")?
+    let evaluation = text(batch, "evaluation")?;
+    let condition = text(batch, "condition")?;
+    let model = text(batch, "model")?;
+    let sample_id = text(batch, "sample_id")?;
+    let sample_index = column(batch, "sample_index")?
         .as_primitive_opt::<UInt32Type>()
         .ok_or("sample_index")?;
+    let messages = text(batch, "messages")?;
+    type Ids<'a> = Lists<'a, PrimitiveArray<UInt32Type>>;
+    type Floats<'a> = Lists<'a, PrimitiveArray<Float32Type>>;
+    let prompt_token_ids = Ids::new(batch, "prompt_token_ids")?;
+    let completion_token_ids = Ids::new(batch, "completion_token_ids")?;
+    let completion = text(batch, "completion")?;
+    let finish_reason = text(batch, "finish_reason")?;
+    let ends_with_eos = flags(batch, "ends_with_eos")?;
+    let token_logprob = Floats::new(batch, "token_logprob")?;
+    let token_top1_logprob = Floats::new(batch, "token_top1_logprob")?;
+    let token_margin = Floats::new(batch, "token_margin")?;
+    let token_top10_entropy = Floats::new(batch, "token_top10_entropy")?;
+    let token_top10_mass = Floats::new(batch, "token_top10_mass")?;
+    let token_entropy = Floats::new(batch, "token_entropy")?;
+    let first_token_logprob = text(batch, "first_token_logprob")?;
+    let error = text(batch, "error")?;
+    let empty = flags(batch, "empty")?;
+    let looping = flags(batch, "looping")?;
+    let truncated = flags(batch, "truncated")?;
+    let references: Lists<'_, StringArray> = Lists::new(batch, "references")?;
+    let wrong_answer = text(batch, "wrong_answer")?;
+    let category = text(batch, "category")?;
+    let columns = text(batch, "row")?;
+    let verdicts = text(batch, "verdicts")?;
+    let values = text(batch, "values")?;
     (0..batch.num_rows())
         .map(|row| {
             Ok(Sample {
-                evaluation: columns.text("evaluation", row)?.to_owned(),
-                condition: columns.text("condition", row)?.to_owned(),
-                model: columns.text("model", row)?.to_owned(),
-                sample_id: columns.text("sample_id", row)?.to_owned(),
-                sample_index: indices.value(row),
-                messages: columns.json("messages", row)?,
+                evaluation: evaluation.value(row).to_owned(),
+                condition: condition.value(row).to_owned(),
+                model: model.value(row).to_owned(),
+                sample_id: sample_id.value(row).to_owned(),
+                sample_index: sample_index.value(row),
+                messages: parsed(messages, "messages", row)?,
                 completion: Completion {
-                    prompt_token_ids: columns.ids("prompt_token_ids", row)?,
-                    completion_token_ids: columns.ids("completion_token_ids", row)?,
-                    text: columns.text("completion", row)?.to_owned(),
-                    finish_reason: FinishReason::parse(columns.text("finish_reason", row)?)
+                    prompt_token_ids: prompt_token_ids.numbers(row),
+                    completion_token_ids: completion_token_ids.numbers(row),
+                    text: completion.value(row).to_owned(),
+                    finish_reason: FinishReason::parse(finish_reason.value(row))
                         .ok_or("finish_reason")?,
-                    ends_with_eos: columns.flag("ends_with_eos", row)?,
-                    token_logprob: columns.floats("token_logprob", row)?,
-                    token_top1_logprob: columns.floats("token_top1_logprob", row)?,
-                    token_margin: columns.floats("token_margin", row)?,
-                    token_top10_entropy: columns.floats("token_top10_entropy", row)?,
-                    token_top10_mass: columns.floats("token_top10_mass", row)?,
-                    token_entropy: columns.floats("token_entropy", row)?,
-                    first_token_logprob: columns.json("first_token_logprob", row)?,
+                    ends_with_eos: ends_with_eos.value(row),
+                    token_logprob: token_logprob.numbers(row),
+                    token_top1_logprob: token_top1_logprob.numbers(row),
+                    token_margin: token_margin.numbers(row),
+                    token_top10_entropy: token_top10_entropy.numbers(row),
+                    token_top10_mass: token_top10_mass.numbers(row),
+                    token_entropy: token_entropy.numbers(row),
+                    first_token_logprob: parsed(first_token_logprob, "first_token_logprob", row)?,
                 },
-                error: columns.optional("error", row)?,
+                error: optional(error, row),
                 degenerate: Degeneracy {
-                    empty: columns.flag("empty", row)?,
-                    looping: columns.flag("looping", row)?,
-                    truncated: columns.flag("truncated", row)?,
+                    empty: empty.value(row),
+                    looping: looping.value(row),
+                    truncated: truncated.value(row),
                 },
-                references: columns.texts("references", row)?,
-                wrong_answer: columns.optional("wrong_answer", row)?,
-                category: columns.optional("category", row)?,
-                row: columns.json("row", row)?,
-                verdicts: columns.json("verdicts", row)?,
-                values: columns.json("values", row)?,
+                references: references.texts(row),
+                wrong_answer: optional(wrong_answer, row),
+                category: optional(category, row),
+                row: parsed(columns, "row", row)?,
+                verdicts: parsed(verdicts, "verdicts", row)?,
+                values: parsed(values, "values", row)?,
             })
         })
         .collect()
