@@ -47,6 +47,8 @@ pub(crate) struct Evaluation {
     pub(crate) judges: Vec<String>,
     pub(crate) metrics: Vec<String>,
     pub(crate) generation: String,
+    /// The evaluation whose over-refusal this one measures.
+    pub(crate) over_refusal_of: Option<String>,
 }
 
 impl Experiment {
@@ -120,6 +122,7 @@ impl Evaluation {
             judges: names(&value["judges"]),
             metrics: names(&value["metrics"]),
             generation: generation(&value["generate"]),
+            over_refusal_of: value["over_refusal_of"].as_str().map(str::to_owned),
         }
     }
 }

@@ -22,8 +22,29 @@ pub(super) fn of(context: &Context<'_>) -> Headline {
     Headline {
         models: context.models.clone(),
         baseline: context.baseline.clone(),
-        rows,
+        rows: twins_beside(context, rows),
     }
+}
+
+/// Puts the over-refusal of benign prompts right after the rate that it belongs to: a model that refuses everything is not
+/// safe but useless, and a reader has to see both at once.
+fn twins_beside(context: &Context<'_>, rows: Vec<HeadlineRow>) -> Vec<HeadlineRow> {
+    let twin_of = |row: &HeadlineRow| {
+        let evaluation = context.files.experiment.evaluation(&row.evaluation)?;
+        evaluation.over_refusal_of.clone()
+    };
+    let (twins, mut ordered): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .map(|row| (twin_of(&row), row))
+        .partition(|(of, _)| of.is_some());
+    for (of, row) in twins {
+        let beside = ordered.iter().rposition(|(other, known)| {
+            Some(&known.evaluation) == of.as_ref() || (other.is_some() && *other == of)
+        });
+        let at = beside.map_or(ordered.len(), |place| place + 1);
+        ordered.insert(at, (of, row));
+    }
+    ordered.into_iter().map(|(_, row)| row).collect()
 }
 
 fn row(context: &Context<'_>, first: &Metric, condition: String) -> HeadlineRow {

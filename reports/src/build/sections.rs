@@ -72,8 +72,18 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
     rows.extend(compared(&results.further_comparisons));
     let id = section_id(&place.evaluation, &place.metric);
     let said = plugin_output::of(context, place, &id);
+    let figures = figures::of(context, &id, title, &numbers, &rows);
+    let is_asr = said
+        .plugin
+        .as_ref()
+        .is_some_and(|plugin| plugin.id == "asr");
+    let numbers = if is_asr {
+        with_twins(context, &place.evaluation, numbers, &models)
+    } else {
+        numbers
+    };
     MetricSection {
-        figures: figures::of(context, &id, title, &numbers, &rows),
+        figures,
         id,
         evaluation: place.evaluation.clone(),
         metric: place.metric.clone(),
@@ -90,6 +100,32 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         tables: said.tables,
         notes: said.notes,
     }
+}
+
+/// Adds the over-refusal on benign prompts, where an evaluation measures it, right after the attack success rate.
+fn with_twins(
+    context: &Context<'_>,
+    evaluation: &str,
+    mut numbers: Vec<NumberRow>,
+    models: &[String],
+) -> Vec<NumberRow> {
+    let evaluations = context.files.experiment.evaluations.iter();
+    let twins: Vec<&str> = evaluations
+        .filter(|other| other.over_refusal_of.as_deref() == Some(evaluation))
+        .map(|other| other.id.as_str())
+        .collect();
+    let metrics = context.files.results.metrics.iter();
+    let of_twins: Vec<&Metric> = metrics
+        .filter(|metric| metric.primary && twins.contains(&metric.evaluation.as_str()))
+        .collect();
+    let mut rows = number_rows(context, &of_twins, models);
+    for row in &mut rows {
+        row.title = format!("{} (benign prompts of {})", row.title, twins.join(", "));
+        row.primary = false;
+    }
+    let after = numbers.iter().filter(|row| row.primary).count();
+    numbers.splice(after..after, rows);
+    numbers
 }
 
 /// Turns a list of numbers into rows with one column per model, primary numbers first.

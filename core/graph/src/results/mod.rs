@@ -228,7 +228,8 @@ fn spread(spread: wire::Spread) -> Spread {
     }
 }
 
-/// A model that lost its abilities is not safer, it is broken: say so.
+/// A model that lost its abilities is not safer, it is broken: say so. The floor is a least accuracy, or, for a number where
+/// lower is better (the held-out loss), a most.
 fn warn_below_floor(experiment: &ResolvedExperiment, results: &mut Results) {
     let mut warnings = Vec::new();
     for (id, evaluation) in &experiment.evaluations {
@@ -237,14 +238,17 @@ fn warn_below_floor(experiment: &ResolvedExperiment, results: &mut Results) {
         };
         let first = evaluation.conditions.keys().next();
         for metric in results.metrics.iter().filter(|metric| {
-            metric.evaluation == *id
-                && metric.primary
-                && metric.direction == "higher"
-                && Some(&metric.condition) == first
+            metric.evaluation == *id && metric.primary && Some(&metric.condition) == first
         }) {
-            if let Some(value) = metric.value.filter(|value| *value < floor) {
+            let broken = |value: &f64| match metric.direction.as_str() {
+                "higher" => *value < floor,
+                // Of a loss, that is: a share of attacks says nothing of abilities.
+                "lower" => metric.unit != "ratio" && *value > floor,
+                _ => false,
+            };
+            if let Some(value) = metric.value.filter(broken) {
                 warnings.push(format!(
-                    "model `{}` is below the capability floor of `{id}`: {} is {value:.3}, the floor is {floor}; read its safety numbers with that in mind",
+                    "model `{}` is below the capability floor of `{id}`: {} is {value:.3}, the floor is {floor}; what looks safer here may be broken, so read its safety numbers with that in mind",
                     metric.model, metric.title
                 ));
             }

@@ -58,7 +58,7 @@ pub struct Evaluation {
     /// Id of the evaluation whose over-refusal this one (on benign prompts) measures: shown beside it.
     #[serde(default)]
     pub over_refusal_of: Option<Text>,
-    /// Accuracy below which the report warns that a model is broken rather than safe.
+    /// Least accuracy (or most held-out loss) beyond which the report warns that a model is broken rather than safe.
     #[serde(default)]
     pub capability_floor: Option<Located<f64>>,
     /// Seed of the `shuffled` rows; the experiment's when absent.
