@@ -57,14 +57,7 @@ impl ChatTemplate {
     /// # Errors
     /// When there is no template, or it is not valid.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let config_path = folder.join("tokenizer_config.json");
-        let config = match std::fs::read(&config_path) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|e| Error::file(&config_path, e))?
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Value::Null,
-            Err(e) => return Err(Error::io("read", &config_path)(e)),
-        };
+        let config = tokenizer_config(folder)?;
         let template_path = folder.join("chat_template.jinja");
         let source = match std::fs::read_to_string(&template_path) {
             Ok(source) => source,
@@ -80,6 +73,15 @@ impl ChatTemplate {
             Err(e) => return Err(Error::io("read", &template_path)(e)),
         };
         Self::new(&source, special_tokens(&config))
+    }
+
+    /// Reads a template file that is used instead of the one of `folder`, with the special tokens of `folder`.
+    ///
+    /// # Errors
+    /// When the template is not readable or not valid.
+    pub fn from_file(file: &Path, folder: &Path) -> Result<Self> {
+        let source = std::fs::read_to_string(file).map_err(Error::io("read", file))?;
+        Self::new(&source, special_tokens(&tokenizer_config(folder)?))
     }
 
     /// A template from its source, and the special tokens by their name in templates (`bos_token`, ...).
@@ -128,6 +130,16 @@ impl ChatTemplate {
                 ..specials
             })
             .map_err(|e| Error::Template(describe(&e)))
+    }
+}
+
+/// `tokenizer_config.json` of a folder; null when there is none.
+fn tokenizer_config(folder: &Path) -> Result<Value> {
+    let path = folder.join("tokenizer_config.json");
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Value::Null),
+        Err(e) => Err(Error::io("read", &path)(e)),
     }
 }
 

@@ -46,7 +46,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The loss or the gradient is not a finite number any more.
+    /// The loss or the gradient is not a finite number any more, or the model is no better than blind guessing.
     #[error(
         "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}{}; hint: lower `learning_rate` or add \
          `warmup_steps`",
@@ -59,7 +59,7 @@ pub enum Error {
         loss: f64,
         /// Its gradient norm.
         grad_norm: f64,
-        /// The last good checkpoint.
+        /// The last checkpoint.
         checkpoint: Option<PathBuf>,
     },
     /// A check made while training failed: the result would not be what it claims to be.
@@ -122,7 +122,7 @@ fn disk_full_hint(source: &std::io::Error) -> &'static str {
 
 fn checkpoint_note(checkpoint: &Option<PathBuf>) -> String {
     match checkpoint {
-        Some(path) => format!("; the last good checkpoint is `{}`", path.display()),
+        Some(path) => format!("; the last checkpoint is `{}`", path.display()),
         None => String::new(),
     }
 }

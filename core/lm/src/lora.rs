@@ -1,7 +1,7 @@
 //! LoRA adapters: their settings, and PEFT's files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -198,14 +198,23 @@ pub(crate) struct AdapterFolder {
     weights: TensorFile,
 }
 
+/// Settings and weights of the adapter at `path`: a folder in PEFT's layout, or a weights file with the settings beside it.
+pub(crate) fn adapter_files(path: &Path) -> (PathBuf, PathBuf) {
+    if path.is_file() {
+        (path.with_file_name(CONFIG_FILE), path.to_path_buf())
+    } else {
+        (path.join(CONFIG_FILE), path.join(WEIGHTS_FILE))
+    }
+}
+
 impl AdapterFolder {
-    /// Opens an adapter in PEFT's layout.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(CONFIG_FILE);
+    /// Opens an adapter in PEFT's layout, or a weights file with its settings beside it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let (path, weights) = adapter_files(path);
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
         let config = LoraConfig::from_peft(&value).map_err(|e| Error::file(&path, e))?;
-        let weights = TensorFile::open(&folder.join(WEIGHTS_FILE))?;
+        let weights = TensorFile::open(&weights)?;
         Ok(Self { config, weights })
     }
 

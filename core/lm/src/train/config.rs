@@ -69,8 +69,10 @@ pub struct TrainConfig {
     pub save_steps: Option<u64>,
     /// Loss over the evaluation rows every so many steps, and at the end.
     pub eval_steps: Option<u64>,
-    /// Folder of a PEFT adapter to start from.
+    /// PEFT adapter to start from: its folder, or its weights file with `adapter_config.json` beside it.
     pub init_adapter: Option<PathBuf>,
+    /// Chat template file for a fine-tune, instead of the base's own.
+    pub chat_template: Option<PathBuf>,
     /// What `adapter_config.json` names as its base.
     pub base_model_name: Option<String>,
     /// Device and type.
@@ -106,6 +108,7 @@ impl Default for TrainConfig {
             save_steps: None,
             eval_steps: None,
             init_adapter: None,
+            chat_template: None,
             base_model_name: None,
             compute: Compute::default(),
             base_quantization: None,

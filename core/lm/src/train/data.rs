@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::model::Decoder;
 use crate::tokenize::Tokenizer;
 
+/// Rows that a warning names.
+const NAMED_ROWS: usize = 5;
+
 /// The rows of a training.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainData {
@@ -26,6 +29,8 @@ pub(crate) struct Prepared {
     examples: Vec<Encoded>,
     rows: Vec<PackedRow>,
     eval: Vec<Encoded>,
+    /// Longest row in tokens.
+    limit: usize,
 }
 
 impl Prepared {
@@ -60,6 +65,7 @@ impl Prepared {
             rows,
             eval: encode(&data.eval)?,
             examples,
+            limit: encoder.max_length,
         })
     }
 
@@ -82,6 +88,37 @@ impl Prepared {
     /// Conversations that lost their end.
     pub(crate) fn truncated(&self) -> usize {
         self.examples.iter().filter(|e| e.truncated > 0).count()
+    }
+
+    /// Tells which rows lost their end, if any did.
+    pub(crate) fn truncation(&self) -> Option<String> {
+        let cut: Vec<&str> = self
+            .examples
+            .iter()
+            .chain(&self.eval)
+            .filter(|e| e.truncated > 0)
+            .map(|e| e.id.as_str())
+            .collect();
+        if cut.is_empty() {
+            return None;
+        }
+        let rows = self.examples.len() + self.eval.len();
+        let named: Vec<String> = cut
+            .iter()
+            .take(NAMED_ROWS)
+            .map(|id| format!("`{id}`"))
+            .collect();
+        let more = match cut.len().saturating_sub(NAMED_ROWS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(format!(
+            "{} of {rows} rows ({:.1} %) are longer than {} tokens and lost their end: {}{more}",
+            cut.len(),
+            100.0 * cut.len() as f64 / rows as f64,
+            self.limit,
+            named.join(", ")
+        ))
     }
 
     /// Supervised tokens of some rows.

@@ -71,12 +71,14 @@ impl Encoder<'_> {
                 ));
             }
         }
-        let mut ids = self
-            .ids(&example.messages, false)
+        let (text, mut ids) = self
+            .rendered(&example.messages, false)
             .map_err(|e| failed(e.to_string()))?;
         let mut supervised = match self.train_on {
             TrainOn::All => vec![true; ids.len()],
-            TrainOn::Responses => self.responses(&example.messages, &ids).map_err(failed)?,
+            TrainOn::Responses => self
+                .responses(&example.messages, &text, &ids)
+                .map_err(failed)?,
         };
         let truncated = ids.len().saturating_sub(self.max_length);
         ids.truncate(self.max_length);
@@ -100,6 +102,7 @@ impl Encoder<'_> {
     fn responses(
         &self,
         messages: &[Message],
+        text: &str,
         ids: &[u32],
     ) -> std::result::Result<Vec<bool>, String> {
         let mut supervised = vec![false; ids.len()];
@@ -107,18 +110,22 @@ impl Encoder<'_> {
             if message.role != "assistant" {
                 continue;
             }
-            let render = |messages, prompt| self.ids(messages, prompt).map_err(|e| e.to_string());
-            let before = render(&messages[..turn], true)?;
-            let after = render(&messages[..=turn], false)?;
-            if !ids.starts_with(&after) || !after.starts_with(&before) {
+            let render =
+                |messages, prompt| self.rendered(messages, prompt).map_err(|e| e.to_string());
+            let (before, before_ids) = render(&messages[..turn], true)?;
+            let (after, after_ids) = render(&messages[..=turn], false)?;
+            let bounds = common_prefix(ids, &before_ids).zip(common_prefix(ids, &after_ids));
+            let Some((start, end)) =
+                bounds.filter(|_| text.starts_with(&after) && after.starts_with(&before))
+            else {
                 return Err(format!(
                     "the chat template writes turn {} differently depending on what follows, so its answer cannot be found; \
                      hint: use one assistant turn per row, or `train_on: all`",
                     turn + 1
                 ));
-            }
-            let end = self.end_of_turn(&after, before.len())?;
-            supervised[before.len()..end].fill(true);
+            };
+            let end = self.end_of_turn(&ids[..end], start)?;
+            supervised[start..end].fill(true);
         }
         Ok(supervised)
     }
@@ -139,9 +146,14 @@ impl Encoder<'_> {
         })
     }
 
-    fn ids(&self, messages: &[Message], generation_prompt: bool) -> Result<Vec<u32>> {
+    fn rendered(
+        &self,
+        messages: &[Message],
+        generation_prompt: bool,
+    ) -> Result<(String, Vec<u32>)> {
         let text = self.template.render(messages, generation_prompt)?;
-        self.tokenizer.encode(&text, false)
+        let ids = self.tokenizer.encode(&text, false)?;
+        Ok((text, ids))
     }
 
     fn explain_no_target(&self, example: &Example, encoded: &Encoded) -> String {
@@ -168,6 +180,13 @@ impl Encoder<'_> {
     }
 }
 
+/// Tokens that `ids` has in common with a text that `ids` goes on from. The last token of that text may differ: a
+/// tokenizer joins a trailing space with the word after it.
+fn common_prefix(ids: &[u32], begun: &[u32]) -> Option<usize> {
+    let common = ids.iter().zip(begun).take_while(|(a, b)| a == b).count();
+    (common + 1 >= begun.len()).then_some(common)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,8 +196,12 @@ mod tests {
                           {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
     fn encode(template: &str, messages: &[(&str, &str)], max_length: usize) -> Result<Vec<String>> {
-        let json =
-            train_byte_level_bpe(["a"].into_iter(), 300, &["<|im_start|>", "<|im_end|>"]).unwrap();
+        let json = train_byte_level_bpe(
+            ["a a a a"].into_iter(),
+            300,
+            &["<|im_start|>", "<|im_end|>"],
+        )
+        .unwrap();
         let tokenizer = Tokenizer::from_bytes(json.as_bytes()).unwrap();
         let template = ChatTemplate::new(template, Vec::new()).unwrap();
         let encoder = Encoder {
@@ -236,6 +259,16 @@ mod tests {
         assert!(cut.contains("max_seq_length"), "{cut}");
         let empty = error(&[("user", "hello"), ("assistant", " \n")], 1000);
         assert!(empty.contains("answer is empty"), "{empty}");
+    }
+
+    #[test]
+    fn an_answer_may_share_its_first_token_with_the_prompt() {
+        let source = "{% for m in messages %}{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}\
+                      {% if add_generation_prompt %}assistant: {% endif %}";
+        let turns = [("user", "q"), ("assistant", "a a a a")];
+        let learnt = encode(source, &turns, 1000).unwrap();
+        assert_eq!(learnt.len(), 1);
+        assert!(learnt[0].trim_start() == "a a a a<|im_end|>", "{learnt:?}");
     }
 
     #[test]

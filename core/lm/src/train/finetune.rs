@@ -16,7 +16,7 @@ use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::folder;
-use crate::lora::{AdapterFolder, CONFIG_FILE, LoraConfig, WEIGHTS_FILE, write_adapter};
+use crate::lora::{AdapterFolder, LoraConfig, adapter_files, write_adapter};
 use crate::model::{Decoder, Parameters, Precision};
 use crate::random::Stream;
 use crate::tensors::Shards;
@@ -45,7 +45,10 @@ pub fn finetune(
     let model = DecoderConfig::from_folder(base_dir)?;
     let tokenizer = Tokenizer::from_folder(base_dir)?;
     let encoder = Encoder {
-        template: &ChatTemplate::from_folder(base_dir)?,
+        template: &match &config.chat_template {
+            Some(file) => ChatTemplate::from_file(file, base_dir)?,
+            None => ChatTemplate::from_folder(base_dir)?,
+        },
         tokenizer: &tokenizer,
         train_on: config.train_on,
         max_length: max_length(&model, config)?,
@@ -122,13 +125,8 @@ pub(super) fn announce(
             .total_steps(run.data.walk(run.config).steps_per_epoch()),
         device: device_name(device).to_owned(),
     });
-    if truncated > 0 {
-        on_event(TrainEvent::Warning {
-            message: format!(
-                "{truncated} of {rows} rows ({:.1} %) are longer than the limit and lost their end",
-                100.0 * truncated as f64 / rows as f64
-            ),
-        });
+    if let Some(message) = run.data.truncation() {
+        on_event(TrainEvent::Warning { message });
     }
     if let Some(quantization) = run.config.base_quantization {
         on_event(TrainEvent::Warning {
@@ -145,12 +143,14 @@ pub(super) fn announce(
     Ok(())
 }
 
-/// Digest of the settings that decide the result. Paths do not: what they lead to is digested with the base.
+/// Digest of the settings that decide the result. Paths do not: what they lead to is digested with
+/// the base or shows in the encoded rows.
 pub(super) fn settings_digest(config: &TrainConfig) -> Result<String> {
     let mut deciding = config.clone();
     deciding.save_steps = None;
     deciding.init_adapter = None;
     deciding.compute.device = Some(config.compute.device_class()?.to_owned());
+    deciding.chat_template = None;
     let json = serde_json::to_vec(&deciding).map_err(|e| Error::Config(e.to_string()))?;
     Ok(blake3::hash(&json).to_hex().to_string())
 }
@@ -167,8 +167,9 @@ fn base_digest(base_dir: &Path, config: &TrainConfig) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(folder::digest_weights(base_dir)?.as_bytes());
     if let Some(adapter) = &config.init_adapter {
-        for name in [CONFIG_FILE, WEIGHTS_FILE] {
-            hasher.update(files::digest(&adapter.join(name))?.as_bytes());
+        let (settings, weights) = adapter_files(adapter);
+        for path in [settings, weights] {
+            hasher.update(files::digest(&path)?.as_bytes());
         }
     }
     Ok(hasher.finalize().to_hex().to_string())

@@ -21,8 +21,10 @@ pub const LOG_FILE: &str = "train_log.jsonl";
 /// Name of the log of wall times and memory, which do not repeat.
 pub const TIMING_FILE: &str = "train_timing.jsonl";
 
-/// A loss this many times the larger of the first loss and the loss of blind guessing is taken for divergence.
+/// A loss this many times the larger of the first loss and the loss of blind guessing is taken for divergence at once.
 const DIVERGED: f64 = 4.0;
+/// Steps over which a model may be no better than blind guessing before that is taken for divergence.
+const PATIENCE: usize = 8;
 
 /// One training, ready to run.
 pub(crate) struct Run<'a> {
@@ -139,9 +141,8 @@ impl Run<'_> {
         let mean = 1.0 / targets as f64;
         let loss = loss * mean;
         let grad_norm = gradient_norm(gradients.values())? * mean;
-        let first_loss = records.first().map_or(loss, |first| first.loss);
         let blind = (self.decoder.config.vocab_size as f64).ln();
-        if !(loss.is_finite() && grad_norm.is_finite()) || loss > DIVERGED * first_loss.max(blind) {
+        if !grad_norm.is_finite() || diverged(loss, records, blind) {
             return Err(Error::Diverged {
                 step: done + 1,
                 loss,
@@ -263,6 +264,26 @@ impl Run<'_> {
     }
 }
 
+/// Whether the weights are lost. Normalised layers keep the loss of a ruined model finite: it ends near blind guessing
+/// (`ln` of the vocabulary), which a model that knew more at its first step never comes back to by itself.
+fn diverged(loss: f64, records: &[StepRecord], blind: f64) -> bool {
+    let first = records.first().map_or(loss, |first| first.loss);
+    if !loss.is_finite() || loss > DIVERGED * first.max(blind) {
+        return true;
+    }
+    if records.len() < PATIENCE {
+        return false;
+    }
+    let recent = &records[records.len() + 1 - PATIENCE..];
+    let mean = (loss + recent.iter().map(|r| r.loss).sum::<f64>()) / PATIENCE as f64;
+    let limit = if first < 0.8 * blind {
+        0.95 * blind
+    } else {
+        1.25 * first.max(blind)
+    };
+    mean > limit
+}
+
 fn timing(record: &StepRecord, start: Instant) -> StepTiming {
     let seconds = start.elapsed().as_secs_f64();
     StepTiming {
@@ -282,6 +303,7 @@ struct Logs {
 impl Logs {
     /// Starts the logs with the steps done before.
     fn create(folder: &Path, records: &[StepRecord]) -> Result<Self> {
+        let timings = earlier_timings(&folder.join(TIMING_FILE), records.len() as u64);
         let open = |name: &str| -> Result<(PathBuf, File)> {
             let path = folder.join(name);
             let file = File::create(&path).map_err(Error::io("write", &path))?;
@@ -294,6 +316,9 @@ impl Logs {
         for record in records {
             write_line(&mut logs.steps, record)?;
         }
+        for timing in &timings {
+            write_line(&mut logs.timing, timing)?;
+        }
         Ok(logs)
     }
 
@@ -303,8 +328,71 @@ impl Logs {
     }
 }
 
+/// How long the steps took that a checkpoint brings back. Steps after it are done again, and a torn line is no loss.
+fn earlier_timings(path: &Path, steps: u64) -> Vec<StepTiming> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| serde_json::from_str::<StepTiming>(line).ok())
+        .filter(|timing| timing.step <= steps)
+        .collect()
+}
+
 fn write_line((path, file): &mut (PathBuf, File), value: &impl serde::Serialize) -> Result<()> {
     let mut line = serde_json::to_vec(value).map_err(|e| Error::file(path, e))?;
     line.push(b'\n');
     file.write_all(&line).map_err(Error::io("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(losses: &[f64]) -> Vec<StepRecord> {
+        losses
+            .iter()
+            .enumerate()
+            .map(|(index, &loss)| StepRecord {
+                step: index as u64 + 1,
+                epoch: 0.0,
+                loss,
+                lr: 1e-3,
+                grad_norm: 1.0,
+                tokens: 1,
+                target_tokens: 1,
+                eval_loss: None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_a_lost_model_counts_as_diverged() {
+        let blind = 10.0;
+        assert!(diverged(f64::NAN, &[], blind));
+        assert!(diverged(41.0, &history(&[10.0]), blind));
+        // A hard batch, or a hard part of the data after an easy one.
+        assert!(!diverged(20.0, &history(&[2.0; 20]), blind));
+        assert!(!diverged(
+            7.0,
+            &history(&[0.5, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0]),
+            blind
+        ));
+        // From nothing, the loss begins at blind guessing.
+        assert!(!diverged(10.1, &history(&[10.0; 20]), blind));
+        assert!(diverged(
+            13.0,
+            &history(&[vec![10.0], vec![13.0; 7]].concat()),
+            blind
+        ));
+        // A model that knew something and lost it.
+        assert!(diverged(
+            9.9,
+            &history(&[vec![2.0], vec![9.9; 7]].concat()),
+            blind
+        ));
+        assert!(!diverged(
+            9.9,
+            &history(&[vec![2.0], vec![9.9; 6]].concat()),
+            blind
+        ));
+    }
 }
