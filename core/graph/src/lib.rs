@@ -24,6 +24,7 @@ pub mod run;
 mod sampling;
 mod score;
 pub mod store;
+pub mod training_data;
 pub mod why;
 pub mod worker;
 

@@ -64,6 +64,8 @@ impl Kind {
     pub fn version(self) -> u32 {
         match self {
             Self::Compare => 2,
+            // 2: shares held out exactly, mixes counted exactly, a base's own chat template.
+            Self::Pretrain | Self::Finetune => 2,
             _ => 1,
         }
     }
@@ -365,6 +367,7 @@ impl Builder<'_> {
             } => {
                 let leaves: Vec<Digest> = init_adapter
                     .iter()
+                    .chain(&training.chat_template)
                     .map(|file| file.digest.clone())
                     .collect();
                 let (params, mut inputs, items) = self.training(training);
@@ -401,6 +404,7 @@ impl Builder<'_> {
                     "turns": part.turns,
                     "filter": part.filter,
                     "limit": part.limit,
+                    "count": part.count,
                     "ratio": part.ratio,
                     "shuffle": part.shuffle,
                 })

@@ -67,6 +67,21 @@ impl Default for Templates {
 }
 
 impl Templates {
+    /// Templates in which writing a null is an error as well, where its text `none` would be learnt from.
+    pub(crate) fn without_null() -> Self {
+        let mut templates = Self::default();
+        templates
+            .environment
+            .set_formatter(|out, state, value| match value.is_none() {
+                true => Err(minijinja::Error::new(
+                    minijinja::ErrorKind::InvalidOperation,
+                    "a value is null",
+                )),
+                false => minijinja::escape_formatter(out, state, value),
+            });
+        templates
+    }
+
     /// Fills one template with the columns of `row`, and those of another row under the name `shuffled`.
     ///
     /// # Errors

@@ -187,7 +187,7 @@ pub struct Training {
 }
 
 /// One part of the training data.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TrainingData {
     /// Dataset id.
     pub dataset: String,
@@ -197,9 +197,11 @@ pub struct TrainingData {
     pub filter: Option<String>,
     /// At most so many rows.
     pub limit: Option<usize>,
-    /// Rows for each row of the first part, rounded down; `None` takes all rows.
+    /// Exactly so many rows.
+    pub count: Option<usize>,
+    /// Rows for each row of the first part, rounded down; all rows where neither this nor `count` is given.
     pub ratio: Option<f64>,
-    /// Seed of a shuffle before the limit.
+    /// Seed of a shuffle before rows are counted off.
     pub shuffle: Option<u64>,
 }
 

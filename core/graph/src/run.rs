@@ -1,5 +1,6 @@
 //! A whole run: execute the plan, then write the run folder from what is in the store.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -169,6 +170,9 @@ pub async fn run(
     })
 }
 
+/// Name of a training's log inside its artifact.
+const TRAIN_LOG: &str = "train_log.jsonl";
+
 fn succeeded(outcomes: &[Option<NodeOutcome>], node: usize) -> bool {
     outcomes[node]
         .as_ref()
@@ -303,9 +307,40 @@ fn copy_models(
         if let Some(source) = source {
             artifacts::artifact_of(context, index).map_err(RunError::Artifact)?;
             copy_folder(&source, &out.models().join(model))?;
+            let fact = node.key.as_ref().and_then(|key| context.store.recall(key));
+            if let Some(timings) = fact.as_ref().and_then(|fact| fact["timing"].as_array()) {
+                add_timings(&source.join(TRAIN_LOG), timings, &out.train_log_of(model))?;
+            }
         }
     }
     Ok(())
+}
+
+/// Writes a training's log with the speed and memory of each step, which the artifact leaves out: its bytes repeat.
+fn add_timings(log: &Path, timings: &[Value], to: &Path) -> Result<(), RunError> {
+    let text = fs::read_to_string(log).map_err(|source| RunError::Io {
+        path: log.to_owned(),
+        source,
+    })?;
+    let timings: HashMap<u64, &Value> = timings
+        .iter()
+        .filter_map(|timing| Some((timing["step"].as_u64()?, timing)))
+        .collect();
+    let mut lines = String::new();
+    for line in text.lines() {
+        let Ok(mut step) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let timing = step["step"].as_u64().and_then(|step| timings.get(&step));
+        if let Some(timing) = timing {
+            for key in ["seconds", "tokens_per_second", "peak_memory_bytes"] {
+                step[key] = timing[key].clone();
+            }
+        }
+        lines.push_str(&step.to_string());
+        lines.push('\n');
+    }
+    write(to, &lines)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<(), RunError> {

@@ -44,7 +44,7 @@ pub struct TrainJob {
     pub base: Option<PathBuf>,
     /// Adapter to start from.
     pub init_adapter: Option<PathBuf>,
-    /// Chat template file for a model trained from scratch.
+    /// Chat template file: that of a model trained from scratch, or instead of the base's own.
     pub chat_template: Option<PathBuf>,
     /// Shape of a model trained from scratch.
     pub architecture: Option<Value>,
@@ -52,14 +52,12 @@ pub struct TrainJob {
     pub settings: Value,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// Share of the examples to hold out.
-    pub eval_fraction: Option<f64>,
     /// A checkpoint every so many steps.
     pub save_steps: Option<u64>,
     /// JSON Lines of `{"id", "messages"}`.
     pub examples: PathBuf,
-    /// JSON Lines of held-out examples.
-    pub eval_examples: Option<PathBuf>,
+    /// The same of held-out examples; empty when there are none.
+    pub eval_examples: PathBuf,
     /// Where checkpoints live between runs, and the finished model or adapter goes.
     pub out: PathBuf,
 }

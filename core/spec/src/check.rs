@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::{Located, Text};
 use crate::spec::{
-    Evaluation, ExperimentSpec, Judge, LAYER_MODULES, Model, ModelSource, Named, TargetModules,
-    TrainingSettings, Turn,
+    Evaluation, ExperimentSpec, Judge, LAYER_MODULES, Mix, Model, ModelSource, Named,
+    TargetModules, TrainingSettings, Turn,
 };
 
 /// Checks a spec. No diagnostics means that it can be resolved.
@@ -220,6 +220,7 @@ impl Checker<'_> {
                 self.error(unknown("settings", &pretrain.settings, &self.spec.pretrain));
             }
             self.training_data(&pretrain.parts(), &pretrain.settings);
+            self.mix(&pretrain.mix, pretrain.dataset.is_some());
         }
         if let Some(finetune) = &model.finetune {
             if !self.spec.models.contains_key(finetune.base.get().as_str()) {
@@ -233,6 +234,7 @@ impl Checker<'_> {
                 self.error(unknown("settings", &finetune.settings, &self.spec.finetune));
             }
             self.training_data(&finetune.parts(), &finetune.settings);
+            self.mix(&finetune.mix, finetune.dataset.is_some());
         }
         for recorded in model.recorded.iter().flat_map(|parts| parts.as_slice()) {
             for evaluation in &recorded.evaluations {
@@ -302,6 +304,39 @@ impl Checker<'_> {
             }
             if let Some(filter) = part.filter {
                 self.expression(filter);
+            }
+        }
+    }
+
+    /// How many rows the further parts of a training have.
+    fn mix(&mut self, mix: &[Mix], has_dataset: bool) {
+        for part in mix {
+            if let Some(count) = &part.count {
+                self.positive(count, "count");
+            }
+            let Some(ratio) = &part.ratio else { continue };
+            if !(ratio.is_finite() && **ratio > 0.0) {
+                self.error(
+                    Diagnostic::error("out-of-range", format!("`ratio` is {ratio}"))
+                        .at(ratio.span(), "has to be above 0"),
+                );
+            }
+            if let Some(count) = &part.count {
+                self.error(
+                    Diagnostic::error("not-together", "`count` and `ratio` both say how many rows")
+                        .at(count.span(), "")
+                        .at(ratio.span(), "keep one"),
+                );
+            }
+            if !has_dataset {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        "`ratio` counts rows for each row of the training's own `dataset`",
+                    )
+                    .at(ratio.span(), "there is no `dataset`")
+                    .help("give the training a `dataset`, or say `count`"),
+                );
             }
         }
     }
@@ -468,7 +503,49 @@ impl Checker<'_> {
             self.error(unknown("dataset", dataset, &self.spec.datasets));
         }
         if let Some(share) = &settings.eval_fraction {
-            self.range(share, "eval_fraction", 0.0, 0.5);
+            if !(**share > 0.0 && **share <= 0.5) {
+                self.error(
+                    Diagnostic::error("out-of-range", format!("`eval_fraction` is {share}"))
+                        .at(share.span(), "has to be above 0 and at most 0.5"),
+                );
+            }
+            if let Some(dataset) = &settings.eval_dataset {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        "`eval_fraction` and `eval_dataset` both say what is held out",
+                    )
+                    .at(share.span(), "")
+                    .at(dataset.span(), "keep one"),
+                );
+            }
+        }
+        for (value, name) in [
+            (&settings.max_steps, "max_steps"),
+            (&settings.save_steps, "save_steps"),
+            (&settings.eval_steps, "eval_steps"),
+            (&settings.max_seq_length, "max_seq_length"),
+        ] {
+            if let Some(value) = value {
+                self.positive(value, name);
+            }
+        }
+        if let Some(epochs) = &settings.epochs
+            && !(epochs.is_finite() && **epochs > 0.0)
+        {
+            self.error(
+                Diagnostic::error("out-of-range", format!("`epochs` is {epochs}"))
+                    .at(epochs.span(), "has to be above 0"),
+            );
+        }
+        if let Some(ratio) = &settings.warmup_ratio {
+            self.range(ratio, "warmup_ratio", 0.0, 0.99);
+        }
+        for (value, name) in [
+            (&settings.adam_beta1, "adam_beta1"),
+            (&settings.adam_beta2, "adam_beta2"),
+        ] {
+            self.range(value, name, 0.0, 0.999_999);
         }
         if let Some(lora) = &settings.lora {
             self.positive(&lora.rank, "rank");

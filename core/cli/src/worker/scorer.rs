@@ -11,6 +11,8 @@ pub(super) struct FolderScorer {
     scorer: Scorer,
     tokenizer: Tokenizer,
     folder: std::path::PathBuf,
+    /// Instead of the folder's own.
+    chat_template: Option<std::path::PathBuf>,
     loaded: Loaded,
 }
 
@@ -37,6 +39,7 @@ pub(super) fn load(model: &LoadModel) -> Result<FolderScorer> {
         scorer,
         tokenizer: Tokenizer::from_folder(&model.folder)?,
         folder: model.folder.clone(),
+        chat_template: model.chat_template.clone(),
         loaded,
     })
 }
@@ -49,7 +52,11 @@ impl FolderScorer {
                 .iter()
                 .map(|message| Message::new(message.role.clone(), message.content.clone()))
                 .collect();
-            text = ChatTemplate::from_folder(&self.folder)?.render(&messages, true)?;
+            let template = match &self.chat_template {
+                Some(file) => ChatTemplate::from_file(file, &self.folder)?,
+                None => ChatTemplate::from_folder(&self.folder)?,
+            };
+            text = template.render(&messages, true)?;
         }
         text.push_str(&request.text);
         self.tokenizer.encode(&text, false)

@@ -33,7 +33,10 @@ pub(super) fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -
     // The parent stops a training by ending this process; what was done is in the last checkpoint.
     let never = AtomicBool::new(false);
     let summary = match &job.base {
-        Some(base) => finetune(base, &data, &config, &job.out, &mut on_event, &never)?,
+        Some(base) => {
+            config.chat_template.clone_from(&job.chat_template);
+            finetune(base, &data, &config, &job.out, &mut on_event, &never)?
+        }
         None => {
             let config = pretrain_config(job, config)?;
             pretrain(&config, &data, &job.out, &mut on_event, &never)?
@@ -60,22 +63,10 @@ fn pretrain_config(job: &TrainJob, train: TrainConfig) -> Result<PretrainConfig>
 }
 
 fn data(job: &TrainJob) -> Result<TrainData> {
-    let mut examples = examples(&job.examples)?;
-    let mut eval = match &job.eval_examples {
-        Some(path) => self::examples(path)?,
-        None => Vec::new(),
-    };
-    if let Some(share) = job.eval_fraction {
-        // Every k-th row is held out, which needs no randomness and keeps the kinds of rows in proportion.
-        let every = (1.0 / share).round().max(2.0);
-        let (held, kept): (Vec<_>, Vec<_>) = examples
-            .into_iter()
-            .enumerate()
-            .partition(|(index, _)| ((index + 1) as f64 % every) < 0.5);
-        eval.extend(held.into_iter().map(|(_, example)| example));
-        examples = kept.into_iter().map(|(_, example)| example).collect();
-    }
-    Ok(TrainData { examples, eval })
+    Ok(TrainData {
+        examples: examples(&job.examples)?,
+        eval: examples(&job.eval_examples)?,
+    })
 }
 
 fn examples(path: &Path) -> Result<Vec<Example>> {

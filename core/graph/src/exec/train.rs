@@ -3,18 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use driftgauge_record::Message;
-use serde::Serialize;
 use serde_json::Value;
 
 use super::Context;
 use super::process::Worker;
 use crate::artifacts::{finetune_folder, model_folder};
-use crate::dataset::shuffled;
 use crate::event::Event;
 use crate::plan::{Kind, Part};
-use crate::prompt::Templates;
 use crate::resolved::{ModelSource, Training};
+use crate::training_data::{Example, examples};
 use crate::worker::{Job, MergeJob, Reply, TrainJob};
 
 /// Weights up to this size count as small: several such models share the machine.
@@ -23,15 +20,11 @@ const SMALL_BYTES: u64 = 512 << 20;
 /// Folder inside a training's work folder that the trainer writes to.
 const OUT: &str = "out";
 
+/// The trainer's log of what differs from run to run.
+const TIMING: &str = "train_timing.jsonl";
+
 /// Parameters up to this number count as small for a training from scratch.
 const SMALL_PARAMETERS: u64 = 20_000_000;
-
-/// One training example, as handed to the trainer.
-#[derive(Serialize)]
-struct Example {
-    id: String,
-    messages: Vec<Message>,
-}
 
 /// Whether several jobs like this one fit on the machine at a time.
 pub(super) fn is_small(context: &Context, node: usize) -> bool {
@@ -85,7 +78,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     fs::create_dir_all(&work)
         .map_err(|error| format!("cannot make `{}`: {error}", work.display()))?;
     let job = match (&context.experiment.models[model].source, planned.kind) {
-        (ModelSource::Pretrain(training), _) => train_job(context, training, &work)?,
+        (ModelSource::Pretrain(training), _) => Job::Train(train_job(context, training, &work)?),
         (
             ModelSource::Finetune {
                 base,
@@ -93,13 +86,10 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
                 init_adapter,
             },
             Kind::Finetune,
-        ) => Job::Train(match train_job(context, training, &work)? {
-            Job::Train(job) => TrainJob {
-                base: model_folder(context, base),
-                init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
-                ..job
-            },
-            _ => return Err("not a training".to_owned()),
+        ) => Job::Train(TrainJob {
+            base: model_folder(context, base),
+            init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
+            ..train_job(context, training, &work)?
         }),
         (ModelSource::Finetune { base, .. }, _) => Job::Merge(MergeJob {
             base: model_folder(context, base).ok_or("the base has no folder")?,
@@ -115,8 +105,9 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         } else {
             "adapter"
         };
+        let timing = timing(&work.join(OUT).join(TIMING));
         take_result(&work.join(OUT), &scratch.join(name))?;
-        let fact = serde_json::json!({ "model": model, "training": summary });
+        let fact = serde_json::json!({ "model": model, "training": summary, "timing": timing });
         context.store.remember(key, &fact);
     }
     context
@@ -124,6 +115,14 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         .commit(key, &scratch)
         .map_err(|error| error.to_string())?;
     Ok(())
+}
+
+/// Seconds, speed and memory of every step: facts of this run, kept beside the artifact, whose bytes repeat.
+fn timing(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// Moves what a training made into the artifact: its checkpoints stay behind, and so do timings, which differ from run to
@@ -135,7 +134,7 @@ fn take_result(from: &Path, to: &Path) -> Result<(), String> {
     for entry in fs::read_dir(from).map_err(problem)? {
         let entry = entry.map_err(problem)?;
         let name = entry.file_name();
-        if entry.path().is_file() && name != "train_timing.jsonl" {
+        if entry.path().is_file() && name != TIMING {
             fs::rename(entry.path(), to.join(name)).map_err(problem)?;
         }
     }
@@ -173,33 +172,17 @@ async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Resu
 }
 
 /// The job without a base: examples rendered into the node's work folder.
-fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Job, String> {
-    let examples = work.join("examples.jsonl");
-    write_examples(context, training, &examples)?;
-    let eval_examples = match &training.eval_dataset {
-        None => None,
-        Some(dataset) => {
-            let path = work.join("eval-examples.jsonl");
-            let part = crate::resolved::TrainingData {
-                dataset: dataset.clone(),
-                turns: training
-                    .data
-                    .first()
-                    .map(|part| part.turns.clone())
-                    .unwrap_or_default(),
-                filter: None,
-                limit: None,
-                ratio: None,
-                shuffle: None,
-            };
-            write_lines(&path, &examples_of(context, &part, false)?)?;
-            Some(path)
-        }
-    };
-    Ok(Job::Train(TrainJob {
+fn train_job(context: &Context, training: &Training, work: &Path) -> Result<TrainJob, String> {
+    let all = examples(training, &context.experiment.datasets).map_err(|e| e.to_string())?;
+    let (train, eval) = (
+        work.join("examples.jsonl"),
+        work.join("eval-examples.jsonl"),
+    );
+    write_lines(&train, &all.train)?;
+    write_lines(&eval, &all.eval)?;
+    Ok(TrainJob {
         base: None,
         architecture: training.architecture.clone(),
-        eval_fraction: training.eval_fraction,
         save_steps: training.save_steps,
         init_adapter: None,
         chat_template: training
@@ -208,26 +191,11 @@ fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Job,
             .map(|file| file.path.clone()),
         settings: training.settings.clone(),
         device: context.device.clone(),
-        examples,
-        eval_examples,
+        examples: train,
+        eval_examples: eval,
         // The trainer keeps its checkpoints here, where the next run finds them.
         out: work.join(OUT),
-    }))
-}
-
-fn write_examples(context: &Context, training: &Training, path: &Path) -> Result<(), String> {
-    let mut parts = Vec::new();
-    for part in &training.data {
-        parts.push(examples_of(context, part, training.data.len() > 1)?);
-    }
-    let examples = mix(training, parts);
-    if examples.is_empty() {
-        return Err(
-            "no training example is left after filters and limits\nhint: loosen `filter` or raise `limit`"
-                .to_owned(),
-        );
-    }
-    write_lines(path, &examples)
+    })
 }
 
 fn write_lines(path: &Path, examples: &[Example]) -> Result<(), String> {
@@ -237,57 +205,4 @@ fn write_lines(path: &Path, examples: &[Example]) -> Result<(), String> {
         text.push('\n');
     }
     fs::write(path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
-}
-
-fn examples_of(
-    context: &Context,
-    part: &crate::resolved::TrainingData,
-    mixed: bool,
-) -> Result<Vec<Example>, String> {
-    let templates = Templates::default();
-    let mut rows = Vec::new();
-    for row in &context.experiment.datasets[&part.dataset].rows {
-        let wanted = match &part.filter {
-            None => true,
-            Some(filter) => templates
-                .holds(filter, row)
-                .map_err(|error| error.to_string())?,
-        };
-        if wanted {
-            rows.push(row.clone());
-        }
-    }
-    if let Some(seed) = part.shuffle {
-        rows = shuffled(rows, seed);
-    }
-    rows.truncate(part.limit.unwrap_or(usize::MAX));
-    rows.iter()
-        .map(|row| {
-            let messages = templates
-                .turns(&part.turns, row, None)
-                .map_err(|error| error.to_string())?;
-            Ok(Example {
-                // Ids name rows in the trainer's messages; a mix says which dataset they are from.
-                id: if mixed {
-                    format!("{}/{}", part.dataset, row.id)
-                } else {
-                    row.id.clone()
-                },
-                messages,
-            })
-        })
-        .collect()
-}
-
-/// Cuts each part with a ratio to so many rows for each row of the first part.
-fn mix(training: &Training, mut parts: Vec<Vec<Example>>) -> Vec<Example> {
-    let first = parts.first().map_or(0, Vec::len) as f64;
-    for (part, rows) in training.data.iter().zip(&mut parts) {
-        if let Some(ratio) = part.ratio {
-            // A ratio is positive, and no part has more rows than fit in memory.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            rows.truncate((first * ratio).floor() as usize);
-        }
-    }
-    parts.into_iter().flatten().collect()
 }

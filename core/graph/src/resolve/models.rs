@@ -15,11 +15,12 @@ use super::data::split_hint;
 use crate::dataset::Format;
 use crate::digest::{Digest, node_key};
 use crate::hub::{HubSource, RepositoryKind};
-use crate::prompt::{Templates, TurnTemplate};
+use crate::prompt::TurnTemplate;
 use crate::recorded::RecordedMapping;
 use crate::resolved::{
     Endpoint, ModelSource, Recorded, ResolvedDataset, ResolvedModel, Training, TrainingData,
 };
+use crate::training_data::{DataError, examples};
 
 type Datasets = IndexMap<String, ResolvedDataset>;
 
@@ -48,7 +49,8 @@ impl Resolver<'_> {
                     later.push((id, model));
                     continue;
                 }
-                match self.model(model, datasets) {
+                let base = base.and_then(|base| out.get(base));
+                match self.model(model, base, datasets) {
                     Some(resolved) => {
                         out.insert(id.get().clone(), resolved);
                     }
@@ -72,7 +74,17 @@ impl Resolver<'_> {
         out
     }
 
-    fn model(&mut self, model: &Model, datasets: &Datasets) -> Option<ResolvedModel> {
+    fn model(
+        &mut self,
+        model: &Model,
+        base: Option<&ResolvedModel>,
+        datasets: &Datasets,
+    ) -> Option<ResolvedModel> {
+        // A fine-tune speaks as its base does, unless the spec says otherwise.
+        let chat_template = match &model.chat_template {
+            Some(path) => Some(self.pin(path)?),
+            None => base.and_then(|base| base.chat_template.clone()),
+        };
         let mut hub = None;
         let (source, mut description) = match model.source()? {
             SpecSource::Path(path) => (self.folder(path)?, format!("folder {path}")),
@@ -101,12 +113,18 @@ impl Resolver<'_> {
             SpecSource::Pretrain(pretrain) => {
                 let settings = &self.spec.pretrain[pretrain.settings.get().as_str()];
                 let seed = pretrain.seed.as_ref();
-                let chat_template = match &pretrain.chat_template {
+                let learnt_template = match &pretrain.chat_template {
                     Some(path) => Some(self.pin(path)?),
                     None => None,
                 };
-                let mut training = self.training(settings, &pretrain.parts(), seed, datasets)?;
-                training.chat_template = chat_template;
+                let mut training = self.training(
+                    settings,
+                    &pretrain.settings,
+                    &pretrain.parts(),
+                    seed,
+                    datasets,
+                )?;
+                training.chat_template = learnt_template;
                 let size = training.parameters.map_or_else(String::new, |count| {
                     format!(", about {} parameters", in_words(count))
                 });
@@ -121,12 +139,14 @@ impl Resolver<'_> {
                     Some(path) => Some(self.adapter(path)?),
                     None => None,
                 };
-                let training = self.training(
+                let mut training = self.training(
                     settings,
+                    &finetune.settings,
                     &finetune.parts(),
                     finetune.seed.as_ref(),
                     datasets,
                 )?;
+                training.chat_template.clone_from(&chat_template);
                 let data: Vec<_> = training
                     .data
                     .iter()
@@ -170,10 +190,6 @@ impl Resolver<'_> {
         if let Some(text) = &model.description {
             description = format!("{text} ({description})");
         }
-        let chat_template = match &model.chat_template {
-            Some(path) => Some(self.pin(path)?),
-            None => None,
-        };
         Some(ResolvedModel {
             source,
             hub,
@@ -268,6 +284,7 @@ impl Resolver<'_> {
     fn training(
         &mut self,
         settings: &TrainingSettings,
+        settings_id: &Text,
         parts: &[DataPart<'_>],
         seed: Option<&Located<u64>>,
         datasets: &Datasets,
@@ -277,15 +294,12 @@ impl Resolver<'_> {
             .map_or(*self.spec.seed, |seed| **seed);
         let mut data = Vec::new();
         for part in parts {
-            let turns = turns(part.messages);
-            if let Some(dataset) = datasets.get(part.dataset.get()) {
-                self.try_training_turns(part, &turns, dataset);
-            }
             data.push(TrainingData {
                 dataset: part.dataset.get().clone(),
-                turns,
+                turns: turns(part.messages),
                 filter: part.filter.map(|filter| filter.get().clone()),
                 limit: part.limit.map(|limit| **limit),
+                count: part.count.map(|count| **count),
                 ratio: part.ratio.map(|ratio| **ratio),
                 shuffle: part
                     .shuffle
@@ -305,7 +319,7 @@ impl Resolver<'_> {
                 "rope_theta": shape.rope_theta,
             })
         });
-        Some(Training {
+        let training = Training {
             settings: training_settings(settings, seed),
             parameters: architecture.as_ref().map(parameters),
             architecture,
@@ -314,26 +328,59 @@ impl Resolver<'_> {
             eval_dataset: settings.eval_dataset.as_ref().map(|id| id.get().clone()),
             save_steps: settings.save_steps.as_ref().map(|steps| **steps as u64),
             chat_template: None,
-        })
+        };
+        self.try_training_data(&training, settings_id, parts, datasets);
+        Some(training)
     }
 
-    /// Fills the turns with the first row, so that a wrong column is found before anything runs.
-    fn try_training_turns(
+    /// Makes the examples once, so that wrong data is found before anything runs.
+    fn try_training_data(
         &mut self,
-        part: &DataPart<'_>,
-        turns: &[TurnTemplate],
-        dataset: &ResolvedDataset,
+        training: &Training,
+        settings: &Text,
+        parts: &[DataPart<'_>],
+        datasets: &Datasets,
     ) {
-        let Some(row) = dataset.rows.first() else {
+        let names = training.data.iter().map(|part| &part.dataset);
+        // A dataset that has a problem of its own, or is not on this machine yet, cannot be looked at.
+        let all_there = names.chain(&training.eval_dataset).all(|name| {
+            datasets
+                .get(name)
+                .is_some_and(|d| d.rows_selected.is_some())
+        });
+        if !all_there {
+            return;
+        }
+        let Err(error) = examples(training, datasets) else {
             return;
         };
-        for (turn, spec_turn) in turns.iter().zip(part.messages) {
-            if let Err(error) = Templates::default().fill(&turn.template, row, None) {
-                let text = error.to_string();
-                let (message, help) = split_hint(&text);
-                self.problem("bad-template", spec_turn.template().span(), message, help);
+        let answer = |part: usize, turn: usize| parts[part].messages[turn].template().span();
+        let (code, span) = match &error {
+            DataError::Template {
+                part,
+                turn: Some(turn),
+                ..
+            } => ("bad-template", answer(*part, *turn)),
+            DataError::Template { part, .. } => (
+                "bad-template",
+                parts[*part].filter.map_or(settings.span(), Located::span),
+            ),
+            DataError::EmptyAnswer { part, turn, .. } => ("no-answer", answer(*part, *turn)),
+            DataError::TooFewRows { part, .. } => {
+                let part = &parts[*part];
+                let count = part.count.map(Located::span);
+                (
+                    "too-few-rows",
+                    count
+                        .or(part.ratio.map(Located::span))
+                        .unwrap_or(part.dataset.span()),
+                )
             }
-        }
+            DataError::Nothing => ("empty-dataset", settings.span()),
+            DataError::BatchTooLarge { .. } => ("out-of-range", settings.span()),
+        };
+        let (message, help) = split_hint(&error.to_string());
+        self.problem(code, span, message, help);
     }
 
     fn recorded(&mut self, recorded: &RecordedSpec) -> Option<Recorded> {

@@ -222,6 +222,7 @@ impl Pretrain {
             filter: self.filter.as_ref(),
             shuffle: self.shuffle.as_ref(),
             limit: self.limit.as_ref(),
+            count: None,
             ratio: None,
         });
         let mix = self.mix.iter().map(|part| part.part(&self.messages));
@@ -239,6 +240,7 @@ impl Finetune {
             filter: self.filter.as_ref(),
             shuffle: self.shuffle.as_ref(),
             limit: self.limit.as_ref(),
+            count: None,
             ratio: None,
         });
         let mix = self.mix.iter().map(|part| part.part(&self.messages));

@@ -356,7 +356,7 @@ pub struct Mix {
     /// Shuffle the rows before they are counted off.
     #[serde(default)]
     pub shuffle: Option<Shuffle>,
-    /// Number of rows. Not together with `ratio`; all rows when neither is given.
+    /// Number of rows, which have to be there. Not together with `ratio`; all rows when neither is given.
     #[serde(default)]
     pub count: Option<Located<usize>>,
     /// Rows of this part for each row of the training's own `dataset`, rounded down: 0.1 adds 10 to 100.
@@ -377,6 +377,8 @@ pub struct DataPart<'a> {
     pub shuffle: Option<&'a Shuffle>,
     /// At most so many rows.
     pub limit: Option<&'a Located<usize>>,
+    /// Exactly so many rows.
+    pub count: Option<&'a Located<usize>>,
     /// Rows for each row of the first part.
     pub ratio: Option<&'a Located<f64>>,
 }
@@ -392,7 +394,8 @@ impl Mix {
             },
             filter: self.filter.as_ref(),
             shuffle: self.shuffle.as_ref(),
-            limit: self.count.as_ref(),
+            limit: None,
+            count: self.count.as_ref(),
             ratio: self.ratio.as_ref(),
         }
     }
