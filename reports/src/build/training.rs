@@ -11,6 +11,9 @@ use crate::sanitise::slug;
 /// Points drawn per curve; longer trainings are averaged over equal runs of steps.
 const POINTS: usize = 240;
 
+/// How far the style of the held-out loss is from that of the training's.
+const HELD_OUT: usize = 4;
+
 pub(super) fn of(context: &Context<'_>) -> Vec<TrainingCurve> {
     context
         .files
@@ -25,13 +28,20 @@ fn curve(log: &TrainingLog, style: usize) -> Option<TrainingCurve> {
     let tail = &log.steps[log.steps.len() - log.steps.len().div_ceil(10)..];
     let peak = |get: fn(&TrainingStep) -> f64| log.steps.iter().map(get).fold(0.0, f64::max);
     let last_loss = mean(tail);
-    let description = format!(
+    let mut description = format!(
         "Training loss of {} over {} steps: {} at the first step, {} over the last tenth.",
         log.model,
         last.step,
         numbers::plain(first.loss),
         numbers::plain(last_loss)
     );
+    if let Some(loss) = log.steps.iter().rev().find_map(|step| step.eval_loss) {
+        description.push_str(&format!(
+            " Loss of held-out examples at the end: {}.",
+            numbers::plain(loss)
+        ));
+    }
+    let chart = chart(log);
     Some(TrainingCurve {
         model: log.model.clone(),
         steps: last.step,
@@ -44,8 +54,10 @@ fn curve(log: &TrainingLog, style: usize) -> Option<TrainingCurve> {
         figure: Figure {
             id: format!("training--{}", slug(&log.model)),
             description,
-            chart: chart(log),
-            styles: vec![style],
+            styles: (0..chart.series.len())
+                .map(|series| style + series * HELD_OUT)
+                .collect(),
+            chart,
         },
     })
 }
@@ -75,11 +87,32 @@ fn chart(log: &TrainingLog) -> ChartSpec {
             unit: "nats per token".into(),
             domain: None,
         },
-        series: vec![Series {
+        series: std::iter::once(Series {
             name: log.model.clone(),
             points: points.collect(),
-        }],
+        })
+        .chain(held_out(log))
+        .collect(),
     }
+}
+
+/// The loss of held-out examples, where it was measured.
+fn held_out(log: &TrainingLog) -> Option<Series> {
+    let points: Vec<Point> = log
+        .steps
+        .iter()
+        .filter_map(|step| {
+            Some(Point {
+                x: Some(step.step as f64),
+                y: Some(step.eval_loss?),
+                ..Point::default()
+            })
+        })
+        .collect();
+    (!points.is_empty()).then(|| Series {
+        name: format!("{}, held out", log.model),
+        points,
+    })
 }
 
 fn mean(steps: &[TrainingStep]) -> f64 {
