@@ -13,6 +13,7 @@ mod recorded;
 mod replay;
 mod smoke;
 mod support;
+mod training;
 
 /// Started by the tests of this file as the server that they talk to; see `driftgauge_tests::server`.
 #[test]
