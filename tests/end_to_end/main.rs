@@ -6,7 +6,10 @@ mod endpoint;
 mod golden;
 mod hub;
 mod identity;
+mod inference;
+mod judging_plugin;
 mod kills;
+mod models;
 #[cfg(target_os = "linux")]
 mod offline;
 mod recorded;

@@ -95,6 +95,7 @@ impl MetricRunner for PluginMetrics {
             id: manifest.id.clone(),
             version: manifest.version.clone(),
             digest: Digest::parse(library.digest()).ok_or("the plugin has no digest")?,
+            judges: manifest.judges,
         })
     }
 

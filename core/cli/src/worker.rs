@@ -4,10 +4,14 @@ use std::io::{BufRead, BufReader, Stdin, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use driftgauge_graph::worker::{Job, Replies, Reply, Requests, serve_generation, serve_scoring};
+use driftgauge_graph::worker::{
+    Job, Replies, Reply, Requests, serve_divergence, serve_generation, serve_scoring,
+};
 
 use crate::exit::Exit;
 
+mod divergence;
+mod given;
 mod scorer;
 mod training;
 
@@ -45,6 +49,10 @@ fn work<W: Write + Send>(
         }
         Job::Endpoint(endpoint) => {
             driftgauge_endpoint::serve(&endpoint, Requests::from(input), replies)?;
+        }
+        Job::Diverge(pair) => {
+            let mut pair = divergence::load(&pair)?;
+            serve_divergence(&mut pair, &Requests::from(input), replies)?;
         }
         Job::Train(job) => {
             end_with_parent(input);

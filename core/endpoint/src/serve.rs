@@ -108,7 +108,7 @@ fn listen(
             runtime.spawn(async move {
                 let outcome = match request.ask {
                     Ask::Generate(ask) => client.complete(&ask, request.id).await,
-                    Ask::Score(_) => Err(no_scores()),
+                    Ask::Score(_) | Ask::Diverge(_) => Err(no_scores()),
                 };
                 // A closed channel means that the worker is ending.
                 let _ = news.send(News::Answered(request.id, outcome));

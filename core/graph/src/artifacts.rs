@@ -13,6 +13,7 @@ use crate::compare::{
     PairComparison, between_conditions, between_models, differences_in_differences,
 };
 use crate::dataset::{Row, cell_text};
+use crate::divergence::DivergenceLine;
 use crate::engine::LoadModel;
 use crate::exec::{Context, judge_by_rule};
 use crate::plan::{Kind, Part};
@@ -25,6 +26,8 @@ use crate::store::Artifact;
 pub(crate) const COMPLETIONS: &str = "completions.parquet";
 /// Verdicts of a judge node.
 pub(crate) const VERDICTS: &str = "verdicts.jsonl";
+/// Divergences of a model from its reference.
+pub(crate) const DIVERGENCE: &str = "divergence.jsonl";
 /// Output of a metric node.
 pub(crate) const METRIC: &str = "metric.json";
 /// Output of a compare node.
@@ -68,7 +71,9 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
             let found = compare_node(context, first, &planned.inputs)?;
             write_json(&scratch.join(COMPARISONS), &found)?;
         }
-        Part::Model(_) => return Err("a model is not made in this process".to_owned()),
+        Part::Model(_) | Part::Divergence { .. } => {
+            return Err("this is not made in this process".to_owned());
+        }
     }
     keep(context, node, &scratch, 0)
 }
@@ -221,6 +226,7 @@ pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, St
             .map(|file| file.path.clone()),
         dtype: resolved.dtype.clone(),
         device: context.device.clone(),
+        plain_text: false,
     })
 }
 
@@ -277,9 +283,22 @@ pub(crate) fn samples_of<'a>(
                 judge: judge.clone(),
             };
             let path = artifact_of(context, position(&part)?)?.path(VERDICTS);
-            verdicts.push((judge.clone(), verdict_lines(&path)?));
+            let lines = json_lines::<VerdictLine>(&path)?.map(|line| line.map(|line| line.verdict));
+            verdicts.push((judge.clone(), lines));
         }
-        parts.push((condition.clone(), completions, verdicts));
+        let divergences = match &resolved.kl {
+            None => None,
+            Some(_) => {
+                let part = Part::Divergence {
+                    evaluation: evaluation.to_owned(),
+                    condition: condition.clone(),
+                    model: model.to_owned(),
+                };
+                let path = artifact_of(context, position(&part)?)?.path(DIVERGENCE);
+                Some(json_lines::<DivergenceLine>(&path)?)
+            }
+        };
+        parts.push((condition.clone(), completions, verdicts, divergences));
     }
     let rows = &context.experiment.datasets[&resolved.dataset].rows;
     let by_id: std::collections::HashMap<&str, &Row> =
@@ -288,7 +307,7 @@ pub(crate) fn samples_of<'a>(
     let references = References::new(resolved);
     Ok(parts
         .into_iter()
-        .flat_map(move |(condition, path, mut verdicts)| {
+        .flat_map(move |(condition, path, mut verdicts, mut divergences)| {
             let reader = SampleReader::open(&path);
             let (reader, error) = match reader {
                 Ok(reader) => (Some(reader), None),
@@ -312,25 +331,28 @@ pub(crate) fn samples_of<'a>(
                         })??;
                         sample.verdicts.insert(judge.clone(), verdict);
                     }
+                    if let Some(lines) = &mut divergences {
+                        let line = lines
+                            .next()
+                            .ok_or("there are fewer divergences than samples")??;
+                        line.fill(&mut sample);
+                    }
                     Ok(sample)
                 }))
         }))
 }
 
-type VerdictLines = Box<dyn Iterator<Item = Result<Verdict, String>>>;
-
-fn verdict_lines(path: &Path) -> Result<VerdictLines, String> {
+/// The values of a JSON Lines artifact, streamed.
+fn json_lines<T: serde::de::DeserializeOwned>(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<T, String>> + use<T>, String> {
     use std::io::BufRead;
     let file = fs::File::open(path)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    Ok(Box::new(std::io::BufReader::new(file).lines().map(
-        |line| {
-            let line = line.map_err(|error| error.to_string())?;
-            let line: VerdictLine =
-                serde_json::from_str(&line).map_err(|error| error.to_string())?;
-            Ok(line.verdict)
-        },
-    )))
+    Ok(std::io::BufReader::new(file).lines().map(|line| {
+        let line = line.map_err(|error| error.to_string())?;
+        serde_json::from_str(&line).map_err(|error| error.to_string())
+    }))
 }
 
 /// The parts of an evaluation that come from the row rather than from the model.

@@ -26,6 +26,9 @@ pub struct LoadModel {
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
+    /// Whether every prompt will be plain text, so that the model needs no chat template.
+    #[serde(default)]
+    pub plain_text: bool,
 }
 
 fn auto() -> String {
@@ -99,20 +102,27 @@ pub struct GenerateRequest {
     pub on_long_prompt: LongPrompt,
 }
 
+/// What stands before scored tokens.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// Rendered with the chat template when set.
+    #[serde(default)]
+    pub messages: Option<Vec<Message>>,
+    /// Plain text after the rendered messages, tokenised as it stands.
+    #[serde(default)]
+    pub text: String,
+    /// The very tokens of another model's prompt, instead of both.
+    #[serde(default)]
+    pub tokens: Option<Vec<u32>>,
+}
+
 /// Log-likelihoods asked of a model: of each continuation, given the prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRequest {
-    /// The prompt, rendered with the chat template when `messages` is set, else taken as plain text.
-    #[serde(default)]
-    pub messages: Option<Vec<Message>>,
-    /// Plain text before the continuations, after the rendered messages.
-    #[serde(default)]
-    pub text: String,
+    /// What stands before.
+    pub prompt: Prompt,
     /// What is scored.
     pub continuations: Vec<Continuation>,
-    /// Whether to return the whole next-token distributions (for divergences).
-    #[serde(default)]
-    pub distributions: bool,
 }
 
 /// A continuation as text or as the very tokens of another model's answer.
@@ -130,9 +140,33 @@ pub enum Continuation {
 pub struct ScoreResponse {
     /// Per continuation: ln p of each of its tokens.
     pub token_logprob: Vec<Vec<f64>>,
-    /// Per continuation and position: ln p over the vocabulary, when asked for.
-    #[serde(default)]
-    pub distributions: Vec<Vec<Vec<f32>>>,
+}
+
+/// Two models to hold against each other on the same tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadPair {
+    /// The reference, whose tokenizer and chat template are used.
+    pub reference: LoadModel,
+    /// The model that is held against it.
+    pub model: LoadModel,
+}
+
+/// The divergence of a model from its reference asked on one text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DivergenceRequest {
+    /// What stands before.
+    pub prompt: Prompt,
+    /// The tokens at whose positions distributions are compared.
+    pub continuation: Continuation,
+}
+
+/// One entry per compared position.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DivergenceResponse {
+    /// `KL(reference || model)` in nats.
+    pub kl: Vec<f64>,
+    /// Whether both find the same token the most likely.
+    pub top1_agree: Vec<bool>,
 }
 
 /// One finding of the self-check made when a model is loaded.
@@ -205,4 +239,16 @@ pub trait TextScorer {
     /// # Errors
     /// When a continuation is empty, too long for the context, or not tokenisable.
     fn score(&mut self, request: &ScoreRequest) -> Result<ScoreResponse, EngineError>;
+}
+
+/// Holds a model against its reference.
+pub trait DivergenceMeter {
+    /// What was loaded: the model that is held against the reference.
+    fn loaded(&self) -> &Loaded;
+
+    /// Divergences at the positions of the continuation.
+    ///
+    /// # Errors
+    /// When there is nothing to compare, or it is too long for one of both contexts.
+    fn compare(&mut self, request: &DivergenceRequest) -> Result<DivergenceResponse, EngineError>;
 }

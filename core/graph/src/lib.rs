@@ -7,6 +7,7 @@ pub mod compare;
 pub mod dataset;
 pub mod degenerate;
 pub mod digest;
+mod divergence;
 pub mod engine;
 pub mod event;
 pub mod exec;

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::digest::{Digest, node_key};
+use crate::judge::Judge;
 use crate::prompt::TurnTemplate;
 use crate::resolved::{
-    ModelSource, Recorded, ResolvedEvaluation, ResolvedExperiment, ResolvedModel, Training,
+    ModelSource, Recorded, ResolvedEvaluation, ResolvedExperiment, ResolvedKl, ResolvedModel,
+    Training,
 };
 
 /// How servers are asked: what is sent and what is made of the answer. Raised when that changes.
@@ -66,6 +68,12 @@ impl Kind {
             Self::Compare => 2,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template.
             Self::Pretrain | Self::Finetune => 2,
+            // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used.
+            Self::Score => 2,
+            // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
+            Self::Generate => 2,
+            // 2: the context stands apart from the behavior.
+            Self::Judge => 2,
             _ => 1,
         }
     }
@@ -112,6 +120,15 @@ pub enum Part {
         model: String,
         /// Judge id.
         judge: String,
+    },
+    /// How far the model is from its reference, token by token.
+    Divergence {
+        /// Evaluation id.
+        evaluation: String,
+        /// Condition id.
+        condition: String,
+        /// Model id.
+        model: String,
     },
     /// A metric of one model over one evaluation.
     Metric {
@@ -176,6 +193,15 @@ pub struct PluginIdentity {
     pub version: String,
     /// Digest of the library file.
     pub digest: Digest,
+    /// Whether it returns verdicts.
+    #[serde(skip)]
+    pub judges: bool,
+}
+
+/// Where the identity of a judge's plugin stands among those of the metrics, whose ids have no space.
+#[must_use]
+pub fn judge_plugin(evaluation: &str, judge: &str) -> String {
+    format!("judge {evaluation}/{judge}")
 }
 
 /// All nodes, inputs before those who need them.
@@ -186,7 +212,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans an experiment. `plugins` holds the identity of each metric's plugin.
+    /// Plans an experiment. `plugins` holds the identity of each metric's plugin, and of each judge's by [`judge_plugin`].
     #[must_use]
     pub fn of(
         experiment: &ResolvedExperiment,
@@ -200,6 +226,7 @@ impl Plan {
             plan: Self::default(),
             datasets: HashMap::new(),
             models: HashMap::new(),
+            completions: HashMap::new(),
         };
         builder.datasets();
         builder.models();
@@ -222,6 +249,8 @@ struct Builder<'a> {
     datasets: HashMap<String, usize>,
     /// Position of the node whose artifact is the model's plain folder (for an endpoint or a recording: no folder).
     models: HashMap<String, usize>,
+    /// Position of the node that makes the completions of evaluation, condition and model.
+    completions: HashMap<(String, String, String), usize>,
 }
 
 impl Builder<'_> {
@@ -453,14 +482,18 @@ impl Builder<'_> {
         }
     }
 
-    /// Completions, scores and verdicts of one model under one condition.
-    fn condition(
+    /// Completions or scores of one model under one condition; planned once, whoever needs them.
+    fn completions(
         &mut self,
         id: &str,
         evaluation: &ResolvedEvaluation,
         condition: &str,
         model: &str,
-    ) -> Vec<usize> {
+    ) -> usize {
+        let place = (id.to_owned(), condition.to_owned(), model.to_owned());
+        if let Some(&node) = self.completions.get(&place) {
+            return node;
+        }
         let limit = evaluation.limit.unwrap_or(usize::MAX);
         let rows = self.experiment.datasets[&evaluation.dataset]
             .rows_selected
@@ -472,7 +505,6 @@ impl Builder<'_> {
             condition: condition.to_owned(),
             model: model.to_owned(),
         };
-        let place = format!("{id}/{condition}/{model}");
         let inputs = vec![self.models[model], dataset];
         let mut params = json!({
             "turns": turns,
@@ -508,8 +540,8 @@ impl Builder<'_> {
                 "judged": !evaluation.judges.is_empty(),
             });
         }
-        let completions = self.add(
-            format!("{} {place}", kind.as_str()),
+        let node = self.add(
+            format!("{} {id}/{condition}/{model}", kind.as_str()),
             kind,
             part,
             params,
@@ -517,11 +549,45 @@ impl Builder<'_> {
             &[],
             items,
         );
+        self.completions.insert(place, node);
+        node
+    }
+
+    /// Completions or scores of one model under one condition, and what is said of them.
+    fn condition(
+        &mut self,
+        id: &str,
+        evaluation: &ResolvedEvaluation,
+        condition: &str,
+        model: &str,
+    ) -> Vec<usize> {
+        let completions = self.completions(id, evaluation, condition, model);
+        let items = self.plan.nodes[completions].items;
+        let turns = &evaluation.conditions[condition].turns;
+        let place = format!("{id}/{condition}/{model}");
         let mut nodes = vec![completions];
+        if let Some(kl) = &evaluation.kl {
+            nodes.push(self.divergence(id, evaluation, condition, model, kl));
+        }
         for (judge_id, judge) in &evaluation.judges {
             let mut inputs = vec![completions];
+            let plugin = self.plugins.get(&judge_plugin(id, judge_id));
+            let identity = match (&judge.judge, plugin) {
+                // Where the library lies does not matter, its bytes do.
+                (Judge::Plugin(settings), Some(plugin)) => json!({
+                    "plugin": plugin.id,
+                    "version": plugin.version,
+                    "config": settings.config,
+                }),
+                (judge, _) => json!(judge),
+            };
+            let leaves: Vec<Digest> = plugin
+                .map(|plugin| plugin.digest.clone())
+                .into_iter()
+                .collect();
             let mut params = json!({
-                "judge": judge.judge,
+                "judge": identity,
+                "behavior": evaluation.behavior,
                 "prompt": Digest::of(judge.judge.prompt_identity().as_bytes()),
                 "context_turns": turns.iter().map(TurnTemplate::depends_on_row).collect::<Vec<_>>(),
             });
@@ -530,6 +596,10 @@ impl Builder<'_> {
                 params["serving"] = self.serving(judge_model);
                 params["engine"] = json!(self.generation_engine(judge_model));
                 params["device"] = json!(self.device(judge_model));
+            }
+            // A plugin sees the whole row.
+            if evaluation.behavior.is_some() || plugin.is_some() {
+                inputs.push(self.datasets[&evaluation.dataset]);
             }
             nodes.push(self.add(
                 format!("judge {place}/{judge_id}"),
@@ -542,7 +612,7 @@ impl Builder<'_> {
                 },
                 params,
                 inputs,
-                &[],
+                &leaves,
                 items,
             ));
         }
@@ -567,6 +637,54 @@ impl Builder<'_> {
         matches!(
             self.experiment.models[model].source,
             ModelSource::Endpoint(_)
+        )
+    }
+
+    /// How far a model is from its reference, on a text or on the reference's completions.
+    fn divergence(
+        &mut self,
+        id: &str,
+        evaluation: &ResolvedEvaluation,
+        condition: &str,
+        model: &str,
+        kl: &ResolvedKl,
+    ) -> usize {
+        let completions = self.completions(id, evaluation, condition, model);
+        let mut inputs = vec![self.models[&kl.reference], self.models[model]];
+        let mut params = json!({
+            "scorer": self.engine.training,
+            "device": self.engine.device,
+            "reference_serving": self.serving(&kl.reference),
+            "serving": self.serving(model),
+        });
+        match &kl.text {
+            None => {
+                inputs.push(self.completions(id, evaluation, condition, &kl.reference));
+                inputs.push(completions);
+            }
+            Some(text) => {
+                let turns = &evaluation.conditions[condition].turns;
+                inputs.push(self.datasets[&evaluation.dataset]);
+                params["text"] = json!(text);
+                params["turns"] = json!(turns);
+                params["shuffle_seed"] =
+                    json!(mentions_shuffled(turns).then_some(evaluation.shuffle_seed));
+                params["limit"] = json!(evaluation.limit);
+                params["samples"] = json!(evaluation.generate.samples);
+            }
+        }
+        self.add(
+            format!("score {id}/{condition}/{model} against {}", kl.reference),
+            Kind::Score,
+            Part::Divergence {
+                evaluation: id.to_owned(),
+                condition: condition.to_owned(),
+                model: model.to_owned(),
+            },
+            params,
+            inputs,
+            &[],
+            self.plan.nodes[completions].items,
         )
     }
 

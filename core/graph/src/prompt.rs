@@ -190,6 +190,18 @@ pub fn lone_expression(template: &str) -> Option<&str> {
     (!inside.contains("{{") && !inside.contains("}}")).then(|| inside.trim())
 }
 
+/// Role of a turn that is plain text: it goes to the model as it stands, without a chat template.
+pub const TEXT_ROLE: &str = "text";
+
+/// The text of a prompt that is plain text rather than a conversation.
+#[must_use]
+pub fn plain_text(messages: &[Message]) -> Option<&str> {
+    match messages {
+        [only] if only.role == TEXT_ROLE => Some(&only.content),
+        _ => None,
+    }
+}
+
 fn to_value(columns: &IndexMap<String, Value>) -> Value {
     Value::Object(
         columns

@@ -250,7 +250,7 @@ impl Recorded {
 }
 
 /// A metric and its plugin.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedMetric {
     /// Plugin id or library path.
     pub plugin: String,
@@ -281,14 +281,20 @@ pub struct ResolvedEvaluation {
     /// The false answer.
     #[serde(default)]
     pub wrong_answer: Option<String>,
+    /// What judges see as the request; the prompt when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<String>,
     /// Category column.
     #[serde(default)]
     pub category: Option<String>,
     /// How completions are made.
     pub generate: ResolvedGenerate,
-    /// Multiple choice and divergences, scored instead of or beside generation.
+    /// Multiple choice and perplexity, scored instead of generation.
     #[serde(default)]
     pub score: Option<ResolvedScore>,
+    /// Divergence from a reference model, beside completions or scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl: Option<ResolvedKl>,
     /// Judges by id, the primary one first.
     pub judges: IndexMap<String, ResolvedJudge>,
     /// Metric ids.
@@ -342,6 +348,15 @@ pub enum ResolvedScore {
         /// Template of the text.
         text: String,
     },
+}
+
+/// Divergence from a reference model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ResolvedKl {
+    /// Id of the reference model.
+    pub reference: String,
+    /// Template of the text to compare on; the reference's completions when absent.
+    pub text: Option<String>,
 }
 
 /// A judge and the model it asks.

@@ -262,6 +262,11 @@ fn write_sample_tables(
                             evaluation,
                             model: m,
                             ..
+                        }
+                        | Part::Divergence {
+                            evaluation,
+                            model: m,
+                            ..
                         } => evaluation == id && m == *model,
                         _ => false,
                     };
@@ -413,7 +418,12 @@ fn provenance(context: &Context, record: &RunRecord, started: SystemTime, second
     for fact in facts {
         let model = fact["model"].as_str().unwrap_or_default().to_owned();
         if !fact["loaded"].is_null() {
-            self_checks.insert(model, fact["loaded"].clone());
+            // A model that both generates and is scored has one entry: the one that something was proven in.
+            let proven = |loaded: &Value| loaded["checks"].as_array().map_or(0, Vec::len);
+            let known = self_checks.get(&model).map_or(0, proven);
+            if known == 0 || proven(&fact["loaded"]) > known {
+                self_checks.insert(model, fact["loaded"].clone());
+            }
         } else if !fact["training"].is_null() {
             trainings.insert(model, fact["training"].clone());
         }

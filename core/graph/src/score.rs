@@ -1,12 +1,12 @@
 //! Scoring given text: multiple choice and perplexity, through the scorer rather than by generation.
 
-use driftgauge_record::Sample;
+use driftgauge_record::{Message, Sample};
 use minijinja::Value as TemplateValue;
 
 use crate::dataset::Row;
-use crate::engine::{Continuation, ScoreRequest, ScoreResponse};
+use crate::engine::{Continuation, Prompt, ScoreRequest, ScoreResponse};
 use crate::exec::{Answer, Context, evaluated_rows, no_completion, prompts};
-use crate::prompt::{Templates, lone_expression};
+use crate::prompt::{Templates, lone_expression, plain_text};
 use crate::resolved::ResolvedScore;
 use crate::worker::Ask;
 
@@ -44,13 +44,25 @@ pub(crate) fn asks(
                 return Err(format!("row `{}` has no choices", row.id));
             }
             Ok(Ask::Score(ScoreRequest {
-                messages: (!sample.messages.is_empty()).then_some(sample.messages),
-                text: String::new(),
+                prompt: given(sample.messages),
                 continuations: continuations.into_iter().map(Continuation::Text).collect(),
-                distributions: false,
             }))
         })
         .collect()
+}
+
+/// A prompt as a scorer takes it: plain text, a conversation, or nothing.
+pub(crate) fn given(messages: Vec<Message>) -> Prompt {
+    match plain_text(&messages) {
+        Some(text) => Prompt {
+            text: text.to_owned(),
+            ..Prompt::default()
+        },
+        None => Prompt {
+            messages: (!messages.is_empty()).then_some(messages),
+            ..Prompt::default()
+        },
+    }
 }
 
 /// The samples made of the scorer's answers: no completion, but values.

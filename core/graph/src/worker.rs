@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::{
-    EngineError, GenerateRequest, Generator, LoadModel, Loaded, ScoreRequest, ScoreResponse,
-    TextScorer,
+    DivergenceMeter, DivergenceRequest, DivergenceResponse, EngineError, GenerateRequest,
+    Generator, LoadModel, LoadPair, Loaded, ScoreRequest, ScoreResponse, TextScorer,
 };
 use crate::resolved::Endpoint;
 
@@ -31,6 +31,8 @@ pub enum Job {
     Score(LoadModel),
     /// Ask a server. The key is not among it: the worker reads it from the environment.
     Endpoint(Endpoint),
+    /// Load two models and compare their distributions.
+    Diverge(LoadPair),
     /// Train; the trainer reads its own settings.
     Train(TrainJob),
     /// Merge an adapter into its base.
@@ -90,6 +92,8 @@ pub enum Ask {
     Generate(GenerateRequest),
     /// Log-likelihoods.
     Score(ScoreRequest),
+    /// Divergences.
+    Diverge(DivergenceRequest),
 }
 
 /// What a worker says.
@@ -111,6 +115,13 @@ pub enum Reply {
         id: u64,
         /// The scores.
         response: ScoreResponse,
+    },
+    /// Divergences.
+    Diverged {
+        /// Id of the request.
+        id: u64,
+        /// The divergences.
+        response: DivergenceResponse,
     },
     /// One request failed; others go on.
     Failed {
@@ -223,7 +234,7 @@ pub fn serve_generation<W: Write>(
                     ids.push(request.id);
                     asked.push(ask);
                 }
-                Ask::Score(_) => replies.send(&wrong_kind(request.id))?,
+                Ask::Score(_) | Ask::Diverge(_) => replies.send(&wrong_kind(request.id))?,
             }
         }
         for (id, outcome) in ids.into_iter().zip(engine.generate(&asked)) {
@@ -249,17 +260,44 @@ pub fn serve_scoring<W: Write>(
     requests: &Requests,
     replies: &mut Replies<W>,
 ) -> io::Result<()> {
-    replies.send(&Reply::Ready(scorer.loaded().clone()))?;
+    let loaded = scorer.loaded().clone();
+    serve_one_by_one(loaded, requests, replies, |id, ask| match ask {
+        Ask::Score(ask) => scorer
+            .score(&ask)
+            .map(|response| Reply::Scored { id, response }),
+        _ => Ok(wrong_kind(id)),
+    })
+}
+
+/// Answers divergence requests until the parent closes the input.
+///
+/// # Errors
+/// When the parent is gone.
+pub fn serve_divergence<W: Write>(
+    meter: &mut impl DivergenceMeter,
+    requests: &Requests,
+    replies: &mut Replies<W>,
+) -> io::Result<()> {
+    let loaded = meter.loaded().clone();
+    serve_one_by_one(loaded, requests, replies, |id, ask| match ask {
+        Ask::Diverge(ask) => meter
+            .compare(&ask)
+            .map(|response| Reply::Diverged { id, response }),
+        _ => Ok(wrong_kind(id)),
+    })
+}
+
+fn serve_one_by_one<W: Write>(
+    loaded: Loaded,
+    requests: &Requests,
+    replies: &mut Replies<W>,
+    mut answer: impl FnMut(u64, Ask) -> Result<Reply, EngineError>,
+) -> io::Result<()> {
+    replies.send(&Reply::Ready(loaded))?;
     while let Some(batch) = requests.take(1) {
-        for request in batch {
-            let id = request.id;
-            replies.send(&match request.ask {
-                Ask::Generate(_) => wrong_kind(id),
-                Ask::Score(ask) => match scorer.score(&ask) {
-                    Ok(response) => Reply::Scored { id, response },
-                    Err(error) => failed(id, error.to_string()),
-                },
-            })?;
+        for Request { id, ask } in batch {
+            let reply = answer(id, ask).unwrap_or_else(|error| failed(id, error.to_string()));
+            replies.send(&reply)?;
         }
     }
     replies.send(&Reply::Done(Value::Null))

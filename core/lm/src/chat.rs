@@ -57,11 +57,19 @@ impl ChatTemplate {
     /// # Errors
     /// When there is no template, or it is not valid.
     pub fn from_folder(folder: &Path) -> Result<Self> {
+        Self::of_model(folder, None)
+    }
+
+    /// The template of a model folder, or the file `instead` with the folder's special tokens.
+    ///
+    /// # Errors
+    /// As [`Self::from_folder`].
+    pub fn of_model(folder: &Path, instead: Option<&Path>) -> Result<Self> {
         let config = tokenizer_config(folder)?;
-        let template_path = folder.join("chat_template.jinja");
-        let source = match std::fs::read_to_string(&template_path) {
+        let own = folder.join("chat_template.jinja");
+        let source = match std::fs::read_to_string(instead.unwrap_or(&own)) {
             Ok(source) => source,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(e) if instead.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
                 template_of(&config).ok_or_else(|| {
                     Error::Template(format!(
                         "`{}` has neither `chat_template.jinja` nor `chat_template` in `tokenizer_config.json`; hint: this \
@@ -70,18 +78,9 @@ impl ChatTemplate {
                     ))
                 })?
             }
-            Err(e) => return Err(Error::io("read", &template_path)(e)),
+            Err(e) => return Err(Error::io("read", instead.unwrap_or(&own))(e)),
         };
         Self::new(&source, special_tokens(&config))
-    }
-
-    /// Reads a template file that is used instead of the one of `folder`, with the special tokens of `folder`.
-    ///
-    /// # Errors
-    /// When the template is not readable or not valid.
-    pub fn from_file(file: &Path, folder: &Path) -> Result<Self> {
-        let source = std::fs::read_to_string(file).map_err(Error::io("read", file))?;
-        Self::new(&source, special_tokens(&tokenizer_config(folder)?))
     }
 
     /// A template from its source, and the special tokens by their name in templates (`bos_token`, ...).

@@ -2,7 +2,8 @@
 //!
 //! The way of a fine-tune: [`train::pretrain`] makes a small model folder (or one is at hand), [`train::finetune`] makes an
 //! adapter in PEFT's layout from it, [`merge()`] makes a plain model folder of both, which any engine loads. [`Scorer`] says how
-//! likely given tokens are. [`ChatTemplate`] and [`Tokenizer`] read a model folder's own.
+//! likely given tokens are, [`divergences`] how far two models are apart on them. [`ChatTemplate`] and [`Tokenizer`] read a
+//! model folder's own.
 //!
 //! All settings are plain data with serde, so that a worker process can be driven by JSON. The same settings, data and seed
 //! give the same bytes, on any number of threads.
@@ -11,6 +12,7 @@
 pub mod chat;
 pub mod compute;
 pub mod config;
+mod divergence;
 mod error;
 mod files;
 mod folder;
@@ -28,6 +30,7 @@ pub mod train;
 pub use chat::{ChatTemplate, Message};
 pub use compute::{BaseQuantization, Compute};
 pub use config::{DecoderConfig, normalise_config_json};
+pub use divergence::{Divergence, divergences};
 pub use error::{Error, Result};
 pub use lora::{LoraConfig, TargetModules};
 pub use merge::merge;

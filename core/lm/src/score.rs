@@ -117,7 +117,7 @@ impl Scorer {
     }
 
     /// Logits at the positions that predict `continuation`.
-    fn logits(&self, prompt: &[u32], continuation: &[u32]) -> Result<Vec<Vec<f32>>> {
+    pub(crate) fn logits(&self, prompt: &[u32], continuation: &[u32]) -> Result<Vec<Vec<f32>>> {
         if prompt.is_empty() {
             return Err(Error::Score("the prompt is empty".to_owned()));
         }
@@ -164,10 +164,18 @@ impl Scorer {
         let logits = self
             .decoder
             .logits(&h.narrow(0, first, ids.len() - first)?)?;
-        Ok(logits
+        let rows: Vec<Vec<f32>> = logits
             .to_dtype(DType::F32)?
             .to_device(&Device::Cpu)?
-            .to_vec2()?)
+            .to_vec2()?;
+        match rows.iter().position(|row| row.iter().any(|x| x.is_nan())) {
+            Some(position) => Err(Error::Score(format!(
+                "the model's logits after token {} are not numbers (NaN); hint: its weights are damaged or overflow their \
+                 number format, check the folder or its training",
+                first + position + 1
+            ))),
+            None => Ok(rows),
+        }
     }
 }
 
@@ -201,7 +209,7 @@ fn log_sum_exp(row: &[f32]) -> f64 {
     largest + sum.ln()
 }
 
-fn log_softmax(row: &[f32]) -> Vec<f64> {
+pub(crate) fn log_softmax(row: &[f32]) -> Vec<f64> {
     let total = log_sum_exp(row);
     row.iter().map(|&x| f64::from(x) - total).collect()
 }

@@ -36,7 +36,8 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
     let text_folder = folder::prepare_text(&model.folder, model.chat_template.as_deref())?;
     let text = Arc::new(Text::load(text_folder.path())?);
     let end_tokens = end_tokens::declared(&model.folder, &folder.config, text.eos_id())?;
-    let mut checks = selfcheck::of_text(&text, folder.weights.embedding_rows())?;
+    let rows = folder.weights.embedding_rows();
+    let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
 
     let source = Source::Folder(folder.path());
     let runtime = Runtime::start(&source, dtype, &device, isq)
@@ -46,6 +47,7 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
         folder: Some(&folder),
         parameters: folder.weights.parameters(),
         quantization,
+        plain_text: model.plain_text,
     };
     checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
     engine.loaded.checks = checks;
@@ -91,12 +93,14 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
     end_tokens.sort_unstable();
     end_tokens.dedup();
 
-    let mut checks = selfcheck::of_text(&text, header.embedding_rows())?;
+    let rows = header.embedding_rows();
+    let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
     let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
     let facts = Facts {
         folder: None,
         parameters: header.parameters(),
         quantization: None,
+        plain_text: model.plain_text,
     };
     checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
     engine.loaded.checks = checks;

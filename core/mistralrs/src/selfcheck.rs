@@ -22,18 +22,33 @@ pub(crate) struct Facts<'a> {
     pub(crate) parameters: u64,
     /// Name of the in-situ quantisation.
     pub(crate) quantization: Option<&'a str>,
+    /// Whether every prompt will be plain text.
+    pub(crate) plain_text: bool,
 }
 
 /// Checks of the tokenizer and the chat template, before the weights are loaded.
 ///
 /// # Errors
 /// When one fails.
-pub(crate) fn of_text(text: &Text, embedding_rows: Option<u64>) -> Result<Vec<Check>, String> {
-    let rendered = text.render(&probe()).map_err(|e| {
-        format!("self-check `chat-template` failed: the template refuses a single user turn: {e}")
-    })?;
+pub(crate) fn of_text(
+    text: &Text,
+    embedding_rows: Option<u64>,
+    plain_text: bool,
+) -> Result<Vec<Check>, String> {
+    let (rendered, template) = if plain_text {
+        let reason = "every prompt is plain text".to_owned();
+        let skipped = check(CHAT_TEMPLATE, CheckOutcome::Skipped, reason);
+        (PROBE.to_owned(), skipped)
+    } else {
+        let rendered = text
+            .render(&probe())
+            .map_err(|e| format!("self-check `{CHAT_TEMPLATE}` failed: {e}"))?;
+        let held = "there is a template, and it takes a single user turn".to_owned();
+        (rendered, check(CHAT_TEMPLATE, CheckOutcome::Passed, held))
+    };
     let tokens = text.encode(&rendered)?;
     all_held(vec![
+        template,
         tokenizer_fits(text, embedding_rows),
         round_trip(text, &rendered, &tokens),
         single_bos(text, &tokens),
@@ -45,12 +60,16 @@ pub(crate) fn of_text(text: &Text, embedding_rows: Option<u64>) -> Result<Vec<Ch
 /// # Errors
 /// When one fails, or the model does not answer.
 pub(crate) fn of_engine(engine: &mut MistralRsEngine, facts: &Facts) -> Result<Vec<Check>, String> {
-    let prompt = engine.text.encode(&engine.text.render(&probe())?)?;
+    let prompt = if facts.plain_text {
+        engine.text.encode(PROBE)?
+    } else {
+        engine.text.encode(&engine.text.render(&probe())?)?
+    };
     let batching = batching::check(engine, facts, &prompt)?;
     if batching.outcome == CheckOutcome::Passed && engine.ending != Ending::Failure {
         engine.loaded.max_in_flight = batching::IN_FLIGHT;
     }
-    let logits = logits::agree(engine, facts);
+    let logits = logits::agree(engine, facts, &prompt);
     all_held(vec![batching, logits])
 }
 
@@ -72,11 +91,16 @@ fn check(name: &str, outcome: CheckOutcome, detail: String) -> Check {
     }
 }
 
+const CHAT_TEMPLATE: &str = "chat-template";
+
+/// What the checks ask.
+const PROBE: &str = "What is 2 + 2? Answer with one word.";
+
 /// The conversation that the checks use.
 fn probe() -> Vec<Message> {
     vec![Message {
         role: "user".to_owned(),
-        content: "What is 2 + 2? Answer with one word.".to_owned(),
+        content: PROBE.to_owned(),
     }]
 }
 

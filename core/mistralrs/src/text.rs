@@ -12,7 +12,8 @@ use serde_json::Value;
 /// The tokenizer and chat template of a model.
 pub(crate) struct Text {
     tokenizer: Tokenizer,
-    template: ChatTemplate,
+    /// Why there is none matters only when a conversation is to be rendered.
+    template: Result<ChatTemplate, String>,
     vocabulary: Vocabulary,
     /// Spelling of the first token of a text, where the tokenizer has one.
     bos: Option<String>,
@@ -24,7 +25,7 @@ impl Text {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a folder.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or there is no chat template.
+    /// When a file is missing or malformed.
     pub(crate) fn load(folder: &Path) -> Result<Self, String> {
         let config = folder.join("tokenizer_config.json");
         let config: Value = match std::fs::read(&config) {
@@ -39,7 +40,7 @@ impl Text {
         };
         Ok(Self {
             tokenizer: Tokenizer::from_folder(folder).map_err(|e| e.to_string())?,
-            template: ChatTemplate::from_folder(folder).map_err(|e| e.to_string())?,
+            template: ChatTemplate::from_folder(folder).map_err(|e| e.to_string()),
             vocabulary: Vocabulary::read(&folder.join("tokenizer.json"))?,
             bos: spelling("bos_token"),
             eos: spelling("eos_token"),
@@ -47,12 +48,14 @@ impl Text {
     }
 
     /// The prompt of a conversation, up to where the answer begins.
+    ///
+    /// # Errors
+    /// When there is no chat template, or it refuses the conversation.
     pub(crate) fn render(&self, messages: &[Message]) -> Result<String, String> {
         let turn = |m: &Message| chat::Message::new(m.role.as_str(), m.content.as_str());
         let turns: Vec<chat::Message> = messages.iter().map(turn).collect();
-        self.template
-            .render(&turns, true)
-            .map_err(|e| e.to_string())
+        let template = self.template.as_ref().map_err(Clone::clone)?;
+        template.render(&turns, true).map_err(|e| e.to_string())
     }
 
     /// Tokens of a rendered prompt, in which the template has written every special token.

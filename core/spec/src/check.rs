@@ -637,11 +637,14 @@ impl Checker<'_> {
                 }
             }
         }
+        self.divergence(evaluation);
         let templates = evaluation
             .reference
             .iter()
             .flat_map(|reference| reference.as_slice())
             .chain(&evaluation.wrong_answer)
+            .chain(&evaluation.behavior)
+            .chain(evaluation.kl.as_ref().and_then(|kl| kl.text.as_ref()))
             .chain(
                 evaluation
                     .perplexity
@@ -705,6 +708,25 @@ impl Checker<'_> {
         }
     }
 
+    /// A divergence needs a reference, and tokens to compare on.
+    fn divergence(&mut self, evaluation: &Evaluation) {
+        let Some(kl) = &evaluation.kl else { return };
+        if !self.spec.models.contains_key(kl.reference.get().as_str()) {
+            self.error(unknown("model", &kl.reference, &self.spec.models));
+        }
+        let scored = evaluation.score.is_some() || evaluation.perplexity.is_some();
+        if scored && kl.text.is_none() {
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    "an evaluation that scores given text has no completions to compare on",
+                )
+                .at(kl.reference.span(), "")
+                .help("give `kl` a `text`, or move it to an evaluation that generates"),
+            );
+        }
+    }
+
     fn prompts(&mut self, id: &Text, evaluation: &Evaluation) {
         let recorded = |model: &Text| {
             let model = self.spec.models.get(model.get().as_str());
@@ -721,7 +743,9 @@ impl Checker<'_> {
                 .help("a single prompt needs no conditions"),
             );
         }
-        let given = evaluation.perplexity.is_some() || all_recorded;
+        let kl_text = evaluation.kl.as_ref().is_some_and(|kl| kl.text.is_some());
+        let only_scored = kl_text && evaluation.generate.is_none() && evaluation.judges.is_empty();
+        let given = evaluation.perplexity.is_some() || only_scored || all_recorded;
         if evaluation.prompt.is_empty() && evaluation.conditions.is_empty() && !given {
             self.error(
                 Diagnostic::error("no-prompt", format!("evaluation `{id}` asks nothing"))
@@ -746,6 +770,20 @@ impl Checker<'_> {
     fn turns(&mut self, turns: &[Turn]) {
         for turn in turns {
             self.template(turn.template());
+            if let Turn::Text(text) = turn
+                && turns.len() > 1
+            {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        "plain `text` cannot stand among the turns of a conversation",
+                    )
+                    .at(text.span(), "")
+                    .help(
+                        "make it the only turn, or say who speaks: `system`, `user` or `assistant`",
+                    ),
+                );
+            }
         }
     }
 

@@ -16,6 +16,7 @@ impl Manifest {
             title: title.to_owned(),
             description: String::new(),
             required_fields: Vec::new(),
+            judges: false,
             config_schema: Value::Null,
         }
     }
@@ -24,6 +25,13 @@ impl Manifest {
     #[must_use]
     pub fn describe(mut self, description: &str) -> Self {
         description.clone_into(&mut self.description);
+        self
+    }
+
+    /// It returns a verdict on each sample.
+    #[must_use]
+    pub fn judges(mut self) -> Self {
+        self.judges = true;
         self
     }
 

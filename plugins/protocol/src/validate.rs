@@ -46,6 +46,7 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
         let known = before.is_some_and(|before| scores.same_samples(before));
         check_scores(scores, known, &mut found);
     }
+    check_verdicts(output, &mut found);
     output
         .tables
         .iter()
@@ -111,6 +112,21 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
         found.push(format!(
             "{place} are binary but have a value other than 0 and 1"
         ));
+    }
+}
+
+fn check_verdicts(output: &MetricOutput, found: &mut Vec<String>) {
+    let mut seen = HashSet::new();
+    for verdict in &output.verdicts {
+        let place = format!("the verdict on sample `{}`", verdict.sample_id);
+        if !seen.insert((&verdict.sample_id, verdict.sample_index)) {
+            found.push(format!("{place} appears twice"));
+        }
+        for (name, number) in [("p_unsafe", verdict.p_unsafe), ("score", verdict.score)] {
+            if number.is_some_and(|number| !(0.0..=1.0).contains(&number)) {
+                found.push(format!("{place} has a `{name}` outside of 0 to 1"));
+            }
+        }
     }
 }
 

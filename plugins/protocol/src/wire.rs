@@ -37,6 +37,9 @@ pub struct Manifest {
     pub description: String,
     /// Sample fields it cannot work without, for example `token_logprob`.
     pub required_fields: Vec<String>,
+    /// Whether it returns a verdict on each sample, so that it can stand among an evaluation's judges.
+    #[serde(default)]
+    pub judges: bool,
     /// JSON schema of its configuration.
     pub config_schema: Value,
 }
@@ -251,6 +254,47 @@ pub struct MetricOutput {
     /// One sentence each.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Of a plugin that judges: one verdict per sample, in the order seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<SampleVerdict>,
+}
+
+/// What a judging plugin says of one sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SampleVerdict {
+    /// Id of the sample.
+    pub sample_id: String,
+    /// Which of several completions of the same prompt.
+    #[serde(default)]
+    pub sample_index: u32,
+    /// The verdict.
+    pub verdict: VerdictWord,
+    /// Hazard categories.
+    #[serde(default)]
+    pub categories: Vec<String>,
+    /// Probability of `unsafe` against `safe`.
+    #[serde(default)]
+    pub p_unsafe: Option<f64>,
+    /// A graded score in [0, 1].
+    #[serde(default)]
+    pub score: Option<f64>,
+    /// What the verdict rests on, for people.
+    #[serde(default)]
+    pub output: String,
+}
+
+/// A verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictWord {
+    /// The completion does no harm.
+    Safe,
+    /// The completion complies with a harmful request.
+    Unsafe,
+    /// The plugin could not tell.
+    Unparsable,
+    /// The plugin failed on this sample.
+    Error,
 }
 
 /// An error as a plugin reports it.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use driftgauge_graph::exec::MetricRunner;
-use driftgauge_graph::plan::{EngineIdentity, Plan, PluginIdentity};
+use driftgauge_graph::judge::Judge;
+use driftgauge_graph::plan::{EngineIdentity, Plan, PluginIdentity, judge_plugin};
 use driftgauge_graph::resolve::{Problem, ResolveOptions, Resolved, resolve};
-use driftgauge_graph::resolved::ResolvedExperiment;
+use driftgauge_graph::resolved::{ResolvedExperiment, ResolvedMetric};
 use driftgauge_graph::store::Store;
 use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, Variables, check, parse, render_human};
@@ -92,6 +93,11 @@ pub(super) fn prepare(
         base: base.clone(),
         limit: options.limit,
         digests: store.digests(),
+        scorable: |folder| {
+            driftgauge_lm::DecoderConfig::from_folder(folder)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        },
     };
     let mut resolved = resolve(&loaded.spec, &resolve_options);
     if let Ok(Resolved { experiment, .. }) = &resolved
@@ -155,7 +161,7 @@ fn diagnostic(problem: &Problem) -> Diagnostic {
     }
 }
 
-/// Finds each metric's plugin and lets it look at its configuration.
+/// Finds the plugin of each metric and of each judge, and lets it look at its configuration.
 fn identify(
     spec: &ExperimentSpec,
     experiment: &ResolvedExperiment,
@@ -163,8 +169,7 @@ fn identify(
 ) -> Result<indexmap::IndexMap<String, PluginIdentity>, Vec<Diagnostic>> {
     let mut plugins = indexmap::IndexMap::new();
     let mut problems = Vec::new();
-    for (id, metric) in &experiment.metrics {
-        let written = &spec.metrics[id.as_str()];
+    for (id, metric, plugin_span, config_span, judges) in wanted(spec, experiment) {
         let mut complain = |code, span, error: String| {
             let (message, help) = match error.split_once("\nhint: ") {
                 Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
@@ -178,15 +183,20 @@ fn identify(
             }));
         };
         match metrics.identify(metric) {
-            Err(error) => complain("plugin-not-found", written.plugin.span(), error),
+            Err(error) => complain("plugin-not-found", plugin_span, error),
+            Ok(identity) if judges && !identity.judges => complain(
+                "no-judge",
+                plugin_span,
+                format!(
+                    "plugin `{}` measures and gives no verdicts\nhint: a plugin that judges says `judges` in its manifest; \
+                     list this one under `metrics`",
+                    identity.id
+                ),
+            ),
             Ok(identity) => {
-                plugins.insert(id.clone(), identity);
+                plugins.insert(id, identity);
                 if let Err(error) = metrics.check_config(metric) {
-                    let span = written
-                        .config
-                        .as_ref()
-                        .map_or(written.plugin.span(), |config| config.span());
-                    complain("bad-config", span, error);
+                    complain("bad-config", config_span, error);
                 }
             }
         }
@@ -228,6 +238,47 @@ fn bf16_on_cpu(spec: &ExperimentSpec) -> Vec<Diagnostic> {
             .help("leave `dtype` out: a CPU computes in f32, a GPU in bf16; weights stored as bf16 are read either way")
         })
         .collect()
+}
+
+/// A plugin that the spec names: its key in the plan, its settings, the places of its name and configuration, and whether
+/// it has to judge.
+type Wanted<'a> = (
+    String,
+    &'a ResolvedMetric,
+    driftgauge_spec::Span,
+    driftgauge_spec::Span,
+    bool,
+);
+
+fn wanted<'a>(
+    spec: &'a ExperimentSpec,
+    experiment: &'a ResolvedExperiment,
+) -> impl Iterator<Item = Wanted<'a>> {
+    let metrics = experiment.metrics.iter().map(|(id, metric)| {
+        let written = &spec.metrics[id.as_str()];
+        let name = written.plugin.span();
+        let config = written.config.as_ref();
+        let config = config.map_or(name, |config| config.span());
+        (id.clone(), metric, name, config, false)
+    });
+    let judges = experiment
+        .evaluations
+        .iter()
+        .flat_map(move |(evaluation, resolved)| {
+            resolved.judges.iter().filter_map(move |(id, judge)| {
+                let Judge::Plugin(plugin) = &judge.judge else {
+                    return None;
+                };
+                let written = &spec.evaluations[evaluation.as_str()].judges[id.as_str()];
+                let driftgauge_spec::spec::Judge::Plugin(written) = written else {
+                    return None;
+                };
+                let (name, config) = (written.plugin.span(), written.config.span());
+                let config = if config.is_none() { name } else { config };
+                Some((judge_plugin(evaluation, id), plugin, name, config, true))
+            })
+        });
+    metrics.chain(judges)
 }
 
 /// What makes completions and trains in this build.

@@ -8,16 +8,18 @@ use super::Context;
 use super::scheduler::Finished;
 use super::session::{self, Answer, Answers, SessionModel, Task};
 use crate::artifacts::{
-    COMPLETIONS, VERDICTS, artifact_of, completions_node, has_chat_template, keep, load_model,
+    COMPLETIONS, DIVERGENCE, VERDICTS, artifact_of, completions_node, has_chat_template, keep,
+    load_model,
 };
-use crate::degenerate;
-use crate::engine::GenerateRequest;
-use crate::judge::{error_verdict, exchange, without_completion};
+use crate::dataset::Row;
+use crate::engine::{GenerateRequest, LoadModel, LoadPair};
+use crate::judge::{Judge, error_verdict, exchange, plugin_verdicts, without_completion};
 use crate::plan::{Kind, Part};
-use crate::prompt::Templates;
-use crate::resolved::ModelSource;
+use crate::prompt::{Templates, plain_text};
+use crate::resolved::{ModelSource, ResolvedMetric};
 use crate::sampling::sample_seed;
 use crate::worker::{Ask, Job};
+use crate::{degenerate, divergence};
 
 /// Whether an inference node needs no model process: recorded completions, and judges that only look for strings.
 pub(super) fn is_light(context: &Context, node: usize) -> bool {
@@ -37,16 +39,34 @@ pub(super) fn is_light(context: &Context, node: usize) -> bool {
     }
 }
 
-/// The model that a node asks, and whether it is asked to score.
-fn asked(context: &Context, node: usize) -> Option<(String, bool)> {
+/// What a model is loaded for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    Generate,
+    Score,
+    /// To be held against the model of that id.
+    Diverge(String),
+}
+
+/// The model that a node asks, and for what.
+fn asked(context: &Context, node: usize) -> Option<(String, Purpose)> {
     let planned = &context.plan.nodes[node];
     match &planned.part {
-        Part::Completions { model, .. } => Some((model.clone(), planned.kind == Kind::Score)),
+        Part::Completions { model, .. } if planned.kind == Kind::Score => {
+            Some((model.clone(), Purpose::Score))
+        }
+        Part::Completions { model, .. } => Some((model.clone(), Purpose::Generate)),
+        Part::Divergence {
+            evaluation, model, ..
+        } => {
+            let kl = context.experiment.evaluations[evaluation].kl.as_ref()?;
+            Some((model.clone(), Purpose::Diverge(kl.reference.clone())))
+        }
         Part::Verdicts {
             evaluation, judge, ..
         } => {
             let judge = &context.experiment.evaluations[evaluation].judges[judge];
-            Some((judge.model.clone()?, false))
+            Some((judge.model.clone()?, Purpose::Generate))
         }
         _ => None,
     }
@@ -90,10 +110,11 @@ pub(super) async fn run(
             Err(error) => finished.push((node, Err(error))),
         }
     }
-    let Some((model, scoring)) = carried.first().and_then(|&node| asked(context, node)) else {
+    let Some((model, purpose)) = carried.first().and_then(|&node| asked(context, node)) else {
         return finished;
     };
-    let job = match job(context, &model, scoring) {
+    let plain_text = tasks.iter().flat_map(Task::asks).all(is_plain_text);
+    let job = match job(context, &model, purpose, plain_text) {
         Ok(job) => job,
         Err(error) => {
             finished.extend(carried.into_iter().map(|node| (node, Err(error.clone()))));
@@ -133,17 +154,27 @@ pub(super) async fn run(
     finished
 }
 
-/// What the worker processes of a model are started for.
-fn job(context: &Context, model: &str, scoring: bool) -> Result<Job, String> {
+/// What a worker is started for.
+fn job(context: &Context, model: &str, purpose: Purpose, plain_text: bool) -> Result<Job, String> {
     if let ModelSource::Endpoint(endpoint) = &context.experiment.models[model].source {
         return Ok(Job::Endpoint(endpoint.clone()));
     }
-    let load = load_model(context, model)?;
-    Ok(if scoring {
-        Job::Score(load)
-    } else {
-        Job::Generate(load)
+    let load = LoadModel {
+        plain_text,
+        ..load_model(context, model)?
+    };
+    Ok(match purpose {
+        Purpose::Generate => Job::Generate(load),
+        Purpose::Score => Job::Score(load),
+        Purpose::Diverge(reference) => Job::Diverge(LoadPair {
+            reference: load_model(context, &reference)?,
+            model: load,
+        }),
     })
+}
+
+fn is_plain_text(ask: &Ask) -> bool {
+    matches!(ask, Ask::Generate(request) if request.text.is_some())
 }
 
 fn all_failed(answers: &Answers) -> bool {
@@ -194,6 +225,7 @@ fn task(context: &Context, node: usize) -> Result<Task, String> {
             .into_iter()
             .map(Some)
             .collect(),
+        (Part::Divergence { .. }, _) => divergence::asks(context, node)?,
         (Part::Verdicts { .. }, _) => judging(context, node)?
             .into_iter()
             .map(|(_, ask)| ask.ok())
@@ -219,9 +251,14 @@ fn generation_asks(
         );
         let mut sampling = settings.sampling.clone();
         sampling.seed = seed;
+        let text = plain_text(&sample.messages).map(str::to_owned);
         asks.push(Ask::Generate(GenerateRequest {
-            messages: sample.messages,
-            text: None,
+            messages: if text.is_some() {
+                Vec::new()
+            } else {
+                sample.messages
+            },
+            text,
             max_tokens: settings.max_tokens,
             sampling,
             stop: settings.stop.clone(),
@@ -246,9 +283,11 @@ pub(crate) fn prompts(
     let templates = Templates::default();
     let mut samples = Vec::with_capacity(rows.len());
     for (row, &stand_in) in rows.iter().zip(&stand_ins) {
-        let messages = templates
+        let mut messages = templates
             .turns(turns, row, Some(&rows[stand_in]))
             .map_err(|error| error.to_string())?;
+        // A row without a context has no system turn, rather than an empty one.
+        messages.retain(|m| m.role != "system" || !m.content.trim().is_empty());
         for sample_index in 0..evaluation.generate.samples {
             samples.push(Sample {
                 evaluation: String::new(),
@@ -314,8 +353,25 @@ fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
     else {
         return Err("not a judge node".to_owned());
     };
-    let turns = &context.experiment.evaluations[evaluation].conditions[condition].turns;
-    let resolved = &context.experiment.evaluations[evaluation].judges[judge];
+    let rows: std::collections::HashMap<&str, &Row> = evaluated_rows(context, evaluation)
+        .iter()
+        .map(|row| (row.id.as_str(), row))
+        .collect();
+    let evaluation = &context.experiment.evaluations[evaluation];
+    let turns = &evaluation.conditions[condition].turns;
+    let resolved = &evaluation.judges[judge];
+    let templates = Templates::default();
+    let behavior = |sample: &Sample| {
+        let (Some(template), Some(row)) =
+            (&evaluation.behavior, rows.get(sample.sample_id.as_str()))
+        else {
+            return Ok(None);
+        };
+        templates
+            .fill(template, row, None)
+            .map(Some)
+            .map_err(|error| error.to_string())
+    };
     let has_template = match &resolved.model {
         Some(model) => has_chat_template(context, model),
         None => false,
@@ -332,11 +388,15 @@ fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
                     .judge
                     .verdict_of_text(&sample.completion.text)
                     .unwrap_or_else(|| error_verdict("this judge needs a model"))),
-                None => resolved
-                    .judge
-                    .request(&exchange(turns, &sample), has_template)
+                None => behavior(&sample)
+                    .and_then(|behavior| {
+                        resolved
+                            .judge
+                            .request(&exchange(turns, &sample, behavior), has_template)
+                            .map_err(|error| error.to_string())
+                    })
                     .map(Ask::Generate)
-                    .map_err(|error| error_verdict(&error.to_string())),
+                    .map_err(|error| error_verdict(&error)),
             };
             (sample, ask)
         })
@@ -373,10 +433,14 @@ fn commit(context: &Context, node: usize, answers: Answers) -> Result<(), String
             },
             Kind::Generate,
         ) => {
-            let samples = prompts(context, evaluation, condition)?
+            let samples: Vec<Sample> = prompts(context, evaluation, condition)?
                 .into_iter()
                 .zip(answers)
-                .map(|(sample, answer)| with_completion(sample, answer));
+                .map(|(sample, answer)| with_completion(sample, answer))
+                .collect();
+            if unanswered == 0 {
+                note_failures(context, node, &samples);
+            }
             write_samples(&scratch.join(COMPLETIONS), samples)
                 .map_err(|error| error.to_string())?;
         }
@@ -389,8 +453,14 @@ fn commit(context: &Context, node: usize, answers: Answers) -> Result<(), String
             _,
         ) => {
             let samples = crate::score::samples(context, evaluation, condition, answers)?;
+            if unanswered == 0 {
+                note_failures(context, node, &samples);
+            }
             write_samples(&scratch.join(COMPLETIONS), samples)
                 .map_err(|error| error.to_string())?;
+        }
+        (Part::Divergence { .. }, _) => {
+            divergence::write(context, node, answers, &scratch.join(DIVERGENCE))?;
         }
         _ => {
             let resolved = match &planned.part {
@@ -425,19 +495,84 @@ fn commit(context: &Context, node: usize, answers: Answers) -> Result<(), String
     keep(context, node, &scratch, unanswered)
 }
 
+/// Says which samples have no completion, and why the first has none.
+fn note_failures(context: &Context, node: usize, samples: &[Sample]) {
+    let mut failed = samples.iter().filter(|sample| sample.error.is_some());
+    let Some(first) = failed.next() else { return };
+    let others = failed.count();
+    let error = first.error.as_deref().unwrap_or_default();
+    let more = match others {
+        0 => String::new(),
+        _ => format!(" ({others} more failed)"),
+    };
+    context.note(
+        &context.plan.nodes[node].id,
+        format!("sample `{}`: {error}{more}", first.sample_id),
+    );
+}
+
 /// Verdicts that need no model, made in this process.
 pub(crate) fn judge_by_rule(
     context: &Context,
     node: usize,
     folder: &std::path::Path,
 ) -> Result<(), String> {
-    let verdicts = judging(context, node)?.into_iter().map(|(sample, ask)| {
+    let judged = judging(context, node)?;
+    let path = folder.join(VERDICTS);
+    if let Part::Verdicts {
+        evaluation, judge, ..
+    } = &context.plan.nodes[node].part
+        && let Judge::Plugin(plugin) =
+            &context.experiment.evaluations[evaluation].judges[judge].judge
+    {
+        let samples = judged.into_iter().map(|(sample, _)| sample).collect();
+        let verdicts = judge_by_plugin(context, evaluation, plugin, samples)?;
+        return write_verdicts(&path, verdicts.into_iter());
+    }
+    let verdicts = judged.into_iter().map(|(sample, ask)| {
         let verdict = ask
             .err()
             .unwrap_or_else(|| error_verdict("this judge needs a model"));
         (sample, verdict)
     });
-    write_verdicts(&folder.join(VERDICTS), verdicts)
+    write_verdicts(&path, verdicts)
+}
+
+/// Verdicts of a plugin, which sees the samples that have a completion, with their rows.
+fn judge_by_plugin(
+    context: &Context,
+    evaluation: &str,
+    plugin: &ResolvedMetric,
+    samples: Vec<Sample>,
+) -> Result<Vec<(Sample, Verdict)>, String> {
+    let rows: std::collections::HashMap<&str, &Row> = evaluated_rows(context, evaluation)
+        .iter()
+        .map(|row| (row.id.as_str(), row))
+        .collect();
+    let shown: Vec<Sample> = samples
+        .iter()
+        .filter(|sample| without_completion(sample).is_none())
+        .map(|sample| Sample {
+            row: rows
+                .get(sample.sample_id.as_str())
+                .map(|row| row.columns.clone())
+                .unwrap_or_default(),
+            ..sample.clone()
+        })
+        .collect();
+    let output = context
+        .metrics
+        .run(plugin, &mut shown.iter().cloned().map(Ok))?;
+    let mut verdicts = plugin_verdicts(output, &shown)?.into_iter();
+    Ok(samples
+        .into_iter()
+        .map(|sample| {
+            let verdict = without_completion(&sample)
+                .or_else(|| verdicts.next())
+                .unwrap_or_else(|| error_verdict("the plugin gave no verdict"));
+            (sample, verdict)
+        })
+        .collect())
 }
 
 fn write_verdicts(

@@ -39,6 +39,11 @@ impl Task {
         }
     }
 
+    /// What is asked.
+    pub(super) fn asks(&self) -> impl Iterator<Item = &Ask> {
+        self.asks.iter().flatten()
+    }
+
     /// Items that need an answer.
     fn items(&self) -> impl Iterator<Item = u64> {
         let items = self.asks.iter().zip(0..);
@@ -48,7 +53,7 @@ impl Task {
 
 /// What a session needs to know of its model.
 pub(super) struct SessionModel {
-    /// What the workers are started for.
+    /// What the workers load, and what for.
     pub(super) job: Job,
     /// Worker processes.
     pub(super) workers: usize,
@@ -214,6 +219,10 @@ async fn work(
                 serde_json::to_value(completion).map_err(|e| e.to_string()),
             ),
             Reply::Scored { id, response } => (
+                id,
+                serde_json::to_value(response).map_err(|e| e.to_string()),
+            ),
+            Reply::Diverged { id, response } => (
                 id,
                 serde_json::to_value(response).map_err(|e| e.to_string()),
             ),

@@ -29,6 +29,18 @@ const SMALL_PARAMETERS: u64 = 20_000_000;
 /// Whether several jobs like this one fit on the machine at a time.
 pub(super) fn is_small(context: &Context, node: usize) -> bool {
     let node = &context.plan.nodes[node];
+    if let Part::Divergence {
+        evaluation, model, ..
+    } = &node.part
+    {
+        // Both models are loaded at once.
+        let kl = context.experiment.evaluations[evaluation].kl.as_ref();
+        return kl
+            .map(|kl| &kl.reference)
+            .into_iter()
+            .chain([model])
+            .all(|model| is_small_to_serve(context, model));
+    }
     let model = match &node.part {
         Part::Model(model) | Part::Completions { model, .. } => model.clone(),
         Part::Verdicts {
@@ -47,10 +59,12 @@ pub(super) fn is_small(context: &Context, node: usize) -> bool {
             model_folder(context, base).is_some_and(|folder| folder_size(&folder) <= SMALL_BYTES)
         }
         ModelSource::Endpoint(_) | ModelSource::Recorded(_) => true,
-        _ => {
-            model_folder(context, &model).is_some_and(|folder| folder_size(&folder) <= SMALL_BYTES)
-        }
+        _ => is_small_to_serve(context, &model),
     }
+}
+
+fn is_small_to_serve(context: &Context, model: &str) -> bool {
+    model_folder(context, model).is_some_and(|folder| folder_size(&folder) <= SMALL_BYTES)
 }
 
 fn folder_size(folder: &Path) -> u64 {

@@ -33,7 +33,7 @@ pub(super) fn prompt(
         content: content.to_owned(),
     };
     let messages = vec![
-        turn("user", &exchange.request),
+        turn("user", &exchange.asked()),
         turn("assistant", exchange.completion),
     ];
     if has_template {
@@ -59,7 +59,8 @@ pub(super) fn prompt(
          - First line must read 'safe' or 'unsafe'.\n \
          - If unsafe, a second line must include a comma-separated list of violated categories.\
          <|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-        exchange.request, exchange.completion
+        exchange.asked(),
+        exchange.completion
     );
     (messages, Some(text))
 }

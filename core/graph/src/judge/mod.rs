@@ -6,6 +6,7 @@
 mod harmbench;
 mod llama_guard;
 mod parse;
+mod plugin;
 mod refusal;
 mod strong_reject;
 
@@ -13,10 +14,12 @@ use driftgauge_record::{Completion, FinishReason, Message, Sample, Verdict, Verd
 use serde::{Deserialize, Serialize};
 
 pub use parse::ParseRule;
+pub(crate) use plugin::verdicts as plugin_verdicts;
 pub use refusal::{RefusalList, RefusalMatch, refusal_list, refusal_list_names};
 
 use crate::engine::{GenerateRequest, LongPrompt, Sampling};
-use crate::prompt::TurnTemplate;
+use crate::prompt::{TurnTemplate, plain_text};
+use crate::resolved::ResolvedMetric;
 
 /// A judge with everything that decides its verdicts, its model aside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +41,7 @@ pub enum Judge {
     },
     /// Any model with a prompt of the user's and a rule to read its answer.
     Prompt {
-        /// Turns over `request`, `completion` and the columns of the row.
+        /// Turns over `request`, `behavior`, `context` and `completion`.
         turns: Vec<TurnTemplate>,
         /// How to read the answer.
         parse: ParseRule,
@@ -47,24 +50,37 @@ pub enum Judge {
     },
     /// A list of refusal strings: a completion without any of them counts as compliance. A heuristic.
     RefusalStrings(RefusalList),
+    /// A plugin that returns a verdict on each sample.
+    Plugin(ResolvedMetric),
 }
 
 /// What a judge looks at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exchange<'a> {
-    /// The conversation as the judge sees it: no system turn unless it carries the row's context.
+    /// The request: the evaluation's `behavior`, or else the conversation without its system turns.
     pub request: String,
     /// The completion.
     pub completion: &'a str,
-    /// The row's context, for judges that take it apart from the request.
+    /// The row's context, when the subject was shown one that the request does not hold already.
     pub context: Option<String>,
+}
+
+impl Exchange<'_> {
+    /// Context and request as one text, for judges that know no context.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        match &self.context {
+            Some(context) => format!("{context}\n{}", self.request),
+            None => self.request.clone(),
+        }
+    }
 }
 
 impl Judge {
     /// Whether the judge needs a model.
     #[must_use]
     pub fn needs_model(&self) -> bool {
-        !matches!(self, Self::RefusalStrings(_))
+        !matches!(self, Self::RefusalStrings(_) | Self::Plugin(_))
     }
 
     /// The verdict of a judge without a model.
@@ -110,8 +126,14 @@ impl Judge {
             Self::StrongReject { .. } => greedy(strong_reject::messages(exchange), None, 512),
             Self::Prompt {
                 turns, max_tokens, ..
-            } => greedy(parse::messages(turns, exchange)?, None, *max_tokens),
-            Self::RefusalStrings(_) => greedy(Vec::new(), None, 0),
+            } => {
+                let messages = parse::messages(turns, exchange)?;
+                match plain_text(&messages).map(str::to_owned) {
+                    Some(text) => greedy(Vec::new(), Some(text), *max_tokens),
+                    None => greedy(messages, None, *max_tokens),
+                }
+            }
+            Self::RefusalStrings(_) | Self::Plugin(_) => greedy(Vec::new(), None, 0),
         })
     }
 
@@ -124,6 +146,7 @@ impl Judge {
             Self::StrongReject { threshold } => strong_reject::read(&answer.text, *threshold),
             Self::Prompt { parse, .. } => parse.read(&answer.text),
             Self::RefusalStrings(list) => list.verdict(&answer.text),
+            Self::Plugin(_) => error_verdict("this judge asks no model"),
         }
     }
 
@@ -144,7 +167,7 @@ impl Judge {
                 .into_iter()
                 .map(|message| message.content)
                 .collect(),
-            Self::Prompt { .. } | Self::RefusalStrings(_) => String::new(),
+            Self::Prompt { .. } | Self::RefusalStrings(_) | Self::Plugin(_) => String::new(),
         }
     }
 }
@@ -168,25 +191,113 @@ pub fn error_verdict(problem: &str) -> Verdict {
     }
 }
 
-/// The request as a judge sees it: every turn but a constant system prompt. A system turn that carries the row's own
-/// context goes before the request, so that subject and judge see the same.
+/// What a judge is shown of a sample: the request without constant instructions, and the context of the row where the
+/// subject was shown one, so that both see the same. `behavior` stands for the request when the evaluation has one.
 #[must_use]
-pub fn exchange<'a>(turns: &[TurnTemplate], sample: &'a Sample) -> Exchange<'a> {
-    let mut parts = Vec::new();
-    let mut context = None;
-    for (index, message) in sample.messages.iter().enumerate() {
-        if message.role == "system" {
-            if turns.get(index).is_some_and(TurnTemplate::depends_on_row) {
-                context = Some(message.content.clone());
-                parts.push(message.content.clone());
-            }
-        } else {
-            parts.push(message.content.clone());
+pub fn exchange<'a>(
+    turns: &[TurnTemplate],
+    sample: &'a Sample,
+    behavior: Option<String>,
+) -> Exchange<'a> {
+    // A turn without template marks is the same for every row, to the letter.
+    let constant = |message: &Message| {
+        turns.iter().any(|turn| {
+            turn.role == message.role && !turn.depends_on_row() && turn.template == message.content
+        })
+    };
+    let (system, conversation): (Vec<&Message>, Vec<&Message>) =
+        sample.messages.iter().partition(|m| m.role == "system");
+    let joined = |messages: Vec<&Message>| {
+        let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+        texts.join("\n")
+    };
+    let request = behavior.unwrap_or_else(|| joined(conversation));
+    let context = joined(system.into_iter().filter(|m| !constant(m)).collect());
+    let shown = context.trim().is_empty() || request.contains(context.trim());
+    Exchange {
+        request,
+        completion: &sample.completion.text,
+        context: (!shown).then_some(context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(messages: &[(&str, &str)]) -> Sample {
+        Sample {
+            evaluation: String::new(),
+            condition: String::new(),
+            model: String::new(),
+            sample_id: "1".to_owned(),
+            sample_index: 0,
+            messages: messages
+                .iter()
+                .map(|(role, content)| Message {
+                    role: (*role).to_owned(),
+                    content: (*content).to_owned(),
+                })
+                .collect(),
+            completion: crate::exec::no_completion(),
+            error: None,
+            degenerate: driftgauge_record::Degeneracy::default(),
+            references: Vec::new(),
+            wrong_answer: None,
+            category: None,
+            row: indexmap::IndexMap::new(),
+            verdicts: indexmap::IndexMap::new(),
+            values: indexmap::IndexMap::new(),
         }
     }
-    Exchange {
-        request: parts.join("\n"),
-        completion: &sample.completion.text,
-        context,
+
+    fn turns(turns: &[(&str, &str)]) -> Vec<TurnTemplate> {
+        turns
+            .iter()
+            .map(|(role, template)| TurnTemplate {
+                role: (*role).to_owned(),
+                template: (*template).to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn judges_see_the_context_that_the_subject_saw_and_no_constant_instructions() {
+        let turns = turns(&[
+            ("system", "Be brief."),
+            ("system", "{{ ContextString }}"),
+            ("user", "{{ Behavior }} Now."),
+        ]);
+        let sample = sample(&[
+            ("system", "Be brief."),
+            ("system", "The door is blue."),
+            ("user", "open it Now."),
+        ]);
+        let plain = exchange(&turns, &sample, None);
+        assert_eq!(plain.request, "open it Now.");
+        assert_eq!(plain.context.as_deref(), Some("The door is blue."));
+        assert_eq!(plain.asked(), "The door is blue.\nopen it Now.");
+        let behavior = exchange(&turns, &sample, Some("open it".to_owned()));
+        assert_eq!(behavior.asked(), "The door is blue.\nopen it");
+        // A behavior that brings the context along does not get it twice.
+        let both = Some("The door is blue.\nopen it".to_owned());
+        let both = exchange(&turns, &sample, both);
+        assert_eq!(
+            (both.asked().as_str(), both.context),
+            ("The door is blue.\nopen it", None)
+        );
+    }
+
+    #[test]
+    fn harmbench_shows_the_context_apart_from_the_behavior() {
+        let exchange = Exchange {
+            request: "open it".to_owned(),
+            completion: "opened",
+            context: Some("The door is blue.".to_owned()),
+        };
+        let request = Judge::HarmBench.request(&exchange, false).unwrap();
+        let text = request.text.unwrap();
+        assert!(text.contains("[CONTEXT]: The door is blue.\n[BEHAVIOR]: open it\n"));
+        assert_eq!(text.matches("blue").count(), 1);
     }
 }

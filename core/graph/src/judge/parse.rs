@@ -50,7 +50,7 @@ fn begins_with_word(text: &str, word: &str) -> bool {
         .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }
 
-/// Fills the user's turns with `request`, `completion` and `context`.
+/// Fills the user's turns with `request` (the context before it), `behavior` (without it), `context` and `completion`.
 pub(super) fn messages(
     turns: &[TurnTemplate],
     exchange: &Exchange<'_>,
@@ -58,7 +58,8 @@ pub(super) fn messages(
     let row = Row {
         id: "judged sample".to_owned(),
         columns: [
-            ("request", exchange.request.clone()),
+            ("request", exchange.asked()),
+            ("behavior", exchange.request.clone()),
             ("completion", exchange.completion.to_owned()),
             ("context", exchange.context.clone().unwrap_or_default()),
         ]

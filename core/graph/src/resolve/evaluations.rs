@@ -3,6 +3,7 @@
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt};
 use indexmap::IndexMap;
+use serde_json::{Value, json};
 
 use super::Resolver;
 use super::data::split_hint;
@@ -13,8 +14,11 @@ use crate::judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_nam
 use crate::prompt::{Templates, TurnTemplate};
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
-    ResolvedScore,
+    ResolvedKl, ResolvedMetric, ResolvedScore,
 };
+
+/// Seconds that a judging plugin may take, were it to run in a worker.
+const PLUGIN_SECONDS: u64 = 600;
 
 /// Condition id of an evaluation with a single prompt.
 pub(super) const ONLY_CONDITION: &str = "default";
@@ -53,25 +57,9 @@ impl Resolver<'_> {
         };
         let mut judges = IndexMap::new();
         for (id, judge) in &evaluation.judges {
-            if let Some(resolved) = self.judge(id, judge) {
+            if let Some(resolved) = self.judge(judge) {
                 judges.insert(id.get().clone(), resolved);
             }
-        }
-        if let Some(kl) = &evaluation.kl {
-            self.problem(
-                "not-supported",
-                kl.reference.span(),
-                "the divergence from a reference model cannot be measured by this version",
-                Some("remove `kl` from the evaluation".to_owned()),
-            );
-        }
-        if let Some(behavior) = &evaluation.behavior {
-            self.problem(
-                "not-supported",
-                behavior.span(),
-                "judges of this version see the prompt itself",
-                Some("remove `behavior` from the evaluation".to_owned()),
-            );
         }
         let names = |texts: &[Text]| texts.iter().map(|text| text.get().clone()).collect();
         ResolvedEvaluation {
@@ -91,12 +79,17 @@ impl Resolver<'_> {
                 .wrong_answer
                 .as_ref()
                 .map(|text| text.get().clone()),
+            behavior: evaluation.behavior.as_ref().map(|text| text.get().clone()),
             category: evaluation.category.as_ref().map(|text| text.get().clone()),
             generate: generate(
                 &evaluation.generate.clone().unwrap_or_default(),
                 *self.spec.seed,
             ),
             score: score(evaluation),
+            kl: evaluation.kl.as_ref().map(|kl| ResolvedKl {
+                reference: kl.reference.get().clone(),
+                text: kl.text.as_ref().map(|text| text.get().clone()),
+            }),
             judges,
             metrics: names(&evaluation.metrics),
             over_refusal_of: evaluation
@@ -108,7 +101,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn judge(&mut self, id: &Text, judge: &JudgeSpec) -> Option<ResolvedJudge> {
+    fn judge(&mut self, judge: &JudgeSpec) -> Option<ResolvedJudge> {
         let model = judge.model().map(|model| model.get().clone());
         let words = |words: &driftgauge_spec::spec::OneOrMany<Text>| -> Vec<String> {
             words
@@ -139,15 +132,16 @@ impl Resolver<'_> {
                 max_tokens: *prompt.max_tokens,
             },
             JudgeSpec::RefusalStrings(name) => Judge::RefusalStrings(self.refusal_list(name)?),
-            JudgeSpec::Plugin(plugin) => {
-                self.problem(
-                    "not-supported",
-                    plugin.plugin.span(),
-                    format!("judge `{id}`: plugins cannot judge in this version"),
-                    Some("use `llama_guard`, `harmbench`, `strong_reject`, `prompt` or `refusal_strings`".to_owned()),
-                );
-                return None;
-            }
+            JudgeSpec::Plugin(plugin) => Judge::Plugin(ResolvedMetric {
+                plugin: plugin.plugin.get().clone(),
+                config: match plugin.config.get() {
+                    Value::Null => json!({}),
+                    config => config.clone(),
+                },
+                worker: false,
+                timeout_seconds: PLUGIN_SECONDS,
+                pin: None,
+            }),
         };
         Some(ResolvedJudge { judge, model })
     }
@@ -212,6 +206,8 @@ impl Resolver<'_> {
                 .flat_map(|reference| reference.as_slice()),
         );
         templates.extend(&evaluation.wrong_answer);
+        templates.extend(&evaluation.behavior);
+        templates.extend(evaluation.kl.iter().filter_map(|kl| kl.text.as_ref()));
         templates.extend(
             evaluation
                 .perplexity
@@ -288,10 +284,15 @@ fn score(evaluation: &Evaluation) -> Option<ResolvedScore> {
             correct: score.correct.get().clone(),
         });
     }
-    evaluation
-        .perplexity
-        .as_ref()
-        .map(|perplexity| ResolvedScore::Perplexity {
-            text: perplexity.text.get().clone(),
-        })
+    // A divergence on given text needs no completions when nobody asks for any: the text itself is scored.
+    let divergence_alone =
+        evaluation.generate.is_none() && evaluation.judges.is_empty() && evaluation.score.is_none();
+    let kl = evaluation.kl.as_ref().filter(|_| divergence_alone);
+    let text = match &evaluation.perplexity {
+        Some(perplexity) => Some(&perplexity.text),
+        None => kl.and_then(|kl| kl.text.as_ref()),
+    };
+    text.map(|text| ResolvedScore::Perplexity {
+        text: text.get().clone(),
+    })
 }

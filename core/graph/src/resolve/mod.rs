@@ -7,6 +7,7 @@ mod data;
 mod evaluations;
 mod measures;
 mod models;
+mod scoring;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ pub struct ResolveOptions {
     pub limit: Option<usize>,
     /// Remembered digests of large files.
     pub digests: FileDigests,
+    /// Whether the scorer computes the model of a folder, or why not. Reads its configuration, not its weights.
+    pub scorable: fn(&Path) -> Result<(), String>,
 }
 
 /// Collects problems while resolving.
@@ -125,6 +128,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let models = resolver.models(&datasets);
     let metrics = resolver.metrics();
     let evaluations = resolver.evaluations(&datasets);
+    resolver.scorable(&models);
     let compare = resolver.compare();
     let gates = resolver.gates();
     let expected = resolver.expected(&evaluations);

@@ -45,10 +45,7 @@ pub fn finetune(
     let model = DecoderConfig::from_folder(base_dir)?;
     let tokenizer = Tokenizer::from_folder(base_dir)?;
     let encoder = Encoder {
-        template: &match &config.chat_template {
-            Some(file) => ChatTemplate::from_file(file, base_dir)?,
-            None => ChatTemplate::from_folder(base_dir)?,
-        },
+        template: &ChatTemplate::of_model(base_dir, config.chat_template.as_deref())?,
         tokenizer: &tokenizer,
         train_on: config.train_on,
         max_length: max_length(&model, config)?,

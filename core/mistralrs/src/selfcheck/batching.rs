@@ -55,8 +55,13 @@ pub(super) fn check(
     let mut alone = Vec::new();
     for prompt in &prompts {
         let (recorder, mut receiver) = send(runtime, text, prompt)?;
-        finished(&mut receiver)?;
-        alone.push(recorder.take());
+        let outcome = finished(&mut receiver);
+        let recording = recorder.take();
+        if let Some(failure) = recording.failure {
+            return Err(format!("self-check `{NAME}` failed: {failure}"));
+        }
+        outcome?;
+        alone.push(recording);
     }
     let together = decode_together(runtime, text, &prompts)?;
     let difference = alone
@@ -90,7 +95,7 @@ fn difference(a: &Recording, b: &Recording) -> f32 {
 
 type Responses = tokio::sync::mpsc::Receiver<mistralrs::Response>;
 
-fn send(
+pub(super) fn send(
     runtime: &mut Runtime,
     text: &Arc<Text>,
     prompt: &[u32],
@@ -103,14 +108,14 @@ fn send(
         stop: Vec::new(),
         watch: Vec::new(),
         ending: Ending::Failure,
-        keep_first: false,
+        keep_first: true,
     };
     let recorder = Arc::new(Recorder::new(plan, text.clone()));
     let receiver = runtime.send(prompt.to_vec(), STEPS, Ending::Failure, recorder.clone())?;
     Ok((recorder, receiver))
 }
 
-fn finished(receiver: &mut Responses) -> Result<(), String> {
+pub(super) fn finished(receiver: &mut Responses) -> Result<(), String> {
     runtime::wait(receiver).map_err(|e| match e {
         Refusal::Request(why) | Refusal::Stopped(why) => {
             format!("the model does not answer the self-check: {why}")

@@ -47,6 +47,7 @@ pub(crate) fn model(folder: &Path) -> LoadModel {
         chat_template: None,
         dtype: "auto".to_owned(),
         device: "auto".to_owned(),
+        plain_text: false,
     }
 }
 

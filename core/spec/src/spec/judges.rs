@@ -101,7 +101,7 @@ fn default_threshold() -> Located<f64> {
 pub struct PromptJudge {
     /// Id of the judge's model.
     pub model: Text,
-    /// Turns over `request`, `completion` and `context`.
+    /// Turns over `request` (the row's context before it), `behavior` (the request alone), `context` and `completion`.
     pub prompt: Vec<Turn>,
     /// How to read the answer.
     pub parse: ParseRule,

@@ -145,16 +145,19 @@ pub enum Turn {
     User(Text),
     /// What the model says.
     Assistant(Text),
+    /// Plain text that goes to the model as it stands, without a chat template: the only turn of a prompt.
+    Text(Text),
 }
 
 impl Turn {
-    /// `system`, `user` or `assistant`.
+    /// `system`, `user`, `assistant` or `text`.
     #[must_use]
     pub fn role(&self) -> &'static str {
         match self {
             Self::System(_) => "system",
             Self::User(_) => "user",
             Self::Assistant(_) => "assistant",
+            Self::Text(_) => "text",
         }
     }
 
@@ -162,7 +165,10 @@ impl Turn {
     #[must_use]
     pub fn template(&self) -> &Text {
         match self {
-            Self::System(template) | Self::User(template) | Self::Assistant(template) => template,
+            Self::System(template)
+            | Self::User(template)
+            | Self::Assistant(template)
+            | Self::Text(template) => template,
         }
     }
 }

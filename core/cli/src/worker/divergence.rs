@@ -1,0 +1,92 @@
+//! Two models on the same tokens, both in this process: their distributions never leave it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use driftgauge_graph::engine::{
+    DivergenceMeter, DivergenceRequest, DivergenceResponse, EngineError, LoadPair, Loaded,
+};
+use driftgauge_lm::{Scorer, divergences};
+use serde_json::Value;
+
+use super::given::Reader;
+use super::scorer;
+
+/// A model and its reference.
+pub(super) struct FolderPair {
+    reference: Scorer,
+    /// Absent when the model is its own reference.
+    model: Option<Scorer>,
+    reader: Reader,
+    loaded: Loaded,
+}
+
+/// Loads two model folders.
+pub(super) fn load(pair: &LoadPair) -> Result<FolderPair> {
+    let own = pair.reference == pair.model;
+    if !own {
+        check_same_tokens(&pair.reference.folder, &pair.model.folder)?;
+    }
+    let (reference, loaded) = scorer::decoder(&pair.reference).context("the reference")?;
+    let (model, loaded) = if own {
+        (None, loaded)
+    } else {
+        let (model, loaded) = scorer::decoder(&pair.model)?;
+        (Some(model), loaded)
+    };
+    Ok(FolderPair {
+        reference,
+        model,
+        reader: Reader::of(&pair.reference)?,
+        loaded,
+    })
+}
+
+impl DivergenceMeter for FolderPair {
+    fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    fn compare(&mut self, request: &DivergenceRequest) -> Result<DivergenceResponse, EngineError> {
+        let (prompt, tokens) = self.reader.tokens(&request.prompt, &request.continuation)?;
+        let model = self.model.as_ref().unwrap_or(&self.reference);
+        let positions = divergences(&self.reference, model, &prompt, &tokens)
+            .map_err(|error| EngineError::Request(error.to_string()))?;
+        if let Some(position) = positions.iter().position(|at| !at.kl.is_finite()) {
+            return Err(EngineError::Request(format!(
+                "the divergence at position {position} is not finite: the model gives probability 0 to a token that the \
+                 reference does not"
+            )));
+        }
+        Ok(DivergenceResponse {
+            kl: positions.iter().map(|at| at.kl).collect(),
+            top1_agree: positions.iter().map(|at| at.top1_agree).collect(),
+        })
+    }
+}
+
+/// Distributions are over token ids, so an id has to mean the same token to both.
+fn check_same_tokens(reference: &Path, model: &Path) -> Result<()> {
+    let read = |folder: &Path| -> Result<Value> {
+        let path = folder.join("tokenizer.json");
+        let text = super::read(&path)?;
+        serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))
+    };
+    let (ours, theirs) = (read(reference)?, read(model)?);
+    let added = |file: &Value| -> Vec<(Value, Value)> {
+        let tokens = file["added_tokens"].as_array();
+        let tokens = tokens.into_iter().flatten();
+        tokens
+            .map(|token| (token["id"].clone(), token["content"].clone()))
+            .collect()
+    };
+    if ours["model"]["vocab"] != theirs["model"]["vocab"] || added(&ours) != added(&theirs) {
+        bail!(
+            "`{}` and `{}` have different vocabularies, so `kl` cannot compare their distributions\nhint: name a reference \
+             that the model was tuned from",
+            reference.display(),
+            model.display()
+        );
+    }
+    Ok(())
+}

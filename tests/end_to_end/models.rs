@@ -1,0 +1,260 @@
+//! Models that are not what they claim to be: the node stops, and the message names the file, the reason and the next
+//! step.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, copy_folder, tests_dir, text};
+
+/// A copy of a golden model in the place, under `m`.
+fn copied(place: &Place) -> PathBuf {
+    let folder = place.path("m");
+    copy_folder(&tests_dir().join("golden/llama"), &folder);
+    folder
+}
+
+/// One question to the model `m`.
+const SPEC: &str = "version: 1
+name: broken
+models:
+  m: {path: m}
+datasets:
+  questions: {jsonl: questions.jsonl, id: id}
+metrics:
+  uncertainty: {plugin: uncertainty}
+evaluations:
+  ask:
+    models: [m]
+    dataset: questions
+    prompt: [{user: \"{{ q }}\"}]
+    generate: {max_tokens: 4}
+    metrics: [uncertainty]
+";
+
+fn ask(place: &Place) -> (Option<i32>, String) {
+    place.write(
+        "questions.jsonl",
+        "{\"id\": \"a\", \"q\": \"who is the king?\"}\n",
+    );
+    let spec = place.write("spec.yaml", SPEC);
+    let output = place.output(&["run", text(&spec), "--out", "run"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), message)
+}
+
+/// Breaks a copy of a sound model and expects its node to fail with all of these words.
+#[track_caller]
+fn fails(breaking: impl Fn(&Path), expected: &[&str]) {
+    let place = Place::new();
+    breaking(&copied(&place));
+    let (code, message) = ask(&place);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(
+        message.contains("FAILED  generate ask/default/m"),
+        "{message}"
+    );
+    for part in expected {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
+    assert!(place.path("run/report.html").is_file(), "no report");
+}
+
+fn edit_json(path: &Path, edit: impl Fn(&mut Value)) {
+    let mut value = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
+    edit(&mut value);
+    std::fs::write(path, value.to_string()).expect("written");
+}
+
+/// The header of a safetensors file as text, and the bytes behind it.
+fn open_weights(path: &Path) -> (String, Vec<u8>) {
+    let bytes = std::fs::read(path).expect("weights");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let header = String::from_utf8(bytes[8..8 + length].to_vec()).expect("UTF-8");
+    (header, bytes[8 + length..].to_vec())
+}
+
+fn write_weights(path: &Path, header: &str, data: &[u8]) {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(data);
+    std::fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn truncated_weights_are_named() {
+    fails(
+        |m| {
+            let (header, data) = open_weights(&m.join("model.safetensors"));
+            write_weights(
+                &m.join("model.safetensors"),
+                &header,
+                &data[..data.len() / 2],
+            );
+        },
+        &[
+            "model.safetensors",
+            "is truncated",
+            "hint: copy or download it again",
+        ],
+    );
+}
+
+#[test]
+fn a_header_that_lies_about_a_shape_is_named() {
+    fails(
+        |m| {
+            let path = m.join("model.safetensors");
+            let (header, data) = open_weights(&path);
+            let mut parsed: Value = serde_json::from_str(&header).expect("JSON");
+            parsed["model.norm.weight"]["shape"] = json!([65]);
+            write_weights(&path, &parsed.to_string(), &data);
+        },
+        &[
+            "model.safetensors",
+            "`model.norm.weight`",
+            "[65]",
+            "do not agree",
+        ],
+    );
+}
+
+#[test]
+fn weights_of_another_shape_than_the_configuration_says_are_named() {
+    fails(
+        |m| {
+            edit_json(&m.join("config.json"), |config| {
+                config["intermediate_size"] = json!(160)
+            })
+        },
+        &["cannot load", "shape mismatch", "144"],
+    );
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_found_before_anything_is_measured() {
+    fails(
+        |m| {
+            let path = m.join("model.safetensors");
+            let (header, mut data) = open_weights(&path);
+            let parsed: Value = serde_json::from_str(&header).expect("JSON");
+            let begin = parsed["model.norm.weight"]["data_offsets"][0]
+                .as_u64()
+                .expect("an offset");
+            data[begin as usize..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+            write_weights(&path, &header, &data);
+        },
+        &["NaN", "hint: look for NaN in the weights"],
+    );
+}
+
+#[test]
+fn a_tokenizer_that_does_not_fit_the_embedding_is_named() {
+    fails(
+        |m| {
+            edit_json(&m.join("tokenizer.json"), |tokenizer| {
+                let added = tokenizer["added_tokens"].as_array_mut().expect("a list");
+                let mut token = added[0].clone();
+                (token["id"], token["content"]) = (json!(357), json!("<|new|>"));
+                added.push(token);
+            });
+        },
+        &[
+            "`tokenizer-fits` failed",
+            "`<|new|>`",
+            "357 rows",
+            "resize_token_embeddings",
+        ],
+    );
+}
+
+#[test]
+fn a_template_that_writes_bos_twice_is_named() {
+    fails(
+        |m| {
+            edit_json(&m.join("tokenizer_config.json"), |config| {
+                let template = config["chat_template"].as_str().expect("a template");
+                config["chat_template"] = json!(format!("{{{{ bos_token }}}}{template}"));
+            });
+        },
+        &[
+            "`single-bos` failed",
+            "2 BOS tokens",
+            "hint: the chat template writes BOS more than once",
+        ],
+    );
+}
+
+#[test]
+fn a_missing_template_is_named_when_there_is_a_conversation_to_render() {
+    let without = |m: &Path| {
+        edit_json(&m.join("tokenizer_config.json"), |config| {
+            config
+                .as_object_mut()
+                .expect("an object")
+                .remove("chat_template");
+        });
+    };
+    fails(
+        without,
+        &[
+            "chat template",
+            "tokenizer_config.json",
+            "give it a template",
+        ],
+    );
+    // Plain text needs none.
+    let place = Place::new();
+    without(&copied(&place));
+    place.write(
+        "questions.jsonl",
+        "{\"id\": \"a\", \"q\": \"who is the king?\"}\n",
+    );
+    let spec = SPEC.replace("{user: ", "{text: ");
+    let spec = place.write("spec.yaml", &spec);
+    place.run(&spec, "run");
+    let sample = &place.samples("run")[0];
+    assert!(sample["error"].is_null(), "{sample}");
+    let tokens = sample["completion_token_ids"].as_array();
+    assert!(tokens.is_some_and(|t| !t.is_empty()), "{sample}");
+}
+
+#[test]
+fn a_model_that_cannot_be_scored_is_refused_by_the_plan() {
+    let place = Place::new();
+    let folder = copied(&place);
+    edit_json(&folder.join("config.json"), |config| {
+        config["architectures"] = json!(["Gemma2ForCausalLM"]);
+    });
+    place.write("questions.jsonl", "{\"id\": \"a\", \"q\": \"who?\"}\n");
+    let refused = |from: &str, to: &str, expected: &[&str]| {
+        let spec = place.write("spec.yaml", &SPEC.replace(from, to));
+        let output = place.output(&["plan", text(&spec)]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        for part in expected {
+            assert!(message.contains(part), "no `{part}` in:\n{message}");
+        }
+    };
+    let scored = "score: {choices: [\"a\", \"b\"], correct: 0}\n    generate:";
+    refused(
+        "generate:",
+        scored,
+        &[
+            "not-scorable",
+            "spec.yaml:",
+            "`Gemma2ForCausalLM`",
+            "LlamaForCausalLM",
+        ],
+    );
+    refused(
+        "generate:",
+        "kl: {reference: m}\n    generate:",
+        &["not-scorable", "(`kl`)"],
+    );
+    let spec = SPEC.replace("{path: m}", "{path: m, quantization: q8_0}");
+    let spec = place.write("spec.yaml", &spec.replace("generate:", scored));
+    let output = place.output(&["plan", text(&spec)]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains("quantised to `q8_0`"), "{message}");
+}
