@@ -263,6 +263,7 @@ mod tests {
             source: name.to_owned(),
             path: std::path::PathBuf::new(),
             digest: None,
+            hub: None,
             selection: Value::Null,
             rows_selected: Some(rows),
             rows: (0..rows)
