@@ -3,6 +3,7 @@
 mod bad_input;
 mod compare;
 mod endpoint;
+mod export;
 mod golden;
 mod hub;
 mod identity;
@@ -17,6 +18,7 @@ mod replay;
 mod smoke;
 mod support;
 mod training;
+mod workers;
 
 /// Started by the tests of this file as the server that they talk to; see `driftgauge_tests::server`.
 #[test]

@@ -93,6 +93,8 @@ impl Observer for Progress {
                     self.line(&format!("  start   {node}"));
                 }
             }
+            // In the log only: what it serves is shown as started.
+            Event::Loaded { .. } => {}
             Event::Progress {
                 node,
                 done,

@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result<Exit> {
         .context("no job on standard input")?;
     let job: Job =
         serde_json::from_str(&line).context("the job on standard input is not readable")?;
+    eprintln!("{}", title(&job));
     let mut replies = Replies::new(std::io::stdout());
     match work(job, input, &mut replies) {
         Ok(()) => Ok(Exit::Done),
@@ -66,6 +67,16 @@ fn work<W: Write + Send>(
         }
     }
     Ok(())
+}
+
+/// What this process is for: the first line of its log, which is shown when it dies.
+fn title(job: &Job) -> String {
+    match job {
+        Job::Generate(model) => format!("generation with `{}`", model.folder.display()),
+        Job::Score(model) => format!("scoring with `{}`", model.folder.display()),
+        Job::Train(job) => format!("training into `{}`", job.out.display()),
+        _ => "a job".to_owned(),
+    }
 }
 
 /// Ends the process when the parent is gone, so that a killed run leaves no worker behind.

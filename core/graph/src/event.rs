@@ -25,6 +25,13 @@ pub enum Event {
         /// Node id.
         node: String,
     },
+    /// A worker process has loaded a model and checked it.
+    Loaded {
+        /// Ids of the nodes that this load serves.
+        nodes: Vec<String>,
+        /// Seconds from the start of the process.
+        seconds: f64,
+    },
     /// A node goes on.
     Progress {
         /// Node id.

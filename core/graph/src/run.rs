@@ -410,6 +410,7 @@ fn provenance(context: &Context, record: &RunRecord, started: SystemTime, second
         .map_or(0, |elapsed| elapsed.as_secs());
     let mut self_checks = serde_json::Map::new();
     let mut trainings = serde_json::Map::new();
+    let mut generation = serde_json::Map::new();
     let facts = context
         .plan
         .nodes
@@ -418,6 +419,9 @@ fn provenance(context: &Context, record: &RunRecord, started: SystemTime, second
     for fact in facts {
         let model = fact["model"].as_str().unwrap_or_default().to_owned();
         if !fact["loaded"].is_null() {
+            if !fact["speed"].is_null() {
+                generation.insert(model.clone(), fact["speed"].clone());
+            }
             // A model that both generates and is scored has one entry: the one that something was proven in.
             let proven = |loaded: &Value| loaded["checks"].as_array().map_or(0, Vec::len);
             let known = self_checks.get(&model).map_or(0, proven);
@@ -433,6 +437,7 @@ fn provenance(context: &Context, record: &RunRecord, started: SystemTime, second
     value["seconds"] = json!((seconds * 1000.0).round() / 1000.0);
     value["self_checks"] = Value::Object(self_checks);
     value["trainings"] = Value::Object(trainings);
+    value["generation"] = Value::Object(generation);
     value
 }
 

@@ -16,6 +16,7 @@ mod divergence;
 mod error;
 mod files;
 mod folder;
+pub mod logits;
 mod lora;
 mod merge;
 mod model;

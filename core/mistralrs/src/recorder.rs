@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use driftgauge_graph::engine::Sampling;
+use driftgauge_lm::logits::NotFinite;
 use driftgauge_record::FinishReason;
 use mistralrs::CustomLogitsProcessor;
 
 use crate::sampling;
-use crate::statistics::{Distribution, NotFinite};
+use crate::statistics::Distribution;
 use crate::text::Text;
 
 /// How mistral.rs is told that an answer has ended.
@@ -186,6 +187,6 @@ fn not_finite(bad: NotFinite, position: usize) -> String {
     format!(
         "{} of {} logits at token {position} of the answer are NaN or infinite; hint: look for NaN in the weights, or \
          for an overflow of f16 (`dtype: f32`)",
-        bad.count, bad.vocabulary
+        bad.count, bad.of
     )
 }

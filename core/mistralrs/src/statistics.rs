@@ -3,6 +3,8 @@
 //! mistral.rs 0.8.1 reports log10 instead of ln, unnormalised values when greedy and probabilities cut by top-p, so
 //! everything here is computed from the logits that its sampler is given.
 
+use driftgauge_lm::logits::{NotFinite, Softmax, largest};
+
 /// How many of the most likely tokens the truncated entropy and mass are taken over.
 pub(crate) const TOP: usize = 10;
 
@@ -19,48 +21,16 @@ pub(crate) struct Distribution {
     top: Vec<(u32, f32)>,
 }
 
-/// Logits that are no numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotFinite {
-    /// How many of them are NaN or plus infinity.
-    pub(crate) count: usize,
-    /// Size of the vocabulary.
-    pub(crate) vocabulary: usize,
-}
-
 impl Distribution {
     /// Reads one step's logits in two passes. Minus infinity is a token of probability zero.
     ///
     /// # Errors
     /// When a logit is NaN or plus infinity, or none is finite.
     pub(crate) fn of(logits: &[f32]) -> Result<Self, NotFinite> {
-        let bad = |count| NotFinite {
-            count,
-            vocabulary: logits.len(),
-        };
-        let count = logits
-            .iter()
-            .filter(|x| x.is_nan() || **x == f32::INFINITY)
-            .count();
-        if count > 0 {
-            return Err(bad(count));
-        }
-        let top = most_likely(logits);
-        let max = match top.first() {
-            Some(&(_, max)) if max.is_finite() => max,
-            _ => return Err(bad(logits.len())),
-        };
-        let mut sum = 0.0_f64;
-        let mut weighted = 0.0_f64;
-        for &x in logits {
-            let d = f64::from(x - max);
-            let e = d.exp();
-            sum += e;
-            if e > 0.0 {
-                weighted += e * d;
-            }
-        }
-        // -sum p ln p with p = e / sum and ln p = d - ln sum.
+        let top = largest(logits, TOP)?;
+        let max = top[0].1;
+        let Softmax { sum, weighted } = Softmax::of(logits, max);
+        // -sum p ln p with p = e^d / sum and ln p = d - ln sum, for d = x - max.
         let ln_sum = sum.ln();
         Ok(Self {
             max,
@@ -116,22 +86,6 @@ impl Distribution {
     }
 }
 
-/// The [`TOP`] largest logits in one pass: nearly every one fails the first comparison.
-fn most_likely(logits: &[f32]) -> Vec<(u32, f32)> {
-    let mut top: Vec<(u32, f32)> = Vec::with_capacity(TOP + 1);
-    let mut least = f32::NEG_INFINITY;
-    for (id, &x) in (0_u32..).zip(logits) {
-        if top.len() == TOP && x <= least {
-            continue;
-        }
-        let at = top.partition_point(|&(_, y)| y >= x);
-        top.insert(at, (id, x));
-        top.truncate(TOP);
-        least = top[top.len() - 1].1;
-    }
-    top
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,17 +119,6 @@ mod tests {
     }
 
     #[test]
-    fn the_ten_most_likely_are_found_among_many_in_order() {
-        let logits: Vec<f32> = (0..5000_u32)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32)
-            .collect();
-        let mut sorted: Vec<(u32, f32)> = (0_u32..).zip(logits.iter().copied()).collect();
-        sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        sorted.truncate(TOP);
-        assert_eq!(most_likely(&logits), sorted);
-    }
-
-    #[test]
     fn a_forbidden_token_has_probability_zero_and_adds_no_entropy() {
         let d = Distribution::of(&[0.0, f32::NEG_INFINITY, 0.0]).unwrap();
         close(d.entropy(), 2_f64.ln());
@@ -186,7 +129,7 @@ mod tests {
     #[test]
     fn logits_that_are_no_numbers_are_counted() {
         let e = Distribution::of(&[0.0, f32::NAN, f32::INFINITY]).unwrap_err();
-        assert_eq!((e.count, e.vocabulary), (2, 3));
+        assert_eq!((e.count, e.of), (2, 3));
         assert!(Distribution::of(&[f32::NEG_INFINITY; 3]).is_err());
         assert!(Distribution::of(&[]).is_err());
     }

@@ -1,20 +1,5 @@
-//! Samples as Parquet: the schema of `samples/<evaluation>.parquet`.
-//!
-//! | column | type | meaning |
-//! |---|---|---|
-//! | `evaluation`, `condition`, `model`, `sample_id` | string | identity of the sample |
-//! | `sample_index` | uint32 | which completion of the prompt, from 0 |
-//! | `messages` | string | the conversation as a JSON list of `{role, content}` |
-//! | `prompt_token_ids`, `completion_token_ids` | list of uint32 | exactly what the model read and wrote |
-//! | `completion`, `finish_reason` | string | the text, and `stop`, `length` or `error` |
-//! | `ends_with_eos` | bool | whether the last token entry is the end token |
-//! | `token_logprob`, `token_top1_logprob`, `token_margin`, `token_top10_entropy`, `token_top10_mass`, `token_entropy` | list of float | one entry per completion token; natural logs, nats |
-//! | `first_token_logprob` | string | JSON object: ln p at the first position of watched strings |
-//! | `error` | string, null | why there is no completion |
-//! | `empty`, `looping`, `truncated` | bool | degeneracy flags |
-//! | `references` | list of string | accepted answers |
-//! | `wrong_answer`, `category` | string, null | as declared by the evaluation |
-//! | `row`, `verdicts`, `values` | string | JSON objects: dataset row, verdict by judge, named numbers |
+//! The table of samples in Parquet.
+#![doc = include_str!("../../../docs/samples.md")]
 
 use std::fs::File;
 use std::io::Write;
@@ -549,6 +534,40 @@ mod tests {
         let first = std::fs::read(&path).unwrap();
         write_samples(&path, samples).unwrap();
         assert_eq!(first, std::fs::read(&path).unwrap());
+    }
+
+    #[test]
+    fn the_page_on_samples_describes_every_column() {
+        let page = include_str!("../../../docs/samples.md");
+        let described: Vec<(&str, &str)> = page
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| `")?.split(" | ");
+                Some((cells.next()?.trim_end_matches('`'), cells.next()?))
+            })
+            .collect();
+        let name = |data_type: &DataType| match data_type {
+            DataType::Utf8 => "string".to_owned(),
+            DataType::UInt32 => "uint32".to_owned(),
+            DataType::Float32 => "float".to_owned(),
+            DataType::Boolean => "bool".to_owned(),
+            other => format!("{other}"),
+        };
+        let schema = schema();
+        let columns: Vec<(&str, String)> = schema
+            .fields()
+            .iter()
+            .map(|field| {
+                let described = match field.data_type() {
+                    DataType::List(item) => format!("list of {}", name(item.data_type())),
+                    other if field.is_nullable() => format!("{}, null", name(other)),
+                    other => name(other),
+                };
+                (field.name().as_str(), described)
+            })
+            .collect();
+        let columns: Vec<(&str, &str)> = columns.iter().map(|(n, t)| (*n, t.as_str())).collect();
+        assert_eq!(described, columns);
     }
 
     #[test]

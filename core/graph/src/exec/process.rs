@@ -62,16 +62,17 @@ impl Worker {
         })
     }
 
-    /// Sends one request.
+    /// Sends one request; an error when the process has ended.
     pub(super) async fn send(&mut self, request: &Request) -> Result<(), String> {
         let mut line = serde_json::to_string(request).map_err(|error| error.to_string())?;
         line.push('\n');
-        match &mut self.input {
-            Some(input) => input
-                .write_all(line.as_bytes())
-                .await
-                .map_err(|error| format!("the worker does not listen: {error}")),
-            None => Err("the worker's input is closed".to_owned()),
+        let Some(input) = &mut self.input else {
+            return Err("the worker's input is closed".to_owned());
+        };
+        match input.write_all(line.as_bytes()).await {
+            Ok(()) => Ok(()),
+            // A worker stops listening when it ends; how it ended says more.
+            Err(_) => Err(self.obituary().await),
         }
     }
 

@@ -132,7 +132,8 @@ pub(super) async fn run(
     let outcome = session::run(context, session, tasks).await;
     for &node in &carried {
         if let (Some(key), Some(loaded)) = (&context.plan.nodes[node].key, &outcome.loaded) {
-            let fact = serde_json::json!({ "model": model, "loaded": loaded });
+            let fact =
+                serde_json::json!({ "model": model, "loaded": loaded, "speed": outcome.speed });
             context.store.remember(key, &fact);
         }
     }

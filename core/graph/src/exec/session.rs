@@ -1,8 +1,10 @@
 //! One model, loaded once, serving every node that waits for it; several worker processes share the prompts.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
+use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::Context;
@@ -66,8 +68,71 @@ struct Shared {
     journals: Vec<Journal<Answer>>,
     /// Per task: why items got no answer in this run. They stay out of the journal.
     unanswered: Vec<BTreeMap<u64, String>>,
-    failure: Option<String>,
+    /// Workers, less those that could not load the model.
+    able: usize,
+    /// Per task: why it cannot be finished now.
+    failures: Vec<Option<String>>,
     loaded: Option<Loaded>,
+    /// When the first worker was ready.
+    ready: Option<Instant>,
+    /// Completions made since then, and their tokens.
+    completions: usize,
+    tokens: usize,
+}
+
+impl Shared {
+    /// Takes back what a lost worker had, and gives up the tasks that it died of. Says whether another process should
+    /// go on in its place.
+    fn lose(&mut self, lost: Lost) -> bool {
+        if !lost.was_ready {
+            self.able -= 1;
+            if self.able == 0 {
+                for failure in &mut self.failures {
+                    failure.get_or_insert_with(|| lost.error.clone());
+                }
+            }
+            return false;
+        }
+        for &(task, _) in &lost.working_on {
+            self.failures[task].get_or_insert_with(|| lost.error.clone());
+        }
+        for item in lost.waiting.into_iter().rev() {
+            self.queue.push_front(item);
+        }
+        let failures = &self.failures;
+        self.queue.retain(|&(task, _)| failures[task].is_none());
+        !self.queue.is_empty()
+    }
+
+    fn speed(&self, workers: usize, began: Instant) -> Option<Speed> {
+        let ready = self.ready.filter(|_| self.completions > 0)?;
+        let seconds = ready.elapsed().as_secs_f64();
+        Some(Speed {
+            workers,
+            loading_seconds: (ready - began).as_secs_f64(),
+            seconds,
+            completions: self.completions,
+            tokens: self.tokens,
+            tokens_per_second: self.tokens as f64 / seconds,
+        })
+    }
+}
+
+/// How fast a session was. A fact for provenance: it is part of no artifact.
+#[derive(Debug, Serialize)]
+pub(super) struct Speed {
+    /// Worker processes that shared the prompts.
+    pub(super) workers: usize,
+    /// Seconds until the first of them was ready: start, weights, self-check.
+    pub(super) loading_seconds: f64,
+    /// Seconds from then to the last answer.
+    pub(super) seconds: f64,
+    /// Completions made; those of an earlier, interrupted run not counted.
+    pub(super) completions: usize,
+    /// Their tokens, prompts not counted.
+    pub(super) tokens: usize,
+    /// `tokens / seconds`.
+    pub(super) tokens_per_second: f64,
 }
 
 /// What became of the items of a task.
@@ -84,6 +149,8 @@ pub(super) struct SessionOutcome {
     pub(super) answers: Vec<Result<Answers, String>>,
     /// What the engine said of the model.
     pub(super) loaded: Option<Loaded>,
+    /// How fast it was, when it made a completion.
+    pub(super) speed: Option<Speed>,
 }
 
 /// Runs all tasks on one model. Every finished item is journalled at once, so that a killed run loses only the items in
@@ -93,6 +160,7 @@ pub(super) async fn run(
     model: SessionModel,
     tasks: Vec<Task>,
 ) -> SessionOutcome {
+    let began = Instant::now();
     let mut journals = Vec::new();
     let mut queue = VecDeque::new();
     for (index, task) in tasks.iter().enumerate() {
@@ -107,6 +175,7 @@ pub(super) async fn run(
                 return SessionOutcome {
                     answers: tasks.iter().map(|_| Err(error.clone())).collect(),
                     loaded: None,
+                    speed: None,
                 };
             }
         }
@@ -116,8 +185,12 @@ pub(super) async fn run(
         queue,
         journals,
         unanswered: vec![BTreeMap::new(); tasks.len()],
-        failure: None,
+        able: workers,
+        failures: vec![None; tasks.len()],
         loaded: None,
+        ready: None,
+        completions: 0,
+        tokens: 0,
     }));
     let tasks = Arc::new(tasks);
     let model = Arc::new(model);
@@ -130,26 +203,45 @@ pub(super) async fn run(
             Arc::clone(&shared),
         );
         running.spawn(async move {
-            if let Err(error) = work(&context, &model, &tasks, &shared).await {
-                shared.lock().await.failure.get_or_insert(error);
+            // A process that dies takes its node with it; the other nodes go on in another process.
+            while let Err(lost) = work(&context, &model, &tasks, &shared).await {
+                if !shared.lock().await.lose(lost) || context.cancelled() {
+                    return;
+                }
             }
         });
     }
     while running.join_next().await.is_some() {}
     let mut shared = shared.lock().await;
-    let failure = shared.failure.take();
+    let speed = shared.speed(workers, began);
+    let failures = std::mem::take(&mut shared.failures);
     let loaded = shared.loaded.take();
     let answers = shared
         .journals
         .iter()
         .zip(tasks.iter())
-        .zip(&shared.unanswered)
-        .map(|((journal, task), unanswered)| {
+        .zip(shared.unanswered.iter().zip(failures))
+        .map(|((journal, task), (unanswered, failure))| {
             gather(task, journal, unanswered)
-                .ok_or_else(|| failure.clone().unwrap_or_else(|| "interrupted".to_owned()))
+                .ok_or_else(|| failure.unwrap_or_else(|| "interrupted".to_owned()))
         })
         .collect();
-    SessionOutcome { answers, loaded }
+    SessionOutcome {
+        answers,
+        loaded,
+        speed,
+    }
+}
+
+/// A worker that stopped before the queue was empty.
+struct Lost {
+    error: String,
+    /// Whether it had loaded the model.
+    was_ready: bool,
+    /// The items it died of, or may have died of: task and item.
+    working_on: Vec<(usize, u64)>,
+    /// Items it had not begun.
+    waiting: Vec<(usize, u64)>,
 }
 
 /// The answers of a task; `None` when an item was not even asked.
@@ -177,15 +269,53 @@ async fn work(
     model: &SessionModel,
     tasks: &[Task],
     shared: &Mutex<Shared>,
+) -> Result<(), Lost> {
+    let mut desk = Desk {
+        in_flight: BTreeMap::new(),
+        at_once: None,
+    };
+    let driven = drive(context, model, tasks, shared, &mut desk).await;
+    driven.map_err(|error| desk.lost(error))
+}
+
+/// What one worker has before it.
+struct Desk {
+    /// Task and item by the id of the request, which grows.
+    in_flight: BTreeMap<u64, (usize, u64)>,
+    /// How many the worker works on at once, as soon as it is ready.
+    at_once: Option<usize>,
+}
+
+impl Desk {
+    /// One request more waits, so that the engine never idles.
+    fn has_room(&self) -> bool {
+        self.at_once.is_some_and(|n| self.in_flight.len() <= n)
+    }
+
+    fn lost(self, error: String) -> Lost {
+        let mut items: Vec<_> = self.in_flight.into_values().collect();
+        let waiting = items.split_off(self.at_once.unwrap_or(0).min(items.len()));
+        Lost {
+            error,
+            was_ready: self.at_once.is_some(),
+            working_on: items,
+            waiting,
+        }
+    }
+}
+
+async fn drive(
+    context: &Context,
+    model: &SessionModel,
+    tasks: &[Task],
+    shared: &Mutex<Shared>,
+    desk: &mut Desk,
 ) -> Result<(), String> {
+    let began = Instant::now();
     let mut worker = Worker::start(&context.worker_exe, &model.job, model.threads).await?;
-    let mut in_flight: HashMap<u64, (usize, u64)> = HashMap::new();
     let mut next_id = 0;
-    // One request waits while another is worked on, so that the engine never idles.
-    let mut window = 2;
-    let mut ready = false;
     loop {
-        while ready && in_flight.len() < window && !context.cancelled() {
+        while desk.has_room() && !context.cancelled() {
             let Some((task, item)) = shared.lock().await.queue.pop_front() else {
                 break;
             };
@@ -195,11 +325,11 @@ async fn work(
                 .cloned()
                 .flatten()
                 .ok_or("an item is out of range")?;
+            desk.in_flight.insert(next_id, (task, item));
             worker.send(&Request { id: next_id, ask }).await?;
-            in_flight.insert(next_id, (task, item));
             next_id += 1;
         }
-        if ready && in_flight.is_empty() {
+        if desk.at_once.is_some() && desk.in_flight.is_empty() {
             worker.finish().await;
             return Ok(());
         }
@@ -209,15 +339,27 @@ async fn work(
         };
         let (id, answer) = match reply {
             Reply::Ready(loaded) => {
-                window = loaded.max_in_flight.max(1) + 1;
-                ready = true;
-                shared.lock().await.loaded = Some(loaded);
+                if desk.at_once.is_none() {
+                    context.observer.observe(&Event::Loaded {
+                        nodes: tasks.iter().map(|task| task.node.clone()).collect(),
+                        seconds: began.elapsed().as_secs_f64(),
+                    });
+                }
+                desk.at_once = Some(loaded.max_in_flight.max(1));
+                let mut shared = shared.lock().await;
+                shared.ready.get_or_insert_with(Instant::now);
+                shared.loaded = Some(loaded);
                 continue;
             }
-            Reply::Completed { id, completion } => (
-                id,
-                serde_json::to_value(completion).map_err(|e| e.to_string()),
-            ),
+            Reply::Completed { id, completion } => {
+                let mut shared = shared.lock().await;
+                shared.completions += 1;
+                shared.tokens += completion.completion_token_ids.len();
+                (
+                    id,
+                    serde_json::to_value(completion).map_err(|e| e.to_string()),
+                )
+            }
             Reply::Scored { id, response } => (
                 id,
                 serde_json::to_value(response).map_err(|e| e.to_string()),
@@ -231,7 +373,7 @@ async fn work(
                 error,
                 unanswered: true,
             } => {
-                if let Some((task, item)) = in_flight.remove(&id) {
+                if let Some((task, item)) = desk.in_flight.remove(&id) {
                     shared.lock().await.unanswered[task].insert(item, error);
                 }
                 continue;
@@ -244,7 +386,7 @@ async fn work(
             }
             Reply::Step { .. } | Reply::Done(_) => continue,
         };
-        if let Some((task, item)) = in_flight.remove(&id) {
+        if let Some((task, item)) = desk.in_flight.remove(&id) {
             let mut shared = shared.lock().await;
             let journal = &mut shared.journals[task];
             journal

@@ -1,0 +1,191 @@
+//! Worker processes: how many loads a run makes, how many share the prompts, and what happens when one dies.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Place, copy_folder, tests_dir, text};
+
+const ROWS: usize = 40;
+
+/// Two models, and two evaluations of which one has two conditions.
+fn spec(place: &Place) -> PathBuf {
+    copy_folder(&tests_dir().join("golden/llama"), &place.path("llama"));
+    copy_folder(&tests_dir().join("golden/qwen2"), &place.path("qwen2"));
+    let rows: Vec<String> = (0..ROWS)
+        .map(|row| format!("{{\"id\": \"{row}\", \"q\": \"who wrote the river number {row}?\"}}\n"))
+        .collect();
+    place.write("questions.jsonl", &rows.concat());
+    place.write(
+        "spec.yaml",
+        "version: 1
+name: workers
+models:
+  llama: {path: llama}
+  qwen2: {path: qwen2}
+datasets:
+  questions: {jsonl: questions.jsonl, id: id}
+metrics:
+  uncertainty: {plugin: uncertainty}
+evaluations:
+  first:
+    models: [llama, qwen2]
+    dataset: questions
+    prompt: [{user: \"{{ q }}\"}]
+    generate: {max_tokens: 24}
+    metrics: [uncertainty]
+  second:
+    models: [llama, qwen2]
+    dataset: questions
+    conditions:
+      plain: {prompt: [{user: \"{{ q }} Be brief.\"}]}
+      drawn: {prompt: [{user: \"Well: {{ q }}\"}]}
+    generate: {max_tokens: 16, temperature: 0.9, top_p: 0.95, samples: 2}
+    metrics: [uncertainty]
+",
+    )
+}
+
+fn events(place: &Place, name: &str) -> Vec<Value> {
+    let text = String::from_utf8(place.read("run/events.jsonl")).expect("UTF-8");
+    text.lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("an event"))
+        .filter(|event| event["event"] == name)
+        .collect()
+}
+
+#[test]
+fn one_load_serves_every_dataset_and_condition_of_a_model() {
+    let place = Place::new();
+    let spec = spec(&place);
+    let run = place.output(&["run", text(&spec), "--out", "run", "--jobs", "1"]);
+    assert!(run.status.success());
+    let loads = events(&place, "loaded");
+    let served: Vec<usize> = loads
+        .iter()
+        .map(|load| load["nodes"].as_array().expect("nodes").len())
+        .collect();
+    assert_eq!(served, [3, 3], "{loads:?}");
+}
+
+#[test]
+fn the_number_of_workers_changes_no_byte() {
+    let places = ["1", "2", "3"].map(|jobs| {
+        let place = Place::new();
+        let spec = spec(&place);
+        let run = place.output(&["run", text(&spec), "--out", "run", "--jobs", jobs]);
+        assert!(run.status.success());
+        place
+    });
+    for file in [
+        "results.json",
+        "samples/first.parquet",
+        "samples/second.parquet",
+    ] {
+        let [one, two, three] =
+            [0, 1, 2].map(|index: usize| places[index].read(&format!("run/{file}")));
+        assert!(
+            one == two && two == three,
+            "{file} depends on the number of workers"
+        );
+    }
+}
+
+/// A worker that the system kills, for want of memory for example, takes one node with it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_worker_fails_its_node_alone() {
+    let straight = Place::new();
+    straight.run(&spec(&straight), "run");
+
+    let place = Place::new();
+    let spec = spec(&place);
+    let child = place
+        .command(&["run", text(&spec), "--out", "run", "--jobs", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    kill_worker_of(&place, child.id());
+    let output = child.wait_with_output().expect("the run ends");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in [
+        "FAILED  generate first/default/llama: the worker process was killed (signal 9; the system does this when memory \
+         runs out)",
+        "the end of its log:\n  generation with",
+        "skipped metric first/uncertainty/llama",
+        "done    generate second/plain/llama",
+        "done    generate second/drawn/llama",
+        "done    generate first/default/qwen2",
+        "done    metric second/uncertainty/llama",
+    ] {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
+    // The same model was loaded once more, for its other nodes.
+    let loads: Vec<usize> = events(&place, "loaded")
+        .iter()
+        .map(|load| load["nodes"].as_array().expect("nodes").len())
+        .collect();
+    assert_eq!(loads.len(), 3, "{loads:?}");
+
+    // The next run makes what is missing: one generation, its metric and what compares it.
+    let mended = place.run(&spec, "run");
+    assert_eq!(mended["failed"], 0);
+    assert_eq!(
+        mended["reused"].as_u64().map(|n| n > 5),
+        Some(true),
+        "{mended}"
+    );
+    for file in [
+        "results.json",
+        "samples/first.parquet",
+        "samples/second.parquet",
+    ] {
+        let file = format!("run/{file}");
+        assert!(place.read(&file) == straight.read(&file), "{file} differs");
+    }
+}
+
+/// Kills the worker of a run as soon as it has finished its first samples.
+#[cfg(target_os = "linux")]
+fn kill_worker_of(place: &Place, run: u32) {
+    let some_are_done = || {
+        let folders = std::fs::read_dir(place.path("store/partial"))
+            .into_iter()
+            .flatten();
+        folders.flatten().any(|folder| {
+            std::fs::read_to_string(folder.path().join("journal.jsonl"))
+                .is_ok_and(|text| text.lines().count() > 2)
+        })
+    };
+    for _ in 0..60_000 {
+        if some_are_done() {
+            let worker = child_of(run).expect("a worker runs");
+            let killed = std::process::Command::new("kill")
+                .args(["-9", &worker.to_string()])
+                .status();
+            assert!(killed.is_ok_and(|status| status.success()));
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    panic!("no sample was finished");
+}
+
+/// The process whose parent is `run`.
+#[cfg(target_os = "linux")]
+fn child_of(run: u32) -> Option<u32> {
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .find(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // The name in parentheses may hold spaces; state and parent follow it.
+            let parent = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+            parent == Some(run)
+        })
+}
