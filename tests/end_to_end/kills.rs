@@ -1,12 +1,8 @@
 //! Killed at random moments, a run goes on to the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::support::{Place, copy_folder, smoke_spec, tests_dir, text};
+use crate::support::{Place, smoke_spec, text};
 
 #[test]
 fn random_kills_change_no_byte() {
@@ -15,9 +11,16 @@ fn random_kills_change_no_byte() {
     let place = Place::new();
     // A fixed walk over the run's length: each start is killed a little later than the one before.
     for step in 0..20_u64 {
-        let mut child = start(&place, &smoke_spec());
+        let mut child = place
+            .command(&["run", text(&smoke_spec()), "--out", "run"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the binary starts");
         std::thread::sleep(Duration::from_millis(60 + (step * 7919) % 700));
-        kill(&mut child);
+        // SIGKILL: nothing can be tidied up.
+        let _ = child.kill();
+        let _ = child.wait();
     }
     place.run(&smoke_spec(), "run");
     for file in [
@@ -26,168 +29,7 @@ fn random_kills_change_no_byte() {
         "samples/drift.parquet",
         "models/tuned/adapter_model.safetensors",
     ] {
-        same(&place, &straight, file);
+        let same = place.read(&format!("run/{file}")) == straight.read(&format!("run/{file}"));
+        assert!(same, "{file} differs after kills");
     }
-}
-
-#[test]
-fn kills_while_generating_and_judging_lose_and_double_nothing() {
-    let straight = Place::new();
-    straight.run(&inference_spec(&straight), "run");
-    let place = Place::new();
-    let spec = inference_spec(&place);
-    let kinds = kinds_of(&place, &spec);
-    let mut kept = BTreeMap::new();
-    let mut killed_while = BTreeMap::<String, usize>::new();
-    for step in 0..40_u64 {
-        let mut child = start(&place, &spec);
-        // Each start may finish a few samples, and a few milliseconds more.
-        let wanted = journalled(&place)
-            .values()
-            .map(BTreeSet::len)
-            .sum::<usize>()
-            + 1;
-        let finished = wait_until(&mut child, || {
-            journalled(&place)
-                .values()
-                .map(BTreeSet::len)
-                .sum::<usize>()
-                >= wanted + (step as usize * 5) % 4
-        });
-        if finished {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(step * 7 % 11));
-        kill(&mut child);
-        let now = journalled(&place);
-        for (key, before) in &kept {
-            let Some(after) = now.get(key) else {
-                // A finished node has its samples in the artifact, and no journal any more.
-                continue;
-            };
-            let before: &BTreeSet<u64> = before;
-            assert!(
-                before.is_subset(after),
-                "a finished sample of {key} is lost"
-            );
-        }
-        for key in now.keys() {
-            *killed_while.entry(kinds[key].clone()).or_default() += 1;
-        }
-        kept = now;
-    }
-    let kills = |kind: &str| killed_while.get(kind).copied().unwrap_or_default();
-    assert!(
-        kills("generate") >= 10 && kills("judge") >= 10,
-        "{killed_while:?}"
-    );
-    place.run(&spec, "run");
-    for file in ["results.json", "samples/ask.parquet"] {
-        same(&place, &straight, file);
-    }
-    assert_eq!(place.samples("run").len(), ROWS);
-}
-
-const ROWS: usize = 48;
-
-/// Generation and judging alone, of models that are at hand.
-fn inference_spec(place: &Place) -> std::path::PathBuf {
-    copy_folder(&tests_dir().join("golden/llama"), &place.path("model"));
-    copy_folder(&tests_dir().join("golden/qwen2"), &place.path("guard"));
-    let rows: Vec<String> = (0..ROWS)
-        .map(|row| format!("{{\"id\": \"{row}\", \"q\": \"who wrote the river number {row}?\"}}\n"))
-        .collect();
-    place.write("questions.jsonl", &rows.concat());
-    place.write(
-        "spec.yaml",
-        "version: 1
-name: kills
-models:
-  m: {path: model}
-  guard: {path: guard}
-datasets:
-  questions: {jsonl: questions.jsonl, id: id}
-metrics:
-  asr: {plugin: asr}
-evaluations:
-  ask:
-    models: [m]
-    dataset: questions
-    prompt: [{user: \"{{ q }}\"}]
-    generate: {max_tokens: 24}
-    judges: {guard: {llama_guard: {model: guard, max_tokens: 8}}}
-    metrics: [asr]
-",
-    )
-}
-
-/// Kind of each node, by its key.
-fn kinds_of(place: &Place, spec: &std::path::Path) -> BTreeMap<String, String> {
-    let output = place.output(&["plan", text(spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-    let word = |node: &Value, field: &str| node[field].as_str().unwrap_or_default().to_owned();
-    let nodes = plan["nodes"].as_array().expect("nodes").iter();
-    nodes
-        .map(|node| (word(node, "key"), word(node, "kind")))
-        .collect()
-}
-
-/// The finished items in every journal, by node key. None may be there twice.
-fn journalled(place: &Place) -> BTreeMap<String, BTreeSet<u64>> {
-    let mut journals = BTreeMap::new();
-    let Ok(folders) = std::fs::read_dir(place.path("store/partial")) else {
-        return journals;
-    };
-    for folder in folders.flatten() {
-        let journal = std::fs::read_to_string(folder.path().join("journal.jsonl"));
-        let mut items = BTreeSet::new();
-        for line in journal.unwrap_or_default().lines() {
-            // The last line may be torn, or being written.
-            if let Ok((item, _)) = serde_json::from_str::<(u64, Value)>(line) {
-                assert!(items.insert(item), "item {item} is journalled twice");
-            }
-        }
-        if !items.is_empty() {
-            journals.insert(folder.file_name().to_string_lossy().into_owned(), items);
-        }
-    }
-    journals
-}
-
-fn start(place: &Place, spec: &std::path::Path) -> Child {
-    place
-        .command(&["run", text(spec), "--out", "run"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary starts")
-}
-
-/// Waits for a condition; says whether the process ended before it held.
-fn wait_until(child: &mut Child, condition: impl Fn() -> bool) -> bool {
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(120) {
-        if child.try_wait().expect("a status").is_some() {
-            return true;
-        }
-        if condition() {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    panic!("the run makes no progress");
-}
-
-/// SIGKILL: nothing can be tidied up.
-fn kill(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn same(place: &Place, straight: &Place, file: &str) {
-    let name = format!("run/{file}");
-    assert!(
-        place.read(&name) == straight.read(&name),
-        "{file} differs after kills"
-    );
 }

@@ -69,29 +69,6 @@ fn one_load_serves_every_dataset_and_condition_of_a_model() {
     assert_eq!(served, [3, 3], "{loads:?}");
 }
 
-#[test]
-fn the_number_of_workers_changes_no_byte() {
-    let places = ["1", "2", "3"].map(|jobs| {
-        let place = Place::new();
-        let spec = spec(&place);
-        let run = place.output(&["run", text(&spec), "--out", "run", "--jobs", jobs]);
-        assert!(run.status.success());
-        place
-    });
-    for file in [
-        "results.json",
-        "samples/first.parquet",
-        "samples/second.parquet",
-    ] {
-        let [one, two, three] =
-            [0, 1, 2].map(|index: usize| places[index].read(&format!("run/{file}")));
-        assert!(
-            one == two && two == three,
-            "{file} depends on the number of workers"
-        );
-    }
-}
-
 /// A worker that the system kills, for want of memory for example, takes one node with it.
 #[cfg(target_os = "linux")]
 #[test]

@@ -8,6 +8,7 @@ mod process;
 mod scheduler;
 mod serve;
 mod session;
+mod slots;
 mod train;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
+use super::slots::{Share, Slots};
 use super::{Context, NodeOutcome, serve, train};
 use crate::artifacts;
 use crate::event::{Event, Outcome};
@@ -19,19 +20,20 @@ struct Scheduler {
     outcomes: Vec<Option<NodeOutcome>>,
     started: Vec<Option<Instant>>,
     running: JoinSet<(usize, Finished)>,
-    /// Slots held by heavy jobs; a job too big to share the machine holds all of them.
-    slots_taken: usize,
+    /// Held by heavy jobs; a job too big to share the machine holds all of them.
+    slots: Arc<Slots>,
 }
 
 /// Runs the plan. The result has one outcome per node; nodes that never started because of an interruption are `None`.
 pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
     let nodes = context.plan.nodes.len();
+    let slots = Arc::new(Slots::new(context.jobs));
     let mut scheduler = Scheduler {
         context,
         outcomes: vec![None; nodes],
         started: vec![None; nodes],
         running: JoinSet::new(),
-        slots_taken: 0,
+        slots,
     };
     loop {
         if !scheduler.context.cancelled() {
@@ -40,7 +42,7 @@ pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
         match scheduler.running.join_next().await {
             None => return scheduler.outcomes,
             Some(Ok((slots, finished))) => {
-                scheduler.slots_taken -= slots;
+                scheduler.slots.give(slots);
                 for (node, result) in finished {
                     scheduler.finish(node, result);
                 }
@@ -101,7 +103,10 @@ impl Scheduler {
             }
             match self.stored(node) {
                 Ok(true) => self.end(node, Outcome::Reused, None),
-                Ok(false) if self.is_heavy(node) => heavy.push(node),
+                Ok(false) if self.is_heavy(node) => {
+                    keys_in_the_air.insert(key);
+                    heavy.push(node);
+                }
                 Ok(false) => {
                     keys_in_the_air.insert(key);
                     self.start_light(node);
@@ -121,19 +126,18 @@ impl Scheduler {
             _ => 3,
         };
         ready.sort_by_key(|&node| (rank(self, node), node));
-        while self.slots_taken < self.context.jobs {
+        while self.slots.taken() < self.context.jobs {
             let Some(&first) = ready.first() else { return };
             if rank(self, first) == 3 && self.generation_pending() {
                 return;
             }
             let exclusive = !train::is_small(&self.context, first);
-            if exclusive && self.slots_taken > 0 {
+            if exclusive && self.slots.taken() > 0 {
                 return;
             }
             let group = serve::group(&self.context, first, &ready);
             ready.retain(|node| !group.contains(node));
-            let free = self.context.jobs - self.slots_taken;
-            let alone = ready.is_empty() && self.slots_taken == 0;
+            let alone = ready.is_empty() && self.slots.taken() == 0;
             for &node in &group {
                 self.mark_started(node);
             }
@@ -143,17 +147,21 @@ impl Scheduler {
             } else {
                 (context.cores / context.jobs).max(1)
             };
-            let workers = if exclusive { 1 } else { free };
-            let slots = if exclusive { self.context.jobs } else { 1 };
-            self.slots_taken += slots;
+            let taken = if exclusive { self.context.jobs } else { 1 };
+            self.slots.take(taken);
+            let share = Share {
+                threads,
+                slots: Arc::clone(&self.slots),
+                alone: alone && !exclusive,
+            };
             self.running.spawn(async move {
                 let finished = match context.plan.nodes[first].kind {
                     Kind::Pretrain | Kind::Finetune | Kind::Merge => {
                         vec![(first, train::run(&context, first, threads).await)]
                     }
-                    _ => serve::run(&context, &group, workers, threads).await,
+                    _ => serve::run(&context, &group, share).await,
                 };
-                (slots, finished)
+                (taken, finished)
             });
             if exclusive {
                 return;

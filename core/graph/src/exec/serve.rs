@@ -7,9 +7,11 @@ use driftgauge_record::{Completion, FinishReason, Sample, Verdict, read_samples,
 use super::Context;
 use super::scheduler::Finished;
 use super::session::{self, Answer, Answers, SessionModel, Task};
+use super::slots::Share;
+use super::train::folder_size;
 use crate::artifacts::{
     COMPLETIONS, DIVERGENCE, VERDICTS, artifact_of, completions_node, has_chat_template, keep,
-    load_model,
+    load_model, model_folder,
 };
 use crate::dataset::Row;
 use crate::engine::{GenerateRequest, LoadModel, LoadPair};
@@ -92,12 +94,7 @@ pub(super) fn group(context: &Context, first: usize, ready: &[usize]) -> Vec<usi
 }
 
 /// Runs a group of inference nodes on one model.
-pub(super) async fn run(
-    context: &Arc<Context>,
-    nodes: &[usize],
-    workers: usize,
-    threads: usize,
-) -> Finished {
+pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -> Finished {
     let mut finished = Vec::new();
     let mut tasks = Vec::new();
     let mut carried = Vec::new();
@@ -123,11 +120,11 @@ pub(super) async fn run(
     };
     // A server is asked by one process, which alone can keep to the rate of the spec.
     let remote = matches!(job, Job::Endpoint(_));
-    let workers = if remote { 1 } else { workers.max(1) };
     let session = SessionModel {
         job,
-        workers,
-        threads: (threads / workers).max(1),
+        bytes: memory_of(context, &model),
+        divisible: !remote,
+        share,
     };
     let outcome = session::run(context, session, tasks).await;
     for &node in &carried {
@@ -176,6 +173,12 @@ fn job(context: &Context, model: &str, purpose: Purpose, plain_text: bool) -> Re
 
 fn is_plain_text(ask: &Ask) -> bool {
     matches!(ask, Ask::Generate(request) if request.text.is_some())
+}
+
+/// A generous guess of the memory that one process with the model takes: weights stored in 16 bits are computed in 32.
+fn memory_of(context: &Context, model: &str) -> u64 {
+    const BESIDES: u64 = 256 << 20;
+    model_folder(context, model).map_or(0, |folder| 2 * folder_size(&folder)) + BESIDES
 }
 
 fn all_failed(answers: &Answers) -> bool {

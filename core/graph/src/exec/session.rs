@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use super::Context;
 use super::process::Worker;
+use super::slots::{Share, available_memory};
 use crate::digest::Digest;
 use crate::engine::Loaded;
 use crate::event::Event;
@@ -57,10 +58,36 @@ impl Task {
 pub(super) struct SessionModel {
     /// What the workers load, and what for.
     pub(super) job: Job,
-    /// Worker processes.
-    pub(super) workers: usize,
-    /// Threads of each.
-    pub(super) threads: usize,
+    /// Bytes of memory that one worker needs.
+    pub(super) bytes: u64,
+    /// Whether more than one worker may be started.
+    pub(super) divisible: bool,
+    /// What the workers may use of the machine.
+    pub(super) share: Share,
+}
+
+/// Fewer items than this per worker are not worth another load at the start.
+const FEWEST_ITEMS: usize = 8;
+
+impl SessionModel {
+    /// Workers to start with, more than one only when nothing else wants the machine. Their slots are taken.
+    fn first_workers(&self, items: usize) -> usize {
+        let wanted = match self.share.alone {
+            true => items.div_ceil(FEWEST_ITEMS),
+            false => items.min(1),
+        };
+        let mut workers = wanted.min(1);
+        while workers < wanted && self.take_slot(workers as u64 + 1) {
+            workers += 1;
+        }
+        workers
+    }
+
+    /// Takes a slot for a further worker when there is one, and memory for so many workers that are still to be loaded.
+    fn take_slot(&self, unloaded: u64) -> bool {
+        let fits = available_memory().is_none_or(|bytes| bytes > self.bytes * unloaded);
+        self.divisible && fits && self.share.slots.try_take()
+    }
 }
 
 struct Shared {
@@ -180,7 +207,14 @@ pub(super) async fn run(
             }
         }
     }
-    let workers = model.workers.min(queue.len());
+    let workers = model.first_workers(queue.len());
+    let model = Arc::new(SessionModel {
+        share: Share {
+            threads: (model.share.threads / workers.max(1)).max(1),
+            ..model.share
+        },
+        ..model
+    });
     let shared = Arc::new(Mutex::new(Shared {
         queue,
         journals,
@@ -193,23 +227,27 @@ pub(super) async fn run(
         tokens: 0,
     }));
     let tasks = Arc::new(tasks);
-    let model = Arc::new(model);
     let mut running = tokio::task::JoinSet::new();
-    for _ in 0..workers {
+    let staff = |slots: usize| {
         let (context, model, tasks, shared) = (
             Arc::clone(context),
             Arc::clone(&model),
             Arc::clone(&tasks),
             Arc::clone(&shared),
         );
-        running.spawn(async move {
+        async move {
             // A process that dies takes its node with it; the other nodes go on in another process.
             while let Err(lost) = work(&context, &model, &tasks, &shared).await {
                 if !shared.lock().await.lose(lost) || context.cancelled() {
-                    return;
+                    break;
                 }
             }
-        });
+            model.share.slots.give(slots);
+        }
+    };
+    for worker in 0..workers {
+        // The first worker's slot is the scheduler's to give back.
+        running.spawn(staff(worker.min(1)));
     }
     while running.join_next().await.is_some() {}
     let mut shared = shared.lock().await;
@@ -312,7 +350,7 @@ async fn drive(
     desk: &mut Desk,
 ) -> Result<(), String> {
     let began = Instant::now();
-    let mut worker = Worker::start(&context.worker_exe, &model.job, model.threads).await?;
+    let mut worker = Worker::start(&context.worker_exe, &model.job, model.share.threads).await?;
     let mut next_id = 0;
     loop {
         while desk.has_room() && !context.cancelled() {

@@ -67,7 +67,8 @@ fn is_small_to_serve(context: &Context, model: &str) -> bool {
     model_folder(context, model).is_some_and(|folder| folder_size(&folder) <= SMALL_BYTES)
 }
 
-fn folder_size(folder: &Path) -> u64 {
+/// Bytes of the files in a folder.
+pub(super) fn folder_size(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
     };
