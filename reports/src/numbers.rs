@@ -102,6 +102,16 @@ pub(crate) fn p_value(p: f64) -> String {
     scientific(p, 1)
 }
 
+/// A p-value as a statement: `p = 0.031`, `p < 10⁻¹⁵`.
+pub(crate) fn p_is(p: f64) -> String {
+    let text = p_value(p);
+    if text.starts_with('<') {
+        format!("p {text}")
+    } else {
+        format!("p = {text}")
+    }
+}
+
 /// A number without unit: three digits that matter at least, or powers of ten where those would hide it.
 pub(crate) fn plain(value: f64) -> String {
     let size = value.abs();
@@ -229,6 +239,8 @@ mod tests {
         assert_eq!(p_value(4.13e-5), "4.1 × 10⁻⁵");
         assert_eq!(p_value(3.6e-42), "< 10⁻¹⁵");
         assert_eq!(p_value(1.0), "1");
+        assert_eq!(p_is(3.6e-42), "p < 10⁻¹⁵");
+        assert_eq!(p_is(0.0312), "p = 0.031");
     }
 
     #[test]

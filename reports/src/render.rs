@@ -81,6 +81,7 @@ fn add_filters(environment: &mut Environment<'_>) {
     });
     environment.add_filter("plain", |value: Value| number(&value, numbers::plain));
     environment.add_filter("p", |value: Value| number(&value, numbers::p_value));
+    environment.add_filter("p_is", |value: Value| number(&value, numbers::p_is));
     environment.add_filter("duration", |value: Value| number(&value, numbers::duration));
     environment.add_filter("count", |value: u64| numbers::count(value));
     environment.add_filter("visible", |text: &str| sanitise::visible(text).into_owned());

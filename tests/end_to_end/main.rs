@@ -10,6 +10,7 @@ mod identity;
 mod inference;
 mod judging_plugin;
 mod kills;
+mod measures;
 mod models;
 #[cfg(target_os = "linux")]
 mod offline;
