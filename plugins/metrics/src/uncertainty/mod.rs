@@ -57,7 +57,7 @@ struct Gathered {
     /// Whether some prompt was sampled several times.
     repeated: bool,
     /// Completions that were not made.
-    failed: u64,
+    failed: Vec<u32>,
     /// Completions without a single counted token, and without recorded values.
     without: u64,
     /// Given texts that were scored.
@@ -133,7 +133,8 @@ impl Uncertainty {
                 .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()));
         }
         if sample.opt_str("finish_reason")? == Some("error") {
-            gathered.failed += 1;
+            let row = self.prompts.row(sample.str("sample_id")?);
+            gathered.failed.push(u32::try_from(row).unwrap_or(u32::MAX));
             return Ok(());
         }
         let row = self.prompts.row(sample.str("sample_id")?);

@@ -39,10 +39,10 @@ impl Uncertainty {
                 gathered.prompt.len()
             ));
         }
-        if gathered.failed > 0 {
+        if !gathered.failed.is_empty() {
             notes.push(format!(
                 "Condition `{condition}`: {} completions were not made; they are left out.",
-                gathered.failed
+                gathered.failed.len()
             ));
         }
     }
@@ -92,21 +92,26 @@ impl Uncertainty {
 }
 
 impl Gathered {
-    /// The values by prompt, all of them or those of answers that are correct or not.
+    /// The values by prompt, all of them or those of answers that are correct or not. Among all of them stand also the
+    /// prompts without a value: models are compared on the same prompts.
     pub(super) fn column(&self, values: &[f64], wanted: Option<bool>) -> Column {
-        let mut kept: Vec<(u32, f64)> = (values.iter().zip(&self.prompt).zip(&self.correct))
-            .filter(|((value, _), correct)| {
-                value.is_finite() && (wanted.is_none() || **correct == wanted)
-            })
-            .map(|((value, row), _)| (*row, *value))
+        let answers = values.iter().zip(&self.prompt).zip(&self.correct);
+        let mut kept: Vec<(u32, Option<f64>)> = answers
+            .map(|((value, row), correct)| (*row, value.is_finite().then_some(*value), *correct))
+            .filter(|(_, value, correct)| wanted.is_none() || value.is_some() && *correct == wanted)
+            .map(|(row, value, _)| (row, value))
             .collect();
+        if wanted.is_none() {
+            kept.extend(self.failed.iter().map(|row| (*row, None)));
+        }
         if self.repeated {
             // Sums of several values must not depend on the order in which completions came.
-            kept.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+            let last = |value: Option<f64>| value.unwrap_or(f64::INFINITY);
+            kept.sort_by(|a, b| a.0.cmp(&b.0).then(last(a.1).total_cmp(&last(b.1))));
         }
         let mut column = Column::default();
         for (row, value) in kept {
-            column.add(row as usize, Some(value));
+            column.add(row as usize, value);
         }
         column
     }

@@ -80,6 +80,32 @@ fn the_end_token_and_the_token_meant_are_options() {
 }
 
 #[test]
+fn prompts_without_a_value_keep_their_place_among_the_scores() {
+    // The first answer is its end token alone, the second was not made.
+    let mut samples = four();
+    for list in samples[0]["completion"]
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+    {
+        if let Some(list) = list.as_array_mut() {
+            list.truncate(1);
+        }
+    }
+    samples[1]["completion"] = json!({ "text": "", "finish_reason": "error" });
+    let output = run(&json!({ "eos": "drop" }), &samples);
+    let scores = output
+        .scores
+        .iter()
+        .find(|scores| scores.id == "top10_entropy");
+    let scores = scores.expect("scores of the primary number");
+    assert_eq!(*scores.sample_ids, ["a", "b", "c", "d"]);
+    let there: Vec<bool> = scores.values.iter().map(Option::is_some).collect();
+    assert_eq!(there, [false, false, true, true]);
+    assert_eq!(scalar(&output, "top10_entropy").n, 2);
+}
+
+#[test]
 fn definitions_of_others_are_one_line() {
     let one = [sample("a", "Paris", [0.8, 0.2, 0.9])];
     let paper = run(&json!({"definitions": "paper"}), &one);
