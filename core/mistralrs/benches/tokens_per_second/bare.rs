@@ -21,6 +21,8 @@ async fn answer(folder: &str, prompts: Vec<Vec<u32>>, max_tokens: usize) -> Resu
     let model = TextModelBuilder::new(folder)
         .with_force_cpu()
         .with_dtype(ModelDType::F32)
+        // No prompt begins like another one, so the cache would only cost time.
+        .with_prefix_cache_n(None)
         .with_token_source(TokenSource::None)
         .build()
         .await?;
