@@ -11,15 +11,17 @@ const ROWS: usize = 40;
 
 /// Two models, and two evaluations of which one has two conditions.
 fn spec(place: &Place) -> PathBuf {
+    spec_of(place, "[llama, qwen2]")
+}
+
+fn spec_of(place: &Place, models: &str) -> PathBuf {
     copy_folder(&tests_dir().join("golden/llama"), &place.path("llama"));
     copy_folder(&tests_dir().join("golden/qwen2"), &place.path("qwen2"));
     let rows: Vec<String> = (0..ROWS)
         .map(|row| format!("{{\"id\": \"{row}\", \"q\": \"who wrote the river number {row}?\"}}\n"))
         .collect();
     place.write("questions.jsonl", &rows.concat());
-    place.write(
-        "spec.yaml",
-        "version: 1
+    let spec = "version: 1
 name: workers
 models:
   llama: {path: llama}
@@ -43,8 +45,14 @@ evaluations:
       drawn: {prompt: [{user: \"Well: {{ q }}\"}]}
     generate: {max_tokens: 16, temperature: 0.9, top_p: 0.95, samples: 2}
     metrics: [uncertainty]
-",
-    )
+  third:
+    models: [llama, qwen2]
+    dataset: questions
+    prompt: [{user: \"{{ q }}\"}]
+    generate: {max_tokens: 1, temperature: 1}
+    metrics: [uncertainty]
+";
+    place.write("spec.yaml", &spec.replace("[llama, qwen2]", models))
 }
 
 fn events(place: &Place, name: &str) -> Vec<Value> {
@@ -66,7 +74,37 @@ fn one_load_serves_every_dataset_and_condition_of_a_model() {
         .iter()
         .map(|load| load["nodes"].as_array().expect("nodes").len())
         .collect();
-    assert_eq!(served, [3, 3], "{loads:?}");
+    assert_eq!(served, [4, 4], "{loads:?}");
+}
+
+#[test]
+fn the_number_of_workers_changes_no_byte() {
+    let places = ["1", "2", "3"].map(|jobs| {
+        let place = Place::new();
+        let spec = spec_of(&place, "[llama]");
+        let run = place.output(&["run", text(&spec), "--out", "run", "--jobs", jobs]);
+        assert!(run.status.success());
+        // Every worker loads the model once, and every load serves every dataset and condition.
+        let loads = events(&place, "loaded");
+        assert_eq!(loads.len().to_string(), jobs, "{loads:?}");
+        for load in &loads {
+            assert_eq!(load["nodes"].as_array().map(Vec::len), Some(4), "{load}");
+        }
+        place
+    });
+    for file in [
+        "results.json",
+        "samples/first.parquet",
+        "samples/second.parquet",
+        "samples/third.parquet",
+    ] {
+        let [one, two, three] =
+            [0, 1, 2].map(|index: usize| places[index].read(&format!("run/{file}")));
+        assert!(
+            one == two && two == three,
+            "{file} depends on the number of workers"
+        );
+    }
 }
 
 /// A worker that the system kills, for want of memory for example, takes one node with it.
@@ -119,6 +157,7 @@ fn a_killed_worker_fails_its_node_alone() {
         "results.json",
         "samples/first.parquet",
         "samples/second.parquet",
+        "samples/third.parquet",
     ] {
         let file = format!("run/{file}");
         assert!(place.read(&file) == straight.read(&file), "{file} differs");

@@ -71,9 +71,10 @@ impl Kind {
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used.
             Self::Score => 2,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
-            Self::Generate => 2,
-            // 2: the context stands apart from the behavior.
-            Self::Judge => 2,
+            // 3: an answer of one token disturbs neither itself nor the next one.
+            Self::Generate => 3,
+            // 2: the context stands apart from the behavior. 3: as for completions.
+            Self::Judge => 3,
             _ => 1,
         }
     }

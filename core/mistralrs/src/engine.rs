@@ -123,15 +123,15 @@ impl InFlight {
         let outcome = runtime::wait(&mut self.receiver);
         let recording = self.recorder.take();
         if let Some(failure) = recording.failure {
-            return Err(EngineError::Request(failure));
+            return Err(failure);
         }
         match (outcome, recording.finish) {
             (Err(Refusal::Stopped(why)), _) => Err(EngineError::Model(why)),
             (Err(Refusal::Request(why)), None) => {
                 Err(EngineError::Request(format!("mistral.rs: {why}")))
             }
-            (Ok(()), None) => Err(EngineError::Request(
-                "mistral.rs ended the answer early".to_owned(),
+            (Ok(()), None) => Err(EngineError::Model(
+                "mistral.rs ended an answer before its end; this is a bug of driftgauge or mistral.rs".to_owned(),
             )),
             (_, Some(finish)) => Ok(self.completion(recording, finish, text)),
         }

@@ -2,11 +2,16 @@
 //!
 //! mistral.rs runs with its own end tokens off and at temperature 0, so that it emits exactly the token this processor
 //! marks: the only thing left to it is the forward pass.
+//!
+//! No answer ends in the step that reads the prompt. mistral.rs 0.8.1 calls every sequence running after that step, also
+//! one that has just ended: such a sequence would be decoded on, and a request that comes meanwhile would be put off and
+//! its prompt read again, which changes the last bits of its logits. So the end of a one-token answer is told one step
+//! late.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
-use driftgauge_graph::engine::Sampling;
+use driftgauge_graph::engine::{EngineError, Sampling};
 use driftgauge_lm::logits::NotFinite;
 use driftgauge_record::FinishReason;
 use mistralrs::CustomLogitsProcessor;
@@ -24,6 +29,24 @@ pub(crate) enum Ending {
     /// By failing the step: for models without an end token that mistral.rs accepts. It would spoil a batch, so only
     /// one request may be in flight.
     Failure,
+}
+
+impl Ending {
+    /// The token that ends an answer, where one does.
+    fn token(self) -> Option<u32> {
+        match self {
+            Self::Token(end) => Some(end),
+            Self::Failure => None,
+        }
+    }
+
+    /// The given token, or another one where it would end the answer.
+    fn other_than(self, token: u32) -> u32 {
+        match self {
+            Self::Token(end) if end == token => u32::from(end == 0),
+            _ => token,
+        }
+    }
 }
 
 /// What one answer needs of the processor.
@@ -61,7 +84,9 @@ pub(crate) struct Recording {
     /// Where the text is cut, when a stop string ended it.
     pub(crate) cut: Option<usize>,
     /// Why the answer cannot be used.
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<EngineError>,
+    /// Steps so far, with those after the end.
+    steps: usize,
 }
 
 /// The processor of one request.
@@ -80,9 +105,16 @@ impl Recorder {
         }
     }
 
-    /// What was recorded so far.
+    /// What was recorded so far. The end stays known, for steps that come after it.
     pub(crate) fn take(&self) -> Recording {
-        std::mem::take(&mut *self.lock())
+        let mut recording = self.lock();
+        let rest = Recording {
+            finish: recording.finish,
+            failure: recording.failure.clone(),
+            steps: recording.steps,
+            ..Recording::default()
+        };
+        std::mem::replace(&mut *recording, rest)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Recording> {
@@ -94,20 +126,35 @@ impl Recorder {
     /// One step: returns the token that mistral.rs is to emit, or nothing when the step has to fail.
     fn step(&self, logits: &[f32], context_len: usize) -> Option<u32> {
         let mut recording = self.lock();
+        recording.steps += 1;
+        if recording.finish.is_none() && recording.failure.is_none() {
+            self.read(&mut recording, logits, context_len);
+        }
+        let token = recording.tokens.last().copied().unwrap_or_default();
+        match (recording.finish, &recording.failure) {
+            // mistral.rs counts tokens itself.
+            (None | Some(FinishReason::Length), None) => Some(token),
+            _ if recording.steps == 1 => Some(self.plan.ending.other_than(token)),
+            _ => self.plan.ending.token(),
+        }
+    }
+
+    /// Reads the logits of the next token, chooses it and says whether it is the last.
+    fn read(&self, recording: &mut Recording, logits: &[f32], context_len: usize) {
         let position = recording.tokens.len();
-        if context_len != self.plan.prompt_len + position || recording.finish.is_some() {
-            recording.failure = Some(format!(
+        if context_len != self.plan.prompt_len + position {
+            recording.failure = Some(EngineError::Model(format!(
                 "mistral.rs asked for token {position} of an answer with {context_len} tokens of context, and {} were \
                  expected; this is a bug of driftgauge or mistral.rs",
                 self.plan.prompt_len + position
-            ));
-            return None;
+            )));
+            return;
         }
         let distribution = match Distribution::of(logits) {
             Ok(distribution) => distribution,
             Err(bad) => {
-                recording.failure = Some(not_finite(bad, position));
-                return None;
+                recording.failure = Some(EngineError::Request(not_finite(bad, position)));
+                return;
             }
         };
         let token = sampling::choose(logits, &distribution, &self.plan.sampling, position);
@@ -122,12 +169,7 @@ impl Recorder {
             }
         }
         recording.push(token, logits[token as usize], &distribution);
-        self.finish(&mut recording, token);
-        match (recording.finish, self.plan.ending) {
-            (None | Some(FinishReason::Length), _) => Some(token),
-            (Some(_), Ending::Token(end)) => Some(end),
-            (Some(_), Ending::Failure) => None,
-        }
+        self.finish(recording, token);
     }
 
     /// Decides whether the answer ends with this token.

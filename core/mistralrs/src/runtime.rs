@@ -91,7 +91,8 @@ impl Runtime {
         let sampling = SamplingParams {
             // The argmax of the logits that the processor returns.
             temperature: Some(0.0),
-            max_len: Some(max_tokens),
+            // The end of a one-token answer is told one step late; see `recorder`.
+            max_len: Some(max_tokens.max(2)),
             stop_toks: match ending {
                 Ending::Token(id) => Some(StopTokens::Ids(vec![id])),
                 Ending::Failure => None,

@@ -611,8 +611,7 @@ fn with_completion(mut sample: Sample, answer: Answer) -> Sample {
     sample
 }
 
-/// Keeps token statistics to six decimals. The last bits of an f32 depend on how the engine's buffers happen to lie in
-/// memory; a regenerated sample has to give the same bytes.
+/// Keeps token statistics to six decimals: what follows is rounding, which another processor or a batch does otherwise.
 fn round_statistics(completion: &mut Completion) {
     let lists = [
         &mut completion.token_logprob,

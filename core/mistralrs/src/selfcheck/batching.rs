@@ -130,7 +130,7 @@ fn decode_together(
     prompts: &[Vec<u32>; 2],
 ) -> Result<Vec<Recording>, String> {
     let (open, gate) = Gate::new();
-    let mut held = runtime.send(vec![prompts[0][0]], 1, Ending::Failure, Arc::new(gate))?;
+    let mut held = runtime.send(vec![prompts[0][0]], 2, Ending::Failure, Arc::new(gate))?;
     let mut sent = Vec::new();
     for prompt in prompts {
         sent.push(send(runtime, text, prompt)?);
@@ -146,7 +146,7 @@ fn decode_together(
     Ok(recordings)
 }
 
-/// A processor that waits until it is opened.
+/// A processor that waits in the step after the prompt until it is opened.
 struct Gate(Mutex<Receiver<()>>);
 
 impl Gate {
@@ -157,9 +157,12 @@ impl Gate {
 }
 
 impl CustomLogitsProcessor for Gate {
-    fn apply(&self, logits: &Tensor, _context: &[u32]) -> candle_core::Result<Tensor> {
-        // An error means that the sender is gone: then there is nothing to wait for.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    fn apply(&self, logits: &Tensor, context: &[u32]) -> candle_core::Result<Tensor> {
+        // Not in the step that reads the prompt of one token: an answer that ends there would live on; see `recorder`.
+        if context.len() > 1 {
+            // An error means that the sender is gone: then there is nothing to wait for.
+            let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        }
         one_hot(0, logits.elem_count())
     }
 }

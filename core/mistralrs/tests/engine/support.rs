@@ -1,5 +1,4 @@
-//! What the tests of this crate share.
-#![allow(dead_code, clippy::unwrap_used)]
+//! What the tests of the engine share.
 
 use std::path::{Path, PathBuf};
 

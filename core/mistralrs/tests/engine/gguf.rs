@@ -1,15 +1,13 @@
 //! A GGUF file against values computed by `transformers` from the same weights.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::path::Path;
 
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use common::{Golden, assert_close, golden};
 use driftgauge_graph::engine::{CheckOutcome, Generator};
+
+use crate::support::{self, Golden, assert_close, golden};
 
 /// The name that llama.cpp gives a tensor of a Qwen2 model.
 fn gguf_name(name: &str) -> String {
@@ -85,7 +83,7 @@ fn a_gguf_file_gives_the_numbers_of_its_weights() {
     let folder = golden("qwen2");
     let dir = tempfile::tempdir().unwrap();
     write(&folder, dir.path());
-    let mut model = common::model(dir.path());
+    let mut model = support::model(dir.path());
     model.gguf = Some("model.gguf".to_owned());
     let mut engine = driftgauge_mistralrs::load(&model).unwrap();
     let logits = engine
@@ -96,7 +94,7 @@ fn a_gguf_file_gives_the_numbers_of_its_weights() {
     assert_eq!(logits.unwrap().outcome, CheckOutcome::Skipped);
     let golden = Golden::read(&folder);
     for sample in &golden.samples {
-        let request = common::request(&sample.messages, golden.max_new_tokens);
+        let request = support::request(&sample.messages, golden.max_new_tokens);
         let answer = engine.generate(&[request]).remove(0).unwrap();
         assert_eq!(answer.completion_token_ids, sample.completion_token_ids);
         assert_close(&answer.token_logprob, &sample.token_logprob, 1e-4);

@@ -1,0 +1,7 @@
+//! The engine on the golden models.
+#![expect(clippy::unwrap_used)]
+
+mod gguf;
+mod golden;
+mod order;
+mod support;
