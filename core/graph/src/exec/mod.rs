@@ -3,7 +3,10 @@
 //! Heavy nodes (those that load or train a model) run in worker processes, a few at a time; nodes that wait for the same
 //! model share one load. Everything else runs in this process. A node that fails stops only what depends on it.
 
+mod answers;
+mod asks;
 mod cancel;
+mod judging;
 mod process;
 mod scheduler;
 mod serve;
@@ -18,9 +21,10 @@ use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::Sample;
 use serde::Serialize;
 
+pub(crate) use asks::{evaluated_rows, no_completion, prompts, unanswered};
 pub use cancel::Cancel;
+pub(crate) use judging::judge_by_rule;
 pub use scheduler::execute;
-pub(crate) use serve::{evaluated_rows, judge_by_rule, no_completion, prompts};
 pub(crate) use session::Answer;
 
 use crate::event::{Event, Observer, Outcome};

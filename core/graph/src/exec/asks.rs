@@ -1,0 +1,157 @@
+//! What is asked in an inference node, item by item.
+
+use driftgauge_record::{Completion, FinishReason, Message, Sample};
+
+use super::Context;
+use super::judging::judging;
+use super::session::Task;
+use crate::dataset::Row;
+use crate::divergence;
+use crate::engine::GenerateRequest;
+use crate::plan::{Kind, Part};
+use crate::prompt::{Templates, plain_text};
+use crate::sampling::sample_seed;
+use crate::worker::Ask;
+
+/// What a node asks, item by item.
+pub(super) fn task(context: &Context, node: usize) -> Result<Task, String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.clone().ok_or("its source is not pinned")?;
+    let asks = match (&planned.part, planned.kind) {
+        (
+            Part::Completions {
+                evaluation,
+                condition,
+                ..
+            },
+            Kind::Generate,
+        ) => generation_asks(context, evaluation, condition)?
+            .into_iter()
+            .map(Some)
+            .collect(),
+        (
+            Part::Completions {
+                evaluation,
+                condition,
+                ..
+            },
+            _,
+        ) => crate::score::asks(context, evaluation, condition)?
+            .into_iter()
+            .map(Some)
+            .collect(),
+        (Part::Divergence { .. }, _) => divergence::asks(context, node)?,
+        (Part::Verdicts { .. }, _) => judging(context, node)?
+            .into_iter()
+            .map(|(_, ask)| ask.ok())
+            .collect(),
+        _ => return Err("not an inference node".to_owned()),
+    };
+    Ok(Task::new(planned.id.clone(), key, asks))
+}
+
+/// Every prompt of a condition, row by row, as many times as samples are wanted.
+fn generation_asks(
+    context: &Context,
+    evaluation: &str,
+    condition: &str,
+) -> Result<Vec<Ask>, String> {
+    let settings = &context.experiment.evaluations[evaluation].generate;
+    let mut asks = Vec::new();
+    for sample in prompts(context, evaluation, condition)? {
+        let seed = sample_seed(
+            settings.sampling.seed,
+            &sample.sample_id,
+            sample.sample_index,
+        );
+        let mut sampling = settings.sampling.clone();
+        sampling.seed = seed;
+        let text = plain_text(&sample.messages).map(str::to_owned);
+        asks.push(Ask::Generate(GenerateRequest {
+            messages: if text.is_some() {
+                Vec::new()
+            } else {
+                sample.messages
+            },
+            text,
+            max_tokens: settings.max_tokens,
+            sampling,
+            stop: settings.stop.clone(),
+            watch_first_token: Vec::new(),
+            on_long_prompt: settings.on_long_prompt,
+        }));
+    }
+    Ok(asks)
+}
+
+/// The samples of a condition before anything was generated: ids and conversations. Names of evaluation, condition and
+/// model stay empty, since an artifact does not depend on them.
+pub(crate) fn prompts(
+    context: &Context,
+    evaluation: &str,
+    condition: &str,
+) -> Result<Vec<Sample>, String> {
+    let rows = evaluated_rows(context, evaluation);
+    let evaluation = &context.experiment.evaluations[evaluation];
+    let turns = &evaluation.conditions[condition].turns;
+    let stand_ins = crate::dataset::derangement(rows.len(), evaluation.shuffle_seed);
+    let templates = Templates::default();
+    let mut samples = Vec::with_capacity(rows.len());
+    for (row, &stand_in) in rows.iter().zip(&stand_ins) {
+        let mut messages = templates
+            .turns(turns, row, Some(&rows[stand_in]))
+            .map_err(|error| error.to_string())?;
+        // A row without a context has no system turn, rather than an empty one.
+        messages.retain(|m| m.role != "system" || !m.content.trim().is_empty());
+        for sample_index in 0..evaluation.generate.samples {
+            samples.push(unanswered(row.id.clone(), sample_index, messages.clone()));
+        }
+    }
+    Ok(samples)
+}
+
+/// A sample before there is anything to say of it.
+pub(crate) fn unanswered(sample_id: String, sample_index: u32, messages: Vec<Message>) -> Sample {
+    Sample {
+        evaluation: String::new(),
+        condition: String::new(),
+        model: String::new(),
+        sample_id,
+        sample_index,
+        messages,
+        completion: no_completion(),
+        error: None,
+        degenerate: driftgauge_record::Degeneracy::default(),
+        references: Vec::new(),
+        wrong_answer: None,
+        category: None,
+        row: indexmap::IndexMap::new(),
+        verdicts: indexmap::IndexMap::new(),
+        values: indexmap::IndexMap::new(),
+    }
+}
+
+/// The rows of the dataset that an evaluation asks.
+pub(crate) fn evaluated_rows<'a>(context: &'a Context, evaluation: &str) -> &'a [Row] {
+    let evaluation = &context.experiment.evaluations[evaluation];
+    let rows = &context.experiment.datasets[&evaluation.dataset].rows;
+    &rows[..evaluation.limit.unwrap_or(usize::MAX).min(rows.len())]
+}
+
+/// What stands where there is no completion.
+pub(crate) fn no_completion() -> Completion {
+    Completion {
+        prompt_token_ids: Vec::new(),
+        completion_token_ids: Vec::new(),
+        text: String::new(),
+        finish_reason: FinishReason::Error,
+        ends_with_eos: false,
+        token_logprob: Vec::new(),
+        token_top1_logprob: Vec::new(),
+        token_margin: Vec::new(),
+        token_top10_entropy: Vec::new(),
+        token_top10_mass: Vec::new(),
+        token_entropy: Vec::new(),
+        first_token_logprob: indexmap::IndexMap::new(),
+    }
+}
