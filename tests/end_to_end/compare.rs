@@ -202,14 +202,14 @@ fn samples_that_are_missing_or_twice_are_named() {
     let spec = spec(&place, "spec.yaml", "short.csv", "");
     verdicts(&place, "short.csv", &"suss".repeat(9));
     let (code, said) = run(&place, &spec, "run");
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     assert!(
-        said.contains("no row for sample `r36`") && said.contains("hint: "),
+        said.contains("no row for sample `r36`") && said.contains("help: "),
         "{said}"
     );
     place.write("short.csv", "id,kind,guard\nr00,k0,safe\nr00,k0,unsafe\n");
     let (code, said) = run(&place, &spec, "run");
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("holds sample `r00` more than once"), "{said}");
     place.write("base.csv", "id,kind,guard\nr00,k0,safe\nr00,k0,unsafe\n");
     let (code, said) = run(&place, &spec, "other");

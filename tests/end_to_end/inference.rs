@@ -256,6 +256,31 @@ fn a_judge_that_answers_nonsense_gives_no_verdict() {
 }
 
 #[test]
+fn a_judges_prompt_is_tried_before_anything_runs() {
+    let place = Place::new();
+    place.write("questions.jsonl", &rows(&QUESTIONS));
+    let spec = spec(
+        &place,
+        "",
+        "    prompt: [{user: \"{{ q }}\"}]
+    judges:
+      asked: {prompt: {model: guard, prompt: [{user: \"{{ q }}: {{ completion }}\"}], parse: {unsafe: 'yes', safe: 'no'}}}
+    metrics: [asr]",
+    );
+    let output = place.output(&["run", text(&spec), "--out", "run"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for part in [
+        "bad-template",
+        "there is no column `q`",
+        "columns are `request`, `behavior`, `completion`, `context`",
+        "spec.yaml:17",
+    ] {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
+}
+
+#[test]
 fn another_behavior_asks_the_judge_again_and_nobody_else() {
     let place = Place::new();
     place.write("questions.jsonl", &rows(&QUESTIONS[..1]));

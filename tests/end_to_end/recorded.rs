@@ -191,19 +191,64 @@ fn bad_recordings_are_refused_with_the_place() {
 }
 
 #[test]
-fn a_sample_recorded_twice_or_never_fails_the_node_and_is_named() {
+fn a_sample_recorded_twice_or_never_is_found_before_anything_runs() {
     let place = Place::new();
     place.write("twice.csv", "id,text\na,one\nb,two\na,three\n");
     place.write("missing.csv", "id,text\na,one\n");
-    for (file, part) in [
-        ("twice.csv", "holds sample `a` more than once"),
-        ("missing.csv", "has no row for sample `b`"),
+    place.write(
+        "silent.jsonl",
+        "{\"id\": \"a\", \"text\": \"x\"}\n{\"id\": \"b\"}\n",
+    );
+    place.write("ended.csv", "id,text,end\na,one,stop\nb,two,tired\n");
+    for (file, more, parts) in [
+        (
+            "csv: twice.csv",
+            "",
+            [
+                "twice.csv` holds sample `a` more than once",
+                "rows 1 and 3",
+                "= help: narrow",
+            ],
+        ),
+        (
+            "csv: missing.csv",
+            "",
+            [
+                "evaluation `ask`",
+                "missing.csv` has no row for sample `b`",
+                "= help: every sample",
+            ],
+        ),
+        (
+            "jsonl: silent.jsonl",
+            "",
+            [
+                "silent.jsonl`, row 2",
+                "sample `b`",
+                "no completion in column `text`",
+            ],
+        ),
+        (
+            "csv: ended.csv",
+            ", finish_reason: end",
+            [
+                "ended.csv`, row 2",
+                "`tired` is no finish reason",
+                "= help: it is `stop`",
+            ],
+        ),
     ] {
-        let recorded = format!("csv: {file}, columns: {{id: id, completion: text}}");
+        let recorded = format!("{file}, columns: {{id: id, completion: text{more}}}");
         let spec = spec(&place, &recorded, "");
-        let output = place.output(&["run", text(&spec), "--out", "run"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(part) && said.contains("hint: "), "{said}");
+        let spec = text(&spec);
+        for command in [vec!["plan", spec], vec!["run", spec, "--out", "run"]] {
+            let output = place.output(&command);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+            for part in parts.iter().chain([&"spec.yaml:4"]) {
+                assert!(said.contains(part), "no `{part}` in:\n{said}");
+            }
+        }
+        assert!(!place.path("store/artifacts").exists(), "something ran");
     }
 }

@@ -1,6 +1,7 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
 mod layouts;
+mod readings;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,9 +11,9 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dataset::{Format, Row, cell_text, read_rows};
+use crate::dataset::{Format, Row, cell_text};
 use crate::degenerate;
-use crate::exec::{Context, prompts};
+use crate::exec::{Context, prompts, unanswered};
 use crate::judge::error_verdict;
 use crate::prompt::Templates;
 use crate::resolved::{ModelSource, Recorded};
@@ -48,21 +49,21 @@ pub(crate) struct RecordedMapping {
     pub values: IndexMap<String, String>,
 }
 
-/// The rows of a recording that belong to the model, in one form whatever tool wrote them.
-pub(crate) fn read_all(path: &Path, mapping: &RecordedMapping) -> Result<Vec<Row>, String> {
-    let rows = match mapping.layout.as_str() {
-        "harmbench" => layouts::harmbench(path)?,
-        "lm_eval" => layouts::lm_eval(path)?,
-        _ => read_rows(path, mapping.format, None).map_err(|error| error.to_string())?,
-    };
+pub(crate) use readings::Readings;
+
+/// The rows of a file that belong to the model.
+pub(crate) fn select<'a>(
+    rows: &'a [Row],
+    mapping: &RecordedMapping,
+) -> Result<Vec<&'a Row>, String> {
     let Some(filter) = &mapping.filter else {
-        return Ok(rows);
+        return Ok(rows.iter().collect());
     };
     let templates = Templates::default();
     let mut kept = Vec::new();
     for row in rows {
         if templates
-            .holds(filter, &row)
+            .holds(filter, row)
             .map_err(|error| error.to_string())?
         {
             kept.push(row);
@@ -86,31 +87,83 @@ pub(crate) fn samples(
         .ok_or_else(|| {
             format!("no recording of model `{model}` serves evaluation `{evaluation}`")
         })?;
-    let mapping: RecordedMapping =
-        serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
-    let rows = read_all(&recorded.file.path, &mapping)?;
+    let all = context.experiment.readings.rows(recorded)?;
     let judged = !context.experiment.evaluations[evaluation].judges.is_empty();
-    let mapping = layouts::with_columns(mapping, &rows, judged);
-    let by_sample = index(&mapping, &rows, condition, recorded)?;
+    let rows = ConditionRows::of(&all, recorded, condition, judged)?;
     prompts(context, evaluation, condition)?
         .into_iter()
-        .map(|sample| {
-            let row = by_sample
-                .get(&(sample.sample_id.clone(), sample.sample_index as usize))
-                .ok_or_else(|| {
-                    format!(
-                        "`{}` has no row for sample `{}` under condition `{condition}`\nhint: every sample of the dataset needs one; narrow the dataset with `filter` when some were not recorded",
-                        recorded.file.path.display(),
-                        sample.sample_id
-                    )
-                })?;
-            fill(sample, &mapping, row, recorded)
-        })
+        .map(|sample| rows.fill(sample))
         .collect()
 }
 
+/// Checks, before a run, that a recording has what an evaluation will want of it under one condition: one row for each
+/// sample, with everything that is read from it.
+///
+/// # Errors
+/// With the place in the file of the first thing that is wrong.
+pub(crate) fn check_samples(
+    all: &[Row],
+    recorded: &Recorded,
+    condition: &str,
+    judged: bool,
+    samples: impl Iterator<Item = (String, u32)>,
+) -> Result<(), String> {
+    let rows = ConditionRows::of(all, recorded, condition, judged)?;
+    for (id, index) in samples {
+        rows.fill(unanswered(id, index, Vec::new()))?;
+    }
+    Ok(())
+}
+
+/// The rows of a recording that serve one condition.
+struct ConditionRows<'a> {
+    recorded: &'a Recorded,
+    condition: &'a str,
+    mapping: RecordedMapping,
+    /// By sample id and sample index.
+    by_sample: HashMap<(String, usize), &'a Row>,
+}
+
+impl<'a> ConditionRows<'a> {
+    fn of(
+        all: &'a [Row],
+        recorded: &'a Recorded,
+        condition: &'a str,
+        judged: bool,
+    ) -> Result<Self, String> {
+        let mapping: RecordedMapping =
+            serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
+        let rows = select(all, &mapping)?;
+        let mapping = layouts::with_columns(mapping, &rows, judged);
+        Ok(Self {
+            recorded,
+            condition,
+            by_sample: index(&mapping, &rows, condition, recorded)?,
+            mapping,
+        })
+    }
+
+    /// Fills a sample from its row.
+    fn fill(&self, sample: Sample) -> Result<Sample, String> {
+        let key = (sample.sample_id.clone(), sample.sample_index as usize);
+        let Some(row) = self.by_sample.get(&key) else {
+            let (id, index) = key;
+            let which = match index {
+                0 => String::new(),
+                _ => format!(" with the index {index}"),
+            };
+            return Err(format!(
+                "`{}` has no row for sample `{id}`{which} under condition `{}`\nhint: every sample of the dataset needs one; narrow the dataset with `filter` when some were not recorded",
+                self.recorded.file.path.display(),
+                self.condition
+            ));
+        };
+        fill(sample, &self.mapping, row, self.recorded)
+    }
+}
+
 /// Checks what can be checked before a run: the columns are there, and every verdict, number and index is one.
-pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[Row]) -> Result<(), String> {
+pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<(), String> {
     if rows.is_empty() {
         return Err(format!(
             "`{}` has no row for this model\nhint: look at `filter`, or into the file",
@@ -192,11 +245,13 @@ fn values(
 
 /// Where a row stands, counted from 1.
 fn place(path: &Path, row: &Row) -> String {
-    let number = row
-        .id
-        .parse::<usize>()
-        .map_or_else(|_| row.id.clone(), |index| (index + 1).to_string());
-    format!("`{}`, row {number}", path.display())
+    format!("`{}`, row {}", path.display(), number_of(row))
+}
+
+/// Number of a row in its file, counted from 1.
+fn number_of(row: &Row) -> String {
+    let index = row.id.parse::<usize>();
+    index.map_or_else(|_| row.id.clone(), |index| (index + 1).to_string())
 }
 
 /// Which of a prompt's completions a row is, when the recording says so.
@@ -221,7 +276,7 @@ fn sample_index(
 /// Rows of one condition by sample id and sample index.
 fn index<'a>(
     mapping: &RecordedMapping,
-    rows: &'a [Row],
+    rows: &[&'a Row],
     condition: &str,
     recorded: &Recorded,
 ) -> Result<HashMap<(String, usize), &'a Row>, String> {
@@ -230,8 +285,7 @@ fn index<'a>(
         .get(condition)
         .map_or(condition, String::as_str);
     let mut out: HashMap<(String, usize), &Row> = HashMap::new();
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for row in rows {
+    for &row in rows {
         let cell = |column: &String| row.columns.get(column).and_then(cell_text);
         if let Some(column) = &mapping.condition
             && cell(column).as_deref() != Some(word)
@@ -247,20 +301,14 @@ fn index<'a>(
                 )
             })?,
         };
-        let position = match sample_index(mapping, row, &place(&recorded.file.path, row))? {
-            Some(index) => index,
-            None => {
-                let next = seen.entry(id.clone()).or_insert(0);
-                *next += 1;
-                *next - 1
-            }
-        };
-        if mapping.sample.is_none() && position > 0
-            || out.insert((id.clone(), position), row).is_some()
-        {
+        // Without a column of the index every row is a first completion.
+        let position = sample_index(mapping, row, &place(&recorded.file.path, row))?.unwrap_or(0);
+        if let Some(first) = out.insert((id.clone(), position), row) {
             return Err(format!(
-                "`{}` holds sample `{id}` more than once under condition `{condition}`\nhint: narrow the rows with `filter`, or name the column of the sample index with `sample` when they are several completions of one prompt",
-                recorded.file.path.display()
+                "`{}` holds sample `{id}` more than once under condition `{condition}`: rows {} and {}\nhint: narrow the rows with `filter`, or name the column of the sample index with `sample` when they are several completions of one prompt",
+                recorded.file.path.display(),
+                number_of(first),
+                number_of(row)
             ));
         }
     }
@@ -414,10 +462,12 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("r.jsonl");
             std::fs::write(&path, text).unwrap();
-            read_all(&path, &table()).unwrap()
+            layouts::read(&path, &table()).unwrap()
         };
         let problem = |mapping: &RecordedMapping, text: &str| {
-            check(Path::new("r.jsonl"), mapping, &rows(text)).unwrap_err()
+            let rows = rows(text);
+            let rows: Vec<&Row> = rows.iter().collect();
+            check(Path::new("r.jsonl"), mapping, &rows).unwrap_err()
         };
         let id = RecordedMapping {
             id: Some("key".to_owned()),

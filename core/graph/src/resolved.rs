@@ -16,6 +16,7 @@ use crate::engine::{LongPrompt, Sampling};
 use crate::hub::HubSource;
 use crate::judge::Judge;
 use crate::prompt::TurnTemplate;
+use crate::recorded::Readings;
 
 /// An experiment ready to be planned.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub struct ResolvedExperiment {
     pub expected: Vec<ResolvedExpected>,
     /// How much of the samples the report shows: `hidden`, `redacted` or `full`.
     pub report_samples: String,
+    /// Recordings that were read while resolving, so that the run need not read them again.
+    #[serde(skip)]
+    pub(crate) readings: Readings,
 }
 
 impl ResolvedExperiment {

@@ -172,6 +172,19 @@ impl Judge {
     }
 }
 
+/// Fills a turn of a judge's own prompt with texts that stand for those of a sample.
+///
+/// # Errors
+/// When the template is wrong or names something that judges are not shown.
+pub(crate) fn try_turn(turn: TurnTemplate) -> Result<(), crate::prompt::PromptError> {
+    let probe = Exchange {
+        request: "a request".to_owned(),
+        completion: "a completion",
+        context: Some("a context".to_owned()),
+    };
+    parse::messages(&[turn], &probe).map(|_| ())
+}
+
 /// A verdict for a sample that has no completion: an error of the subject is never a refusal.
 #[must_use]
 pub fn without_completion(sample: &Sample) -> Option<Verdict> {

@@ -18,9 +18,18 @@ fn row(index: usize, columns: &[(&str, Value)]) -> Row {
     }
 }
 
+/// The rows of a file, in one form whatever tool wrote them.
+pub(super) fn read(path: &Path, mapping: &RecordedMapping) -> Result<Vec<Row>, String> {
+    match mapping.layout.as_str() {
+        "harmbench" => harmbench(path),
+        "lm_eval" => lm_eval(path),
+        _ => read_rows(path, mapping.format, None).map_err(|error| error.to_string()),
+    }
+}
+
 /// HarmBench completions: `{behavior id: [{test_case, generation, label?}]}`. A label of 1 is unsafe, 0 safe, and -1 what
 /// its classifier could not read.
-pub(super) fn harmbench(path: &Path) -> Result<Vec<Row>, String> {
+fn harmbench(path: &Path) -> Result<Vec<Row>, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
     let behaviors: IndexMap<String, Vec<Value>> = serde_json::from_str(&text).map_err(|error| {
@@ -56,7 +65,7 @@ pub(super) fn harmbench(path: &Path) -> Result<Vec<Row>, String> {
 
 /// `samples_*.jsonl` of lm-evaluation-harness: the document's number, the filtered response, and `acc` or `exact_match`.
 /// The file's own columns stay, so that `filter: filter == "strict-match"` can choose among its filters.
-pub(super) fn lm_eval(path: &Path) -> Result<Vec<Row>, String> {
+fn lm_eval(path: &Path) -> Result<Vec<Row>, String> {
     let lines = read_rows(path, Format::Jsonl, None).map_err(|error| error.to_string())?;
     Ok(lines
         .into_iter()
@@ -99,7 +108,7 @@ pub(super) fn lm_eval(path: &Path) -> Result<Vec<Row>, String> {
 /// the evaluation has judges of its own.
 pub(super) fn with_columns(
     mut mapping: RecordedMapping,
-    rows: &[Row],
+    rows: &[&Row],
     judged: bool,
 ) -> RecordedMapping {
     let default = |name: &mut Option<String>, column: &str| {
@@ -136,7 +145,7 @@ pub(super) fn with_columns(
 mod tests {
     use super::*;
     use crate::recorded::tests::table;
-    use crate::recorded::{check, read_all};
+    use crate::recorded::{check, select};
 
     #[test]
     fn harmbench_labels_become_verdicts() {
@@ -162,7 +171,8 @@ mod tests {
             layout: "harmbench".to_owned(),
             ..table()
         };
-        let rows = read_all(&path, &mapping).unwrap();
+        let rows = read(&path, &mapping).unwrap();
+        let rows: Vec<&Row> = rows.iter().collect();
         check(&path, &mapping, &rows).unwrap();
         assert!(with_columns(mapping, &rows, false).verdicts.is_empty());
     }
@@ -187,7 +197,8 @@ mod tests {
             filter: Some("filter == \"flexible-extract\"".to_owned()),
             ..table()
         };
-        let rows = read_all(&path, &mapping).unwrap();
+        let rows = read(&path, &mapping).unwrap();
+        let rows = select(&rows, &mapping).unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].columns["completion"], "5");
         assert_eq!(rows[0].columns["correct"], 0);

@@ -1,7 +1,7 @@
 //! Evaluations: prompts tried on the data, judges with everything that decides their verdicts.
 
 use driftgauge_spec::Text;
-use driftgauge_spec::spec::{Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt};
+use driftgauge_spec::spec::{Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, Turn};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::data::split_hint;
 use super::models::turns;
 use crate::dataset::derangement;
 use crate::engine::{LongPrompt, Sampling};
-use crate::judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names};
+use crate::judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
 use crate::prompt::{Templates, TurnTemplate};
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
@@ -124,7 +124,7 @@ impl Resolver<'_> {
                 threshold: *rubric.threshold,
             },
             JudgeSpec::Prompt(prompt) => Judge::Prompt {
-                turns: turns(&prompt.prompt),
+                turns: self.judge_turns(&prompt.prompt),
                 parse: ParseRule {
                     unsafe_words: words(&prompt.parse.r#unsafe),
                     safe_words: words(&prompt.parse.safe),
@@ -144,6 +144,19 @@ impl Resolver<'_> {
             }),
         };
         Some(ResolvedJudge { judge, model })
+    }
+
+    /// The turns of a judge's own prompt, each of them tried.
+    fn judge_turns(&mut self, prompt: &[Turn]) -> Vec<TurnTemplate> {
+        let resolved = turns(prompt);
+        for (turn, spec) in resolved.iter().zip(prompt) {
+            if let Err(error) = try_turn(turn.clone()) {
+                let text = error.to_string();
+                let (message, help) = split_hint(&text);
+                self.problem("bad-template", spec.template().span(), message, help);
+            }
+        }
+        resolved
     }
 
     /// A shipped list by name, or a file in the same form.

@@ -7,12 +7,14 @@ mod data;
 mod evaluations;
 mod measures;
 mod models;
+mod recordings;
 mod scoring;
 
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::{ExperimentSpec, Span};
 
+use crate::recorded::Readings;
 use crate::resolved::ResolvedExperiment;
 use crate::store::FileDigests;
 
@@ -48,6 +50,7 @@ pub(crate) struct Resolver<'a> {
     options: &'a ResolveOptions,
     problems: Vec<Problem>,
     paths: Vec<(Span, PathBuf)>,
+    readings: Readings,
 }
 
 impl Resolver<'_> {
@@ -123,12 +126,14 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
         options,
         problems: Vec::new(),
         paths: Vec::new(),
+        readings: Readings::default(),
     };
     let datasets = resolver.datasets();
     let models = resolver.models(&datasets);
     let metrics = resolver.metrics();
     let evaluations = resolver.evaluations(&datasets);
     resolver.scorable(&models);
+    resolver.recorded_samples(&datasets, &models, &evaluations);
     let compare = resolver.compare();
     let gates = resolver.gates();
     let expected = resolver.expected(&evaluations);
@@ -152,6 +157,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
         gates,
         expected,
         report_samples: spec.report.samples.as_str().to_owned(),
+        readings: resolver.readings,
     };
     Ok(Resolved {
         experiment,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_spec::spec::{
     DataPart, Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec,
-    RecordedFormat, TrainingSettings, Turn,
+    TrainingSettings, Turn,
 };
 use driftgauge_spec::{Located, Text};
 use indexmap::IndexMap;
@@ -12,13 +12,11 @@ use serde_json::{Value, json};
 
 use super::Resolver;
 use super::data::split_hint;
-use crate::dataset::Format;
 use crate::digest::{Digest, node_key};
 use crate::hub::{HubSource, RepositoryKind};
 use crate::prompt::TurnTemplate;
-use crate::recorded::RecordedMapping;
 use crate::resolved::{
-    Endpoint, ModelSource, Recorded, ResolvedDataset, ResolvedModel, Training, TrainingData,
+    Endpoint, ModelSource, ResolvedDataset, ResolvedModel, Training, TrainingData,
 };
 use crate::training_data::{DataError, examples};
 
@@ -381,77 +379,6 @@ impl Resolver<'_> {
         };
         let (message, help) = split_hint(&error.to_string());
         self.problem(code, span, message, help);
-    }
-
-    fn recorded(&mut self, recorded: &RecordedSpec) -> Option<Recorded> {
-        let (format, path) = recorded.file()?;
-        let file = self.pin(path)?;
-        let columns = &recorded.columns;
-        let name = |text: &Option<Text>| text.as_ref().map(|text| text.get().clone());
-        let mut values: IndexMap<String, String> = columns
-            .values
-            .iter()
-            .map(|(name, column)| (name.get().clone(), column.get().clone()))
-            .collect();
-        for (name, column) in [
-            ("correct", &columns.correct),
-            ("probability", &columns.probability),
-            ("entropy", &columns.entropy),
-            ("perplexity", &columns.perplexity),
-        ] {
-            if let Some(column) = column {
-                values.insert(name.to_owned(), column.get().clone());
-            }
-        }
-        let mapping = RecordedMapping {
-            format: match format {
-                RecordedFormat::Jsonl | RecordedFormat::LmEval => Format::Jsonl,
-                RecordedFormat::Csv => Format::Csv,
-                RecordedFormat::Parquet => Format::Parquet,
-                RecordedFormat::Harmbench => Format::Json,
-            },
-            layout: match format {
-                RecordedFormat::Harmbench => "harmbench",
-                RecordedFormat::LmEval => "lm_eval",
-                _ => "table",
-            }
-            .to_owned(),
-            id: name(&columns.id),
-            filter: recorded.filter.as_ref().map(|filter| filter.get().clone()),
-            condition: name(&columns.condition),
-            conditions: recorded
-                .conditions
-                .iter()
-                .map(|(id, word)| (id.get().clone(), word.get().clone()))
-                .collect(),
-            sample: name(&columns.sample),
-            completion: name(&columns.completion),
-            finish_reason: name(&columns.finish_reason),
-            error: name(&columns.error),
-            token_logprob: name(&columns.token_logprob),
-            verdicts: columns
-                .verdicts
-                .iter()
-                .map(|(judge, column)| (judge.get().clone(), column.get().clone()))
-                .collect(),
-            values,
-        };
-        let checked = crate::recorded::read_all(&file.path, &mapping)
-            .and_then(|rows| crate::recorded::check(&file.path, &mapping, &rows));
-        if let Err(error) = checked {
-            let (message, help) = split_hint(&error);
-            self.problem("bad-recording", path.span(), message, help);
-            return None;
-        }
-        Some(Recorded {
-            evaluations: recorded
-                .evaluations
-                .iter()
-                .map(|id| id.get().clone())
-                .collect(),
-            file,
-            mapping: json!(mapping),
-        })
     }
 }
 

@@ -1,0 +1,148 @@
+//! Recordings: what their columns hold, and whether they have what the evaluations want of them.
+
+use driftgauge_spec::spec::{ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat};
+use driftgauge_spec::{Span, Text};
+use indexmap::IndexMap;
+use serde_json::json;
+
+use super::Resolver;
+use super::data::split_hint;
+use crate::dataset::Format;
+use crate::recorded::{RecordedMapping, check, check_samples, select};
+use crate::resolved::{ModelSource, Recorded, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
+
+impl Resolver<'_> {
+    /// A recording with its file pinned and its columns looked at.
+    pub(super) fn recorded(&mut self, recorded: &RecordedSpec) -> Option<Recorded> {
+        let (format, path) = recorded.file()?;
+        let file = self.pin(path)?;
+        let columns = &recorded.columns;
+        let name = |text: &Option<Text>| text.as_ref().map(|text| text.get().clone());
+        let mut values: IndexMap<String, String> = columns
+            .values
+            .iter()
+            .map(|(name, column)| (name.get().clone(), column.get().clone()))
+            .collect();
+        for (name, column) in [
+            ("correct", &columns.correct),
+            ("probability", &columns.probability),
+            ("entropy", &columns.entropy),
+            ("perplexity", &columns.perplexity),
+        ] {
+            if let Some(column) = column {
+                values.insert(name.to_owned(), column.get().clone());
+            }
+        }
+        let mapping = RecordedMapping {
+            format: match format {
+                RecordedFormat::Jsonl | RecordedFormat::LmEval => Format::Jsonl,
+                RecordedFormat::Csv => Format::Csv,
+                RecordedFormat::Parquet => Format::Parquet,
+                RecordedFormat::Harmbench => Format::Json,
+            },
+            layout: match format {
+                RecordedFormat::Harmbench => "harmbench",
+                RecordedFormat::LmEval => "lm_eval",
+                _ => "table",
+            }
+            .to_owned(),
+            id: name(&columns.id),
+            filter: recorded.filter.as_ref().map(|filter| filter.get().clone()),
+            condition: name(&columns.condition),
+            conditions: recorded
+                .conditions
+                .iter()
+                .map(|(id, word)| (id.get().clone(), word.get().clone()))
+                .collect(),
+            sample: name(&columns.sample),
+            completion: name(&columns.completion),
+            finish_reason: name(&columns.finish_reason),
+            error: name(&columns.error),
+            token_logprob: name(&columns.token_logprob),
+            verdicts: columns
+                .verdicts
+                .iter()
+                .map(|(judge, column)| (judge.get().clone(), column.get().clone()))
+                .collect(),
+            values,
+        };
+        let resolved = Recorded {
+            evaluations: recorded
+                .evaluations
+                .iter()
+                .map(|id| id.get().clone())
+                .collect(),
+            file,
+            mapping: json!(mapping),
+        };
+        let checked = self.readings.rows(&resolved).and_then(|all| {
+            let rows = select(&all, &mapping)?;
+            check(&resolved.file.path, &mapping, &rows)
+        });
+        if let Err(error) = checked {
+            self.bad_recording(path.span(), &error);
+            return None;
+        }
+        Some(resolved)
+    }
+
+    /// Reports every recording that lacks a sample of an evaluation, or has one twice, for any of the conditions.
+    pub(super) fn recorded_samples(
+        &mut self,
+        datasets: &IndexMap<String, ResolvedDataset>,
+        models: &IndexMap<String, ResolvedModel>,
+        evaluations: &IndexMap<String, ResolvedEvaluation>,
+    ) {
+        for (id, evaluation) in evaluations {
+            let Some(dataset) = datasets.get(&evaluation.dataset) else {
+                continue;
+            };
+            let rows = dataset
+                .rows
+                .len()
+                .min(evaluation.limit.unwrap_or(usize::MAX));
+            for model in &evaluation.models {
+                let Some(ModelSource::Recorded(recordings)) =
+                    models.get(model).map(|model| &model.source)
+                else {
+                    continue;
+                };
+                let Some(position) = Recorded::position(recordings, id) else {
+                    continue;
+                };
+                let recorded = &recordings[position];
+                let checked = self.readings.rows(recorded).and_then(|all| {
+                    evaluation.conditions.keys().try_for_each(|condition| {
+                        let samples = dataset.rows[..rows].iter().flat_map(|row| {
+                            let indices = 0..evaluation.generate.samples;
+                            indices.map(|index| (row.id.clone(), index))
+                        });
+                        let judged = !evaluation.judges.is_empty();
+                        check_samples(&all, recorded, condition, judged, samples)
+                    })
+                });
+                let span = self.recording(model, position);
+                if let (Err(error), Some(span)) = (checked, span) {
+                    self.bad_recording(span, &format!("evaluation `{id}`: {error}"));
+                }
+            }
+        }
+    }
+
+    /// Where the spec names the file of a model's recording.
+    fn recording(&self, model: &str, position: usize) -> Option<Span> {
+        let models = &self.spec.models;
+        let (_, model) = models.iter().find(|(id, _)| id.get() == model)?;
+        match model.source()? {
+            SpecSource::Recorded(recordings) => {
+                Some(recordings.as_slice().get(position)?.file()?.1.span())
+            }
+            _ => None,
+        }
+    }
+
+    fn bad_recording(&mut self, span: Span, error: &str) {
+        let (message, help) = split_hint(error);
+        self.problem("bad-recording", span, message, help);
+    }
+}
