@@ -1,22 +1,26 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
+mod cells;
 mod layouts;
 mod readings;
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use driftgauge_record::{Degeneracy, FinishReason, Sample, Verdict, VerdictLabel};
+use driftgauge_record::{Degeneracy, Sample};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::dataset::{Format, Row, cell_text};
 use crate::degenerate;
-use crate::exec::{Context, prompts, unanswered};
-use crate::judge::error_verdict;
+use crate::exec::{Context, prompts};
 use crate::prompt::Templates;
 use crate::resolved::{ModelSource, Recorded};
+use cells::{
+    Place, failure, finish_reason, number_of, place, sample_index, text, token_logprob, values,
+    verdicts,
+};
+pub(crate) use readings::Readings;
 
 /// Which columns of a recording hold what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,8 +52,6 @@ pub(crate) struct RecordedMapping {
     /// Columns of numbers, by the name that metrics know them by.
     pub values: IndexMap<String, String>,
 }
-
-pub(crate) use readings::Readings;
 
 /// The rows of a file that belong to the model.
 pub(crate) fn select<'a>(
@@ -101,18 +103,15 @@ pub(crate) fn samples(
 ///
 /// # Errors
 /// With the place in the file of the first thing that is wrong.
-pub(crate) fn check_samples(
+pub(crate) fn check_samples<'a>(
     all: &[Row],
     recorded: &Recorded,
     condition: &str,
     judged: bool,
-    samples: impl Iterator<Item = (String, u32)>,
+    mut samples: impl Iterator<Item = (&'a str, u32)>,
 ) -> Result<(), String> {
     let rows = ConditionRows::of(all, recorded, condition, judged)?;
-    for (id, index) in samples {
-        rows.fill(unanswered(id, index, Vec::new()))?;
-    }
-    Ok(())
+    samples.try_for_each(|(id, index)| rows.check(id, index))
 }
 
 /// The rows of a recording that serve one condition.
@@ -143,22 +142,45 @@ impl<'a> ConditionRows<'a> {
         })
     }
 
-    /// Fills a sample from its row.
-    fn fill(&self, sample: Sample) -> Result<Sample, String> {
-        let key = (sample.sample_id.clone(), sample.sample_index as usize);
-        let Some(row) = self.by_sample.get(&key) else {
-            let (id, index) = key;
+    /// The row of a sample.
+    fn row(&self, id: &str, index: u32) -> Result<&'a Row, String> {
+        let found = self.by_sample.get(&(id.to_owned(), index as usize));
+        found.copied().ok_or_else(|| {
             let which = match index {
                 0 => String::new(),
                 _ => format!(" with the index {index}"),
             };
-            return Err(format!(
+            format!(
                 "`{}` has no row for sample `{id}`{which} under condition `{}`\nhint: every sample of the dataset needs one; narrow the dataset with `filter` when some were not recorded",
                 self.recorded.file.path.display(),
                 self.condition
-            ));
-        };
-        fill(sample, &self.mapping, row, self.recorded)
+            )
+        })
+    }
+
+    /// Fills a sample from its row.
+    fn fill(&self, sample: Sample) -> Result<Sample, String> {
+        let row = self.row(&sample.sample_id, sample.sample_index)?;
+        let id = sample.sample_id.clone();
+        fill(sample, &self.mapping, row, &self.place(row, &id))
+    }
+
+    /// Checks what [`check`] leaves open of a row: it serves a sample, so it needs a completion.
+    fn check(&self, id: &str, index: u32) -> Result<(), String> {
+        let row = self.row(id, index)?;
+        let place = self.place(row, id);
+        finish_reason(&self.mapping, row, &place)?;
+        token_logprob(&self.mapping, row, &place)?;
+        text(&self.mapping, row, &place)?;
+        Ok(())
+    }
+
+    fn place<'p>(&'p self, row: &'p Row, sample: &'p str) -> Place<'p> {
+        Place {
+            path: &self.recorded.file.path,
+            row,
+            sample: Some(sample),
+        }
     }
 }
 
@@ -198,79 +220,6 @@ pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Re
         sample_index(&mapping, row, &place)?;
     }
     Ok(())
-}
-
-/// Why a row has no completion, when it says so.
-fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {
-    let cell = row.columns.get(mapping.error.as_ref()?)?;
-    cell_text(cell).filter(|text| !text.trim().is_empty())
-}
-
-/// The recorded verdicts of a row. One without a completion may lack them; that is an error, and no verdict.
-fn verdicts(
-    mapping: &RecordedMapping,
-    row: &Row,
-    place: &str,
-) -> Result<Vec<(String, Verdict)>, String> {
-    let read = |(judge, column): (&String, &String)| {
-        let word = row.columns.get(column).and_then(cell_text);
-        let word = word.unwrap_or_default();
-        match failure(mapping, row) {
-            Some(problem) if word.trim().is_empty() => Ok((judge.clone(), error_verdict(&problem))),
-            _ => Ok((judge.clone(), verdict(&word, column, place)?)),
-        }
-    };
-    mapping.verdicts.iter().map(read).collect()
-}
-
-/// The recorded numbers of a row. One without a completion may lack them; they are then absent.
-fn values(
-    mapping: &RecordedMapping,
-    row: &Row,
-    place: &str,
-) -> Result<Vec<(String, Vec<f64>)>, String> {
-    let failed = failure(mapping, row).is_some();
-    let mut out = Vec::new();
-    for (name, column) in &mapping.values {
-        let cell = row.columns.get(column);
-        let empty = cell
-            .and_then(cell_text)
-            .is_none_or(|text| text.trim().is_empty());
-        if !(failed && empty) {
-            out.push((name.clone(), vec![number(cell, name, column, place)?]));
-        }
-    }
-    Ok(out)
-}
-
-/// Where a row stands, counted from 1.
-fn place(path: &Path, row: &Row) -> String {
-    format!("`{}`, row {}", path.display(), number_of(row))
-}
-
-/// Number of a row in its file, counted from 1.
-fn number_of(row: &Row) -> String {
-    let index = row.id.parse::<usize>();
-    index.map_or_else(|_| row.id.clone(), |index| (index + 1).to_string())
-}
-
-/// Which of a prompt's completions a row is, when the recording says so.
-fn sample_index(
-    mapping: &RecordedMapping,
-    row: &Row,
-    place: &str,
-) -> Result<Option<usize>, String> {
-    let Some(column) = &mapping.sample else {
-        return Ok(None);
-    };
-    let text = row.columns.get(column).and_then(cell_text);
-    let text = text.unwrap_or_default();
-    let index = text.trim().parse().map_err(|_| {
-        format!(
-            "{place}: `{text}` in column `{column}` is no index of a sample\nhint: the completions of a prompt are counted 0, 1, 2, ..."
-        )
-    })?;
-    Ok(Some(index))
 }
 
 /// Rows of one condition by sample id and sample index.
@@ -319,53 +268,17 @@ fn fill(
     mut sample: Sample,
     mapping: &RecordedMapping,
     row: &Row,
-    recorded: &Recorded,
+    place: &Place<'_>,
 ) -> Result<Sample, String> {
-    let place = format!(
-        "{} (sample `{}`)",
-        place(&recorded.file.path, row),
-        sample.sample_id
-    );
-    let cell = |column: &String| row.columns.get(column);
-    sample.verdicts.extend(verdicts(mapping, row, &place)?);
-    sample.values.extend(values(mapping, row, &place)?);
+    sample.verdicts.extend(verdicts(mapping, row, place)?);
+    sample.values.extend(values(mapping, row, place)?);
+    sample.error = failure(mapping, row);
     let completion = &mut sample.completion;
-    completion.finish_reason = FinishReason::Stop;
-    if let Some(word) = mapping
-        .finish_reason
-        .as_ref()
-        .and_then(cell)
-        .and_then(cell_text)
-    {
-        completion.finish_reason = FinishReason::parse(&word).ok_or_else(|| {
-            format!(
-                "{place}: `{word}` is no finish reason\nhint: it is `stop`, `length` or `error`"
-            )
-        })?;
-    }
-    if let Some(problem) = failure(mapping, row) {
-        completion.finish_reason = FinishReason::Error;
-        sample.error = Some(problem);
-    }
-    if let Some(column) = &mapping.token_logprob {
-        let list = cell(column)
-            .and_then(Value::as_array)
-            .ok_or_else(|| format!("{place}: column `{column}` is no list of numbers"))?;
-        // Recorded statistics have the precision of stored ones.
-        #[expect(clippy::cast_possible_truncation)]
-        let numbers = list
-            .iter()
-            .map(|item| item.as_f64().map(|number| number as f32))
-            .collect::<Option<Vec<f32>>>();
-        completion.token_logprob =
-            numbers.ok_or_else(|| format!("{place}: column `{column}` is no list of numbers"))?;
-    }
-    match &mapping.completion {
-        Some(column) => {
-            completion.text = cell(column)
-                .and_then(cell_text)
-                .or_else(|| sample.error.as_ref().map(|_| String::new()))
-                .ok_or_else(|| format!("{place}: there is no completion in column `{column}`"))?;
+    completion.finish_reason = finish_reason(mapping, row, place)?;
+    completion.token_logprob = token_logprob(mapping, row, place)?;
+    match text(mapping, row, place)? {
+        Some(text) => {
+            completion.text = text;
             sample.degenerate = degenerate::flags(&sample.completion);
         }
         // Nothing is known of the completion, so nothing can be said of its form.
@@ -374,69 +287,9 @@ fn fill(
     Ok(sample)
 }
 
-fn verdict(word: &str, column: &str, place: &str) -> Result<Verdict, String> {
-    let label = VerdictLabel::parse(word.trim()).ok_or_else(|| {
-        format!(
-            "{place}: `{word}` in column `{column}` is no verdict\nhint: verdicts are `safe`, `unsafe`, `unparsable` and `error`"
-        )
-    })?;
-    Ok(Verdict {
-        label,
-        categories: Vec::new(),
-        p_unsafe: None,
-        score: None,
-        output: word.to_owned(),
-    })
-}
-
-fn number(cell: Option<&Value>, name: &str, column: &str, place: &str) -> Result<f64, String> {
-    let number = match cell {
-        Some(Value::Bool(flag)) => Some(f64::from(u8::from(*flag))),
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" => Some(1.0),
-            "false" => Some(0.0),
-            other => other.parse().ok(),
-        },
-        _ => None,
-    };
-    let number = number
-        .filter(|number| number.is_finite())
-        .ok_or_else(|| format!("{place}: column `{column}` holds no number for `{name}`"))?;
-    if name.contains("probability") && !(0.0..=1.0).contains(&number) {
-        return Err(format!(
-            "{place}: `{name}` is {number}, which is no probability\nhint: probabilities lie between 0 and 1; take the exponential of log-probabilities first"
-        ));
-    }
-    Ok(number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_that_are_no_verdict_are_refused() {
-        assert_eq!(
-            verdict("unsafe", "v", "row").unwrap().label,
-            VerdictLabel::Unsafe
-        );
-        assert!(
-            verdict("UNSAFE?", "v", "row 3")
-                .unwrap_err()
-                .starts_with("row 3: `UNSAFE?`")
-        );
-    }
-
-    #[test]
-    fn probabilities_lie_between_0_and_1() {
-        assert!(number(Some(&Value::from(1.2)), "probability", "p", "row").is_err());
-        assert_eq!(
-            number(Some(&Value::from("True")), "correct", "c", "row"),
-            Ok(1.0)
-        );
-        assert!(number(None, "entropy", "e", "row").is_err());
-    }
 
     pub(super) fn table() -> RecordedMapping {
         RecordedMapping {

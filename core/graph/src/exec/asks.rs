@@ -111,7 +111,7 @@ pub(crate) fn prompts(
 }
 
 /// A sample before there is anything to say of it.
-pub(crate) fn unanswered(sample_id: String, sample_index: u32, messages: Vec<Message>) -> Sample {
+fn unanswered(sample_id: String, sample_index: u32, messages: Vec<Message>) -> Sample {
     Sample {
         evaluation: String::new(),
         condition: String::new(),

@@ -21,7 +21,7 @@ use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::Sample;
 use serde::Serialize;
 
-pub(crate) use asks::{evaluated_rows, no_completion, prompts, unanswered};
+pub(crate) use asks::{evaluated_rows, no_completion, prompts};
 pub use cancel::Cancel;
 pub(crate) use judging::judge_by_rule;
 pub use scheduler::execute;

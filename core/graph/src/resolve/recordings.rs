@@ -115,7 +115,7 @@ impl Resolver<'_> {
                     evaluation.conditions.keys().try_for_each(|condition| {
                         let samples = dataset.rows[..rows].iter().flat_map(|row| {
                             let indices = 0..evaluation.generate.samples;
-                            indices.map(|index| (row.id.clone(), index))
+                            indices.map(|index| (row.id.as_str(), index))
                         });
                         let judged = !evaluation.judges.is_empty();
                         check_samples(&all, recorded, condition, judged, samples)

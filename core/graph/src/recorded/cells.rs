@@ -1,0 +1,229 @@
+//! What is read of one row of a recording.
+
+use std::fmt;
+use std::path::Path;
+
+use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
+use serde_json::Value;
+
+use super::RecordedMapping;
+use crate::dataset::{Row, cell_text};
+use crate::judge::error_verdict;
+
+/// Why a row has no completion, when it says so.
+pub(super) fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {
+    let cell = row.columns.get(mapping.error.as_ref()?)?;
+    cell_text(cell).filter(|text| !text.trim().is_empty())
+}
+
+/// The recorded verdicts of a row. One without a completion may lack them; that is an error, and no verdict.
+pub(super) fn verdicts(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &Place<'_>,
+) -> Result<Vec<(String, Verdict)>, String> {
+    let read = |(judge, column): (&String, &String)| {
+        let word = row.columns.get(column).and_then(cell_text);
+        let word = word.unwrap_or_default();
+        match failure(mapping, row) {
+            Some(problem) if word.trim().is_empty() => Ok((judge.clone(), error_verdict(&problem))),
+            _ => Ok((judge.clone(), verdict(&word, column, place)?)),
+        }
+    };
+    mapping.verdicts.iter().map(read).collect()
+}
+
+/// The recorded numbers of a row. One without a completion may lack them; they are then absent.
+pub(super) fn values(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &Place<'_>,
+) -> Result<Vec<(String, Vec<f64>)>, String> {
+    let failed = failure(mapping, row).is_some();
+    let mut out = Vec::new();
+    for (name, column) in &mapping.values {
+        let cell = row.columns.get(column);
+        let empty = cell
+            .and_then(cell_text)
+            .is_none_or(|text| text.trim().is_empty());
+        if !(failed && empty) {
+            out.push((name.clone(), vec![number(cell, name, column, place)?]));
+        }
+    }
+    Ok(out)
+}
+
+/// Where a row stands, counted from 1. Written out only when there is something to say of it.
+pub(super) struct Place<'a> {
+    pub(super) path: &'a Path,
+    pub(super) row: &'a Row,
+    pub(super) sample: Option<&'a str>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`, row {}", self.path.display(), number_of(self.row))?;
+        match self.sample {
+            Some(sample) => write!(f, " (sample `{sample}`)"),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn place<'a>(path: &'a Path, row: &'a Row) -> Place<'a> {
+    Place {
+        path,
+        row,
+        sample: None,
+    }
+}
+
+/// Number of a row in its file, counted from 1.
+pub(super) fn number_of(row: &Row) -> String {
+    let index = row.id.parse::<usize>();
+    index.map_or_else(|_| row.id.clone(), |index| (index + 1).to_string())
+}
+
+/// Which of a prompt's completions a row is, when the recording says so.
+pub(super) fn sample_index(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &Place<'_>,
+) -> Result<Option<usize>, String> {
+    let Some(column) = &mapping.sample else {
+        return Ok(None);
+    };
+    let text = row.columns.get(column).and_then(cell_text);
+    let text = text.unwrap_or_default();
+    let index = text.trim().parse().map_err(|_| {
+        format!(
+            "{place}: `{text}` in column `{column}` is no index of a sample\nhint: the completions of a prompt are counted 0, 1, 2, ..."
+        )
+    })?;
+    Ok(Some(index))
+}
+
+pub(super) fn finish_reason(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &Place<'_>,
+) -> Result<FinishReason, String> {
+    let cell = mapping.finish_reason.as_ref();
+    let word = cell.and_then(|column| row.columns.get(column).and_then(cell_text));
+    let reason = match word {
+        None => FinishReason::Stop,
+        Some(word) => FinishReason::parse(&word).ok_or_else(|| {
+            format!(
+                "{place}: `{word}` is no finish reason\nhint: it is `stop`, `length` or `error`"
+            )
+        })?,
+    };
+    Ok(match failure(mapping, row) {
+        Some(_) => FinishReason::Error,
+        None => reason,
+    })
+}
+
+pub(super) fn token_logprob(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &Place<'_>,
+) -> Result<Vec<f32>, String> {
+    let Some(column) = &mapping.token_logprob else {
+        return Ok(Vec::new());
+    };
+    // Recorded statistics have the precision of stored ones.
+    #[expect(clippy::cast_possible_truncation)]
+    let numbers = row.columns.get(column).and_then(|cell| {
+        let items = cell.as_array()?.iter();
+        items
+            .map(|item| item.as_f64().map(|number| number as f32))
+            .collect::<Option<Vec<f32>>>()
+    });
+    numbers.ok_or_else(|| format!("{place}: column `{column}` is no list of numbers"))
+}
+
+/// The completion, when the recording has completions. A sample that failed has an empty one.
+pub(super) fn text(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &Place<'_>,
+) -> Result<Option<String>, String> {
+    let Some(column) = &mapping.completion else {
+        return Ok(None);
+    };
+    let text = row.columns.get(column).and_then(cell_text);
+    text.or_else(|| failure(mapping, row).map(|_| String::new()))
+        .map(Some)
+        .ok_or_else(|| format!("{place}: there is no completion in column `{column}`"))
+}
+
+fn verdict(word: &str, column: &str, place: &impl fmt::Display) -> Result<Verdict, String> {
+    let label = VerdictLabel::parse(word.trim()).ok_or_else(|| {
+        format!(
+            "{place}: `{word}` in column `{column}` is no verdict\nhint: verdicts are `safe`, `unsafe`, `unparsable` and `error`"
+        )
+    })?;
+    Ok(Verdict {
+        label,
+        categories: Vec::new(),
+        p_unsafe: None,
+        score: None,
+        output: word.to_owned(),
+    })
+}
+
+fn number(
+    cell: Option<&Value>,
+    name: &str,
+    column: &str,
+    place: &impl fmt::Display,
+) -> Result<f64, String> {
+    let number = match cell {
+        Some(Value::Bool(flag)) => Some(f64::from(u8::from(*flag))),
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" => Some(1.0),
+            "false" => Some(0.0),
+            other => other.parse().ok(),
+        },
+        _ => None,
+    };
+    let number = number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| format!("{place}: column `{column}` holds no number for `{name}`"))?;
+    if name.contains("probability") && !(0.0..=1.0).contains(&number) {
+        return Err(format!(
+            "{place}: `{name}` is {number}, which is no probability\nhint: probabilities lie between 0 and 1; take the exponential of log-probabilities first"
+        ));
+    }
+    Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_are_no_verdict_are_refused() {
+        assert_eq!(
+            verdict("unsafe", "v", &"row").unwrap().label,
+            VerdictLabel::Unsafe
+        );
+        assert!(
+            verdict("UNSAFE?", "v", &"row 3")
+                .unwrap_err()
+                .starts_with("row 3: `UNSAFE?`")
+        );
+    }
+
+    #[test]
+    fn probabilities_lie_between_0_and_1() {
+        assert!(number(Some(&Value::from(1.2)), "probability", "p", &"row").is_err());
+        assert_eq!(
+            number(Some(&Value::from("True")), "correct", "c", &"row"),
+            Ok(1.0)
+        );
+        assert!(number(None, "entropy", "e", &"row").is_err());
+    }
+}
