@@ -4,6 +4,7 @@ mod bad_input;
 mod compare;
 mod endpoint;
 mod export;
+mod gguf;
 mod golden;
 mod hub;
 mod identity;

@@ -1,4 +1,5 @@
 //! End-to-end and snapshot tests, the servers they talk to, and the generator of the demonstration's data.
 
 pub mod demo_data;
+pub mod gguf;
 pub mod server;

@@ -212,13 +212,16 @@ pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, St
     let resolved = &context.experiment.models[model];
     let folder = model_folder(context, model)
         .ok_or_else(|| format!("model `{model}` has no folder on this machine to load"))?;
-    let gguf = match &resolved.source {
-        ModelSource::Folder { gguf, .. } => gguf.clone(),
-        _ => None,
+    let (gguf, tokenizer) = match &resolved.source {
+        ModelSource::Folder {
+            gguf, tokenizer, ..
+        } => (gguf.clone(), tokenizer.clone()),
+        _ => (None, None),
     };
     Ok(LoadModel {
         folder,
         gguf,
+        tokenizer,
         quantization: resolved.quantization.clone(),
         chat_template: resolved
             .chat_template
@@ -235,9 +238,21 @@ pub(crate) fn has_chat_template(context: &Context, model: &str) -> bool {
     if context.experiment.models[model].chat_template.is_some() {
         return true;
     }
-    let Some(folder) = model_folder(context, model) else {
-        // A remote model applies its own template.
-        return true;
+    let folder = match &context.experiment.models[model].source {
+        // The template inside a GGUF file is not looked for: judges then have the layout that is documented for them.
+        ModelSource::Folder {
+            gguf: Some(_),
+            tokenizer,
+            ..
+        } => match tokenizer {
+            Some(folder) => folder.clone(),
+            None => return false,
+        },
+        _ => match model_folder(context, model) {
+            Some(folder) => folder,
+            // A remote model applies its own template.
+            None => return true,
+        },
     };
     folder.join("chat_template.jinja").is_file()
         || fs::read_to_string(folder.join("tokenizer_config.json"))

@@ -14,6 +14,9 @@ pub struct LoadModel {
     /// File name inside `folder` for a GGUF model.
     #[serde(default)]
     pub gguf: Option<String>,
+    /// Folder with the tokenizer of a GGUF model; the one inside the file when absent.
+    #[serde(default)]
+    pub tokenizer: Option<PathBuf>,
     /// In-situ quantisation, for example `q4k` or `q8_0`.
     #[serde(default)]
     pub quantization: Option<String>,

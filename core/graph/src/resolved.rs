@@ -147,6 +147,9 @@ pub enum ModelSource {
         path: PathBuf,
         /// File name of a GGUF model inside, when it is one.
         gguf: Option<String>,
+        /// Folder with the tokenizer of a GGUF model, when the spec names one.
+        #[serde(default)]
+        tokenizer: Option<PathBuf>,
         /// Digest over names and bytes of the files that an engine reads.
         digest: Digest,
     },

@@ -65,19 +65,24 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
     })
 }
 
-/// Makes a folder of what turns text into tokens: the model's own files, with another chat template when one is given.
+/// Makes a folder of what turns text into tokens: the model's own files where it has a folder of them, with another chat
+/// template when one is given.
 ///
 /// # Errors
 /// When a file cannot be linked.
-pub(crate) fn prepare_text(folder: &Path, chat_template: Option<&Path>) -> Result<TempDir, String> {
+pub(crate) fn prepare_text(
+    folder: Option<&Path>,
+    chat_template: Option<&Path>,
+) -> Result<TempDir, String> {
     let dir = private_folder()?;
+    let own = |name: &str| Some(folder?.join(name)).filter(|file| file.exists());
     for name in ["tokenizer.json", "tokenizer_config.json"] {
-        if folder.join(name).exists() {
-            link(&folder.join(name), &dir.path().join(name))?;
+        if let Some(file) = own(name) {
+            link(&file, &dir.path().join(name))?;
         }
     }
-    let own = folder.join("chat_template.jinja");
-    match chat_template {
+    let template = own("chat_template.jinja");
+    match chat_template.or(template.as_deref()) {
         Some(file) if !file.exists() => {
             return Err(format!(
                 "the chat template `{}` does not exist",
@@ -85,7 +90,6 @@ pub(crate) fn prepare_text(folder: &Path, chat_template: Option<&Path>) -> Resul
             ));
         }
         Some(file) => link(file, &dir.path().join("chat_template.jinja"))?,
-        None if own.exists() => link(&own, &dir.path().join("chat_template.jinja"))?,
         None => {}
     }
     Ok(dir)

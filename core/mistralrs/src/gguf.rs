@@ -85,14 +85,14 @@ impl Header {
             .collect()
     }
 
-    /// Makes a folder of what turns text into tokens: the files beside the GGUF file where there are some, else what the
-    /// header has. `tokenizer` is the header's, as mistral.rs reads it.
+    /// Makes a folder of what turns text into tokens: the files of the folder that the spec names, else what the header
+    /// has. `tokenizer` is the header's, as mistral.rs reads it.
     ///
     /// # Errors
     /// When a file cannot be linked or written.
     pub(crate) fn text_folder(
         &self,
-        folder: &Path,
+        folder: Option<&Path>,
         chat_template: Option<&Path>,
         tokenizer: Option<&str>,
     ) -> Result<TempDir, String> {

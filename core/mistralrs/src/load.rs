@@ -33,7 +33,7 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
     let isq = quantization.map(quantization::parse).transpose()?;
 
     let folder = folder::prepare(&model.folder)?;
-    let text_folder = folder::prepare_text(&model.folder, model.chat_template.as_deref())?;
+    let text_folder = folder::prepare_text(Some(&model.folder), model.chat_template.as_deref())?;
     let text = Arc::new(Text::load(text_folder.path())?);
     let end_tokens = end_tokens::declared(&model.folder, &folder.config, text.eos_id())?;
     let rows = folder.weights.embedding_rows();
@@ -64,32 +64,40 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
     let device = device::device(&model.device)?;
     let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
     let header = gguf::Header::read(&model.folder.join(file))?;
-    // mistral.rs is shown the GGUF file and, where there is one, the tokenizer beside it.
+    // mistral.rs is shown the GGUF file and, where the spec names one, the tokenizer: nothing else that lies beside it.
     let folder = folder::private_folder()?;
     let name = Path::new(file).file_name().and_then(|n| n.to_str());
     let name = name.ok_or_else(|| format!("`{file}` is no file name"))?;
     folder::link(&model.folder.join(file), &folder.path().join(name))?;
-    let own_tokenizer = model.folder.join("tokenizer.json");
-    if own_tokenizer.exists() {
-        folder::link(&own_tokenizer, &folder.path().join("tokenizer.json"))?;
+    let tokenizer = model.tokenizer.as_deref();
+    if let Some(tokenizer) = tokenizer {
+        let from = tokenizer.join("tokenizer.json");
+        folder::link(&from, &folder.path().join("tokenizer.json"))?;
     }
 
     let source = Source::Gguf {
         folder: folder.path(),
         file: name,
-        tokenizer: own_tokenizer.exists(),
+        tokenizer: tokenizer.is_some(),
     };
-    let runtime = Runtime::start(&source, dtype, &device, None)
-        .map_err(|e| format!("mistral.rs cannot load `{file}`: {e}"))?;
+    let runtime = Runtime::start(&source, dtype, &device, None).map_err(|e| {
+        format!(
+            "mistral.rs cannot load `{file}`: {e}{}",
+            tokenizer_hint(model)
+        )
+    })?;
     let template = model.chat_template.as_deref();
-    let text_folder = header.text_folder(&model.folder, template, runtime.tokenizer.as_deref())?;
+    let text_folder = header.text_folder(tokenizer, template, runtime.tokenizer.as_deref())?;
     let text = Arc::new(Text::load(text_folder.path())?);
     let mut end_tokens = header.end_tokens();
-    end_tokens.extend(end_tokens::declared(
-        &model.folder,
-        &serde_json::Value::Null,
-        text.eos_id(),
-    )?);
+    end_tokens.extend(text.eos_id());
+    if let Some(tokenizer) = tokenizer {
+        end_tokens.extend(end_tokens::declared(
+            tokenizer,
+            &serde_json::Value::Null,
+            None,
+        )?);
+    }
     end_tokens.sort_unstable();
     end_tokens.dedup();
 
@@ -105,6 +113,15 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
     checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
     engine.loaded.checks = checks;
     Ok(engine)
+}
+
+fn tokenizer_hint(model: &LoadModel) -> &'static str {
+    match model.tokenizer {
+        None => {
+            "; hint: name a folder with its `tokenizer.json` (`tokenizer: DIR`) when the file has no tokenizer"
+        }
+        Some(_) => "",
+    }
 }
 
 fn assemble(

@@ -276,6 +276,15 @@ impl Checker<'_> {
                     .at(revision.span(), ""),
             );
         }
+        if model.gguf.is_none()
+            && let Some(tokenizer) = &model.tokenizer
+        {
+            self.error(
+                Diagnostic::error("not-together", "`tokenizer` goes with `gguf` only")
+                    .at(tokenizer.span(), "")
+                    .help("the folder of another model brings its own `tokenizer.json`"),
+            );
+        }
     }
 
     fn training_data(&mut self, parts: &[crate::spec::DataPart<'_>], place: &Text) {

@@ -1,5 +1,6 @@
 //! Models: folders pinned by their bytes, trainings with every setting filled in.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::spec::{
@@ -19,6 +20,9 @@ use crate::resolved::{
     Endpoint, ModelSource, ResolvedDataset, ResolvedModel, Training, TrainingData,
 };
 use crate::training_data::{DataError, examples};
+
+/// The file that every tokenizer's folder has.
+const TOKENIZER: &str = "tokenizer.json";
 
 type Datasets = IndexMap<String, ResolvedDataset>;
 
@@ -221,6 +225,7 @@ impl Resolver<'_> {
             Ok(digest) => Some(ModelSource::Folder {
                 path: std::path::absolute(&folder).unwrap_or(folder),
                 gguf: None,
+                tokenizer: None,
                 digest,
             }),
             Err(error) => {
@@ -238,22 +243,51 @@ impl Resolver<'_> {
         }
     }
 
+    /// A GGUF file with its tokenizer: that of the folder which the spec names, else the one inside, else the one that
+    /// lies beside a file that has none.
     fn gguf(&mut self, path: &Text, tokenizer: Option<&Text>) -> Option<ModelSource> {
         let file = self.pin(path)?;
-        let mut leaves = vec![file.digest];
-        if let Some(tokenizer) = tokenizer {
-            let folder = self.path(tokenizer);
-            match folder_digest(&folder, &|path| self.options.digests.of(path)) {
-                Ok(digest) => leaves.push(digest),
-                Err(error) => self.missing(tokenizer, &folder, &error),
+        let beside = file.path.parent()?.to_owned();
+        let (place, folder) = match tokenizer {
+            Some(tokenizer) => (tokenizer, Some(self.path(tokenizer))),
+            None if beside.join(TOKENIZER).is_file() && !has_tokenizer(&file.path) => {
+                (path, Some(beside))
             }
+            None => (path, None),
+        };
+        let mut leaves = vec![file.digest];
+        if let Some(folder) = &folder {
+            leaves.push(self.tokenizer(place, folder)?);
         }
         let name = file.path.file_name()?.to_string_lossy().into_owned();
         Some(ModelSource::Folder {
             path: std::path::absolute(file.path.parent()?).ok()?,
             gguf: Some(name),
-            digest: node_key("gguf", 1, &Value::Null, &leaves),
+            tokenizer: folder.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
+            // 2: the tokenizer that is read is part of it.
+            digest: node_key("gguf", 2, &Value::Null, &leaves),
         })
+    }
+
+    /// Digest of what is read of a tokenizer's folder.
+    fn tokenizer(&mut self, place: &Text, folder: &Path) -> Option<Digest> {
+        if !folder.join(TOKENIZER).is_file() {
+            let help = format!(
+                "name a folder with `tokenizer.json`, `tokenizer_config.json` and a chat template; `{}` was looked at",
+                folder.display()
+            );
+            let message = format!("`{place}` is no tokenizer folder: it has no {TOKENIZER}");
+            self.problem("bad-model", place.span(), message, Some(help));
+            return None;
+        }
+        let digests = &self.options.digests;
+        match digest_of(folder, &is_tokenizer_file, &|path| digests.of(path)) {
+            Ok(digest) => Some(digest),
+            Err(error) => {
+                self.missing(place, folder, &error);
+                None
+            }
+        }
     }
 
     /// An adapter folder, or its safetensors file.
@@ -482,9 +516,32 @@ fn matters(name: &str) -> bool {
         || name.ends_with(".safetensors.index.json")
 }
 
+/// Whether a GGUF file has a tokenizer inside: its header, which comes first, then names a list of tokens.
+fn has_tokenizer(gguf: &Path) -> bool {
+    const KEY: &[u8] = b"tokenizer.ggml.tokens";
+    const HEADER: u64 = 4 << 20;
+    let mut header = Vec::new();
+    std::fs::File::open(gguf)
+        .and_then(|file| file.take(HEADER).read_to_end(&mut header))
+        .is_ok_and(|_| header.windows(KEY.len()).any(|part| part == KEY))
+}
+
+/// Whether this file of a folder says how text becomes tokens, and where answers end.
+fn is_tokenizer_file(name: &str) -> bool {
+    matters(name) && !name.contains(".safetensors") && name != "config.json"
+}
+
 /// Digest over the names inside a model folder and the bytes of the files that an engine reads.
 fn folder_digest(
     folder: &Path,
+    digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
+) -> std::io::Result<Digest> {
+    digest_of(folder, &matters, digest)
+}
+
+fn digest_of(
+    folder: &Path,
+    matters: &dyn Fn(&str) -> bool,
     digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
 ) -> std::io::Result<Digest> {
     let mut names: Vec<String> = std::fs::read_dir(folder)?

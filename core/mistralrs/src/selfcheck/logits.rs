@@ -140,6 +140,7 @@ mod tests {
         let model = LoadModel {
             folder: golden(),
             gguf: None,
+            tokenizer: None,
             quantization: None,
             chat_template: None,
             dtype: "auto".to_owned(),

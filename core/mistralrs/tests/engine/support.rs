@@ -42,6 +42,7 @@ pub(crate) fn model(folder: &Path) -> LoadModel {
     LoadModel {
         folder: folder.to_owned(),
         gguf: None,
+        tokenizer: None,
         quantization: None,
         chat_template: None,
         dtype: "auto".to_owned(),

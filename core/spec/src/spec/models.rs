@@ -28,7 +28,8 @@ pub struct Model {
     /// A GGUF file.
     #[serde(default)]
     pub gguf: Option<Text>,
-    /// Folder with the tokenizer of a GGUF file; the one inside the file when absent. Only with `gguf`.
+    /// Folder with the tokenizer and chat template of a GGUF file. When absent: those inside the file, or beside a file that
+    /// has none. Only with `gguf`.
     #[serde(default)]
     pub tokenizer: Option<Text>,
     /// Train a model from scratch.
