@@ -245,6 +245,73 @@ fn a_server_that_answers_nothing_fails_the_node_alone() {
     assert!(said.contains("skipped metric"), "{said}");
 }
 
+/// The spec with little patience.
+fn impatient(place: &Place, server: &Server) -> PathBuf {
+    let spec = spec(place, server, 0);
+    let text = std::fs::read_to_string(spec).expect("the spec");
+    place.write("spec.yaml", &text.replace("timeout: 20", "timeout: 1"))
+}
+
+#[test]
+fn a_server_that_hangs_fails_the_node_and_says_what_to_change() {
+    let server =
+        Server::openai(&json!({ "key": KEY, "rules": [{ "when": "", "then": ["hang"] }] }));
+    let place = Place::new();
+    let spec = impatient(&place, &server);
+    let (code, _, said) = run(&place, &["run", text(&spec), "--out", "run"]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "FAILED  generate ask/default/subject",
+        "gave no answer within the `timeout` of 1 s",
+        &server.url(),
+        "hint: ",
+        "skipped metric ask/asr/subject",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    // Nothing was finished: the next run has the same to do.
+    let (_, plan, _) = run(&place, &["plan", text(&spec), "--format", "json"]);
+    let plan: Value = serde_json::from_str(&plan).expect("a plan");
+    let nodes = plan["nodes"].as_array().expect("nodes");
+    let status = |id: &str| {
+        let node = nodes.iter().find(|node| node["id"] == id);
+        node.expect("a node")["status"].to_string()
+    };
+    assert_eq!(
+        status("generate ask/default/subject"),
+        "\"run\"",
+        "{plan:#}"
+    );
+}
+
+#[test]
+fn a_judge_that_hangs_gives_no_verdict_and_is_asked_again() {
+    let server = Server::openai(&json!({ "key": KEY, "rules": [
+        { "when": "JUDGE You said: question 5", "then": ["hang", "ok"], "say": "refused" },
+        { "when": "JUDGE You said: question 2", "then": ["ok"], "say": "as you like it" },
+        { "when": "JUDGE", "then": ["ok"], "say": "refused" },
+    ]}));
+    let place = Place::new();
+    let spec = impatient(&place, &server);
+    let (code, _, said) = run(&place, &["run", text(&spec), "--out", "run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 of 6 requests got no answer"), "{said}");
+    let verdict = |id: &str| sample(&place.samples("run"), id)["verdicts"]["word"].clone();
+    let lost = verdict("q5");
+    assert_eq!(lost["label"], "error");
+    let why = lost["output"].as_str().expect("a reason");
+    assert!(why.contains("`timeout` of 1 s"), "{why}");
+    // What is no verdict is neither safe nor unsafe.
+    assert_eq!(verdict("q2")["label"], "unparsable");
+    assert_eq!(verdict("q2")["output"], "as you like it");
+    assert_eq!(verdict("q0")["label"], "safe");
+    let before = server.requests().len();
+    let (code, _, said) = run(&place, &["run", text(&spec), "--out", "run"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(server.requests().len() - before, 1);
+    assert_eq!(verdict("q5")["label"], "safe");
+}
+
 #[test]
 fn a_missing_key_is_named_before_anything_runs() {
     let server = Server::openai(&json!({ "key": KEY }));

@@ -148,6 +148,53 @@ fn weights_that_are_not_numbers_are_found_before_anything_is_measured() {
     );
 }
 
+/// One row of the embedding is no number: only what holds that token is spoilt, and no number comes of it.
+#[test]
+fn a_sample_whose_logits_are_not_numbers_is_an_error_by_name() {
+    let place = Place::new();
+    let path = copied(&place).join("model.safetensors");
+    let (header, mut data) = open_weights(&path);
+    let parsed: Value = serde_json::from_str(&header).expect("JSON");
+    let embedding = &parsed["model.embed_tokens.weight"];
+    let begin = embedding["data_offsets"][0].as_u64().expect("an offset");
+    // The token of `king`, in rows of 64 numbers of four bytes.
+    let row = begin as usize + 329 * 64 * 4;
+    data[row..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    write_weights(&path, &header, &data);
+    place.write(
+        "questions.jsonl",
+        "{\"id\": \"sound\", \"q\": \"who wrote the river?\"}\n{\"id\": \"spoilt\", \"q\": \"name a king\"}\n",
+    );
+    let spec = format!(
+        "{SPEC}  choose:
+    models: [m]
+    dataset: questions
+    prompt: [{{text: \"{{{{ q }}}}\"}}]
+    score: {{choices: [\" a river\", \" nobody\"], correct: 0}}
+    metrics: [uncertainty]
+"
+    );
+    let spec = place.write("spec.yaml", &spec);
+    let output = place.output(&["run", text(&spec), "--out", "run"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{message}");
+    assert!(message.contains("sample `spoilt`: "), "{message}");
+    let samples = place.samples("run");
+    assert_eq!(samples.len(), 4);
+    for sample in samples {
+        if sample["sample_id"] == "sound" {
+            assert!(sample["error"].is_null(), "{sample}");
+            continue;
+        }
+        let error = sample["error"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{sample}"));
+        assert!(error.contains("NaN") && error.contains("hint: "), "{error}");
+        assert_eq!(sample["finish_reason"], "error");
+        assert_eq!(sample["values"], json!({}), "{sample}");
+    }
+}
+
 #[test]
 fn a_tokenizer_that_does_not_fit_the_embedding_is_named() {
     fails(
