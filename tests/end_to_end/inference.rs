@@ -210,6 +210,26 @@ fn a_prompt_longer_than_the_context_fails_by_name_or_is_cut() {
     assert!(message.contains("on_long_prompt: truncate"), "{message}");
     assert!(samples[0]["error"].is_null());
     assert_eq!(samples[1]["finish_reason"], "error");
+    // Given text is never cut: its score would be another one.
+    let place = Place::new();
+    place.write(
+        "questions.jsonl",
+        &rows(&[("short", "name a king"), ("long", &long)]),
+    );
+    let scored = spec(
+        &place,
+        "",
+        "    perplexity: {text: \"{{ q }}\"}
+    metrics: [uncertainty]",
+    );
+    let output = place.output(&["run", text(&scored), "--out", "run"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        message.contains("sample `long`: the prompt and the text to score have"),
+        "{message}"
+    );
+    assert!(message.contains("the model reads 512; hint: "), "{message}");
+    assert!(place.samples("run")[1]["error"].is_string());
     let (_, samples) = asked(", on_long_prompt: truncate");
     let prompt = samples[1]["prompt_token_ids"].as_array().expect("tokens");
     assert_eq!(prompt.len(), 512 - 8);

@@ -74,8 +74,14 @@ fn title(job: &Job) -> String {
     match job {
         Job::Generate(model) => format!("generation with `{}`", model.folder.display()),
         Job::Score(model) => format!("scoring with `{}`", model.folder.display()),
+        Job::Diverge(pair) => format!(
+            "comparing `{}` with `{}`",
+            pair.model.folder.display(),
+            pair.reference.folder.display()
+        ),
+        Job::Endpoint(server) => format!("asking `{}` at {}", server.model, server.base_url),
         Job::Train(job) => format!("training into `{}`", job.out.display()),
-        _ => "a job".to_owned(),
+        Job::Merge(job) => format!("merging `{}`", job.adapter.display()),
     }
 }
 

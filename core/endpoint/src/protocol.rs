@@ -178,6 +178,11 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
         Some(message) => message.content.or(message.refusal),
         None => choice.text,
     };
+    if text.is_none() && choice.finish_reason.is_none() {
+        return Err(Failure::Unanswered(
+            "the server's answer holds neither a text nor a reason for its end".to_owned(),
+        ));
+    }
     // A model that stops at once says nothing; that is an answer, and servers write it as null too.
     let text = text.unwrap_or_default();
     let mut completion = completion(before_stop(&text, &request.stop).to_owned(), finish);
@@ -382,6 +387,8 @@ mod tests {
             "{\"choices\": [",
             "{}",
             "{\"choices\": []}",
+            "{\"choices\": [{}]}",
+            "{\"choices\": [{\"message\": {\"content\": null}, \"finish_reason\": null}]}",
             "<html>busy</html>",
         ] {
             assert!(matches!(read(body), Failure::Unanswered(_)), "{body}");

@@ -48,8 +48,13 @@ impl DivergenceMeter for FolderPair {
     }
 
     fn compare(&mut self, request: &DivergenceRequest) -> Result<DivergenceResponse, EngineError> {
-        let (prompt, tokens) = self.reader.tokens(&request.prompt, &request.continuation)?;
         let model = self.model.as_ref().unwrap_or(&self.reference);
+        let longest = model
+            .longest_sequence()
+            .min(self.reference.longest_sequence());
+        let (prompt, tokens) =
+            self.reader
+                .tokens_within(longest, &request.prompt, &request.continuation)?;
         let positions = divergences(&self.reference, model, &prompt, &tokens)
             .map_err(|error| EngineError::Request(error.to_string()))?;
         if let Some(position) = positions.iter().position(|at| !at.kl.is_finite()) {

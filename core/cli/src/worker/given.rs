@@ -29,7 +29,7 @@ impl Reader {
     ///
     /// Without a prompt, and with a tokenizer that puts nothing before a text, the first token of the text is given and
     /// the rest is scored.
-    pub(super) fn tokens(
+    fn tokens(
         &self,
         prompt: &Prompt,
         continuation: &Continuation,
@@ -51,6 +51,24 @@ impl Reader {
             return Err(EngineError::Request(
                 "there is nothing to score: the text is empty".to_owned(),
             ));
+        }
+        Ok((prompt, tokens))
+    }
+
+    /// As [`Self::tokens`], for a model that reads so many tokens; the last one need not be read.
+    pub(super) fn tokens_within(
+        &self,
+        longest: usize,
+        prompt: &Prompt,
+        continuation: &Continuation,
+    ) -> Result<(Vec<u32>, Vec<u32>), EngineError> {
+        let (prompt, tokens) = self.tokens(prompt, continuation)?;
+        let all = prompt.len() + tokens.len();
+        if all - 1 > longest {
+            return Err(EngineError::Request(format!(
+                "the prompt and the text to score have {all} tokens, and the model reads {longest}; hint: shorten them, or \
+                 leave the row out with the dataset's `filter`"
+            )));
         }
         Ok((prompt, tokens))
     }

@@ -57,7 +57,10 @@ impl TextScorer for FolderScorer {
             .continuations
             .iter()
             .map(|continuation| {
-                let (prompt, tokens) = self.reader.tokens(&request.prompt, continuation)?;
+                let longest = self.scorer.longest_sequence();
+                let (prompt, tokens) =
+                    self.reader
+                        .tokens_within(longest, &request.prompt, continuation)?;
                 self.scorer
                     .token_logprobs(&prompt, &tokens)
                     .map_err(|error| EngineError::Request(error.to_string()))
