@@ -28,15 +28,40 @@ pub fn newcombe_unpaired(baseline: (u64, u64), model: (u64, u64), level: f64) ->
 /// finite, or neither sample varies.
 #[must_use]
 pub fn welch_t(baseline: &[f64], model: &[f64], level: f64) -> Option<(Test, Interval)> {
-    let part = |values: &[f64]| Some(variance(values, 1)? / values.len() as f64);
-    let (v1, v2) = (part(model)?, part(baseline)?);
-    let delta = mean(model)? - mean(baseline)?;
+    let moments = |values: &[f64]| {
+        Some(Moments {
+            n: values.len() as u64,
+            mean: mean(values)?,
+            sd: variance(values, 1)?.sqrt(),
+        })
+    };
+    welch_of(moments(baseline)?, moments(model)?, level)
+}
+
+/// What a test of means needs of a sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moments {
+    /// Number of values.
+    pub n: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// Their sample standard deviation (divisor n - 1).
+    pub sd: f64,
+}
+
+/// [`welch_t`] from the samples' moments.
+#[must_use]
+pub fn welch_of(baseline: Moments, model: Moments, level: f64) -> Option<(Test, Interval)> {
+    let part = |sample: Moments| sample.sd * sample.sd / sample.n as f64;
+    let (v1, v2) = (part(model), part(baseline));
+    let delta = model.mean - baseline.mean;
     let total = v1 + v2;
-    if total <= 0.0 || !is_open_probability(level) {
+    let defined = baseline.n > 1 && model.n > 1 && total > 0.0 && total.is_finite();
+    if !defined || !delta.is_finite() || !is_open_probability(level) {
         return None;
     }
-    let square_over = |v: f64, n: usize| v * v / (n as f64 - 1.0);
-    let df = total * total / (square_over(v1, model.len()) + square_over(v2, baseline.len()));
+    let square_over = |v: f64, n: u64| v * v / (n as f64 - 1.0);
+    let df = total * total / (square_over(v1, model.n) + square_over(v2, baseline.n));
     let statistic = delta / total.sqrt();
     let half = student_t_two_sided_quantile(1.0 - level, df) * total.sqrt();
     let test = Test {

@@ -22,7 +22,7 @@ MODELS, CATEGORIES, RESAMPLES, ECE_RESAMPLES, TIMED = ["base", "harmful", "safe"
 
 
 def rust(arguments):
-    command = ["cargo", "run", "-q", "-p", "driftgauge-plugin-host", "--example", "million", "--", *arguments]
+    command = ["cargo", "run", "-q", "--locked", "--release", "-p", "driftgauge-plugin-host", "--example", "million", "--", *arguments]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
 

@@ -1,7 +1,7 @@
 //! A million recorded samples through the metric plugins: attack success by seven categories of three models with 10,000 paired
 //! bootstrap resamples, and calibration error and AUROC of each model's confidence.
 //!
-//! `cargo run -p driftgauge-plugin-host --example million -- FOLDER [SAMPLES]`
+//! `cargo run --release -p driftgauge-plugin-host --example million -- FOLDER [SAMPLES]`
 //!
 //! The first run writes the samples to FOLDER as the tables that a run writes; then they are read, streamed through the
 //! plugins `asr` and `uncertainty`, paired and resampled. `million.py` beside this file does the same with numpy, scipy and
@@ -26,6 +26,10 @@ const OPTIONS: Options = Options {
     resamples: 10_000,
     seed: 1,
 };
+
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 

@@ -89,6 +89,22 @@ pub(super) fn rank_interval(
     })
 }
 
+/// Normal interval of the Brier score from the spread of the answers' squared errors.
+pub(super) fn brier_interval(predictions: &Predictions, level: f64) -> Option<Interval> {
+    let score = predictions.brier()?.score;
+    let n = predictions.n() as f64;
+    let spread = |group: &Group| {
+        let (right, wrong) = ((1.0 - group.confidence).powi(2), group.confidence.powi(2));
+        let correct = group.correct as f64;
+        let off = |error: f64| (error - score).powi(2);
+        (correct * off(right) + (group.n as f64 - correct) * off(wrong)) / group.n as f64
+    };
+    let se = (predictions.total(spread) / (n - 1.0) / n).sqrt();
+    let half = normal_quantile(0.5 + level / 2.0) * se;
+    (half.is_finite() && is_open_probability(level))
+        .then(|| Interval::new(level, score - half, score + half, "normal"))
+}
+
 /// The gaps between correctness and confidence of one bin's answers.
 struct Gaps {
     n: u64,
@@ -220,6 +236,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_spread_of_squared_errors_is_the_bootstraps() {
+        let predictions = answers(5_000, 200);
+        let normal = brier_interval(&predictions, 0.95).unwrap();
+        let drawn = predictions.brier_interval(OPTIONS).unwrap();
+        for (one, other) in [(normal.low, drawn.low), (normal.high, drawn.high)] {
+            assert!(
+                (one - other).abs() < 0.05 * width(&drawn),
+                "{normal:?} {drawn:?}"
+            );
+        }
+        let many = answers(MANY as usize, 200);
+        assert_eq!(many.brier_interval(OPTIONS).unwrap().method, "normal");
     }
 
     #[test]

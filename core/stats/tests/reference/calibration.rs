@@ -1,8 +1,6 @@
 //! Calibration and ranking, against scikit-learn, pandas and confidenceinterval's DeLong (fixtures/make.py).
 
-mod common;
-
-use common::{close, fixture, list, real, reals, truths};
+use crate::values::{close, fixture, list, real, reals, truths};
 use driftgauge_stats::calibration::{Predictions, RankStatistic};
 
 #[test]

@@ -5,12 +5,10 @@
 //! `DRIFTGAUGE_REPLAY_DIR` names, or in `../shared/paper/replay` beside the repository. Without them these tests say so and
 //! pass.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use common::{bounds, close, count, fixture, real};
+use crate::values::{bounds, close, count, fixture, real};
 use driftgauge_stats::bootstrap::{Options, paired_mean_difference};
 use driftgauge_stats::calibration::{Closed, Predictions, RankStatistic};
 use driftgauge_stats::did::difference_in_differences;

@@ -1,8 +1,6 @@
 //! Bootstrap and permutation, against scipy (fixtures/make.py): bounds within 0.3 percentage points.
 
-mod common;
-
-use common::{bounds, close, fixture, labels, list, real, reals, truths};
+use crate::values::{bounds, close, fixture, labels, list, real, reals, truths};
 use driftgauge_stats::bootstrap::{
     Items, Options, cluster_mean_interval, hierarchical_mean, mean_interval, mean_interval_bca,
 };

@@ -1,8 +1,6 @@
 //! Everything with a formula, against scipy and statsmodels (fixtures/make.py): within 1e-9.
 
-mod common;
-
-use common::{bounds, close, count, fixture, list, real, reals};
+use crate::values::{bounds, close, count, fixture, list, real, reals};
 use driftgauge_stats::clustered::clustered_standard_error;
 use driftgauge_stats::correction::{Estimated, rogan_gladen};
 use driftgauge_stats::effect::effect_sizes;
@@ -165,7 +163,7 @@ fn effects() {
 #[test]
 fn clustered_errors() {
     let case = part("clustered");
-    let clusters = common::labels(&case["clusters"]);
+    let clusters = crate::values::labels(&case["clusters"]);
     let ours = clustered_standard_error(&reals(&case["values"]), &clusters).expect("defined");
     close(ours, real(&case["se"]), EXACT, "clustered se");
 }

@@ -1,8 +1,6 @@
 //! Agreement, against scikit-learn, statsmodels, irrCAC and krippendorff (fixtures/make.py).
 
-mod common;
-
-use common::{close, count, fixture, labels, list, real};
+use crate::values::{close, count, fixture, labels, list, real};
 use driftgauge_stats::agreement::{Confusion, krippendorff_alpha};
 
 #[test]

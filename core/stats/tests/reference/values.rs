@@ -1,5 +1,4 @@
 //! Reading fixtures.
-#![allow(dead_code)]
 
 use std::path::PathBuf;
 

@@ -1,0 +1,8 @@
+//! The statistics against numbers that others made: scipy, statsmodels, scikit-learn and numpy (`fixtures/make.py`), and a paper.
+
+mod agreement;
+mod calibration;
+mod closed_forms;
+mod paper;
+mod resampling;
+mod values;
