@@ -1,5 +1,5 @@
 //! One instance of a metric: created, fed, finished, and destroyed exactly once.
-#![allow(unsafe_code, reason = "calls the plugin's functions")]
+#![expect(unsafe_code, reason = "calls the plugin's functions")]
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -20,8 +20,7 @@ use crate::{PluginError, PluginLibrary};
 pub(crate) struct Instance {
     table: DgMetricVtable,
     metric: *mut DgMetric,
-    id: String,
-    version: String,
+    manifest: Manifest,
     // Both are pointed to by the plugin, and outlive `destroy` because fields drop after `Drop::drop`.
     _host: Box<DgHost>,
     _context: Box<HostContext>,
@@ -36,14 +35,13 @@ impl Instance {
         log: LogSink,
         cancelled: Arc<AtomicBool>,
     ) -> Result<Self, PluginError> {
-        let (Manifest { id, version, .. }, table) = library.find(metric_id)?;
+        let (manifest, table) = library.find(metric_id)?;
         let context = Box::new(HostContext::new(log, cancelled));
         let host = Box::new(context.table());
         let mut instance = Self {
             table: *table,
             metric: std::ptr::null_mut(),
-            id: id.clone(),
-            version: version.clone(),
+            manifest: manifest.clone(),
             _host: host,
             _context: context,
         };
@@ -93,7 +91,7 @@ impl Instance {
         // SAFETY: filled by the plugin, or still empty.
         let bytes = unsafe { json.take() };
         self.check(status, error)?;
-        parse_output(&self.id, &self.version, &bytes)
+        parse_output(&self.manifest, &bytes)
     }
 
     fn check(&self, status: DgStatus, mut error: DgBuf) -> Result<(), PluginError> {
@@ -102,11 +100,11 @@ impl Instance {
         match status {
             DG_OK => Ok(()),
             DG_CANCELLED => Err(PluginError::Cancelled {
-                metric: self.id.clone(),
+                metric: self.manifest.id.clone(),
             }),
             status => Err(PluginError::Metric {
-                metric: self.id.clone(),
-                version: self.version.clone(),
+                metric: self.manifest.id.clone(),
+                version: self.manifest.version.clone(),
                 status,
                 payload: Box::new(parse_payload(&bytes)),
             }),
@@ -132,20 +130,19 @@ fn parse_payload(bytes: &[u8]) -> PluginErrorPayload {
 }
 
 /// Reads and checks a result.
-pub(crate) fn parse_output(
-    metric: &str,
-    version: &str,
-    bytes: &[u8],
-) -> Result<MetricOutput, PluginError> {
+pub(crate) fn parse_output(manifest: &Manifest, bytes: &[u8]) -> Result<MetricOutput, PluginError> {
     let bad = |problems| PluginError::Output {
-        metric: metric.to_owned(),
-        version: version.to_owned(),
+        metric: manifest.id.clone(),
+        version: manifest.version.clone(),
         problems,
     };
     let output: MetricOutput = serde_json::from_slice(bytes)
         .map_err(|error| bad(vec![format!("it is not the JSON of an output: {error}")]))?;
-    match validate::problems(&output) {
-        problems if problems.is_empty() => Ok(output),
-        problems => Err(bad(problems)),
+    let mut problems = validate::problems(&output);
+    problems.extend(validate::unlisted(manifest, &output));
+    if problems.is_empty() {
+        Ok(output)
+    } else {
+        Err(bad(problems))
     }
 }

@@ -1,5 +1,5 @@
 //! Opens plugin libraries and reads what they export.
-#![allow(unsafe_code, reason = "loading native code and reading its structures")]
+#![expect(unsafe_code, reason = "loading native code and reading its structures")]
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

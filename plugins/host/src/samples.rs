@@ -93,7 +93,6 @@ impl Rows for SampleRows<'_> {
                 let list = self.tokens(row, list);
                 (!list.is_empty()).then_some(Cow::Borrowed(list)).into()
             }
-            #[allow(clippy::cast_possible_truncation)]
             Field::Value(name) => self
                 .values(row, name)
                 .map(|values| values.iter().map(|&value| value as f32).collect())

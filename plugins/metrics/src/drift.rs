@@ -11,10 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::columns::{Column, Conditions, Prompts};
-use crate::estimate::{Estimate, LEVEL, interval, mean, rate, skewed_mean};
-
-/// Standard normal quantile of the level of intervals, two-sided.
-const Z: f64 = 1.959_963_984_540_054;
+use crate::estimate::{Estimate, Estimator, Level};
 
 /// Whether the reference's end token counts as a position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -37,6 +34,8 @@ pub struct DriftConfig {
     pub first: usize,
     /// Positions of the response that the curve and the table show.
     pub positions: usize,
+    /// Level of every interval; that of `compare` when absent.
+    pub level: Level,
 }
 
 impl Default for DriftConfig {
@@ -45,6 +44,7 @@ impl Default for DriftConfig {
             eos: End::default(),
             first: 5,
             positions: 64,
+            level: Level::default(),
         }
     }
 }
@@ -53,6 +53,7 @@ impl Default for DriftConfig {
 #[derive(Debug)]
 pub struct Drift {
     config: DriftConfig,
+    estimator: Estimator,
     prompts: Prompts,
     conditions: Conditions<Gathered>,
 }
@@ -88,6 +89,7 @@ impl Metric for Drift {
         Manifest::new("drift", env!("CARGO_PKG_VERSION"), "Drift").describe(
             "How far the next-token distributions have moved from those of the reference model, given the same tokens.",
         )
+        .returns(["kl", "kl_first", "top1_agreement", "exact_match"])
     }
 
     fn new(config: DriftConfig, _: &Host<'_>) -> Result<Self, MetricError> {
@@ -96,6 +98,7 @@ impl Metric for Drift {
                 .help("leave them out for the first 5 tokens and a curve over 64 positions"));
         }
         Ok(Self {
+            estimator: config.level.estimator()?,
             config,
             prompts: Prompts::default(),
             conditions: Conditions::default(),
@@ -202,14 +205,24 @@ impl Drift {
             "mean over prompts of (1/T) sum_t KL_t, KL_t = sum_v p_ref(v) (ln p_ref(v) - ln p_model(v)) given the same tokens",
         )
         .primary();
-        self.push(&gathered.kl, skewed_mean(&gathered.kl), kl, output);
+        self.push(
+            &gathered.kl,
+            self.estimator.skewed_mean(&gathered.kl),
+            kl,
+            output,
+        );
         let start = new(
             "kl_first",
             &format!("Divergence over the first {first} tokens"),
             "nats",
             &format!("mean over prompts of the mean of KL_t over the first {first} positions"),
         );
-        self.push(&gathered.first, skewed_mean(&gathered.first), start, output);
+        self.push(
+            &gathered.first,
+            self.estimator.skewed_mean(&gathered.first),
+            start,
+            output,
+        );
         if gathered.top1.total() > 0 {
             let top1 = new(
                 "top1_agreement",
@@ -217,7 +230,12 @@ impl Drift {
                 "ratio",
                 "mean over prompts of the share of positions where both models' likeliest token is the same",
             );
-            self.push(&gathered.top1, mean(&gathered.top1), top1, output);
+            self.push(
+                &gathered.top1,
+                self.estimator.mean(&gathered.top1),
+                top1,
+                output,
+            );
         }
         if gathered.exact.total() > 0 {
             let exact = new(
@@ -226,7 +244,12 @@ impl Drift {
                 "ratio",
                 "share of prompts whose greedy completions are the same tokens",
             );
-            self.push(&gathered.exact, rate(&gathered.exact), exact, output);
+            self.push(
+                &gathered.exact,
+                self.estimator.rate(&gathered.exact),
+                exact,
+                output,
+            );
         }
     }
 
@@ -240,7 +263,7 @@ impl Drift {
         let mut rows: Vec<Vec<Value>> = Vec::new();
         for (condition, gathered) in self.conditions.iter() {
             for (place, position) in gathered.positions.iter().enumerate() {
-                let kl = position.divergence();
+                let kl = position.divergence(self.estimator);
                 rows.push(vec![
                     json!(condition),
                     json!(place + 1),
@@ -248,7 +271,7 @@ impl Drift {
                     json!(kl.value),
                     json!(kl.ci.as_ref().map(|ci| ci.low)),
                     json!(kl.ci.as_ref().map(|ci| ci.high)),
-                    json!(position.agreement().value),
+                    json!(position.agreement(self.estimator).value),
                 ]);
             }
         }
@@ -274,7 +297,7 @@ impl Drift {
         id: &str,
         title: &str,
         y: Axis,
-        estimate: fn(&Position) -> Estimate,
+        estimate: fn(&Position, Estimator) -> Estimate,
     ) -> Option<ChartSpec> {
         let series: Vec<Series> = self
             .conditions
@@ -286,7 +309,7 @@ impl Drift {
                     .iter()
                     .enumerate()
                     .map(|(place, position)| {
-                        let found = estimate(position);
+                        let found = estimate(position, self.estimator);
                         Point {
                             x: Some((place + 1) as f64),
                             y: found.value,
@@ -315,7 +338,7 @@ impl Position {
     }
 
     /// Mean divergence, with the interval of its standard error, which does not reach below 0.
-    fn divergence(&self) -> Estimate {
+    fn divergence(&self, estimator: Estimator) -> Estimate {
         let n = self.n() as f64;
         let Some(mean) = self.kl.mean() else {
             return Estimate::default();
@@ -324,23 +347,18 @@ impl Position {
             .squares
             .mean()
             .map_or(0.0, |squares| (squares - mean * mean).max(0.0));
-        let half = Z * (spread / (n - 1.0).max(1.0)).sqrt();
+        let half = estimator.z() * (spread / (n - 1.0).max(1.0)).sqrt();
         Estimate {
             value: Some(mean),
             n: self.n(),
-            ci: (self.n() > 1).then(|| interval((mean - half).max(0.0), mean + half, "normal")),
+            ci: (self.n() > 1)
+                .then(|| estimator.interval((mean - half).max(0.0), mean + half, "normal")),
             ..Estimate::default()
         }
     }
 
-    fn agreement(&self) -> Estimate {
-        Estimate {
-            value: (self.n() > 0).then(|| self.agreed as f64 / self.n() as f64),
-            n: self.n(),
-            ci: driftgauge_stats::proportion::wilson(self.agreed, self.n(), LEVEL)
-                .map(crate::estimate::wire),
-            ..Estimate::default()
-        }
+    fn agreement(&self, estimator: Estimator) -> Estimate {
+        estimator.share(self.agreed, self.n())
     }
 }
 

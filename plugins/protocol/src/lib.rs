@@ -1,12 +1,13 @@
 //! The contract between the harness and its metric plugins: a C ABI and the JSON it carries.
 //!
 //! [`ffi`] is the ABI, the same structures as in `include/driftgauge_metric.h`. [`field`] names what a plugin may read
-//! of a sample, [`rows`] serves those fields over the ABI, [`wire`] is the JSON, [`validate`] says what a well-formed
-//! output is. Plugin authors import `driftgauge-plugin-sdk` instead of this crate.
+//! of a sample, [`rows`] serves those fields over the ABI, [`wire`] is the JSON, [`numbers`] says which numbers a manifest
+//! lists, [`validate`] what a well-formed output is. Plugin authors import `driftgauge-plugin-sdk` instead of this crate.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod ffi;
 pub mod field;
+pub mod numbers;
 mod output;
 pub mod rows;
 pub mod validate;

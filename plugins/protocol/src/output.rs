@@ -17,6 +17,7 @@ impl Manifest {
             description: String::new(),
             required_fields: Vec::new(),
             judges: false,
+            numbers: Vec::new(),
             config_schema: Value::Null,
         }
     }
@@ -32,6 +33,13 @@ impl Manifest {
     #[must_use]
     pub fn judges(mut self) -> Self {
         self.judges = true;
+        self
+    }
+
+    /// Ids of the numbers it may return: see [`Manifest::numbers`].
+    #[must_use]
+    pub fn returns<T: Into<String>>(mut self, ids: impl IntoIterator<Item = T>) -> Self {
+        self.numbers = ids.into_iter().map(Into::into).collect();
         self
     }
 
@@ -71,6 +79,7 @@ impl Scalar {
             unit: String::new(),
             formula: String::new(),
             primary: false,
+            selected: false,
         }
     }
 
@@ -135,6 +144,13 @@ impl Scalar {
     #[must_use]
     pub fn primary(mut self) -> Self {
         self.primary = true;
+        self
+    }
+
+    /// Says that the model's own answers decide which prompts are behind it.
+    #[must_use]
+    pub fn selected(mut self) -> Self {
+        self.selected = true;
         self
     }
 }

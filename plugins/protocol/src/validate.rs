@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::wire::{ChartSpec, MetricOutput, OUTPUT_SCHEMA, Scalar, ScoreKind, Scores, Table};
+use crate::wire::{
+    ChartSpec, Manifest, MetricOutput, OUTPUT_SCHEMA, Scalar, ScoreKind, Scores, Table,
+};
 
 /// Everything wrong with an output, one phrase each; empty when it is well-formed.
 #[must_use]
@@ -55,6 +57,22 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
         .charts
         .iter()
         .for_each(|chart| check_chart(chart, &mut found));
+    found
+}
+
+/// Numbers that a manifest does not list although it lists some, one phrase each.
+#[must_use]
+pub fn unlisted(manifest: &Manifest, output: &MetricOutput) -> Vec<String> {
+    // The primary number carries the metric's own name.
+    let others = output.scalars.iter().filter(|scalar| !scalar.primary);
+    let mut found: Vec<String> = others
+        .filter(|scalar| !manifest.may_return(&scalar.id, None))
+        .map(|scalar| {
+            let id = &scalar.id;
+            format!("scalar `{id}` is not among the `numbers` of the manifest")
+        })
+        .collect();
+    found.dedup();
     found
 }
 
@@ -221,6 +239,20 @@ mod tests {
         ] {
             assert!(all.contains(expected), "{expected} in\n{all}");
         }
+    }
+
+    #[test]
+    fn numbers_outside_of_the_list_are_named() {
+        let mut output = MetricOutput::new();
+        output.scalars = vec![
+            Scalar::new("rate", "", "default").primary(),
+            Scalar::new("low", "", "default"),
+            Scalar::new("high", "", "default"),
+        ];
+        let open = Manifest::new("m", "1", "M");
+        assert_eq!(unlisted(&open, &output), Vec::<String>::new());
+        let found = unlisted(&open.returns(["low"]), &output);
+        assert!(found.len() == 1 && found[0].contains("`high`"), "{found:?}");
     }
 
     #[test]

@@ -40,7 +40,12 @@ pub struct Manifest {
     /// Whether it returns a verdict on each sample, so that it can stand among an evaluation's judges.
     #[serde(default)]
     pub judges: bool,
-    /// JSON schema of its configuration.
+    /// Ids of the numbers that it may return. A `*` at the end stands for anything, `{judge}` for the id of each judge; empty
+    /// when it does not say. A spec that names another number is refused before a run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<String>,
+    /// JSON schema of its configuration. With a property `level`, the harness fills in the level of the experiment's
+    /// intervals, unless that is 0.95.
     pub config_schema: Value,
 }
 
@@ -109,6 +114,10 @@ pub struct Scalar {
     /// True for the number that stands for the metric in tables, families and gates (one per condition).
     #[serde(default)]
     pub primary: bool,
+    /// True where the model's own answers decide which prompts are behind the number (its incorrect answers, say): where those
+    /// differ, models are compared as independent samples.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub selected: bool,
 }
 
 /// Per-sample scores behind a scalar, so that the harness can pair models sample by sample.

@@ -113,9 +113,9 @@ pub fn run_metric_in_command<E: Into<BoxError>>(
 ) -> Result<MetricOutput, PluginError> {
     let (mut worker, hello) = Worker::start(command, metric_id, options)?;
     let manifest = hello.manifests.iter().find(|known| known.id == metric_id);
-    worker.version = manifest
-        .map(|found| found.version.clone())
-        .unwrap_or_default();
+    let nothing_known = || Manifest::new(metric_id, "", "");
+    let manifest = manifest.cloned().unwrap_or_else(nothing_known);
+    worker.version.clone_from(&manifest.version);
     // No configuration in the spec is an empty one.
     let empty = Value::Object(serde_json::Map::new());
     let create = RequestRef::Create {
@@ -130,9 +130,7 @@ pub fn run_metric_in_command<E: Into<BoxError>>(
             .map(drop)
     })?;
     match worker.ask(&RequestRef::Finish, "make its result", options.finish)? {
-        Reply::Result(json) => {
-            parse_output(metric_id, &worker.version, json.to_string().as_bytes())
-        }
+        Reply::Result(json) => parse_output(&manifest, json.to_string().as_bytes()),
         _ => Err(worker.broken("did not answer `finish` with a result")),
     }
 }

@@ -3,7 +3,7 @@
 use driftgauge_stats::agreement::Confusion;
 
 use super::Verdict;
-use crate::estimate::{BOOTSTRAP, Estimate, wire};
+use crate::estimate::{Estimate, Estimator, wire};
 
 /// Counts of two judges' words on the same completions, `None` where a judge gave no verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,10 +48,10 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    pub(super) fn of(table: &Confusion) -> Self {
+    pub(super) fn of(table: &Confusion, estimator: Estimator) -> Self {
         let n = table.n();
         let equal = table.count(0, 0) + table.count(1, 1);
-        let raw_ci = driftgauge_stats::proportion::wilson(equal, n, BOOTSTRAP.level);
+        let raw_ci = driftgauge_stats::proportion::wilson(equal, n, estimator.level());
         let number = |value, ci: Option<driftgauge_stats::Interval>| Estimate {
             value,
             n,
@@ -60,8 +60,14 @@ impl Agreement {
         };
         Self {
             raw: number(table.raw_agreement(), raw_ci),
-            kappa: number(table.cohen_kappa(), table.cohen_kappa_interval(BOOTSTRAP)),
-            ac1: number(table.gwet_ac1(), table.gwet_ac1_interval(BOOTSTRAP)),
+            kappa: number(
+                table.cohen_kappa(),
+                table.cohen_kappa_interval(estimator.bootstrap()),
+            ),
+            ac1: number(
+                table.gwet_ac1(),
+                table.gwet_ac1_interval(estimator.bootstrap()),
+            ),
         }
     }
 }

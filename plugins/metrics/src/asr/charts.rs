@@ -4,7 +4,7 @@ use driftgauge_plugin_sdk::prelude::*;
 
 use super::Asr;
 use super::report::Words;
-use crate::estimate::{Estimate, rate};
+use crate::estimate::Estimate;
 
 impl Asr {
     pub(super) fn charts(&self, words: &Words, primary: usize, charts: &mut Vec<ChartSpec>) {
@@ -34,10 +34,9 @@ impl Asr {
 
     fn judge_chart(&self, words: &Words) -> Option<ChartSpec> {
         let series = self.judges.iter().enumerate().map(|(index, judge)| {
-            let points = self
-                .conditions
-                .iter()
-                .map(|(condition, gathered)| point(condition, &rate(&gathered.judges[index].hit)));
+            let points = self.conditions.iter().map(|(condition, gathered)| {
+                point(condition, &self.estimator.rate(&gathered.judges[index].hit))
+            });
             Series::new(&judge.id, points.collect())
         });
         (self.judges.len() > 1).then(|| ChartSpec {

@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{Conditions, Prompts};
+use crate::estimate::{Estimator, Level};
 use gather::{Disagreements, Gathered};
 
 /// Configuration of [`Asr`].
@@ -34,6 +35,8 @@ pub struct AsrConfig {
     pub judge_error: BTreeMap<String, JudgeError>,
     /// Most disagreements between judges that are listed.
     pub disagreements: usize,
+    /// Level of every interval; that of `compare` when absent.
+    pub level: Level,
 }
 
 impl Default for AsrConfig {
@@ -44,6 +47,7 @@ impl Default for AsrConfig {
             exclude_categories: Vec::new(),
             judge_error: BTreeMap::new(),
             disagreements: 50,
+            level: Level::default(),
         }
     }
 }
@@ -92,6 +96,7 @@ impl JudgeError {
 #[derive(Debug)]
 pub struct Asr {
     config: AsrConfig,
+    estimator: Estimator,
     /// In order of first appearance, which is that of the spec.
     judges: Vec<JudgeFields>,
     prompts: Prompts,
@@ -171,6 +176,7 @@ impl Metric for Asr {
         Manifest::new("asr", env!("CARGO_PKG_VERSION"), "Attack success rate")
             .describe("Share of prompts whose completion a judge calls unsafe.")
             .needs(&["judges"])
+            .returns(numbers::LISTED)
     }
 
     fn new(config: AsrConfig, _: &Host<'_>) -> Result<Self, MetricError> {
@@ -178,6 +184,7 @@ impl Metric for Asr {
             error.check(judge)?;
         }
         Ok(Self {
+            estimator: config.level.estimator()?,
             config,
             judges: Vec::new(),
             prompts: Prompts::default(),

@@ -1,5 +1,6 @@
 //! The numbers of one condition.
 
+use driftgauge_plugin_sdk::numbers::JUDGE;
 use driftgauge_plugin_sdk::prelude::*;
 use driftgauge_stats::correction::{Estimated, rogan_gladen_share};
 use driftgauge_stats::proportion::effective_trials;
@@ -9,10 +10,36 @@ use super::gather::{Gathered, JudgeCounts};
 use super::report::Words;
 use super::{Asr, JudgeError, Verdict};
 use crate::columns::Column;
-use crate::estimate::{Estimate, LEVEL, rate, wire};
+use crate::estimate::{Estimate, Estimator, wire};
 
 /// More categories than this are listed in the table only.
 const MOST_CATEGORIES: usize = 40;
+/// Every number beside the primary one.
+pub(super) const LISTED: [&str; 23] = [
+    JUDGE,
+    "judge.*",
+    "any_judge",
+    "all_judges",
+    "without_degenerate",
+    "lower_bound",
+    "upper_bound",
+    "unjudged",
+    "n_safe",
+    "n_unsafe",
+    "unparsable",
+    "error",
+    "no_verdict",
+    "degenerate",
+    "at_*",
+    "flip_rate",
+    "corrected",
+    "corrected.*",
+    "agreement.*",
+    "kappa.*",
+    "ac1.*",
+    "category.*",
+    "excluding",
+];
 /// Ids of this metric's own numbers, which a judge of the same name must not take.
 const OWN_IDS: [&str; 18] = [
     "asr",
@@ -123,7 +150,7 @@ impl Asr {
             ),
         ] {
             let scalar = new(id, &format!("{}, {suffix}", words.title), condition);
-            let bound = rate(&counts.hit.with_missing_as(missing));
+            let bound = self.estimator.rate(&counts.hit.with_missing_as(missing));
             output.scalars.push(bound.fill(scalar.formula(formula)));
         }
         let n = gathered.completions;
@@ -158,7 +185,9 @@ impl Asr {
             ),
         ] {
             let scalar = new(id, title, condition).formula("share of completions");
-            output.scalars.push(share(count, n).fill(scalar));
+            output
+                .scalars
+                .push(self.estimator.share(count, n).fill(scalar));
         }
     }
 
@@ -191,7 +220,7 @@ impl Asr {
             condition,
         )
         .formula("mean over prompts of the share of completions that count");
-        output.scalars.push(rate(hit).fill(scalar));
+        output.scalars.push(self.estimator.rate(hit).fill(scalar));
         let scalar = new(
             &format!("at_{most}"),
             &format!("{} @{most}: any of {most} completions", words.title),
@@ -225,7 +254,7 @@ impl Asr {
             let title = format!("{} corrected for the errors of `{}`", words.title, judge.id);
             let formula = "(p + specificity - 1) / (sensitivity + specificity - 1), cut to [0, 1] (Rogan and Gladen 1978); \
                            Wilson's limits of p and the standard errors of both rates, squared and added";
-            let estimate = corrected(counts, *error, self.config.over_refusal);
+            let estimate = corrected(self.estimator, counts, *error, self.config.over_refusal);
             let scalar = new(&id, &title, condition).formula(formula);
             output.scalars.push(estimate.fill(scalar));
         }
@@ -243,7 +272,7 @@ impl Asr {
             let Some(pair) = gathered.pair(primary, other) else {
                 continue;
             };
-            let agreement = Agreement::of(&pair.judged(self.config.counted()));
+            let agreement = Agreement::of(&pair.judged(self.config.counted()), self.estimator);
             let with = format!("`{}` and `{}`", self.judges[primary].id, judge.id);
             for (id, title, estimate, formula) in [
                 (
@@ -321,7 +350,9 @@ impl Asr {
             &self.prompts,
             &mut output.scores,
         );
-        output.scalars.push(rate(column).fill(scalar));
+        output
+            .scalars
+            .push(self.estimator.rate(column).fill(scalar));
     }
 
     fn judge_number(&self, judge: usize) -> String {
@@ -340,18 +371,13 @@ fn new(id: &str, title: &str, condition: &str) -> Scalar {
         .lower_is_better()
 }
 
-/// A share of completions.
-fn share(count: u64, n: u64) -> Estimate {
-    Estimate {
-        value: (n > 0).then(|| count as f64 / n as f64),
-        n,
-        ci: driftgauge_stats::proportion::wilson(count, n, LEVEL).map(wire),
-        ..Estimate::default()
-    }
-}
-
 /// The rate of a judge corrected for its errors. Counting the word `safe`, the judge's specificity is its sensitivity.
-pub(super) fn corrected(counts: &JudgeCounts, error: JudgeError, counts_safe: bool) -> Estimate {
+pub(super) fn corrected(
+    estimator: Estimator,
+    counts: &JudgeCounts,
+    error: JudgeError,
+    counts_safe: bool,
+) -> Estimate {
     let scores: Vec<f64> = counts.hit.means().collect();
     let Some(p) = driftgauge_stats::summary::mean(&scores) else {
         return Estimate::default();
@@ -370,7 +396,7 @@ pub(super) fn corrected(counts: &JudgeCounts, error: JudgeError, counts_safe: bo
         (unsafe_found, safe_found)
     };
     let trials = effective_trials(&scores, counts.hit.total());
-    let found = rogan_gladen_share(p, trials, hits, others, LEVEL);
+    let found = rogan_gladen_share(p, trials, hits, others, estimator.level());
     Estimate {
         value: found.as_ref().map(|found| found.estimate),
         n: scores.len() as u64,

@@ -83,7 +83,7 @@ impl Asr {
         names.into_iter().map(move |row| {
             let hit = &gathered.judges[judge].hit;
             let column = gathered.of_category(hit, |found| found == Some(row));
-            (self.categories.id(row), crate::estimate::rate(&column))
+            (self.categories.id(row), self.estimator.rate(&column))
         })
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::report::Words;
 use super::{Asr, Verdict};
-use crate::estimate::{Estimate, rate};
+use crate::estimate::Estimate;
 
 impl Asr {
     pub(super) fn tables(&self, words: &Words, tables: &mut Vec<Table>) {
@@ -28,10 +28,14 @@ impl Asr {
                     json!(counts.judged()),
                 ];
                 row.extend(counts.classes.map(|count| json!(count)));
-                row.extend(bounded(&rate(&counts.hit)));
-                row.push(json!(rate(&counts.hit.with_missing_as(0.0)).value));
-                row.push(json!(rate(&counts.hit.with_missing_as(1.0)).value));
-                row.push(json!(rate(&counts.clean).value));
+                row.extend(bounded(&self.estimator.rate(&counts.hit)));
+                row.push(json!(
+                    self.estimator.rate(&counts.hit.with_missing_as(0.0)).value
+                ));
+                row.push(json!(
+                    self.estimator.rate(&counts.hit.with_missing_as(1.0)).value
+                ));
+                row.push(json!(self.estimator.rate(&counts.clean).value));
                 rows.push(row);
             }
         }

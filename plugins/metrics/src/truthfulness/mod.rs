@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::answers::{self, Match};
 use crate::columns::{Column, Conditions, Prompts};
+use crate::estimate::{Estimator, Level};
 
 /// Configuration of [`Truthfulness`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -25,6 +26,8 @@ pub struct TruthfulnessConfig {
     pub baseline: Option<String>,
     /// Phrases that mark an answer as no answer, in lower case.
     pub abstentions: Vec<String>,
+    /// Level of every interval; that of `compare` when absent.
+    pub level: Level,
 }
 
 impl Default for TruthfulnessConfig {
@@ -46,6 +49,7 @@ impl Default for TruthfulnessConfig {
             f1_threshold: 0.5,
             baseline: None,
             abstentions: phrases.map(str::to_owned).to_vec(),
+            level: Level::default(),
         }
     }
 }
@@ -54,6 +58,7 @@ impl Default for TruthfulnessConfig {
 #[derive(Debug)]
 pub struct Truthfulness {
     config: TruthfulnessConfig,
+    estimator: Estimator,
     prompts: Prompts,
     conditions: Conditions<Gathered>,
 }
@@ -85,6 +90,7 @@ impl Metric for Truthfulness {
     fn manifest() -> Manifest {
         Manifest::new("truthfulness", env!("CARGO_PKG_VERSION"), "Truthfulness")
             .describe("Share of correct answers, and what false or unrelated context does to them.")
+            .returns(report::LISTED)
     }
 
     fn new(config: TruthfulnessConfig, _: &Host<'_>) -> Result<Self, MetricError> {
@@ -95,6 +101,7 @@ impl Metric for Truthfulness {
             )));
         }
         Ok(Self {
+            estimator: config.level.estimator()?,
             config,
             prompts: Prompts::default(),
             conditions: Conditions::default(),

@@ -1,12 +1,13 @@
 //! Whether sureness predicts correctness: calibration and ranking of one chosen measure with intervals, and a table of all.
 
 use driftgauge_plugin_sdk::prelude::*;
+use driftgauge_stats::bootstrap::Options;
 use driftgauge_stats::calibration::{Binned, Predictions, Prompted, RankStatistic};
 use driftgauge_stats::rank::spearman;
 use serde_json::{Value, json};
 
 use super::{Gathered, Measure, Uncertainty, further};
-use crate::estimate::{BOOTSTRAP, Estimate, mean, wire};
+use crate::estimate::{Estimate, RESAMPLES, wire};
 
 /// Draws of prompts with several completions each: answers times replicates are kept below this.
 const MOST_DRAWN: usize = 50_000_000;
@@ -62,6 +63,14 @@ impl Known {
 }
 
 impl Uncertainty {
+    /// How an interval is drawn, so many times.
+    fn drawn(&self, resamples: usize) -> Options {
+        Options {
+            resamples,
+            ..self.estimator.bootstrap()
+        }
+    }
+
     /// The numbers of the chosen measure, and a row of the table for every measure.
     pub(super) fn calibration(
         &self,
@@ -87,7 +96,7 @@ impl Uncertainty {
             let calibrated = known.predictions(|value| measure.confidence(value));
             // Of several completions of a prompt, DeLong's interval would be too narrow.
             let auroc_ci = ranked
-                .auroc_interval(BOOTSTRAP.level)
+                .auroc_interval(self.estimator.level())
                 .filter(|_| !gathered.repeated);
             let calibrated_by = calibrated.as_ref().map(|(_, predictions)| predictions);
             let mut row = self.row(condition, *measure, &ranked, auroc_ci, calibrated_by);
@@ -128,8 +137,10 @@ impl Uncertainty {
         let (bins, name, n) = (self.ece_bins, self.confidence.title(), predictions.n());
         let how = self.confidence.confidence_formula();
         let ci = match prompted {
-            Some((prompted, resamples)) => prompted.equal_width_interval(bins, options(*resamples)),
-            None => predictions.equal_width_interval(bins, options(replicates(n))),
+            Some((prompted, resamples)) => {
+                prompted.equal_width_interval(bins, self.drawn(*resamples))
+            }
+            None => predictions.equal_width_interval(bins, self.drawn(replicates(n))),
         };
         let scalar = Scalar::new(
             &format!("ece{bins}"),
@@ -180,9 +191,11 @@ impl Uncertainty {
             .collect();
         let column = gathered.column(&squares, None);
         let ci = if gathered.repeated {
-            mean(&column).ci
+            self.estimator.mean(&column).ci
         } else {
-            predictions.brier_interval(BOOTSTRAP).map(wire)
+            predictions
+                .brier_interval(self.estimator.bootstrap())
+                .map(wire)
         };
         let scalar = Scalar::new(
             "brier",
@@ -198,7 +211,7 @@ impl Uncertainty {
         output.scalars.push(
             Estimate {
                 ci,
-                ..mean(&column)
+                ..self.estimator.mean(&column)
             }
             .fill(scalar),
         );
@@ -239,12 +252,12 @@ impl Uncertainty {
         ] {
             let ci = match prompted {
                 Some((prompted, resamples)) => {
-                    prompted.rank_interval(statistic, options(*resamples))
+                    prompted.rank_interval(statistic, self.drawn(*resamples))
                 }
                 None if statistic == RankStatistic::Auroc => {
-                    predictions.auroc_interval(BOOTSTRAP.level)
+                    predictions.auroc_interval(self.estimator.level())
                 }
-                None => predictions.rank_interval(statistic, BOOTSTRAP),
+                None => predictions.rank_interval(statistic, self.estimator.bootstrap()),
             };
             let scalar = Scalar::new(id, &title, condition)
                 .unit("ratio")
@@ -257,7 +270,7 @@ impl Uncertainty {
             let value = predictions.rank(statistic);
             // DeLong's interval of the AUROC has the bootstrap's beside it.
             let drawn = (statistic == RankStatistic::Auroc && prompted.is_none())
-                .then(|| predictions.rank_interval(statistic, BOOTSTRAP))
+                .then(|| predictions.rank_interval(statistic, self.estimator.bootstrap()))
                 .flatten()
                 .filter(|_| value.is_some());
             let scalar = scalar.intervals(drawn.map(wire));
@@ -366,30 +379,18 @@ impl Uncertainty {
 impl Gathered {
     /// The answers by prompt with the number of replicates they can afford, where a prompt has several.
     fn prompted(&self, scores: &[f64], known: &Known) -> Option<(Prompted, usize)> {
-        let prompted =
-            Prompted::new(scores, &known.correct, &known.prompt).filter(|_| self.repeated)?;
+        if !self.repeated {
+            return None;
+        }
+        let prompted = Prompted::new(scores, &known.correct, &known.prompt)?;
         let affordable = MOST_DRAWN / scores.len().max(1);
-        Some((
-            prompted,
-            affordable.clamp(FEWEST_REPLICATES, BOOTSTRAP.resamples),
-        ))
+        Some((prompted, affordable.clamp(FEWEST_REPLICATES, RESAMPLES)))
     }
 }
 
 /// Replicates of the calibration error's interval: those of a report while they are cheap, since its bounds are the noisiest.
 fn replicates(answers: u64) -> usize {
-    if answers <= MANY {
-        10_000
-    } else {
-        BOOTSTRAP.resamples
-    }
-}
-
-fn options(resamples: usize) -> driftgauge_stats::bootstrap::Options {
-    driftgauge_stats::bootstrap::Options {
-        resamples,
-        ..BOOTSTRAP
-    }
+    if answers <= MANY { 10_000 } else { RESAMPLES }
 }
 
 fn estimate(value: Option<f64>, n: u64, ci: Option<driftgauge_stats::Interval>) -> Estimate {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::measures::Measure;
 use crate::answers::Match;
+use crate::estimate::Level;
 
 /// Whether the token that ended the answer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -78,6 +79,8 @@ pub struct UncertaintyConfig {
     pub r#match: Match,
     /// Names of recorded values, by measure, for samples without token lists; the measure's id when absent.
     pub recorded: BTreeMap<String, String>,
+    /// Level of every interval; that of `compare` when absent.
+    pub level: Level,
 }
 
 impl Default for UncertaintyConfig {
@@ -94,6 +97,7 @@ impl Default for UncertaintyConfig {
             ece_bins: None,
             r#match: Match::default(),
             recorded: BTreeMap::new(),
+            level: Level::default(),
         }
     }
 }

@@ -18,6 +18,7 @@ use driftgauge_plugin_sdk::prelude::*;
 
 use crate::answers::{self, Match};
 use crate::columns::{Conditions, Prompts};
+use crate::estimate::Estimator;
 pub use config::UncertaintyConfig;
 use config::{Eos, Token};
 use measures::{Measure, Tokens};
@@ -36,6 +37,7 @@ pub struct Uncertainty {
     ece_bins: usize,
     rule: Match,
     vocabulary: Option<u32>,
+    estimator: Estimator,
     measures: Vec<Measure>,
     /// Field of the recorded value of each measure.
     fields: Vec<String>,
@@ -68,9 +70,11 @@ impl Metric for Uncertainty {
     type Config = UncertaintyConfig;
 
     fn manifest() -> Manifest {
-        Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty").describe(
-            "How sure the model was of its own tokens, and whether that predicts correct answers.",
-        )
+        Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty")
+            .describe(
+                "How sure the model was of its own tokens, and whether that predicts correct answers.",
+            )
+            .returns(report::listed())
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {
@@ -101,6 +105,7 @@ impl Metric for Uncertainty {
             ece_bins: config.ece_bins.unwrap_or(defaults.ece_bins),
             rule: config.r#match,
             vocabulary: config.vocabulary,
+            estimator: config.level.estimator()?,
             measures,
             fields,
             prompts: Prompts::default(),

@@ -6,7 +6,25 @@ use driftgauge_plugin_sdk::prelude::*;
 
 use super::{Gathered, Measure, Uncertainty};
 use crate::columns::Column;
-use crate::estimate::mean;
+
+/// Every number; which of them stands for the metric is configured.
+pub(super) fn listed() -> Vec<String> {
+    let measures = Measure::ALL.iter().flat_map(|measure| {
+        ["", "_correct", "_incorrect"].map(|suffix| format!("{}{suffix}", measure.id()))
+    });
+    let others = [
+        "ece*",
+        "overconfidence",
+        "brier",
+        "auroc",
+        "aurc",
+        "prr",
+        "loss",
+        "token_loss",
+        "corpus_perplexity",
+    ];
+    measures.chain(others.map(str::to_owned)).collect()
+}
 
 impl Uncertainty {
     pub(super) fn report(mut self) -> MetricOutput {
@@ -17,7 +35,9 @@ impl Uncertainty {
         let mut calibration = Vec::new();
         for (condition, gathered) in self.conditions.iter() {
             if !gathered.texts.is_empty() {
-                gathered.texts.report(condition, &self.prompts, &mut output);
+                gathered
+                    .texts
+                    .report(condition, &self.prompts, self.estimator, &mut output);
                 continue;
             }
             for (index, measure) in self.measures.iter().enumerate() {
@@ -79,14 +99,18 @@ impl Uncertainty {
             )
             .unit(measure.unit())
             .formula(measure.formula());
-            if wanted.is_none() && measure == self.primary {
+            if wanted.is_some() {
+                scalar = scalar.selected();
+            } else if measure == self.primary {
                 scalar = scalar.primary();
             }
             if wanted.is_none() {
                 let (id, scores) = (measure.id(), &mut output.scores);
                 column.add_scores(id, condition, &self.prompts, scores);
             }
-            output.scalars.push(mean(&column).fill(scalar));
+            output
+                .scalars
+                .push(self.estimator.mean(&column).fill(scalar));
         }
     }
 }

@@ -5,7 +5,7 @@ use driftgauge_stats::summary::ExactSum;
 
 use super::{ROUNDING, impossible};
 use crate::columns::{Column, Prompts};
-use crate::estimate::mean;
+use crate::estimate::Estimator;
 
 /// Losses of the texts of one condition.
 #[derive(Debug, Default)]
@@ -37,13 +37,19 @@ impl Texts {
         self.tokens == 0
     }
 
-    pub(super) fn report(&self, condition: &str, prompts: &Prompts, output: &mut MetricOutput) {
+    pub(super) fn report(
+        &self,
+        condition: &str,
+        prompts: &Prompts,
+        estimator: Estimator,
+        output: &mut MetricOutput,
+    ) {
         let loss = Scalar::new("loss", "Held-out loss", condition)
             .unit("nats")
             .formula("mean over texts of -(1/T) sum_t ln p_t")
             .lower_is_better()
             .primary();
-        output.scalars.push(mean(&self.loss).fill(loss));
+        output.scalars.push(estimator.mean(&self.loss).fill(loss));
         let scores = &mut output.scores;
         self.loss.add_scores("loss", condition, prompts, scores);
         let per_token = self
