@@ -179,6 +179,9 @@ pub struct EvaluationInfo {
 /// The table of primary numbers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
+    /// Level of the intervals, for example `95 %`; empty where they have several levels, or none is there.
+    #[serde(default)]
+    pub level: String,
     /// Columns: evaluated models.
     pub models: Vec<String>,
     /// The model the others are compared with.
@@ -310,6 +313,12 @@ pub struct MetricSection {
     pub condition_comparisons: Vec<ComparisonRow>,
     /// How much further a condition moved each model than the baseline.
     pub differences_in_differences: Vec<ComparisonRow>,
+    /// Models that were trained several times against the baseline, all trainings together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub training_comparisons: Vec<ComparisonRow>,
+    /// Numbers over prompts that each model chose by its own answers, without pairs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpaired_comparisons: Vec<ComparisonRow>,
     /// Charts of the plugin.
     pub groups: Vec<FigureGroup>,
     /// Tables of the plugin.
@@ -389,6 +398,12 @@ pub struct ComparisonRow {
     pub detectable: Option<f64>,
     /// What the p-value was adjusted with: `holm over 6`.
     pub adjustment: String,
+    /// Prompts of the baseline and of the model, where they were not paired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sides: Option<[u64; 2]>,
+    /// Trainings of the baseline and of the model, where each side is all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trainings: Option<[u64; 2]>,
 }
 
 /// A chart and what is said of it.

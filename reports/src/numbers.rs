@@ -54,6 +54,12 @@ pub(crate) fn published(value: f64, unit: &str, is_difference: bool) -> String {
     }
 }
 
+/// The level of an interval: `95 %`, `99.9 %`.
+pub(crate) fn level(level: f64) -> String {
+    let text = fixed(level * 100.0, 4);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// Decimals that tell the ends of an interval apart, at most.
 const DECIMALS: usize = 6;
 

@@ -138,6 +138,7 @@ fn span(change: &Value) -> Result<String, Error> {
 fn test_name(name: &str) -> String {
     match name {
         "mcnemar-exact" => "exact McNemar".to_owned(),
+        "welch-t" => "Welch's t".to_owned(),
         "sign-flip-permutation" => "sign-flip permutation".to_owned(),
         other => other.replace('-', " "),
     }

@@ -105,7 +105,7 @@ fn gates_judge_the_bound_and_set_the_exit_code() {
         );
     }
     // What was not measured does not pass.
-    let missing = "gates:\n  - {metric: harm/asr.nonsense, model: base, upper: 1.0}";
+    let missing = "gates:\n  - {metric: harm/asr.category.none, model: base, upper: 1.0}";
     let spec = spec(&place, "spec.yaml", "worse.csv", missing);
     let (code, said) = run(&place, &spec, "run");
     assert_eq!(code, Some(100));
@@ -223,21 +223,53 @@ fn samples_that_are_missing_or_twice_are_named() {
 #[test]
 fn numbers_that_no_metric_has_are_told() {
     let place = place();
+    let more = "gates:\n  - {metric: harm/asr.guardian, model: base, upper: 1.0}\nexpected:\n  - {evaluation: harm, model: tuned, metric: asr.categry.k0, value: 0.5}";
+    let written = spec(&place, "spec.yaml", "worse.csv", more);
+    let family = std::fs::read_to_string(&written)
+        .expect("the spec")
+        .replace(
+            "[harm/asr]",
+            "[harm/asr, harm/asr.categry.*, harm/asr.unjudged]",
+        );
+    let bad = place.write("spec.yaml", &family);
+    // What the plugin cannot return is found before anything runs, by each command.
+    for command in ["check", "plan", "run"] {
+        let mut arguments = vec![command, text(&bad)];
+        if command == "run" {
+            arguments.extend(["--out", "run"]);
+        }
+        let output = place.output(&arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        for part in [
+            "spec.yaml:12:",
+            "metric `asr` has no number `categry.k0`",
+            "did you mean `asr.category.k0`?",
+            "metric `asr` has no number `categry.*`",
+            "metric `asr` has no number `guardian`",
+            "`asr.guard`",
+            "3 errors",
+        ] {
+            assert!(said.contains(part), "{command}: no `{part}` in:\n{said}");
+        }
+    }
+    assert!(!place.path("run").exists());
+    // What it might return and did not is told at the end.
     let more =
-        "expected:\n  - {evaluation: harm, model: tuned, metric: asr.categry.k0, value: 0.5}";
+        "expected:\n  - {evaluation: harm, model: tuned, metric: asr.category.k7, value: 0.5}";
     let spec = spec(&place, "spec.yaml", "worse.csv", more);
     let family = std::fs::read_to_string(&spec)
         .expect("the spec")
-        .replace("[harm/asr]", "[harm/asr, harm/asr.categry.*]");
+        .replace("[harm/asr]", "[harm/asr, harm/asr.category.z*]");
     let spec = place.write("spec.yaml", &family);
     let (code, said) = run(&place, &spec, "run");
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("`harm/asr.categry.k0` names no number of this run"),
+        said.contains("`harm/asr.category.k7` names no number of this run"),
         "{said}"
     );
     assert!(
-        said.contains("`harm/asr.categry.*` names no comparison of this run"),
+        said.contains("`harm/asr.category.z*` names no comparison of this run"),
         "{said}"
     );
 }

@@ -11,6 +11,7 @@ mod identity;
 mod inference;
 mod judging_plugin;
 mod kills;
+mod level;
 mod measures;
 mod models;
 #[cfg(target_os = "linux")]
@@ -20,6 +21,7 @@ mod replay;
 mod smoke;
 mod support;
 mod training;
+mod trainings;
 mod workers;
 
 /// Started by the tests of this file as the server that they talk to; see `driftgauge_tests::server`.

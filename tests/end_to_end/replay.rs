@@ -612,6 +612,47 @@ fn uncertainty(run: &Run, figures: &Figures) {
     }
 }
 
+/// "More confident when wrong": incorrect answers are of other questions for each model, so they are compared without pairs.
+/// p-values and bounds from scipy's `ttest_ind(equal_var=False)` over the records.
+fn incorrect_answers(run: &Run) {
+    for (measure, delta, p, low, high) in [
+        (
+            "perplexity_incorrect",
+            -0.132_588_418_150_737_74,
+            0.000_333_333_176_670_855_14,
+            -0.204_798_222_835_315_26,
+            -0.060_378_613_466_160_22,
+        ),
+        (
+            "mean_token_probability_incorrect",
+            0.021_855_674_688_020_188,
+            0.016_703_504_884_482_162,
+            0.003_965_845_999_939_731,
+            0.039_745_503_376_100_645,
+        ),
+    ] {
+        let metric = format!("uncertainty.{measure}");
+        let found = run.comparison("unpaired_comparisons", &metric, "false_context", "harmful");
+        let close = |value: &Value, expected: f64| {
+            let value = value.as_f64().expect("a number");
+            assert!(
+                (value - expected).abs() < 1e-9,
+                "{metric}: {value} for {expected}"
+            );
+        };
+        close(&found["delta"], delta);
+        close(&found["p"], p);
+        close(&found["ci"]["low"], low);
+        close(&found["ci"]["high"], high);
+        assert_eq!(found["test"]["name"], "welch-t");
+        let sides = &found["detail"]["sides"];
+        assert_eq!(
+            (&sides["baseline"], &sides["model"]),
+            (&508.into(), &709.into())
+        );
+    }
+}
+
 fn calibration(run: &Run, figures: &Figures) {
     let cells = "/extra/calibration_of_avg_probability/cells";
     for model in MODELS {
@@ -733,6 +774,7 @@ fn the_records_give_every_figure() {
     accuracy(&run, &figures);
     false_answers(&run, &figures);
     uncertainty(&run, &figures);
+    incorrect_answers(&run);
     calibration(&run, &figures);
     assert_eq!(
         figures.unseen(),

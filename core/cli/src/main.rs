@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod hub;
 mod metrics;
+mod numbers;
 mod progress;
 mod worker;
 

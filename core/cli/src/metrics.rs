@@ -12,7 +12,7 @@ use driftgauge_graph::resolved::ResolvedMetric;
 use driftgauge_plugin_host::{
     Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
 };
-use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
 use driftgauge_record::Sample;
 
 /// Loads each library once and keeps it: plugins are never unloaded.
@@ -32,6 +32,28 @@ impl PluginMetrics {
             executable,
             libraries: Mutex::default(),
         }
+    }
+
+    /// The manifest of a metric's plugin, when it can be found.
+    pub(crate) fn manifest(&self, metric: &ResolvedMetric) -> Option<Manifest> {
+        let library = self.library(metric).ok()?;
+        let id = metric_id(&library, metric).ok()?;
+        library.manifest(&id).ok().cloned()
+    }
+
+    /// The manifest of a plugin that a spec names by its id; nothing is loaded from a path that the spec gives.
+    pub(crate) fn installed(&self, metric: &driftgauge_spec::spec::Metric) -> Option<Manifest> {
+        let plugin = metric.plugin.get().clone();
+        if plugin.contains(['/', '\\']) || plugin.ends_with(std::env::consts::DLL_SUFFIX) {
+            return None;
+        }
+        self.manifest(&ResolvedMetric {
+            plugin,
+            config: serde_json::Value::Null,
+            worker: false,
+            timeout_seconds: 0,
+            pin: metric.blake3.as_ref().map(|digest| digest.get().clone()),
+        })
     }
 
     fn library(&self, metric: &ResolvedMetric) -> Result<Arc<PluginLibrary>, String> {
@@ -96,6 +118,7 @@ impl MetricRunner for PluginMetrics {
             version: manifest.version.clone(),
             digest: Digest::parse(library.digest()).ok_or("the plugin has no digest")?,
             judges: manifest.judges,
+            takes_level: !manifest.config_schema["properties"]["level"].is_null(),
         })
     }
 

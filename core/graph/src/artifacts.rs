@@ -10,7 +10,8 @@ use driftgauge_stats::bootstrap::Options;
 use serde::Deserialize;
 
 use crate::compare::{
-    PairComparison, between_conditions, between_models, differences_in_differences,
+    PairComparison, between_conditions, between_models, between_trainings,
+    differences_in_differences,
 };
 use crate::dataset::{Row, cell_text};
 use crate::divergence::DivergenceLine;
@@ -71,6 +72,11 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
             let found = compare_node(context, first, &planned.inputs)?;
             write_json(&scratch.join(COMPARISONS), &found)?;
         }
+        Part::Trainings { .. } => {
+            let baselines = planned.params["baseline_trainings"].as_u64().unwrap_or(0);
+            let found = trainings_node(context, &planned.inputs, baselines as usize)?;
+            write_json(&scratch.join(COMPARISONS), &found)?;
+        }
         Part::Model(_) | Part::Divergence { .. } => {
             return Err("this is not made in this process".to_owned());
         }
@@ -108,16 +114,8 @@ fn compare_node(
     first: Option<&str>,
     inputs: &[usize],
 ) -> Result<Vec<PairComparison>, String> {
-    let outputs: Vec<MetricOutput> = inputs
-        .iter()
-        .map(|&input| metric_output(context, input))
-        .collect::<Result<_, _>>()?;
-    let experiment = &context.experiment;
-    let options = Options {
-        level: experiment.compare.level,
-        resamples: experiment.compare.resamples,
-        seed: experiment.seed,
-    };
+    let outputs = outputs(context, inputs)?;
+    let options = options(context);
     let (model, baseline) = match outputs.as_slice() {
         [model] => (model, None),
         [baseline, model] => (model, Some(baseline)),
@@ -134,6 +132,35 @@ fn compare_node(
         found.extend(between_conditions(model, first, options));
     }
     Ok(found)
+}
+
+/// All trainings of a model against all those of the baseline, which are the first inputs.
+fn trainings_node(
+    context: &Context,
+    inputs: &[usize],
+    baselines: usize,
+) -> Result<Vec<PairComparison>, String> {
+    let outputs = outputs(context, inputs)?;
+    let (baselines, models) = outputs
+        .split_at_checked(baselines)
+        .ok_or("a comparison of trainings lacks a side")?;
+    between_trainings(baselines, models, options(context))
+}
+
+fn outputs(context: &Context, inputs: &[usize]) -> Result<Vec<MetricOutput>, String> {
+    inputs
+        .iter()
+        .map(|&input| metric_output(context, input))
+        .collect()
+}
+
+fn options(context: &Context) -> Options {
+    let experiment = &context.experiment;
+    Options {
+        level: experiment.compare.level,
+        resamples: experiment.compare.resamples,
+        seed: experiment.seed,
+    }
 }
 
 fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), String> {

@@ -65,7 +65,8 @@ impl Kind {
     #[must_use]
     pub fn version(self) -> u32 {
         match self {
-            Self::Compare => 2,
+            // 3: numbers over prompts that each model chose itself are compared too.
+            Self::Compare => 3,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template.
             Self::Pretrain | Self::Finetune => 2,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used.
@@ -153,6 +154,17 @@ pub enum Part {
         /// Model id.
         model: String,
     },
+    /// The same metric of all trainings of a model against all those of the baseline.
+    Trainings {
+        /// Evaluation id.
+        evaluation: String,
+        /// Metric id.
+        metric: String,
+        /// Id of the baseline's first training.
+        baseline: String,
+        /// Id of the model's first training.
+        model: String,
+    },
 }
 
 /// One node.
@@ -197,6 +209,9 @@ pub struct PluginIdentity {
     /// Whether it returns verdicts.
     #[serde(skip)]
     pub judges: bool,
+    /// Whether its configuration has the level of intervals.
+    #[serde(skip)]
+    pub takes_level: bool,
 }
 
 /// Where the identity of a judge's plugin stands among those of the metrics, whose ids have no space.
@@ -787,6 +802,7 @@ impl Builder<'_> {
                     None,
                 );
             }
+            self.trainings(id, evaluation, metric, metrics);
             let asked = |model: &String| evaluation.models.contains(model);
             for (first, second) in &compare.pairs {
                 if !asked(first) || !asked(second) {
@@ -814,6 +830,79 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+impl Builder<'_> {
+    /// Models that were trained several times, each against the baseline: all trainings of both together.
+    fn trainings(
+        &mut self,
+        id: &str,
+        evaluation: &ResolvedEvaluation,
+        metric: &str,
+        metrics: &HashMap<(String, String), usize>,
+    ) {
+        let experiment = self.experiment;
+        let compare = &experiment.compare;
+        let recipes = recipes(experiment, evaluation);
+        let Some(baseline) = compare.baseline.as_deref().map(|id| first(experiment, id)) else {
+            return;
+        };
+        let Some(baselines) = recipes.get(baseline) else {
+            return;
+        };
+        for (model, trainings) in &recipes {
+            let several = trainings.len() > 1 || baselines.len() > 1;
+            if *model == baseline || !several {
+                continue;
+            }
+            let inputs = baselines
+                .iter()
+                .chain(trainings)
+                .map(|model| metrics[&(metric.to_owned(), (*model).to_owned())])
+                .collect();
+            self.add(
+                format!("compare {id}/{metric}/{model} over its trainings"),
+                Kind::Compare,
+                Part::Trainings {
+                    evaluation: id.to_owned(),
+                    metric: metric.to_owned(),
+                    baseline: baseline.to_owned(),
+                    model: (*model).to_owned(),
+                },
+                json!({
+                    "level": compare.level,
+                    "resamples": compare.resamples,
+                    "seed": experiment.seed,
+                    "baseline_trainings": baselines.len(),
+                }),
+                inputs,
+                &[],
+                None,
+            );
+        }
+    }
+}
+
+/// The first training of a model's recipe.
+fn first<'a>(experiment: &'a ResolvedExperiment, model: &'a str) -> &'a str {
+    let resolved = experiment.models.get(model);
+    let first = resolved.and_then(|model| model.replicate_of.as_deref());
+    first.unwrap_or(model)
+}
+
+/// The models of an evaluation by recipe, each named by its first training.
+fn recipes<'a>(
+    experiment: &'a ResolvedExperiment,
+    evaluation: &'a ResolvedEvaluation,
+) -> IndexMap<&'a str, Vec<&'a str>> {
+    let mut recipes: IndexMap<&str, Vec<&str>> = IndexMap::new();
+    for model in &evaluation.models {
+        recipes
+            .entry(first(experiment, model))
+            .or_default()
+            .push(model);
+    }
+    recipes
 }
 
 fn mentions_shuffled(turns: &[TurnTemplate]) -> bool {

@@ -124,6 +124,9 @@ pub struct ResolvedModel {
     /// A chat template that overrides the folder's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<PinnedFile>,
+    /// The first training of the same recipe, when this is a further one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicate_of: Option<String>,
     /// The source in words, for the report.
     pub description: String,
 }
@@ -389,6 +392,11 @@ pub struct ResolvedCompare {
     pub level: f64,
     /// Bootstrap resamples.
     pub resamples: usize,
+}
+
+impl ResolvedCompare {
+    /// The level that metrics take when nothing is said.
+    pub const USUAL_LEVEL: f64 = 0.95;
 }
 
 /// P-values that are adjusted together.

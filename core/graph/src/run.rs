@@ -214,6 +214,18 @@ fn write_outputs(
                 model: model.clone(),
                 comparisons: comparisons(context, index).map_err(RunError::Artifact)?,
             }),
+            Part::Trainings {
+                evaluation,
+                metric,
+                baseline,
+                model,
+            } => compared.push(CompareResult {
+                evaluation: evaluation.clone(),
+                metric: metric.clone(),
+                baseline: baseline.clone(),
+                model: model.clone(),
+                comparisons: comparisons(context, index).map_err(RunError::Artifact)?,
+            }),
             _ => {}
         }
     }

@@ -12,7 +12,8 @@ mod training;
 
 pub use results::{
     Adjustment, Comparison, EffectSizes, Expected, ExpectedVerdict, Flips, FurtherTest, Gate,
-    Interval, Metric, PairCounts, PairedDetail, PairedTest, RESULTS_SCHEMA, Results, Spread,
+    Interval, Metric, PairCounts, PairedDetail, PairedTest, RESULTS_SCHEMA, Results, Sides, Spread,
+    Trainings,
 };
 pub use run_dir::RunDir;
 pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};

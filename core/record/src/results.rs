@@ -136,6 +136,24 @@ pub struct Flips {
     pub model_only: Vec<String>,
 }
 
+/// Numbers of prompts of two sides that were not paired.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sides {
+    /// Of the baseline.
+    pub baseline: u64,
+    /// Of the model.
+    pub model: u64,
+}
+
+/// Means over the pairs of each training of the two sides, in the order of the spec.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trainings {
+    /// Of the baseline.
+    pub baseline: Vec<f64>,
+    /// Of the model.
+    pub model: Vec<f64>,
+}
+
 /// What stands behind a paired difference, beside its interval and test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PairedDetail {
@@ -167,6 +185,12 @@ pub struct PairedDetail {
     /// Number of pairs that the measured difference would need for the same power.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed: Option<u64>,
+    /// Numbers of prompts of the two sides, where they were not paired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sides: Option<Sides>,
+    /// Means of each training, where a side is a model that was trained several times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trainings: Option<Trainings>,
     /// Samples that changed, for the primary number of a metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flips: Option<Flips>,
@@ -328,6 +352,12 @@ pub struct Results {
     /// How much further a condition moved each model than the baseline: differences in differences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences_in_differences: Vec<Comparison>,
+    /// Comparisons of numbers whose prompts each model chose by its own answers (the incorrect ones, say), as independent samples.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpaired_comparisons: Vec<Comparison>,
+    /// Comparisons of recipes: models that were trained several times, all their trainings together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub training_comparisons: Vec<Comparison>,
     /// Gates of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,

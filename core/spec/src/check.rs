@@ -3,6 +3,7 @@
 //! Nothing is read but the spec itself; whether files are there is found out when it is resolved.
 
 mod remote;
+mod replicates;
 mod reporting;
 
 use std::collections::HashSet;
@@ -26,6 +27,7 @@ pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     checker.models();
     checker.weights_at_hand();
     checker.cycles();
+    checker.replicates();
     checker.trainings();
     checker.evaluations();
     checker.compare();

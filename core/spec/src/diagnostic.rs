@@ -136,10 +136,8 @@ pub fn render_json(source: &Source, diagnostics: &[Diagnostic]) -> String {
 }
 
 /// The known word nearest to what was written, when it is near enough to be meant.
-pub(crate) fn nearest<'a>(
-    written: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|word| (distance(written, word), word))

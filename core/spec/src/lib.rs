@@ -16,7 +16,7 @@ pub mod spec;
 mod tree;
 
 pub use check::check;
-pub use diagnostic::{Diagnostic, render_human, render_json};
+pub use diagnostic::{Diagnostic, nearest, render_human, render_json};
 pub use located::{Located, Span, Text};
 pub use parse::parse;
 pub use schema::schema_json;

@@ -80,15 +80,14 @@ fn notes(context: &Context<'_>, banners: &mut Vec<Banner>) {
         .files
         .outputs
         .iter()
-        .map(|output| {
-            format!(
-                "{}/{} of {}: ",
-                output.evaluation, output.metric, output.model
-            )
-        })
+        .map(|output| format!("{}/{}", output.evaluation, output.metric))
         .collect();
+    let of_plugin = |note: &str| {
+        let mut rests = plugins.iter().filter_map(|place| note.strip_prefix(place));
+        rests.any(|rest| rest.starts_with(": ") || rest.starts_with(" of "))
+    };
     for note in &context.files.results.notes {
-        if !plugins.iter().any(|prefix| note.starts_with(prefix)) {
+        if !of_plugin(note) {
             banners.push(banner(BannerKind::Warning, note.clone()));
         }
     }

@@ -113,12 +113,7 @@ fn differences(
 
 fn level(ci: Option<&Interval>) -> String {
     ci.map_or_else(String::new, |ci| {
-        format!(
-            ", with {} % intervals",
-            numbers::plain((ci.level * 100.0).round())
-                .trim_end_matches(".000")
-                .trim_end_matches(".00")
-        )
+        format!(", with {} intervals", numbers::level(ci.level))
     })
 }
 

@@ -4,6 +4,7 @@ use driftgauge_record::Metric;
 
 use super::context::{Context, section_id};
 use crate::model::{Headline, HeadlineRow};
+use crate::numbers;
 
 pub(super) fn of(context: &Context<'_>) -> Headline {
     let metrics = &context.files.results.metrics;
@@ -20,9 +21,24 @@ pub(super) fn of(context: &Context<'_>) -> Headline {
         }
     }
     Headline {
+        level: level(metrics),
         models: context.models.clone(),
         baseline: context.baseline.clone(),
         rows: twins_beside(context, rows),
+    }
+}
+
+/// The level that all intervals have.
+fn level(metrics: &[Metric]) -> String {
+    let mut levels: Vec<String> = metrics
+        .iter()
+        .filter_map(|metric| metric.ci.as_ref())
+        .map(|ci| numbers::level(ci.level))
+        .collect();
+    levels.dedup();
+    match levels.as_slice() {
+        [one] => one.clone(),
+        _ => String::new(),
     }
 }
 

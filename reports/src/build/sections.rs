@@ -96,6 +96,8 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         comparisons: rows,
         condition_comparisons: compared(&results.condition_comparisons),
         differences_in_differences: compared(&results.differences_in_differences),
+        training_comparisons: compared(&results.training_comparisons),
+        unpaired_comparisons: compared(&results.unpaired_comparisons),
         groups: said.groups,
         tables: said.tables,
         notes: said.notes,
@@ -170,6 +172,7 @@ fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonR
         &comparison.title
     };
     let test = comparison.test.as_ref();
+    let detail = comparison.detail.as_ref();
     ComparisonRow {
         title: if title.is_empty() {
             comparison.metric.clone()
@@ -187,10 +190,13 @@ fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonR
         n: comparison.n,
         primary: metric.is_some_and(|metric| metric.primary),
         baseline_condition: comparison.baseline_condition.clone().unwrap_or_default(),
-        detectable: comparison
-            .detail
-            .as_ref()
-            .and_then(|detail| detail.detectable),
+        detectable: detail.and_then(|detail| detail.detectable),
+        sides: detail
+            .and_then(|detail| detail.sides)
+            .map(|sides| [sides.baseline, sides.model]),
+        trainings: detail
+            .and_then(|detail| detail.trainings.as_ref())
+            .map(|trainings| [&trainings.baseline, &trainings.model].map(|side| side.len() as u64)),
         adjustment: comparison
             .adjustment
             .as_ref()

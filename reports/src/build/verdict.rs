@@ -148,6 +148,7 @@ mod tests {
 
     fn headline(rows: Vec<HeadlineRow>) -> Headline {
         Headline {
+            level: String::new(),
             models: vec!["base".into(), "harmful".into(), "safe".into()],
             baseline: Some("base".into()),
             rows,

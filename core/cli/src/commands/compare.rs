@@ -138,7 +138,11 @@ fn row(comparison: &Comparison) -> Vec<String> {
         } else {
             format!("{} -> {}", comparison.baseline, comparison.model)
         },
-        comparison.n.to_string(),
+        match detail.and_then(|detail| detail.sides) {
+            // Not paired: each side has prompts of its own.
+            Some(sides) => format!("{}/{}", sides.baseline, sides.model),
+            None => comparison.n.to_string(),
+        },
         number(detail.and_then(|detail| detail.baseline_value)),
         number(detail.and_then(|detail| detail.model_value)),
         comparison

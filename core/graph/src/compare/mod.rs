@@ -6,6 +6,8 @@
 mod conditions;
 pub(crate) mod difference;
 pub(crate) mod pairing;
+mod selections;
+mod trainings;
 
 use driftgauge_plugin_protocol::wire::{Direction, MetricOutput, Scalar, ScoreKind, Scores};
 use driftgauge_record::{Interval, PairedDetail, PairedTest};
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use conditions::{between_conditions, differences_in_differences};
 use difference::{How, difference};
 use pairing::pair;
+use selections::between_selections;
+pub(crate) use trainings::between_trainings;
 
 /// What is held against what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,10 @@ pub enum Between {
     Conditions,
     /// How far a condition moved a model, and how far it moved the baseline.
     DifferenceInDifferences,
+    /// Prompts that a model chose by its own answers and those that the baseline chose.
+    Selections,
+    /// All trainings of a model and all those of the baseline.
+    Trainings,
 }
 
 /// One paired comparison, free of names but those of the metric itself.
@@ -60,7 +68,8 @@ pub struct PairComparison {
     pub detail: PairedDetail,
 }
 
-/// Compares every number that both outputs have scores for, in the order of the baseline's.
+/// Compares every number that both outputs have scores for, in the order of the baseline's, and those over prompts that each
+/// model chose itself.
 ///
 /// # Errors
 /// When the two outputs score different samples.
@@ -83,6 +92,7 @@ pub(crate) fn between_models(
             Err(_) => {}
         }
     }
+    out.extend(between_selections(baseline, model, options.level, &out));
     Ok(out)
 }
 
@@ -108,6 +118,15 @@ fn named(
     scores: &Scores,
     between: Between,
 ) -> PairComparison {
+    described(found, scalar, (&scores.id, &scores.condition), between)
+}
+
+fn described(
+    found: difference::Difference,
+    scalar: Option<&Scalar>,
+    (id, condition): (&str, &str),
+    between: Between,
+) -> PairComparison {
     let direction = match scalar.map(|scalar| scalar.direction) {
         Some(Direction::Lower) => "lower",
         Some(Direction::Higher) => "higher",
@@ -115,11 +134,11 @@ fn named(
     };
     PairComparison {
         between,
-        scalar: scores.id.clone(),
+        scalar: id.to_owned(),
         title: scalar
             .map(|scalar| scalar.title.clone())
             .unwrap_or_default(),
-        condition: scores.condition.clone(),
+        condition: condition.to_owned(),
         baseline_condition: None,
         primary: scalar.is_some_and(|scalar| scalar.primary),
         direction: direction.to_owned(),

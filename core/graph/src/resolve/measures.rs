@@ -35,7 +35,7 @@ impl Resolver<'_> {
                 baseline: None,
                 pairs: Vec::new(),
                 families: Vec::new(),
-                level: 0.95,
+                level: ResolvedCompare::USUAL_LEVEL,
                 resamples: 10_000,
             };
         };

@@ -198,6 +198,7 @@ impl Resolver<'_> {
             quantization: model.quantization.as_ref().map(|name| name.get().clone()),
             dtype: model.dtype.as_str().to_owned(),
             chat_template,
+            replicate_of: model.replicate_of.as_ref().map(|id| id.get().clone()),
             description,
         })
     }

@@ -73,7 +73,9 @@ fn difference(results: &Results, expected: &ResolvedExpected) -> Option<Measured
         (None, _) => (&results.condition_comparisons, &expected.model),
         (Some(baseline), Some(_)) => (&results.differences_in_differences, baseline),
     };
-    let found: &Comparison = list.iter().find(|comparison| {
+    // What each model chose by its own answers is compared without pairs.
+    let unpaired = results.unpaired_comparisons.iter();
+    let found: &Comparison = list.iter().chain(unpaired).find(|comparison| {
         comparison.evaluation == expected.evaluation
             && comparison.condition == expected.condition
             && comparison.model == expected.model

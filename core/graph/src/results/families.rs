@@ -111,6 +111,7 @@ pub(super) fn empty(results: &Results, families: &[ResolvedFamily]) -> Vec<Strin
             let found = results
                 .comparisons
                 .iter()
+                .chain(&results.unpaired_comparisons)
                 .any(|comparison| ResolvedFamily::names(member, comparison));
             if !found {
                 notes.push(format!(

@@ -6,6 +6,7 @@ mod gates;
 
 use driftgauge_plugin_protocol::wire::{self, Direction, MetricOutput, Scalar};
 use driftgauge_record::{Comparison, Interval, Metric, RESULTS_SCHEMA, Results, Spread};
+use indexmap::IndexMap;
 
 use crate::compare::{Between, PairComparison};
 use crate::resolved::ResolvedExperiment;
@@ -101,19 +102,15 @@ pub fn results(
                             Between::Models => &mut out.further_comparisons,
                             Between::Conditions => &mut out.condition_comparisons,
                             Between::DifferenceInDifferences => &mut out.differences_in_differences,
+                            Between::Selections => &mut out.unpaired_comparisons,
+                            Between::Trainings => &mut out.training_comparisons,
                         };
                         list.push(comparison(result, pair));
                     }
                 }
             }
-            for result in &of_metric {
-                for note in &result.output.notes {
-                    out.notes.push(format!(
-                        "{evaluation_id}/{metric_id} of {}: {note}",
-                        result.model
-                    ));
-                }
-            }
+            let place = format!("{evaluation_id}/{metric_id}");
+            out.notes.extend(notes(&place, &of_metric));
         }
     }
     for list in [
@@ -121,11 +118,16 @@ pub fn results(
         &mut out.further_comparisons,
         &mut out.condition_comparisons,
         &mut out.differences_in_differences,
+        &mut out.unpaired_comparisons,
     ] {
         adjust(list, &experiment.compare.families);
     }
     out.notes
         .extend(families::empty(&out, &experiment.compare.families));
+    if experiment.compare.baseline.is_some() {
+        out.notes
+            .extend(other_levels(experiment.compare.level, metrics));
+    }
     warn_below_floor(experiment, &mut out);
     out.notes.extend(crate::remote::notes(experiment));
     out.expected = experiment
@@ -140,6 +142,49 @@ pub fn results(
         .flat_map(|gate| gates::judge(&out, gate))
         .collect();
     out
+}
+
+/// One note for each metric whose plugin has intervals of a level of its own.
+fn other_levels(level: f64, metrics: &[MetricResult]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for result in metrics {
+        let mut intervals = result
+            .output
+            .scalars
+            .iter()
+            .filter_map(|found| found.ci.as_ref());
+        let Some(other) = intervals.find(|ci| (ci.level - level).abs() > 1e-9) else {
+            continue;
+        };
+        let note = format!(
+            "{}: its plugin has intervals of level {}, whatever `compare.level` says; those of differences have level {level}",
+            result.metric, other.level
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
+}
+
+/// What the plugin noted of each model: each note once, with the models it is about unless it is about all of them.
+fn notes(place: &str, results: &[&MetricResult]) -> Vec<String> {
+    let mut found: IndexMap<&str, Vec<&str>> = IndexMap::new();
+    for result in results {
+        for note in &result.output.notes {
+            let models = found.entry(note).or_default();
+            if !models.contains(&result.model.as_str()) {
+                models.push(&result.model);
+            }
+        }
+    }
+    found
+        .into_iter()
+        .map(|(note, models)| match models.len() == results.len() {
+            true if models.len() > 1 => format!("{place}: {note}"),
+            _ => format!("{place} of {}: {note}", models.join(", ")),
+        })
+        .collect()
 }
 
 /// Ids of a metric's numbers, primary ones first, in the order of the first model that has them.
@@ -255,4 +300,64 @@ fn warn_below_floor(experiment: &ResolvedExperiment, results: &mut Results) {
         }
     }
     results.notes.splice(0..0, warnings);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_with_a_level_of_its_own_is_named() {
+        let interval = wire::Interval {
+            level: 0.95,
+            low: 0.0,
+            high: 1.0,
+            method: "wilson".into(),
+        };
+        let result = |model: &str| MetricResult {
+            evaluation: "e".into(),
+            metric: "mine".into(),
+            model: model.into(),
+            output: MetricOutput {
+                scalars: vec![Scalar::new("x", "", "default").ci(Some(interval.clone()))],
+                ..MetricOutput::default()
+            },
+        };
+        let all = [result("a"), result("b")];
+        assert!(other_levels(0.95, &all).is_empty());
+        let notes = other_levels(0.9, &all);
+        assert!(
+            notes.len() == 1
+                && notes[0].starts_with("mine: its plugin has intervals of level 0.95"),
+            "{notes:?}"
+        );
+    }
+
+    #[test]
+    fn a_note_of_several_models_is_told_once() {
+        let result = |model: &str, notes: &[&str]| MetricResult {
+            evaluation: "e".into(),
+            metric: "asr".into(),
+            model: model.into(),
+            output: MetricOutput {
+                notes: notes.iter().map(|&note| note.to_owned()).collect(),
+                ..MetricOutput::default()
+            },
+        };
+        let all = [
+            result("a", &["benign", "two"]),
+            result("b", &["benign"]),
+            result("c", &["benign", "two"]),
+        ];
+        let all: Vec<&MetricResult> = all.iter().collect();
+        assert_eq!(
+            notes("e/asr", &all),
+            ["e/asr: benign", "e/asr of a, c: two"]
+        );
+        assert_eq!(
+            notes("e/asr", &all[1..2]),
+            ["e/asr of b: benign"],
+            "a single model is named"
+        );
+    }
 }

@@ -53,8 +53,8 @@ pub struct Model {
     /// Compute type.
     #[serde(default)]
     pub dtype: ModelDtype,
-    /// Id of the model of which this one is another training run (another seed): comparisons then count the training
-    /// seed as a source of chance.
+    /// Id of the first training of which this one is another (another seed): all of them together are then compared with the
+    /// baseline as one recipe, the training being a source of chance like the prompts.
     #[serde(default)]
     pub replicate_of: Option<Text>,
 }
