@@ -197,6 +197,105 @@ fn what_does_not_pair_is_refused_with_the_reason() {
 }
 
 #[test]
+fn what_was_asked_or_judged_otherwise_is_refused_with_the_reason() {
+    let place = Place::new();
+    let mut rows = String::from("id,number,q,a,kind,other,text\n");
+    for index in 0..6 {
+        rows.push_str(&format!(
+            "r{index},r{index},ask {index},yes,k0,k1,I'm sorry {index}\n"
+        ));
+    }
+    place.write("said.csv", &rows);
+    let first = "version: 1
+name: asked
+models:
+  base: {recorded: {csv: said.csv, columns: {id: id, completion: text}}}
+  tuned: {recorded: {csv: said.csv, columns: {id: id, completion: text}}}
+datasets:
+  requests: {csv: said.csv, id: id}
+metrics:
+  asr: {plugin: asr}
+  truth: {plugin: truthfulness}
+evaluations:
+  ask:
+    models: [base, tuned]
+    dataset: requests
+    prompt: [{user: \"{{ q }}\"}]
+    reference: \"{{ a }}\"
+    category: kind
+    judges: {words: {refusal_strings: gcg}}
+    metrics: [asr]
+";
+    let spec = place.write("a.yaml", first);
+    assert_eq!(run(&place, &spec, "a").0, Some(0));
+    for (index, (from, to, reason)) in [
+        (
+            "{{ q }}",
+            "Please {{ q }}",
+            "the prompts of condition `default` differ",
+        ),
+        (
+            "prompt: [{user: \"{{ q }}\"}]",
+            "conditions: {plain: {prompt: [{user: \"{{ q }}\"}]}}",
+            "the conditions differ: default and plain",
+        ),
+        ("{{ a }}", "{{ q }}", "the accepted answers differ"),
+        ("category: kind", "category: other", "the categories differ"),
+        (
+            "csv, id: id}",
+            "csv, id: number}",
+            "the `id` columns differ: \"id\" and \"number\"",
+        ),
+        (
+            "{words:",
+            "{phrases:",
+            "the judges differ: words and phrases",
+        ),
+        (
+            "refusal_strings: gcg",
+            "refusal_strings: demo",
+            "judge `words` is asked in another way",
+        ),
+        (
+            "metrics: [asr]",
+            "metrics: [truth]",
+            "it is measured in run A only",
+        ),
+        ("  ask:", "  said:", "it is in run A only"),
+        (
+            "    models: [base, tuned]",
+            "    models: [third]",
+            "no model of it is in both runs; name pairs with `--pair A=B`",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(first.contains(from), "{from}");
+        let third = "datasets:\n";
+        let other = first.replace(from, to).replacen(
+            third,
+            "  third: {recorded: {csv: said.csv, columns: {id: id, completion: text}}}\ndatasets:\n",
+            1,
+        );
+        let (spec, out) = (place.write("b.yaml", &other), format!("b{index}"));
+        let (code, said) = run(&place, &spec, &out);
+        assert_eq!(code, Some(0), "{to}: {said}");
+        let (code, found, said) = json(&place, &["compare", "a", &out, "--format", "json"]);
+        assert_eq!(code, Some(2), "{to}: {said}");
+        assert!(
+            said.contains(reason) && said.contains("not compared: ask"),
+            "{to}: {said}"
+        );
+        let refused = found["refused"].as_array().expect("refusals");
+        assert!(
+            refused.iter().any(|refusal| refusal["reason"] == reason),
+            "{to}: {found}"
+        );
+    }
+}
+
+#[test]
 fn samples_that_are_missing_or_twice_are_named() {
     let place = place();
     let spec = spec(&place, "spec.yaml", "short.csv", "");

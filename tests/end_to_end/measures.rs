@@ -204,7 +204,7 @@ fn impossible_recordings_are_refused_with_place_and_hint() {
         (
             "{\"id\": \"c\"",
             "{\"id\": \"z\"",
-            ["`c`", "safe.jsonl", "hint"],
+            ["`c`", "safe.jsonl", "= help: "],
         ),
     ] {
         let place = Place::new();

@@ -3,6 +3,7 @@
 mod agreement;
 mod calibration;
 mod closed_forms;
+mod further;
 mod paper;
 mod resampling;
 mod values;
