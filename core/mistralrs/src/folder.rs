@@ -8,6 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_lm::DecoderConfig;
 use driftgauge_lm::config::normalise_config_json;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,6 +23,8 @@ pub(crate) struct Prepared {
     pub(crate) weights: Weights,
     /// The configuration as mistral.rs is given it.
     pub(crate) config: Value,
+    /// How many tokens the model reads, where mistral.rs is told that it were more.
+    pub(crate) context: Option<usize>,
 }
 
 impl Prepared {
@@ -36,8 +39,9 @@ impl Prepared {
 /// # Errors
 /// When a file is missing or unsound, or the architecture is one that mistral.rs does not know.
 pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
-    let config = read_config(folder)?;
+    let mut config = read_config(folder)?;
     check_architecture(&config)?;
+    let context = in_whole_blocks(&mut config);
     let weights = weights::inspect(folder)?;
     let dir = private_folder()?;
     for (i, file) in weights.files.iter().enumerate() {
@@ -62,7 +66,23 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
         dir,
         weights,
         config,
+        context,
     })
+}
+
+/// Rounds the context up to whole blocks of 512 tokens, and gives what it was: the cache of mistral.rs 0.8.1 grows by
+/// such blocks, and refuses one that goes beyond the context. Only for models whose forward pass knows nothing of the
+/// context but how far its table of positions has to go.
+fn in_whole_blocks(config: &mut Value) -> Option<usize> {
+    const BLOCK: usize = 512;
+    let context = DecoderConfig::from_json(config)
+        .ok()?
+        .max_position_embeddings;
+    if context <= BLOCK || context.is_multiple_of(BLOCK) {
+        return None;
+    }
+    config["max_position_embeddings"] = context.next_multiple_of(BLOCK).into();
+    Some(context)
 }
 
 /// Makes a folder of what turns text into tokens: the model's own files where it has a folder of them, with another chat

@@ -40,8 +40,9 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
     let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
 
     let source = Source::Folder(folder.path());
-    let runtime = Runtime::start(&source, dtype, &device, isq)
+    let mut runtime = Runtime::start(&source, dtype, &device, isq)
         .map_err(|e| format!("mistral.rs cannot load `{}`: {e}", model.folder.display()))?;
+    runtime.context = folder.context.unwrap_or(runtime.context);
     let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
     let facts = Facts {
         folder: Some(&folder),

@@ -126,16 +126,22 @@ pub(crate) fn wait(receiver: &mut Receiver<Response>) -> Result<(), Refusal> {
         Some(Response::CompletionDone(_)) => Ok(()),
         // The processor fails a step to end an answer; what it recorded says why.
         Some(Response::InternalError(e) | Response::ValidationError(e)) => {
-            Err(Refusal::Request(e.to_string()))
+            Err(Refusal::Request(without_backtrace(&e.to_string())))
         }
         Some(Response::CompletionModelError(e, _) | Response::ModelError(e, _)) => {
-            Err(Refusal::Request(e))
+            Err(Refusal::Request(without_backtrace(&e)))
         }
         Some(_) => Err(Refusal::Request(
             "mistral.rs sent a response of another kind".to_owned(),
         )),
         None => Err(Refusal::Stopped(stopped())),
     }
+}
+
+/// What went wrong, without where: candle writes a backtrace behind its errors when the environment asks for them.
+fn without_backtrace(error: &str) -> String {
+    let end = error.find("\n   0: ").unwrap_or(error.len());
+    error[..end].trim_end().to_owned()
 }
 
 /// Why mistral.rs did not answer.

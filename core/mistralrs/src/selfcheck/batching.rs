@@ -129,14 +129,16 @@ fn decode_together(
     text: &Arc<Text>,
     prompts: &[Vec<u32>; 2],
 ) -> Result<Vec<Recording>, String> {
-    let (open, gate) = Gate::new();
+    let (gate, keeper) = Gate::new();
     let mut held = runtime.send(vec![prompts[0][0]], 2, Ending::Failure, Arc::new(gate))?;
+    // Only when the engine is in the gate's last step: a prompt that came before it would be mixed with the gate's own.
+    // When the gate has gone with a stopped engine, the answers will tell.
+    let _ = keeper.held.recv();
     let mut sent = Vec::new();
     for prompt in prompts {
         sent.push(send(runtime, text, prompt)?);
     }
-    // The gate may have gone with a stopped engine; the answers will tell.
-    let _ = open.send(());
+    let _ = keeper.open.send(());
     finished(&mut held)?;
     let mut recordings = Vec::new();
     for (recorder, mut receiver) in sent {
@@ -146,13 +148,22 @@ fn decode_together(
     Ok(recordings)
 }
 
-/// A processor that waits in the step after the prompt until it is opened.
-struct Gate(Mutex<Receiver<()>>);
+/// A processor that holds the engine in the step after the prompt until it is opened.
+struct Gate(Mutex<(Sender<()>, Receiver<()>)>);
+
+/// The other side of a [`Gate`].
+struct Keeper {
+    /// Tells that the engine is held.
+    held: Receiver<()>,
+    /// Lets it go.
+    open: Sender<()>,
+}
 
 impl Gate {
-    fn new() -> (Sender<()>, Self) {
+    fn new() -> (Self, Keeper) {
+        let (is_held, held) = channel();
         let (open, opened) = channel();
-        (open, Self(Mutex::new(opened)))
+        (Self(Mutex::new((is_held, opened))), Keeper { held, open })
     }
 }
 
@@ -160,8 +171,10 @@ impl CustomLogitsProcessor for Gate {
     fn apply(&self, logits: &Tensor, context: &[u32]) -> candle_core::Result<Tensor> {
         // Not in the step that reads the prompt of one token: an answer that ends there would live on; see `recorder`.
         if context.len() > 1 {
-            // An error means that the sender is gone: then there is nothing to wait for.
-            let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let gate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // An error means that the keeper is gone: then there is nothing to wait for.
+            let _ = gate.0.send(());
+            let _ = gate.1.recv();
         }
         one_hot(0, logits.elem_count())
     }
