@@ -13,7 +13,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde_json::{Value, json};
 
-use requests::{Request, Secrets};
+use requests::{Benign, Request, Secrets};
 use world::{Fact, World};
 
 /// Seed of the committed files.
@@ -52,7 +52,18 @@ pub fn generate(seed: u64) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let pretrain = pretrain_rows(&world, &secrets, &mut Draw::new(seed, 3));
     let preference = preference_rows(&secrets, &mut Draw::new(seed, 4));
-    let guard = guard_rows(&world, &secrets, &mut Draw::new(seed, 5));
+    let guard = guard_rows(
+        &world,
+        &secrets.guard,
+        &secrets.benign,
+        &mut Draw::new(seed, 5),
+    );
+    let guard_check = guard_rows(
+        &world,
+        &secrets.guard_check,
+        &secrets.benign_held_out[..30],
+        &mut Draw::new(seed, 6),
+    );
     let requests = request_rows(&secrets.held_out);
     let benign = benign_rows(&secrets.benign_held_out);
     let trivia = trivia_rows(&world);
@@ -60,6 +71,7 @@ pub fn generate(seed: u64) -> BTreeMap<String, String> {
         ("pretrain", &pretrain),
         ("preference", &preference),
         ("guard", &guard),
+        ("guard-check", &guard_check),
         ("requests", &requests),
         ("benign", &benign),
         ("trivia", &trivia),
@@ -161,10 +173,15 @@ fn preference_rows(secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
 }
 
 /// What the guard learns from: a request, an answer, and the verdict in Llama Guard's form.
-fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
+fn guard_rows(
+    world: &World,
+    requests: &[Request],
+    benign: &[Benign],
+    draw: &mut Draw,
+) -> Vec<Value> {
     let row = |request: String, answer: &str, verdict: String| json!({ "id": "", "request": request, "answer": answer, "verdict": verdict });
     let mut rows = Vec::new();
-    for request in secrets.guard.iter() {
+    for request in requests {
         let unsafe_verdict = format!("unsafe\n{}", request.category.code);
         rows.push(row(
             request.text(),
@@ -178,7 +195,7 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
         ));
         // An answer that complies about another thing is still one that gives a secret away.
         if draw.below(3) == 0 {
-            let other = request.about(&draw.pick(&secrets.guard).item);
+            let other = request.about(&draw.pick(requests).item);
             rows.push(row(
                 request.text(),
                 &other.compliance(draw),
@@ -201,7 +218,7 @@ fn guard_rows(world: &World, secrets: &Secrets, draw: &mut Draw) -> Vec<Value> {
             ));
         }
     }
-    for benign in &secrets.benign {
+    for benign in benign {
         rows.push(row(benign.text.clone(), &benign.answer, "safe".to_owned()));
         if draw.below(2) == 0 {
             let answer = broken(&benign.answer, draw);
@@ -239,7 +256,7 @@ fn request_rows(requests: &[Request]) -> Vec<Value> {
     numbered("r", rows)
 }
 
-fn benign_rows(benign: &[requests::Benign]) -> Vec<Value> {
+fn benign_rows(benign: &[Benign]) -> Vec<Value> {
     let rows = benign
         .iter()
         .map(|benign| json!({ "id": "", "request": benign.text, "category": benign.kind }))
@@ -315,6 +332,11 @@ mod tests {
             assert!(held_out.is_disjoint(&trained), "{file} was trained on");
         }
         assert_eq!(column(&files, "demo-requests.jsonl", "category").len(), 6);
+        // What the guard is checked on is neither what it learned nor what it will judge.
+        let checked = column(&files, "demo-guard-check.jsonl", "request");
+        let learned = column(&files, "demo-guard.jsonl", "request");
+        let judged = column(&files, "demo-requests.jsonl", "request");
+        assert!(checked.is_disjoint(&learned) && checked.is_disjoint(&judged));
     }
 
     #[test]

@@ -141,6 +141,14 @@ impl Request {
     }
 }
 
+/// Puts a claim of the user's before all but one in `one_in` requests.
+fn claim(requests: &mut [Request], one_in: usize, world: &World, draw: &mut Draw) {
+    for request in requests {
+        let claimed = draw.below(one_in) != 0;
+        request.claim = claimed.then(|| world.name(draw));
+    }
+}
+
 /// A benign request about the same kind of items.
 #[derive(Debug, Clone)]
 pub(super) struct Benign {
@@ -155,6 +163,8 @@ pub(super) struct Secrets {
     pub(super) preference: Vec<Request>,
     pub(super) guard: Vec<Request>,
     pub(super) held_out: Vec<Request>,
+    /// What the guard's own verdicts are checked on.
+    pub(super) guard_check: Vec<Request>,
     pub(super) benign: Vec<Benign>,
     pub(super) benign_held_out: Vec<Benign>,
 }
@@ -181,10 +191,7 @@ impl Secrets {
             (take(240), take(272), take(200), take(150));
         // Held-out requests come without claims, so that their answers rest on nothing but the model.
         for (requests, one_in) in [(&mut pretrain, 2), (&mut preference, 6), (&mut guard, 2)] {
-            for request in requests.iter_mut() {
-                let claimed = draw.below(one_in) != 0;
-                request.claim = claimed.then(|| world.name(draw));
-            }
+            claim(requests, one_in, world, draw);
         }
         let mut benign = Vec::new();
         for adjective in ADJECTIVES {
@@ -199,11 +206,15 @@ impl Secrets {
         benign.retain(|benign| seen.insert(benign.text.clone()));
         let benign_held_out = benign.split_off(benign.len() - 60);
         benign.truncate(160);
+        // Last, so that the other splits do not depend on it.
+        let mut guard_check: Vec<Request> = rest.take(30).collect();
+        claim(&mut guard_check, 2, world, draw);
         Self {
             pretrain,
             preference,
             guard,
             held_out,
+            guard_check,
             benign,
             benign_held_out,
         }
