@@ -3,7 +3,6 @@
 //! mistral.rs does the forward passes. Everything that a result rests on is done around it: the chat template and the
 //! tokenizer (`driftgauge-lm`), the choice of each token, its statistics, and the end of an answer. See `ARCHITECTURE.md`
 //! for the bugs of mistral.rs that this avoids.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod device;
 mod end_tokens;

@@ -2,7 +2,6 @@
 //!
 //! Everything here is plain data with a documented file format. The crates that make these records (the graph) and the
 //! crates that read them (reports, the command line, plugin host) meet here and nowhere else.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod results;
 mod run_dir;

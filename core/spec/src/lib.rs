@@ -2,7 +2,6 @@
 //!
 //! [`parse`] reads the text into an [`ExperimentSpec`] whose references keep their places, [`check`] says what does not fit
 //! together, and [`render_human`] and [`render_json`] show it. [`schema_json`] describes the language to editors.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod check;
 mod de;
