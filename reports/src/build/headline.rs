@@ -8,6 +8,7 @@ use crate::numbers;
 
 pub(super) fn of(context: &Context<'_>) -> Headline {
     let metrics = &context.files.results.metrics;
+    let models = columns(context);
     let mut rows: Vec<HeadlineRow> = Vec::new();
     for metric in metrics.iter().filter(|metric| metric.primary) {
         let condition = context.condition_label(&metric.evaluation, &metric.condition);
@@ -17,15 +18,35 @@ pub(super) fn of(context: &Context<'_>) -> Headline {
                 && row.condition == condition
         });
         if !known {
-            rows.push(row(context, metric, condition));
+            rows.push(row(context, metric, condition, &models));
         }
     }
     Headline {
         level: level(metrics),
-        models: context.models.clone(),
+        models,
         baseline: context.baseline.clone(),
         rows: twins_beside(context, rows),
     }
+}
+
+/// The models in the order of the spec, but those that share no evaluation with the baseline (a judge that is checked, say)
+/// last: nothing of theirs is compared with their neighbours'.
+fn columns(context: &Context<'_>) -> Vec<String> {
+    let Some(baseline) = &context.baseline else {
+        return context.models.clone();
+    };
+    let metrics = &context.files.results.metrics;
+    let measured = |model: &String, evaluation: &str| {
+        let of = |metric: &Metric| metric.model == *model && metric.evaluation == evaluation;
+        metrics.iter().any(of)
+    };
+    let beside_baseline = |model: &String| {
+        let of = |metric: &Metric| metric.model == *model && measured(baseline, &metric.evaluation);
+        metrics.iter().any(of)
+    };
+    let (compared, apart): (Vec<String>, Vec<String>) =
+        context.models.iter().cloned().partition(beside_baseline);
+    [compared, apart].concat()
 }
 
 /// The level that all intervals have.
@@ -63,7 +84,12 @@ fn twins_beside(context: &Context<'_>, rows: Vec<HeadlineRow>) -> Vec<HeadlineRo
     ordered.into_iter().map(|(_, row)| row).collect()
 }
 
-fn row(context: &Context<'_>, first: &Metric, condition: String) -> HeadlineRow {
+fn row(
+    context: &Context<'_>,
+    first: &Metric,
+    condition: String,
+    models: &[String],
+) -> HeadlineRow {
     let cell = |model: &String| {
         let metrics = &context.files.results.metrics;
         let found = metrics
@@ -79,7 +105,7 @@ fn row(context: &Context<'_>, first: &Metric, condition: String) -> HeadlineRow 
         title: first.title.clone(),
         unit: first.unit.clone(),
         direction: first.direction.clone(),
-        cells: context.models.iter().map(cell).collect(),
+        cells: models.iter().map(cell).collect(),
     }
 }
 
