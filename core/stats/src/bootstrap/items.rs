@@ -89,6 +89,11 @@ impl Items {
         self.n
     }
 
+    /// Whether so few rows are distinct that they are drawn as counts.
+    pub(crate) fn are_counted(&self) -> bool {
+        self.counts.is_some()
+    }
+
     /// Draws the replicates; the totals are those of the columns themselves.
     #[must_use]
     pub fn resample(&self, options: Options) -> Totals {

@@ -8,6 +8,7 @@
 pub mod cluster;
 pub(crate) mod draw;
 mod exact;
+pub(crate) mod expansion;
 pub mod hierarchical;
 pub mod items;
 pub mod mean;

@@ -126,6 +126,18 @@ pub(super) fn corrected_tails(
     } else {
         0.0
     };
+    bias_corrected_tails(level, below, acceleration)
+}
+
+/// [`corrected_tails`] with the acceleration at hand.
+pub(super) fn bias_corrected_tails(
+    level: f64,
+    below: f64,
+    acceleration: f64,
+) -> Option<(f64, f64)> {
+    if !is_open_probability(level) {
+        return None;
+    }
     let bias = normal_quantile(below);
     let z = normal_quantile(0.5 + level / 2.0);
     let corrected = |z: f64| {

@@ -128,21 +128,19 @@ impl Metric for Uncertainty {
 impl Uncertainty {
     fn take(&mut self, sample: &Sample<'_>) -> Result<(), MetricError> {
         let tokens = self.tokens(sample)?;
+        let row = self.prompts.row(sample.str("sample_id")?);
         let (_, gathered) = self.conditions.entry(sample.str("condition")?);
         let text = sample.f64s("value.text_logprob")?;
         if !text.is_empty() {
-            let row = self.prompts.row(sample.str("sample_id")?);
             return gathered
                 .texts
                 .add(row, text)
                 .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()));
         }
         if sample.opt_str("finish_reason")? == Some("error") {
-            let row = self.prompts.row(sample.str("sample_id")?);
             gathered.failed.push(u32::try_from(row).unwrap_or(u32::MAX));
             return Ok(());
         }
-        let row = self.prompts.row(sample.str("sample_id")?);
         gathered.values.resize_with(self.measures.len(), Vec::new);
         let mut any = false;
         for ((measure, field), values) in self
