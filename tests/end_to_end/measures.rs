@@ -184,6 +184,30 @@ fn a_plugin_in_c_is_a_metric_like_others() {
 }
 
 #[test]
+fn a_top_k_that_was_not_recorded_is_refused_before_a_run() {
+    let place = Place::new();
+    let spec = spec(
+        &place,
+        "extra: {plugin: uncertainty, config: {top_k: 5}}",
+        "",
+    );
+    for command in ["check", "plan"] {
+        let output = place.output(&[command, text(&spec)]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        for part in [
+            "error[bad-config]",
+            "spec.yaml:13:",
+            "`top_k` is 5",
+            "samples record the ten likeliest tokens",
+            "`token_entropy` over the whole vocabulary",
+        ] {
+            assert!(said.contains(part), "{command}: no `{part}` in:\n{said}");
+        }
+    }
+}
+
+#[test]
 fn impossible_recordings_are_refused_with_place_and_hint() {
     for (from, to, words) in [
         (

@@ -115,6 +115,7 @@ fn all_trainings_are_compared_together() {
 
     let page = String::from_utf8(place.read("run/report.html")).expect("UTF-8");
     assert!(page.contains("Over all trainings"));
+    assert!(page.contains("another training of <code>tuned</code>"));
     assert!(page.contains("tuned (3 trainings) against base (1)"));
     // The plan shows the comparison, and a second run has nothing to do.
     let plan = place.output(&["plan", text(&spec)]);

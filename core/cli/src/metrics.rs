@@ -41,19 +41,24 @@ impl PluginMetrics {
         library.manifest(&id).ok().cloned()
     }
 
-    /// The manifest of a plugin that a spec names by its id; nothing is loaded from a path that the spec gives.
-    pub(crate) fn installed(&self, metric: &driftgauge_spec::spec::Metric) -> Option<Manifest> {
+    /// A metric whose plugin the spec names by its id and which can be found: nothing is loaded from a path that a spec gives.
+    pub(crate) fn installed(
+        &self,
+        metric: &driftgauge_spec::spec::Metric,
+    ) -> Option<ResolvedMetric> {
         let plugin = metric.plugin.get().clone();
         if plugin.contains(['/', '\\']) || plugin.ends_with(std::env::consts::DLL_SUFFIX) {
             return None;
         }
-        self.manifest(&ResolvedMetric {
+        let config = metric.config.as_ref().map(|config| config.get().clone());
+        let resolved = ResolvedMetric {
             plugin,
-            config: serde_json::Value::Null,
+            config: config.unwrap_or_default(),
             worker: false,
-            timeout_seconds: 0,
+            timeout_seconds: *metric.timeout,
             pin: metric.blake3.as_ref().map(|digest| digest.get().clone()),
-        })
+        };
+        self.manifest(&resolved).map(|_| resolved)
     }
 
     fn library(&self, metric: &ResolvedMetric) -> Result<Arc<PluginLibrary>, String> {

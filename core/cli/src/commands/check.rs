@@ -1,8 +1,9 @@
 //! `driftgauge check`: reads a spec and reports everything that is wrong with it, without looking at other files but the plugins
-//! that came with this binary, which know the numbers that a spec may name.
+//! that came with this binary, which know their configuration and the numbers that a spec may name.
 
 use anyhow::{Context as _, Result};
-use driftgauge_spec::{Diagnostic, Source, render_human, render_json};
+use driftgauge_graph::exec::MetricRunner;
+use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, render_human, render_json};
 
 use super::load;
 use crate::args::{CheckArgs, Format};
@@ -17,11 +18,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
     };
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let plugins = PluginMetrics::new(&[], std::path::PathBuf::new(), executable);
-    let unknown = numbers::unknown(&loaded.spec, |id| {
-        plugins.installed(loaded.spec.metrics.get(id)?)
-    });
-    if !unknown.is_empty() {
-        return Ok(refuse(args, &loaded.source, &unknown));
+    let mut problems = configurations(&loaded.spec, &plugins);
+    problems.extend(numbers::unknown(&loaded.spec, |id| {
+        plugins.manifest(&plugins.installed(loaded.spec.metrics.get(id)?)?)
+    }));
+    if !problems.is_empty() {
+        return Ok(refuse(args, &loaded.source, &problems));
     }
     match args.format {
         Format::Json => println!("[]"),
@@ -32,6 +34,24 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
         ),
     }
     Ok(Exit::Done)
+}
+
+/// Configurations that their plugins refuse.
+fn configurations(spec: &ExperimentSpec, plugins: &PluginMetrics) -> Vec<Diagnostic> {
+    let metrics = spec.metrics.values();
+    let refused = metrics.filter_map(|metric| {
+        let error = plugins.check_config(&plugins.installed(metric)?).err()?;
+        let (message, help) = error.split_once("\nhint: ").unwrap_or((&error, ""));
+        let place = metric.config.as_ref().map(|config| config.span());
+        let place = place.unwrap_or(metric.plugin.span());
+        let complaint = Diagnostic::error("bad-config", message).at(place, "");
+        Some(if help.is_empty() {
+            complaint
+        } else {
+            complaint.help(help)
+        })
+    });
+    refused.collect()
 }
 
 fn refuse(args: &CheckArgs, source: &Source, diagnostics: &[Diagnostic]) -> Exit {

@@ -192,6 +192,9 @@ impl Resolver<'_> {
         if let Some(text) = &model.description {
             description = format!("{text} ({description})");
         }
+        if let Some(first) = &model.replicate_of {
+            description = format!("{description}; another training of `{first}`");
+        }
         Some(ResolvedModel {
             source,
             hub,
