@@ -84,12 +84,7 @@ fn twins_beside(context: &Context<'_>, rows: Vec<HeadlineRow>) -> Vec<HeadlineRo
     ordered.into_iter().map(|(_, row)| row).collect()
 }
 
-fn row(
-    context: &Context<'_>,
-    first: &Metric,
-    condition: String,
-    models: &[String],
-) -> HeadlineRow {
+fn row(context: &Context<'_>, first: &Metric, condition: String, models: &[String]) -> HeadlineRow {
     let cell = |model: &String| {
         let metrics = &context.files.results.metrics;
         let found = metrics
