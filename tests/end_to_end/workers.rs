@@ -107,6 +107,29 @@ fn the_number_of_workers_changes_no_byte() {
     }
 }
 
+/// Places that no node wants are taken by further workers while a session runs.
+#[test]
+fn workers_that_join_later_change_no_byte() {
+    let [alone, together] = ["1", "4"].map(|jobs| {
+        let place = Place::new();
+        let spec = spec(&place);
+        let run = place.output(&["run", text(&spec), "--out", "run", "--jobs", jobs]);
+        assert!(run.status.success());
+        let loads = events(&place, "loaded").len();
+        assert!((2..=8).contains(&loads), "{loads} loads of two models");
+        place
+    });
+    for file in [
+        "results.json",
+        "samples/first.parquet",
+        "samples/second.parquet",
+        "samples/third.parquet",
+    ] {
+        let file = format!("run/{file}");
+        assert!(alone.read(&file) == together.read(&file), "{file} differs");
+    }
+}
+
 /// A worker that the system kills, for want of memory for example, takes one node with it.
 #[cfg(target_os = "linux")]
 #[test]

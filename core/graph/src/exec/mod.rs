@@ -11,6 +11,7 @@ mod process;
 mod scheduler;
 mod serve;
 mod session;
+mod shared;
 mod slots;
 mod train;
 

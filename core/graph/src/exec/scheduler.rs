@@ -39,7 +39,13 @@ pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
         if !scheduler.context.cancelled() {
             scheduler.start_what_can();
         }
-        match scheduler.running.join_next().await {
+        let slots = Arc::clone(&scheduler.slots);
+        let ended = tokio::select! {
+            ended = scheduler.running.join_next() => ended,
+            // A session needs fewer workers than before.
+            () = slots.given() => continue,
+        };
+        match ended {
             None => return scheduler.outcomes,
             Some(Ok((slots, finished))) => {
                 scheduler.slots.give(slots);
@@ -117,8 +123,16 @@ impl Scheduler {
         self.start_heavy(heavy);
     }
 
+    /// Starts what there are places for, and says whether something waits for one.
+    fn start_heavy(&mut self, ready: Vec<usize>) {
+        // What waited before may have its place now.
+        self.slots.want(false);
+        let waits = self.fill_places(ready);
+        self.slots.want(waits);
+    }
+
     /// Starts trainings first, then generation, and judging last, so that a judge is loaded once for many completions.
-    fn start_heavy(&mut self, mut ready: Vec<usize>) {
+    fn fill_places(&mut self, mut ready: Vec<usize>) -> bool {
         let rank = |scheduler: &Self, node: usize| match scheduler.context.plan.nodes[node].kind {
             Kind::Pretrain | Kind::Finetune => 0,
             Kind::Merge => 1,
@@ -127,13 +141,15 @@ impl Scheduler {
         };
         ready.sort_by_key(|&node| (rank(self, node), node));
         while self.slots.taken() < self.context.jobs {
-            let Some(&first) = ready.first() else { return };
+            let Some(&first) = ready.first() else {
+                return false;
+            };
             if rank(self, first) == 3 && self.generation_pending() {
-                return;
+                return false;
             }
             let exclusive = !train::is_small(&self.context, first);
             if exclusive && self.slots.taken() > 0 {
-                return;
+                return true;
             }
             let group = serve::group(&self.context, first, &ready);
             ready.retain(|node| !group.contains(node));
@@ -163,10 +179,10 @@ impl Scheduler {
                 };
                 (taken, finished)
             });
-            if exclusive {
-                return;
-            }
         }
+        ready
+            .first()
+            .is_some_and(|&first| rank(self, first) < 3 || !self.generation_pending())
     }
 
     /// Whether completions that someone may want judged are still being made.

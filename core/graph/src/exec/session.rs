@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::Context;
 use super::process::Worker;
+use super::shared::{Lost, Shared, Speed};
 use super::slots::{Share, available_memory};
 use crate::digest::Digest;
 use crate::engine::Loaded;
@@ -69,6 +69,9 @@ pub(super) struct SessionModel {
 /// Fewer items than this per worker are not worth another load at the start.
 const FEWEST_ITEMS: usize = 8;
 
+/// How often a session looks whether another worker would help.
+const LOOK: Duration = Duration::from_millis(200);
+
 impl SessionModel {
     /// Workers to start with, more than one only when nothing else wants the machine. Their slots are taken.
     fn first_workers(&self, items: usize) -> usize {
@@ -88,78 +91,6 @@ impl SessionModel {
         let fits = available_memory().is_none_or(|bytes| bytes > self.bytes * unloaded);
         self.divisible && fits && self.share.slots.try_take()
     }
-}
-
-struct Shared {
-    queue: VecDeque<(usize, u64)>,
-    journals: Vec<Journal<Answer>>,
-    /// Per task: why items got no answer in this run. They stay out of the journal.
-    unanswered: Vec<BTreeMap<u64, String>>,
-    /// Workers, less those that could not load the model.
-    able: usize,
-    /// Per task: why it cannot be finished now.
-    failures: Vec<Option<String>>,
-    loaded: Option<Loaded>,
-    /// When the first worker was ready.
-    ready: Option<Instant>,
-    /// Completions made since then, and their tokens.
-    completions: usize,
-    tokens: usize,
-}
-
-impl Shared {
-    /// Takes back what a lost worker had, and gives up the tasks that it died of. Says whether another process should
-    /// go on in its place.
-    fn lose(&mut self, lost: Lost) -> bool {
-        if !lost.was_ready {
-            self.able -= 1;
-            if self.able == 0 {
-                for failure in &mut self.failures {
-                    failure.get_or_insert_with(|| lost.error.clone());
-                }
-            }
-            return false;
-        }
-        for &(task, _) in &lost.working_on {
-            self.failures[task].get_or_insert_with(|| lost.error.clone());
-        }
-        for item in lost.waiting.into_iter().rev() {
-            self.queue.push_front(item);
-        }
-        let failures = &self.failures;
-        self.queue.retain(|&(task, _)| failures[task].is_none());
-        !self.queue.is_empty()
-    }
-
-    fn speed(&self, workers: usize, began: Instant) -> Option<Speed> {
-        let ready = self.ready.filter(|_| self.completions > 0)?;
-        let seconds = ready.elapsed().as_secs_f64();
-        Some(Speed {
-            workers,
-            loading_seconds: (ready - began).as_secs_f64(),
-            seconds,
-            completions: self.completions,
-            tokens: self.tokens,
-            tokens_per_second: self.tokens as f64 / seconds,
-        })
-    }
-}
-
-/// How fast a session was. A fact for provenance: it is part of no artifact.
-#[derive(Debug, Serialize)]
-pub(super) struct Speed {
-    /// Worker processes that shared the prompts.
-    pub(super) workers: usize,
-    /// Seconds until the first of them was ready: start, weights, self-check.
-    pub(super) loading_seconds: f64,
-    /// Seconds from then to the last answer.
-    pub(super) seconds: f64,
-    /// Completions made; those of an earlier, interrupted run not counted.
-    pub(super) completions: usize,
-    /// Their tokens, prompts not counted.
-    pub(super) tokens: usize,
-    /// `tokens / seconds`.
-    pub(super) tokens_per_second: f64,
 }
 
 /// What became of the items of a task.
@@ -207,7 +138,7 @@ pub(super) async fn run(
             }
         }
     }
-    let workers = model.first_workers(queue.len());
+    let mut workers = model.first_workers(queue.len());
     let model = Arc::new(SessionModel {
         share: Share {
             threads: (model.share.threads / workers.max(1)).max(1),
@@ -219,7 +150,10 @@ pub(super) async fn run(
         queue,
         journals,
         unanswered: vec![BTreeMap::new(); tasks.len()],
-        able: workers,
+        active: workers,
+        loading: workers,
+        unloadable: false,
+        answered: 0,
         failures: vec![None; tasks.len()],
         loaded: None,
         ready: None,
@@ -237,7 +171,7 @@ pub(super) async fn run(
         );
         async move {
             // A process that dies takes its node with it; the other nodes go on in another process.
-            while let Err(lost) = work(&context, &model, &tasks, &shared).await {
+            while let Err(lost) = work(&context, &model, slots > 0, &tasks, &shared).await {
                 if !shared.lock().await.lose(lost) || context.cancelled() {
                     break;
                 }
@@ -249,7 +183,21 @@ pub(super) async fn run(
         // The first worker's slot is the scheduler's to give back.
         running.spawn(staff(worker.min(1)));
     }
-    while running.join_next().await.is_some() {}
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            ended = running.join_next() => if ended.is_none() { break },
+            // A session that was alone has had its share from the start.
+            _ = looks.tick(), if !model.share.alone => {
+                let mut shared = shared.lock().await;
+                if !context.cancelled() && shared.wants_help(began) && model.take_slot(1) {
+                    workers += 1;
+                    shared.enter();
+                    running.spawn(staff(1));
+                }
+            }
+        }
+    }
     let mut shared = shared.lock().await;
     let speed = shared.speed(workers, began);
     let failures = std::mem::take(&mut shared.failures);
@@ -271,17 +219,6 @@ pub(super) async fn run(
     }
 }
 
-/// A worker that stopped before the queue was empty.
-struct Lost {
-    error: String,
-    /// Whether it had loaded the model.
-    was_ready: bool,
-    /// The items it died of, or may have died of: task and item.
-    working_on: Vec<(usize, u64)>,
-    /// Items it had not begun.
-    waiting: Vec<(usize, u64)>,
-}
-
 /// The answers of a task; `None` when an item was not even asked.
 fn gather(
     task: &Task,
@@ -301,16 +238,19 @@ fn gather(
     })
 }
 
-/// Drives one worker process until the queue is empty.
+/// Drives one worker process until the queue is empty, or, when the worker is a further one, until its place is wanted.
 async fn work(
     context: &Context,
     model: &SessionModel,
+    is_further: bool,
     tasks: &[Task],
     shared: &Mutex<Shared>,
 ) -> Result<(), Lost> {
     let mut desk = Desk {
         in_flight: BTreeMap::new(),
         at_once: None,
+        is_further,
+        has_left: false,
     };
     let driven = drive(context, model, tasks, shared, &mut desk).await;
     driven.map_err(|error| desk.lost(error))
@@ -322,6 +262,10 @@ struct Desk {
     in_flight: BTreeMap<u64, (usize, u64)>,
     /// How many the worker works on at once, as soon as it is ready.
     at_once: Option<usize>,
+    /// Whether it is not the first of its session.
+    is_further: bool,
+    /// Whether it takes nothing more, because its place is wanted.
+    has_left: bool,
 }
 
 impl Desk {
@@ -336,6 +280,7 @@ impl Desk {
         Lost {
             error,
             was_ready: self.at_once.is_some(),
+            has_left: self.has_left,
             working_on: items,
             waiting,
         }
@@ -353,10 +298,16 @@ async fn drive(
     let mut worker = Worker::start(&context.worker_exe, &model.job, model.share.threads).await?;
     let mut next_id = 0;
     loop {
-        while desk.has_room() && !context.cancelled() {
-            let Some((task, item)) = shared.lock().await.queue.pop_front() else {
+        while desk.has_room() && !desk.has_left && !context.cancelled() {
+            let mut shared = shared.lock().await;
+            if desk.is_further && model.share.slots.are_wanted() && shared.leave() {
+                desk.has_left = true;
+                break;
+            }
+            let Some((task, item)) = shared.queue.pop_front() else {
                 break;
             };
+            drop(shared);
             let ask = usize::try_from(item)
                 .ok()
                 .and_then(|item| tasks[task].asks.get(item))
@@ -368,8 +319,15 @@ async fn drive(
             next_id += 1;
         }
         if desk.at_once.is_some() && desk.in_flight.is_empty() {
-            worker.finish().await;
-            return Ok(());
+            let mut shared = shared.lock().await;
+            // A worker that was lost may have given items back.
+            if desk.has_left || shared.queue.is_empty() || context.cancelled() {
+                shared.active -= usize::from(!desk.has_left);
+                drop(shared);
+                worker.finish().await;
+                return Ok(());
+            }
+            continue;
         }
         let reply = tokio::select! {
             reply = worker.reply() => reply?,
@@ -383,8 +341,10 @@ async fn drive(
                         seconds: began.elapsed().as_secs_f64(),
                     });
                 }
+                let is_new = desk.at_once.is_none();
                 desk.at_once = Some(loaded.max_in_flight.max(1));
                 let mut shared = shared.lock().await;
+                shared.loading -= usize::from(is_new);
                 shared.ready.get_or_insert_with(Instant::now);
                 shared.loaded = Some(loaded);
                 continue;
@@ -426,6 +386,7 @@ async fn drive(
         };
         if let Some((task, item)) = desk.in_flight.remove(&id) {
             let mut shared = shared.lock().await;
+            shared.answered += 1;
             let journal = &mut shared.journals[task];
             journal
                 .record(item, answer)

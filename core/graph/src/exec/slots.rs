@@ -1,13 +1,18 @@
 //! How heavy processes share the machine.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
 
 /// A number of places for heavy processes, shared by the scheduler and by sessions that could use more workers.
 #[derive(Debug)]
 pub(super) struct Slots {
     all: usize,
     taken: AtomicUsize,
+    /// Whether a node waits for a place.
+    wanted: AtomicBool,
+    given: Notify,
 }
 
 impl Slots {
@@ -15,6 +20,8 @@ impl Slots {
         Self {
             all,
             taken: AtomicUsize::new(0),
+            wanted: AtomicBool::new(false),
+            given: Notify::new(),
         }
     }
 
@@ -26,8 +33,11 @@ impl Slots {
         self.taken.fetch_add(n, Ordering::SeqCst);
     }
 
-    /// Takes one when one is free.
+    /// Takes one when one is free and no node waits for it.
     pub(super) fn try_take(&self) -> bool {
+        if self.are_wanted() {
+            return false;
+        }
         let free = |taken: usize| (taken < self.all).then_some(taken + 1);
         self.taken
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, free)
@@ -36,6 +46,23 @@ impl Slots {
 
     pub(super) fn give(&self, n: usize) {
         self.taken.fetch_sub(n, Ordering::SeqCst);
+        if n > 0 {
+            self.given.notify_one();
+        }
+    }
+
+    /// Returns when one was given back.
+    pub(super) async fn given(&self) {
+        self.given.notified().await;
+    }
+
+    /// Says whether a node waits for a place: then further workers of a session leave theirs.
+    pub(super) fn want(&self, wanted: bool) {
+        self.wanted.store(wanted, Ordering::SeqCst);
+    }
+
+    pub(super) fn are_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
     }
 }
 
@@ -45,7 +72,8 @@ pub(super) struct Share {
     pub(super) threads: usize,
     /// Where further workers take their places from. The first has one already.
     pub(super) slots: Arc<Slots>,
-    /// Whether nothing else runs or waits: then its workers divide the threads among them from the start.
+    /// Whether nothing else runs or waits: then its workers divide the threads among them from the start. Else it begins
+    /// with one worker, and others join while there are places that nobody wants.
     pub(super) alone: bool,
 }
 
@@ -70,6 +98,9 @@ mod tests {
         assert!(slots.try_take());
         assert!(!slots.try_take());
         slots.give(1);
+        slots.want(true);
+        assert!(!slots.try_take(), "a node waits for it");
+        slots.want(false);
         assert!(slots.try_take());
         assert_eq!(slots.taken(), 2);
     }
