@@ -3,6 +3,7 @@
 use driftgauge_plugin_protocol::wire::{MetricOutput, Scores};
 use driftgauge_record::{FurtherTest, PairedDetail, Trainings};
 use driftgauge_stats::bootstrap::{Options, hierarchical_difference};
+use driftgauge_stats::paired::{PairCounts, newcombe_paired};
 use driftgauge_stats::summary::mean;
 use driftgauge_stats::unpaired::welch_t;
 
@@ -59,7 +60,13 @@ fn difference(baselines: &[Vec<f64>], models: &[Vec<f64>], options: Options) -> 
     };
     let of_baselines: Vec<&[f64]> = baselines.iter().map(Vec::as_slice).collect();
     let of_models: Vec<&[f64]> = models.iter().map(Vec::as_slice).collect();
-    let ci = hierarchical_difference(&of_baselines, &of_models, options)?;
+    let mut ci = hierarchical_difference(&of_baselines, &of_models, options)?;
+    if ci.method == "all-equal"
+        && let Some(score) = score_interval(baselines, models, options.level)
+    {
+        // Nothing varies from prompt to prompt or training to training, which does not make it certain.
+        ci = score;
+    }
     let (before, after) = (mean(&trainings.baseline)?, mean(&trainings.model)?);
     let welch = welch_t(&trainings.baseline, &trainings.model, options.level);
     Some(Difference {
@@ -82,6 +89,21 @@ fn difference(baselines: &[Vec<f64>], models: &[Vec<f64>], options: Options) -> 
         },
         ..Difference::default()
     })
+}
+
+/// Newcombe's interval of the first trainings, where every score is 0 or 1.
+fn score_interval(
+    baselines: &[Vec<f64>],
+    models: &[Vec<f64>],
+    level: f64,
+) -> Option<driftgauge_stats::Interval> {
+    let mut scores = baselines.iter().chain(models).flatten();
+    if !scores.all(|&score| score == 0.0 || score == 1.0) {
+        return None;
+    }
+    let pairs = baselines.first()?.iter().zip(models.first()?);
+    let pairs: Vec<(f64, f64)> = pairs.map(|(b, m)| (*b, *m)).collect();
+    newcombe_paired(PairCounts::of(&pairs), level)
 }
 
 #[cfg(test)]
@@ -144,6 +166,15 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn equal_scores_are_not_certain() {
+        let same = [trained(&[0.0; 30]), trained(&[0.0; 30])];
+        let found = between_trainings(&same[..1], &same, Options::default()).unwrap();
+        let ci = found[0].ci.as_ref().unwrap();
+        assert_eq!(ci.method, "newcombe-paired");
+        assert!(ci.low < -0.05 && ci.high > 0.05, "{ci:?}");
     }
 
     #[test]
