@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, tests_dir, text};
+use crate::support::{Place, copy_folder, tests_dir, text};
 
 /// Golden models whose `lora` folder holds a training.
 fn golden_trainings() -> Vec<PathBuf> {
@@ -242,6 +242,7 @@ fn the_number_of_threads_changes_no_byte() {
             "settings": { "method": { "lora": { "rank": 8, "alpha": 8.0, "dropout": 0.1 } }, "max_steps": 6, "learning_rate": 1e-3,
                 "per_device_batch_size": 8 },
             "examples": place.path("examples.jsonl"), "eval_examples": place.path("none.jsonl"), "out": out,
+            "lock": place.path(&format!("{threads}.lock")),
         }});
         let mut child = place
             .command(&["worker"])
@@ -259,6 +260,121 @@ fn the_number_of_threads_changes_no_byte() {
         place.read(&format!("{threads}/adapter_model.safetensors"))
     };
     assert!(adapter("1") == adapter("2"));
+}
+
+/// The worker process of a run.
+#[cfg(target_os = "linux")]
+fn worker_of(run: &std::process::Child) -> String {
+    let parent = format!("PPid:\t{}", run.id());
+    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+    let mut workers = processes.filter(|process| {
+        let status = std::fs::read_to_string(process.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line == parent)
+    });
+    let worker = workers.next().expect("a worker").file_name();
+    worker.into_string().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+fn signal(name: &str, process: &str) {
+    let status = Command::new("kill").args([name, process]).status();
+    assert!(status.expect("kill").success(), "{name}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_that_outlives_its_run_is_waited_for() {
+    use std::io::BufRead as _;
+
+    let straight = Place::new();
+    let spec = spec_of(&straight, "llama", LONG, None);
+    straight.run(&spec, "run");
+    let place = Place::new();
+    let spec = spec_of(&place, "llama", LONG, None);
+    let store = place.path("store");
+    let start = || {
+        place
+            .command(&["run", text(&spec), "--out", "run"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    };
+    let mut first = start();
+    while newest_checkpoint(&store).is_none_or(|step| step < 3) {
+        let ended = first.try_wait().expect("a process");
+        assert!(ended.is_none(), "it ended before step 3");
+        std::thread::yield_now();
+    }
+    // A worker that is stopped cannot notice that its parent is gone.
+    let worker = worker_of(&first);
+    signal("-STOP", &worker);
+    first.kill().expect("killed");
+    first.wait().expect("gone");
+
+    let mut second = start();
+    let mut lines = std::io::BufReader::new(second.stderr.take().expect("messages")).lines();
+    let note = "waiting for a worker of an earlier run to end";
+    let waits = lines.any(|line| line.expect("UTF-8").contains(note));
+    // It notices at once, and lets go of the training.
+    signal("-CONT", &worker);
+    assert!(waits, "the second run did not wait");
+    let rest: Vec<String> = lines.map(|line| line.expect("UTF-8")).collect();
+    let status = second.wait().expect("an end");
+    assert!(status.success(), "{}", rest.join("\n"));
+    let path = "run/models/tuned/adapter_model.safetensors";
+    assert!(place.read(path) == straight.read(path));
+}
+
+#[test]
+fn a_base_whose_files_change_while_training_fails_the_training() {
+    let place = Place::new();
+    let path = spec_of(&place, "llama", LONG, None);
+    let golden = tests_dir().join("golden/llama");
+    let base = place.path("base");
+    copy_folder(&golden, &base);
+    // A second training, which begins when the first has ended.
+    let spec = std::fs::read_to_string(&path).expect("the spec");
+    let first = spec
+        .lines()
+        .find(|line| line.contains("finetune: {base"))
+        .expect("a fine-tune");
+    let second = format!(
+        "  other:\n{}\ndatasets:",
+        first.replacen('{', "{seed: 9, ", 1)
+    );
+    let spec = spec
+        .replacen("datasets:", &second, 1)
+        .replace(text(&golden), text(&base));
+    place.write("spec.yaml", &spec);
+    let store = place.path("store");
+    let mut child = place
+        .command(&["run", text(&path), "--out", "run", "--jobs", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    while newest_checkpoint(&store).is_none() {
+        let ended = child.try_wait().expect("a process");
+        assert!(ended.is_none(), "it ended before its first checkpoint");
+        std::thread::yield_now();
+    }
+    let weights = base.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("weights");
+    *bytes.last_mut().expect("bytes") ^= 1;
+    std::fs::write(&weights, bytes).expect("other weights");
+    let output = child.wait_with_output().expect("an end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "FAILED  finetune tuned: self-check failed: the files of the base model",
+        "FAILED  finetune other: the files of the base model `base`",
+        "changed since this run was planned",
+        "run again",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    assert!(!holds_an_adapter(&store.join("artifacts")));
 }
 
 /// Runs with a limit on the size of files: what a full disk looks like to one file, without being root.
@@ -353,6 +469,39 @@ fn settings_that_make_no_sense_are_refused_before_anything_runs() {
         ("per_device_batch_size: 2", "per_device_batch_size: 49"),
         &["takes 49 examples", "only 48"],
     );
+}
+
+#[test]
+fn a_base_that_the_trainer_does_not_compute_is_refused_by_name() {
+    let place = Place::new();
+    let settings = "{lora: {rank: 4}, learning_rate: 1.0e-3, max_steps: 2}";
+    let path = spec_of(&place, "llama", settings, None);
+    let golden = tests_dir().join("golden/llama");
+    let base = place.path("base");
+    copy_folder(&golden, &base);
+    let mut config = read_json(&base.join("config.json"));
+    config["architectures"] = json!(["GPT2LMHeadModel"]);
+    std::fs::write(base.join("config.json"), config.to_string()).expect("a file");
+    let spec = std::fs::read_to_string(&path).expect("the spec");
+    let folder = format!("{{path: {}}}", text(&golden));
+    place.write(
+        "spec.yaml",
+        &spec.replace(&folder, &format!("{{path: {}}}", text(&base))),
+    );
+    for command in ["plan", "run"] {
+        let output = place.output(&[command, text(&path)]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        for part in [
+            "not-trainable",
+            "`GPT2LMHeadModel`",
+            "config.json",
+            "LlamaForCausalLM",
+            "spec.yaml:6:22",
+        ] {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    }
 }
 
 #[test]

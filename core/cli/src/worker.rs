@@ -1,5 +1,6 @@
 //! `driftgauge worker`: one job in a process of its own, read from standard input.
 
+use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Stdin, Write};
 use std::path::Path;
 
@@ -57,11 +58,13 @@ fn work<W: Write + Send>(
         }
         Job::Train(job) => {
             end_with_parent(input);
+            let _alone = alone(&job.lock, replies)?;
             let summary = training::train(&job, replies)?;
             replies.send(&Reply::Done(summary))?;
         }
         Job::Merge(job) => {
             end_with_parent(input);
+            let _alone = alone(&job.lock, replies)?;
             driftgauge_lm::merge(&job.base, &job.adapter, &job.out)?;
             replies.send(&Reply::Done(serde_json::Value::Null))?;
         }
@@ -94,6 +97,24 @@ fn end_with_parent(mut input: BufReader<Stdin>) {
         }
         std::process::exit(1);
     });
+}
+
+/// Waits until no other worker writes what this one is about to write: one whose parent was killed may still be at its
+/// last checkpoint. The lock ends with the file, and so with the process.
+fn alone<W: Write>(path: &Path, replies: &mut Replies<W>) -> Result<File> {
+    let problem = || format!("cannot lock `{}`", path.display());
+    let file = File::create(path).with_context(problem)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            replies.send(&Reply::Note(
+                "waiting for a worker of an earlier run to end".to_owned(),
+            ))?;
+            file.lock().with_context(problem)?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(problem),
+    }
+    Ok(file)
 }
 
 /// Reads a whole file, naming it when that fails.

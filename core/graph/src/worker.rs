@@ -62,6 +62,8 @@ pub struct TrainJob {
     pub eval_examples: PathBuf,
     /// Where checkpoints live between runs, and the finished model or adapter goes.
     pub out: PathBuf,
+    /// File that the worker holds locked while it writes: a worker whose parent was killed may outlive it by a moment.
+    pub lock: PathBuf,
 }
 
 /// A merge of an adapter into a plain model folder.
@@ -73,6 +75,8 @@ pub struct MergeJob {
     pub adapter: PathBuf,
     /// Where the merged folder goes.
     pub out: PathBuf,
+    /// As for a training.
+    pub lock: PathBuf,
 }
 
 /// One item of work for an inference worker.

@@ -20,7 +20,10 @@ pub mod logits;
 mod lora;
 mod merge;
 mod model;
-#[allow(dead_code, reason = "kernels offer more than the decoder uses")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "kernels offer more than the decoder uses")
+)]
 mod ops;
 mod random;
 mod score;

@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::sync::atomic::AtomicBool;
+
 use common::{bytes, config, golden, rows, train, train_whole};
-use driftgauge_lm::train::{Method, Order, StepRecord, TrainConfig, TrainEvent};
+use driftgauge_lm::train::{Method, Order, StepRecord, TrainConfig, TrainEvent, finetune};
 use driftgauge_lm::{ChatTemplate, Compute, Error, LoraConfig, Scorer, TargetModules, Tokenizer};
 
 const ADAPTER: &str = "adapter_model.safetensors";
@@ -189,6 +191,46 @@ fn a_diverging_training_stops_with_step_and_loss_and_keeps_its_checkpoint() {
         assert!(text.contains(&part), "no `{part}` in {text}");
     }
     assert!(!out.path().join(ADAPTER).exists());
+}
+
+#[test]
+fn a_base_whose_files_change_meanwhile_is_named_and_nothing_is_kept() {
+    let base = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(golden("llama"))
+        .expect("a folder")
+        .flatten()
+    {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), base.path().join(entry.file_name())).expect("a copy");
+        }
+    }
+    let weights = base.path().join("model.safetensors");
+    let out = tempfile::tempdir().expect("a folder");
+    let config = TrainConfig {
+        save_steps: Some(1),
+        ..config()
+    };
+    let mut change = |event| {
+        if let TrainEvent::Saved { step: 2 } = event {
+            let mut bytes = std::fs::read(&weights).expect("weights");
+            *bytes.last_mut().expect("bytes") ^= 1;
+            std::fs::write(&weights, bytes).expect("other weights");
+        }
+    };
+    let never = AtomicBool::new(false);
+    let data = rows("llama", 8);
+    let error = finetune(base.path(), &data, &config, out.path(), &mut change, &never)
+        .expect_err("another base");
+    let said = error.to_string();
+    for part in [
+        "self-check failed",
+        "the files of the base model",
+        "run again",
+    ] {
+        assert!(said.contains(part), "no `{part}` in {said}");
+    }
+    assert!(!out.path().join(ADAPTER).exists());
+    assert!(!out.path().join("checkpoints").exists());
 }
 
 #[test]

@@ -21,7 +21,14 @@ pub(crate) struct Misfit {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum MisfitKind {
-    UnknownKey { key: String, expected: Vec<String> },
+    UnknownKey {
+        key: String,
+        expected: Vec<String>,
+    },
+    UnknownValue {
+        value: String,
+        expected: Vec<String>,
+    },
     MissingKey(&'static str),
     Other(String),
 }
@@ -32,12 +39,24 @@ impl Misfit {
         self.span.get_or_insert(span);
         self
     }
+
+    /// For a word that turned out to be the key of a map.
+    fn as_key(mut self) -> Self {
+        if let MisfitKind::UnknownValue { value, expected } = self.kind {
+            self.kind = MisfitKind::UnknownKey {
+                key: value,
+                expected,
+            };
+        }
+        self
+    }
 }
 
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             MisfitKind::UnknownKey { key, .. } => write!(f, "unknown key `{key}`"),
+            MisfitKind::UnknownValue { value, .. } => write!(f, "unknown value `{value}`"),
             MisfitKind::MissingKey(key) => write!(f, "the key `{key}` is missing"),
             MisfitKind::Other(message) => f.write_str(message),
         }
@@ -58,14 +77,20 @@ impl serde::de::Error for Misfit {
         Self {
             kind: MisfitKind::UnknownKey {
                 key: key.to_owned(),
-                expected: expected.iter().map(|&name| name.to_owned()).collect(),
+                expected: names(expected),
             },
             span: None,
         }
     }
 
-    fn unknown_variant(key: &str, expected: &'static [&'static str]) -> Self {
-        Self::unknown_field(key, expected)
+    fn unknown_variant(value: &str, expected: &'static [&'static str]) -> Self {
+        Self {
+            kind: MisfitKind::UnknownValue {
+                value: value.to_owned(),
+                expected: names(expected),
+            },
+            span: None,
+        }
     }
 
     fn missing_field(key: &'static str) -> Self {
@@ -74,6 +99,10 @@ impl serde::de::Error for Misfit {
             span: None,
         }
     }
+}
+
+fn names(expected: &[&str]) -> Vec<String> {
+    expected.iter().map(|&name| name.to_owned()).collect()
 }
 
 /// Reads typed values off a node.
@@ -272,7 +301,7 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     ) -> Result<(V::Value, VariantValue<'a>), Misfit> {
         let key = seed
             .deserialize(NodeDeserializer(self.key))
-            .map_err(|misfit| misfit.at(self.key.span))?;
+            .map_err(|misfit: Misfit| misfit.as_key().at(self.key.span))?;
         Ok((key, VariantValue(self.value)))
     }
 }

@@ -63,23 +63,18 @@ fn misfit_error(source: &Source, misfit: Misfit) -> Diagnostic {
         MisfitKind::UnknownKey { key, expected } => {
             let diagnostic = Diagnostic::error("unknown-key", format!("unknown key `{key}`"))
                 .at(span, "not known here");
-            let known = expected
-                .iter()
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(", ");
             if let Some((_, name, value)) = OTHER_TOOLS
                 .iter()
                 .find(|(theirs, name, _)| *theirs == key && expected.iter().any(|k| k == name))
             {
                 return diagnostic.help(format!("here it is `{name}: {value}`"));
             }
-            match nearest(&key, expected.iter().map(String::as_str)) {
-                Some(name) => {
-                    diagnostic.help(format!("did you mean `{name}`? known keys: {known}"))
-                }
-                None => diagnostic.help(format!("known keys: {known}")),
-            }
+            diagnostic.help(known("known keys", &key, &expected))
+        }
+        MisfitKind::UnknownValue { value, expected } => {
+            Diagnostic::error("unknown-value", format!("unknown value `{value}`"))
+                .at(span, "not known here")
+                .help(known("known values", &value, &expected))
         }
         MisfitKind::MissingKey(key) => {
             // The whole of the container would be underlined; its first line is enough.
@@ -92,6 +87,16 @@ fn misfit_error(source: &Source, misfit: Misfit) -> Diagnostic {
             )
         }
         MisfitKind::Other(message) => Diagnostic::error("wrong-type", message).at(span, ""),
+    }
+}
+
+/// All names that were possible, the nearest one first.
+fn known(title: &str, wrong: &str, expected: &[String]) -> String {
+    let quoted: Vec<String> = expected.iter().map(|name| format!("`{name}`")).collect();
+    let all = format!("{title}: {}", quoted.join(", "));
+    match nearest(wrong, expected.iter().map(String::as_str)) {
+        Some(name) => format!("did you mean `{name}`? {all}"),
+        None => all,
     }
 }
 

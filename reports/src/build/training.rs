@@ -118,3 +118,50 @@ fn held_out(log: &TrainingLog) -> Option<Series> {
 fn mean(steps: &[TrainingStep]) -> f64 {
     steps.iter().map(|step| step.loss).sum::<f64>() / steps.len().max(1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(eval: &[(u64, f64)]) -> TrainingLog {
+        let step = |number: u64| TrainingStep {
+            step: number,
+            epoch: number as f64 / 2.0,
+            loss: 3.0 - number as f64 / 4.0,
+            lr: 1e-3,
+            grad_norm: 1.0,
+            tokens: 10,
+            eval_loss: eval.iter().find(|(at, _)| *at == number).map(|at| at.1),
+        };
+        TrainingLog {
+            model: "tuned".to_owned(),
+            steps: (1..=4).map(step).collect(),
+        }
+    }
+
+    #[test]
+    fn the_loss_of_held_out_examples_is_a_curve_of_its_own() {
+        let curve = curve(&log(&[(2, 2.75), (4, 2.5)]), 1).unwrap();
+        let series = &curve.figure.chart.series;
+        assert_eq!(series.len(), 2);
+        assert_eq!(series[1].name, "tuned, held out");
+        let points: Vec<_> = series[1].points.iter().map(|p| (p.x, p.y)).collect();
+        assert_eq!(points, [(Some(2.0), Some(2.75)), (Some(4.0), Some(2.5))]);
+        assert_eq!(series[0].points.len(), 4);
+        let said = "Loss of held-out examples at the end: 2.5";
+        assert!(
+            curve.figure.description.contains(said),
+            "{}",
+            curve.figure.description
+        );
+        let styles = &curve.figure.styles;
+        assert!(styles.len() == 2 && styles[0] != styles[1], "{styles:?}");
+    }
+
+    #[test]
+    fn a_training_without_held_out_examples_has_one_curve() {
+        let curve = curve(&log(&[]), 1).unwrap();
+        assert_eq!(curve.figure.chart.series.len(), 1);
+        assert!(!curve.figure.description.contains("held-out"));
+    }
+}

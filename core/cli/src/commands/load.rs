@@ -94,7 +94,7 @@ pub(super) fn prepare(
         base: base.clone(),
         limit: options.limit,
         digests: store.digests(),
-        scorable: |folder| {
+        computed: |folder| {
             driftgauge_lm::DecoderConfig::from_folder(folder)
                 .map(drop)
                 .map_err(|error| error.to_string())

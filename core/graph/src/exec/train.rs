@@ -10,6 +10,7 @@ use super::process::Worker;
 use crate::artifacts::{finetune_folder, model_folder};
 use crate::event::Event;
 use crate::plan::{Kind, Part};
+use crate::resolve::folder_digest;
 use crate::resolved::{ModelSource, Training};
 use crate::training_data::{Example, examples};
 use crate::worker::{Job, MergeJob, Reply, TrainJob};
@@ -19,6 +20,9 @@ const SMALL_BYTES: u64 = 512 << 20;
 
 /// Folder inside a training's work folder that the trainer writes to.
 const OUT: &str = "out";
+
+/// File inside the work folder that a worker holds locked while it writes.
+const LOCK: &str = "worker.lock";
 
 /// The trainer's log of what differs from run to run.
 const TIMING: &str = "train_timing.jsonl";
@@ -110,10 +114,13 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
             base: model_folder(context, base).ok_or("the base has no folder")?,
             adapter: finetune_folder(context, model).ok_or("the adapter has no folder")?,
             out: scratch.join("model"),
+            lock: work.join(LOCK),
         }),
         _ => return Err("this model is not trained here".to_owned()),
     };
+    check_base(context, model)?;
     let summary = drive(context, &planned.id, &job, threads).await?;
+    check_base(context, model)?;
     if planned.kind != Kind::Merge {
         let name = if planned.kind == Kind::Pretrain {
             "model"
@@ -130,6 +137,28 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         .commit(key, &scratch)
         .map_err(|error| error.to_string())?;
     Ok(())
+}
+
+/// Whether the files of a fine-tune's base are still those that its key was made from. Large files are known by size, time
+/// of change and inode.
+fn check_base(context: &Context, model: &str) -> Result<(), String> {
+    let models = &context.experiment.models;
+    let ModelSource::Finetune { base, .. } = &models[model].source else {
+        return Ok(());
+    };
+    let ModelSource::Folder { path, digest, .. } = &models[base].source else {
+        return Ok(());
+    };
+    let digests = context.store.digests();
+    let now = folder_digest(path, &|file| digests.of(file))
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    if now == *digest {
+        return Ok(());
+    }
+    Err(format!(
+        "the files of the base model `{base}` (`{}`) changed since this run was planned\nhint: run again",
+        path.display()
+    ))
 }
 
 /// Seconds, speed and memory of every step: facts of this run, kept beside the artifact, whose bytes repeat.
@@ -210,6 +239,7 @@ fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Trai
         eval_examples: eval,
         // The trainer keeps its checkpoints here, where the next run finds them.
         out: work.join(OUT),
+        lock: work.join(LOCK),
     })
 }
 

@@ -10,6 +10,8 @@ mod models;
 mod recordings;
 mod scoring;
 
+pub(crate) use models::folder_digest;
+
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::{ExperimentSpec, Span};
@@ -40,8 +42,9 @@ pub struct ResolveOptions {
     pub limit: Option<usize>,
     /// Remembered digests of large files.
     pub digests: FileDigests,
-    /// Whether the scorer computes the model of a folder, or why not. Reads its configuration, not its weights.
-    pub scorable: fn(&Path) -> Result<(), String>,
+    /// Whether our own decoder, which trains and scores, computes the model of a folder, or why not. Reads its
+    /// configuration, not its weights.
+    pub computed: fn(&Path) -> Result<(), String>,
 }
 
 /// Collects problems while resolving.
@@ -132,6 +135,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let models = resolver.models(&datasets);
     let metrics = resolver.metrics();
     let evaluations = resolver.evaluations(&datasets);
+    resolver.trainable(&models);
     resolver.scorable(&models);
     resolver.recorded_samples(&datasets, &models, &evaluations);
     let compare = resolver.compare();

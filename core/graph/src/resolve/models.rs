@@ -536,7 +536,7 @@ fn is_tokenizer_file(name: &str) -> bool {
 }
 
 /// Digest over the names inside a model folder and the bytes of the files that an engine reads.
-fn folder_digest(
+pub(crate) fn folder_digest(
     folder: &Path,
     digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
 ) -> std::io::Result<Digest> {

@@ -1,4 +1,4 @@
-//! Which models can be scored: found out before anything runs, from the configuration alone.
+//! Which models can be trained and scored: found out before anything runs, from the configuration alone.
 
 use driftgauge_spec::Text;
 use indexmap::IndexMap;
@@ -9,6 +9,34 @@ use crate::resolved::{ModelSource, ResolvedModel};
 type Models = IndexMap<String, ResolvedModel>;
 
 impl Resolver<'_> {
+    /// Reports every fine-tune whose base the trainer does not compute.
+    pub(super) fn trainable(&mut self, models: &Models) {
+        let spec = self.spec;
+        for (id, model) in &spec.models {
+            let Some(finetune) = &model.finetune else {
+                continue;
+            };
+            // A base that is a fine-tune itself is reported where its own base is named.
+            let Some(base) = models
+                .get(finetune.base.get())
+                .filter(|base| !matches!(base.source, ModelSource::Finetune { .. }))
+            else {
+                continue;
+            };
+            if let Err(reason) = self.computed_by_us(models, base) {
+                self.problem(
+                    "not-trainable",
+                    finetune.base.span(),
+                    format!("`{}`, the base of `{id}`, cannot be fine-tuned: {reason}", finetune.base),
+                    Some(
+                        "a base is an unquantised Llama, Mistral, Qwen2 or Qwen3 folder, or a model trained from scratch"
+                            .to_owned(),
+                    ),
+                );
+            }
+        }
+    }
+
     /// Reports every model that an evaluation wants scored and the scorer does not compute.
     pub(super) fn scorable(&mut self, models: &Models) {
         let spec = self.spec;
@@ -61,7 +89,7 @@ impl Resolver<'_> {
     fn computed_by_us(&self, models: &Models, model: &ResolvedModel) -> Result<(), String> {
         match &model.source {
             ModelSource::Folder { gguf: Some(_), .. } => Err("it is a GGUF file".to_owned()),
-            ModelSource::Folder { path, .. } => (self.options.scorable)(path),
+            ModelSource::Folder { path, .. } => (self.options.computed)(path),
             // What a repository of the hub holds is known when it is here; our own trainer makes what we compute.
             ModelSource::Hub { .. } | ModelSource::Pretrain(_) => Ok(()),
             ModelSource::Finetune { base, .. } => match models.get(base) {

@@ -67,6 +67,7 @@ pub fn finetune(
         parameters = attach(&mut decoder, lora, config)?;
     }
     std::fs::create_dir_all(out_dir).map_err(Error::io("create", out_dir))?;
+    let base_before = identity.base.clone();
     let run = Run {
         decoder,
         parameters,
@@ -77,6 +78,14 @@ pub fn finetune(
     };
     announce(&run, &tokenizer, &device, on_event)?;
     let summary = run.train(on_event, cancel)?;
+    // The weights were read after this digest was taken, and whoever loads the adapter reads them again.
+    if base_digest(base_dir, config)? != base_before {
+        run.checkpoints.clear()?;
+        return Err(Error::Guard(format!(
+            "the files of the base model `{}` changed while training; hint: run again, now that they are as they should be",
+            base_dir.display()
+        )));
+    }
     match &config.method {
         Method::Lora(lora) => {
             let factors = tensors(&run.parameters);

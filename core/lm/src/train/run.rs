@@ -344,6 +344,9 @@ fn write_line((path, file): &mut (PathBuf, File), value: &impl serde::Serialize)
 }
 
 #[cfg(test)]
+mod guards;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

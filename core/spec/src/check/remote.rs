@@ -113,7 +113,8 @@ impl Checker<'_> {
 }
 
 /// Sources of models that can be trained and can score.
-const HERE: &str = "use a model whose weights are on this machine: `path`, `hub`, `gguf`, `pretrain` or `finetune`";
+const HERE: &str =
+    "use a model whose weights are on this machine: `path`, `hub`, `pretrain` or `finetune`";
 /// Sources of models that can be asked.
 const ANSWERING: &str = "a recording answers nothing new; use a model on this machine or an `endpoint`, or record the \
                          verdicts as well, under `columns.verdicts`";
