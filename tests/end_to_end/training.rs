@@ -488,10 +488,13 @@ fn a_base_that_the_trainer_does_not_compute_is_refused_by_name() {
         "spec.yaml",
         &spec.replace(&folder, &format!("{{path: {}}}", text(&base))),
     );
-    for command in ["plan", "run"] {
-        let output = place.output(&[command, text(&path)]);
+    for arguments in [
+        &["plan", text(&path)][..],
+        &["run", text(&path), "--out", "run"],
+    ] {
+        let output = place.output(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         for part in [
             "not-trainable",
             "`GPT2LMHeadModel`",
@@ -502,6 +505,7 @@ fn a_base_that_the_trainer_does_not_compute_is_refused_by_name() {
             assert!(said.contains(part), "no `{part}` in:\n{said}");
         }
     }
+    assert!(!place.path("run").exists(), "something ran");
 }
 
 #[test]

@@ -9,14 +9,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} `{path}`: {source}{}", disk_full_hint(source))]
+    #[error("cannot {action} `{path}`: {reason}{}", disk_full_hint(reason))]
     Io {
         /// What was tried: `read`, `write`, ...
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
+        /// The operating system's reason. It is told above, so it is no `source` that would be told again.
+        reason: std::io::Error,
     },
     /// A file's content is not what it has to be.
     #[error("`{path}`: {reason}")]
@@ -46,7 +46,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The loss or the gradient is not a finite number any more, or the model is no better than blind guessing.
+    /// The loss or the gradient is not a finite number any more, the gradient is gone, or the model is no better than blind
+    /// guessing.
     #[error(
         "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}{}; hint: lower `learning_rate` or add \
          `warmup_steps`",
@@ -93,10 +94,10 @@ impl Error {
     /// An I/O error with its place.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io {
+        move |reason| Self::Io {
             action,
             path,
-            source,
+            reason,
         }
     }
 

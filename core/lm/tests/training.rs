@@ -194,6 +194,28 @@ fn a_diverging_training_stops_with_step_and_loss_and_keeps_its_checkpoint() {
 }
 
 #[test]
+fn a_training_whose_gradient_vanished_is_stopped() {
+    let config = TrainConfig {
+        learning_rate: 1e3,
+        max_grad_norm: 0.0,
+        max_steps: Some(20),
+        ..config()
+    };
+    let out = tempfile::tempdir().expect("a folder");
+    let trained = train("llama", &rows("llama", 8), &config, out.path(), None);
+    let error = trained.result.expect_err("it learns nothing");
+    let Error::Diverged {
+        loss, grad_norm, ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    // The loss alone says nothing: it is that of blind guessing, and was not far from it before.
+    assert!(*grad_norm == 0.0 && *loss < 10.0, "{error}");
+    assert!(!out.path().join(ADAPTER).exists());
+}
+
+#[test]
 fn a_base_whose_files_change_meanwhile_is_named_and_nothing_is_kept() {
     let base = tempfile::tempdir().expect("a folder");
     for entry in std::fs::read_dir(golden("llama"))

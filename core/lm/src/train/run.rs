@@ -142,7 +142,10 @@ impl Run<'_> {
         let loss = loss * mean;
         let grad_norm = gradient_norm(gradients.values())? * mean;
         let blind = (self.decoder.config.vocab_size as f64).ln();
-        if !grad_norm.is_finite() || diverged(loss, records, blind) {
+        // Saturated weights pass no gradient on at all: the model is lost, whatever its loss. (At the first step, the guard
+        // below names the parameter.)
+        let stuck = done > 0 && grad_norm == 0.0 && loss > 0.0;
+        if !grad_norm.is_finite() || stuck || diverged(loss, records, blind) {
             return Err(Error::Diverged {
                 step: done + 1,
                 loss,
