@@ -41,7 +41,7 @@ impl Misfit {
     }
 
     /// For a word that turned out to be the key of a map.
-    fn as_key(mut self) -> Self {
+    fn into_key(mut self) -> Self {
         if let MisfitKind::UnknownValue { value, expected } = self.kind {
             self.kind = MisfitKind::UnknownKey {
                 key: value,
@@ -301,7 +301,7 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     ) -> Result<(V::Value, VariantValue<'a>), Misfit> {
         let key = seed
             .deserialize(NodeDeserializer(self.key))
-            .map_err(|misfit: Misfit| misfit.as_key().at(self.key.span))?;
+            .map_err(|misfit: Misfit| misfit.into_key().at(self.key.span))?;
         Ok((key, VariantValue(self.value)))
     }
 }
