@@ -281,6 +281,23 @@ fn signal(name: &str, process: &str) {
     assert!(status.expect("kill").success(), "{name}");
 }
 
+/// Stops a process, and waits until none of its threads runs: the signal alone returns before they all have taken it.
+#[cfg(target_os = "linux")]
+fn stop(process: &str) {
+    signal("-STOP", process);
+    let threads = Path::new("/proc").join(process).join("task");
+    let all_stopped = || {
+        let mut threads = std::fs::read_dir(&threads).expect("threads").flatten();
+        threads.all(|thread| {
+            let status = std::fs::read_to_string(thread.path().join("status")).expect("a thread");
+            status.lines().any(|line| line.starts_with("State:\tT"))
+        })
+    };
+    while !all_stopped() {
+        std::thread::yield_now();
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_worker_that_outlives_its_run_is_waited_for() {
@@ -308,7 +325,7 @@ fn a_worker_that_outlives_its_run_is_waited_for() {
     }
     // A worker that is stopped cannot notice that its parent is gone.
     let worker = worker_of(&first);
-    signal("-STOP", &worker);
+    stop(&worker);
     first.kill().expect("killed");
     first.wait().expect("gone");
 
