@@ -1,7 +1,7 @@
-//! Killed at random moments, a run goes on to the same bytes.
+//! Killed at random moments, or interrupted, a run goes on to the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -77,6 +77,41 @@ fn kills_in_every_kind_of_inference_lose_and_double_nothing() {
         same(&place, &straight, file);
     }
     assert_eq!(place.samples("run").len(), 2 * ROWS);
+}
+
+#[test]
+fn ctrl_c_ends_with_130_and_loses_nothing() {
+    let straight = Place::new();
+    straight.run(&inference_spec(&straight), "run");
+    let place = Place::new();
+    let spec = inference_spec(&place);
+    let mut child = start(&place, &spec);
+    let ended = wait_until(&mut child, || {
+        fresh(&journalled(&place), &Journals::new()) >= 2
+    });
+    assert!(!ended, "the run ended before it could be interrupted");
+    let kept = journalled(&place);
+    let process = child.id().to_string();
+    let status = Command::new("kill").args(["-INT", &process]).status();
+    assert!(status.expect("kill").success());
+    assert_eq!(child.wait().expect("a status").code(), Some(130));
+    let now = journalled(&place);
+    for (key, before) in &kept {
+        if let Some(after) = now.get(key) {
+            assert!(
+                before.is_subset(after),
+                "a finished sample of {key} is lost"
+            );
+        }
+    }
+    place.run(&spec, "run");
+    for file in [
+        "results.json",
+        "samples/ask.parquet",
+        "samples/choose.parquet",
+    ] {
+        same(&place, &straight, file);
+    }
 }
 
 const ROWS: usize = 24;
@@ -207,6 +242,6 @@ fn same(place: &Place, straight: &Place, file: &str) {
     let name = format!("run/{file}");
     assert!(
         place.read(&name) == straight.read(&name),
-        "{file} differs after kills"
+        "{file} differs from an uninterrupted run's"
     );
 }
