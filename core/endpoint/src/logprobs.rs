@@ -184,7 +184,8 @@ mod tests {
     }
 
     fn filled(logprobs: &Value) -> Completion {
-        let mut completion = crate::protocol::completion(String::new(), FinishReason::Stop);
+        let mut completion =
+            driftgauge_record::Completion::of_text(String::new(), FinishReason::Stop);
         fill(&mut completion, &positions(logprobs).unwrap(), &[]);
         completion
     }

@@ -3,7 +3,6 @@
 use driftgauge_graph::engine::GenerateRequest;
 use driftgauge_graph::resolved::Endpoint;
 use driftgauge_record::{Completion, FinishReason};
-use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -185,7 +184,7 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
     }
     // A model that stops at once says nothing; that is an answer, and servers write it as null too.
     let text = text.unwrap_or_default();
-    let mut completion = completion(before_stop(&text, &request.stop).to_owned(), finish);
+    let mut completion = Completion::of_text(before_stop(&text, &request.stop).to_owned(), finish);
     let positions = logprobs::positions(&choice.logprobs).map_err(|error| {
         Failure::Unusable(format!(
             "the server's answer cannot be used: {error}\nhint: set `logprobs: false` for this model"
@@ -220,24 +219,6 @@ fn ends_beyond(positions: &[logprobs::Position], text: &str) -> bool {
     };
     let spelt: String = before.iter().map(|at| at.token.as_str()).collect();
     !text.is_empty() && spelt == text && !last.token.is_empty()
-}
-
-/// What a server without log-probabilities tells: a text and why it ended.
-pub(crate) fn completion(text: String, finish_reason: FinishReason) -> Completion {
-    Completion {
-        prompt_token_ids: Vec::new(),
-        completion_token_ids: Vec::new(),
-        text,
-        finish_reason,
-        ends_with_eos: false,
-        token_logprob: Vec::new(),
-        token_top1_logprob: Vec::new(),
-        token_margin: Vec::new(),
-        token_top10_entropy: Vec::new(),
-        token_top10_mass: Vec::new(),
-        token_entropy: Vec::new(),
-        first_token_logprob: IndexMap::new(),
-    }
 }
 
 /// The server's own words in an error: the message of the usual error object, else the body's beginning.

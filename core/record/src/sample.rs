@@ -82,6 +82,27 @@ pub struct Completion {
     pub first_token_logprob: IndexMap<String, f32>,
 }
 
+impl Completion {
+    /// A text and why it ended, of which nothing else is known.
+    #[must_use]
+    pub fn of_text(text: String, finish_reason: FinishReason) -> Self {
+        Self {
+            prompt_token_ids: Vec::new(),
+            completion_token_ids: Vec::new(),
+            text,
+            finish_reason,
+            ends_with_eos: false,
+            token_logprob: Vec::new(),
+            token_top1_logprob: Vec::new(),
+            token_margin: Vec::new(),
+            token_top10_entropy: Vec::new(),
+            token_top10_mass: Vec::new(),
+            token_entropy: Vec::new(),
+            first_token_logprob: IndexMap::new(),
+        }
+    }
+}
+
 /// A judge's word on a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

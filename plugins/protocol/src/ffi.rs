@@ -3,7 +3,7 @@
 //! `include/driftgauge_metric.h` says the same in C; a test compiles it and compares sizes and offsets. The rules:
 //! only fixed-width integers, pointers and function pointers cross the border; structures grow at the end only, a reader
 //! copies `min(struct_size, own size)` into zeroed memory, and a null function is an absent feature.
-#![allow(
+#![expect(
     unsafe_code,
     reason = "reading size-prefixed structures through raw pointers"
 )]

@@ -2,7 +2,7 @@
 //!
 //! The harness and the SDK's test bench keep samples in different forms; both implement [`Rows`], and the functions
 //! that a plugin calls are written once, here.
-#![allow(
+#![expect(
     unsafe_code,
     reason = "functions that plugins call receive raw pointers"
 )]

@@ -1,5 +1,5 @@
 //! Safe reading of samples: the plugin's half of the host's accessors.
-#![allow(unsafe_code, reason = "calls function pointers of the host")]
+#![expect(unsafe_code, reason = "calls function pointers of the host")]
 
 use std::ffi::c_void;
 use std::marker::PhantomData;

@@ -1,7 +1,7 @@
 //! From a [`Metric`] to the functions of the C ABI. [`crate::export_metrics!`] uses this; authors need not.
 //!
 //! Every function catches panics and drops their payload here, inside the plugin: nothing unwinds into the host.
-#![allow(
+#![expect(
     unsafe_code,
     reason = "functions that the host calls receive raw pointers"
 )]
@@ -184,6 +184,7 @@ fn forget_payload(payload: Option<Box<dyn std::any::Any + Send>>) {
 #[macro_export]
 macro_rules! export_metrics {
     ($($metric:ty),+ $(,)?) => {
+        // Not `expect`: it stands in the author's crate, whose lints are not ours.
         #[allow(unsafe_code)]
         const _: () = {
             static METRICS: &[&$crate::ffi::DgMetricVtable] =

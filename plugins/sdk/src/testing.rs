@@ -3,7 +3,7 @@
 //! A sample has the shape of the harness's own: `{"sample_id": "a", "condition": "default", "completion": {"text":
 //! "...", "token_logprob": [..]}, "references": [..], "verdicts": {"guard": {"label": "safe"}}, "row": {..}, "values":
 //! {"correct": [1]}}`. Whatever is left out reads as absent.
-#![allow(unsafe_code, reason = "plays the host: calls the exported functions")]
+#![expect(unsafe_code, reason = "plays the host: calls the exported functions")]
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -168,7 +168,7 @@ impl Rows for JsonRows<'_> {
     }
 
     fn floats(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, [f32]>> {
-        #[allow(clippy::cast_possible_truncation)]
+        #[expect(clippy::cast_possible_truncation)]
         numbers(&self.0[row], field).map(|list| list.iter().map(|&x| x as f32).collect())
     }
 

@@ -1,5 +1,4 @@
 //! What a metric may rely on, and what the harness sees of one that misbehaves.
-#![allow(clippy::unwrap_used)]
 
 use driftgauge_plugin_sdk::prelude::*;
 use driftgauge_plugin_sdk::{ErrorKind, testing};

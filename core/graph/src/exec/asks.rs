@@ -111,7 +111,7 @@ pub(crate) fn prompts(
 }
 
 /// A sample before there is anything to say of it.
-fn unanswered(sample_id: String, sample_index: u32, messages: Vec<Message>) -> Sample {
+pub(crate) fn unanswered(sample_id: String, sample_index: u32, messages: Vec<Message>) -> Sample {
     Sample {
         evaluation: String::new(),
         condition: String::new(),
@@ -140,18 +140,5 @@ pub(crate) fn evaluated_rows<'a>(context: &'a Context, evaluation: &str) -> &'a 
 
 /// What stands where there is no completion.
 pub(crate) fn no_completion() -> Completion {
-    Completion {
-        prompt_token_ids: Vec::new(),
-        completion_token_ids: Vec::new(),
-        text: String::new(),
-        finish_reason: FinishReason::Error,
-        ends_with_eos: false,
-        token_logprob: Vec::new(),
-        token_top1_logprob: Vec::new(),
-        token_margin: Vec::new(),
-        token_top10_entropy: Vec::new(),
-        token_top10_mass: Vec::new(),
-        token_entropy: Vec::new(),
-        first_token_logprob: indexmap::IndexMap::new(),
-    }
+    Completion::of_text(String::new(), FinishReason::Error)
 }

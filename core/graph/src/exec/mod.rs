@@ -22,6 +22,8 @@ use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::Sample;
 use serde::Serialize;
 
+#[cfg(test)]
+pub(crate) use asks::unanswered;
 pub(crate) use asks::{evaluated_rows, no_completion, prompts};
 pub use cancel::Cancel;
 pub(crate) use judging::judge_by_rule;

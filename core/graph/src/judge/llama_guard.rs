@@ -124,20 +124,11 @@ mod tests {
 
     fn answer(text: &str) -> Completion {
         Completion {
-            prompt_token_ids: vec![],
-            completion_token_ids: vec![],
-            text: text.to_owned(),
-            finish_reason: FinishReason::Stop,
             ends_with_eos: true,
-            token_logprob: vec![],
-            token_top1_logprob: vec![],
-            token_margin: vec![],
-            token_top10_entropy: vec![],
-            token_top10_mass: vec![],
-            token_entropy: vec![],
             first_token_logprob: [("safe".to_owned(), -2.0), ("unsafe".to_owned(), -1.0)]
                 .into_iter()
                 .collect(),
+            ..Completion::of_text(text.to_owned(), FinishReason::Stop)
         }
     }
 

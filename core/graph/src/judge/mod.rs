@@ -239,29 +239,11 @@ mod tests {
     use super::*;
 
     fn sample(messages: &[(&str, &str)]) -> Sample {
-        Sample {
-            evaluation: String::new(),
-            condition: String::new(),
-            model: String::new(),
-            sample_id: "1".to_owned(),
-            sample_index: 0,
-            messages: messages
-                .iter()
-                .map(|(role, content)| Message {
-                    role: (*role).to_owned(),
-                    content: (*content).to_owned(),
-                })
-                .collect(),
-            completion: crate::exec::no_completion(),
-            error: None,
-            degenerate: driftgauge_record::Degeneracy::default(),
-            references: Vec::new(),
-            wrong_answer: None,
-            category: None,
-            row: indexmap::IndexMap::new(),
-            verdicts: indexmap::IndexMap::new(),
-            values: indexmap::IndexMap::new(),
-        }
+        let messages = messages.iter().map(|(role, content)| Message {
+            role: (*role).to_owned(),
+            content: (*content).to_owned(),
+        });
+        crate::exec::unanswered("1".to_owned(), 0, messages.collect())
     }
 
     fn turns(turns: &[(&str, &str)]) -> Vec<TurnTemplate> {
