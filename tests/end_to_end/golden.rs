@@ -1,5 +1,5 @@
 //! Values of transformers, through the whole of `driftgauge run`. Adding a reference is dropping a folder into
-//! `tests/golden`: a model with `greedy.json`, and `multiple_choice.json` and `divergence.json` where there are any.
+//! `tests/golden`: a model with `greedy.json`, and `multiple_choice.json`, `divergence.json` and `top_k.json` where there are any.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ struct Reference {
     greedy: Value,
     choices: Option<Value>,
     divergence: Option<Value>,
+    top_k: Option<Value>,
 }
 
 fn read(path: &Path) -> Option<Value> {
@@ -41,6 +42,12 @@ fn read(path: &Path) -> Option<Value> {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().expect("a list")
+}
+
+/// The numbers of likeliest tokens in `top_k.json`.
+fn ks(top_k: &Value) -> Vec<String> {
+    let ks = top_k["samples"][0]["k"].as_object().expect("an object");
+    ks.keys().cloned().collect()
 }
 
 impl Reference {
@@ -55,6 +62,7 @@ impl Reference {
             greedy: read(&folder.join("greedy.json")).expect("greedy.json"),
             choices: read(&folder.join("multiple_choice.json")),
             divergence: read(&folder.join("divergence.json")),
+            top_k: read(&folder.join("top_k.json")),
         }
     }
 
@@ -74,6 +82,16 @@ impl Reference {
         for (index, expected) in golden.iter().enumerate() {
             let sample = of(&format!("e{index}"), "m")[0];
             self.check_completion(index, sample, expected);
+        }
+        if let Some(top_k) = &self.top_k {
+            let results = place.results("run");
+            for (index, expected) in list(&top_k["samples"]).iter().enumerate() {
+                let evaluation = format!("e{index}");
+                let sample = of(&evaluation, "m")[0];
+                let (ours, theirs) = (&sample["token_top_logprobs"], &expected["top_logprobs"]);
+                self.close(ours, theirs, &format!("{index} likeliest tokens"));
+                self.check_top_k(&evaluation, &results, expected);
+            }
         }
         if let Some(choices) = &self.choices {
             let items = list(&choices["items"]);
@@ -103,6 +121,18 @@ impl Reference {
             (evaluated, kl) = ("[m, tuned]", "kl: {reference: m}, ");
         }
         place.write("one.jsonl", "{\"x\": 0}\n");
+        let mut metrics = "uncertainty".to_owned();
+        let mut defined = String::new();
+        for k in self.top_k.iter().flat_map(ks) {
+            let top_k = self.top_k.as_ref().expect("it has ks");
+            write!(metrics, ", k{k}").expect("written");
+            writeln!(
+                defined,
+                "  k{k}: {{plugin: uncertainty, config: {{top_k: {k}, vocabulary: {}, measures: [top{k}_entropy_renormalised]}}}}",
+                top_k["vocabulary"]
+            )
+            .expect("written");
+        }
         let mut evaluations = String::new();
         for (index, sample) in list(&self.greedy["samples"]).iter().enumerate() {
             let turns: Vec<String> = list(&sample["messages"])
@@ -115,7 +145,7 @@ impl Reference {
             let (turns, limit) = (turns.join(", "), &self.greedy["max_new_tokens"]);
             writeln!(
                 evaluations,
-                "  e{index}: {{models: {evaluated}, dataset: one, prompt: [{turns}], generate: {{max_tokens: {limit}}}, {kl}metrics: [uncertainty]}}"
+                "  e{index}: {{models: {evaluated}, dataset: one, prompt: [{turns}], generate: {{max_tokens: {limit}}}, {kl}metrics: [{metrics}]}}"
             )
             .expect("written");
         }
@@ -138,7 +168,7 @@ impl Reference {
         }
         place.write("choices.jsonl", &rows);
         format!(
-            "version: 1\nname: golden\nmodels:\n{models}datasets:\n  one: {{jsonl: one.jsonl}}\n  choices: {{jsonl: choices.jsonl}}\nmetrics:\n  uncertainty: {{plugin: uncertainty}}\n  truthfulness: {{plugin: truthfulness}}\nevaluations:\n{evaluations}"
+            "version: 1\nname: golden\nmodels:\n{models}datasets:\n  one: {{jsonl: one.jsonl}}\n  choices: {{jsonl: choices.jsonl}}\nmetrics:\n  uncertainty: {{plugin: uncertainty}}\n  truthfulness: {{plugin: truthfulness}}\n{defined}evaluations:\n{evaluations}"
         )
     }
 
@@ -167,6 +197,27 @@ impl Reference {
             ("token_entropy", "full_entropy"),
         ] {
             self.close(&sample[ours], &expected[theirs], &format!("{index} {ours}"));
+        }
+    }
+
+    /// The metric's numbers for each k, over the one completion of an evaluation.
+    fn check_top_k(&self, evaluation: &str, results: &Value, expected: &Value) {
+        for (k, expected) in expected["k"].as_object().expect("an object") {
+            for (number, theirs) in [
+                (format!("k{k}"), "entropy"),
+                (format!("k{k}.top{k}_entropy_renormalised"), "renormalised"),
+                (format!("k{k}.entropy_lower_bound"), "lower"),
+                (format!("k{k}.entropy_upper_bound"), "upper"),
+            ] {
+                let found = list(&results["metrics"]).iter().find(|found| {
+                    found["evaluation"] == evaluation
+                        && found["model"] == "m"
+                        && found["metric"] == number
+                });
+                let found = found.unwrap_or_else(|| panic!("no `{number}` in {evaluation}"));
+                let what = format!("{evaluation} {number}");
+                self.close(&json!([found["value"]]), &json!([expected[theirs]]), &what);
+            }
         }
     }
 

@@ -83,7 +83,7 @@ evaluations:
 }
 
 fn results(place: &Place) -> Value {
-    serde_json::from_slice(&place.read("run/results.json")).expect("JSON")
+    place.results("run")
 }
 
 fn value(results: &Value, model: &str, metric: &str) -> Value {
@@ -184,27 +184,104 @@ fn a_plugin_in_c_is_a_metric_like_others() {
 }
 
 #[test]
-fn a_top_k_that_was_not_recorded_is_refused_before_a_run() {
-    let place = Place::new();
-    let spec = spec(
-        &place,
-        "extra: {plugin: uncertainty, config: {top_k: 5}}",
-        "",
-    );
-    for command in ["check", "plan"] {
-        let output = place.output(&[command, text(&spec)]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
-        for part in [
-            "error[bad-config]",
-            "spec.yaml:13:",
-            "`top_k` is 5",
-            "samples record the ten likeliest tokens",
-            "`token_entropy` over the whole vocabulary",
-        ] {
-            assert!(said.contains(part), "{command}: no `{part}` in:\n{said}");
+fn a_top_k_that_makes_no_sense_is_refused_before_a_run() {
+    for (config, gate, words) in [
+        (
+            "{top_k: 0}",
+            "",
+            [
+                "error[bad-config]",
+                "spec.yaml:13:",
+                "`top_k` is 0",
+                "between 1 and 1000",
+            ],
+        ),
+        (
+            "{top_k: 5, measures: [top10_entropy]}",
+            "",
+            [
+                "error[bad-config]",
+                "spec.yaml:13:",
+                "`measures` names no measure: `top10_entropy`",
+                "`top5_entropy`",
+            ],
+        ),
+        (
+            "{top_k: 5, vocabulary: 4}",
+            "",
+            [
+                "error[bad-config]",
+                "spec.yaml:13:",
+                "`vocabulary` is 4",
+                "size of the models' vocabulary",
+            ],
+        ),
+        (
+            "{top_k: 5}",
+            "gates: [{metric: trivia/extra.top10_entropy, model: base, upper: 1}]",
+            [
+                "error[unknown-number]",
+                "spec.yaml:29:",
+                "no number `top10_entropy`",
+                "did you mean `extra.top5_entropy`?",
+            ],
+        ),
+    ] {
+        let place = Place::new();
+        let metric = format!("extra: {{plugin: uncertainty, config: {config}}}");
+        let spec = spec(&place, &metric, "");
+        let whole = std::fs::read_to_string(&spec).expect("a spec");
+        place.write("spec.yaml", &format!("{}\n{gate}\n", whole.trim_end()));
+        for command in ["check", "plan"] {
+            let output = place.output(&[command, text(&spec)]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+            for part in words {
+                assert!(said.contains(part), "{command}: no `{part}` in:\n{said}");
+            }
         }
     }
+}
+
+#[test]
+fn a_server_cannot_list_more_than_twenty_tokens() {
+    let place = Place::new();
+    place.write("questions.jsonl", "{\"id\": \"a\", \"q\": \"Where?\"}\n");
+    let spec = |k: u32| {
+        let model = "{endpoint: {base_url: \"http://127.0.0.1:9/v1\", model: m}}";
+        place.write(
+            "spec.yaml",
+            &format!(
+                "version: 1\nname: served\nmodels:\n  m: {model}\ndatasets:\n  q: {{jsonl: questions.jsonl, id: id}}\nmetrics:\n  sure: {{plugin: uncertainty, config: {{top_k: {k}}}}}\nevaluations:\n  ask: {{models: [m], dataset: q, prompt: [{{user: \"{{{{ q }}}}\"}}], metrics: [sure]}}\n"
+            ),
+        )
+    };
+    let plan = |k| place.output(&["plan", text(&spec(k))]);
+    assert_eq!(plan(20).status.code(), Some(0));
+    let output = plan(21);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    for part in [
+        "error[bad-config]",
+        "spec.yaml:8:",
+        "the 21 likeliest tokens",
+        "server of model `m` lists 20 at most",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+}
+
+#[test]
+fn a_recording_may_hold_the_entropy_of_another_k() {
+    let place = Place::new();
+    let config = "{top_k: 5, recorded: {top5_entropy: mean_token_probability}}";
+    let spec = spec(
+        &place,
+        &format!("extra: {{plugin: uncertainty, config: {config}}}"),
+        "",
+    );
+    place.run(&spec, "run");
+    assert_eq!(value(&results(&place), "base", "extra"), 0.75);
 }
 
 #[test]

@@ -81,6 +81,11 @@ impl Place {
             .collect()
     }
 
+    /// The `results.json` of a run.
+    pub(crate) fn results(&self, out: &str) -> Value {
+        serde_json::from_slice(&self.read(&format!("{out}/results.json"))).expect("JSON")
+    }
+
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }

@@ -7,6 +7,7 @@ mod hub;
 mod metrics;
 mod numbers;
 mod progress;
+mod settings;
 mod worker;
 
 use clap::Parser;

@@ -38,7 +38,8 @@ impl PluginMetrics {
     pub(crate) fn manifest(&self, metric: &ResolvedMetric) -> Option<Manifest> {
         let library = self.library(metric).ok()?;
         let id = metric_id(&library, metric).ok()?;
-        library.manifest(&id).ok().cloned()
+        let manifest = library.manifest(&id).ok()?.clone();
+        Some(manifest.configured(&metric.config))
     }
 
     /// A metric whose plugin the spec names by its id and which can be found: nothing is loaded from a path that a spec gives.
@@ -124,6 +125,10 @@ impl MetricRunner for PluginMetrics {
             digest: Digest::parse(library.digest()).ok_or("the plugin has no digest")?,
             judges: manifest.judges,
             takes_level: !manifest.config_schema["properties"]["level"].is_null(),
+            top_logprobs: manifest
+                .top_logprobs
+                .as_ref()
+                .map(|reads| (reads.key.clone(), reads.unless)),
         })
     }
 

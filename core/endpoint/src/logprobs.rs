@@ -101,9 +101,14 @@ pub(crate) fn positions(logprobs: &Value) -> Result<Vec<Position>, String> {
     }
 }
 
-/// Fills the statistics that the positions suffice for. Lists are whole or empty: what needs the whole distribution
+/// Fills the statistics that the positions suffice for, with ln p of the `likeliest` most likely tokens. Lists are whole or empty: what needs the whole distribution
 /// (the full entropy) stays empty, and so does what needs more of the most likely tokens than every position has.
-pub(crate) fn fill(completion: &mut Completion, positions: &[Position], watch: &[String]) {
+pub(crate) fn fill(
+    completion: &mut Completion,
+    positions: &[Position],
+    likeliest: usize,
+    watch: &[String],
+) {
     completion.token_logprob = positions
         .iter()
         .map(|at| narrow(at.logprob.min(0.0)))
@@ -135,6 +140,12 @@ pub(crate) fn fill(completion: &mut Completion, positions: &[Position], watch: &
                 let terms = ten(at).into_iter().filter(|p| *p > 0.0);
                 narrow(terms.map(|p| -p * p.ln()).sum())
             })
+            .collect();
+    }
+    if everywhere(likeliest) {
+        let tops = positions.iter().flat_map(|at| &at.top[..likeliest]);
+        completion.token_top_logprobs = tops
+            .map(|(_, logprob)| narrow(logprob.clamp(f64::from(f32::MIN), 0.0)))
             .collect();
     }
     if let Some(first) = positions.first() {
@@ -186,7 +197,7 @@ mod tests {
     fn filled(logprobs: &Value) -> Completion {
         let mut completion =
             driftgauge_record::Completion::of_text(String::new(), FinishReason::Stop);
-        fill(&mut completion, &positions(logprobs).unwrap(), &[]);
+        fill(&mut completion, &positions(logprobs).unwrap(), 12, &[]);
         completion
     }
 
@@ -200,6 +211,8 @@ mod tests {
         assert!((completion.token_top10_mass[0] - 0.999_023_44).abs() < 1e-6);
         assert!((completion.token_top10_entropy[0] - 1.378_170_6).abs() < 1e-5);
         assert!(completion.token_entropy.is_empty());
+        assert_eq!(completion.token_top_logprobs.len(), 12);
+        assert!((completion.token_top_logprobs[11] - 0.5_f32.powi(12).ln()).abs() < 1e-6);
     }
 
     #[test]
@@ -208,6 +221,7 @@ mod tests {
         assert_eq!(completion.token_margin.len(), 1);
         assert!(completion.token_top10_entropy.is_empty());
         assert!(completion.token_top10_mass.is_empty());
+        assert!(completion.token_top_logprobs.is_empty());
         let completion = filled(&chat(0));
         assert_eq!(completion.token_logprob.len(), 1);
         assert!(completion.token_top1_logprob.is_empty());

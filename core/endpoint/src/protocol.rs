@@ -190,7 +190,12 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
             "the server's answer cannot be used: {error}\nhint: set `logprobs: false` for this model"
         ))
     })?;
-    logprobs::fill(&mut completion, &positions, &request.watch_first_token);
+    logprobs::fill(
+        &mut completion,
+        &positions,
+        request.top_logprobs,
+        &request.watch_first_token,
+    );
     completion.ends_with_eos =
         finish == FinishReason::Stop && ends_beyond(&positions, &completion.text);
     Ok(Answer {
@@ -278,6 +283,7 @@ mod tests {
             sampling: Sampling::greedy(),
             stop: Vec::new(),
             watch_first_token: Vec::new(),
+            top_logprobs: 0,
             on_long_prompt: driftgauge_graph::engine::LongPrompt::Error,
         }
     }

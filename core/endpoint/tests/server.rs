@@ -37,6 +37,7 @@ fn chat(question: &str) -> GenerateRequest {
         sampling: Sampling::greedy(),
         stop: Vec::new(),
         watch_first_token: Vec::new(),
+        top_logprobs: 0,
         on_long_prompt: LongPrompt::Error,
     }
 }

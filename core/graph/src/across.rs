@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::compare::{PairComparison, between_models};
-use crate::resolved::{ResolvedEvaluation, ResolvedExperiment, ResolvedFamily};
+use crate::resolved::{ResolvedEvaluation, ResolvedExperiment, ResolvedFamily, ResolvedGenerate};
 use crate::results::adjust;
 
 /// What a comparison needs of a run folder.
@@ -309,11 +309,17 @@ impl Across {
     }
 
     fn note_settings(&mut self, id: &str, a: &ResolvedEvaluation, b: &ResolvedEvaluation) {
-        if json!(a.generate) != json!(b.generate) {
+        // What is recorded of an answer does not change it.
+        let settings = |evaluation: &ResolvedEvaluation| {
+            json!(ResolvedGenerate {
+                top_logprobs: 0,
+                ..evaluation.generate.clone()
+            })
+        };
+        let (a, b) = (settings(a), settings(b));
+        if a != b {
             self.notes.push(format!(
-                "{id}: completions were made with other settings ({} and {})",
-                json!(a.generate),
-                json!(b.generate)
+                "{id}: completions were made with other settings ({a} and {b})"
             ));
         }
     }

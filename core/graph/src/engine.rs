@@ -100,6 +100,9 @@ pub struct GenerateRequest {
     /// Strings whose ln p at the first position is wanted: the first token of each.
     #[serde(default)]
     pub watch_first_token: Vec<String>,
+    /// How many of the likeliest tokens' ln p are wanted at every position; 0 for none.
+    #[serde(default)]
+    pub top_logprobs: usize,
     /// Policy for prompts longer than the context.
     #[serde(default)]
     pub on_long_prompt: LongPrompt,

@@ -213,6 +213,20 @@ pub struct PluginIdentity {
     /// Whether its configuration has the level of intervals.
     #[serde(skip)]
     pub takes_level: bool,
+    /// The key of its configuration that says how many of the likeliest tokens it reads, and a number that asks for none.
+    #[serde(skip)]
+    pub top_logprobs: Option<(String, Option<u64>)>,
+}
+
+impl PluginIdentity {
+    /// How many of the likeliest tokens' ln p a metric with this configuration reads at every position; `None` where it reads
+    /// no such list.
+    #[must_use]
+    pub fn top_logprobs(&self, config: &Value) -> Option<usize> {
+        let (key, unless) = self.top_logprobs.as_ref()?;
+        let wanted = config[key].as_u64().filter(|n| Some(*n) != *unless)?;
+        usize::try_from(wanted).ok()
+    }
 }
 
 /// Where the identity of a judge's plugin stands among those of the metrics, whose ids have no space.

@@ -338,8 +338,20 @@ pub struct ResolvedGenerate {
     pub sampling: Sampling,
     /// Strings that end an answer.
     pub stop: Vec<String>,
+    /// How many of the likeliest tokens' ln p are recorded at every position: as many as the evaluation or one of its metrics
+    /// asks for. Nothing of the kind is no part of the key.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub top_logprobs: usize,
     /// Policy for long prompts.
     pub on_long_prompt: LongPrompt,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serialisation asks for"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What is scored with given tokens.

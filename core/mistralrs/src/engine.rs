@@ -48,6 +48,7 @@ impl MistralRsEngine {
                 end_tokens: self.end_tokens.clone(),
                 stop: request.stop.clone(),
                 watch,
+                top_logprobs: request.top_logprobs,
                 ending: self.ending,
                 keep_first: false,
             },
@@ -154,6 +155,7 @@ impl InFlight {
             token_top10_entropy: recording.top10_entropy,
             token_top10_mass: recording.top10_mass,
             token_entropy: recording.entropy,
+            token_top_logprobs: recording.top_logprobs,
             first_token_logprob: self.watch.into_iter().zip(recording.watched).collect(),
         }
     }

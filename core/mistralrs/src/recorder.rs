@@ -58,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) stop: Vec<String>,
     /// Tokens whose ln p at the first position is wanted.
     pub(crate) watch: Vec<u32>,
+    /// How many of the likeliest tokens' ln p are kept at every position.
+    pub(crate) top_logprobs: usize,
     pub(crate) ending: Ending,
     /// Whether the first position's logits are kept whole, for the self-check.
     pub(crate) keep_first: bool,
@@ -73,6 +75,8 @@ pub(crate) struct Recording {
     pub(crate) top10_entropy: Vec<f32>,
     pub(crate) top10_mass: Vec<f32>,
     pub(crate) entropy: Vec<f32>,
+    /// Several entries per token.
+    pub(crate) top_logprobs: Vec<f32>,
     /// ln p of the watched tokens at the first position.
     pub(crate) watched: Vec<f32>,
     /// The first position's logits, when asked for.
@@ -169,6 +173,8 @@ impl Recorder {
             }
         }
         recording.push(token, logits[token as usize], &distribution);
+        let likeliest = distribution.likeliest(logits, self.plan.top_logprobs);
+        recording.top_logprobs.extend(likeliest);
         self.finish(recording, token);
     }
 

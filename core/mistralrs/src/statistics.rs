@@ -80,6 +80,19 @@ impl Distribution {
         self.top.iter().map(|&(_, x)| self.ln_p(x).exp()).sum()
     }
 
+    /// ln p of the `n` most likely tokens of the same logits, most likely first; of a smaller vocabulary all of them. A
+    /// probability of zero is the lowest finite number, which JSON can hold.
+    pub(crate) fn likeliest(&self, logits: &[f32], n: usize) -> Vec<f32> {
+        // The logits were found finite or minus infinity when they were read.
+        let top = if n <= self.top.len() {
+            self.top[..n].to_vec()
+        } else {
+            largest(logits, n).unwrap_or_default()
+        };
+        let ln_p = |(_, logit): (u32, f32)| (self.ln_p(logit) as f32).max(f32::MIN);
+        top.into_iter().map(ln_p).collect()
+    }
+
     /// -sum p ln p over the vocabulary, in nats.
     pub(crate) fn entropy(&self) -> f64 {
         self.entropy

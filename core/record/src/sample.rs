@@ -77,6 +77,10 @@ pub struct Completion {
     pub token_top10_mass: Vec<f32>,
     /// -sum p ln p over the whole vocabulary, in nats.
     pub token_entropy: Vec<f32>,
+    /// ln p of the likeliest tokens at each position, likeliest first: as many numbers for every token as were asked for (all
+    /// of a smaller vocabulary), position after position. A probability of zero is `f32::MIN`. Empty when none were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_top_logprobs: Vec<f32>,
     /// ln p at the first position of the strings a judge asked to watch, by string.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub first_token_logprob: IndexMap<String, f32>,
@@ -98,6 +102,7 @@ impl Completion {
             token_top10_entropy: Vec::new(),
             token_top10_mass: Vec::new(),
             token_entropy: Vec::new(),
+            token_top_logprobs: Vec::new(),
             first_token_logprob: IndexMap::new(),
         }
     }

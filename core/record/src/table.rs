@@ -81,6 +81,7 @@ fn schema() -> SchemaRef {
         list("token_top10_entropy", DataType::Float32),
         list("token_top10_mass", DataType::Float32),
         list("token_entropy", DataType::Float32),
+        list("token_top_logprobs", DataType::Float32),
         text("first_token_logprob"),
         optional("error"),
         flag("empty"),
@@ -313,6 +314,7 @@ fn to_batch(samples: &[Sample]) -> Result<RecordBatch, arrow_schema::ArrowError>
             floats(&|c| &c.token_top10_entropy),
             floats(&|c| &c.token_top10_mass),
             floats(&|c| &c.token_entropy),
+            floats(&|c| &c.token_top_logprobs),
             text(&|s| json(&s.completion.first_token_logprob)),
             optional(&|s| s.error.clone()),
             flag(&|s| s.degenerate.empty),
@@ -415,6 +417,11 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static str> {
     let token_top10_entropy = Floats::new(batch, "token_top10_entropy")?;
     let token_top10_mass = Floats::new(batch, "token_top10_mass")?;
     let token_entropy = Floats::new(batch, "token_entropy")?;
+    // Tables of versions that knew no such column hold none of it.
+    let token_top_logprobs = match batch.column_by_name("token_top_logprobs") {
+        Some(_) => Some(Floats::new(batch, "token_top_logprobs")?),
+        None => None,
+    };
     let first_token_logprob = text(batch, "first_token_logprob")?;
     let error = text(batch, "error")?;
     let empty = flags(batch, "empty")?;
@@ -448,6 +455,9 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static str> {
                     token_top10_entropy: token_top10_entropy.numbers(row),
                     token_top10_mass: token_top10_mass.numbers(row),
                     token_entropy: token_entropy.numbers(row),
+                    token_top_logprobs: token_top_logprobs
+                        .as_ref()
+                        .map_or_else(Vec::new, |lists| lists.numbers(row)),
                     first_token_logprob: parsed(first_token_logprob, "first_token_logprob", row)?,
                 },
                 error: optional(error, row),
@@ -495,6 +505,7 @@ mod tests {
                 token_top10_entropy: vec![0.3, 0.1],
                 token_top10_mass: vec![0.99, 1.0],
                 token_entropy: vec![0.31, 0.11],
+                token_top_logprobs: vec![-0.1, -2.5, -0.2, f32::MIN],
                 first_token_logprob: [("safe".to_owned(), -0.5)].into_iter().collect(),
             },
             error: None,

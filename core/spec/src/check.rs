@@ -15,6 +15,9 @@ use crate::spec::{
     TargetModules, TrainingSettings, Turn,
 };
 
+/// Most likeliest tokens that are recorded at each position.
+const MOST_TOP_LOGPROBS: usize = 1000;
+
 /// Checks a spec. No diagnostics means that it can be resolved.
 #[must_use]
 pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
@@ -672,6 +675,15 @@ impl Checker<'_> {
                 if let Some(value) = value {
                     self.range(value, name, 0.0, 1.0);
                 }
+            }
+            if let Some(top) = &generate.top_logprobs
+                && !(1..=MOST_TOP_LOGPROBS).contains(&**top)
+            {
+                self.error(
+                    Diagnostic::error("out-of-range", format!("`top_logprobs` is {top}"))
+                        .at(top.span(), format!("has to be between 1 and {MOST_TOP_LOGPROBS}"))
+                        .help("it is a number of tokens at each position; leave it out to record none"),
+                );
             }
             if *generate.samples == 0 {
                 self.error(

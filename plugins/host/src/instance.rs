@@ -41,7 +41,7 @@ impl Instance {
         let mut instance = Self {
             table: *table,
             metric: std::ptr::null_mut(),
-            manifest: manifest.clone(),
+            manifest: manifest.clone().configured(config),
             _host: host,
             _context: context,
         };

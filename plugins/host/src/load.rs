@@ -256,5 +256,13 @@ fn read_manifest(table: &DgMetricVtable) -> Result<Manifest, String> {
             ));
         }
     }
+    if let Some(reads) = &manifest.top_logprobs
+        && manifest.config_schema["properties"][&reads.key].is_null()
+    {
+        return Err(format!(
+            "takes the number of likeliest tokens from `{}`, which its configuration does not have",
+            reads.key
+        ));
+    }
     Ok(manifest)
 }

@@ -29,6 +29,7 @@ impl SampleRows<'_> {
             Tokens::Top10Entropy => &completion.token_top10_entropy,
             Tokens::Top10Mass => &completion.token_top10_mass,
             Tokens::Entropy => &completion.token_entropy,
+            Tokens::TopLogprobs => &completion.token_top_logprobs,
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum Field<'a> {
     Row(&'a str),
     /// `value.<name>`: named numbers; the first as f64, all as f32s or f64s.
     Value(&'a str),
-    /// A list with one number per completion token.
+    /// A list with one number per completion token; the likeliest tokens' ln p are several.
     Tokens(Tokens),
     /// A whole number or a flag.
     Integer(Integer),
@@ -68,6 +68,8 @@ pub enum Tokens {
     Top10Mass,
     /// Entropy over the vocabulary.
     Entropy,
+    /// ln p of the likeliest tokens, likeliest first: the same number of them for every token, token after token.
+    TopLogprobs,
 }
 
 /// Whole numbers and flags (0 or 1).
@@ -122,6 +124,7 @@ impl<'a> Field<'a> {
             "token_top10_entropy" => Self::Tokens(Tokens::Top10Entropy),
             "token_top10_mass" => Self::Tokens(Tokens::Top10Mass),
             "token_entropy" => Self::Tokens(Tokens::Entropy),
+            "token_top_logprobs" => Self::Tokens(Tokens::TopLogprobs),
             "sample_index" => Self::Integer(Integer::SampleIndex),
             "ends_with_eos" => Self::Integer(Integer::EndsWithEos),
             "empty" => Self::Integer(Integer::Empty),

@@ -1,11 +1,35 @@
 //! Which numbers a metric may return, as its manifest lists them: what a spec asks for is then found missing before a run.
 
+use serde_json::Value;
+
 use crate::wire::Manifest;
 
 /// Stands for the id of each judge in [`Manifest::numbers`].
 pub const JUDGE: &str = "{judge}";
 
 impl Manifest {
+    /// The manifest of a metric with this configuration: in the ids of its numbers, the name of a configuration's key in braces
+    /// becomes the key's value, or its default.
+    #[must_use]
+    pub fn configured(mut self, config: &Value) -> Self {
+        let Some(keys) = self.config_schema["properties"].as_object() else {
+            return self;
+        };
+        for (key, property) in keys {
+            let value = match &config[key] {
+                Value::Null => &property["default"],
+                value => value,
+            };
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            for id in self.numbers.iter_mut().filter(|id| *id != JUDGE) {
+                *id = id.replace(&format!("{{{key}}}"), &value);
+            }
+        }
+        self
+    }
+
     /// Whether the metric may return a number called `id`, which may end in a `*` that stands for anything. True where the
     /// manifest lists nothing. Without `judges`, any word may be a judge's id.
     #[must_use]
@@ -34,6 +58,8 @@ fn overlap(listed: &str, wanted: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -51,11 +77,25 @@ mod tests {
             ("category.a*", true),
             ("gu*", true),
             ("x*", false),
-            ("*", true),
         ] {
             assert_eq!(manifest.may_return(id, Some(&["guard"])), known, "{id}");
         }
         assert!(manifest.may_return("whoever", None));
         assert!(Manifest::new("m", "1", "M").may_return("anything", Some(&[])));
+    }
+
+    #[test]
+    fn ids_take_on_the_configuration() {
+        let mut manifest =
+            Manifest::new("m", "1", "M").returns(["top{k}_entropy", "{side}*", JUDGE]);
+        manifest.config_schema =
+            json!({"properties": {"k": {"default": 10}, "side": {}, "judge": {}}});
+        let with = |config: Value| manifest.clone().configured(&config).numbers;
+        assert_eq!(
+            with(json!({"k": 5, "side": "left"})),
+            ["top5_entropy", "left*", JUDGE]
+        );
+        assert_eq!(with(json!({"side": "left"}))[0], "top10_entropy");
+        assert_eq!(with(Value::Null)[0], "top10_entropy");
     }
 }

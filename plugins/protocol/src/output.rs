@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::wire::{
-    Axis, Direction, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, Scalar, Series, Spread,
+    Axis, Direction, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, Scalar, Series,
+    Spread, TopLogprobs,
 };
 
 impl Manifest {
@@ -18,6 +19,7 @@ impl Manifest {
             required_fields: Vec::new(),
             judges: false,
             numbers: Vec::new(),
+            top_logprobs: None,
             config_schema: Value::Null,
         }
     }
@@ -40,6 +42,17 @@ impl Manifest {
     #[must_use]
     pub fn returns<T: Into<String>>(mut self, ids: impl IntoIterator<Item = T>) -> Self {
         self.numbers = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// It reads `token_top_logprobs`, of as many tokens as the configuration's `key` says, unless that is a number for which
+    /// other fields suffice.
+    #[must_use]
+    pub fn reads_top_logprobs(mut self, key: &str, unless: Option<u64>) -> Self {
+        self.top_logprobs = Some(TopLogprobs {
+            key: key.to_owned(),
+            unless,
+        });
         self
     }
 

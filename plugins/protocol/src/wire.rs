@@ -40,13 +40,28 @@ pub struct Manifest {
     /// Whether it returns a verdict on each sample, so that it can stand among an evaluation's judges.
     #[serde(default)]
     pub judges: bool,
-    /// Ids of the numbers that it may return. A `*` at the end stands for anything, `{judge}` for the id of each judge; empty
-    /// when it does not say. A spec that names another number is refused before a run.
+    /// Ids of the numbers that it may return. A `*` at the end stands for anything, `{judge}` for the id of each judge, the name of a
+    /// key of the configuration in braces for its value; empty when it does not say. A spec that names another number is refused before a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<String>,
+    /// The key of its configuration that says how many of the likeliest tokens it reads, for metrics that read
+    /// `token_top_logprobs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_logprobs: Option<TopLogprobs>,
     /// JSON schema of its configuration. With a property `level`, the harness fills in the level of the experiment's
     /// intervals, unless that is 0.95.
     pub config_schema: Value,
+}
+
+/// How a metric asks for the list `token_top_logprobs`: generation records as many of the likeliest tokens at every position as
+/// the most demanding metric of the evaluation reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TopLogprobs {
+    /// Key of the configuration, whose value is the number of tokens; where it is left out, nothing is asked for.
+    pub key: String,
+    /// The number that asks for nothing, since other fields suffice for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unless: Option<u64>,
 }
 
 /// A confidence interval.

@@ -229,6 +229,7 @@ fn numbers(sample: &Value, field: Field<'_>) -> Lookup<Vec<f64>> {
                 Tokens::Top10Entropy => "token_top10_entropy",
                 Tokens::Top10Mass => "token_top10_mass",
                 Tokens::Entropy => "token_entropy",
+                Tokens::TopLogprobs => "token_top_logprobs",
             };
             sample.get("completion").and_then(|made| made.get(name))
         }

@@ -114,6 +114,7 @@ fn line(sample: &Sample) -> Value {
         "token_top10_entropy": completion.token_top10_entropy,
         "token_top10_mass": completion.token_top10_mass,
         "token_entropy": completion.token_entropy,
+        "token_top_logprobs": completion.token_top_logprobs,
         "error": sample.error,
         "degenerate": sample.degenerate,
         "references": sample.references,

@@ -8,7 +8,7 @@ use driftgauge_graph::exec::MetricRunner;
 use driftgauge_graph::judge::Judge;
 use driftgauge_graph::plan::{EngineIdentity, Plan, PluginIdentity, judge_plugin};
 use driftgauge_graph::resolve::{Problem, ResolveOptions, Resolved, resolve};
-use driftgauge_graph::resolved::{ResolvedCompare, ResolvedExperiment, ResolvedMetric};
+use driftgauge_graph::resolved::{ResolvedExperiment, ResolvedMetric};
 use driftgauge_graph::store::Store;
 use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, Variables, check, parse, render_human};
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::args::{SpecArgs, StoreArgs};
 use crate::metrics::PluginMetrics;
-use crate::numbers;
+use crate::{numbers, settings};
 
 /// A spec that was read, with its text.
 pub(super) struct Loaded {
@@ -132,7 +132,11 @@ pub(super) fn prepare(
     if !unknown.is_empty() {
         return Ok(refuse(&loaded.source, &unknown));
     }
-    set_level(&mut experiment, &plugins);
+    settings::set_level(&mut experiment, &plugins);
+    let unlisted = settings::set_top_logprobs(&loaded.spec, &mut experiment, &plugins);
+    if !unlisted.is_empty() {
+        return Ok(refuse(&loaded.source, &unlisted));
+    }
     let device = match device_class(&options.device) {
         Ok(device) => device,
         Err(error) => {
@@ -207,7 +211,10 @@ fn identify(
             Ok(identity) => {
                 plugins.insert(id, identity);
                 let checked = metrics.check_config(metric);
-                if let Some(problem) = checked.err().or_else(|| other_level(spec, metric)) {
+                if let Some(problem) = checked
+                    .err()
+                    .or_else(|| settings::other_level(spec, metric))
+                {
                     complain("bad-config", config_span, problem);
                 }
             }
@@ -218,34 +225,6 @@ fn identify(
     } else {
         Err(problems)
     }
-}
-
-/// One level for the whole experiment: it goes into the configuration of each metric that has it, and so into its key, but for
-/// the one that metrics take anyway.
-fn set_level(
-    experiment: &mut ResolvedExperiment,
-    plugins: &indexmap::IndexMap<String, PluginIdentity>,
-) {
-    let level = experiment.compare.level;
-    let usual = (level - ResolvedCompare::USUAL_LEVEL).abs() < 1e-12;
-    for (id, metric) in &mut experiment.metrics {
-        let takes_level = plugins.get(id).is_some_and(|plugin| plugin.takes_level);
-        if takes_level && !usual && metric.config["level"].is_null() {
-            metric.config["level"] = json!(level);
-        }
-    }
-}
-
-/// A level in a metric's own configuration that is not the experiment's.
-fn other_level(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Option<String> {
-    let level = **spec.compare.as_ref().map(|compare| &compare.level)?;
-    let own = metric.config["level"].as_f64()?;
-    ((own - level).abs() > 1e-12).then(|| {
-        format!(
-            "this metric asks for `level: {own}`, and `compare` for {level}\nhint: leave it out here; `compare.level` is that of \
-             every interval"
-        )
-    })
 }
 
 /// Class of the device that models will compute on; part of every key.

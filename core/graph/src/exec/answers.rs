@@ -113,6 +113,7 @@ pub(super) fn round_statistics(completion: &mut Completion) {
         &mut completion.token_top10_entropy,
         &mut completion.token_top10_mass,
         &mut completion.token_entropy,
+        &mut completion.token_top_logprobs,
     ];
     let round = |value: &mut f32| {
         // The nearest f32 of a decimal is again the same decimal when it is rounded once more.

@@ -78,6 +78,7 @@ fn generation_asks(
             sampling,
             stop: settings.stop.clone(),
             watch_first_token: Vec::new(),
+            top_logprobs: settings.top_logprobs,
             on_long_prompt: settings.on_long_prompt,
         }));
     }

@@ -109,6 +109,7 @@ impl Judge {
                 sampling: Sampling::greedy(),
                 stop: Vec::new(),
                 watch_first_token: Vec::new(),
+                top_logprobs: 0,
                 on_long_prompt: LongPrompt::Error,
             };
         Ok(match self {

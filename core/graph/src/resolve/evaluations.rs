@@ -278,6 +278,7 @@ fn generate(generate: &Generate, seed: u64) -> ResolvedGenerate {
             .iter()
             .map(|text| text.get().clone())
             .collect(),
+        top_logprobs: generate.top_logprobs.as_ref().map_or(0, |n| **n),
         on_long_prompt: match generate.on_long_prompt {
             OnLongPrompt::Error => LongPrompt::Error,
             OnLongPrompt::Truncate => LongPrompt::Truncate,

@@ -107,6 +107,7 @@ pub(super) fn send(
         end_tokens: Arc::new([]),
         stop: Vec::new(),
         watch: Vec::new(),
+        top_logprobs: 0,
         ending: Ending::Failure,
         keep_first: true,
     };

@@ -63,6 +63,7 @@ pub(crate) fn request(messages: &[Message], max_tokens: usize) -> GenerateReques
         sampling: Sampling::greedy(),
         stop: Vec::new(),
         watch_first_token: Vec::new(),
+        top_logprobs: 0,
         on_long_prompt: LongPrompt::Error,
     }
 }

@@ -106,6 +106,9 @@ pub struct Generate {
     /// Strings that end an answer.
     #[serde(default)]
     pub stop: OneOrMany<Text>,
+    /// Record ln p of so many of the likeliest tokens at every position. A metric that needs them asks for them itself.
+    #[serde(default)]
+    pub top_logprobs: Option<Located<usize>>,
     /// What to do with a prompt that is longer than the model's context.
     #[serde(default)]
     pub on_long_prompt: OnLongPrompt,
@@ -122,6 +125,7 @@ impl Default for Generate {
             seed: None,
             samples: default_samples(),
             stop: OneOrMany::default(),
+            top_logprobs: None,
             on_long_prompt: OnLongPrompt::default(),
         }
     }

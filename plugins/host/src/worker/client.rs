@@ -114,7 +114,10 @@ pub fn run_metric_in_command<E: Into<BoxError>>(
     let (mut worker, hello) = Worker::start(command, metric_id, options)?;
     let manifest = hello.manifests.iter().find(|known| known.id == metric_id);
     let nothing_known = || Manifest::new(metric_id, "", "");
-    let manifest = manifest.cloned().unwrap_or_else(nothing_known);
+    let manifest = manifest
+        .cloned()
+        .unwrap_or_else(nothing_known)
+        .configured(config);
     worker.version.clone_from(&manifest.version);
     // No configuration in the spec is an empty one.
     let empty = Value::Object(serde_json::Map::new());

@@ -1,14 +1,20 @@
 //! What can be configured, and the definitions of others as one word.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use driftgauge_plugin_sdk::MetricError;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::measures::Measure;
 use crate::answers::Match;
 use crate::estimate::Level;
+
+/// Number of likeliest tokens whose sums every sample records.
+pub(super) const RECORDED: u32 = 10;
+/// Most likeliest tokens that are recorded at each position.
+const MOST_LIKELIEST: u32 = 1000;
 
 /// Whether the token that ended the answer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -45,6 +51,36 @@ pub enum Definitions {
     LmPolygraph,
 }
 
+/// A measure by its id.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct MeasureName(String);
+
+impl JsonSchema for MeasureName {
+    fn schema_name() -> Cow<'static, str> {
+        "Measure".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let ids = Measure::all(RECORDED).map(Measure::id);
+        json_schema!({
+            "description": "A measure; that of the likeliest tokens has the number `top_k` in its id.",
+            "anyOf": [
+                {"enum": ids},
+                {"type": "string", "pattern": "^top[0-9]+_entropy(_renormalised)?$"},
+            ],
+        })
+    }
+}
+
+/// The measures of a configuration.
+pub(super) struct Chosen {
+    pub(super) primary: Measure,
+    pub(super) confidence: Measure,
+    /// All of them, in the order they are reported.
+    pub(super) measures: Vec<Measure>,
+}
+
 /// What [`Definitions`] stands for.
 pub(super) struct Defaults {
     pub(super) eos: Eos,
@@ -63,16 +99,17 @@ pub struct UncertaintyConfig {
     pub eos: Option<Eos>,
     /// Whose probability is meant.
     pub token: Option<Token>,
-    /// Number of likeliest tokens behind the top-k entropy; samples record the ten likeliest, so 10.
+    /// Number k of likeliest tokens behind the top-k entropy and the bounds of the full entropy. With another k than 10,
+    /// generation records as many tokens at every position, and the ids change with it: `top5_entropy`.
     pub top_k: u32,
     /// The number that stands for the metric.
-    pub primary: Option<Measure>,
+    pub primary: Option<MeasureName>,
     /// What is reported.
-    pub measures: Option<Vec<Measure>>,
+    pub measures: Option<Vec<MeasureName>>,
     /// Size of the vocabulary, for the upper bound of the entropy.
     pub vocabulary: Option<u32>,
-    /// The predictor of correctness whose calibration is reported.
-    pub confidence: Measure,
+    /// The predictor of correctness whose calibration is reported; `mean_token_probability` when absent.
+    pub confidence: Option<MeasureName>,
     /// Number of equal-width bins of the calibration error; part of its name.
     pub ece_bins: Option<usize>,
     /// How an answer is held against the references, where no `correct` is recorded.
@@ -89,11 +126,11 @@ impl Default for UncertaintyConfig {
             definitions: Definitions::default(),
             eos: None,
             token: None,
-            top_k: 10,
+            top_k: RECORDED,
             primary: None,
             measures: None,
             vocabulary: None,
-            confidence: Measure::MeanTokenProbability,
+            confidence: None,
             ece_bins: None,
             r#match: Match::default(),
             recorded: BTreeMap::new(),
@@ -108,13 +145,13 @@ impl UncertaintyConfig {
             Definitions::Driftgauge => Defaults {
                 eos: Eos::Keep,
                 token: Token::Emitted,
-                primary: Measure::Top10Entropy,
+                primary: Measure::TopEntropy(self.top_k),
                 ece_bins: 10,
             },
             Definitions::Paper => Defaults {
                 eos: Eos::DropLast,
                 token: Token::Top1,
-                primary: Measure::Top10Entropy,
+                primary: Measure::TopEntropy(self.top_k),
                 ece_bins: 10,
             },
             Definitions::LmPolygraph => Defaults {
@@ -126,27 +163,71 @@ impl UncertaintyConfig {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), MetricError> {
-        if self.top_k != 10 {
+    /// The measures that the configuration names.
+    pub(super) fn chosen(&self) -> Result<Chosen, MetricError> {
+        self.check()?;
+        let primary = self.primary.as_ref();
+        let primary = primary.map(|name| self.measure("primary", name));
+        let primary = primary.transpose()?.unwrap_or(self.defaults().primary);
+        let confidence = self.confidence.as_ref();
+        let confidence = confidence.map(|name| self.measure("confidence", name));
+        let confidence = confidence
+            .transpose()?
+            .unwrap_or(Measure::MeanTokenProbability);
+        let mut wanted = match &self.measures {
+            None => Measure::usual(self.top_k).to_vec(),
+            Some(names) => names
+                .iter()
+                .map(|name| self.measure("measures", name))
+                .collect::<Result<_, _>>()?,
+        };
+        if self.vocabulary.is_some() {
+            wanted.extend([
+                Measure::EntropyLowerBound(self.top_k),
+                Measure::EntropyUpperBound(self.top_k),
+            ]);
+        }
+        wanted.extend([primary, confidence]);
+        for name in self.recorded.keys() {
+            self.measure("recorded", &MeasureName(name.clone()))?;
+        }
+        let mut measures = Measure::all(self.top_k).to_vec();
+        measures.retain(|measure| wanted.contains(measure));
+        Ok(Chosen {
+            primary,
+            confidence,
+            measures,
+        })
+    }
+
+    /// The measure that a key names.
+    fn measure(&self, key: &str, MeasureName(name): &MeasureName) -> Result<Measure, MetricError> {
+        let all = Measure::all(self.top_k);
+        all.into_iter().find(|m| m.id() == *name).ok_or_else(|| {
+            let ids = all.map(|measure| format!("`{}`", measure.id()));
+            MetricError::config(format!("`{key}` names no measure: `{name}`")).help(format!(
+                "with `top_k: {}` the measures are {}",
+                self.top_k,
+                ids.join(", ")
+            ))
+        })
+    }
+
+    fn check(&self) -> Result<(), MetricError> {
+        if !(1..=MOST_LIKELIEST).contains(&self.top_k) {
+            return Err(MetricError::config(format!("`top_k` is {}", self.top_k)).help(format!(
+                "it is a number of tokens between 1 and {MOST_LIKELIEST}; `token_entropy` is over the whole vocabulary"
+            )));
+        }
+        if let Some(vocabulary) = self.vocabulary.filter(|size| *size < self.top_k) {
             return Err(MetricError::config(format!(
-                "`top_k` is {}, but samples record the ten likeliest tokens",
+                "`vocabulary` is {vocabulary}, fewer tokens than `top_k: {}`",
                 self.top_k
             ))
-            .help("use `top_k: 10`, or the measure `token_entropy` over the whole vocabulary"));
+            .help("give the size of the models' vocabulary, or leave it out"));
         }
         if self.ece_bins == Some(0) {
             return Err(MetricError::config("`ece_bins` is 0").help("use 10, 15 or 20"));
-        }
-        let known = |name: &str| Measure::ALL.iter().any(|measure| measure.id() == name);
-        if let Some(name) = self.recorded.keys().find(|name| !known(name)) {
-            let names: Vec<_> = Measure::ALL
-                .iter()
-                .map(|m| format!("`{}`", m.id()))
-                .collect();
-            return Err(
-                MetricError::config(format!("`recorded` names no measure: `{name}`"))
-                    .help(format!("measures: {}", names.join(", "))),
-            );
         }
         Ok(())
     }

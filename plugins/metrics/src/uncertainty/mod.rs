@@ -1,13 +1,14 @@
 //! Uncertainty: how sure a model was of its own tokens, apart for correct and incorrect answers, and whether that sureness
 //! predicts correctness.
 //!
-//! The primary number is the mean top-10 entropy (`primary` chooses another): it is bounded, needs no recorded
+//! The primary number is the mean top-k entropy, k = 10 (`primary` chooses another): it is bounded, needs no recorded
 //! vocabulary, and is the one that recorded studies have too. Each measure is taken per completion, averaged over the
 //! completions of a prompt, then over prompts. Over given texts instead of answers the metric is the held-out loss.
 
 mod calibration;
 mod config;
 mod further;
+mod likeliest;
 mod measures;
 mod report;
 mod texts;
@@ -20,7 +21,8 @@ use crate::answers::{self, Match};
 use crate::columns::{Conditions, Prompts};
 use crate::estimate::Estimator;
 pub use config::UncertaintyConfig;
-use config::{Eos, Token};
+use config::{Chosen, Eos, RECORDED, Token};
+use likeliest::Likeliest;
 use measures::{Measure, Tokens};
 use texts::Texts;
 
@@ -34,6 +36,7 @@ pub struct Uncertainty {
     token: Token,
     primary: Measure,
     confidence: Measure,
+    top_k: u32,
     ece_bins: usize,
     rule: Match,
     vocabulary: Option<u32>,
@@ -74,34 +77,31 @@ impl Metric for Uncertainty {
             .describe(
                 "How sure the model was of its own tokens, and whether that predicts correct answers.",
             )
+            .reads_top_logprobs("top_k", Some(u64::from(RECORDED)))
             .returns(report::listed())
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {
-        config.check()?;
         let defaults = config.defaults();
-        let primary = config.primary.unwrap_or(defaults.primary);
-        let mut measures = config.measures.unwrap_or_else(|| Measure::USUAL.to_vec());
-        if config.vocabulary.is_some() {
-            measures.extend([Measure::EntropyLowerBound, Measure::EntropyUpperBound]);
-        }
-        measures.extend([primary, config.confidence]);
-        let chosen = Measure::ALL
-            .into_iter()
-            .filter(|measure| measures.contains(measure));
-        let measures: Vec<Measure> = chosen.collect();
+        let Chosen {
+            primary,
+            confidence,
+            measures,
+        } = config.chosen()?;
         let fields = measures
             .iter()
             .map(|measure| {
-                let name = config.recorded.get(measure.id());
-                format!("value.{}", name.map_or(measure.id(), String::as_str))
+                let id = measure.id();
+                let name = config.recorded.get(id.as_ref()).map(String::as_str);
+                format!("value.{}", name.unwrap_or(&id))
             })
             .collect();
         Ok(Self {
             eos: config.eos.unwrap_or(defaults.eos),
             token: config.token.unwrap_or(defaults.token),
             primary,
-            confidence: config.confidence,
+            confidence,
+            top_k: config.top_k,
             ece_bins: config.ece_bins.unwrap_or(defaults.ece_bins),
             rule: config.r#match,
             vocabulary: config.vocabulary,
@@ -176,13 +176,7 @@ impl Uncertainty {
             Eos::Drop => sample.i64("ends_with_eos")? != 0,
             Eos::DropLast => true,
         };
-        let list = |field: &str| {
-            let all = sample.f32s(field)?;
-            Ok::<_, MetricError>(match all {
-                [kept @ .., _] if drop => kept,
-                all => all,
-            })
-        };
+        let list = |field: &str| Ok::<_, MetricError>(without_last(sample.f32s(field)?, drop));
         let of_token = match self.token {
             Token::Emitted => "token_logprob",
             Token::Top1 => "token_top1_logprob",
@@ -195,14 +189,37 @@ impl Uncertainty {
             ))
             .sample(sample.str("sample_id")?));
         }
+        let (top_entropy, top_mass) = if self.top_k == RECORDED {
+            (
+                list("token_top10_entropy")?.into(),
+                list("token_top10_mass")?.into(),
+            )
+        } else {
+            let places = sample.f32s(of_token)?.len();
+            let likeliest = Likeliest::new(sample.f32s("token_top_logprobs")?, places)
+                .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()))?;
+            let (entropy, mass) = likeliest.sums(self.top_k);
+            (
+                without_last(&entropy, drop).to_vec().into(),
+                without_last(&mass, drop).to_vec().into(),
+            )
+        };
         Ok(Tokens {
             logprob,
-            top10_entropy: list("token_top10_entropy")?,
-            top10_mass: list("token_top10_mass")?,
+            top_entropy,
+            top_mass,
             entropy: list("token_entropy")?,
             margin: list("token_margin")?,
             vocabulary: self.vocabulary,
         })
+    }
+}
+
+/// A list with one entry per token, without the last one where that is to be dropped.
+fn without_last(list: &[f32], drop: bool) -> &[f32] {
+    match list {
+        [kept @ .., _] if drop => kept,
+        all => all,
     }
 }
 

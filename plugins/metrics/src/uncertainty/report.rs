@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 
 use driftgauge_plugin_sdk::prelude::*;
 
+use super::config::RECORDED;
 use super::{Gathered, Measure, Uncertainty};
 use crate::columns::Column;
 
 /// Every number; which of them stands for the metric is configured.
 pub(super) fn listed() -> Vec<String> {
-    let measures = Measure::ALL.iter().flat_map(|measure| {
-        ["", "_correct", "_incorrect"].map(|suffix| format!("{}{suffix}", measure.id()))
+    let ids = Measure::all(RECORDED).map(|measure| match measure {
+        Measure::TopEntropy(_) => "top{top_k}_entropy".to_owned(),
+        Measure::TopEntropyRenormalised(_) => "top{top_k}_entropy_renormalised".to_owned(),
+        other => other.id().into_owned(),
     });
+    let measures = ids
+        .iter()
+        .flat_map(|id| ["", "_correct", "_incorrect"].map(|suffix| format!("{id}{suffix}")));
     let others = [
         "ece*",
         "overconfidence",
@@ -59,6 +65,15 @@ impl Uncertainty {
                 gathered.prompt.len()
             ));
         }
+        let unknown = gathered.unknown(self.primary, &self.measures);
+        if unknown > gathered.without {
+            notes.push(format!(
+                "Condition `{condition}`: {} of {} completions do not tell their {}; they are left out of it.",
+                unknown - gathered.without,
+                gathered.prompt.len(),
+                self.primary.title().to_lowercase()
+            ));
+        }
         if !gathered.failed.is_empty() {
             notes.push(format!(
                 "Condition `{condition}`: {} completions were not made; they are left out.",
@@ -98,7 +113,7 @@ impl Uncertainty {
                 condition,
             )
             .unit(measure.unit())
-            .formula(measure.formula());
+            .formula(&measure.formula());
             if wanted.is_some() {
                 scalar = scalar.selected();
             } else if measure == self.primary {
@@ -106,7 +121,7 @@ impl Uncertainty {
             }
             if wanted.is_none() {
                 let (id, scores) = (measure.id(), &mut output.scores);
-                column.add_scores(id, condition, &self.prompts, scores);
+                column.add_scores(&id, condition, &self.prompts, scores);
             }
             output
                 .scalars
@@ -116,6 +131,17 @@ impl Uncertainty {
 }
 
 impl Gathered {
+    /// How many completions have no value of the measure. What only several completions tell is none of a single one.
+    fn unknown(&self, measure: Measure, measures: &[Measure]) -> u64 {
+        let place = measures.iter().position(|other| *other == measure);
+        match place.and_then(|place| self.values.get(place)) {
+            Some(values) if measure != Measure::SelfInconsistency => {
+                values.iter().filter(|value| value.is_nan()).count() as u64
+            }
+            _ => 0,
+        }
+    }
+
     /// The values by prompt, all of them or those of answers that are correct or not. Among all of them stand also the
     /// prompts without a value: models are compared on the same prompts.
     pub(super) fn column(&self, values: &[f64], wanted: Option<bool>) -> Column {

@@ -80,6 +80,45 @@ fn the_end_token_and_the_token_meant_are_options() {
 }
 
 #[test]
+fn another_k_is_taken_from_the_listed_tokens() {
+    // Two likeliest tokens each; those of the end token are dropped with it.
+    let mut one = sample("a", "Paris", [0.5, 0.25, 0.9]);
+    one["completion"]["token_top_logprobs"] =
+        json!([0.5, 0.25, 0.25, 0.125, 0.9, 0.1].map(f64::ln));
+    let config = json!({"top_k": 2, "eos": "drop", "vocabulary": 6, "measures": ["top2_entropy_renormalised"]});
+    let output = run(
+        &config,
+        &[one.clone(), sample("b", "Rome", [0.5, 0.5, 0.5])],
+    );
+    let h = |p: f64| -p * p.ln();
+    close(
+        &output,
+        "top2_entropy",
+        f64::midpoint(h(0.5) + h(0.25), h(0.25) + h(0.125)),
+    );
+    let two = |p: f64| h(p) + h(1.0 - p);
+    close(&output, "top2_entropy_renormalised", two(2.0 / 3.0));
+    let even = |rest: f64| h(0.25) + h(0.125) + rest * (4.0 / rest).ln();
+    let upper = f64::midpoint(h(0.5) + h(0.25) + 0.25 * 16_f64.ln(), even(0.625));
+    close(&output, "entropy_upper_bound", upper);
+    assert!(scalar(&output, "top2_entropy").primary);
+    assert!(
+        scalar(&output, "top2_entropy")
+            .formula
+            .contains("the 2 likeliest")
+    );
+    let notes = output.notes.join(" ");
+    assert!(
+        notes.contains("1 of 2 completions do not tell their top-2 entropy"),
+        "{notes}"
+    );
+
+    one["completion"]["token_top_logprobs"] = json!([-0.1, -0.2]);
+    let error = testing::run::<Uncertainty>(&config, &[one]).unwrap_err();
+    assert!(error.message.contains("2 numbers for 3 tokens"), "{error}");
+}
+
+#[test]
 fn prompts_without_a_value_keep_their_place_among_the_scores() {
     // The first answer is its end token alone, the second was not made.
     let mut samples = four();
@@ -318,7 +357,8 @@ fn wrong_configuration_is_named() {
             .unwrap_err()
             .message
     };
-    assert!(fails(json!({"top_k": 5})).contains("`top_k` is 5"));
+    assert!(fails(json!({"top_k": 0})).contains("`top_k` is 0"));
+    assert!(fails(json!({"top_k": 5, "primary": "top10_entropy"})).contains("`top10_entropy`"));
     assert!(fails(json!({"ece_bins": 0})).contains("`ece_bins` is 0"));
     assert!(fails(json!({"recorded": {"entropie": "x"}})).contains("`entropie`"));
     assert!(fails(json!({"eos": "dropp"})).contains("dropp"));

@@ -1,0 +1,80 @@
+//! What the parts of an experiment settle with the plugins that measure it: one level for every interval, and the statistics
+//! that completions have to record.
+
+use driftgauge_graph::plan::PluginIdentity;
+use driftgauge_graph::resolved::{
+    ModelSource, ResolvedCompare, ResolvedExperiment, ResolvedMetric,
+};
+use driftgauge_spec::{Diagnostic, ExperimentSpec};
+use indexmap::IndexMap;
+use serde_json::json;
+
+/// Likeliest tokens that the interface of servers lists at most.
+const LISTED_BY_SERVERS: usize = 20;
+
+/// One level for the whole experiment: it goes into the configuration of each metric that has it, and so into its key, but for
+/// the one that metrics take anyway.
+pub(crate) fn set_level(
+    experiment: &mut ResolvedExperiment,
+    plugins: &IndexMap<String, PluginIdentity>,
+) {
+    let level = experiment.compare.level;
+    let usual = (level - ResolvedCompare::USUAL_LEVEL).abs() < 1e-12;
+    for (id, metric) in &mut experiment.metrics {
+        let takes_level = plugins.get(id).is_some_and(|plugin| plugin.takes_level);
+        if takes_level && !usual && metric.config["level"].is_null() {
+            metric.config["level"] = json!(level);
+        }
+    }
+}
+
+/// A level in a metric's own configuration that is not the experiment's.
+pub(crate) fn other_level(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Option<String> {
+    let level = **spec.compare.as_ref().map(|compare| &compare.level)?;
+    let own = metric.config["level"].as_f64()?;
+    ((own - level).abs() > 1e-12).then(|| {
+        format!(
+            "this metric asks for `level: {own}`, and `compare` for {level}\nhint: leave it out here; `compare.level` is that of \
+             every interval"
+        )
+    })
+}
+
+/// Has each evaluation record as many of the likeliest tokens as the most demanding of its metrics reads. Complains where a
+/// server cannot list so many.
+pub(crate) fn set_top_logprobs(
+    spec: &ExperimentSpec,
+    experiment: &mut ResolvedExperiment,
+    plugins: &IndexMap<String, PluginIdentity>,
+) -> Vec<Diagnostic> {
+    let mut complaints = Vec::new();
+    for evaluation in experiment.evaluations.values_mut() {
+        let served = evaluation.models.iter().find(|model| {
+            let source = experiment.models.get(*model).map(|model| &model.source);
+            matches!(source, Some(ModelSource::Endpoint(_)))
+        });
+        for id in &evaluation.metrics {
+            let (Some(metric), Some(plugin)) = (experiment.metrics.get(id), plugins.get(id)) else {
+                continue;
+            };
+            let Some(wanted) = plugin.top_logprobs(&metric.config) else {
+                continue;
+            };
+            if let Some(model) = served.filter(|_| wanted > LISTED_BY_SERVERS) {
+                let written = &spec.metrics[id.as_str()];
+                let config = written.config.as_ref().map(|config| config.span());
+                complaints.push(
+                    Diagnostic::error(
+                        "bad-config",
+                        format!("metric `{id}` reads the {wanted} likeliest tokens, and the server of model `{model}` lists {LISTED_BY_SERVERS} at most"),
+                    )
+                    .at(config.unwrap_or(written.plugin.span()), "")
+                    .help("ask for fewer, or give the evaluation another metric"),
+                );
+            }
+            let recorded = &mut evaluation.generate.top_logprobs;
+            *recorded = wanted.max(*recorded);
+        }
+    }
+    complaints
+}
