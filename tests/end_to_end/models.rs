@@ -2,10 +2,11 @@
 //! step.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, copy_folder, tests_dir, text};
+use crate::support::{Place, copy_folder, files_with, tests_dir, text};
 
 /// A copy of a golden model in the place, under `m`.
 fn copied(place: &Place) -> PathBuf {
@@ -304,4 +305,57 @@ fn a_model_that_cannot_be_scored_is_refused_by_the_plan() {
     let output = place.output(&["plan", text(&spec)]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(message.contains("quantised to `q8_0`"), "{message}");
+}
+
+#[test]
+fn a_model_whose_files_change_while_it_answers_fails_and_keeps_no_answer() {
+    let place = Place::new();
+    let folder = copied(&place);
+    let rows: String = (0..2000)
+        .map(|index| format!("{{\"id\": \"r{index}\", \"q\": \"who is king {index}?\"}}\n"))
+        .collect();
+    place.write("questions.jsonl", &rows);
+    let spec = place.write(
+        "spec.yaml",
+        &SPEC.replace("max_tokens: 4", "max_tokens: 32"),
+    );
+    let mut child = place
+        .command(&["run", text(&spec), "--out", "run"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let partial = place.path("store/partial");
+    let answered = || partial.is_dir() && !files_with(&partial, "completion_token_ids").is_empty();
+    while !answered() {
+        let ended = child.try_wait().expect("a process");
+        assert!(ended.is_none(), "it ended before its first answer");
+        std::thread::yield_now();
+    }
+    let weights = folder.join("model.safetensors");
+    let sound = std::fs::read(&weights).expect("weights");
+    let mut bytes = sound.clone();
+    *bytes.last_mut().expect("bytes") ^= 1;
+    // A new file under the old name: the loaded one stays what it was.
+    let replace = |bytes: &[u8]| {
+        let other = place.path("other");
+        std::fs::write(&other, bytes).expect("weights");
+        std::fs::rename(&other, &weights).expect("a replaced file");
+    };
+    replace(&bytes);
+    let output = child.wait_with_output().expect("an end");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [
+        "FAILED  generate ask/default/m: the files of model `m`",
+        "changed since this run was planned",
+        "run again",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    assert!(!answered(), "answers of the changed model are kept");
+
+    replace(&sound);
+    place.run(&spec, "run");
+    assert_eq!(place.samples("run").len(), 2000);
 }

@@ -385,7 +385,7 @@ fn a_base_whose_files_change_while_training_fails_the_training() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     for part in [
         "FAILED  finetune tuned: self-check failed: the files of the base model",
-        "FAILED  finetune other: the files of the base model `base`",
+        "FAILED  finetune other: the files of model `base`",
         "changed since this run was planned",
         "run again",
     ] {

@@ -12,6 +12,7 @@ pub mod event;
 pub mod exec;
 pub mod hub;
 pub mod judge;
+mod model_files;
 pub mod plan;
 pub mod prompt;
 mod random;

@@ -13,6 +13,8 @@ pub(super) struct Context<'a> {
     pub(super) models: Vec<String>,
     /// The model the others are compared with.
     pub(super) baseline: Option<String>,
+    /// Level of the experiment's intervals.
+    level: f64,
 }
 
 impl<'a> Context<'a> {
@@ -42,10 +44,14 @@ impl<'a> Context<'a> {
         let baseline = compared
             .map(|comparison| comparison.baseline.clone())
             .or_else(|| files.experiment.baseline.clone());
+        let results = &files.results;
+        let differences = results.comparisons.iter().flat_map(|found| &found.ci);
+        let intervals = differences.chain(results.metrics.iter().flat_map(|found| &found.ci));
         Self {
             files,
             models: evaluated,
             baseline,
+            level: intervals.map(|ci| ci.level).next().unwrap_or(0.95),
         }
     }
 
@@ -104,7 +110,7 @@ impl<'a> Context<'a> {
             value: metric.value,
             n: metric.n,
             ci: metric.ci.clone(),
-            delta: comparison.map(|comparison| delta(comparison, &metric.direction)),
+            delta: comparison.map(|comparison| self.delta(comparison, &metric.direction)),
         }
     }
 
@@ -122,28 +128,27 @@ impl<'a> Context<'a> {
             .find(own)
             .or_else(|| metrics.iter().find(same))
     }
-}
 
-/// A comparison as a difference. `direction` stands in when the comparison does not name its own.
-pub(super) fn delta(comparison: &Comparison, direction: &str) -> Delta {
-    let direction = if comparison.direction.is_empty() {
-        direction
-    } else {
-        &comparison.direction
-    };
-    Delta {
-        value: comparison.delta,
-        ci: comparison.ci.clone(),
-        p: comparison.p,
-        p_adjusted: comparison.p_adjusted,
-        effect: effect(comparison, direction),
+    /// A comparison as a difference. `direction` stands in when the comparison does not name its own.
+    pub(super) fn delta(&self, comparison: &Comparison, direction: &str) -> Delta {
+        let direction = if comparison.direction.is_empty() {
+            direction
+        } else {
+            &comparison.direction
+        };
+        Delta {
+            value: comparison.delta,
+            ci: comparison.ci.clone(),
+            p: comparison.p,
+            p_adjusted: comparison.p_adjusted,
+            effect: effect(comparison, direction, self.level),
+        }
     }
 }
 
 /// A difference is clear when its p-value (the adjusted one inside a family) lies below 1 - level, or, where no test
 /// was made, when its interval excludes zero.
-fn effect(comparison: &Comparison, direction: &str) -> Effect {
-    let level = comparison.ci.as_ref().map_or(0.95, |ci| ci.level);
+fn effect(comparison: &Comparison, direction: &str, level: f64) -> Effect {
     let clear = match (comparison.p_adjusted.or(comparison.p), &comparison.ci) {
         (Some(p), _) => p < 1.0 - level,
         (None, Some(ci)) => ci.low > 0.0 || ci.high < 0.0,
@@ -202,24 +207,28 @@ mod tests {
     #[test]
     fn the_adjusted_p_value_decides() {
         assert_eq!(
-            effect(&comparison(0.3, Some(0.01), None), "lower"),
+            effect(&comparison(0.3, Some(0.01), None), "lower", 0.95),
             Effect::Worse
         );
         assert_eq!(
-            effect(&comparison(0.3, Some(0.01), Some(0.06)), "lower"),
+            effect(&comparison(0.3, Some(0.01), Some(0.06)), "lower", 0.95),
             Effect::Unclear
         );
         assert_eq!(
-            effect(&comparison(-0.3, None, None), "lower"),
+            effect(&comparison(-0.3, None, None), "lower", 0.95),
             Effect::Better
         );
         assert_eq!(
-            effect(&comparison(-0.05, None, None), "lower"),
+            effect(&comparison(-0.05, None, None), "lower", 0.95),
             Effect::Unclear
         );
         assert_eq!(
-            effect(&comparison(0.3, Some(0.01), None), "none"),
+            effect(&comparison(0.3, Some(0.01), None), "none", 0.95),
             Effect::Higher
         );
+        let mut bare = comparison(0.3, Some(0.03), None);
+        bare.ci = None;
+        assert_eq!(effect(&bare, "lower", 0.95), Effect::Worse);
+        assert_eq!(effect(&bare, "lower", 0.99), Effect::Unclear);
     }
 }

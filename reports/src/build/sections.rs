@@ -2,7 +2,7 @@
 
 use driftgauge_record::{Comparison, Metric};
 
-use super::context::{Context, delta, metric_id, section_id};
+use super::context::{Context, metric_id, section_id};
 use super::{figures, plugin_output};
 use crate::model::{ComparisonRow, MetricSection, NumberRow};
 
@@ -183,7 +183,7 @@ fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonR
         unit: text(|metric| &metric.unit).to_owned(),
         baseline: comparison.baseline.clone(),
         model: comparison.model.clone(),
-        delta: delta(comparison, text(|metric| &metric.direction)),
+        delta: context.delta(comparison, text(|metric| &metric.direction)),
         test: test.map_or_else(String::new, |test| test.name.clone()),
         baseline_only: test.and_then(|test| test.baseline_only),
         model_only: test.and_then(|test| test.model_only),

@@ -14,6 +14,7 @@ mod session;
 mod shared;
 mod slots;
 mod train;
+mod unchanged;
 
 use std::path::PathBuf;
 use std::sync::Arc;

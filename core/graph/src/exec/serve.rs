@@ -9,7 +9,9 @@ use super::scheduler::Finished;
 use super::session::{self, Answers, SessionModel, Task};
 use super::slots::Share;
 use super::train::folder_size;
+use super::unchanged::check_files;
 use crate::artifacts::{load_model, model_folder};
+use crate::digest::Digest;
 use crate::engine::{LoadModel, LoadPair};
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
@@ -102,8 +104,17 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
     let Some((model, purpose)) = carried.first().and_then(|&node| asked(context, node)) else {
         return finished;
     };
+    let mut loads = vec![model.clone()];
+    if let Purpose::Diverge(reference) = &purpose {
+        loads.push(reference.clone());
+    }
+    let unchanged = || {
+        loads
+            .iter()
+            .try_for_each(|model| check_files(context, model))
+    };
     let plain_text = tasks.iter().flat_map(Task::asks).all(is_plain_text);
-    let job = match job(context, &model, purpose, plain_text) {
+    let job = match unchanged().and_then(|()| job(context, &model, purpose, plain_text)) {
         Ok(job) => job,
         Err(error) => {
             finished.extend(carried.into_iter().map(|node| (node, Err(error.clone()))));
@@ -119,6 +130,17 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
         share,
     };
     let outcome = session::run(context, session, tasks).await;
+    if let Err(error) = unchanged() {
+        // Answers may be of either model, so none of them is kept.
+        for key in carried
+            .iter()
+            .filter_map(|&node| context.plan.nodes[node].key.as_ref())
+        {
+            discard(context, key);
+        }
+        finished.extend(carried.into_iter().map(|node| (node, Err(error.clone()))));
+        return finished;
+    }
     for &node in &carried {
         if let (Some(key), Some(loaded)) = (&context.plan.nodes[node].key, &outcome.loaded) {
             let fact =
@@ -173,6 +195,12 @@ fn memory_of(context: &Context, model: &str) -> u64 {
     model_folder(context, model).map_or(0, |folder| 2 * folder_size(&folder)) + BESIDES
 }
 
+/// Forgets the answers that were given so far.
+fn discard(context: &Context, key: &Digest) {
+    // What cannot be removed is asked again all the same when it is an unanswered request.
+    let _ = std::fs::remove_dir_all(context.store.partial_dir(key));
+}
+
 fn all_failed(answers: &Answers) -> bool {
     answers.answers.iter().all(Result::is_err)
 }
@@ -180,8 +208,7 @@ fn all_failed(answers: &Answers) -> bool {
 /// A server that answered not one request is a failure of the node, not of its samples; so nothing of it is kept.
 fn nothing_came(context: &Context, node: usize, answers: &Answers) -> String {
     if let Some(key) = &context.plan.nodes[node].key {
-        // What cannot be removed is asked again all the same when it is an unanswered request.
-        let _ = std::fs::remove_dir_all(context.store.partial_dir(key));
+        discard(context, key);
     }
     let first = answers
         .answers

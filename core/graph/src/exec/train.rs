@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::Context;
 use super::process::Worker;
+use super::unchanged::check_files;
 use crate::artifacts::{finetune_folder, model_folder};
 use crate::event::Event;
 use crate::plan::{Kind, Part};
-use crate::resolve::folder_digest;
 use crate::resolved::{ModelSource, Training};
 use crate::training_data::{Example, examples};
 use crate::worker::{Job, MergeJob, Reply, TrainJob};
@@ -139,26 +139,12 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     Ok(())
 }
 
-/// Whether the files of a fine-tune's base are still those that its key was made from. Large files are known by size, time
-/// of change and inode.
+/// Whether the files of a fine-tune's base are still those that its key was made from.
 fn check_base(context: &Context, model: &str) -> Result<(), String> {
-    let models = &context.experiment.models;
-    let ModelSource::Finetune { base, .. } = &models[model].source else {
-        return Ok(());
-    };
-    let ModelSource::Folder { path, digest, .. } = &models[base].source else {
-        return Ok(());
-    };
-    let digests = context.store.digests();
-    let now = folder_digest(path, &|file| digests.of(file))
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    if now == *digest {
-        return Ok(());
+    match &context.experiment.models[model].source {
+        ModelSource::Finetune { base, .. } => check_files(context, base),
+        _ => Ok(()),
     }
-    Err(format!(
-        "the files of the base model `{base}` (`{}`) changed since this run was planned\nhint: run again",
-        path.display()
-    ))
 }
 
 /// Seconds, speed and memory of every step: facts of this run, kept beside the artifact, whose bytes repeat.

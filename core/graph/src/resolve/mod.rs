@@ -10,8 +10,6 @@ mod models;
 mod recordings;
 mod scoring;
 
-pub(crate) use models::folder_digest;
-
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::{ExperimentSpec, Span};

@@ -1,6 +1,5 @@
 //! Models: folders pinned by their bytes, trainings with every setting filled in.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::spec::{
@@ -13,16 +12,14 @@ use serde_json::{Value, json};
 
 use super::Resolver;
 use super::data::split_hint;
-use crate::digest::{Digest, node_key};
+use crate::digest::Digest;
 use crate::hub::{HubSource, RepositoryKind};
+use crate::model_files::{TOKENIZER, folder_digest, gguf_digest, has_tokenizer, tokenizer_digest};
 use crate::prompt::TurnTemplate;
 use crate::resolved::{
     Endpoint, ModelSource, ResolvedDataset, ResolvedModel, Training, TrainingData,
 };
 use crate::training_data::{DataError, examples};
-
-/// The file that every tokenizer's folder has.
-const TOKENIZER: &str = "tokenizer.json";
 
 type Datasets = IndexMap<String, ResolvedDataset>;
 
@@ -259,17 +256,16 @@ impl Resolver<'_> {
             }
             None => (path, None),
         };
-        let mut leaves = vec![file.digest];
-        if let Some(folder) = &folder {
-            leaves.push(self.tokenizer(place, folder)?);
-        }
+        let tokenizer = match &folder {
+            Some(folder) => Some(self.tokenizer(place, folder)?),
+            None => None,
+        };
         let name = file.path.file_name()?.to_string_lossy().into_owned();
         Some(ModelSource::Folder {
             path: std::path::absolute(file.path.parent()?).ok()?,
             gguf: Some(name),
             tokenizer: folder.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
-            // 2: the tokenizer that is read is part of it.
-            digest: node_key("gguf", 2, &Value::Null, &leaves),
+            digest: gguf_digest(file.digest, tokenizer),
         })
     }
 
@@ -285,7 +281,7 @@ impl Resolver<'_> {
             return None;
         }
         let digests = &self.options.digests;
-        match digest_of(folder, &is_tokenizer_file, &|path| digests.of(path)) {
+        match tokenizer_digest(folder, &|path| digests.of(path)) {
             Ok(digest) => Some(digest),
             Err(error) => {
                 self.missing(place, folder, &error);
@@ -501,65 +497,6 @@ fn parameters(shape: &Value) -> u64 {
     number("num_hidden_layers") * layer + heads * embeddings + hidden
 }
 
-/// Whether an engine reads this file of a model folder.
-fn matters(name: &str) -> bool {
-    const NAMES: [&str; 10] = [
-        "config.json",
-        "params.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer.model",
-        "tekken.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "chat_template.jinja",
-        "chat_template.json",
-    ];
-    NAMES.contains(&name)
-        || name.ends_with(".safetensors")
-        || name.ends_with(".safetensors.index.json")
-}
-
-/// Whether a GGUF file has a tokenizer inside: its header, which comes first, then names a list of tokens.
-fn has_tokenizer(gguf: &Path) -> bool {
-    const KEY: &[u8] = b"tokenizer.ggml.tokens";
-    const HEADER: u64 = 4 << 20;
-    let mut header = Vec::new();
-    std::fs::File::open(gguf)
-        .and_then(|file| file.take(HEADER).read_to_end(&mut header))
-        .is_ok_and(|_| header.windows(KEY.len()).any(|part| part == KEY))
-}
-
-/// Whether this file of a folder says how text becomes tokens, and where answers end.
-fn is_tokenizer_file(name: &str) -> bool {
-    matters(name) && !name.contains(".safetensors") && name != "config.json"
-}
-
-/// Digest over the names inside a model folder and the bytes of the files that an engine reads.
-pub(crate) fn folder_digest(
-    folder: &Path,
-    digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
-) -> std::io::Result<Digest> {
-    digest_of(folder, &matters, digest)
-}
-
-fn digest_of(
-    folder: &Path,
-    matters: &dyn Fn(&str) -> bool,
-    digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
-) -> std::io::Result<Digest> {
-    let mut names: Vec<String> = std::fs::read_dir(folder)?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| matters(name))
-        .collect();
-    names.sort_unstable();
-    let digests = names
-        .iter()
-        .map(|name| digest(&folder.join(name)))
-        .collect::<std::io::Result<Vec<_>>>()?;
-    Ok(node_key("model-folder", 1, &json!(names), &digests))
-}
-
 /// A count with two digits that matter: `8.0 B`, `1.2 M`, `15 k`.
 fn in_words(count: u64) -> String {
     let (size, unit) = match count {
@@ -575,23 +512,6 @@ fn in_words(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_folder_is_known_by_its_bytes() {
-        let left = tempfile::tempdir().unwrap();
-        let right = tempfile::tempdir().unwrap();
-        for dir in [&left, &right] {
-            std::fs::write(dir.path().join("config.json"), "{}").unwrap();
-            std::fs::write(dir.path().join("model.safetensors"), "weights").unwrap();
-        }
-        std::fs::write(right.path().join("README.md"), "hello").unwrap();
-        let of = |dir: &tempfile::TempDir| {
-            folder_digest(dir.path(), &|path| Digest::of_file(path)).unwrap()
-        };
-        assert_eq!(of(&left), of(&right));
-        std::fs::write(right.path().join("model.safetensors"), "Weights").unwrap();
-        assert_ne!(of(&left), of(&right));
-    }
 
     #[test]
     fn llama_parameters_are_counted() {
