@@ -70,11 +70,21 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
     })
 }
 
+/// Tokens by which the cache of mistral.rs 0.8.1 grows.
+const BLOCK: usize = 512;
+
+/// As much of a context as whole blocks of the cache fill: what can be used where mistral.rs cannot be told that it is longer.
+pub(crate) fn whole_blocks(context: usize) -> usize {
+    match context {
+        0..=BLOCK | usize::MAX => context,
+        _ => context - context % BLOCK,
+    }
+}
+
 /// Rounds the context up to whole blocks of 512 tokens, and gives what it was: the cache of mistral.rs 0.8.1 grows by
 /// such blocks, and refuses one that goes beyond the context. Only for models whose forward pass knows nothing of the
 /// context but how far its table of positions has to go.
 fn in_whole_blocks(config: &mut Value) -> Option<usize> {
-    const BLOCK: usize = 512;
     let context = DecoderConfig::from_json(config)
         .ok()?
         .max_position_embeddings;

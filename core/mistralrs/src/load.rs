@@ -81,7 +81,7 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
         file: name,
         tokenizer: tokenizer.is_some(),
     };
-    let runtime = Runtime::start(&source, dtype, &device, None).map_err(|e| {
+    let mut runtime = Runtime::start(&source, dtype, &device, None).map_err(|e| {
         format!(
             "mistral.rs cannot load `{file}`: {e}{}",
             tokenizer_hint(model)
@@ -104,6 +104,11 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
 
     let rows = header.embedding_rows();
     let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
+    let whole = folder::whole_blocks(runtime.context);
+    if whole < runtime.context {
+        checks.push(selfcheck::context(whole, runtime.context));
+        runtime.context = whole;
+    }
     let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
     let facts = Facts {
         folder: None,

@@ -152,6 +152,14 @@ fn round_trip(text: &Text, rendered: &str, tokens: &[u32]) -> Check {
     )
 }
 
+/// Only so many tokens of the context can be used.
+pub(crate) fn context(used: usize, of: usize) -> Check {
+    let detail = format!(
+        "the cache of mistral.rs grows by blocks, and of a GGUF file's context it can use whole ones alone: {used} of {of} tokens are used"
+    );
+    check("context", CheckOutcome::Avoided, detail)
+}
+
 /// The prompt begins with one BOS at most.
 fn single_bos(text: &Text, tokens: &[u32]) -> Check {
     const NAME: &str = "single-bos";
