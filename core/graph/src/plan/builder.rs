@@ -1,0 +1,252 @@
+//! From a resolved experiment to nodes: datasets and models first, then what evaluations make of them.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use super::{EngineIdentity, Kind, Node, Part, Plan, PluginIdentity};
+use crate::digest::{Digest, node_key};
+use crate::resolved::{ModelSource, ResolvedExperiment, ResolvedModel, Training};
+
+/// A plan in the making.
+pub(super) struct Builder<'a> {
+    pub(super) experiment: &'a ResolvedExperiment,
+    pub(super) engine: &'a EngineIdentity,
+    pub(super) plugins: &'a IndexMap<String, PluginIdentity>,
+    pub(super) plan: Plan,
+    pub(super) datasets: HashMap<String, usize>,
+    /// Position of the node whose artifact is the model's plain folder (for an endpoint or a recording: no folder).
+    pub(super) models: HashMap<String, usize>,
+    /// Position of the node that makes the completions of evaluation, condition and model.
+    pub(super) completions: HashMap<(String, String, String), usize>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        experiment: &'a ResolvedExperiment,
+        engine: &'a EngineIdentity,
+        plugins: &'a IndexMap<String, PluginIdentity>,
+    ) -> Self {
+        Self {
+            experiment,
+            engine,
+            plugins,
+            plan: Plan::default(),
+            datasets: HashMap::new(),
+            models: HashMap::new(),
+            completions: HashMap::new(),
+        }
+    }
+
+    /// Adds a node; `leaves` are digests of bytes that enter the key beside the inputs' keys.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a node, each named at every call by its value"
+    )]
+    pub(super) fn add(
+        &mut self,
+        id: String,
+        kind: Kind,
+        part: Part,
+        params: Value,
+        inputs: Vec<usize>,
+        leaves: &[Digest],
+        items: Option<u64>,
+    ) -> usize {
+        let keys: Option<Vec<Digest>> = inputs
+            .iter()
+            .map(|&input| self.plan.nodes[input].key.clone())
+            .collect();
+        let key = keys.map(|keys| {
+            let all: Vec<Digest> = leaves.iter().cloned().chain(keys).collect();
+            node_key(kind.as_str(), kind.version(), &params, &all)
+        });
+        self.plan.nodes.push(Node {
+            id,
+            kind,
+            part,
+            key,
+            params,
+            inputs,
+            items,
+        });
+        self.plan.nodes.len() - 1
+    }
+
+    pub(super) fn datasets(&mut self) {
+        for (id, dataset) in &self.experiment.datasets {
+            let node = self.add(
+                format!("dataset {id}"),
+                Kind::Dataset,
+                Part::Dataset(id.clone()),
+                dataset.selection.clone(),
+                Vec::new(),
+                dataset.digest.as_slice(),
+                dataset.rows_selected.map(|rows| rows as u64),
+            );
+            if dataset.digest.is_none() {
+                self.plan.nodes[node].key = None;
+            }
+            self.datasets.insert(id.clone(), node);
+        }
+    }
+
+    pub(super) fn models(&mut self) {
+        for (id, model) in &self.experiment.models {
+            let node = self.model(id, model);
+            self.models.insert(id.clone(), node);
+        }
+    }
+
+    fn model(&mut self, id: &str, model: &ResolvedModel) -> usize {
+        let part = Part::Model(id.to_owned());
+        match &model.source {
+            ModelSource::Folder { digest, gguf, .. } => self.add(
+                format!("model {id}"),
+                Kind::Model,
+                part,
+                json!({ "gguf": gguf.is_some() }),
+                Vec::new(),
+                std::slice::from_ref(digest),
+                None,
+            ),
+            ModelSource::Hub(source) => {
+                let params = json!({ "hub": source.repository, "revision": source.revision });
+                let node = self.add(
+                    format!("model {id}"),
+                    Kind::Model,
+                    part,
+                    params,
+                    Vec::new(),
+                    &[],
+                    None,
+                );
+                self.plan.nodes[node].key = None;
+                node
+            }
+            ModelSource::Endpoint(endpoint) => self.add(
+                format!("model {id}"),
+                Kind::Model,
+                part,
+                json!({
+                    "endpoint": endpoint.base_url,
+                    "model": endpoint.model,
+                    "logprobs": endpoint.logprobs,
+                }),
+                Vec::new(),
+                &[],
+                None,
+            ),
+            ModelSource::Recorded(recordings) => {
+                let mappings: Vec<&Value> = recordings
+                    .iter()
+                    .map(|recorded| &recorded.mapping)
+                    .collect();
+                let digests: Vec<Digest> = recordings
+                    .iter()
+                    .map(|recorded| recorded.file.digest.clone())
+                    .collect();
+                self.add(
+                    format!("model {id}"),
+                    Kind::Model,
+                    part,
+                    json!({ "recorded": mappings }),
+                    Vec::new(),
+                    &digests,
+                    None,
+                )
+            }
+            ModelSource::Pretrain(training) => {
+                let leaves: Vec<Digest> = training
+                    .chat_template
+                    .iter()
+                    .map(|file| file.digest.clone())
+                    .collect();
+                let (params, inputs, items) = self.training(training);
+                self.add(
+                    format!("pretrain {id}"),
+                    Kind::Pretrain,
+                    part,
+                    params,
+                    inputs,
+                    &leaves,
+                    items,
+                )
+            }
+            ModelSource::Finetune {
+                base,
+                training,
+                init_adapter,
+            } => {
+                let leaves: Vec<Digest> = init_adapter
+                    .iter()
+                    .chain(&training.chat_template)
+                    .map(|file| file.digest.clone())
+                    .collect();
+                let (params, mut inputs, items) = self.training(training);
+                let base = self.models[base];
+                inputs.insert(0, base);
+                let tuned = self.add(
+                    format!("finetune {id}"),
+                    Kind::Finetune,
+                    part.clone(),
+                    params,
+                    inputs,
+                    &leaves,
+                    items,
+                );
+                self.add(
+                    format!("merge {id}"),
+                    Kind::Merge,
+                    part,
+                    json!({}),
+                    vec![base, tuned],
+                    &[],
+                    None,
+                )
+            }
+        }
+    }
+
+    fn training(&self, training: &Training) -> (Value, Vec<usize>, Option<u64>) {
+        let data: Vec<Value> = training
+            .data
+            .iter()
+            .map(|part| {
+                json!({
+                    "turns": part.turns,
+                    "filter": part.filter,
+                    "limit": part.limit,
+                    "count": part.count,
+                    "ratio": part.ratio,
+                    "shuffle": part.shuffle,
+                })
+            })
+            .collect();
+        let params = json!({
+            "trainer": self.engine.training,
+            "device": self.engine.device,
+            "settings": training.settings,
+            "architecture": training.architecture,
+            "eval_fraction": training.eval_fraction,
+            "data": data,
+        });
+        let mut inputs: Vec<usize> = training
+            .data
+            .iter()
+            .map(|part| self.datasets[&part.dataset])
+            .collect();
+        let items = inputs
+            .iter()
+            .map(|&input| self.plan.nodes[input].items)
+            .sum();
+        inputs.extend(
+            training
+                .eval_dataset
+                .iter()
+                .map(|dataset| self.datasets[dataset]),
+        );
+        (params, inputs, items)
+    }
+}
