@@ -1,0 +1,213 @@
+//! Evaluations: what is asked of whom, how it is generated, judged and scored, and the templates in it.
+
+use std::collections::HashSet;
+
+use super::{Checker, unknown};
+use crate::diagnostic::Diagnostic;
+use crate::located::Text;
+use crate::spec::{Evaluation, Judge};
+
+/// Most likeliest tokens that are recorded at each position.
+const MOST_TOP_LOGPROBS: usize = 1000;
+
+impl Checker<'_> {
+    pub(super) fn evaluations(&mut self) {
+        let spec = self.spec;
+        for (id, evaluation) in &spec.evaluations {
+            self.evaluation(id, evaluation);
+        }
+    }
+
+    fn evaluation(&mut self, id: &Text, evaluation: &Evaluation) {
+        let spec = self.spec;
+        if evaluation.models.is_empty() {
+            self.error(
+                Diagnostic::error("no-models", format!("evaluation `{id}` asks no model"))
+                    .at(id.span(), ""),
+            );
+        }
+        let mut seen = HashSet::new();
+        for model in &evaluation.models {
+            if !spec.models.contains_key(model.get().as_str()) {
+                self.error(unknown("model", model, &spec.models));
+            }
+            self.recording(id, model);
+            if !seen.insert(model.get()) {
+                self.error(
+                    Diagnostic::error("twice", format!("model `{model}` is listed twice"))
+                        .at(model.span(), "again"),
+                );
+            }
+        }
+        if !spec
+            .datasets
+            .contains_key(evaluation.dataset.get().as_str())
+        {
+            self.error(unknown("dataset", &evaluation.dataset, &spec.datasets));
+        }
+        for metric in &evaluation.metrics {
+            if !spec.metrics.contains_key(metric.get().as_str()) {
+                self.error(unknown("metric", metric, &spec.metrics));
+            }
+        }
+        if let Some(other) = &evaluation.over_refusal_of
+            && !spec.evaluations.contains_key(other.get().as_str())
+        {
+            self.error(unknown("evaluation", other, &spec.evaluations));
+        }
+        self.prompts(id, evaluation);
+        for (judge_id, judge) in &evaluation.judges {
+            if let Some(model) = judge.model()
+                && !spec.models.contains_key(model.get().as_str())
+            {
+                self.error(unknown("model", model, &spec.models));
+            }
+            if let Judge::Prompt(judge) = judge {
+                self.turns(&judge.prompt);
+                if judge.prompt.is_empty() {
+                    self.error(
+                        Diagnostic::error("no-prompt", format!("judge `{judge_id}` asks nothing"))
+                            .at(judge_id.span(), ""),
+                    );
+                }
+            }
+        }
+        self.divergence(evaluation);
+        let templates = evaluation
+            .reference
+            .iter()
+            .flat_map(|reference| reference.as_slice())
+            .chain(&evaluation.wrong_answer)
+            .chain(&evaluation.behavior)
+            .chain(evaluation.kl.as_ref().and_then(|kl| kl.text.as_ref()))
+            .chain(
+                evaluation
+                    .perplexity
+                    .as_ref()
+                    .map(|perplexity| &perplexity.text),
+            );
+        for template in templates {
+            self.template(template);
+        }
+        if let Some(generate) = &evaluation.generate {
+            self.positive(&generate.max_tokens, "max_tokens");
+            self.range(&generate.temperature, "temperature", 0.0, 100.0);
+            for (value, name) in [(&generate.top_p, "top_p"), (&generate.min_p, "min_p")] {
+                if let Some(value) = value {
+                    self.range(value, name, 0.0, 1.0);
+                }
+            }
+            if let Some(top) = &generate.top_logprobs
+                && !(1..=MOST_TOP_LOGPROBS).contains(&**top)
+            {
+                self.error(
+                    Diagnostic::error("out-of-range", format!("`top_logprobs` is {top}"))
+                        .at(top.span(), format!("has to be between 1 and {MOST_TOP_LOGPROBS}"))
+                        .help("it is a number of tokens at each position; leave it out to record none"),
+                );
+            }
+            if *generate.samples == 0 {
+                self.error(
+                    Diagnostic::error("out-of-range", "`samples` is 0")
+                        .at(generate.samples.span(), "has to be at least 1"),
+                );
+            }
+            if *generate.samples > 1 && *generate.temperature == 0.0 {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        "several greedy samples of one prompt are all the same",
+                    )
+                    .at(generate.samples.span(), "")
+                    .help("set a `temperature` above 0, or drop `samples`"),
+                );
+            }
+        }
+    }
+
+    /// A recorded model needs exactly one recording that serves the evaluation.
+    fn recording(&mut self, evaluation: &Text, model: &Text) {
+        let spec = self.spec;
+        let found = spec.models.get(model.get().as_str());
+        let Some(recordings) = found.and_then(|model| model.recorded.as_ref()) else {
+            return;
+        };
+        let serving = recordings
+            .as_slice()
+            .iter()
+            .filter(|recording| recording.serves(evaluation))
+            .count();
+        if serving != 1 {
+            let problem = match serving {
+                0 => format!("no recording of model `{model}` serves evaluation `{evaluation}`"),
+                _ => format!(
+                    "{serving} recordings of model `{model}` serve evaluation `{evaluation}`"
+                ),
+            };
+            self.error(
+                Diagnostic::error("one-source", problem)
+                    .at(model.span(), "")
+                    .help("say which evaluations each recording serves with `evaluations: [...]`"),
+            );
+        }
+    }
+
+    /// A divergence needs a reference, and tokens to compare on.
+    fn divergence(&mut self, evaluation: &Evaluation) {
+        let Some(kl) = &evaluation.kl else { return };
+        if !self.spec.models.contains_key(kl.reference.get().as_str()) {
+            self.error(unknown("model", &kl.reference, &self.spec.models));
+        }
+        let scored = evaluation.score.is_some() || evaluation.perplexity.is_some();
+        if scored && kl.text.is_none() {
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    "an evaluation that scores given text has no completions to compare on",
+                )
+                .at(kl.reference.span(), "")
+                .help("give `kl` a `text`, or move it to an evaluation that generates"),
+            );
+        }
+    }
+
+    fn prompts(&mut self, id: &Text, evaluation: &Evaluation) {
+        let recorded = |model: &Text| {
+            let model = self.spec.models.get(model.get().as_str());
+            model.is_none_or(|model| model.recorded.is_some())
+        };
+        let all_recorded = evaluation.models.iter().all(recorded);
+        if !evaluation.prompt.is_empty() && !evaluation.conditions.is_empty() {
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    format!("evaluation `{id}` has both `prompt` and `conditions`"),
+                )
+                .at(id.span(), "")
+                .help("a single prompt needs no conditions"),
+            );
+        }
+        let kl_text = evaluation.kl.as_ref().is_some_and(|kl| kl.text.is_some());
+        let only_scored = kl_text && evaluation.generate.is_none() && evaluation.judges.is_empty();
+        let given = evaluation.perplexity.is_some() || only_scored || all_recorded;
+        if evaluation.prompt.is_empty() && evaluation.conditions.is_empty() && !given {
+            self.error(
+                Diagnostic::error("no-prompt", format!("evaluation `{id}` asks nothing"))
+                    .at(id.span(), "needs `prompt` or `conditions`"),
+            );
+        }
+        self.turns(&evaluation.prompt);
+        for (condition_id, condition) in &evaluation.conditions {
+            if condition.prompt.is_empty() && !given {
+                self.error(
+                    Diagnostic::error(
+                        "no-prompt",
+                        format!("condition `{condition_id}` asks nothing"),
+                    )
+                    .at(condition_id.span(), "needs a `prompt`"),
+                );
+            }
+            self.turns(&condition.prompt);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Models: one source each, and no fine-tune of itself.
+
+use std::collections::HashSet;
+
+use super::{Checker, unknown};
+use crate::diagnostic::Diagnostic;
+use crate::located::Text;
+use crate::spec::{Model, ModelSource};
+
+impl Checker<'_> {
+    pub(super) fn models(&mut self) {
+        if self.spec.models.is_empty() {
+            self.error(
+                Diagnostic::error("no-models", "the spec has no models")
+                    .help("add at least one under `models`"),
+            );
+        }
+        for (id, model) in &self.spec.models {
+            let sources = model.sources();
+            if sources.len() != 1 {
+                let keys: Vec<_> = sources
+                    .iter()
+                    .map(|source| format!("`{}`", source.key()))
+                    .collect();
+                let has = if keys.is_empty() {
+                    "has none".to_owned()
+                } else {
+                    format!("has {}", keys.join(" and "))
+                };
+                self.error(
+                    Diagnostic::error("one-source", format!("model `{id}` needs exactly one source"))
+                        .at(id.span(), has)
+                        .help("one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `endpoint` and `recorded`"),
+                );
+            }
+            self.model(model);
+        }
+    }
+
+    fn model(&mut self, model: &Model) {
+        if let Some(pretrain) = &model.pretrain {
+            if !self
+                .spec
+                .pretrain
+                .contains_key(pretrain.settings.get().as_str())
+            {
+                self.error(unknown("settings", &pretrain.settings, &self.spec.pretrain));
+            }
+            self.training_data(&pretrain.parts(), &pretrain.settings);
+            self.mix(&pretrain.mix, pretrain.dataset.is_some());
+        }
+        if let Some(finetune) = &model.finetune {
+            if !self.spec.models.contains_key(finetune.base.get().as_str()) {
+                self.error(unknown("model", &finetune.base, &self.spec.models));
+            }
+            if !self
+                .spec
+                .finetune
+                .contains_key(finetune.settings.get().as_str())
+            {
+                self.error(unknown("settings", &finetune.settings, &self.spec.finetune));
+            }
+            self.training_data(&finetune.parts(), &finetune.settings);
+            self.mix(&finetune.mix, finetune.dataset.is_some());
+        }
+        for recorded in model.recorded.iter().flat_map(|parts| parts.as_slice()) {
+            for evaluation in &recorded.evaluations {
+                if !self
+                    .spec
+                    .evaluations
+                    .contains_key(evaluation.get().as_str())
+                {
+                    self.error(unknown("evaluation", evaluation, &self.spec.evaluations));
+                }
+            }
+            if recorded.files().len() != 1 {
+                self.error(
+                    Diagnostic::error("one-source", "a recording needs exactly one file")
+                        .at(
+                            recorded
+                                .files()
+                                .first()
+                                .map(|(_, path)| path.span())
+                                .unwrap_or_default(),
+                            "",
+                        )
+                        .help("one of `jsonl`, `csv`, `parquet`, `harmbench` and `lm_eval`"),
+                );
+            }
+            if let Some(filter) = &recorded.filter {
+                self.expression(filter);
+            }
+        }
+        if let Some(endpoint) = &model.endpoint {
+            self.endpoint(endpoint);
+        }
+        self.nothing_to_load(model);
+        if model.hub.is_none()
+            && let Some(revision) = &model.revision
+        {
+            self.error(
+                Diagnostic::error("not-together", "`revision` goes with `hub` only")
+                    .at(revision.span(), ""),
+            );
+        }
+        if model.gguf.is_none()
+            && let Some(tokenizer) = &model.tokenizer
+        {
+            self.error(
+                Diagnostic::error("not-together", "`tokenizer` goes with `gguf` only")
+                    .at(tokenizer.span(), "")
+                    .help("the folder of another model brings its own `tokenizer.json`"),
+            );
+        }
+    }
+
+    /// A fine-tune that is its own ancestor.
+    pub(super) fn cycles(&mut self) {
+        let base = |id: &str| -> Option<&Text> {
+            match self.spec.models.get(id)?.source()? {
+                ModelSource::Finetune(finetune) => Some(&finetune.base),
+                _ => None,
+            }
+        };
+        let mut reported: HashSet<&str> = HashSet::new();
+        let mut cycles = Vec::new();
+        for id in self.spec.models.keys() {
+            let mut path: Vec<&str> = vec![id];
+            let mut at = base(id);
+            while let Some(next) = at {
+                if let Some(start) = path.iter().position(|seen| *seen == next.get()) {
+                    if path[start..].iter().all(|member| reported.insert(member)) {
+                        let mut members: Vec<&str> = path[start..].to_vec();
+                        members.push(next);
+                        cycles.push((next.span(), members.join(" -> ")));
+                    }
+                    break;
+                }
+                path.push(next);
+                at = base(next);
+            }
+        }
+        for (span, path) in cycles {
+            self.error(
+                Diagnostic::error(
+                    "cycle",
+                    format!("models are fine-tuned from one another in a circle: {path}"),
+                )
+                .at(span, "closes the circle")
+                .help("one of them has to start from a model that is there"),
+            );
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Templates and expressions: tried as far as they can be without data.
+
+use super::Checker;
+use crate::diagnostic::Diagnostic;
+use crate::located::Text;
+use crate::spec::Turn;
+
+impl Checker<'_> {
+    pub(super) fn turns(&mut self, turns: &[Turn]) {
+        for turn in turns {
+            self.template(turn.template());
+            if let Turn::Text(text) = turn
+                && turns.len() > 1
+            {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        "plain `text` cannot stand among the turns of a conversation",
+                    )
+                    .at(text.span(), "")
+                    .help(
+                        "make it the only turn, or say who speaks: `system`, `user` or `assistant`",
+                    ),
+                );
+            }
+        }
+    }
+
+    pub(super) fn template(&mut self, template: &Text) {
+        let environment = minijinja::Environment::new();
+        if let Err(error) = environment.template_from_str(template) {
+            self.error(
+                Diagnostic::error(
+                    "bad-template",
+                    format!("this is no template: {}", first_line(&error)),
+                )
+                .at(template.span(), "")
+                .help("templates are minijinja: `{{ column }}`"),
+            );
+        }
+    }
+
+    pub(super) fn expression(&mut self, expression: &Text) {
+        let environment = minijinja::Environment::new();
+        if let Err(error) = environment.compile_expression(expression) {
+            self.error(
+                Diagnostic::error(
+                    "bad-expression",
+                    format!("this is no expression: {}", first_line(&error)),
+                )
+                .at(expression.span(), "")
+                .help("for example `category == \"doors\" and n > 3`"),
+            );
+        }
+    }
+}
+
+fn first_line(error: &minijinja::Error) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
