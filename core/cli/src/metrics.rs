@@ -12,8 +12,9 @@ use driftgauge_graph::resolved::ResolvedMetric;
 use driftgauge_plugin_host::{
     Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
 };
+use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
-use driftgauge_record::Sample;
+use driftgauge_record::{Sample, SampleBatches};
 
 /// Loads each library once and keeps it: plugins are never unloaded.
 pub(crate) struct PluginMetrics {
@@ -139,7 +140,7 @@ impl MetricRunner for PluginMetrics {
             &library,
             &id,
             &metric.config,
-            std::iter::empty::<Result<Sample, String>>(),
+            &mut SampleBatches::new(std::iter::empty::<Result<Sample, String>>(), 1),
         )
         .map(|_| ())
         .map_err(|error| error.to_string())
@@ -148,7 +149,7 @@ impl MetricRunner for PluginMetrics {
     fn run(
         &self,
         metric: &ResolvedMetric,
-        samples: &mut dyn Iterator<Item = Result<Sample, String>>,
+        samples: &mut dyn Batches,
     ) -> Result<MetricOutput, String> {
         let library = self.library(metric)?;
         let id = metric_id(&library, metric)?;

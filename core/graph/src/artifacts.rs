@@ -2,25 +2,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use driftgauge_plugin_protocol::wire::MetricOutput;
-use driftgauge_record::{Sample, SampleReader, Verdict, write_samples};
+use driftgauge_record::write_samples;
 use driftgauge_stats::bootstrap::Options;
-use serde::Deserialize;
 
 use crate::compare::{
     PairComparison, between_conditions, between_models, between_trainings,
     differences_in_differences,
 };
-use crate::dataset::{Row, cell_text};
-use crate::divergence::DivergenceLine;
+use crate::dataset::Row;
 use crate::engine::LoadModel;
 use crate::exec::{Context, judge_by_rule};
 use crate::plan::{Kind, Part};
-use crate::prompt::Templates;
 use crate::recorded;
-use crate::resolved::{ModelSource, ResolvedEvaluation};
+use crate::resolved::ModelSource;
+use crate::samples::ModelSamples;
 use crate::store::Artifact;
 
 /// Samples of a generate or score node, names left empty.
@@ -61,7 +58,7 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
             metric,
             model,
         } => {
-            let mut samples = samples_of(context, evaluation, model)?;
+            let mut samples = ModelSamples::new(context, evaluation, model)?;
             let output = context
                 .metrics
                 .run(&context.experiment.metrics[metric], &mut samples)?;
@@ -286,155 +283,4 @@ pub(crate) fn has_chat_template(context: &Context, model: &str) -> bool {
             .ok()
             .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
             .is_some_and(|config| !config["chat_template"].is_null())
-}
-
-#[derive(Deserialize)]
-struct VerdictLine {
-    verdict: Verdict,
-}
-
-/// All samples of one model over one evaluation, condition after condition, with verdicts and references: streamed.
-pub(crate) fn samples_of<'a>(
-    context: &'a Context,
-    evaluation: &'a str,
-    model: &'a str,
-) -> Result<impl Iterator<Item = Result<Sample, String>> + 'a, String> {
-    let resolved = &context.experiment.evaluations[evaluation];
-    let mut parts = Vec::new();
-    for condition in resolved.conditions.keys() {
-        let part = Part::Completions {
-            evaluation: evaluation.to_owned(),
-            condition: condition.clone(),
-            model: model.to_owned(),
-        };
-        let position = |wanted: &Part| {
-            context
-                .plan
-                .nodes
-                .iter()
-                .position(|node| node.part == *wanted)
-                .ok_or("the plan has no such node")
-        };
-        let completions = artifact_of(context, position(&part)?)?.path(COMPLETIONS);
-        let mut verdicts = Vec::new();
-        for judge in resolved.judges.keys() {
-            let part = Part::Verdicts {
-                evaluation: evaluation.to_owned(),
-                condition: condition.clone(),
-                model: model.to_owned(),
-                judge: judge.clone(),
-            };
-            let path = artifact_of(context, position(&part)?)?.path(VERDICTS);
-            let lines = json_lines::<VerdictLine>(&path)?.map(|line| line.map(|line| line.verdict));
-            verdicts.push((judge.clone(), lines));
-        }
-        let divergences = match &resolved.kl {
-            None => None,
-            Some(_) => {
-                let part = Part::Divergence {
-                    evaluation: evaluation.to_owned(),
-                    condition: condition.clone(),
-                    model: model.to_owned(),
-                };
-                let path = artifact_of(context, position(&part)?)?.path(DIVERGENCE);
-                Some(json_lines::<DivergenceLine>(&path)?)
-            }
-        };
-        parts.push((condition.clone(), completions, verdicts, divergences));
-    }
-    let rows = &context.experiment.datasets[&resolved.dataset].rows;
-    let by_id: std::collections::HashMap<&str, &Row> =
-        rows.iter().map(|row| (row.id.as_str(), row)).collect();
-    let by_id = Rc::new(by_id);
-    let references = References::new(resolved);
-    Ok(parts
-        .into_iter()
-        .flat_map(move |(condition, path, mut verdicts, mut divergences)| {
-            let reader = SampleReader::open(&path);
-            let (reader, error) = match reader {
-                Ok(reader) => (Some(reader), None),
-                Err(error) => (None, Some(Err(error.to_string()))),
-            };
-            let references = references.clone();
-            let by_id = Rc::clone(&by_id);
-            error
-                .into_iter()
-                .chain(reader.into_iter().flatten().map(move |sample| {
-                    let mut sample = sample.map_err(|error| error.to_string())?;
-                    evaluation.clone_into(&mut sample.evaluation);
-                    condition.clone_into(&mut sample.condition);
-                    model.clone_into(&mut sample.model);
-                    if let Some(row) = by_id.get(sample.sample_id.as_str()) {
-                        references.fill(&mut sample, row)?;
-                    }
-                    for (judge, lines) in &mut verdicts {
-                        let verdict = lines.next().ok_or_else(|| {
-                            format!("judge `{judge}` has fewer verdicts than there are samples")
-                        })??;
-                        sample.verdicts.insert(judge.clone(), verdict);
-                    }
-                    if let Some(lines) = &mut divergences {
-                        let line = lines
-                            .next()
-                            .ok_or("there are fewer divergences than samples")??;
-                        line.fill(&mut sample);
-                    }
-                    Ok(sample)
-                }))
-        }))
-}
-
-/// The values of a JSON Lines artifact, streamed.
-fn json_lines<T: serde::de::DeserializeOwned>(
-    path: &Path,
-) -> Result<impl Iterator<Item = Result<T, String>> + use<T>, String> {
-    use std::io::BufRead;
-    let file = fs::File::open(path)
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    Ok(std::io::BufReader::new(file).lines().map(|line| {
-        let line = line.map_err(|error| error.to_string())?;
-        serde_json::from_str(&line).map_err(|error| error.to_string())
-    }))
-}
-
-/// The parts of an evaluation that come from the row rather than from the model.
-#[derive(Clone)]
-struct References<'a> {
-    evaluation: &'a ResolvedEvaluation,
-    /// Made once: setting them up costs more than filling one.
-    templates: Rc<Templates>,
-}
-
-impl<'a> References<'a> {
-    fn new(evaluation: &'a ResolvedEvaluation) -> Self {
-        Self {
-            evaluation,
-            templates: Rc::default(),
-        }
-    }
-
-    fn fill(&self, sample: &mut Sample, row: &Row) -> Result<(), String> {
-        let templates = &self.templates;
-        let fill = |template: &String| {
-            templates
-                .fill(template, row, None)
-                .map_err(|error| error.to_string())
-        };
-        if sample.references.is_empty() {
-            for template in &self.evaluation.references {
-                let texts = templates
-                    .texts(template, row)
-                    .map_err(|error| error.to_string())?;
-                sample.references.extend(texts);
-            }
-        }
-        if let Some(template) = &self.evaluation.wrong_answer {
-            sample.wrong_answer = Some(fill(template)?);
-        }
-        if let Some(column) = &self.evaluation.category {
-            sample.category = row.columns.get(column).and_then(cell_text);
-        }
-        sample.row = row.columns.clone();
-        Ok(())
-    }
 }

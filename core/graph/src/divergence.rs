@@ -42,19 +42,25 @@ pub(crate) struct DivergenceLine {
 }
 
 impl DivergenceLine {
+    /// The numbers under a name, where there are some.
+    pub(crate) fn value(&self, name: &str) -> Option<&[f64]> {
+        let flag = |value| if value { &[1.0] } else { &[0.0] };
+        let (kl, top1_agree) = (self.kl.as_ref()?, self.top1_agree.as_ref()?);
+        match name {
+            KL => Some(kl),
+            TOP1_AGREE => Some(top1_agree),
+            EOS => Some(flag(self.ends_with_eos)),
+            EXACT_MATCH => Some(flag(self.exact_match?)),
+            _ => None,
+        }
+    }
+
     /// Adds the numbers to the sample that they are of.
-    pub(crate) fn fill(self, sample: &mut Sample) {
-        let flag = |value: bool| vec![f64::from(u8::from(value))];
-        let (Some(kl), Some(top1_agree)) = (self.kl, self.top1_agree) else {
-            return;
-        };
-        sample.values.insert(KL.to_owned(), kl);
-        sample.values.insert(TOP1_AGREE.to_owned(), top1_agree);
-        sample
-            .values
-            .insert(EOS.to_owned(), flag(self.ends_with_eos));
-        if let Some(exact) = self.exact_match {
-            sample.values.insert(EXACT_MATCH.to_owned(), flag(exact));
+    pub(crate) fn fill(&self, sample: &mut Sample) {
+        for name in [KL, TOP1_AGREE, EOS, EXACT_MATCH] {
+            if let Some(values) = self.value(name) {
+                sample.values.insert(name.to_owned(), values.to_vec());
+            }
         }
     }
 }

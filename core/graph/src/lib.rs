@@ -22,6 +22,7 @@ pub mod resolve;
 pub mod resolved;
 pub mod results;
 pub mod run;
+mod samples;
 mod sampling;
 mod score;
 pub mod store;

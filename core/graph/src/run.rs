@@ -9,14 +9,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use driftgauge_record::{Results, RunDir, write_samples};
 use serde_json::{Value, json};
 
-use crate::artifacts::{
-    self, comparisons, finetune_folder, metric_output, model_folder, samples_of,
-};
+use crate::artifacts::{self, comparisons, finetune_folder, metric_output, model_folder};
 use crate::event::Outcome;
 use crate::exec::{Context, NodeOutcome, execute};
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
 use crate::results::{CompareResult, MetricResult, results};
+use crate::samples::ModelSamples;
 use crate::why::History;
 
 /// What a run came to.
@@ -287,12 +286,13 @@ fn write_sample_tables(
             })
             .collect();
         let mut failure = None;
-        let samples = complete
-            .iter()
-            .flat_map(|model| match samples_of(context, id, model) {
-                Ok(samples) => Box::new(samples) as Box<dyn Iterator<Item = _>>,
-                Err(error) => Box::new(std::iter::once(Err(error))),
-            });
+        let samples =
+            complete
+                .iter()
+                .flat_map(|model| match ModelSamples::new(context, id, model) {
+                    Ok(samples) => Box::new(samples.whole()) as Box<dyn Iterator<Item = _>>,
+                    Err(error) => Box::new(std::iter::once(Err(error))),
+                });
         let good = samples.map_while(|sample| sample.map_err(|error| failure = Some(error)).ok());
         write_samples(&out.samples_of(id), good)
             .map_err(|error| RunError::Artifact(error.to_string()))?;

@@ -21,7 +21,7 @@ use parquet::file::properties::WriterProperties;
 use crate::{Completion, Degeneracy, FinishReason, Sample};
 
 /// Rows per record batch: bounds memory while streaming.
-const BATCH: usize = 1024;
+pub(crate) const BATCH: usize = 1024;
 
 /// Why a sample table could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,15 @@ pub enum SampleTableError {
         /// The column.
         column: &'static str,
     },
+}
+
+impl SampleTableError {
+    pub(crate) fn parquet(path: &Path, error: &impl std::fmt::Display) -> Self {
+        Self::Parquet {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        }
+    }
 }
 
 fn schema() -> SchemaRef {
@@ -395,7 +404,7 @@ impl Lists<'_, StringArray> {
     }
 }
 
-fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static str> {
+pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static str> {
     let evaluation = text(batch, "evaluation")?;
     let condition = text(batch, "condition")?;
     let model = text(batch, "model")?;

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use driftgauge_plugin_host::wire::{MetricOutput, Scores};
 use driftgauge_plugin_host::{Locator, PluginLibrary, run_metric};
-use driftgauge_record::{Sample, SampleReader, write_samples};
+use driftgauge_record::{Sample, TableRows, write_samples};
 use driftgauge_stats::bootstrap::{Items, Options};
 use driftgauge_stats::paired::{PairCounts, mcnemar_exact, newcombe_paired};
 use serde_json::{Value, json};
@@ -81,8 +81,8 @@ fn measure(path: &Path, libraries: &[PluginLibrary; 2]) -> Result<[MetricOutput;
     let uncertainty =
         json!({"measures": ["mean_token_probability"], "primary": "mean_token_probability"});
     let run = |library: usize, id: &str, config: &Value| -> Result<MetricOutput, Failure> {
-        let samples = SampleReader::open(path)?;
-        Ok(run_metric(&libraries[library], id, config, samples)?)
+        let mut samples = TableRows::open(path)?;
+        Ok(run_metric(&libraries[library], id, config, &mut samples)?)
     };
     Ok([
         run(0, "asr", &json!({}))?,

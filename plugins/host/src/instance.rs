@@ -7,13 +7,11 @@ use std::sync::atomic::AtomicBool;
 use driftgauge_plugin_protocol::ffi::{
     DG_CANCELLED, DG_OK, DgBuf, DgHost, DgMetric, DgMetricVtable, DgStatus, DgStr,
 };
-use driftgauge_plugin_protocol::rows::{HostContext, LogSink, ServedBatch};
+use driftgauge_plugin_protocol::rows::{HostContext, LogSink, Rows, ServedBatch};
 use driftgauge_plugin_protocol::validate;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput, PluginErrorPayload};
-use driftgauge_record::Sample;
 use serde_json::Value;
 
-use crate::samples::SampleRows;
 use crate::{PluginError, PluginLibrary};
 
 /// A living metric.
@@ -70,15 +68,18 @@ impl Instance {
     }
 
     /// Feeds a batch.
-    pub(crate) fn update(&mut self, samples: &[Sample]) -> Result<(), PluginError> {
-        let rows = SampleRows(samples);
-        let batch = ServedBatch::new(&rows);
+    pub(crate) fn update(&mut self, rows: &dyn Rows) -> Result<(), PluginError> {
+        let batch = ServedBatch::new(rows);
         let mut error = DgBuf::EMPTY;
         let status = self.table.update.map_or(DG_OK, |update| {
             // SAFETY: the instance was created and is used by this thread alone; the batch outlives the call.
             unsafe { update(self.metric, batch.as_ptr(), &raw mut error) }
         });
-        self.check(status, error)
+        let done = self.check(status, error);
+        match batch.failure() {
+            Some(problem) => Err(PluginError::Samples(problem.into())),
+            None => done,
+        }
     }
 
     /// Takes the checked result.

@@ -10,7 +10,6 @@ mod instance;
 mod load;
 mod locate;
 mod run;
-mod samples;
 mod worker;
 
 pub use driftgauge_plugin_protocol::wire;

@@ -8,7 +8,8 @@ use std::process::Command;
 use driftgauge_plugin_host::{
     PluginError, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
 };
-use driftgauge_record::Sample;
+use driftgauge_plugin_protocol::rows::Batches;
+use driftgauge_record::{Sample, SampleBatches};
 use serde_json::{Value, json};
 
 fn compile(folder: &Path) -> PathBuf {
@@ -48,14 +49,15 @@ fn sample(condition: &str, id: usize, text: &str, reason: &str) -> Result<Sample
     Ok(serde_json::from_value(sample).unwrap())
 }
 
-fn samples() -> Vec<Result<Sample, Infallible>> {
-    vec![
+fn samples() -> impl Batches {
+    let samples = vec![
         sample("plain", 1, "It is Paris.", "stop"),
         sample("plain", 2, "  Rome\n", "stop"),
         sample("plain", 3, "", "error"),
         sample("false \"context\"", 1, "I do not know that", "stop"),
         sample("silent", 1, "", "error"),
-    ]
+    ];
+    SampleBatches::new(samples.into_iter(), 512)
 }
 
 #[test]
@@ -64,7 +66,7 @@ fn the_c_plugin_counts_words() {
     let path = compile(folder.path());
     let library = PluginLibrary::load(&path).unwrap();
     assert_eq!(library.manifests()[0].id, "answer_length");
-    let output = run_metric(&library, "answer_length", &Value::Null, samples()).unwrap();
+    let output = run_metric(&library, "answer_length", &Value::Null, &mut samples()).unwrap();
     let found: Vec<_> = output
         .scalars
         .iter()
@@ -89,7 +91,7 @@ fn the_c_plugin_counts_words() {
         &path,
         "answer_length",
         &Value::Null,
-        samples(),
+        &mut samples(),
         &WorkerOptions::default(),
     )
     .unwrap();
@@ -101,7 +103,7 @@ fn the_c_plugin_refuses_a_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let library = PluginLibrary::load(&compile(folder.path())).unwrap();
     let config = json!({"unit": "characters"});
-    let error = run_metric(&library, "answer_length", &config, samples()).unwrap_err();
+    let error = run_metric(&library, "answer_length", &config, &mut samples()).unwrap_err();
     assert!(matches!(error, PluginError::Metric { .. }));
     let message = error.to_string();
     assert!(

@@ -11,8 +11,9 @@ use driftgauge_plugin_host::{
     PluginError, PluginLibrary, RunOptions, WorkerOptions, describe_in_worker, run_metric,
     run_metric_in_worker, run_metric_with,
 };
+use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::MetricOutput;
-use driftgauge_record::Sample;
+use driftgauge_record::{Sample, SampleBatches};
 use serde_json::{Value, json};
 
 /// The worker, which is built with the tests as an example beside them.
@@ -47,7 +48,8 @@ fn compile(name: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, library)
 }
 
-fn samples(n: usize) -> impl Iterator<Item = Result<Sample, Infallible>> {
+/// Samples in batches of two.
+fn samples(n: usize) -> impl Batches {
     let sample: Sample = serde_json::from_value(json!({
         "evaluation": "e", "condition": "default", "model": "m", "sample_id": "s", "sample_index": 0, "messages": [],
         "completion": {"prompt_token_ids": [], "completion_token_ids": [], "text": "t", "finish_reason": "stop",
@@ -55,13 +57,14 @@ fn samples(n: usize) -> impl Iterator<Item = Result<Sample, Infallible>> {
             "token_top10_entropy": [], "token_top10_mass": [], "token_entropy": []},
     }))
     .unwrap();
-    (0..n).map(move |index| {
+    let samples = (0..n).map(move |index| {
         let sample_id = format!("s{index}");
-        Ok(Sample {
+        Ok::<_, Infallible>(Sample {
             sample_id,
             ..sample.clone()
         })
-    })
+    });
+    SampleBatches::new(samples, 2)
 }
 
 fn load(name: &str) -> Result<PluginLibrary, PluginError> {
@@ -70,7 +73,12 @@ fn load(name: &str) -> Result<PluginLibrary, PluginError> {
 }
 
 fn run(name: &str) -> Result<MetricOutput, PluginError> {
-    run_metric(&load(name).unwrap(), "fixture", &Value::Null, samples(3))
+    run_metric(
+        &load(name).unwrap(),
+        "fixture",
+        &Value::Null,
+        &mut samples(3),
+    )
 }
 
 fn run_apart(name: &str, options: &WorkerOptions) -> Result<MetricOutput, PluginError> {
@@ -80,7 +88,7 @@ fn run_apart(name: &str, options: &WorkerOptions) -> Result<MetricOutput, Plugin
         &library,
         "fixture",
         &Value::Null,
-        samples(3),
+        &mut samples(3),
         options,
     )
 }
@@ -104,11 +112,11 @@ fn a_sound_plugin_runs() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = lines.clone();
     let options = RunOptions {
-        batch: 2,
         log: Arc::new(move |level, text| log.lock().unwrap().push(format!("{level} {text}"))),
         ..RunOptions::default()
     };
-    let output = run_metric_with(&library, "fixture", &json!({}), samples(5), &options).unwrap();
+    let output =
+        run_metric_with(&library, "fixture", &json!({}), &mut samples(5), &options).unwrap();
     assert_eq!(output.scalars[0].value, Some(5.0));
     assert_eq!(*lines.lock().unwrap(), ["2 made"]);
 }
@@ -116,14 +124,14 @@ fn a_sound_plugin_runs() {
 #[test]
 fn another_metric_than_it_has_is_named() {
     let library = load("sound").unwrap();
-    let error = run_metric(&library, "asr", &Value::Null, samples(0)).unwrap_err();
+    let error = run_metric(&library, "asr", &Value::Null, &mut samples(0)).unwrap_err();
     assert_says(error, &["no metric `asr`", "`fixture`"]);
 }
 
 #[test]
 fn a_refused_configuration_carries_its_hint() {
     let library = load("sound").unwrap();
-    let error = run_metric(&library, "fixture", &json!({"a": 1}), samples(0)).unwrap_err();
+    let error = run_metric(&library, "fixture", &json!({"a": 1}), &mut samples(0)).unwrap_err();
     assert_says(
         error,
         &[
@@ -192,7 +200,8 @@ fn a_panic_is_an_error_with_its_sample() {
 fn samples_that_cannot_be_read_are_their_own_error() {
     let library = load("sound").unwrap();
     let broken = [Err::<Sample, _>(std::io::Error::other("disk on fire"))];
-    let error = run_metric(&library, "fixture", &Value::Null, broken).unwrap_err();
+    let mut broken = SampleBatches::new(broken.into_iter(), 2);
+    let error = run_metric(&library, "fixture", &Value::Null, &mut broken).unwrap_err();
     assert_says(error, &["cannot read the samples: disk on fire"]);
 }
 
@@ -201,7 +210,7 @@ fn a_pin_must_match_and_the_copy_runs() {
     let (_folder, path) = compile("sound");
     let digest = blake3::hash(&std::fs::read(&path).unwrap()).to_hex();
     let library = PluginLibrary::load_pinned(&path, &format!("blake3:{digest}")).unwrap();
-    let output = run_metric(&library, "fixture", &Value::Null, samples(1)).unwrap();
+    let output = run_metric(&library, "fixture", &Value::Null, &mut samples(1)).unwrap();
     assert_eq!(output.scalars[0].n, 1);
     let error = PluginLibrary::load_pinned(&path, &"0".repeat(64)).unwrap_err();
     assert_says(error, &["but the spec pins 0000", digest.as_str()]);
@@ -224,13 +233,7 @@ fn what_is_no_library_is_refused() {
 
 #[test]
 fn a_worker_gives_the_same_result() {
-    let options = WorkerOptions {
-        run: RunOptions {
-            batch: 2,
-            ..RunOptions::default()
-        },
-        ..WorkerOptions::default()
-    };
+    let options = WorkerOptions::default();
     assert_eq!(run_apart("sound", &options).unwrap(), run("sound").unwrap());
 }
 
@@ -306,7 +309,7 @@ fn a_worker_that_cannot_start_is_named() {
         Path::new("x.so"),
         "fixture",
         &Value::Null,
-        samples(0),
+        &mut samples(0),
         &WorkerOptions::default(),
     )
     .unwrap_err();
@@ -321,7 +324,7 @@ fn a_program_that_speaks_no_frames_is_refused() {
         command,
         "fixture",
         &Value::Null,
-        samples(0),
+        &mut samples(0),
         &WorkerOptions::default(),
     )
     .unwrap_err();

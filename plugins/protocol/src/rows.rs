@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::ffi::{
     ABI_MINOR, DG_BAD_ROW, DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgF32s,
@@ -28,6 +28,8 @@ pub enum Lookup<T> {
     Null,
     /// The field has another type.
     OtherType,
+    /// The sample could not be read, and why.
+    Failed(String),
 }
 
 impl<T> From<Option<T>> for Lookup<T> {
@@ -57,13 +59,29 @@ pub trait Rows: Sync {
     /// A list of text.
     fn texts(&self, row: usize, field: Field<'_>) -> Lookup<Vec<Cow<'_, str>>>;
     /// The whole sample as JSON.
-    fn json(&self, row: usize) -> String;
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn json(&self, row: usize) -> Result<String, String>;
+}
+
+/// Why there is no next batch.
+pub type BatchError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Samples batch by batch: memory does not grow with their number.
+pub trait Batches {
+    /// The next samples; `None` after the last ones.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn next_batch(&mut self) -> Result<Option<&dyn Rows>, BatchError>;
 }
 
 /// A batch that plugins can be handed, and everything that was made for them while they read it.
 pub struct ServedBatch<'a> {
     rows: &'a dyn Rows,
     kept: Mutex<Vec<Kept>>,
+    failure: OnceLock<String>,
 }
 
 /// Memory behind pointers handed to the plugin. Vectors and strings, because moving them keeps their contents in place.
@@ -84,8 +102,15 @@ impl<'a> ServedBatch<'a> {
     pub fn new(rows: &'a dyn Rows) -> Self {
         Self {
             rows,
-            kept: Mutex::new(Vec::new()),
+            kept: Mutex::default(),
+            failure: OnceLock::new(),
         }
+    }
+
+    /// Why a sample could not be read, if one could not: the plugin only knows that it failed.
+    #[must_use]
+    pub fn failure(self) -> Option<String> {
+        self.failure.into_inner()
     }
 
     /// The pointer to pass to `update`; valid as long as the batch is.
@@ -210,6 +235,11 @@ unsafe fn answer<'a, T>(
         }
         Ok(Lookup::Null) => DG_NULL,
         Ok(Lookup::OtherType) => DG_OTHER_TYPE,
+        Ok(Lookup::Failed(problem)) => {
+            // The first problem is the one to tell of.
+            let _ = batch.failure.set(problem);
+            DG_BAD_ROW
+        }
         Err(_) => DG_BAD_ROW,
     }
 }
@@ -221,6 +251,7 @@ impl<T> Lookup<T> {
             Self::Present(value) => Lookup::Present(change(value)),
             Self::Null => Lookup::Null,
             Self::OtherType => Lookup::OtherType,
+            Self::Failed(problem) => Lookup::Failed(problem),
         }
     }
 }
@@ -347,7 +378,10 @@ unsafe extern "C" fn get_json(batch: *const DgBatch, row: usize, out: *mut DgStr
     // SAFETY: as above.
     unsafe {
         answer(batch, row, any, out, |batch, _| {
-            Lookup::Present(batch.lend_text(Cow::Owned(batch.rows.json(row))))
+            match batch.rows.json(row) {
+                Ok(text) => Lookup::Present(batch.lend_text(Cow::Owned(text))),
+                Err(problem) => Lookup::Failed(problem),
+            }
         })
     }
 }

@@ -206,8 +206,8 @@ impl Rows for JsonRows<'_> {
             .into()
     }
 
-    fn json(&self, row: usize) -> String {
-        self.0[row].to_string()
+    fn json(&self, row: usize) -> Result<String, String> {
+        Ok(self.0[row].to_string())
     }
 }
 

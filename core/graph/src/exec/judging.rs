@@ -1,9 +1,10 @@
 //! Judge nodes: what the judge is asked of each sample, and its verdicts.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::Path;
 
-use driftgauge_record::{Completion, Sample, Verdict, read_samples};
+use driftgauge_record::{Completion, Sample, SampleBatches, Verdict, read_samples};
 
 use super::Context;
 use super::answers::round_statistics;
@@ -16,6 +17,9 @@ use crate::plan::Part;
 use crate::prompt::Templates;
 use crate::resolved::ResolvedMetric;
 use crate::worker::Ask;
+
+/// Samples that a judging plugin is handed at a time.
+const BATCH: usize = 512;
 
 /// A sample with the question to the judge's model, or the verdict that needs none.
 type Judged = (Sample, Result<Ask, Verdict>);
@@ -163,9 +167,10 @@ fn judge_by_plugin(
             ..sample.clone()
         })
         .collect();
+    let each = shown.iter().cloned().map(Ok::<_, Infallible>);
     let output = context
         .metrics
-        .run(plugin, &mut shown.iter().cloned().map(Ok))?;
+        .run(plugin, &mut SampleBatches::new(each, BATCH))?;
     let mut verdicts = plugin_verdicts(output, &shown)?.into_iter();
     Ok(samples
         .into_iter()

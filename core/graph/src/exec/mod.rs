@@ -19,8 +19,8 @@ mod unchanged;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::MetricOutput;
-use driftgauge_record::Sample;
 use serde::Serialize;
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ pub trait MetricRunner: Send + Sync {
     fn run(
         &self,
         metric: &ResolvedMetric,
-        samples: &mut dyn Iterator<Item = Result<Sample, String>>,
+        samples: &mut dyn Batches,
     ) -> Result<MetricOutput, String>;
 }
 

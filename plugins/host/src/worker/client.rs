@@ -9,15 +9,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use driftgauge_plugin_protocol::ffi::ABI_MAJOR;
+use driftgauge_plugin_protocol::rows::{Batches, Rows};
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput, PluginErrorPayload};
-use driftgauge_record::Sample;
 use serde_json::Value;
 
 use super::frame::{self, Failure, Hello, Reply, RequestRef};
 use super::serve::{DIGEST_VARIABLE, MEMORY_VARIABLE};
 use crate::instance::parse_output;
-use crate::run::for_each_batch;
-use crate::{BoxError, PluginError, RunOptions};
+use crate::{PluginError, RunOptions};
 
 /// Lines of stderr kept for error messages.
 const KEPT_LINES: usize = 12;
@@ -25,7 +24,7 @@ const KEPT_LINES: usize = 12;
 /// Limits of a worker.
 #[derive(Clone)]
 pub struct WorkerOptions {
-    /// Log, cancellation and size of batches.
+    /// Log and cancellation.
     pub run: RunOptions,
     /// Limit on loading the library and making the instance.
     pub start: Duration,
@@ -86,12 +85,12 @@ pub fn describe_in_worker(
 ///
 /// # Errors
 /// As [`crate::run_metric`], and when the worker crashes or takes too long; it is killed then.
-pub fn run_metric_in_worker<E: Into<BoxError>>(
+pub fn run_metric_in_worker(
     executable: &Path,
     library: &Path,
     metric_id: &str,
     config: &Value,
-    samples: impl IntoIterator<Item = Result<Sample, E>>,
+    samples: &mut dyn Batches,
     options: &WorkerOptions,
 ) -> Result<MetricOutput, PluginError> {
     let mut command = Command::new(executable);
@@ -104,11 +103,11 @@ pub fn run_metric_in_worker<E: Into<BoxError>>(
 ///
 /// # Errors
 /// As [`run_metric_in_worker`].
-pub fn run_metric_in_command<E: Into<BoxError>>(
+pub fn run_metric_in_command(
     command: Command,
     metric_id: &str,
     config: &Value,
-    samples: impl IntoIterator<Item = Result<Sample, E>>,
+    samples: &mut dyn Batches,
     options: &WorkerOptions,
 ) -> Result<MetricOutput, PluginError> {
     let (mut worker, hello) = Worker::start(command, metric_id, options)?;
@@ -125,17 +124,27 @@ pub fn run_metric_in_command<E: Into<BoxError>>(
         metric: metric_id,
         config: if config.is_null() { &empty } else { config },
     };
-    worker.ask(&create, "start", options.start)?;
-    for_each_batch(samples, options.run.batch, |samples| {
-        let update = RequestRef::Update { samples };
-        worker
-            .ask(&update, "take a batch", options.update)
-            .map(drop)
-    })?;
-    match worker.ask(&RequestRef::Finish, "make its result", options.finish)? {
+    worker.ask(&frame::json(&create), "start", options.start)?;
+    while let Some(batch) = samples.next_batch().map_err(PluginError::Samples)? {
+        let update = update(batch).map_err(|problem| PluginError::Samples(problem.into()))?;
+        worker.ask(&update, "take a batch", options.update)?;
+    }
+    let finish = frame::json(&RequestRef::Finish);
+    match worker.ask(&finish, "make its result", options.finish)? {
         Reply::Result(json) => parse_output(&manifest, json.to_string().as_bytes()),
         _ => Err(worker.broken("did not answer `finish` with a result")),
     }
+}
+
+/// The request to take a batch, from the JSON of its samples.
+fn update(batch: &dyn Rows) -> Result<String, String> {
+    let samples: Vec<String> = (0..batch.len())
+        .map(|row| batch.json(row))
+        .collect::<Result<_, _>>()?;
+    Ok(format!(
+        "{{\"update\":{{\"samples\":[{}]}}}}",
+        samples.join(",")
+    ))
 }
 
 /// A running worker; dropping it kills the process and its children.
@@ -205,7 +214,7 @@ impl<'a> Worker<'a> {
 
     fn ask(
         &mut self,
-        request: &RequestRef<'_>,
+        request: &str,
         step: &'static str,
         limit: Duration,
     ) -> Result<Reply, PluginError> {

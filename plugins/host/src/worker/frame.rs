@@ -32,7 +32,7 @@ pub(super) enum Request {
     Finish,
 }
 
-/// [`Request`] as it is written, without copying samples.
+/// [`Request`] as it is written; samples are written as the text that they come as.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RequestRef<'a> {
@@ -42,11 +42,6 @@ pub(super) enum RequestRef<'a> {
         metric: &'a str,
         /// Its configuration.
         config: &'a Value,
-    },
-    /// Take a batch.
-    Update {
-        /// The samples.
-        samples: &'a [Sample],
     },
     /// Give the result.
     Finish,
@@ -108,13 +103,18 @@ pub(super) struct Failure {
     pub(super) sample_id: Option<String>,
 }
 
+/// A message as JSON.
+pub(super) fn json(message: &impl Serialize) -> String {
+    // Plain data with string keys always serialises.
+    serde_json::to_string(message).unwrap_or_default()
+}
+
 /// Writes one frame.
-pub(super) fn write(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
-    let json = serde_json::to_vec(message)?;
+pub(super) fn write(to: &mut impl Write, json: &str) -> io::Result<()> {
     let length = u32::try_from(json.len())
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "frame of more than 4 GiB"))?;
     to.write_all(&length.to_le_bytes())?;
-    to.write_all(&json)?;
+    to.write_all(json.as_bytes())?;
     to.flush()
 }
 
@@ -150,8 +150,8 @@ mod tests {
             metric: "asr",
             config: &config,
         };
-        write(&mut bytes, &create).unwrap();
-        write(&mut bytes, &RequestRef::Finish).unwrap();
+        write(&mut bytes, &json(&create)).unwrap();
+        write(&mut bytes, &json(&RequestRef::Finish)).unwrap();
         let mut from = bytes.as_slice();
         assert!(matches!(
             read(&mut from).unwrap(),

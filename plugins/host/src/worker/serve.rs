@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use driftgauge_plugin_protocol::ffi::{ABI_MAJOR, ABI_MINOR};
+use driftgauge_record::SampleRows;
 
 use super::frame::{self, Failure, Hello, Reply, Request};
 use crate::instance::Instance;
@@ -88,7 +89,7 @@ fn serve(library: &PluginLibrary, input: &mut impl Read, output: &Output) -> Res
                 Reply::Done
             }
             (Request::Update { samples }, Some(living)) => {
-                living.update(&samples)?;
+                living.update(&SampleRows(samples))?;
                 Reply::Done
             }
             (Request::Finish, Some(_)) => {
@@ -113,7 +114,7 @@ fn serve(library: &PluginLibrary, input: &mut impl Read, output: &Output) -> Res
 
 fn send(output: &Output, reply: &Reply) -> io::Result<()> {
     let mut writer = output.lock().unwrap_or_else(PoisonError::into_inner);
-    frame::write(&mut *writer, reply)?;
+    frame::write(&mut *writer, &frame::json(reply))?;
     writer.flush()
 }
 

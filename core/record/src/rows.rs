@@ -1,16 +1,48 @@
-//! The harness's own samples, as plugins read them.
+//! Samples in memory, as plugins read them.
 
 use std::borrow::Cow;
 
 use driftgauge_plugin_protocol::field::{Field, Integer, Text, Tokens};
-use driftgauge_plugin_protocol::rows::{Lookup, Rows};
-use driftgauge_record::{Sample, Verdict};
+use driftgauge_plugin_protocol::rows::{BatchError, Batches, Lookup, Rows};
 use serde_json::Value;
 
-/// Samples of one batch.
-pub(crate) struct SampleRows<'a>(pub(crate) &'a [Sample]);
+use crate::{Sample, Verdict};
 
-impl SampleRows<'_> {
+/// Samples of one batch.
+#[derive(Debug, Default)]
+pub struct SampleRows(pub Vec<Sample>);
+
+/// Batches of samples that something gives one by one.
+#[derive(Debug)]
+pub struct SampleBatches<I> {
+    samples: I,
+    size: usize,
+    batch: SampleRows,
+}
+
+impl<I> SampleBatches<I> {
+    /// Batches of at most `size` of the `samples`.
+    pub fn new(samples: I, size: usize) -> Self {
+        Self {
+            samples,
+            size: size.max(1),
+            batch: SampleRows::default(),
+        }
+    }
+}
+
+impl<E: Into<BatchError>, I: Iterator<Item = Result<Sample, E>>> Batches for SampleBatches<I> {
+    fn next_batch(&mut self) -> Result<Option<&dyn Rows>, BatchError> {
+        let batch = &mut self.batch.0;
+        batch.clear();
+        for sample in self.samples.by_ref().take(self.size) {
+            batch.push(sample.map_err(Into::into)?);
+        }
+        Ok((!batch.is_empty()).then_some(&self.batch))
+    }
+}
+
+impl SampleRows {
     fn verdict(&self, row: usize, judge: &str) -> Option<&Verdict> {
         self.0[row].verdicts.get(judge)
     }
@@ -34,7 +66,7 @@ impl SampleRows<'_> {
     }
 }
 
-impl Rows for SampleRows<'_> {
+impl Rows for SampleRows {
     fn len(&self) -> usize {
         self.0.len()
     }
@@ -54,11 +86,7 @@ impl Rows for SampleRows<'_> {
             Field::Verdict(judge) => self.verdict(row, judge).map(|v| v.label.as_str()),
             Field::JudgeOutput(judge) => self.verdict(row, judge).map(|v| v.output.as_str()),
             Field::Row(column) => {
-                return match sample.row.get(column) {
-                    None | Some(Value::Null) => Lookup::Null,
-                    Some(Value::String(text)) => Lookup::Present(Cow::Borrowed(text)),
-                    Some(other) => Lookup::Present(Cow::Owned(other.to_string())),
-                };
+                return cell(sample.row.get(column));
             }
             _ => return Lookup::OtherType,
         };
@@ -127,9 +155,19 @@ impl Rows for SampleRows<'_> {
         }
     }
 
-    fn json(&self, row: usize) -> String {
+    fn json(&self, row: usize) -> Result<String, String> {
         // Plain data with string keys always serialises.
-        serde_json::to_string(&self.0[row]).unwrap_or_default()
+        Ok(serde_json::to_string(&self.0[row]).unwrap_or_default())
+    }
+}
+
+/// A cell of a dataset's row as text: text as it is, other values as JSON.
+#[must_use]
+pub fn cell(value: Option<&Value>) -> Lookup<Cow<'_, str>> {
+    match value {
+        None | Some(Value::Null) => Lookup::Null,
+        Some(Value::String(text)) => Lookup::Present(Cow::Borrowed(text)),
+        Some(other) => Lookup::Present(Cow::Owned(other.to_string())),
     }
 }
 
