@@ -3,7 +3,6 @@
 //! Everything here is plain data with a documented file format. The crates that make these records (the graph) and the
 //! crates that read them (reports, the command line, plugin host) meet here and nowhere else.
 
-mod columns;
 mod results;
 mod rows;
 mod run_dir;
@@ -11,7 +10,6 @@ mod sample;
 mod table;
 mod training;
 
-pub use columns::TableRows;
 pub use results::{
     Adjustment, Comparison, EffectSizes, Expected, ExpectedVerdict, Flips, FurtherTest, Gate,
     Interval, Metric, PairCounts, PairedDetail, PairedTest, RESULTS_SCHEMA, Results, Sides, Spread,
@@ -20,5 +18,7 @@ pub use results::{
 pub use rows::{SampleBatches, SampleRows, cell};
 pub use run_dir::RunDir;
 pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};
-pub use table::{SampleReader, SampleTableError, SampleWriter, read_samples, write_samples};
+pub use table::{
+    SampleReader, SampleTableError, SampleWriter, TableRows, read_samples, write_samples,
+};
 pub use training::{TrainingLog, TrainingStep};

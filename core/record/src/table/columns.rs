@@ -22,9 +22,10 @@ use parquet::arrow::arrow_reader::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::read::from_batch;
+use super::{BATCH, SampleTableError};
 use crate::rows::cell;
-use crate::table::{BATCH, from_batch};
-use crate::{Sample, SampleTableError, Verdict};
+use crate::{Sample, Verdict};
 
 /// A table of samples, a batch of it at a time. A column is read from the file when something of it is first asked for.
 pub struct TableRows {
@@ -70,6 +71,7 @@ struct Batch {
     token_top10_entropy: Column<ListArray>,
     token_top10_mass: Column<ListArray>,
     token_entropy: Column<ListArray>,
+    token_top_logprobs: Column<ListArray>,
     references: Column<ListArray>,
     row: Column<Parsed<IndexMap<String, Value>>>,
     verdicts: Column<Parsed<IndexMap<String, Verdict>>>,
@@ -254,6 +256,10 @@ impl TableRows {
         })
     }
 
+    fn has(&self, column: &str) -> bool {
+        self.metadata.schema().index_of(column).is_ok()
+    }
+
     fn unusable(&self, column: &'static str) -> SampleTableError {
         SampleTableError::Column {
             path: self.path.clone(),
@@ -297,6 +303,9 @@ impl TableRows {
             Tokens::Top10Entropy => ("token_top10_entropy", &batch.token_top10_entropy),
             Tokens::Top10Mass => ("token_top10_mass", &batch.token_top10_mass),
             Tokens::Entropy => ("token_entropy", &batch.token_entropy),
+            // Tables of versions that knew no such column hold none of it.
+            Tokens::TopLogprobs if !self.has("token_top_logprobs") => return Ok(&[]),
+            Tokens::TopLogprobs => ("token_top_logprobs", &batch.token_top_logprobs),
         };
         let lists = self.column(name, column)?;
         let items: Option<&Float32Array> = lists.values().as_primitive_opt::<Float32Type>();
@@ -452,7 +461,7 @@ mod tests {
     use super::*;
     use crate::{SampleRows, write_samples};
 
-    const FIELDS: [&str; 35] = [
+    const FIELDS: [&str; 36] = [
         "sample_id",
         "evaluation",
         "condition",
@@ -484,6 +493,7 @@ mod tests {
         "token_top10_entropy",
         "token_top10_mass",
         "token_entropy",
+        "token_top_logprobs",
         "sample_index",
         "ends_with_eos",
         "looping",
@@ -500,7 +510,8 @@ mod tests {
             "completion": {"prompt_token_ids": [0, i], "completion_token_ids": [7], "text": format!("answer {i}"),
                 "finish_reason": if every_third { "error" } else { "stop" }, "ends_with_eos": !every_third,
                 "token_logprob": vec![-number; i % 5], "token_top1_logprob": [-0.5, -number], "token_margin": [],
-                "token_top10_entropy": vec![number; i % 2], "token_top10_mass": [0.5], "token_entropy": [number, 2.0]},
+                "token_top10_entropy": vec![number; i % 2], "token_top10_mass": [0.5], "token_entropy": [number, 2.0],
+                "token_top_logprobs": [-0.1, -number]},
             "error": every_third.then_some("none"),
             "degenerate": {"empty": false, "looping": every_third, "truncated": i % 2 == 1},
             "references": vec!["Ada"; i % 3], "wrong_answer": every_third.then_some("Bob"), "category": format!("k{}", i % 7),

@@ -1,0 +1,179 @@
+//! Writing the table.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::builder::{
+    BooleanBuilder, Float32Builder, ListBuilder, StringBuilder, UInt32Builder,
+};
+use arrow_array::{ArrayRef, RecordBatch};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::{BATCH, SampleTableError, schema};
+use crate::{Completion, Sample};
+
+/// Writes samples to Parquet, batch by batch. The bytes depend on the samples alone.
+pub struct SampleWriter<W: Write + Send> {
+    writer: ArrowWriter<W>,
+    pending: Vec<Sample>,
+}
+
+impl<W: Write + Send> SampleWriter<W> {
+    /// Starts a table on `sink`.
+    ///
+    /// # Errors
+    /// When the Parquet layer refuses the sink.
+    pub fn new(sink: W) -> Result<Self, parquet::errors::ParquetError> {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+            .set_created_by("driftgauge".to_owned())
+            .build();
+        Ok(Self {
+            writer: ArrowWriter::try_new(sink, schema(), Some(properties))?,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Appends one sample.
+    ///
+    /// # Errors
+    /// When writing a full batch fails.
+    pub fn push(&mut self, sample: Sample) -> Result<(), parquet::errors::ParquetError> {
+        self.pending.push(sample);
+        if self.pending.len() >= BATCH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and the footer.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn finish(mut self) -> Result<W, parquet::errors::ParquetError> {
+        self.flush()?;
+        self.writer.into_inner()
+    }
+
+    fn flush(&mut self) -> Result<(), parquet::errors::ParquetError> {
+        if !self.pending.is_empty() {
+            let batch = to_batch(&self.pending)?;
+            self.writer.write(&batch)?;
+            self.pending.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Writes `samples` to a new file at `path`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_samples(
+    path: &Path,
+    samples: impl IntoIterator<Item = Sample>,
+) -> Result<(), SampleTableError> {
+    let parquet = |error| SampleTableError::parquet(path, &error);
+    let file = File::create(path).map_err(|source| SampleTableError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut writer = SampleWriter::new(file).map_err(parquet)?;
+    for sample in samples {
+        writer.push(sample).map_err(parquet)?;
+    }
+    writer.finish().map_err(parquet)?;
+    Ok(())
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    // Plain data with string keys always serialises.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn to_batch(samples: &[Sample]) -> Result<RecordBatch, arrow_schema::ArrowError> {
+    let text = |get: &dyn Fn(&Sample) -> String| -> ArrayRef {
+        let mut builder = StringBuilder::new();
+        samples
+            .iter()
+            .for_each(|sample| builder.append_value(get(sample)));
+        Arc::new(builder.finish())
+    };
+    let optional = |get: &dyn Fn(&Sample) -> Option<String>| -> ArrayRef {
+        let mut builder = StringBuilder::new();
+        samples
+            .iter()
+            .for_each(|sample| builder.append_option(get(sample)));
+        Arc::new(builder.finish())
+    };
+    let flag = |get: &dyn Fn(&Sample) -> bool| -> ArrayRef {
+        let mut builder = BooleanBuilder::new();
+        samples
+            .iter()
+            .for_each(|sample| builder.append_value(get(sample)));
+        Arc::new(builder.finish())
+    };
+    let ids = |get: &dyn Fn(&Sample) -> &[u32]| -> ArrayRef {
+        let mut builder = ListBuilder::new(UInt32Builder::new());
+        for sample in samples {
+            builder.values().append_slice(get(sample));
+            builder.append(true);
+        }
+        Arc::new(builder.finish())
+    };
+    let floats = |get: &dyn Fn(&Completion) -> &[f32]| -> ArrayRef {
+        let mut builder = ListBuilder::new(Float32Builder::new());
+        for sample in samples {
+            builder.values().append_slice(get(&sample.completion));
+            builder.append(true);
+        }
+        Arc::new(builder.finish())
+    };
+    let mut indices = UInt32Builder::new();
+    let mut references = ListBuilder::new(StringBuilder::new());
+    for sample in samples {
+        indices.append_value(sample.sample_index);
+        for reference in &sample.references {
+            references.values().append_value(reference);
+        }
+        references.append(true);
+    }
+    RecordBatch::try_new(
+        schema(),
+        vec![
+            text(&|s| s.evaluation.clone()),
+            text(&|s| s.condition.clone()),
+            text(&|s| s.model.clone()),
+            text(&|s| s.sample_id.clone()),
+            Arc::new(indices.finish()),
+            text(&|s| json(&s.messages)),
+            ids(&|s| &s.completion.prompt_token_ids),
+            ids(&|s| &s.completion.completion_token_ids),
+            text(&|s| s.completion.text.clone()),
+            text(&|s| s.completion.finish_reason.as_str().to_owned()),
+            flag(&|s| s.completion.ends_with_eos),
+            floats(&|c| &c.token_logprob),
+            floats(&|c| &c.token_top1_logprob),
+            floats(&|c| &c.token_margin),
+            floats(&|c| &c.token_top10_entropy),
+            floats(&|c| &c.token_top10_mass),
+            floats(&|c| &c.token_entropy),
+            floats(&|c| &c.token_top_logprobs),
+            text(&|s| json(&s.completion.first_token_logprob)),
+            optional(&|s| s.error.clone()),
+            flag(&|s| s.degenerate.empty),
+            flag(&|s| s.degenerate.looping),
+            flag(&|s| s.degenerate.truncated),
+            Arc::new(references.finish()),
+            optional(&|s| s.wrong_answer.clone()),
+            optional(&|s| s.category.clone()),
+            text(&|s| json(&s.row)),
+            text(&|s| json(&s.verdicts)),
+            text(&|s| json(&s.values)),
+        ],
+    )
+}
