@@ -48,8 +48,11 @@ fn compile(name: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, library)
 }
 
-/// Samples in batches of two.
 fn samples(n: usize) -> impl Batches {
+    batches(n, 512)
+}
+
+fn batches(n: usize, size: usize) -> impl Batches {
     let sample: Sample = serde_json::from_value(json!({
         "evaluation": "e", "condition": "default", "model": "m", "sample_id": "s", "sample_index": 0, "messages": [],
         "completion": {"prompt_token_ids": [], "completion_token_ids": [], "text": "t", "finish_reason": "stop",
@@ -64,7 +67,7 @@ fn samples(n: usize) -> impl Batches {
             ..sample.clone()
         })
     });
-    SampleBatches::new(samples, 2)
+    SampleBatches::new(samples, size)
 }
 
 fn load(name: &str) -> Result<PluginLibrary, PluginError> {
@@ -115,8 +118,14 @@ fn a_sound_plugin_runs() {
         log: Arc::new(move |level, text| log.lock().unwrap().push(format!("{level} {text}"))),
         ..RunOptions::default()
     };
-    let output =
-        run_metric_with(&library, "fixture", &json!({}), &mut samples(5), &options).unwrap();
+    let output = run_metric_with(
+        &library,
+        "fixture",
+        &json!({}),
+        &mut batches(5, 2),
+        &options,
+    )
+    .unwrap();
     assert_eq!(output.scalars[0].value, Some(5.0));
     assert_eq!(*lines.lock().unwrap(), ["2 made"]);
 }

@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define DG_ABI_MAJOR 1
-#define DG_ABI_MINOR 0
+#define DG_ABI_MINOR 1
 
 /* Borrowed; not NUL-terminated; {NULL, 0} is empty. */
 typedef struct dg_str  { const char   *ptr; size_t len; } dg_str;
@@ -75,6 +75,14 @@ typedef struct dg_host {
   int32_t (*get_json)(const dg_batch *batch, size_t row, dg_str *out); /* the whole sample */
   const void *(*extension)(void *ctx, const char *id);                 /* NULL when unknown */
   int32_t (*get_f64s)(const dg_batch *batch, size_t row, dg_str field, dg_f64s *out);
+  /* Since 1.1: a field of all rows at once. `out` and `found` have room for len(batch) entries; `found` gets what the accessor
+   * of one row would return (where it is negative, ask that one). DG_PRESENT, or DG_NO_FIELD. */
+  int32_t (*column_str) (const dg_batch *batch, dg_str field, dg_str  *out, int8_t *found);
+  int32_t (*column_f64) (const dg_batch *batch, dg_str field, double  *out, int8_t *found);
+  int32_t (*column_i64) (const dg_batch *batch, dg_str field, int64_t *out, int8_t *found);
+  int32_t (*column_f32s)(const dg_batch *batch, dg_str field, dg_f32s *out, int8_t *found);
+  int32_t (*column_strs)(const dg_batch *batch, dg_str field, dg_strs *out, int8_t *found);
+  int32_t (*column_f64s)(const dg_batch *batch, dg_str field, dg_f64s *out, int8_t *found);
 } dg_host;
 
 /* Plugin to host; static. */

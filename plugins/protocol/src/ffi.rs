@@ -14,7 +14,7 @@ use std::marker::{PhantomData, PhantomPinned};
 /// Major version of the ABI: part of the exported symbol's name.
 pub const ABI_MAJOR: u32 = 1;
 /// Minor version of the ABI: what has been appended since 1.0.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 /// The one symbol a plugin exports.
 pub const ENTRY_SYMBOL: &str = "dg_plugin_v1";
 
@@ -117,6 +117,11 @@ pub struct DgMetric {
 pub type DgGet<T> =
     unsafe extern "C" fn(batch: *const DgBatch, row: usize, field: DgStr, out: *mut T) -> i32;
 
+/// Reads one field of all rows: `out` and `found` have room for every row of the batch, and `found` gets the code that the
+/// accessor of one row would return. Returns [`DG_PRESENT`], or the code of a batch or field that is none.
+pub type DgColumn<T> =
+    unsafe extern "C" fn(batch: *const DgBatch, field: DgStr, out: *mut T, found: *mut i8) -> i32;
+
 /// What the host offers a plugin; lives until `destroy` returns.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -151,6 +156,18 @@ pub struct DgHost {
         Option<unsafe extern "C" fn(ctx: *mut c_void, id: *const c_char) -> *const c_void>,
     /// Lists of doubles.
     pub get_f64s: Option<DgGet<DgF64s>>,
+    /// Text fields of all rows; since 1.1, as the others after it.
+    pub column_str: Option<DgColumn<DgStr>>,
+    /// Numbers of all rows.
+    pub column_f64: Option<DgColumn<f64>>,
+    /// Whole numbers and flags of all rows.
+    pub column_i64: Option<DgColumn<i64>>,
+    /// Numbers per token of all rows.
+    pub column_f32s: Option<DgColumn<DgF32s>>,
+    /// Lists of text of all rows.
+    pub column_strs: Option<DgColumn<DgStrs>>,
+    /// Lists of doubles of all rows.
+    pub column_f64s: Option<DgColumn<DgF64s>>,
 }
 
 /// The functions of one metric: static, in the plugin.

@@ -126,6 +126,27 @@ impl<'a> ServedBatch<'a> {
             .push(kept);
     }
 
+    /// Writes what was found; returns its code.
+    ///
+    /// # Safety
+    /// `out` must be valid for a write.
+    unsafe fn answer<T>(&self, found: Lookup<T>, out: *mut T) -> i32 {
+        match found {
+            Lookup::Present(value) => {
+                // SAFETY: by the contract above.
+                unsafe { out.write(value) };
+                DG_PRESENT
+            }
+            Lookup::Null => DG_NULL,
+            Lookup::OtherType => DG_OTHER_TYPE,
+            Lookup::Failed(problem) => {
+                // The first problem is the one to tell of.
+                let _ = self.failure.set(problem);
+                DG_BAD_ROW
+            }
+        }
+    }
+
     fn lend_text(&self, text: Cow<'_, str>) -> DgStr {
         match text {
             Cow::Borrowed(text) => DgStr::new(text),
@@ -164,14 +185,20 @@ impl HostContext {
             log: Some(log),
             cancelled: Some(cancelled),
             len: Some(len),
-            get_str: Some(get_str),
-            get_f64: Some(get_f64),
-            get_i64: Some(get_i64),
-            get_f32s: Some(get_f32s),
-            get_strs: Some(get_strs),
+            get_str: Some(get::<DgStr>),
+            get_f64: Some(get::<f64>),
+            get_i64: Some(get::<i64>),
+            get_f32s: Some(get::<DgF32s>),
+            get_strs: Some(get::<DgStrs>),
             get_json: Some(get_json),
             extension: Some(extension),
-            get_f64s: Some(get_f64s),
+            get_f64s: Some(get::<DgF64s>),
+            column_str: Some(column::<DgStr>),
+            column_f64: Some(column::<f64>),
+            column_i64: Some(column::<i64>),
+            column_f32s: Some(column::<DgF32s>),
+            column_strs: Some(column::<DgStrs>),
+            column_f64s: Some(column::<DgF64s>),
         }
     }
 }
@@ -206,44 +233,6 @@ unsafe fn served<'a>(batch: *const DgBatch) -> Option<&'a ServedBatch<'a>> {
     unsafe { batch.cast::<ServedBatch<'a>>().as_ref() }
 }
 
-/// Looks a field up and writes it; every accessor is this with another `find`.
-///
-/// # Safety
-/// The arguments are those of an accessor, as described in the header.
-unsafe fn answer<'a, T>(
-    batch: *const DgBatch,
-    row: usize,
-    field: DgStr,
-    out: *mut T,
-    find: impl FnOnce(&'a ServedBatch<'a>, Field<'_>) -> Lookup<T>,
-) -> i32 {
-    // SAFETY: plugins pass the batch they were given and a field name valid during the call.
-    let (Some(batch), Some(name)) = (unsafe { (served(batch), field.text()) }) else {
-        return DG_NO_FIELD;
-    };
-    let Some(field) = Field::parse(name) else {
-        return DG_NO_FIELD;
-    };
-    if row >= batch.rows.len() || out.is_null() {
-        return DG_BAD_ROW;
-    }
-    match catch_unwind(AssertUnwindSafe(|| find(batch, field))) {
-        Ok(Lookup::Present(value)) => {
-            // SAFETY: `out` is not null and points to a value of this type.
-            unsafe { out.write(value) };
-            DG_PRESENT
-        }
-        Ok(Lookup::Null) => DG_NULL,
-        Ok(Lookup::OtherType) => DG_OTHER_TYPE,
-        Ok(Lookup::Failed(problem)) => {
-            // The first problem is the one to tell of.
-            let _ = batch.failure.set(problem);
-            DG_BAD_ROW
-        }
-        Err(_) => DG_BAD_ROW,
-    }
-}
-
 impl<T> Lookup<T> {
     /// Applies `change` to a present value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Lookup<U> {
@@ -256,132 +245,144 @@ impl<T> Lookup<T> {
     }
 }
 
-unsafe extern "C" fn get_str(
-    batch: *const DgBatch,
-    row: usize,
-    field: DgStr,
-    out: *mut DgStr,
-) -> i32 {
-    // SAFETY: the arguments are passed on as they came.
-    unsafe {
-        answer(batch, row, field, out, |batch, field| {
-            batch
-                .rows
-                .text(row, field)
-                .map(|text| batch.lend_text(text))
+/// What the accessors give: how a field of a row is found, and lent to the plugin.
+trait Lent: Sized {
+    fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self>;
+}
+
+impl Lent for DgStr {
+    fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self> {
+        let text = batch.rows.text(row, field);
+        text.map(|text| batch.lend_text(text))
+    }
+}
+
+impl Lent for f64 {
+    fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self> {
+        batch.rows.number(row, field)
+    }
+}
+
+impl Lent for i64 {
+    fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self> {
+        batch.rows.integer(row, field)
+    }
+}
+
+impl Lent for DgF32s {
+    fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self> {
+        batch.rows.floats(row, field).map(|numbers| {
+            let (ptr, len) = (numbers.as_ptr(), numbers.len());
+            if let Cow::Owned(numbers) = numbers {
+                batch.keep(Kept::Floats(numbers));
+            }
+            Self { ptr, len }
         })
     }
 }
 
-unsafe extern "C" fn get_f64(
-    batch: *const DgBatch,
-    row: usize,
-    field: DgStr,
-    out: *mut f64,
-) -> i32 {
-    // SAFETY: as above.
-    unsafe {
-        answer(batch, row, field, out, |batch, field| {
-            batch.rows.number(row, field)
+impl Lent for DgF64s {
+    fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self> {
+        batch.rows.doubles(row, field).map(|numbers| {
+            let (ptr, len) = (numbers.as_ptr(), numbers.len());
+            if let Cow::Owned(numbers) = numbers {
+                batch.keep(Kept::Doubles(numbers));
+            }
+            Self { ptr, len }
         })
     }
 }
 
-unsafe extern "C" fn get_i64(
-    batch: *const DgBatch,
-    row: usize,
-    field: DgStr,
-    out: *mut i64,
-) -> i32 {
-    // SAFETY: as above.
-    unsafe {
-        answer(batch, row, field, out, |batch, field| {
-            batch.rows.integer(row, field)
+impl Lent for DgStrs {
+    fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self> {
+        batch.rows.texts(row, field).map(|texts| {
+            let texts = texts.into_iter();
+            let lent: Vec<DgStr> = texts.map(|text| batch.lend_text(text)).collect();
+            let (ptr, len) = (lent.as_ptr(), lent.len());
+            batch.keep(Kept::Texts(lent));
+            Self { ptr, len }
         })
     }
 }
 
-unsafe extern "C" fn get_f32s(
+/// Looks a field of a row up and writes it.
+unsafe extern "C" fn get<T: Lent>(
     batch: *const DgBatch,
     row: usize,
     field: DgStr,
-    out: *mut DgF32s,
+    out: *mut T,
 ) -> i32 {
-    // SAFETY: as above.
-    unsafe {
-        answer(batch, row, field, out, |batch, field| {
-            batch.rows.floats(row, field).map(|numbers| {
-                let lent = DgF32s {
-                    ptr: numbers.as_ptr(),
-                    len: numbers.len(),
-                };
-                if let Cow::Owned(numbers) = numbers {
-                    batch.keep(Kept::Floats(numbers));
+    // SAFETY: plugins pass the batch they were given and a field name valid during the call.
+    let (Some(batch), Some(name)) = (unsafe { (served(batch), field.text()) }) else {
+        return DG_NO_FIELD;
+    };
+    let Some(field) = Field::parse(name) else {
+        return DG_NO_FIELD;
+    };
+    if row >= batch.rows.len() || out.is_null() {
+        return DG_BAD_ROW;
+    }
+    match catch_unwind(AssertUnwindSafe(|| T::find(batch, row, field))) {
+        // SAFETY: `out` is not null and points to a value of this type.
+        Ok(found) => unsafe { batch.answer(found, out) },
+        Err(_) => DG_BAD_ROW,
+    }
+}
+
+/// Looks a field of every row up and writes it.
+unsafe extern "C" fn column<T: Lent>(
+    batch: *const DgBatch,
+    field: DgStr,
+    out: *mut T,
+    found: *mut i8,
+) -> i32 {
+    // SAFETY: plugins pass the batch they were given and a field name valid during the call.
+    let (Some(batch), Some(name)) = (unsafe { (served(batch), field.text()) }) else {
+        return DG_NO_FIELD;
+    };
+    let Some(field) = Field::parse(name) else {
+        return DG_NO_FIELD;
+    };
+    if out.is_null() || found.is_null() {
+        return DG_BAD_ROW;
+    }
+    let each = || {
+        for row in 0..batch.rows.len() {
+            let (code, value) = match T::find(batch, row, field) {
+                Lookup::Present(value) => (DG_PRESENT, Some(value)),
+                Lookup::Null => (DG_NULL, None),
+                Lookup::OtherType => (DG_OTHER_TYPE, None),
+                // Told when the row itself is asked for.
+                Lookup::Failed(_) => (DG_BAD_ROW, None),
+            };
+            // SAFETY: both have room for every row of the batch.
+            unsafe {
+                found.add(row).write(code as i8);
+                if let Some(value) = value {
+                    out.add(row).write(value);
                 }
-                lent
-            })
-        })
-    }
-}
-
-unsafe extern "C" fn get_f64s(
-    batch: *const DgBatch,
-    row: usize,
-    field: DgStr,
-    out: *mut DgF64s,
-) -> i32 {
-    // SAFETY: as above.
-    unsafe {
-        answer(batch, row, field, out, |batch, field| {
-            batch.rows.doubles(row, field).map(|numbers| {
-                let lent = DgF64s {
-                    ptr: numbers.as_ptr(),
-                    len: numbers.len(),
-                };
-                if let Cow::Owned(numbers) = numbers {
-                    batch.keep(Kept::Doubles(numbers));
-                }
-                lent
-            })
-        })
-    }
-}
-
-unsafe extern "C" fn get_strs(
-    batch: *const DgBatch,
-    row: usize,
-    field: DgStr,
-    out: *mut DgStrs,
-) -> i32 {
-    // SAFETY: as above.
-    unsafe {
-        answer(batch, row, field, out, |batch, field| {
-            batch.rows.texts(row, field).map(|texts| {
-                let lent: Vec<DgStr> = texts
-                    .into_iter()
-                    .map(|text| batch.lend_text(text))
-                    .collect();
-                let list = DgStrs {
-                    ptr: lent.as_ptr(),
-                    len: lent.len(),
-                };
-                batch.keep(Kept::Texts(lent));
-                list
-            })
-        })
-    }
+            }
+        }
+        DG_PRESENT
+    };
+    catch_unwind(AssertUnwindSafe(each)).unwrap_or(DG_BAD_ROW)
 }
 
 unsafe extern "C" fn get_json(batch: *const DgBatch, row: usize, out: *mut DgStr) -> i32 {
-    // The name only serves to pass the check in `answer`.
-    let any = DgStr::new("sample_id");
-    // SAFETY: as above.
-    unsafe {
-        answer(batch, row, any, out, |batch, _| {
-            match batch.rows.json(row) {
-                Ok(text) => Lookup::Present(batch.lend_text(Cow::Owned(text))),
-                Err(problem) => Lookup::Failed(problem),
-            }
-        })
+    // SAFETY: plugins pass the batch they were given.
+    let Some(batch) = (unsafe { served(batch) }) else {
+        return DG_NO_FIELD;
+    };
+    if row >= batch.rows.len() || out.is_null() {
+        return DG_BAD_ROW;
+    }
+    let find = || match batch.rows.json(row) {
+        Ok(text) => Lookup::Present(batch.lend_text(Cow::Owned(text))),
+        Err(problem) => Lookup::Failed(problem),
+    };
+    match catch_unwind(AssertUnwindSafe(find)) {
+        // SAFETY: `out` is not null and points to text.
+        Ok(found) => unsafe { batch.answer(found, out) },
+        Err(_) => DG_BAD_ROW,
     }
 }

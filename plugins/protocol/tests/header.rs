@@ -62,7 +62,13 @@ fn sizes_and_offsets_agree() {
             get_strs,
             get_json,
             extension,
-            get_f64s
+            get_f64s,
+            column_str,
+            column_f64,
+            column_i64,
+            column_f32s,
+            column_strs,
+            column_f64s
         ),
         layout!(
             "dg_metric_vtable",

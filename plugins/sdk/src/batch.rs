@@ -1,13 +1,14 @@
 //! Safe reading of samples: the plugin's half of the host's accessors.
 #![expect(unsafe_code, reason = "calls function pointers of the host")]
 
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
 use crate::MetricError;
 use crate::ffi::{
-    DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgF32s, DgF64s, DgGet, DgHost, DgStr,
-    DgStrs,
+    DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgColumn, DgF32s, DgF64s, DgGet,
+    DgHost, DgStr, DgStrs,
 };
 
 /// Levels of the run log.
@@ -62,26 +63,40 @@ impl Host<'_> {
 
 /// Samples handed to [`crate::Metric::update`].
 #[derive(Debug, Clone, Copy)]
-pub struct Batch<'a> {
+pub struct Batch<'a>(&'a Shared<'a>);
+
+/// What the samples of a batch have in common.
+#[derive(Debug)]
+pub(crate) struct Shared<'a> {
     host: Host<'a>,
     raw: *const DgBatch,
+    len: usize,
+    columns: Columns,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> Shared<'a> {
     /// # Safety
     /// `raw` must be a batch of this host, live during `'a`.
     pub(crate) unsafe fn new(host: Host<'a>, raw: *const DgBatch) -> Self {
-        Self { host, raw }
+        Self {
+            host,
+            raw,
+            // SAFETY: the batch belongs to this host.
+            len: host.table.len.map_or(0, |len| unsafe { len(raw) }),
+            columns: Columns::default(),
+        }
+    }
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(shared: &'a Shared<'a>) -> Self {
+        Self(shared)
     }
 
     /// Number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
-        // SAFETY: the batch belongs to this host.
-        self.host
-            .table
-            .len
-            .map_or(0, |len| unsafe { len(self.raw) })
+        self.0.len
     }
 
     /// Whether there are none.
@@ -92,13 +107,13 @@ impl<'a> Batch<'a> {
 
     /// The samples in order.
     pub fn samples(self) -> impl Iterator<Item = Sample<'a>> {
-        (0..self.len()).map(move |row| Sample { batch: self, row })
+        (0..self.len()).map(move |row| Sample { batch: self.0, row })
     }
 
     /// The harness.
     #[must_use]
     pub fn host(&self) -> &Host<'a> {
-        &self.host
+        &self.0.host
     }
 }
 
@@ -106,7 +121,7 @@ impl<'a> Batch<'a> {
 /// `i64`) fail when the sample has no value, the `opt_` ones return `None`; lists are empty then.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
-    batch: Batch<'a>,
+    batch: &'a Shared<'a>,
     row: usize,
 }
 
@@ -124,7 +139,14 @@ impl<'a> Sample<'a> {
     /// # Errors
     /// When the field does not exist or has another type.
     pub fn opt_str(&self, field: &str) -> Result<Option<&'a str>, MetricError> {
-        let found = self.get(field, self.batch.host.table.get_str, DgStr::EMPTY)?;
+        let table = &self.batch.host.table;
+        let found = self.get(
+            field,
+            table.get_str,
+            table.column_str,
+            &self.batch.columns.str,
+            DgStr::EMPTY,
+        )?;
         // SAFETY: the host keeps the text alive until the end of `update`, which `'a` does not outlive.
         found.map(|text| unsafe { self.text(text) }).transpose()
     }
@@ -142,7 +164,14 @@ impl<'a> Sample<'a> {
     /// # Errors
     /// When the field does not exist or has another type.
     pub fn opt_f64(&self, field: &str) -> Result<Option<f64>, MetricError> {
-        self.get(field, self.batch.host.table.get_f64, 0.0)
+        let table = &self.batch.host.table;
+        self.get(
+            field,
+            table.get_f64,
+            table.column_f64,
+            &self.batch.columns.f64,
+            0.0,
+        )
     }
 
     /// A whole number or flag that must be there.
@@ -158,7 +187,14 @@ impl<'a> Sample<'a> {
     /// # Errors
     /// When the field does not exist or has another type.
     pub fn opt_i64(&self, field: &str) -> Result<Option<i64>, MetricError> {
-        self.get(field, self.batch.host.table.get_i64, 0)
+        let table = &self.batch.host.table;
+        self.get(
+            field,
+            table.get_i64,
+            table.column_i64,
+            &self.batch.columns.i64,
+            0,
+        )
     }
 
     /// Numbers in single precision; empty when the sample has none.
@@ -170,7 +206,14 @@ impl<'a> Sample<'a> {
             ptr: std::ptr::null(),
             len: 0,
         };
-        let found = self.get(field, self.batch.host.table.get_f32s, none)?;
+        let table = &self.batch.host.table;
+        let found = self.get(
+            field,
+            table.get_f32s,
+            table.column_f32s,
+            &self.batch.columns.f32s,
+            none,
+        )?;
         // SAFETY: as for text.
         Ok(found.map_or(&[], |list| unsafe { slice(list.ptr, list.len) }))
     }
@@ -184,7 +227,14 @@ impl<'a> Sample<'a> {
             ptr: std::ptr::null(),
             len: 0,
         };
-        let found = self.get(field, self.batch.host.table.get_f64s, none)?;
+        let table = &self.batch.host.table;
+        let found = self.get(
+            field,
+            table.get_f64s,
+            table.column_f64s,
+            &self.batch.columns.f64s,
+            none,
+        )?;
         // SAFETY: as for text.
         Ok(found.map_or(&[], |list| unsafe { slice(list.ptr, list.len) }))
     }
@@ -198,7 +248,14 @@ impl<'a> Sample<'a> {
             ptr: std::ptr::null(),
             len: 0,
         };
-        let found = self.get(field, self.batch.host.table.get_strs, none)?;
+        let table = &self.batch.host.table;
+        let found = self.get(
+            field,
+            table.get_strs,
+            table.column_strs,
+            &self.batch.columns.strs,
+            none,
+        )?;
         // SAFETY: as for text.
         let list = found.map_or(&[][..], |list| unsafe { slice(list.ptr, list.len) });
         list.iter()
@@ -229,12 +286,21 @@ impl<'a> Sample<'a> {
         unsafe { self.text(out) }
     }
 
-    fn get<T>(
+    /// Reads a field: from its column where the host gives one, else for this row alone.
+    fn get<T: Copy>(
         &self,
         field: &str,
         accessor: Option<DgGet<T>>,
+        column: Option<DgColumn<T>>,
+        columns: &ColumnsOf<T>,
         mut out: T,
     ) -> Result<Option<T>, MetricError> {
+        if let Some(read) = column
+            // SAFETY: the batch is the host's own, and `read` one of its functions.
+            && let Some(found) = unsafe { columns.find(self.batch, self.row, field, read, out) }
+        {
+            return Ok(found);
+        }
         let accessor = accessor.ok_or_else(|| {
             MetricError::internal(format!("this harness is too old to give field `{field}`"))
         })?;
@@ -272,6 +338,72 @@ impl<'a> Sample<'a> {
         // SAFETY: by the contract above.
         unsafe { text.text() }
             .ok_or_else(|| MetricError::internal("the harness gave text that is not UTF-8"))
+    }
+}
+
+/// The columns of a batch that were asked for. One call into the host for a whole column costs little more than one for a
+/// row, and most fields are asked for in every row.
+#[derive(Debug, Default)]
+struct Columns {
+    str: ColumnsOf<DgStr>,
+    f64: ColumnsOf<f64>,
+    i64: ColumnsOf<i64>,
+    f32s: ColumnsOf<DgF32s>,
+    strs: ColumnsOf<DgStrs>,
+    f64s: ColumnsOf<DgF64s>,
+}
+
+/// The columns of one type. There are so few that looking through all of them is the fastest.
+#[derive(Debug)]
+struct ColumnsOf<T>(RefCell<Vec<Column<T>>>);
+
+#[derive(Debug)]
+struct Column<T> {
+    field: String,
+    values: Vec<T>,
+    /// What the accessor of a row would return.
+    found: Vec<i8>,
+}
+
+impl<T> Default for ColumnsOf<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<T: Copy> ColumnsOf<T> {
+    /// A row's value, or that it has none. `None` where only the accessor of a row can tell what is wrong.
+    ///
+    /// # Safety
+    /// `read` must be the function of the batch's host for columns of this type.
+    unsafe fn find(
+        &self,
+        batch: &Shared<'_>,
+        row: usize,
+        field: &str,
+        read: DgColumn<T>,
+        nothing: T,
+    ) -> Option<Option<T>> {
+        let mut columns = self.0.borrow_mut();
+        let place = columns.iter().position(|column| column.field == field);
+        let place = place.unwrap_or_else(|| {
+            let mut column = Column {
+                field: field.to_owned(),
+                values: vec![nothing; batch.len],
+                found: vec![-1; batch.len],
+            };
+            let (values, found) = (column.values.as_mut_ptr(), column.found.as_mut_ptr());
+            // SAFETY: by the contract above; both lists have room for every row. Where it fails, the rows say so themselves.
+            unsafe { read(batch.raw, DgStr::new(field), values, found) };
+            columns.push(column);
+            columns.len() - 1
+        });
+        let column = &columns[place];
+        match i32::from(column.found[row]) {
+            DG_PRESENT => Some(Some(column.values[row])),
+            DG_NULL => Some(None),
+            _ => None,
+        }
     }
 }
 

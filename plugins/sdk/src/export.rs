@@ -9,6 +9,7 @@
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::batch::Shared;
 use crate::error::ErrorKind;
 use crate::ffi::{
     ABI_MINOR, DG_OK, DgBatch, DgBuf, DgHost, DgMetric, DgMetricVtable, DgStatus, DgStr,
@@ -100,10 +101,10 @@ unsafe extern "C" fn update<M: Metric>(
     unsafe {
         let instance = &mut *metric.cast::<Instance<M>>();
         guard(error, || {
-            let batch = Batch::new(Host::new(instance.host), batch);
+            let batch = Shared::new(Host::new(instance.host), batch);
             // Taken out for the call: a metric that panicked half-way is not used again.
             let mut metric = instance.metric.take().ok_or_else(over)?;
-            let result = metric.update(batch);
+            let result = metric.update(Batch::new(&batch));
             instance.metric = Some(metric);
             result
         })
