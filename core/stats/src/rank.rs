@@ -9,7 +9,9 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.len() != b.len() || a.len() < 2 || !crate::all_finite(a) || !crate::all_finite(b) {
         return None;
     }
-    let (a, b) = (midranks(a), midranks(b));
+    let same = a == b;
+    let a = midranks(a);
+    let b = if same { a.clone() } else { midranks(b) };
     // Ranks add up to the same in both columns.
     let middle = mean(&a)?;
     let product = |x: &[f64], y: &[f64]| -> f64 {
@@ -24,13 +26,13 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
 
 /// Ranks from 1, equal values sharing the middle of theirs.
 fn midranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut order: Vec<(f64, usize)> = values.iter().copied().zip(0..).collect();
+    order.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
-    for group in order.chunk_by(|&a, &b| values[a] == values[b]) {
+    for group in order.chunk_by(|(a, _), (b, _)| a == b) {
         let middle = start as f64 + (group.len() + 1) as f64 / 2.0;
-        group.iter().for_each(|&item| ranks[item] = middle);
+        group.iter().for_each(|&(_, item)| ranks[item] = middle);
         start += group.len();
     }
     ranks

@@ -74,6 +74,17 @@ impl ExactSum {
         self.not_finite |= other.not_finite;
     }
 
+    /// The sum of so many copies of what was added; less than 2^31 of them, so that no limb overflows.
+    fn times(mut self, copies: u32) -> Self {
+        self.carry();
+        for limb in &mut self.limbs {
+            *limb *= i64::from(copies);
+        }
+        self.carry();
+        self.count *= u64::from(copies);
+        self
+    }
+
     /// How many values were added.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -162,21 +173,69 @@ pub fn sum(values: &[f64]) -> Option<f64> {
 /// Mean; `None` of nothing.
 #[must_use]
 pub fn mean(values: &[f64]) -> Option<f64> {
-    values.iter().copied().collect::<ExactSum>().mean()
+    match Binary::of(values) {
+        Some(binary) => binary.mean(),
+        None => values.iter().copied().collect::<ExactSum>().mean(),
+    }
+}
+
+/// Sum of the squared differences from `centre`; `None` when it is not finite.
+fn squares(values: &[f64], centre: f64) -> Option<f64> {
+    let square = |value: f64| (value - centre).powi(2);
+    let sum: ExactSum = match Binary::of(values) {
+        Some(binary) => binary.sum(square),
+        None => values.iter().map(|&value| square(value)).collect(),
+    };
+    sum.value()
+}
+
+/// How many zeros and ones there are, where there is nothing else: sums over them are exact without adding them up.
+#[derive(Clone, Copy)]
+struct Binary {
+    zeros: u32,
+    ones: u32,
+}
+
+impl Binary {
+    fn of(values: &[f64]) -> Option<Self> {
+        const ONE: u64 = 1.0_f64.to_bits();
+        let n = i32::try_from(values.len()).ok()?;
+        // A stretch at a time: other values mostly show at once.
+        let mut ones = 0;
+        for stretch in values.chunks(4096) {
+            let bits = || stretch.iter().map(|value| value.to_bits());
+            let here = bits().filter(|&bits| bits == ONE).count();
+            if here + bits().filter(|&bits| bits == 0).count() < stretch.len() {
+                return None;
+            }
+            ones += here as u32;
+        }
+        Some(Self {
+            zeros: n.unsigned_abs() - ones,
+            ones,
+        })
+    }
+
+    fn mean(self) -> Option<f64> {
+        let n = self.zeros + self.ones;
+        (n > 0).then(|| f64::from(self.ones) / f64::from(n))
+    }
+
+    /// The sum of what each zero and each one gives.
+    fn sum(self, of: impl Fn(f64) -> f64) -> ExactSum {
+        let copies = |value, copies| ExactSum::from_iter([of(value)]).times(copies);
+        let mut sum = copies(0.0, self.zeros);
+        sum.merge(&copies(1.0, self.ones));
+        sum
+    }
 }
 
 /// Variance with divisor `n - ddof` (0: population, 1: sample), in two passes; `None` when the divisor is not positive.
 #[must_use]
 pub fn variance(values: &[f64], ddof: u32) -> Option<f64> {
-    let centre = mean(values)?;
     let divisor = values.len() as f64 - f64::from(ddof);
-    let squares: ExactSum = values
-        .iter()
-        .map(|value| (value - centre).powi(2))
-        .collect();
-    (divisor > 0.0)
-        .then(|| Some(squares.value()? / divisor))
-        .flatten()
+    let squares = squares(values, mean(values)?)?;
+    (divisor > 0.0).then(|| squares / divisor)
 }
 
 /// Standard error of the mean, `sqrt(Σ(x - x̄)² / (n(n-1)))`; `None` for fewer than two values.
@@ -210,7 +269,36 @@ pub fn quantile_sorted(sorted: &[f64], q: f64) -> Option<f64> {
     // In range: the place is at most the last index.
     let below = place.floor() as usize;
     let above = (below + 1).min(last);
-    Some(sorted[below] + (place - below as f64) * (sorted[above] - sorted[below]))
+    Some(between(sorted[below], sorted[above], place - below as f64))
+}
+
+fn between(low: f64, high: f64, part: f64) -> f64 {
+    low + part * (high - low)
+}
+
+/// Smallest value, median and largest value of numbers; `None` of nothing.
+fn order(values: &[f64]) -> Option<(f64, f64, f64)> {
+    let last = values.len().checked_sub(1)?;
+    let (below, above) = (last / 2, last.div_ceil(2));
+    let part = if below == above { 0.0 } else { 0.5 };
+    if let Some(binary) = Binary::of(values) {
+        let at = |place| f64::from(u8::from(place >= binary.zeros as usize));
+        return Some((at(0), between(at(below), at(above), part), at(last)));
+    }
+    let mut values = values.to_vec();
+    let (lower, &mut high, upper) = values.select_nth_unstable_by(above, f64::total_cmp);
+    let largest = |values: &[f64]| values.iter().copied().max_by(f64::total_cmp);
+    let smallest = lower.iter().copied().min_by(f64::total_cmp);
+    let low = if below == above {
+        Some(high)
+    } else {
+        largest(lower)
+    };
+    Some((
+        smallest.unwrap_or(high),
+        between(low?, high, part),
+        largest(upper).unwrap_or(high),
+    ))
 }
 
 /// What a table says about one column of numbers.
@@ -242,21 +330,23 @@ pub fn summarize(values: &[f64]) -> Option<Summary> {
     if !crate::all_finite(values) {
         return None;
     }
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let root_n = (values.len() as f64).sqrt();
-    let sd = variance(values, 1).map(f64::sqrt);
-    let sd_population = variance(values, 0)?.sqrt();
+    let mean = mean(values)?;
+    let squares = squares(values, mean)?;
+    let (min, median, max) = order(values)?;
+    let n = values.len() as f64;
+    let root_n = n.sqrt();
+    let sd = (n > 1.0).then(|| (squares / (n - 1.0)).sqrt());
+    let sd_population = (squares / n).sqrt();
     Some(Summary {
         n: values.len() as u64,
-        mean: mean(values)?,
-        median: quantile_sorted(&sorted, 0.5)?,
+        mean,
+        median,
         sd,
         se: sd.map(|sd| sd / root_n),
         sd_population,
         se_population: sd_population / root_n,
-        min: *sorted.first()?,
-        max: *sorted.last()?,
+        min,
+        max,
     })
 }
 
@@ -298,6 +388,38 @@ mod tests {
         let one = summarize(&[2.0]).unwrap();
         assert_eq!((one.mean, one.sd, one.sd_population), (2.0, None, 0.0));
         assert_eq!(standard_error(&[3.0; 5]), Some(0.0));
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_added_up() {
+        for (n, every) in [(1, 1), (2, 2), (5, 3), (1000, 7), (1001, 13), (5000, 5001)] {
+            let values: Vec<f64> = (0..n)
+                .map(|i| f64::from(u8::from(i % every == 0)))
+                .collect();
+            assert!(Binary::of(&values).is_some());
+            let added: ExactSum = values.iter().copied().collect();
+            assert_eq!(mean(&values), added.mean());
+            let centre = added.mean().unwrap();
+            let added: ExactSum = values.iter().map(|x| (x - centre).powi(2)).collect();
+            assert_eq!(squares(&values, centre), added.value());
+            let summary = summarize(&values).unwrap();
+            assert_eq!(Some(summary.median), median(&values));
+            let largest = values.iter().copied().reduce(f64::max);
+            assert_eq!(Some(summary.max), largest);
+        }
+        assert!(Binary::of(&[0.0, 1.0, 0.5]).is_none());
+        assert!(Binary::of(&[-0.0]).is_none());
+    }
+
+    #[test]
+    fn the_middle_needs_no_sorting() {
+        for n in 1..40 {
+            let values: Vec<f64> = (0..n).map(|i| f64::from(i * 17 % 23).sin()).collect();
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let expected = (sorted[0], median(&values).unwrap(), sorted[n as usize - 1]);
+            assert_eq!(order(&values), Some(expected));
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Answers grouped by equal confidence.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
+
+use super::ranking::Curves;
 
 /// Answers with the same confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,11 +18,13 @@ pub struct Group {
 }
 
 /// Answers with a confidence each, and whether they are correct.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Predictions {
     groups: Vec<Group>,
     n: u64,
     correct: u64,
+    /// Made when first asked for: several statistics come from them.
+    pub(super) curves: OnceLock<Option<Curves>>,
 }
 
 impl Predictions {
@@ -51,6 +57,7 @@ impl Predictions {
             n: answers.len() as u64,
             correct: groups.iter().map(|group| group.correct).sum(),
             groups,
+            curves: OnceLock::new(),
         })
     }
 

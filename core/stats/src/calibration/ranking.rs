@@ -38,14 +38,18 @@ impl RankStatistic {
     pub fn of(self, groups: &[Group]) -> Option<f64> {
         match self {
             Self::Auroc => auroc(groups),
-            Self::Aurc => Some(curves(groups)?.aurc),
-            Self::EAurc => {
-                let curves = curves(groups)?;
-                Some(curves.aurc - curves.oracle)
-            }
-            Self::Augrc => Some(curves(groups)?.augrc),
+            _ => self.of_curves(curves(groups)?),
+        }
+    }
+
+    fn of_curves(self, curves: Curves) -> Option<f64> {
+        match self {
+            // No curve of risks says it.
+            Self::Auroc => None,
+            Self::Aurc => Some(curves.aurc),
+            Self::EAurc => Some(curves.aurc - curves.oracle),
+            Self::Augrc => Some(curves.augrc),
             Self::Prr => {
-                let curves = curves(groups)?;
                 // Accuracies are one less the risks: the ones cancel.
                 let best = curves.risk - curves.oracle;
                 (best > 0.0).then(|| (curves.risk - curves.aurc) / best)
@@ -66,7 +70,9 @@ fn auroc(groups: &[Group]) -> Option<f64> {
     (correct > 0 && wrong > 0).then(|| wins / (correct as f64 * wrong as f64))
 }
 
-struct Curves {
+/// Areas under the curves of risk over coverage.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Curves {
     aurc: f64,
     oracle: f64,
     augrc: f64,
@@ -123,7 +129,11 @@ impl Predictions {
     /// A statistic of the order; `None` where it is undefined.
     #[must_use]
     pub fn rank(&self, statistic: RankStatistic) -> Option<f64> {
-        statistic.of(self.groups())
+        if statistic == RankStatistic::Auroc {
+            return auroc(self.groups());
+        }
+        let curves = self.curves.get_or_init(|| curves(self.groups()));
+        statistic.of_curves((*curves)?)
     }
 
     /// Area under the ROC curve; `None` when all answers are correct, or none.
