@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use driftgauge_plugin_sdk::wire::{ScoreKind, Scores};
+use foldhash::fast::RandomState;
 use indexmap::{IndexMap, IndexSet};
 
 /// Ids of prompts; their position is the row of every column.
 #[derive(Debug, Clone, Default)]
-pub struct Prompts(IndexSet<String>);
+pub struct Prompts(IndexSet<String, RandomState>);
 
 impl Prompts {
     /// The row of `id`, made if it is new.

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use foldhash::fast::RandomState;
+
 use crate::wire::{
     ChartSpec, Manifest, MetricOutput, OUTPUT_SCHEMA, Scalar, ScoreKind, Scores, Table,
 };
@@ -114,7 +116,11 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
             scores.values.len()
         ));
     }
-    let mut seen = HashSet::new();
+    // As many ids as samples: the usual hash would cost more than all else.
+    let mut seen = HashSet::with_capacity_and_hasher(
+        if known { 0 } else { scores.sample_ids.len() },
+        RandomState::default(),
+    );
     if let Some(twice) = scores
         .sample_ids
         .iter()

@@ -50,15 +50,9 @@ impl Known {
         known
     }
 
-    /// The predictions with `score` of each value; `None` where one has none, or there is nothing.
-    fn predictions(&self, score: impl Fn(f64) -> Option<f64>) -> Option<(Vec<f64>, Predictions)> {
-        let scores: Vec<f64> = self
-            .value
-            .iter()
-            .map(|&value| score(value))
-            .collect::<Option<_>>()?;
-        let predictions = Predictions::new(&scores, &self.correct)?;
-        Some((scores, predictions))
+    /// A score of each value; `None` where one has none.
+    fn scores(&self, score: impl Fn(f64) -> Option<f64>) -> Option<Vec<f64>> {
+        self.value.iter().map(|&value| score(value)).collect()
     }
 }
 
@@ -89,11 +83,24 @@ impl Uncertainty {
                 continue;
             }
             let known = Known::of(gathered, values);
-            let Some((_, ranked)) = known.predictions(|value| Some(measure.certainty(value)))
-            else {
+            let certainty = known
+                .scores(|value| Some(measure.certainty(value)))
+                .unwrap_or_default();
+            let Some(ranked) = Predictions::new(&certainty, &known.correct) else {
                 continue;
             };
-            let calibrated = known.predictions(|value| measure.confidence(value));
+            // A probability is its own certainty: sorted once.
+            let calibrated =
+                known
+                    .scores(|value| measure.confidence(value))
+                    .and_then(|confidence| {
+                        let predictions = if confidence == certainty {
+                            ranked.clone()
+                        } else {
+                            Predictions::new(&confidence, &known.correct)?
+                        };
+                        Some((confidence, predictions))
+                    });
             // Of several completions of a prompt, DeLong's interval would be too narrow.
             let auroc_ci = ranked
                 .auroc_interval(self.estimator.level())
@@ -114,12 +121,7 @@ impl Uncertainty {
                     found.reliability = predictions.equal_width(self.ece_bins);
                     self.brier(condition, gathered, predictions, output);
                 }
-                let scores: Vec<f64> = known
-                    .value
-                    .iter()
-                    .map(|&value| measure.certainty(value))
-                    .collect();
-                let drawn = gathered.prompted(&scores, &known);
+                let drawn = gathered.prompted(&certainty, &known);
                 self.ranks(condition, &ranked, drawn.as_ref(), output);
             }
         }
