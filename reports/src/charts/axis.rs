@@ -9,6 +9,7 @@ use plotters::prelude::*;
 use super::backend::SvgBackend;
 use super::canvas::{Canvas, SMALL, font, stroke, text};
 use super::palette::Ink;
+use super::text_width::fit;
 use crate::numbers;
 
 /// A plot with its scales, after its axes were drawn.
@@ -57,12 +58,19 @@ impl<'a, 'b> Plot<'a, 'b> {
             .label_style(font(Ink::Muted, SMALL))
             .axis_desc_style(font(Ink::Muted, SMALL))
             .set_all_tick_mark_size(40);
+        // Titles stand in the middle of their axis, and end at the nearer edge of the canvas.
+        let size = canvas.area.dim_in_pixel();
+        let room = |from: i32, to: i32, all: u32| {
+            let middle = (from + all as i32 - to) / 2;
+            f64::from(2 * middle.min(all as i32 - middle)) / 10.0
+        };
+        let [across, along] = [room(left, right, size.0), room(top, bottom, size.1)];
         match frame.x_axis {
-            Some(axis) => mesh.x_desc(title(axis)),
+            Some(axis) => mesh.x_desc(fit(&title(axis), SMALL, across)),
             None => mesh.disable_x_axis().disable_x_mesh(),
         };
         match frame.y_axis {
-            Some(axis) => mesh.y_desc(title(axis)),
+            Some(axis) => mesh.y_desc(fit(&title(axis), SMALL, along)),
             None => mesh.disable_y_axis().disable_y_mesh(),
         };
         mesh.draw().map_err(text)?;

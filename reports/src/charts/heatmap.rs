@@ -2,12 +2,13 @@
 
 use super::canvas::{Align, Canvas, LABEL, SMALL};
 use super::palette::Ink;
-use super::text_width::{fit, width};
-use super::{Drawing, empty};
+use super::text_width::{self, fit};
+use super::{Drawing, WIDTH, empty};
 use crate::model::Figure;
 use crate::numbers;
 
-const WIDTH: f64 = 640.0;
+/// Least width of a column.
+const STEP: f64 = 62.0;
 const ROW: f64 = 28.0;
 const HEAD: f64 = 26.0;
 /// Rows of one chart; its table holds the rest.
@@ -36,14 +37,16 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     ]);
     let longest = shown
         .iter()
-        .map(|series| width(&series.name, LABEL))
+        .map(|series| text_width::width(&series.name, LABEL))
         .fold(0.0, f64::max);
-    let left = (longest + 12.0).clamp(40.0, 190.0);
-    let step = (WIDTH - left) / columns.len() as f64;
+    let left = (longest + 12.0).clamp(40.0, 150.0);
+    // A table of many columns is wider than other charts, and scrolls where there is no room.
+    let step = ((f64::from(WIDTH) - left) / columns.len() as f64).max(STEP);
+    let width = (left + step * columns.len() as f64).ceil() as u32;
     let height = HEAD + ROW * shown.len() as f64 + 4.0;
 
     let mut body = String::new();
-    let canvas = Canvas::new(&mut body, WIDTH as u32, height as u32);
+    let canvas = Canvas::new(&mut body, width, height as u32);
     for (index, column) in columns.iter().enumerate() {
         let middle = left + step * (index as f64 + 0.5);
         let label = fit(column, SMALL, step - 4.0);
@@ -92,7 +95,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     }
     drop(canvas);
     Ok(Drawing {
-        width: WIDTH as u32,
+        width,
         height: height as u32,
         body,
     })

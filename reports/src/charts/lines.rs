@@ -6,12 +6,13 @@ use super::axis::{Frame, Plot, range};
 use super::canvas::{Align, Canvas, SMALL};
 use super::palette::Ink;
 use super::text_width::{fit, width};
-use super::{Drawing, empty};
+use super::{Drawing, WIDTH, empty};
 use crate::model::Figure;
 
-const WIDTH: u32 = 480;
-const HEIGHT: u32 = 280;
-const LEFT: f64 = 62.0;
+const HEIGHT: u32 = 260;
+/// Of a chart whose two axes have the same scale.
+const SQUARE: u32 = 372;
+const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 48.0;
 /// Markers on lines of more points would cover them.
 const MARKED: usize = 40;
@@ -56,7 +57,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         ys,
         histogram || chart.y.unit == "count",
     );
-    let height = if square { 400 } else { HEIGHT };
+    let height = if square { SQUARE } else { HEIGHT };
 
     let mut body = String::new();
     let canvas = Canvas::new(&mut body, WIDTH, height);
@@ -155,7 +156,7 @@ fn line(
         }
     } else {
         for (spot, low, high) in &bounded {
-            canvas.whisker(bound(spot, *low), bound(spot, *high), ink)?;
+            canvas.whisker(bound(spot, *low), bound(spot, *high), Ink::Bounds(style))?;
         }
     }
     let path: Vec<_> = spots.iter().map(|spot| plot.at(spot.x, spot.y)).collect();

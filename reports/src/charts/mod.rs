@@ -25,6 +25,10 @@ pub(crate) use palette::STYLES;
 /// Style of a chart that stands alone, outside of a report: light, on any paper.
 const ALONE: &str = include_str!("../assets/chart.css");
 
+/// Width of a chart in user units: about the pixels it has on a phone and in a row of three, where its text is then as large
+/// as the small print of the page.
+const WIDTH: u32 = 400;
+
 /// A drawn chart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Drawing {
@@ -53,7 +57,13 @@ pub(crate) fn draw(figure: &Figure) -> Result<Drawing, ReportError> {
 
 /// The chart as an element of the page. `id` makes the ids of its title and description.
 pub(crate) fn inline(drawing: &Drawing, id: &str, title: &str, description: &str) -> String {
-    svg(drawing, id, title, description, "", "")
+    // A drawing wider than the others keeps its size, so that its text does too, and scrolls where there is no room.
+    let size = if drawing.width > WIDTH {
+        format!(" style=\"width:{}px;max-width:none\"", drawing.width)
+    } else {
+        String::new()
+    };
+    svg(drawing, id, title, description, &size, "")
 }
 
 /// The chart as a file of its own.
@@ -75,12 +85,12 @@ fn svg(
     id: &str,
     title: &str,
     description: &str,
-    xmlns: &str,
+    attributes: &str,
     style: &str,
 ) -> String {
     let id = sanitise::slug(id);
     format!(
-        "<svg{xmlns} class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
+        "<svg{attributes} class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
          <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>\n{style}{}</svg>\n",
         drawing.width,
         drawing.height,
@@ -122,14 +132,14 @@ pub(crate) fn needs_legend(chart: &ChartSpec) -> bool {
 /// A chart without data says so.
 fn empty() -> Result<Drawing, String> {
     let mut body = String::new();
-    Canvas::new(&mut body, 640, 60).label(
+    Canvas::new(&mut body, WIDTH, 60).label(
         "no data",
-        (320.0, 30.0),
+        (f64::from(WIDTH) / 2.0, 30.0),
         palette::Ink::Muted,
         canvas::Align::Middle,
     )?;
     Ok(Drawing {
-        width: 640,
+        width: WIDTH,
         height: 60,
         body,
     })

@@ -22,8 +22,12 @@ pub(super) enum Ink {
     Text,
     /// Text that stays behind.
     Muted,
+    /// What the chart stands on.
+    Ground,
     /// A series.
     Series(usize),
+    /// The interval of a value of a series: its colour, never its dashes.
+    Bounds(usize),
 }
 
 impl Ink {
@@ -35,7 +39,9 @@ impl Ink {
             Self::Reference => 3,
             Self::Text => 4,
             Self::Muted => 5,
+            Self::Ground => 6,
             Self::Series(style) => 100 + (style % STYLES) as u8,
+            Self::Bounds(style) => 200 + (style % STYLES) as u8,
         };
         RGBColor(0, 0, code)
     }
@@ -43,11 +49,17 @@ impl Ink {
     /// The class behind a stand-in colour.
     pub(super) fn class(color: BackendColor) -> &'static str {
         const SERIES: [&str; STYLES] = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"];
+        const BOUNDS: [&str; STYLES] = [
+            "s1 solid", "s2 solid", "s3 solid", "s4 solid", "s5 solid", "s6 solid", "s7 solid",
+            "s8 solid",
+        ];
         match color.rgb.2 {
             1 => "axis",
             2 => "grid",
             3 => "ref",
             5 => "muted",
+            6 => "ground",
+            code @ 200.. => BOUNDS[usize::from(code - 200) % STYLES],
             code @ 100.. => SERIES[usize::from(code - 100) % STYLES],
             _ => "text",
         }

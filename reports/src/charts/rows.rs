@@ -6,17 +6,20 @@ use super::axis::{Frame, Plot, range};
 use super::canvas::{Align, Canvas, LABEL, SMALL};
 use super::palette::Ink;
 use super::text_width::{fit, width};
-use super::{Drawing, empty};
+use super::{Drawing, WIDTH, empty};
 use crate::model::Figure;
 use crate::numbers;
 
-const WIDTH: u32 = 640;
 const ROW: f64 = 25.0;
 const HEAD: f64 = 28.0;
+/// A line of its own for a label that is too long to stand beside its value.
+const ABOVE: f64 = 18.0;
 const BOTTOM: f64 = 46.0;
 const TOP: f64 = 8.0;
-/// Room for labels on the left, at most.
-const LABELS: f64 = 190.0;
+/// Room for labels on the left, at most; longer ones stand above their values.
+const LABELS: f64 = 165.0;
+/// Room for a tick and the space beside it.
+const TICK: f64 = 58.0;
 /// Rows of one chart; its table holds the rest.
 const ROWS: usize = 60;
 
@@ -30,15 +33,6 @@ enum Row<'a> {
         point: &'a Point,
         style: usize,
     },
-}
-
-impl Row<'_> {
-    fn height(&self) -> f64 {
-        match self {
-            Self::Head(_) => HEAD,
-            Self::Value { .. } => ROW,
-        }
-    }
 }
 
 pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
@@ -59,36 +53,26 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         .flat_map(|point| [point.y, point.low, point.high])
         .flatten();
     let x = range(&figure.chart.y, numbers, bars || difference);
-
-    let indent = if rows.iter().any(|row| matches!(row, Row::Head(_))) {
-        12.0
-    } else {
-        0.0
-    };
-    let longest = rows
-        .iter()
-        .filter_map(value)
-        .map(|(label, ..)| width(label, LABEL))
-        .fold(0.0, f64::max);
-    let left = (longest + indent + 14.0).clamp(40.0, LABELS);
     let right = values
         .iter()
-        .map(|point| width(&says(point, unit), SMALL))
+        .map(|point| width(&says(point, unit, difference), SMALL))
         .fold(0.0, f64::max)
         + 16.0;
-    let height = TOP + BOTTOM + rows.iter().map(Row::height).sum::<f64>();
+    let layout = Layout::of(&rows, right);
+    let height = TOP + BOTTOM + rows.iter().map(|row| layout.height(row)).sum::<f64>();
+    let edge = f64::from(WIDTH);
 
     let mut body = String::new();
     let canvas = Canvas::new(&mut body, WIDTH, height as u32);
     let plot = Plot::draw(
         &canvas,
         &Frame {
-            margin: [TOP, right, BOTTOM, left],
+            margin: [TOP, right, BOTTOM, layout.left],
             x: x.clone(),
             y: 0.0..1.0,
             x_axis: Some(&figure.chart.y),
             y_axis: None,
-            x_ticks: 6,
+            x_ticks: ((edge - layout.left - right) / TICK).clamp(2.0, 6.0) as usize,
         },
     )?;
     if x.start < 0.0 && x.end > 0.0 && (bars || difference) {
@@ -97,25 +81,36 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     }
     let mut top = TOP;
     for row in &rows {
-        let middle = top + row.height() / 2.0;
+        let bottom = top + layout.height(row);
         match row {
             Row::Head(label) => {
-                let label = fit(label, LABEL, f64::from(WIDTH) - right - 4.0);
-                canvas.label(&label, (0.0, middle + 2.0), Ink::Text, Align::Start)?;
+                let label = fit(label, LABEL, edge - right - 4.0);
+                words_above(&canvas, &label, (0.0, top + HEAD / 2.0 + 2.0))?;
             }
             Row::Value {
                 label,
                 point,
                 style,
             } => {
-                let label = fit(label, LABEL, left - indent - 8.0);
-                canvas.label(&label, (indent, middle), Ink::Text, Align::Start)?;
+                let middle = bottom - ROW / 2.0;
+                if layout.above {
+                    let label = fit(label, LABEL, edge - layout.indent - 4.0);
+                    words_above(&canvas, &label, (layout.indent, top + ABOVE / 2.0 + 4.0))?;
+                } else {
+                    let label = fit(label, LABEL, layout.left - layout.indent - 8.0);
+                    canvas.label(&label, (layout.indent, middle), Ink::Text, Align::Start)?;
+                }
                 drawn(&canvas, &plot, point, *style, middle, bars)?;
-                let place = (f64::from(WIDTH), middle);
-                canvas.words(&says(point, unit), place, Ink::Muted, Align::End, SMALL)?;
+                canvas.words(
+                    &says(point, unit, difference),
+                    (edge, middle),
+                    Ink::Muted,
+                    Align::End,
+                    SMALL,
+                )?;
             }
         }
-        top += row.height();
+        top = bottom;
     }
     drop(plot);
     drop(canvas);
@@ -124,6 +119,56 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         height: height as u32,
         body,
     })
+}
+
+/// Where the labels stand.
+struct Layout {
+    /// Space left of the plot.
+    left: f64,
+    /// Space left of a label below a head.
+    indent: f64,
+    /// Whether labels stand above their values, because some are too long to stand beside them.
+    above: bool,
+}
+
+impl Layout {
+    fn of(rows: &[Row<'_>], right: f64) -> Self {
+        let heads = rows.iter().any(|row| matches!(row, Row::Head(_)));
+        let indent = if heads { 12.0 } else { 0.0 };
+        let longest = rows
+            .iter()
+            .filter_map(value)
+            .map(|(label, ..)| width(label, LABEL))
+            .fold(0.0, f64::max);
+        // Fonts differ in width.
+        let wished = longest * 1.1 + indent + 12.0;
+        // Wide values leave less room for labels.
+        let above = wished > LABELS.min(f64::from(WIDTH) - right - 2.5 * TICK);
+        Self {
+            left: if above {
+                indent + 10.0
+            } else {
+                wished.max(40.0)
+            },
+            indent,
+            above,
+        }
+    }
+
+    fn height(&self, row: &Row<'_>) -> f64 {
+        match row {
+            Row::Head(_) => HEAD,
+            Row::Value { .. } if self.above => ABOVE + ROW,
+            Row::Value { .. } => ROW,
+        }
+    }
+}
+
+/// A label over the plot: the lines of the plot stop beside it instead of striking it through.
+fn words_above(canvas: &Canvas<'_>, label: &str, (x, y): (f64, f64)) -> Result<(), String> {
+    let end = x + width(label, LABEL) * 1.08 + 5.0;
+    canvas.block((x - 2.0, y - 9.0), (end, y + 9.0), Ink::Ground, 1.0)?;
+    canvas.label(label, (x, y), Ink::Text, Align::Start)
 }
 
 fn drawn(
@@ -147,7 +192,7 @@ fn drawn(
         )?;
     }
     if let (Some(low), Some(high)) = (finite(point.low), finite(point.high)) {
-        let ink = if bars { Ink::Text } else { Ink::Series(style) };
+        let ink = if bars { Ink::Text } else { Ink::Bounds(style) };
         canvas.whisker((x(low), y), (x(high), y), ink)?;
     }
     if !bars {
@@ -214,10 +259,11 @@ fn value<'a>(row: &Row<'a>) -> Option<(&'a str, &'a Point, usize)> {
 }
 
 /// The value in figures, beside its row.
-fn says(point: &Point, unit: &str) -> String {
+fn says(point: &Point, unit: &str, difference: bool) -> String {
     match finite(point.y) {
         None => "undefined".to_owned(),
         Some(value) if unit == "difference of ratios" => numbers::difference(value, "ratio"),
+        Some(value) if difference => numbers::difference(value, unit),
         Some(value) => numbers::value(value, unit),
     }
 }
