@@ -364,11 +364,88 @@ fn numbers_that_no_metric_has_are_told() {
     let (code, said) = run(&place, &spec, "run");
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("`harm/asr.category.k7` names no number of this run"),
+        said.contains("expected value 0.5 (line 14 of the spec): `harm/asr.category.k7` names no number of this run"),
         "{said}"
     );
     assert!(
-        said.contains("`harm/asr.category.z*` names no comparison of this run"),
+        said.contains(
+            "(line 12 of the spec): `harm/asr.category.z*` names no comparison of this run"
+        ),
         "{said}"
     );
+}
+
+/// Two recordings whose verdicts come from other judges, and what the run says of them.
+#[test]
+fn numbers_of_other_judges_are_not_compared() {
+    let place = place();
+    let spec = spec(&place, "spec.yaml", "worse.csv", "");
+    let whole = std::fs::read_to_string(&spec).expect("the spec");
+    let other = whole.replace(
+        "worse.csv, columns: {id: id, verdicts: {guard: guard}}",
+        "worse.csv, columns: {id: id, verdicts: {words: guard}}",
+    );
+    assert_ne!(whole, other);
+    let mixed = place.write("mixed.yaml", &other);
+    let (code, said) = run(&place, &mixed, "mixed");
+    assert_eq!(code, Some(0), "{said}");
+    let results: Value = serde_json::from_slice(&place.read("mixed/results.json")).expect("JSON");
+    assert_eq!(results["comparisons"], serde_json::json!([]));
+    let note =
+        "harm/asr: `tuned` is not compared with `base`: they were measured in different ways";
+    assert!(said.contains(note), "{said}");
+    assert!(
+        said.contains("`guard`") && said.contains("`words`"),
+        "{said}"
+    );
+
+    // And so between runs.
+    let (code, said) = run(&place, &spec, "guarded");
+    assert_eq!(code, Some(0), "{said}");
+    let (code, across, said) = json(&place, &["compare", "guarded", "mixed", "--format", "json"]);
+    assert_eq!(code, Some(2), "{said}");
+    let compared = across["comparisons"].as_array().expect("a list");
+    assert!(
+        compared.iter().all(|found| found["model"] == "base"),
+        "{across}"
+    );
+    let reason = across["refused"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("measured in different ways"), "{reason}");
+}
+
+#[test]
+fn the_same_rows_in_another_order_pair_between_runs() {
+    let place = place();
+    let first = spec(&place, "spec.yaml", "worse.csv", "");
+    assert_eq!(run(&place, &first, "one").0, Some(0));
+    let base = String::from_utf8(place.read("base.csv")).expect("UTF-8");
+    let (header, rows) = base.split_once('\n').expect("a header");
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.reverse();
+    place.write("turned.csv", &format!("{header}\n{}\n", rows.join("\n")));
+    let whole = std::fs::read_to_string(&first).expect("the spec");
+    let turned = place.write(
+        "turned.yaml",
+        &whole.replace("{csv: base.csv, id: id}", "{csv: turned.csv, id: id}"),
+    );
+    assert_eq!(run(&place, &turned, "two").0, Some(0));
+    let (code, across, said) = json(&place, &["compare", "one", "two", "--format", "json"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(across["refused"], serde_json::json!([]));
+    let compared = across["comparisons"].as_array().expect("a list");
+    assert!(
+        compared.iter().any(|found| found["metric"] == "asr"),
+        "{across}"
+    );
+    assert!(
+        compared.iter().all(|found| found["delta"] == 0.0),
+        "{across}"
+    );
+    // Another row under the same id is other data.
+    place.write("turned.csv", &base.replace("r00,k0", "r00,k1"));
+    assert_eq!(run(&place, &turned, "three").0, Some(0));
+    let (code, across, _) = json(&place, &["compare", "one", "three", "--format", "json"]);
+    assert_eq!(code, Some(2));
+    let reason = across["refused"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("the datasets differ"), "{reason}");
 }

@@ -252,3 +252,41 @@ fn a_sample_recorded_twice_or_never_is_found_before_anything_runs() {
         assert!(!place.path("run").exists(), "something ran");
     }
 }
+
+#[test]
+fn no_row_is_dropped_in_silence() {
+    let place = Place::new();
+    let row = |id: &str, n: u32| format!("{{\"id\": \"{id}\", \"n\": {n}, \"v\": \"safe\"}}\n");
+    place.write("r.jsonl", &[row("a", 0), row("b", 0), row("z", 0)].concat());
+    let columns = "columns: {id: id, sample: n, verdicts: {guard: v}}";
+    let path = spec(&place, &format!("jsonl: r.jsonl, {columns}"), "");
+    let output = place.output(&["run", text(&path), "--out", "run"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let note = "model `m`: left out, since no evaluation has a sample for them: 1 of 3 rows of `r.jsonl`, the first of them row 3";
+    assert!(said.contains(note), "{said}");
+    let page = String::from_utf8(place.read("run/report.html")).expect("UTF-8");
+    assert!(page.contains("since no evaluation has a sample for them"));
+
+    // Of several completions of a prompt nobody knows how many are meant, until it is said.
+    let all = [row("a", 0), row("b", 0), row("a", 1), row("b", 1)].concat();
+    place.write("r.jsonl", &all);
+    let output = place.output(&["plan", text(&path)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in [
+        "error[bad-recording]",
+        "holds up to 2 completions of a prompt, and one would be read",
+        "generate: {samples: 2}",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    let path = spec(
+        &place,
+        &format!("jsonl: r.jsonl, {columns}"),
+        "generate: {samples: 2}",
+    );
+    place.run(&path, "run");
+    assert_eq!(place.samples("run").len(), 4);
+}

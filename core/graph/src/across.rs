@@ -10,7 +10,7 @@ use driftgauge_stats::bootstrap::Options;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::compare::{PairComparison, between_models};
+use crate::compare::{PairComparison, between_models, measured_otherwise};
 use crate::resolved::{ResolvedEvaluation, ResolvedExperiment, ResolvedFamily, ResolvedGenerate};
 use crate::results::adjust;
 
@@ -192,35 +192,35 @@ fn models(
 }
 
 /// Why an evaluation of two runs is not the same one.
-fn differs(
-    a: &FinishedRun,
-    b: &FinishedRun,
+fn differs<'r>(
+    a: &'r FinishedRun,
+    b: &'r FinishedRun,
     ours: &ResolvedEvaluation,
     theirs: &ResolvedEvaluation,
 ) -> Option<String> {
-    let dataset = |run: &FinishedRun, evaluation: &ResolvedEvaluation| {
-        let dataset = run.experiment.datasets.get(&evaluation.dataset)?;
-        let digest = dataset.digest.as_ref()?;
-        Some((digest.to_string(), dataset.selection["id"].clone()))
+    let dataset = |run: &'r FinishedRun, evaluation: &ResolvedEvaluation| {
+        run.experiment.datasets.get(&evaluation.dataset)
     };
-    match (dataset(a, ours), dataset(b, theirs)) {
-        (Some((one, id)), Some((other, other_id))) => {
-            if one != other {
-                return Some(format!(
-                    "the datasets differ: BLAKE3 {} and {}",
-                    &one[..12.min(one.len())],
-                    &other[..12.min(other.len())]
-                ));
-            }
-            if id != other_id {
-                return Some(format!("the `id` columns differ: {id} and {other_id}"));
-            }
-        }
-        _ => {
-            return Some(
-                "a dataset was not pinned, so nobody knows whether they are the same".to_owned(),
-            );
-        }
+    let (Some(one), Some(other)) = (dataset(a, ours), dataset(b, theirs)) else {
+        return Some("a run does not say what its dataset was".to_owned());
+    };
+    let (Some(digest), Some(other_digest)) = (&one.digest, &other.digest) else {
+        return Some(
+            "a dataset was not pinned, so nobody knows whether they are the same".to_owned(),
+        );
+    };
+    // The same rows in another order, or in another file, pair as well.
+    let same_rows = one.content.is_some() && one.content == other.content;
+    if digest != other_digest && !same_rows {
+        return Some(format!(
+            "the datasets differ: BLAKE3 {} and {}",
+            digest.short(),
+            other_digest.short()
+        ));
+    }
+    let (id, other_id) = (&one.selection["id"], &other.selection["id"]);
+    if id != other_id {
+        return Some(format!("the `id` columns differ: {id} and {other_id}"));
     }
     let ids = |evaluation: &ResolvedEvaluation| -> Vec<String> {
         evaluation.conditions.keys().cloned().collect()
@@ -241,6 +241,12 @@ fn differs(
             .turns
             .iter()
             .any(|turn| turn.template.contains("shuffled"));
+    }
+    if shuffled && digest != other_digest {
+        return Some(
+            "the same rows stand in another order, and so other ones stand in as `shuffled`"
+                .to_owned(),
+        );
     }
     if shuffled && ours.shuffle_seed != theirs.shuffle_seed {
         return Some(format!(
@@ -358,6 +364,10 @@ impl Across {
             resamples: compare.resamples,
             seed: a.experiment.seed,
         };
+        if let Some(reason) = measured_otherwise([&ours.output, &theirs.output]) {
+            self.refuse(&what, reason);
+            return;
+        }
         match between_models(&ours.output, &theirs.output, options) {
             Err(reason) => {
                 let reason = reason.split("\nhint: ").next().unwrap_or_default();
@@ -387,6 +397,7 @@ impl Across {
             .map(|comparison| format!("{}/{}", comparison.evaluation, comparison.metric))
             .collect();
         let family = ResolvedFamily {
+            lines: Vec::new(),
             id: "primary".to_owned(),
             members: primary,
             adjust: Adjust::Holm,

@@ -8,8 +8,8 @@ use driftgauge_record::write_samples;
 use driftgauge_stats::bootstrap::Options;
 
 use crate::compare::{
-    PairComparison, between_conditions, between_models, between_trainings,
-    differences_in_differences,
+    Compared, between_conditions, between_models, between_trainings, differences_in_differences,
+    measured_otherwise,
 };
 use crate::dataset::Row;
 use crate::engine::LoadModel;
@@ -110,7 +110,7 @@ fn compare_node(
     context: &Context,
     first: Option<&str>,
     inputs: &[usize],
-) -> Result<Vec<PairComparison>, String> {
+) -> Result<Compared, String> {
     let outputs = outputs(context, inputs)?;
     let options = options(context);
     let (model, baseline) = match outputs.as_slice() {
@@ -118,17 +118,19 @@ fn compare_node(
         [baseline, model] => (model, Some(baseline)),
         _ => return Err("a comparison has one or two sides".to_owned()),
     };
-    let mut found = Vec::new();
+    let refused = measured_otherwise(&outputs);
+    let baseline = baseline.filter(|_| refused.is_none());
+    let mut pairs = Vec::new();
     if let Some(baseline) = baseline {
-        found.extend(between_models(baseline, model, options)?);
+        pairs.extend(between_models(baseline, model, options)?);
     }
     if let Some(first) = first {
         if let Some(baseline) = baseline {
-            found.extend(differences_in_differences(baseline, model, first, options));
+            pairs.extend(differences_in_differences(baseline, model, first, options));
         }
-        found.extend(between_conditions(model, first, options));
+        pairs.extend(between_conditions(model, first, options));
     }
-    Ok(found)
+    Ok(Compared { pairs, refused })
 }
 
 /// All trainings of a model against all those of the baseline, which are the first inputs.
@@ -136,12 +138,21 @@ fn trainings_node(
     context: &Context,
     inputs: &[usize],
     baselines: usize,
-) -> Result<Vec<PairComparison>, String> {
+) -> Result<Compared, String> {
     let outputs = outputs(context, inputs)?;
+    if let Some(reason) = measured_otherwise(&outputs) {
+        return Ok(Compared {
+            refused: Some(reason),
+            ..Compared::default()
+        });
+    }
     let (baselines, models) = outputs
         .split_at_checked(baselines)
         .ok_or("a comparison of trainings lacks a side")?;
-    between_trainings(baselines, models, options(context))
+    Ok(Compared {
+        pairs: between_trainings(baselines, models, options(context))?,
+        refused: None,
+    })
 }
 
 fn outputs(context: &Context, inputs: &[usize]) -> Result<Vec<MetricOutput>, String> {
@@ -200,7 +211,7 @@ pub(crate) fn metric_output(context: &Context, node: usize) -> Result<MetricOutp
 }
 
 /// The output of a compare node.
-pub(crate) fn comparisons(context: &Context, node: usize) -> Result<Vec<PairComparison>, String> {
+pub(crate) fn comparisons(context: &Context, node: usize) -> Result<Compared, String> {
     let path = artifact_of(context, node)?.path(COMPARISONS);
     let text = fs::read_to_string(&path)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;

@@ -1,15 +1,16 @@
 //! Datasets: files of rows in the formats the field uses, read into one form.
 
+mod files;
+
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
-use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use self::files::{Columns, read_csv, read_json, read_jsonl, read_parquet};
+use crate::digest::{Digest, canonical_json};
 use crate::random::Random;
 
 /// One row: a stable id and its columns.
@@ -104,105 +105,6 @@ pub fn identify(path: &Path, rows: Vec<Row>, id: &str) -> Result<Vec<Row>, Datas
     with_ids(path, numbered, Some(id))
 }
 
-type Columns = IndexMap<String, Value>;
-
-fn open(path: &Path) -> Result<File, DatasetError> {
-    File::open(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn row_error(path: &Path, line: usize, problem: impl Into<String>) -> DatasetError {
-    DatasetError::Row {
-        path: path.to_owned(),
-        line,
-        problem: problem.into(),
-    }
-}
-
-fn read_jsonl(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let mut rows = Vec::new();
-    for (index, line) in BufReader::new(open(path)?).lines().enumerate() {
-        let line = line.map_err(|error| row_error(path, index + 1, error.to_string()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let row = serde_json::from_str(&line).map_err(|error| {
-            row_error(
-                path,
-                index + 1,
-                format!("not a JSON object: {error}\nhint: JSON Lines has one complete object on each line"),
-            )
-        })?;
-        rows.push(row);
-    }
-    Ok(rows)
-}
-
-fn read_json(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let text = fs::read_to_string(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    serde_json::from_str(&text).map_err(|error| {
-        row_error(
-            path,
-            error.line(),
-            format!("not a JSON list of objects: {error}"),
-        )
-    })
-}
-
-fn read_csv(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let mut reader = csv::Reader::from_reader(open(path)?);
-    let position = |error: &csv::Error| {
-        error
-            .position()
-            .and_then(|place| usize::try_from(place.line()).ok())
-            .unwrap_or(1)
-    };
-    let header = reader
-        .headers()
-        .map_err(|error| row_error(path, position(&error), error.to_string()))?
-        .clone();
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record =
-            record.map_err(|error| row_error(path, position(&error), error.to_string()))?;
-        rows.push(
-            header
-                .iter()
-                .zip(&record)
-                .map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())))
-                .collect(),
-        );
-    }
-    Ok(rows)
-}
-
-fn read_parquet(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let broken = |problem: String| DatasetError::File {
-        path: path.to_owned(),
-        format: "Parquet",
-        problem,
-    };
-    let reader =
-        SerializedFileReader::new(open(path)?).map_err(|error| broken(error.to_string()))?;
-    let mut rows = Vec::new();
-    for row in reader
-        .get_row_iter(None)
-        .map_err(|error| broken(error.to_string()))?
-    {
-        let row = row.map_err(|error| row_error(path, rows.len() + 1, error.to_string()))?;
-        match row.to_json_value() {
-            Value::Object(map) => rows.push(map.into_iter().collect()),
-            _ => return Err(row_error(path, rows.len() + 1, "not a record")),
-        }
-    }
-    Ok(rows)
-}
-
 /// The text of a scalar cell; `None` for null, lists and objects.
 #[must_use]
 pub fn cell_text(value: &Value) -> Option<String> {
@@ -251,6 +153,17 @@ fn with_ids(
     Ok(out)
 }
 
+/// Digest of the rows themselves, whatever their order and the file they stand in.
+#[must_use]
+pub fn content(rows: &[Row]) -> Digest {
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|row| canonical_json(&json!([row.id, row.columns])))
+        .collect();
+    lines.sort_unstable();
+    Digest::of(lines.join("\n").as_bytes())
+}
+
 /// Column names for messages.
 #[must_use]
 pub fn names(columns: &IndexMap<String, Value>) -> String {
@@ -286,6 +199,8 @@ pub fn shuffled(rows: Vec<Row>, seed: u64) -> Vec<Row> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -310,6 +225,17 @@ mod tests {
         assert_eq!(rows[1].id, "y");
         assert_eq!(rows, read_rows(&json, Format::Json, Some("k")).unwrap());
         assert_eq!(rows, read_rows(&csv, Format::Csv, Some("k")).unwrap());
+    }
+
+    #[test]
+    fn content_is_whatever_the_order() {
+        let rows = |text: &str| {
+            let (_dir, path) = file("a.jsonl", text);
+            content(&read_rows(&path, Format::Jsonl, Some("k")).unwrap())
+        };
+        let one = rows("{\"k\":1,\"q\":\"a\"}\n{\"k\":2,\"q\":\"b\"}\n");
+        assert_eq!(one, rows("{\"q\":\"b\",\"k\":2}\n{\"k\":1,\"q\":\"a\"}\n"));
+        assert_ne!(one, rows("{\"k\":1,\"q\":\"b\"}\n{\"k\":2,\"q\":\"a\"}\n"));
     }
 
     #[test]

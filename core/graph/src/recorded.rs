@@ -4,7 +4,7 @@ mod cells;
 mod layouts;
 mod readings;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use driftgauge_record::{Degeneracy, Sample};
@@ -16,9 +16,9 @@ use crate::degenerate;
 use crate::exec::{Context, prompts};
 use crate::prompt::Templates;
 use crate::resolved::{ModelSource, Recorded};
+pub(crate) use cells::number_of;
 use cells::{
-    Place, failure, finish_reason, number_of, place, sample_index, text, token_logprob, values,
-    verdicts,
+    Place, failure, finish_reason, place, sample_index, text, token_logprob, values, verdicts,
 };
 pub(crate) use readings::Readings;
 
@@ -99,7 +99,7 @@ pub(crate) fn samples(
 }
 
 /// Checks, before a run, that a recording has what an evaluation will want of it under one condition: one row for each
-/// sample, with everything that is read from it.
+/// sample, with everything that is read from it. Adds the rows that serve a sample to `used`.
 ///
 /// # Errors
 /// With the place in the file of the first thing that is wrong.
@@ -109,9 +109,25 @@ pub(crate) fn check_samples<'a>(
     condition: &str,
     judged: bool,
     mut samples: impl Iterator<Item = (&'a str, u32)>,
+    used: &mut HashSet<String>,
 ) -> Result<(), String> {
     let rows = ConditionRows::of(all, recorded, condition, judged)?;
-    samples.try_for_each(|(id, index)| rows.check(id, index))
+    samples.try_for_each(|(id, index)| {
+        used.insert(rows.check(id, index)?.id.clone());
+        Ok(())
+    })
+}
+
+/// The most completions that a recording holds of one prompt, by its column of the sample index.
+pub(crate) fn completions_of_a_prompt(all: &[Row], recorded: &Recorded) -> Result<usize, String> {
+    let mapping: RecordedMapping =
+        serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
+    let mut most = 1;
+    for row in select(all, &mapping)? {
+        let index = sample_index(&mapping, row, &place(&recorded.file.path, row))?;
+        most = most.max(index.unwrap_or(0) + 1);
+    }
+    Ok(most)
 }
 
 /// The rows of a recording that serve one condition.
@@ -166,13 +182,13 @@ impl<'a> ConditionRows<'a> {
     }
 
     /// Checks what [`check`] leaves open of a row: it serves a sample, so it needs a completion.
-    fn check(&self, id: &str, index: u32) -> Result<(), String> {
+    fn check(&self, id: &str, index: u32) -> Result<&'a Row, String> {
         let row = self.row(id, index)?;
         let place = self.place(row, id);
         finish_reason(&self.mapping, row, &place)?;
         token_logprob(&self.mapping, row, &place)?;
         text(&self.mapping, row, &place)?;
-        Ok(())
+        Ok(row)
     }
 
     fn place<'p>(&'p self, row: &'p Row, sample: &'p str) -> Place<'p> {

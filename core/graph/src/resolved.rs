@@ -30,6 +30,9 @@ pub struct ResolvedExperiment {
     pub title: String,
     /// Seed of everything that draws.
     pub seed: u64,
+    /// What was noticed while resolving and stops nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Datasets by id.
     pub datasets: IndexMap<String, ResolvedDataset>,
     /// Models by id, bases before their fine-tunes.
@@ -99,6 +102,9 @@ pub struct ResolvedDataset {
     pub path: PathBuf,
     /// Digest of the file's bytes; `None` while a dataset of the hub is not in the local cache.
     pub digest: Option<Digest>,
+    /// Digest of the rows left, whatever their order; `None` as above, and in runs of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Digest>,
     /// What was done to the rows: format, id column, filter, shuffle, limit.
     pub selection: Value,
     /// Number of rows left, once the file is there.
@@ -422,6 +428,9 @@ pub struct ResolvedFamily {
     pub adjust: Adjust,
     /// Each model's among themselves.
     pub per_model: bool,
+    /// Line of the spec that each member stands in.
+    #[serde(skip)]
+    pub lines: Vec<Option<usize>>,
 }
 
 impl ResolvedFamily {
@@ -466,6 +475,9 @@ pub struct ResolvedGate {
 /// A published value.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ResolvedExpected {
+    /// Line of the spec that names the metric.
+    #[serde(skip)]
+    pub line: Option<usize>,
     /// Evaluation id.
     pub evaluation: String,
     /// Condition id.

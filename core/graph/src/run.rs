@@ -211,7 +211,7 @@ fn write_outputs(
                 metric: metric.clone(),
                 baseline: baseline.clone().unwrap_or_default(),
                 model: model.clone(),
-                comparisons: comparisons(context, index).map_err(RunError::Artifact)?,
+                compared: comparisons(context, index).map_err(RunError::Artifact)?,
             }),
             Part::Trainings {
                 evaluation,
@@ -223,7 +223,7 @@ fn write_outputs(
                 metric: metric.clone(),
                 baseline: baseline.clone(),
                 model: model.clone(),
-                comparisons: comparisons(context, index).map_err(RunError::Artifact)?,
+                compared: comparisons(context, index).map_err(RunError::Artifact)?,
             }),
             _ => {}
         }

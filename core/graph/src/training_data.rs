@@ -265,6 +265,7 @@ mod tests {
             digest: None,
             hub: None,
             selection: Value::Null,
+            content: None,
             rows_selected: Some(rows),
             rows: (0..rows)
                 .map(|index| Row {

@@ -21,6 +21,11 @@ const OTHER_TOOLS: [(&str, &str, &str); 2] = [
 /// What is wrong with the YAML, the variables or the types. Only [`crate::check`] looks at what the parts mean together.
 pub fn parse(source: &Source, variables: &Variables) -> Result<ExperimentSpec, Vec<Diagnostic>> {
     let options = serde_yaml::options! { strict_booleans: true };
+    if source.text().trim().is_empty() {
+        return Err(vec![Diagnostic::error("yaml", "the spec is empty").help(
+            "a spec begins with `version: 1` and `name`; `specs/demo.yaml` is a whole one",
+        )]);
+    }
     let mut tree: Node = serde_yaml::from_str_with_options(source.text(), options)
         .map_err(|error| vec![yaml_error(source, &error)])?;
     substitute(&mut tree, variables)?;
@@ -47,6 +52,20 @@ fn yaml_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
             .min(source.text().len());
         Span::new(start, (start + 1).min(source.text().len()))
     });
+    if let Some(key) = message
+        .split_once("duplicate mapping key: ")
+        .map(|(_, rest)| rest.split(", set ").next().unwrap_or(rest))
+    {
+        let twice = Diagnostic::error(
+            "duplicate-key",
+            format!("the key `{}` stands here twice", key.trim()),
+        );
+        let twice = twice.help("keep one of them, or put their contents together under it");
+        return match span {
+            Some(span) => twice.at(span, "the second one"),
+            None => twice,
+        };
+    }
     let diagnostic = Diagnostic::error(
         "yaml",
         format!("this is not well-formed YAML: {}", message.trim()),

@@ -41,6 +41,12 @@ impl Source {
         &self.text
     }
 
+    /// The line of a place in the text, counted from 1; `None` for what is written nowhere.
+    #[must_use]
+    pub fn line_of(&self, span: Span) -> Option<usize> {
+        (!span.is_none()).then(|| self.position(span.start).line)
+    }
+
     pub(crate) fn position(&self, byte: usize) -> Position {
         let before = &self.text.as_bytes()[..byte.min(self.text.len())];
         let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;

@@ -91,6 +91,7 @@ pub(super) fn prepare(
     };
     let base = spec.spec.parent().unwrap_or(Path::new("")).to_owned();
     let resolve_options = ResolveOptions {
+        source: loaded.source.clone(),
         base: base.clone(),
         limit: options.limit,
         digests: store.digests(),

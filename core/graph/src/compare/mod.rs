@@ -3,6 +3,7 @@
 //! Binary scores: exact McNemar and Newcombe's interval for paired proportions. Other scores: paired bootstrap interval
 //! and sign-flip permutation test. The unit is the prompt, whatever the number of completions per prompt.
 
+mod alike;
 mod conditions;
 pub(crate) mod difference;
 pub(crate) mod pairing;
@@ -14,6 +15,8 @@ use driftgauge_record::{Interval, PairedDetail, PairedTest};
 use driftgauge_stats::bootstrap::Options;
 use serde::{Deserialize, Serialize};
 
+pub use alike::Compared;
+pub(crate) use alike::measured_otherwise;
 pub(crate) use conditions::{between_conditions, differences_in_differences};
 use difference::{How, difference};
 use pairing::pair;

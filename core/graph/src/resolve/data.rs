@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::Resolver;
-use crate::dataset::{Format, Row, identify, read_rows, shuffled};
+use crate::dataset::{Format, Row, content, identify, read_rows, shuffled};
 use crate::hub::{HubSource, RepositoryKind};
 use crate::prompt::Templates;
 use crate::resolved::ResolvedDataset;
@@ -51,6 +51,7 @@ impl Resolver<'_> {
                             path: std::path::PathBuf::new(),
                             digest: None,
                             selection,
+                            content: None,
                             rows_selected: None,
                             rows: Vec::new(),
                         });
@@ -89,6 +90,7 @@ impl Resolver<'_> {
             path: file,
             digest: Some(digest),
             selection,
+            content: Some(content(&rows)),
             rows_selected: Some(rows.len()),
             rows,
         })

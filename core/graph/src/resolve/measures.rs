@@ -47,6 +47,10 @@ impl Resolver<'_> {
             members: texts(members),
             adjust,
             per_model,
+            lines: members
+                .iter()
+                .map(|member| self.options.source.line_of(member.span()))
+                .collect(),
         };
         let mut families = vec![
             family("family", &compare.family, Adjust::Holm, false),
@@ -120,6 +124,7 @@ impl Resolver<'_> {
                 .and_then(|evaluation| evaluation.conditions.keys().next().cloned())
                 .unwrap_or_default();
             ResolvedExpected {
+                line: self.options.source.line_of(expected.metric.span()),
                 evaluation: expected.evaluation.get().clone(),
                 condition: expected
                     .condition

@@ -12,7 +12,7 @@ mod scoring;
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_spec::{ExperimentSpec, Span};
+use driftgauge_spec::{ExperimentSpec, Source, Span};
 
 use crate::recorded::Readings;
 use crate::resolved::ResolvedExperiment;
@@ -34,6 +34,8 @@ pub struct Problem {
 /// What resolving needs beside the spec.
 #[derive(Debug, Clone)]
 pub struct ResolveOptions {
+    /// The text of the spec, for the lines of what is found wrong only later.
+    pub source: Source,
     /// Folder of the spec: relative paths start here.
     pub base: PathBuf,
     /// At most so many rows of every evaluated dataset.
@@ -135,7 +137,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let evaluations = resolver.evaluations(&datasets);
     resolver.trainable(&models);
     resolver.scorable(&models);
-    resolver.recorded_samples(&datasets, &models, &evaluations);
+    let notes = resolver.recorded_samples(&datasets, &models, &evaluations);
     let compare = resolver.compare();
     let gates = resolver.gates();
     let expected = resolver.expected(&evaluations);
@@ -151,6 +153,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
             .as_ref()
             .map_or_else(|| spec.name.get().clone(), |title| title.get().clone()),
         seed: *spec.seed,
+        notes,
         datasets,
         models,
         metrics,

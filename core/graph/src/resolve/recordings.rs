@@ -1,5 +1,7 @@
 //! Recordings: what their columns hold, and whether they have what the evaluations want of them.
 
+use std::collections::HashSet;
+
 use driftgauge_spec::spec::{ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat};
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
@@ -8,7 +10,10 @@ use serde_json::json;
 use super::Resolver;
 use super::data::split_hint;
 use crate::dataset::Format;
-use crate::recorded::{RecordedMapping, check, check_samples, select};
+use crate::dataset::Row;
+use crate::recorded::{
+    RecordedMapping, check, check_samples, completions_of_a_prompt, number_of, select,
+};
 use crate::resolved::{ModelSource, Recorded, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
 impl Resolver<'_> {
@@ -86,13 +91,15 @@ impl Resolver<'_> {
         Some(resolved)
     }
 
-    /// Reports every recording that lacks a sample of an evaluation, or has one twice, for any of the conditions.
+    /// Reports every recording that lacks a sample of an evaluation, or has one twice, for any of the conditions, or more
+    /// completions of a prompt than anybody asked about. Gives a note for each that has rows which serve no sample.
     pub(super) fn recorded_samples(
         &mut self,
         datasets: &IndexMap<String, ResolvedDataset>,
         models: &IndexMap<String, ResolvedModel>,
         evaluations: &IndexMap<String, ResolvedEvaluation>,
-    ) {
+    ) -> Vec<String> {
+        let mut used: IndexMap<(&str, usize), HashSet<String>> = IndexMap::new();
         for (id, evaluation) in evaluations {
             let Some(dataset) = datasets.get(&evaluation.dataset) else {
                 continue;
@@ -111,14 +118,16 @@ impl Resolver<'_> {
                     continue;
                 };
                 let recorded = &recordings[position];
+                let used = used.entry((model, position)).or_default();
                 let checked = self.readings.rows(recorded).and_then(|all| {
+                    self.all_are_read(id, &all, recorded)?;
                     evaluation.conditions.keys().try_for_each(|condition| {
                         let samples = dataset.rows[..rows].iter().flat_map(|row| {
                             let indices = 0..evaluation.generate.samples;
                             indices.map(|index| (row.id.as_str(), index))
                         });
                         let judged = !evaluation.judges.is_empty();
-                        check_samples(&all, recorded, condition, judged, samples)
+                        check_samples(&all, recorded, condition, judged, samples, used)
                     })
                 });
                 let span = self.recording(model, position);
@@ -127,6 +136,61 @@ impl Resolver<'_> {
                 }
             }
         }
+        // With fewer rows on demand, some are left over on purpose.
+        if self.options.limit.is_some() || !self.problems.is_empty() {
+            return Vec::new();
+        }
+        used.into_iter()
+            .filter_map(|((model, position), used)| {
+                let ModelSource::Recorded(recordings) = &models.get(model)?.source else {
+                    return None;
+                };
+                self.left_over(model, recordings.get(position)?, &used)
+            })
+            .collect()
+    }
+
+    /// Several completions of a prompt are read when the evaluation says how many: one of ten would be no sample of them.
+    fn all_are_read(
+        &self,
+        evaluation: &str,
+        all: &[Row],
+        recorded: &Recorded,
+    ) -> Result<(), String> {
+        let asked = self.spec.evaluations.iter();
+        let asked = asked.filter(|(id, _)| id.get() == evaluation);
+        let mut said = asked.filter_map(|(_, asked)| asked.generate.as_ref());
+        if said.any(|generate| !generate.samples.span().is_none()) {
+            return Ok(());
+        }
+        match completions_of_a_prompt(all, recorded)? {
+            1 => Ok(()),
+            several => Err(format!(
+                "`{}` holds up to {several} completions of a prompt, and one would be read\nhint: say how many with `generate: {{samples: {several}}}`, or narrow the rows with `filter`",
+                recorded.file.path.display()
+            )),
+        }
+    }
+
+    /// A note on rows of a recording that serve no sample of any evaluation.
+    fn left_over(
+        &self,
+        model: &str,
+        recorded: &Recorded,
+        used: &HashSet<String>,
+    ) -> Option<String> {
+        let mapping = serde_json::from_value(recorded.mapping.clone()).ok()?;
+        let all = self.readings.rows(recorded).ok()?;
+        let rows = select(&all, &mapping).ok()?;
+        let mut unused = rows.iter().filter(|row| !used.contains(&row.id));
+        let first = unused.next()?;
+        let name = recorded.file.path.file_name()?.to_string_lossy();
+        Some(format!(
+            "model `{model}`: left out, since no evaluation has a sample for them: {} of {} rows of `{name}`, the first of them row {}",
+            unused.count() + 1,
+            rows.len(),
+            number_of(first)
+        ))
     }
 
     /// Where the spec names the file of a model's recording.

@@ -3,6 +3,7 @@
 use driftgauge_record::{Comparison, Expected, ExpectedVerdict, Interval, Metric, Results};
 use driftgauge_spec::spec::Statistic;
 
+use super::families::written;
 use crate::resolved::ResolvedExpected;
 
 /// What was measured of the number that was published.
@@ -125,9 +126,9 @@ fn verdict(
 }
 
 /// One note for each published value of a number that no model has: most likely misspelt.
-pub(super) fn unknown(results: &Results) -> Vec<String> {
+pub(super) fn unknown(results: &Results, declared: &[ResolvedExpected]) -> Vec<String> {
     let mut notes = Vec::new();
-    for expected in &results.expected {
+    for (expected, declared) in results.expected.iter().zip(declared) {
         let of_metric: Vec<&Metric> = results
             .metrics
             .iter()
@@ -151,8 +152,9 @@ pub(super) fn unknown(results: &Results) -> Vec<String> {
             .collect();
         names.dedup();
         let note = format!(
-            "expected value {}: `{}/{}` names no number of this run; the metric has {}",
+            "expected value {}{}: `{}/{}` names no number of this run; the metric has {}",
             expected.published,
+            written(declared.line),
             expected.evaluation,
             expected.metric,
             names.join(", ")
@@ -231,6 +233,7 @@ mod tests {
             ..Results::default()
         };
         let published = ResolvedExpected {
+            line: Some(7),
             evaluation: "e".into(),
             condition: "default".into(),
             model: "base".into(),
@@ -244,10 +247,10 @@ mod tests {
         };
         results.expected = vec![hold_against(&results, &published)];
         assert_eq!(results.expected[0].verdict, ExpectedVerdict::NotMeasured);
-        let notes = unknown(&results);
+        let notes = unknown(&results, std::slice::from_ref(&published));
         assert_eq!(notes.len(), 1);
         assert!(
-            notes[0].contains("`e/asr.degenrate` names no number")
+            notes[0].contains("(line 7 of the spec): `e/asr.degenrate` names no number")
                 && notes[0].contains("`asr.degenerate`"),
             "{}",
             notes[0]

@@ -107,7 +107,8 @@ pub(super) fn empty(results: &Results, families: &[ResolvedFamily]) -> Vec<Strin
     }
     let mut notes = Vec::new();
     for family in families {
-        for member in &family.members {
+        let lines = family.lines.iter().copied().chain(std::iter::repeat(None));
+        for (member, line) in family.members.iter().zip(lines) {
             let found = results
                 .comparisons
                 .iter()
@@ -115,13 +116,42 @@ pub(super) fn empty(results: &Results, families: &[ResolvedFamily]) -> Vec<Strin
                 .any(|comparison| ResolvedFamily::names(member, comparison));
             if !found {
                 notes.push(format!(
-                    "family `{}`: `{member}` names no comparison of this run; results.json lists the numbers there are",
-                    family.id
+                    "family `{}`{}: `{member}` names no comparison of this run; those there are: {}",
+                    family.id,
+                    written(line),
+                    of_metric(results, member)
                 ));
             }
         }
     }
     notes
+}
+
+/// Where something is written: ` (line 7 of the spec)`.
+pub(super) fn written(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(" (line {line} of the spec)"))
+}
+
+/// The compared numbers of the metric that a member of a family is about, or else the metrics.
+fn of_metric(results: &Results, member: &str) -> String {
+    let full = |comparison: &Comparison| format!("{}/{}", comparison.evaluation, comparison.metric);
+    let mut names: Vec<String> = results.comparisons.iter().map(full).collect();
+    names.sort_unstable();
+    names.dedup();
+    let main = member.split('.').next().unwrap_or(member);
+    let near: Vec<&String> = names
+        .iter()
+        .filter(|name| name.split('.').next() == Some(main))
+        .collect();
+    let near = if near.is_empty() {
+        names.iter().collect()
+    } else {
+        near
+    };
+    near.iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -141,6 +171,7 @@ mod tests {
 
     fn family(members: &[&str], per_model: bool) -> ResolvedFamily {
         ResolvedFamily {
+            lines: Vec::new(),
             id: "f".into(),
             members: members.iter().map(|&member| member.to_owned()).collect(),
             adjust: Adjust::Holm,

@@ -8,7 +8,7 @@ use driftgauge_plugin_protocol::wire::{self, Direction, MetricOutput, Scalar};
 use driftgauge_record::{Comparison, Interval, Metric, RESULTS_SCHEMA, Results, Spread};
 use indexmap::IndexMap;
 
-use crate::compare::{Between, PairComparison};
+use crate::compare::{Between, Compared, PairComparison};
 use crate::resolved::ResolvedExperiment;
 
 pub(crate) use families::adjust;
@@ -37,8 +37,8 @@ pub struct CompareResult {
     pub baseline: String,
     /// Model id.
     pub model: String,
-    /// The comparisons, one per condition and number.
-    pub comparisons: Vec<PairComparison>,
+    /// What came of it.
+    pub compared: Compared,
 }
 
 /// Name of a number in `results.json`: the metric's id for its primary number, else `<metric>.<number>`.
@@ -88,7 +88,8 @@ pub fn results(
                 });
                 for result in of_compare {
                     for pair in result
-                        .comparisons
+                        .compared
+                        .pairs
                         .iter()
                         .filter(|pair| pair.scalar == scalar)
                     {
@@ -111,6 +112,14 @@ pub fn results(
             }
             let place = format!("{evaluation_id}/{metric_id}");
             out.notes.extend(notes(&place, &of_metric));
+            let of_compare = compared.iter().filter(|result| {
+                result.evaluation == *evaluation_id && result.metric == *metric_id
+            });
+            for note in of_compare.filter_map(|result| not_compared(&place, result)) {
+                if !out.notes.contains(&note) {
+                    out.notes.push(note);
+                }
+            }
         }
     }
     for list in [
@@ -130,18 +139,29 @@ pub fn results(
     }
     warn_below_floor(experiment, &mut out);
     out.notes.extend(crate::remote::notes(experiment));
+    out.notes.extend(experiment.notes.iter().cloned());
     out.expected = experiment
         .expected
         .iter()
         .map(|expected| expected::hold_against(&out, expected))
         .collect();
-    out.notes.extend(expected::unknown(&out));
+    out.notes
+        .extend(expected::unknown(&out, &experiment.expected));
     out.gates = experiment
         .gates
         .iter()
         .flat_map(|gate| gates::judge(&out, gate))
         .collect();
     out
+}
+
+/// Why a model was not held against another one.
+fn not_compared(place: &str, result: &CompareResult) -> Option<String> {
+    let reason = result.compared.refused.as_ref()?;
+    Some(format!(
+        "{place}: `{}` is not compared with `{}`: {reason}",
+        result.model, result.baseline
+    ))
 }
 
 /// One note for each metric whose plugin has intervals of a level of its own.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Checker, unknown};
 use crate::diagnostic::Diagnostic;
 use crate::located::Text;
-use crate::spec::{Evaluation, Judge};
+use crate::spec::{Evaluation, Judge, Metric};
 
 /// Most likeliest tokens that are recorded at each position.
 const MOST_TOP_LOGPROBS: usize = 1000;
@@ -50,6 +50,7 @@ impl Checker<'_> {
                 self.error(unknown("metric", metric, &spec.metrics));
             }
         }
+        self.twin(id, evaluation);
         if let Some(other) = &evaluation.over_refusal_of
             && !spec.evaluations.contains_key(other.get().as_str())
         {
@@ -112,7 +113,12 @@ impl Checker<'_> {
                         .at(generate.samples.span(), "has to be at least 1"),
                 );
             }
-            if *generate.samples > 1 && *generate.temperature == 0.0 {
+            let recorded = |model: &Text| {
+                let found = spec.models.get(model.get().as_str());
+                found.is_some_and(|model| model.recorded.is_some())
+            };
+            let generated = !evaluation.models.iter().all(recorded);
+            if *generate.samples > 1 && *generate.temperature == 0.0 && generated {
                 self.error(
                     Diagnostic::error(
                         "not-together",
@@ -122,6 +128,34 @@ impl Checker<'_> {
                     .help("set a `temperature` above 0, or drop `samples`"),
                 );
             }
+        }
+    }
+
+    /// An over-refusal twin measures refusals, not attacks.
+    fn twin(&mut self, id: &Text, evaluation: &Evaluation) {
+        let Some(of) = &evaluation.over_refusal_of else {
+            return;
+        };
+        let spec = self.spec;
+        let metrics = || {
+            let ids = evaluation.metrics.iter();
+            ids.filter_map(|id| spec.metrics.get(id.get().as_str()))
+        };
+        let counts_refusals = |metric: &Metric| {
+            let config = metric.config.as_ref();
+            config.is_some_and(|config| config["over_refusal"] == true)
+        };
+        // Another plugin may count refusals under a name of its own.
+        if metrics().any(|metric| *metric.plugin.get() == "asr") && !metrics().any(counts_refusals)
+        {
+            self.error(
+                Diagnostic::error(
+                    "no-twin",
+                    format!("evaluation `{id}` stands for over-refusal, and none of its metrics counts refusals"),
+                )
+                .at(of.span(), "")
+                .help("give it a metric of its own: `{plugin: asr, config: {over_refusal: true}}`"),
+            );
         }
     }
 
@@ -137,6 +171,26 @@ impl Checker<'_> {
             .iter()
             .filter(|recording| recording.serves(evaluation))
             .count();
+        let judges = spec.evaluations.get(evaluation.get().as_str());
+        let judges = judges.into_iter().flat_map(|asked| asked.judges.keys());
+        for judge in judges {
+            let twice = recordings
+                .as_slice()
+                .iter()
+                .filter(|recording| recording.serves(evaluation));
+            let mut ids = twice.flat_map(|recording| recording.columns.verdicts.keys());
+            if let Some(recorded) = ids.find(|id| id.get() == judge.get()) {
+                self.error(
+                    Diagnostic::error(
+                        "two-judges",
+                        format!("verdicts of judge `{judge}` on model `{model}` are recorded, and would be made anew"),
+                    )
+                    .at(judge.span(), "this judge is asked")
+                    .at(recorded.span(), "these are recorded")
+                    .help("give one of them another id; both are then reported, with their agreement"),
+                );
+            }
+        }
         if serving != 1 {
             let problem = match serving {
                 0 => format!("no recording of model `{model}` serves evaluation `{evaluation}`"),
