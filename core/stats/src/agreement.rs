@@ -66,13 +66,13 @@ impl Confusion {
         gwet_ac1(self.classes, &self.as_weights(), self.n() as f64)
     }
 
-    /// Bootstrap interval of Cohen's kappa over samples.
+    /// Bootstrap interval of Cohen's kappa over samples; `None` where the draws do not vary, as with judges who always agree.
     #[must_use]
     pub fn cohen_kappa_interval(&self, options: Options) -> Option<Interval> {
         self.interval(cohen_kappa, options)
     }
 
-    /// Bootstrap interval of Gwet's AC1 over samples.
+    /// Bootstrap interval of Gwet's AC1 over samples; `None` where the draws do not vary, as with judges who always agree.
     #[must_use]
     pub fn gwet_ac1_interval(&self, options: Options) -> Option<Interval> {
         self.interval(gwet_ac1, options)
@@ -189,6 +189,13 @@ mod tests {
         let same = Confusion::of(&[1; 9], &[1; 9], 2).unwrap();
         assert_eq!(same.cohen_kappa(), None);
         assert_eq!(same.gwet_ac1(), Some(1.0));
+        let options = Options {
+            resamples: 50,
+            ..Options::default()
+        };
+        assert_eq!(same.gwet_ac1_interval(options), None);
+        let two = Confusion::of(&[0, 1], &[0, 1], 2).unwrap();
+        assert_eq!(two.cohen_kappa_interval(options), None);
         assert_eq!(krippendorff_alpha::<Vec<usize>>(&[]), None);
         assert_eq!(krippendorff_alpha(&[vec![1], vec![2]]), None);
         assert_eq!(krippendorff_alpha(&[vec![1, 1], vec![1, 1, 1]]), None);

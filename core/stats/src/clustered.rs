@@ -1,9 +1,9 @@
 //! Standard errors when items come in clusters: paraphrases, a shared context, several samples of one prompt.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
-use crate::special::normal_quantile;
+use crate::special::student_t_two_sided_quantile;
 use crate::summary::{ExactSum, mean};
 use crate::{Interval, is_open_probability};
 
@@ -30,25 +30,27 @@ pub fn clustered_standard_error<K: Hash + Eq>(values: &[f64], clusters: &[K]) ->
     Some(squares.value()?.sqrt() / values.len() as f64)
 }
 
-/// Normal interval of the mean with the clustered standard error; fair with 30 clusters or more. `None` as
-/// [`clustered_standard_error`], and with fewer than two clusters, which say nothing about the spread between clusters.
+/// Interval of the mean with the clustered standard error, by Student's t with as many degrees of freedom as there are clusters
+/// less one (Cameron and Miller 2015, section VI.D, advise it over the normal quantile); fair with 30 clusters or more. `None` as
+/// [`clustered_standard_error`], and with fewer than two clusters or no spread between them.
 #[must_use]
 pub fn clustered_mean_interval<K: Hash + Eq>(
     values: &[f64],
     clusters: &[K],
     level: f64,
 ) -> Option<Interval> {
-    let first = clusters.first()?;
-    if clusters.iter().all(|cluster| cluster == first) || !is_open_probability(level) {
+    let distinct = clusters.iter().collect::<HashSet<_>>().len();
+    if distinct < 2 || !is_open_probability(level) {
         return None;
     }
-    let half = normal_quantile(0.5 + level / 2.0) * clustered_standard_error(values, clusters)?;
+    let se = clustered_standard_error(values, clusters).filter(|se| *se > 0.0)?;
+    let half = student_t_two_sided_quantile(1.0 - level, distinct as f64 - 1.0) * se;
     let centre = mean(values)?;
     Some(Interval::new(
         level,
         centre - half,
         centre + half,
-        "clustered-normal",
+        "clustered-t",
     ))
 }
 

@@ -20,8 +20,8 @@ pub struct DifferenceInDifferences {
     pub z: Option<f64>,
     /// Two-sided p-value of `z` under the normal distribution.
     pub p: Option<f64>,
-    /// Paired bootstrap interval of the estimate.
-    pub ci: Interval,
+    /// Paired bootstrap interval of the estimate; `None` when the items' values are all equal.
+    pub ci: Option<Interval>,
 }
 
 /// Difference in differences of scores in two conditions: all four columns are aligned by item, so that an item's difficulty
@@ -51,7 +51,7 @@ pub fn difference_in_differences(
         se,
         z,
         p: z.map(normal_two_sided),
-        ci: mean_interval(&changes, options)?,
+        ci: mean_interval(&changes, options),
     })
 }
 
@@ -69,6 +69,7 @@ mod tests {
         let same =
             difference_in_differences((&before, &after), (&before, &after), options).unwrap();
         assert_eq!((same.estimate, same.z, same.p), (0.0, None, None));
+        assert_eq!(same.ci, None);
         assert!(difference_in_differences((&[], &[]), (&[], &[]), options).is_none());
         assert!(difference_in_differences((&[1.0], &[]), (&[], &[]), options).is_none());
         let one = difference_in_differences((&[0.0], &[0.0]), (&[0.0], &[1.0]), options).unwrap();

@@ -1,8 +1,9 @@
 //! Intervals, tests and calibration as pure functions: no input, no output, no clock, no global state.
 //!
 //! Conventions that hold everywhere:
-//! - no data, one value, all-equal values or a single class give `None` or an interval whose [`Interval::method`] says which
-//!   fallback was used; NaN and infinity never come out, and inputs that hold one give `None`;
+//! - no data, one value, all-equal values or a single class give `None`, or a conservative interval whose [`Interval::method`]
+//!   says which one ([`proportion::wilson_bounded`], [`paired::newcombe_means`]): never a point, for values that do not vary say
+//!   nothing about how much they could. NaN and infinity never come out, and inputs that hold one give `None`;
 //! - results do not depend on the order of the samples, on how they were sharded, or on the number of threads: sums are
 //!   exact ([`summary::ExactSum`]), and what is resampled is sorted first;
 //! - randomness is [`bootstrap::GENERATOR`] from a seed that the caller names.

@@ -4,7 +4,7 @@ use std::f64::consts::LN_2;
 
 use serde::{Deserialize, Serialize};
 
-use crate::proportion::wilson_bounds;
+use crate::proportion::{wilson_bounded, wilson_bounds};
 use crate::special::{ln_choose, normal_two_sided};
 use crate::{Interval, Test};
 
@@ -171,6 +171,25 @@ pub fn newcombe_paired(counts: PairCounts, level: f64) -> Option<Interval> {
     ))
 }
 
+/// Interval for `model - baseline` of two mean scores in [0, 1] over the same `n` items, when the items' differences are all equal
+/// and so say nothing about their spread: Newcombe's squares and sums (as [`newcombe_paired`]) of the distances to Wilson's limits
+/// of both means ([`crate::proportion::wilson_bounded`]), without a correlation, which could only narrow it. `None` for fewer than
+/// two items, or a mean outside [0, 1].
+#[must_use]
+pub fn newcombe_means(baseline: f64, model: f64, n: u64, level: f64) -> Option<Interval> {
+    let (theirs, ours) = (
+        wilson_bounded(baseline, n, level)?,
+        wilson_bounded(model, n, level)?,
+    );
+    let delta = model - baseline;
+    Some(Interval::new(
+        level,
+        (delta - (model - ours.low).hypot(theirs.high - baseline)).max(-1.0),
+        (delta + (ours.high - model).hypot(baseline - theirs.low)).min(1.0),
+        "newcombe-means",
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,5 +225,15 @@ mod tests {
         let ci = newcombe_paired(counts, 0.95).unwrap();
         assert!(ci.low < 0.0 && ci.high > 0.0 && (ci.low + ci.high).abs() < 1e-12);
         assert_eq!(counts.standard_error(), Some(0.0));
+    }
+
+    #[test]
+    fn equal_differences_of_bounded_scores_are_not_certain() {
+        let ci = newcombe_means(0.5, 0.75, 12, 0.95).unwrap();
+        let shares = crate::unpaired::newcombe_unpaired((6, 12), (9, 12), 0.95).unwrap();
+        assert_eq!((ci.low, ci.high), (shares.low, shares.high));
+        for (baseline, n) in [(0.5, 1), (0.5, 0), (1.2, 12)] {
+            assert_eq!(newcombe_means(baseline, 0.75, n, 0.95), None);
+        }
     }
 }

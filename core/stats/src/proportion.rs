@@ -21,6 +21,18 @@ pub fn wilson_share(p: f64, n: f64, level: f64) -> Option<Interval> {
     Some(Interval::new(level, low, high, "wilson-clustered"))
 }
 
+/// Interval of the mean of `n` scores in [0, 1] that are all equal: Wilson's, as if the mean were a share of n 0/1 trials, which
+/// have the largest spread that bounded scores with this mean can have (`p (1 - p)`; Bhatia and Davis 2000). For scores whose own
+/// spread says nothing. `None` for fewer than two scores, or a mean outside [0, 1].
+#[must_use]
+pub fn wilson_bounded(mean: f64, n: u64, level: f64) -> Option<Interval> {
+    let bounded = n > 1 && (0.0..=1.0).contains(&mean);
+    let (low, high) = bounded
+        .then(|| wilson_bounds(mean * n as f64, n as f64, level))
+        .flatten()?;
+    Some(Interval::new(level, low, high, "wilson-bounded"))
+}
+
 /// How many independent 0/1 trials the mean of `scores` is worth, one score in [0, 1] per item, each the mean of several
 /// trials: `n p(1-p) / var(scores)` (n items times Kish's design effect turned round, Kish 1965), at least the number of
 /// items and at most `trials`, the number of trials in all. 0/1 scores are worth one each, so copying every trial k times
@@ -38,6 +50,8 @@ pub fn effective_trials(scores: &[f64], trials: u64) -> f64 {
     let bernoulli = p * (1.0 - p);
     match variance(scores, 0) {
         Some(spread) if spread > 0.0 => (n * bernoulli / spread).clamp(n, most),
+        // One item says nothing about the spread between items, however often it was tried.
+        _ if scores.len() == 1 => n,
         _ => most,
     }
 }
@@ -123,12 +137,24 @@ mod tests {
         assert_eq!(effective_trials(&binary, 500), 5.0);
         // Every item's mean is the same: the trials within it are as good as independent.
         assert_eq!(effective_trials(&[0.3; 40], 400), 400.0);
+        assert_eq!(effective_trials(&[0.3], 10), 1.0);
         assert_eq!(effective_trials(&[], 0), 0.0);
         let share = wilson_share(0.3, 400.0, 0.95).unwrap();
         let count = wilson(120, 400, 0.95).unwrap();
         assert!((share.low - count.low).abs() < 1e-12 && (share.high - count.high).abs() < 1e-12);
         assert_eq!(wilson_share(1.2, 10.0, 0.95), None);
         assert_eq!(wilson_share(0.5, 0.0, 0.95), None);
+    }
+
+    #[test]
+    fn equal_scores_have_the_interval_of_a_share() {
+        let graded = wilson_bounded(0.25, 40, 0.95).unwrap();
+        let count = wilson(10, 40, 0.95).unwrap();
+        assert_eq!((graded.low, graded.high), (count.low, count.high));
+        assert_eq!(wilson_bounded(0.0, 6, 0.95).unwrap().low, 0.0);
+        for (mean, n) in [(0.5, 0), (0.5, 1), (1.5, 9), (f64::NAN, 9)] {
+            assert_eq!(wilson_bounded(mean, n, 0.95), None);
+        }
     }
 
     #[test]

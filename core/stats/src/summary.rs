@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::special::student_t_two_sided_quantile;
+use crate::{Interval, is_open_probability};
+
 /// Bits of one limb of [`ExactSum`].
 const LIMB_BITS: u32 = 32;
 /// Limbs enough for every finite f64: bits 2^-1074 to 2^1024, and room for carries.
@@ -244,6 +247,27 @@ pub fn standard_error(values: &[f64]) -> Option<f64> {
     Some((variance(values, 1)? / values.len() as f64).sqrt())
 }
 
+/// Student's interval of the mean: `x̄ ± t se`, with t the quantile of Student's t with n - 1 degrees of freedom and se
+/// [`standard_error`] (Student 1908). `None` for fewer than two values, values without spread, or a level outside (0, 1).
+#[must_use]
+pub fn mean_interval(values: &[f64], level: f64) -> Option<Interval> {
+    if !is_open_probability(level) {
+        return None;
+    }
+    let (centre, se) = (mean(values)?, standard_error(values)?);
+    // Equal values leave the rounding of their mean.
+    if se <= 1e-14 * centre.abs() {
+        return None;
+    }
+    let half = student_t_two_sided_quantile(1.0 - level, values.len() as f64 - 1.0) * se;
+    Some(Interval::new(
+        level,
+        centre - half,
+        centre + half,
+        "student-t",
+    ))
+}
+
 /// The median; `None` of nothing.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
@@ -388,6 +412,10 @@ mod tests {
         let one = summarize(&[2.0]).unwrap();
         assert_eq!((one.mean, one.sd, one.sd_population), (2.0, None, 0.0));
         assert_eq!(standard_error(&[3.0; 5]), Some(0.0));
+        for values in [[].as_slice(), &[0.1], &[0.1; 33], &[0.0; 2]] {
+            assert_eq!(mean_interval(values, 0.95), None);
+        }
+        assert_eq!(mean_interval(&[0.0, 1.0], 1.0), None);
     }
 
     #[test]

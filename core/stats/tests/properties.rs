@@ -121,7 +121,7 @@ impl Study {
             (
                 "difference in differences",
                 difference_in_differences((a, b), (c, d), OPTIONS).map_or(vec![], |did| {
-                    vec![did.estimate, did.ci.low, did.ci.high, did.p.unwrap_or(-1.0)]
+                    [vec![did.estimate, did.p.unwrap_or(-1.0)], bounds(did.ci)].concat()
                 }),
             ),
         ];
@@ -182,7 +182,7 @@ impl Study {
         );
         all.push((
             "paired ranks",
-            ranks.map_or(vec![], |(delta, ci)| vec![delta, ci.low, ci.high]),
+            ranks.map_or(vec![], |(delta, ci)| [vec![delta], bounds(ci)].concat()),
         ));
         let labels = |column: &[f64]| {
             column

@@ -1,9 +1,14 @@
 //! When an answer counts as correct.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use driftgauge_plugin_sdk::{MetricError, Sample};
+/// A run of letters and numbers.
+static WORD: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[\p{L}\p{N}]+").expect("a pattern that compiles"));
 
 /// How an answer is held against the accepted ones; the best of several references counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -46,9 +51,13 @@ impl Match {
         }
     }
 
-    /// Score of `answer` in [0, 1]; 0 without references.
+    /// Score of `answer` in [0, 1]; 0 without references, and of an answer without a word: it may be equal to a reference of
+    /// which normalisation leaves nothing, but names none.
     #[must_use]
     pub fn score(self, answer: &str, references: &[&str]) -> f64 {
+        if answer.trim().is_empty() {
+            return 0.0;
+        }
         let matches = |hit: bool| f64::from(u8::from(hit));
         match self {
             Self::Substring => {
@@ -103,36 +112,11 @@ impl Match {
     }
 }
 
-/// Score of a sample: the recorded one (`value.correct`) when there is one, else by `rule` when the sample has references.
-/// `None` when neither exists, or no completion was made.
+/// TriviaQA's normalisation, as in the data set's evaluation script: `_` to a space, lower case, ASCII punctuation and the quotes
+/// `\u{2018}`, `\u{2019}` and `\u{b4}` to spaces, the whole words a, an and the to spaces, white space squeezed.
 ///
-/// # Errors
-/// When the sample cannot be read, or a recorded score is outside [0, 1].
-pub fn score(sample: &Sample<'_>, rule: Match) -> Result<Option<f64>, MetricError> {
-    if sample.opt_str("finish_reason")? == Some("error") {
-        return Ok(None);
-    }
-    if let Some(recorded) = sample.opt_f64("value.correct")? {
-        if (0.0..=1.0).contains(&recorded) {
-            return Ok(Some(recorded));
-        }
-        let id = sample.str("sample_id")?;
-        return Err(
-            MetricError::data(format!("recorded value `correct` is {recorded}"))
-                .help("it is 0 for a wrong answer and 1 for a correct one")
-                .code("bad-correct")
-                .sample(id),
-        );
-    }
-    let references = sample.strs("references")?;
-    if references.is_empty() {
-        return Ok(None);
-    }
-    let answer = sample.opt_str("completion")?.unwrap_or_default();
-    Ok(Some(rule.score(answer, &references)))
-}
-
-/// TriviaQA's normalisation: lower case, `_` and punctuation to spaces, articles dropped, white space squeezed.
+/// The script's borders of words are those of Python: between a letter or number (Unicode's general categories L and N) and
+/// anything else. So the article goes from `the “Heroes”`, and from an `a` with a combining accent.
 #[must_use]
 pub fn normalise(text: &str) -> String {
     let spaced: String = text
@@ -140,29 +124,24 @@ pub fn normalise(text: &str) -> String {
         .chars()
         .map(|c| match c {
             '\u{2018}' | '\u{2019}' | '\u{b4}' => ' ',
+            // Python splits at the four separators of ASCII too.
+            '\u{1c}'..='\u{1f}' => ' ',
             c if c.is_ascii_punctuation() => ' ',
             c => c,
         })
         .collect();
-    let mut kept = String::with_capacity(spaced.len());
-    // Articles are whole words; a word ends at anything that is no letter or digit.
-    let mut rest = spaced.as_str();
-    while !rest.is_empty() {
-        let word = rest
-            .find(|c: char| !c.is_alphanumeric())
-            .unwrap_or(rest.len());
-        let (run, after) = rest.split_at(word);
-        if !matches!(run, "a" | "an" | "the") {
-            kept.push_str(run);
-        }
-        let gap = after.find(char::is_alphanumeric).unwrap_or(after.len());
-        kept.push_str(&after[..gap]);
-        if matches!(run, "a" | "an" | "the") {
-            kept.push(' ');
-        }
-        rest = &after[gap..];
+    let mut without = String::with_capacity(spaced.len());
+    let mut at = 0;
+    for word in WORD.find_iter(&spaced) {
+        without.push_str(&spaced[at..word.start()]);
+        without.push_str(match word.as_str() {
+            "a" | "an" | "the" => " ",
+            other => other,
+        });
+        at = word.end();
     }
-    let words: Vec<&str> = kept.split_whitespace().collect();
+    without.push_str(&spaced[at..]);
+    let words: Vec<&str> = without.split_whitespace().collect();
     words.join(" ")
 }
 
@@ -207,6 +186,33 @@ mod tests {
         assert_eq!(normalise("the"), "");
     }
 
+    #[derive(Deserialize)]
+    struct Pair {
+        answer: String,
+        reference: String,
+        normalised: String,
+        exact: f64,
+        f1: f64,
+    }
+
+    #[test]
+    fn triviaqa_rules_on_nasty_answers() {
+        let text = include_str!("../tests/fixtures/answers.json");
+        let pairs: Vec<Pair> = serde_json::from_str(text).unwrap();
+        assert!(pairs.len() >= 300);
+        for pair in pairs {
+            let (answer, references) = (pair.answer.as_str(), [pair.reference.as_str()]);
+            assert_eq!(normalise(answer), pair.normalised, "{answer:?}");
+            if answer.trim().is_empty() {
+                continue;
+            }
+            let exact = Match::Triviaqa.score(answer, &references);
+            assert_eq!(exact, pair.exact, "{answer:?} {references:?}");
+            let f1 = Match::F1.score(answer, &references);
+            assert!((f1 - pair.f1).abs() < 1e-12, "{answer:?} {references:?}");
+        }
+    }
+
     #[test]
     fn each_rule() {
         let references = ["New York City", "NYC"];
@@ -223,5 +229,8 @@ mod tests {
             assert_eq!(scores, expected, "{answer}");
         }
         assert_eq!(Match::Substring.score("anything", &[""]), 0.0);
+        for rule in Match::ALL {
+            assert_eq!(rule.score(" ", &["The The", ""]), 0.0);
+        }
     }
 }

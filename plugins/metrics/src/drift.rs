@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::columns::{Column, Conditions, Prompts};
-use crate::estimate::{Estimate, Estimator, Level};
+use crate::estimate::{Estimate, Estimator, Level, SHARE};
 
 /// Whether the reference's end token counts as a position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -232,7 +232,7 @@ impl Drift {
             );
             self.push(
                 &gathered.top1,
-                self.estimator.mean(&gathered.top1),
+                self.estimator.mean(&gathered.top1, SHARE),
                 top1,
                 output,
             );
@@ -337,7 +337,7 @@ impl Position {
         self.kl.count()
     }
 
-    /// Mean divergence, with the interval of its standard error, which does not reach below 0.
+    /// Mean divergence, with Student's interval, which does not reach below 0.
     fn divergence(&self, estimator: Estimator) -> Estimate {
         let n = self.n() as f64;
         let Some(mean) = self.kl.mean() else {
@@ -347,12 +347,14 @@ impl Position {
             .squares
             .mean()
             .map_or(0.0, |squares| (squares - mean * mean).max(0.0));
-        let half = estimator.z() * (spread / (n - 1.0).max(1.0)).sqrt();
+        let se = (spread / (n - 1.0).max(1.0)).sqrt();
         Estimate {
             value: Some(mean),
             n: self.n(),
-            ci: (self.n() > 1)
-                .then(|| estimator.interval((mean - half).max(0.0), mean + half, "normal")),
+            ci: (self.n() > 1 && se > 0.0).then(|| {
+                let half = estimator.t(n - 1.0) * se;
+                estimator.interval((mean - half).max(0.0), mean + half, "student-t")
+            }),
             ..Estimate::default()
         }
     }
@@ -465,9 +467,12 @@ mod tests {
         ];
         let output = run(&json!({}), &same);
         assert_eq!(value(&output, "kl"), Some(0.0));
-        let ci = output.scalars[0].ci.as_ref().unwrap();
-        assert_eq!((ci.low, ci.high), (0.0, 0.0));
+        // Nothing varies: a divergence has no upper bound then, a share has one.
+        assert_eq!(output.scalars[0].ci, None);
         assert_eq!(value(&output, "top1_agreement"), Some(1.0));
+        let agreement = output.scalars.iter().find(|s| s.id == "top1_agreement");
+        let ci = agreement.unwrap().ci.as_ref().unwrap();
+        assert!(ci.low < 0.4 && ci.high == 1.0, "{ci:?}");
     }
 
     #[test]

@@ -20,8 +20,7 @@ pub(crate) fn between_conditions(
     let mut out = Vec::new();
     for (before, after) in pairs_of_conditions(output, first) {
         let scalar = scalar(output, &after.id, &after.condition);
-        let primary = scalar.is_some_and(|scalar| scalar.primary);
-        let Ok(found) = compare(before, after, primary, options) else {
+        let Ok(found) = compare(before, after, scalar, options) else {
             continue;
         };
         let mut comparison = named(found, scalar, after, Between::Conditions);
@@ -69,7 +68,7 @@ pub(crate) fn differences_in_differences(
         };
         let difference = Difference {
             delta: Some(found.estimate),
-            ci: Some(interval(found.ci)),
+            ci: found.ci.map(interval),
             test: found.z.map(|z| PairedTest {
                 name: "normal".to_owned(),
                 statistic: Some(z),

@@ -8,7 +8,7 @@ use driftgauge_stats::bootstrap::{
 };
 use driftgauge_stats::effect::effect_sizes;
 use driftgauge_stats::paired::{
-    PairCounts, mcnemar_chi_squared, mcnemar_exact, mcnemar_mid_p, newcombe_paired,
+    PairCounts, mcnemar_chi_squared, mcnemar_exact, mcnemar_mid_p, newcombe_means, newcombe_paired,
 };
 use driftgauge_stats::permutation::sign_flip;
 use driftgauge_stats::power::{
@@ -40,6 +40,8 @@ pub(crate) struct How {
     pub(crate) options: Options,
     /// The scores are 0 or 1 on both sides.
     pub(crate) binary: bool,
+    /// The scores are shares or probabilities: none can be outside [0, 1].
+    pub(crate) bounded: bool,
     /// List the samples that changed, and make the costlier intervals too.
     pub(crate) primary: bool,
 }
@@ -140,7 +142,8 @@ fn of_binary(mut found: Difference, paired: &Paired, how: How) -> Difference {
 
 /// Paired bootstrap and sign-flip permutation.
 fn of_real(mut found: Difference, changes: &[f64], how: How) -> Difference {
-    found.ci = mean_interval(changes, how.options).map(interval);
+    let drawn = mean_interval(changes, how.options);
+    found.ci = drawn.or_else(|| of_equal(&found, how)).map(interval);
     found.p = sign_flip(changes, how.options.resamples, how.options.seed);
     found.test = found.p.map(|_| PairedTest {
         name: "sign-flip-permutation".to_owned(),
@@ -165,6 +168,13 @@ fn of_real(mut found: Difference, changes: &[f64], how: How) -> Difference {
             .extend(mean_interval_bca(changes, how.options).map(interval));
     }
     found
+}
+
+/// The interval of differences that are all equal, where the scores have bounds; else there is none.
+fn of_equal(found: &Difference, how: How) -> Option<driftgauge_stats::Interval> {
+    let means = found.detail.baseline_value.zip(found.detail.model_value);
+    let (baseline, model) = means.filter(|_| how.bounded)?;
+    newcombe_means(baseline, model, found.n, how.options.level)
 }
 
 fn flips(paired: &Paired) -> Flips {
@@ -210,6 +220,7 @@ mod tests {
                 ..Options::default()
             },
             binary,
+            bounded: true,
             primary: true,
         }
     }
@@ -264,10 +275,20 @@ mod tests {
             let none = difference(&paired(&[], &[]), how(binary));
             assert_eq!((none.delta, none.p, none.n), (None, None, 0));
         }
-        let same = difference(&paired(&[0.5, 1.5], &[0.5, 1.5]), how(false));
+        let same = difference(&paired(&[0.5, 1.75], &[0.5, 1.75]), how(false));
         assert_eq!((same.delta, same.p), (Some(0.0), Some(1.0)));
-        let ci = same.ci.unwrap();
-        assert_eq!((ci.low, ci.high), (0.0, 0.0));
+        assert_eq!(same.ci, None, "a mean above 1 is no share");
+        let shares = difference(&paired(&[0.5, 0.75], &[0.5, 0.75]), how(false));
+        let ci = shares.ci.unwrap();
+        assert!(ci.low < -0.3 && ci.high > 0.3 && ci.method == "newcombe-means");
+        let one = difference(&paired(&[0.5], &[1.0]), how(false));
+        assert_eq!((one.delta, one.ci), (Some(0.5), None));
+        let unbounded = How {
+            bounded: false,
+            ..how(false)
+        };
+        let same_loss = difference(&paired(&[0.5; 9], &[0.25; 9]), unbounded);
+        assert_eq!((same_loss.delta, same_loss.ci), (Some(-0.25), None));
         assert_eq!(same.detail.needed, None);
     }
 }

@@ -88,7 +88,7 @@ pub(crate) fn between_models(
         };
         let scalar = scalar(baseline, &ours.id, &ours.condition);
         let primary = scalar.is_some_and(|scalar| scalar.primary);
-        match compare(ours, theirs, primary, options) {
+        match compare(ours, theirs, scalar, options) {
             Ok(found) => out.push(named(found, scalar, ours, Between::Models)),
             Err(error) if primary => return Err(error),
             // A number over a part that differs from model to model (say, what was right at first) has no pairs.
@@ -103,14 +103,18 @@ pub(crate) fn between_models(
 fn compare(
     baseline: &Scores,
     model: &Scores,
-    primary: bool,
+    scalar: Option<&Scalar>,
     options: Options,
 ) -> Result<difference::Difference, String> {
     let paired = pair(&[baseline, model])?;
+    // Differences of shares have the same unit; that none is negative tells them apart only where they vary.
+    let shares = |column: &Vec<f64>| column.iter().all(|score| (0.0..=1.0).contains(score));
     let how = How {
         options,
         binary: baseline.kind == ScoreKind::Binary && model.kind == ScoreKind::Binary,
-        primary,
+        bounded: scalar.is_some_and(|scalar| scalar.unit == "ratio")
+            && paired.columns.iter().all(shares),
+        primary: scalar.is_some_and(|scalar| scalar.primary),
     };
     Ok(difference(&paired, how))
 }

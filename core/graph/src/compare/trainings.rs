@@ -60,18 +60,14 @@ fn difference(baselines: &[Vec<f64>], models: &[Vec<f64>], options: Options) -> 
     };
     let of_baselines: Vec<&[f64]> = baselines.iter().map(Vec::as_slice).collect();
     let of_models: Vec<&[f64]> = models.iter().map(Vec::as_slice).collect();
-    let mut ci = hierarchical_difference(&of_baselines, &of_models, options)?;
-    if ci.method == "all-equal"
-        && let Some(score) = score_interval(baselines, models, options.level)
-    {
-        // Nothing varies from prompt to prompt or training to training, which does not make it certain.
-        ci = score;
-    }
+    // Where nothing varies from prompt to prompt or training to training, that does not make it certain.
+    let ci = hierarchical_difference(&of_baselines, &of_models, options)
+        .or_else(|| score_interval(baselines, models, options.level));
     let (before, after) = (mean(&trainings.baseline)?, mean(&trainings.model)?);
     let welch = welch_t(&trainings.baseline, &trainings.model, options.level);
     Some(Difference {
         delta: Some(after - before),
-        ci: Some(interval(ci)),
+        ci: ci.map(interval),
         n: models.first()?.len() as u64,
         detail: PairedDetail {
             baseline_value: Some(before),

@@ -15,19 +15,19 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
                 .as_ref()
                 .is_none_or(|wanted| wanted == condition)
     };
-    let found: Vec<(String, Option<Interval>)> = if gate.difference {
+    let found: Vec<(String, u64, Option<Interval>)> = if gate.difference {
         results
             .comparisons
             .iter()
             .filter(|c| wanted(&c.evaluation, &c.condition, &c.metric, &c.model))
-            .map(|c| (c.condition.clone(), c.ci.clone()))
+            .map(|c| (c.condition.clone(), c.n, c.ci.clone()))
             .collect()
     } else {
         results
             .metrics
             .iter()
             .filter(|m| wanted(&m.evaluation, &m.condition, &m.metric, &m.model))
-            .map(|m| (m.condition.clone(), m.ci.clone()))
+            .map(|m| (m.condition.clone(), m.n, m.ci.clone()))
             .collect()
     };
     let subject = format!(
@@ -50,16 +50,20 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
         }];
     }
     let mut gates = Vec::new();
-    for (condition, ci) in found {
+    for (condition, n, ci) in found {
         let place = if condition == "default" {
             subject.clone()
         } else {
             format!("{subject} under {condition}")
         };
+        let unjudged = match &ci {
+            Some(_) => "",
+            None => &without_interval(n),
+        };
         if let Some(limit) = gate.upper {
             let bound = ci.as_ref().map(|ci| ci.high);
             gates.push(Gate {
-                rule: format!("{place}: upper bound at most {limit}"),
+                rule: format!("{place}: upper bound at most {limit}{unjudged}"),
                 bound,
                 limit,
                 passed: bound.is_some_and(|bound| bound <= limit),
@@ -68,7 +72,7 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
         if let Some(limit) = gate.lower {
             let bound = ci.as_ref().map(|ci| ci.low);
             gates.push(Gate {
-                rule: format!("{place}: lower bound at least {limit}"),
+                rule: format!("{place}: lower bound at least {limit}{unjudged}"),
                 bound,
                 limit,
                 passed: bound.is_some_and(|bound| bound >= limit),
@@ -76,4 +80,52 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
         }
     }
     gates
+}
+
+/// Why a number without an interval fails its gate, and what to do.
+fn without_interval(n: u64) -> String {
+    let why = match n {
+        0 => "nothing was measured",
+        1 => "one prompt says nothing about the spread",
+        _ => {
+            "prompts that are all alike say nothing about the spread, or this number is given without one"
+        }
+    };
+    format!(" (there is no interval to judge, n = {n}: {why}; measure more prompts)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn judged(ci: &Value, n: u64) -> Gate {
+        let metric = json!({"evaluation": "e", "condition": "default", "model": "m", "metric": "u.brier", "title": "Brier", "value": 0.1,
+            "n": n, "ci": ci, "direction": "lower", "unit": "ratio", "primary": false});
+        let results = Results {
+            metrics: vec![serde_json::from_value(metric).unwrap()],
+            ..Results::default()
+        };
+        let gate = json!({"evaluation": "e", "metric": "u.brier", "condition": null, "model": "m", "difference": false,
+            "upper": 0.2, "lower": null});
+        let gate = serde_json::from_value(gate).unwrap();
+        judge(&results, &gate).remove(0)
+    }
+
+    #[test]
+    fn the_bound_decides_and_not_the_value() {
+        let ci = |high: f64| json!({"level": 0.95, "low": 0.05, "high": high, "method": "x"});
+        assert!(judged(&ci(0.15), 40).passed);
+        assert!(!judged(&ci(0.25), 40).passed);
+    }
+
+    #[test]
+    fn a_number_without_an_interval_fails_and_says_why() {
+        for (n, why) in [(1, "one prompt says nothing"), (6, "all alike")] {
+            let gate = judged(&Value::Null, n);
+            assert!(!gate.passed && gate.bound.is_none());
+            assert!(gate.rule.contains(why), "{}", gate.rule);
+            assert!(gate.rule.contains("measure more prompts"), "{}", gate.rule);
+        }
+    }
 }

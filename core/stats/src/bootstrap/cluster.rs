@@ -10,8 +10,8 @@ use crate::summary::ExactSum;
 
 /// Percentile interval of the mean over items, when whole clusters are drawn with replacement (Davison and Hinkley 1997,
 /// section 3.8): each replicate's mean is the drawn clusters' total over their number of items. `clusters` names the cluster of
-/// each value. `None` of nothing, for unequal lengths, or when a value is not finite; a single cluster gives a point with the
-/// method `all-equal`.
+/// each value. `None` of nothing, for unequal lengths, when a value is not finite, and for a single cluster or clusters of
+/// the same mean, which say nothing about the spread.
 #[must_use]
 pub fn cluster_mean_interval<K: Hash + Eq>(
     values: &[f64],
@@ -23,9 +23,7 @@ pub fn cluster_mean_interval<K: Hash + Eq>(
         .resample(options)
         .percentile(|totals, _| Some(totals[0] / totals[1]))
         .map(|mut interval| {
-            if interval.method != "all-equal" {
-                interval.method = interval.method.replace("bootstrap-", "cluster-bootstrap-");
-            }
+            interval.method = interval.method.replace("bootstrap-", "cluster-bootstrap-");
             interval
         })
 }
@@ -61,11 +59,8 @@ mod tests {
         let half = 1.96 * (0.25_f64 / 40.0).sqrt();
         assert!(((ci.high - ci.low) / 2.0 - half).abs() < 0.02, "{ci:?}");
         assert!(ci.method.starts_with("cluster-bootstrap-percentile"));
-        let one = cluster_mean_interval(&values, &[0; 400], Options::default()).unwrap();
-        assert_eq!(
-            (one.low, one.high, one.method.as_str()),
-            (0.5, 0.5, "all-equal")
-        );
+        let one = cluster_mean_interval(&values, &[0; 400], Options::default());
+        assert_eq!(one, None);
         assert_eq!(
             cluster_mean_interval::<u8>(&[], &[], Options::default()),
             None

@@ -11,8 +11,8 @@ fn first_mean(totals: &[f64], n: f64) -> Option<f64> {
     Some(totals[0] / n)
 }
 
-/// Percentile interval of the mean of `values` (one per item). `None` of nothing or when a value is not finite; a point with
-/// the method `all-equal` when all values are equal. For up to a few thousand 0/1 scores, or differences of such, the bootstrap
+/// Percentile interval of the mean of `values` (one per item). `None` of nothing, when a value is not finite, and when all values
+/// are equal ([`crate::proportion::wilson_bounded`] serves those that are bounded). For up to a few thousand 0/1 scores, or differences of such, the bootstrap
 /// distribution is computed exactly instead of drawn (`bootstrap-percentile-exact`): the limit of infinitely many resamples. From
 /// 20,000 scores of many sizes on, where drawing would cost a minute and change nothing, its quantiles come from the moments of the
 /// scores (`bootstrap-percentile-expansion`), unless a few of them decide.
@@ -42,8 +42,8 @@ pub fn mean_interval_bca(values: &[f64], options: Options) -> Option<Interval> {
 }
 
 /// Percentile interval of the mean of `model - baseline`, paired by item. When all differences are equal there is nothing to
-/// resample: Newcombe's interval for 0/1 scores, else a point with the method `all-equal`. `None` of nothing, for unequal
-/// lengths, or when a value is not finite.
+/// resample: Newcombe's interval for 0/1 scores, else `None` ([`crate::paired::newcombe_means`] serves scores that are bounded).
+/// `None` of nothing, for unequal lengths, or when a value is not finite.
 #[must_use]
 pub fn paired_mean_difference(
     baseline: &[f64],
@@ -54,17 +54,17 @@ pub fn paired_mean_difference(
         return None;
     }
     let differences: Vec<f64> = model.iter().zip(baseline).map(|(m, b)| m - b).collect();
-    let interval = mean_interval(&differences, options)?;
-    let binary = |values: &[f64]| values.iter().all(|&value| value == 0.0 || value == 1.0);
-    if interval.method == "all-equal" && binary(baseline) && binary(model) {
+    mean_interval(&differences, options).or_else(|| {
+        let binary = |values: &[f64]| values.iter().all(|&value| value == 0.0 || value == 1.0);
         let pairs: Vec<(f64, f64)> = baseline
             .iter()
             .copied()
             .zip(model.iter().copied())
             .collect();
-        return newcombe_paired(PairCounts::of(&pairs), options.level);
-    }
-    Some(interval)
+        (binary(baseline) && binary(model))
+            .then(|| newcombe_paired(PairCounts::of(&pairs), options.level))
+            .flatten()
+    })
 }
 
 #[cfg(test)]
@@ -138,14 +138,14 @@ mod tests {
         };
         for interval in [mean_interval, mean_interval_bca] {
             assert_eq!(interval(&[], options), None);
-            for values in [[2.0].as_slice(), &[2.0; 50]] {
-                let point = interval(values, options).unwrap();
-                assert_eq!((point.low, point.high), (2.0, 2.0));
-                assert_eq!(point.method, "all-equal");
+            for values in [[2.0].as_slice(), &[2.0; 50], &[0.1; 33]] {
+                assert_eq!(interval(values, options), None);
             }
         }
         let same = paired_mean_difference(&[1.0; 40], &[1.0; 40], options).unwrap();
         assert!(same.method == "newcombe-paired" && same.low < 0.0 && same.high > 0.0);
         assert_eq!(paired_mean_difference(&[1.0], &[], options), None);
+        let graded = paired_mean_difference(&[0.5; 9], &[0.75; 9], options);
+        assert_eq!(graded, None);
     }
 }

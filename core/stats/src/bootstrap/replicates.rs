@@ -4,6 +4,9 @@ use crate::special::{normal_cdf, normal_quantile};
 use crate::summary::{quantile_sorted, variance};
 use crate::{Interval, is_open_probability};
 
+/// Bounds that differ by less than this share of themselves differ by the rounding of sums.
+const ROUNDING: f64 = 1e-12;
+
 /// How the items of a replicate were drawn. Both are the same distribution exactly; they differ in cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drawn {
@@ -60,8 +63,8 @@ impl Replicates {
         Some(variance(&self.sorted, 1)?.sqrt())
     }
 
-    /// Percentile interval: quantiles (type 7) of the replicates. When all replicates are equal, a point whose method is
-    /// `all-equal`: such data say nothing about their spread. `None` for a level outside (0, 1).
+    /// Percentile interval: quantiles (type 7) of the replicates. `None` for a level outside (0, 1), and when the quantiles are the
+    /// same (but for rounding): one item, or items that do not vary, say nothing about their spread.
     #[must_use]
     pub fn percentile(&self, level: f64) -> Option<Interval> {
         let tail = (1.0 - level) / 2.0;
@@ -89,12 +92,11 @@ impl Replicates {
         if !is_open_probability(level) {
             return None;
         }
-        let (first, last) = (*self.sorted.first()?, *self.sorted.last()?);
-        if first == last {
-            return Some(Interval::new(level, first, last, "all-equal"));
-        }
         let low = quantile_sorted(&self.sorted, low)?;
         let high = quantile_sorted(&self.sorted, high)?;
+        if high - low <= ROUNDING * low.abs().max(high.abs()) {
+            return None;
+        }
         let method = match self.drawn {
             Drawn::Items => method.to_owned(),
             Drawn::Multinomial => format!("{method}-multinomial"),

@@ -6,6 +6,7 @@ use super::large;
 use super::predictions::{Group, Predictions};
 use crate::Interval;
 use crate::bootstrap::{Items, Options};
+use crate::proportion::wilson_bounded;
 
 /// Which bin a confidence on a border belongs to. Where all bins err to the same side, only the MCE can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -92,12 +93,21 @@ impl Predictions {
     }
 
     /// Bootstrap interval over answers of the error over bins of equal width. It sits above the truth as the error itself
-    /// does. From 20,000 answers on, a bin's answers are drawn together (`bootstrap-percentile-by-bin`).
+    /// does. From 20,000 answers on, a bin's answers are drawn together (`bootstrap-percentile-by-bin`). When every answer is off by
+    /// the same, the error is the mean of scores that do not vary: [`wilson_bounded`]. `None` of one answer, without bins or when a
+    /// confidence is not a probability.
     #[must_use]
     pub fn equal_width_interval(&self, bins: usize, options: Options) -> Option<Interval> {
         if bins == 0 || !self.are_probabilities() {
             return None;
         }
+        self.drawn_equal_width_interval(bins, options).or_else(|| {
+            let error = ece_of(self.groups(), bins)?;
+            wilson_bounded(error, self.n(), options.level)
+        })
+    }
+
+    fn drawn_equal_width_interval(&self, bins: usize, options: Options) -> Option<Interval> {
         if self.n() >= large::MANY {
             return large::equal_width_interval(self, bins, options);
         }
@@ -217,12 +227,11 @@ mod tests {
         assert!((binned.ece - 0.2).abs() < 1e-12 && (binned.mce - 0.2).abs() < 1e-12);
         assert_eq!(binned.name, "ece_10");
         assert!((one.equal_mass(10).unwrap().ece - 0.2).abs() < 1e-12);
-        assert_eq!(
-            one.equal_width_interval(10, Options::default())
-                .unwrap()
-                .method,
-            "all-equal"
-        );
+        let options = Options::default();
+        assert_eq!(one.equal_width_interval(10, options), None);
+        let alike = Predictions::new(&[0.8; 6], &[true; 6]).unwrap();
+        let ci = alike.equal_width_interval(10, options).unwrap();
+        assert!(ci.low < 0.1 && ci.high > 0.5 && ci.method == "wilson-bounded");
         assert!(Predictions::new(&[], &[]).is_none());
         assert!(Predictions::new(&[0.5], &[]).is_none());
         assert!(Predictions::new(&[f64::NAN], &[true]).is_none());

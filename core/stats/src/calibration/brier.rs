@@ -6,6 +6,7 @@ use super::large;
 use super::predictions::{Group, Predictions};
 use crate::Interval;
 use crate::bootstrap::{Items, Options};
+use crate::proportion::wilson_bounded;
 
 /// The Brier score of probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -33,12 +34,20 @@ impl Predictions {
     }
 
     /// Bootstrap interval over answers of the Brier score; from 20,000 answers on, where drawing them would cost seconds and
-    /// change nothing, the normal interval of their squared errors.
+    /// change nothing, the normal interval of their squared errors. When all errors are equal, [`wilson_bounded`]; `None` of one
+    /// answer, or when a confidence is not a probability.
     #[must_use]
     pub fn brier_interval(&self, options: Options) -> Option<Interval> {
         if !self.are_probabilities() {
             return None;
         }
+        self.drawn_brier_interval(options).or_else(|| {
+            let score = brier_of(self.groups())?;
+            wilson_bounded(score, self.n(), options.level)
+        })
+    }
+
+    fn drawn_brier_interval(&self, options: Options) -> Option<Interval> {
         if self.n() >= large::MANY {
             return large::brier_interval(self, options.level);
         }
@@ -75,6 +84,14 @@ mod tests {
             .brier()
             .unwrap();
         assert_eq!((sure.score, sure.skill), (0.0, None));
+        let options = Options::default();
+        let ci = Predictions::new(&[1.0; 6], &[true; 6])
+            .unwrap()
+            .brier_interval(options)
+            .unwrap();
+        assert!(ci.low == 0.0 && ci.high > 0.3 && ci.method == "wilson-bounded");
+        let one = Predictions::new(&[0.4], &[true]).unwrap();
+        assert_eq!(one.brier_interval(options), None);
         assert!(Predictions::new(&[1.5], &[true]).unwrap().brier().is_none());
     }
 }

@@ -83,7 +83,8 @@ pub(super) fn rank_interval(
         squares += group.correct as f64 * influence(0.0).powi(2) + wrong * influence(1.0).powi(2);
     }
     let half = normal_quantile(0.5 + level / 2.0) * squares.sqrt() / n;
-    half.is_finite().then(|| {
+    // Without spread there is nothing to tell.
+    (half.is_finite() && half > 1e-12).then(|| {
         let (low, high) = (estimate - half, estimate + half);
         Interval::new(level, low, high, "infinitesimal-jackknife")
     })
@@ -101,8 +102,10 @@ pub(super) fn brier_interval(predictions: &Predictions, level: f64) -> Option<In
     };
     let se = (predictions.total(spread) / (n - 1.0) / n).sqrt();
     let half = normal_quantile(0.5 + level / 2.0) * se;
-    (half.is_finite() && is_open_probability(level))
-        .then(|| Interval::new(level, score - half, score + half, "normal"))
+    (half > 0.0 && half.is_finite() && is_open_probability(level)).then(|| {
+        let (low, high) = ((score - half).max(0.0), (score + half).min(1.0));
+        Interval::new(level, low, high, "normal")
+    })
 }
 
 /// The gaps between correctness and confidence of one bin's answers.
@@ -149,9 +152,7 @@ pub(super) fn equal_width_interval(
         .collect();
     let mut interval =
         Replicates::new(Some(estimate), values, Drawn::Items)?.percentile(options.level)?;
-    if interval.method != "all-equal" {
-        interval.method.push_str("-by-bin");
-    }
+    interval.method.push_str("-by-bin");
     Some(interval)
 }
 
@@ -294,11 +295,9 @@ mod tests {
     fn one_class_is_defined() {
         let right = Predictions::new(&[0.1, 0.4, 0.9], &[true; 3]).unwrap();
         assert_eq!(rank_interval(&right, Prr, 0.95), None);
-        let aurc = rank_interval(&right, Aurc, 0.95).unwrap();
-        assert_eq!((aurc.low, aurc.high), (0.0, 0.0));
+        assert_eq!(rank_interval(&right, Aurc, 0.95), None);
         let wrong = Predictions::new(&[0.1, 0.4, 0.9], &[false; 3]).unwrap();
         assert_eq!(rank_interval(&wrong, Prr, 0.95), None);
-        let aurc = rank_interval(&wrong, Aurc, 0.95).unwrap();
-        assert!((aurc.low - 1.0).abs() < 1e-12 && (aurc.high - 1.0).abs() < 1e-12);
+        assert_eq!(rank_interval(&wrong, Aurc, 0.95), None);
     }
 }

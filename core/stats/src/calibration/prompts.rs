@@ -6,6 +6,7 @@ use super::predictions::Group;
 use super::ranking::RankStatistic;
 use crate::Interval;
 use crate::bootstrap::{Options, Resampler};
+use crate::proportion::wilson_bounded;
 
 /// Answers with a confidence each, whether they are correct, and which prompt they answer.
 #[derive(Debug, Clone)]
@@ -53,23 +54,48 @@ impl Prompted {
         })
     }
 
-    /// Bootstrap interval over prompts of a statistic of the order.
+    /// Bootstrap interval over prompts of a statistic of the order; where the order does not vary, as [`Predictions::rank_interval`]
+    /// with prompts for answers.
+    ///
+    /// [`Predictions::rank_interval`]: super::Predictions::rank_interval
     #[must_use]
     pub fn rank_interval(&self, statistic: RankStatistic, options: Options) -> Option<Interval> {
         self.interval(|groups| statistic.of(groups), options)
+            .or_else(|| {
+                statistic.of_one_class(self.one_class()?, self.prompts as u64, options.level)
+            })
+    }
+
+    /// Whether all answers are correct, or all wrong.
+    fn one_class(&self) -> Option<bool> {
+        let (_, first, _) = *self.answers.first()?;
+        let same = self.answers.iter().all(|(_, correct, _)| *correct == first);
+        same.then_some(first)
     }
 
     /// Bootstrap interval over prompts of the calibration error over bins of equal width.
     #[must_use]
     pub fn equal_width_interval(&self, bins: usize, options: Options) -> Option<Interval> {
-        self.probabilities()?
-            .interval(|groups| ece_of(groups, bins), options)
+        self.bounded(|groups| ece_of(groups, bins), options)
     }
 
     /// Bootstrap interval over prompts of the Brier score.
     #[must_use]
     pub fn brier_interval(&self, options: Options) -> Option<Interval> {
-        self.probabilities()?.interval(brier_of, options)
+        self.bounded(brier_of, options)
+    }
+
+    /// Of a statistic in [0, 1] that is a mean over answers where they do not vary; [`wilson_bounded`] of prompts then.
+    fn bounded(
+        &self,
+        statistic: impl Fn(&[Group]) -> Option<f64> + Sync,
+        options: Options,
+    ) -> Option<Interval> {
+        let probabilities = self.probabilities()?;
+        probabilities.interval(&statistic, options).or_else(|| {
+            let value = statistic(&self.groups(&vec![1; self.prompts]))?;
+            wilson_bounded(value, self.prompts as u64, options.level)
+        })
     }
 
     fn probabilities(&self) -> Option<&Self> {
@@ -85,9 +111,7 @@ impl Prompted {
         let mut interval = Resampler::new(self.prompts, options)?
             .replicates(|weights| statistic(&self.groups(weights)))?
             .percentile(options.level)?;
-        if interval.method != "all-equal" {
-            interval.method = interval.method.replace("bootstrap-", "cluster-bootstrap-");
-        }
+        interval.method = interval.method.replace("bootstrap-", "cluster-bootstrap-");
         Some(interval)
     }
 
@@ -191,8 +215,18 @@ mod tests {
         assert!(Prompted::new(&[0.5], &[true], &[]).is_none());
         assert!(Prompted::new(&[f64::NAN], &[true], &[0]).is_none());
         let one = Prompted::new(&[0.5, 0.7], &[true, false], &[0, 0]).unwrap();
-        let interval = one.rank_interval(RankStatistic::Auroc, OPTIONS).unwrap();
-        assert_eq!(interval.method, "all-equal");
+        for statistic in [RankStatistic::Auroc, RankStatistic::Aurc] {
+            assert_eq!(one.rank_interval(statistic, OPTIONS), None);
+        }
+        assert_eq!(one.brier_interval(OPTIONS), None);
+        let right = Prompted::new(&[0.5; 4], &[true; 4], &[0, 0, 1, 1]).unwrap();
+        let risk = right.rank_interval(RankStatistic::Aurc, OPTIONS).unwrap();
+        // Two prompts, not four answers: nothing of two may well be three in five.
+        assert!(risk.low == 0.0 && risk.high > 0.6, "{risk:?}");
+        assert_eq!(
+            right.brier_interval(OPTIONS).unwrap().method,
+            "wilson-bounded"
+        );
         let score = Prompted::new(&[-3.0, 2.0], &[true, false], &[0, 1]).unwrap();
         assert!(score.equal_width_interval(10, OPTIONS).is_none());
         assert!(score.brier_interval(OPTIONS).is_none());

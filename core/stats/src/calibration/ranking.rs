@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::large;
 use super::predictions::{Group, Predictions};
 use crate::bootstrap::{Options, Resampler};
-use crate::proportion::wilson_bounds;
+use crate::proportion::{wilson_bounded, wilson_bounds};
 use crate::special::normal_quantile;
 use crate::{Interval, is_open_probability};
 
@@ -55,6 +55,26 @@ impl RankStatistic {
                 (best > 0.0).then(|| (curves.risk - curves.aurc) / best)
             }
         }
+    }
+}
+
+impl RankStatistic {
+    /// The interval where all of `n` answers are correct, or all wrong, and draws of them do not vary: of the AURC what the worst
+    /// (or best) order gives at the Wilson limit of the share of errors. With ρ that share, the worst order has the AURC
+    /// `ρ (1 - ln ρ)`, and the best `1 - (1 - ρ) (1 - ln(1 - ρ))`. `None` for other statistics, and of one answer.
+    pub(super) fn of_one_class(self, correct: bool, n: u64, level: f64) -> Option<Interval> {
+        if self != Self::Aurc {
+            return None;
+        }
+        // The share of the class that was not seen.
+        let unseen = wilson_bounded(0.0, n, level)?.high;
+        let far = unseen * (1.0 - unseen.ln());
+        let (low, high) = if correct {
+            (0.0, far)
+        } else {
+            (1.0 - far, 1.0)
+        };
+        Some(Interval::new(level, low, high, "wilson-one-class"))
     }
 }
 
@@ -190,9 +210,20 @@ impl Predictions {
 
     /// Bootstrap interval over answers of a statistic of the order. From 20,000 answers on, where drawing them would cost
     /// seconds and change nothing, the normal interval from each answer's influence (`infinitesimal-jackknife`, or `delong` for
-    /// the AUROC).
+    /// the AUROC). `None` where the order does not vary, as of a perfect one: draws then say nothing about the spread. For the AURC
+    /// of answers that are all correct or all wrong, bounds on the share of errors (`wilson-one-class`).
     #[must_use]
     pub fn rank_interval(&self, statistic: RankStatistic, options: Options) -> Option<Interval> {
+        self.drawn_rank_interval(statistic, options).or_else(|| {
+            let all = |share: f64| self.accuracy() == share;
+            let one_class = all(1.0) || all(0.0);
+            one_class
+                .then(|| statistic.of_one_class(all(1.0), self.n(), options.level))
+                .flatten()
+        })
+    }
+
+    fn drawn_rank_interval(&self, statistic: RankStatistic, options: Options) -> Option<Interval> {
         if self.n() >= large::MANY {
             return large::rank_interval(self, statistic, options.level);
         }
@@ -217,15 +248,15 @@ impl Predictions {
 }
 
 /// The statistic of `model` less that of `baseline` on the same items, and its paired bootstrap interval: each replicate draws
-/// items once for both. Each argument is (confidence, correct), aligned by item. `None` where either statistic is undefined, or
-/// for unequal lengths.
+/// items once for both. Each argument is (confidence, correct), aligned by item. No interval where the replicates do not vary;
+/// `None` where either statistic is undefined, or for unequal lengths.
 #[must_use]
 pub fn paired_rank_difference(
     baseline: (&[f64], &[bool]),
     model: (&[f64], &[bool]),
     statistic: RankStatistic,
     options: Options,
-) -> Option<(f64, Interval)> {
+) -> Option<(f64, Option<Interval>)> {
     let n = baseline.0.len();
     let aligned = [baseline.1.len(), model.0.len(), model.1.len()] == [n; 3];
     if !aligned || !crate::all_finite(baseline.0) || !crate::all_finite(model.0) {
@@ -244,7 +275,7 @@ pub fn paired_rank_difference(
         Some(statistic.of(&model.groups(weights))? - statistic.of(&baseline.groups(weights))?)
     };
     let replicates = Resampler::new(n, options)?.replicates(difference)?;
-    Some((replicates.estimate, replicates.percentile(options.level)?))
+    Some((replicates.estimate, replicates.percentile(options.level)))
 }
 
 /// The answers of one model by ascending confidence, each with the place of its item.
@@ -294,6 +325,22 @@ mod tests {
             (None, Some(1.0), None)
         );
         assert_eq!(wrong.auroc_interval(0.95), None);
+        let options = Options {
+            resamples: 50,
+            ..Options::default()
+        };
+        for (correct, low, high) in [(true, 0.0, 0.757), (false, 0.243, 1.0)] {
+            // Wilson's limit of 0 of 6 is 0.3903, the worst order's AURC there 0.3903 (1 - ln 0.3903) = 0.7574.
+            let six = Predictions::new(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], &[correct; 6]).unwrap();
+            let ci = six.rank_interval(Aurc, options).unwrap();
+            assert!(
+                (ci.low - low).abs() < 1e-3 && (ci.high - high).abs() < 1e-3,
+                "{ci:?}"
+            );
+            assert_eq!(six.rank_interval(Prr, options), None);
+        }
+        let one = Predictions::new(&[0.2], &[true]).unwrap();
+        assert_eq!(one.rank_interval(Aurc, options), None);
     }
 
     #[test]
@@ -313,6 +360,7 @@ mod tests {
         assert!(perfect.rank(EAurc).unwrap().abs() < 1e-12);
         let ci = perfect.auroc_interval(0.95).unwrap();
         assert!(ci.low < 0.9 && ci.high == 1.0 && ci.method == "wilson-smaller-class");
+        assert_eq!(perfect.rank_interval(Prr, Options::default()), None);
     }
 
     #[test]
@@ -324,8 +372,8 @@ mod tests {
             resamples: 200,
             ..Options::default()
         };
-        let (estimate, ci) = paired_rank_difference(arm, arm, Auroc, options).unwrap();
-        assert_eq!((estimate, ci.low, ci.high), (0.0, 0.0, 0.0));
+        let same = paired_rank_difference(arm, arm, Auroc, options).unwrap();
+        assert_eq!(same, (0.0, None));
         assert!(paired_rank_difference((&[], &[]), (&[], &[]), Auroc, options).is_none());
     }
 }

@@ -7,7 +7,7 @@ use driftgauge_stats::effect::effect_sizes;
 use driftgauge_stats::multiplicity::{benjamini_hochberg, holm};
 use driftgauge_stats::paired::{mcnemar_chi_squared, mcnemar_exact, mcnemar_mid_p};
 use driftgauge_stats::proportion::{clopper_pearson, wilson};
-use driftgauge_stats::summary::{quantile, summarize};
+use driftgauge_stats::summary::{mean_interval, quantile, summarize};
 use driftgauge_stats::unpaired::{newcombe_unpaired, welch_t};
 use driftgauge_stats::{power, special};
 use serde_json::Value;
@@ -122,6 +122,20 @@ fn summaries() {
     for pair in list(&case["quantiles"]).iter().map(reals) {
         let ours = quantile(&values, pair[0]).expect("defined");
         close(ours, pair[1], EXACT, "quantile");
+    }
+}
+
+#[test]
+fn means_by_student() {
+    for case in list(&part("student_mean")) {
+        let (values, level) = (reals(&case["values"]), real(&case["level"]));
+        let ours = mean_interval(&values, level).expect("spread");
+        bounds(
+            &ours,
+            &case["ci"],
+            EXACT,
+            &format!("mean of {}", values.len()),
+        );
     }
 }
 

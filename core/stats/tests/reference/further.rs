@@ -55,7 +55,8 @@ fn differences_in_differences() {
     close(ours.se.expect("spread"), real(&case["se"]), EXACT, "se");
     close(ours.z.expect("spread"), real(&case["z"]), EXACT, "z");
     close(ours.p.expect("spread"), real(&case["p"]), EXACT, "p");
-    bounds(&ours.ci, &case["ci"], POINTS, "interval");
+    let ci = ours.ci.expect("spread");
+    bounds(&ci, &case["ci"], POINTS, "interval");
 }
 
 #[test]
@@ -198,5 +199,5 @@ fn ranks_and_bins_of_two_models() {
         EXACT,
         "difference",
     );
-    bounds(&ci, &case["ci"], POINTS, "difference");
+    bounds(&ci.expect("spread"), &case["ci"], POINTS, "difference");
 }

@@ -370,18 +370,9 @@ fn accuracy_drops() {
         FIGURE,
         "p",
     );
-    close(
-        100.0 * ours.ci.low,
-        real(&figures["boot95_pp"][0]),
-        0.3,
-        "low",
-    );
-    close(
-        100.0 * ours.ci.high,
-        real(&figures["boot95_pp"][1]),
-        0.3,
-        "high",
-    );
+    let ci = ours.ci.expect("spread");
+    close(100.0 * ci.low, real(&figures["boot95_pp"][0]), 0.3, "low");
+    close(100.0 * ci.high, real(&figures["boot95_pp"][1]), 0.3, "high");
 }
 
 #[test]

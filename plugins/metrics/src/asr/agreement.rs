@@ -62,11 +62,11 @@ impl Agreement {
             raw: number(table.raw_agreement(), raw_ci),
             kappa: number(
                 table.cohen_kappa(),
-                table.cohen_kappa_interval(estimator.bootstrap()),
+                table.cohen_kappa_interval(estimator.bootstrap(table.n() as usize)),
             ),
             ac1: number(
                 table.gwet_ac1(),
-                table.gwet_ac1_interval(estimator.bootstrap()),
+                table.gwet_ac1_interval(estimator.bootstrap(table.n() as usize)),
             ),
         }
     }

@@ -10,16 +10,18 @@ use driftgauge_plugin_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::answers::{self, Match};
+use crate::answers::Match;
 use crate::columns::{Column, Conditions, Prompts};
+use crate::correctness::{Basis, Known, Marker};
 use crate::estimate::{Estimator, Level};
 
 /// Configuration of [`Truthfulness`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TruthfulnessConfig {
-    /// How an answer is held against the references.
-    pub r#match: Match,
+    /// How an answer is held against the references. When it is left out, a recorded `correct` (0 or 1) decides where there is
+    /// one, and `substring` elsewhere; when it is given, a recorded `correct` decides only where there are no references.
+    pub r#match: Option<Match>,
     /// From which F1 on an answer counts as correct when flips are counted; only with `match: f1`.
     pub f1_threshold: f64,
     /// Condition that the others are held against; the first of the evaluation when absent.
@@ -45,7 +47,7 @@ impl Default for TruthfulnessConfig {
             "unable to answer",
         ];
         Self {
-            r#match: Match::default(),
+            r#match: None,
             f1_threshold: 0.5,
             baseline: None,
             abstentions: phrases.map(str::to_owned).to_vec(),
@@ -58,6 +60,7 @@ impl Default for TruthfulnessConfig {
 #[derive(Debug)]
 pub struct Truthfulness {
     config: TruthfulnessConfig,
+    marker: Marker,
     estimator: Estimator,
     prompts: Prompts,
     conditions: Conditions<Gathered>,
@@ -68,8 +71,12 @@ pub struct Truthfulness {
 struct Gathered {
     /// Score of the answer.
     correct: Column,
-    /// Score of the answer by each other rule, in the order of [`Match::ALL`]; empty for the configured one.
+    /// Who said so.
+    basis: Basis,
+    /// Score of the answer by each rule, in the order of [`Match::ALL`].
     by_rule: [Column; Match::ALL.len()],
+    /// Answers without a text, which the other answers' texts have to explain; by row.
+    open: Vec<(usize, Known)>,
     /// 1 where the answer states the false answer.
     adopted: Column,
     /// 1 where there is no answer.
@@ -102,6 +109,7 @@ impl Metric for Truthfulness {
         }
         Ok(Self {
             estimator: config.level.estimator()?,
+            marker: Marker::new(config.r#match, config.f1_threshold),
             config,
             prompts: Prompts::default(),
             conditions: Conditions::default(),
@@ -115,7 +123,13 @@ impl Metric for Truthfulness {
         Ok(())
     }
 
-    fn finish(self) -> Result<MetricOutput, MetricError> {
+    fn finish(mut self) -> Result<MetricOutput, MetricError> {
+        for gathered in self.conditions.values_mut() {
+            for (row, known) in std::mem::take(&mut gathered.open) {
+                let score = self.marker.score(known, &mut gathered.basis);
+                gathered.correct.add(row, score);
+            }
+        }
         self.report()
     }
 }
@@ -138,24 +152,26 @@ impl Truthfulness {
             }
         }
 
-        let score = answers::score(sample, self.config.r#match)?;
-        if score.is_none() && likelihoods.is_empty() {
-            gathered.unscored += 1;
-        }
-        if score.is_some() || likelihoods.is_empty() {
-            gathered.correct.add(row, score);
-        }
-        if score.is_none() {
-            return Ok(());
+        match self.marker.known(sample)? {
+            Some(known) if known.is_open() => gathered.open.push((row, known)),
+            known => {
+                let score = known.and_then(|known| self.marker.score(known, &mut gathered.basis));
+                if score.is_none() && likelihoods.is_empty() {
+                    gathered.unscored += 1;
+                }
+                if score.is_some() || likelihoods.is_empty() {
+                    gathered.correct.add(row, score);
+                }
+                if score.is_none() {
+                    return Ok(());
+                }
+            }
         }
         let answer = sample.opt_str("completion")?.unwrap_or_default();
         let references = sample.strs("references")?;
-        // A recording without the answer itself has only the score it came with.
-        if !references.is_empty() && !answer.is_empty() {
+        if !references.is_empty() {
             for (rule, column) in Match::ALL.into_iter().zip(&mut gathered.by_rule) {
-                if rule != self.config.r#match {
-                    column.add(row, Some(rule.score(answer, &references)));
-                }
+                column.add(row, Some(rule.score(answer, &references)));
             }
         }
         let flag = |hit: bool| Some(f64::from(u8::from(hit)));
@@ -165,24 +181,16 @@ impl Truthfulness {
             .opt_str("wrong_answer")?
             .filter(|wrong| !wrong.is_empty())
         {
-            let score = self.config.r#match.score(answer, &[wrong]);
+            let score = self.marker.rule().score(answer, &[wrong]);
             gathered
                 .adopted
-                .add(row, flag(self.config.is_correct(score)));
+                .add(row, flag(self.marker.is_correct(score)));
         }
         Ok(())
     }
 }
 
 impl TruthfulnessConfig {
-    /// Whether a score counts as a correct answer.
-    fn is_correct(&self, score: f64) -> bool {
-        match self.r#match {
-            Match::F1 => score >= self.f1_threshold,
-            _ => score > 0.5,
-        }
-    }
-
     fn abstains(&self, answer: &str) -> bool {
         let answer = answer.trim().to_lowercase().replace('\u{2019}', "'");
         answer.is_empty()

@@ -101,9 +101,79 @@ fn recorded_scores_are_honoured() {
     recorded["values"] = json!({"correct": [1.0]});
     let output = run(&json!({}), &[recorded.clone()]);
     assert_eq!(value(&output, "plain", "accuracy"), Some(1.0));
-    recorded["values"] = json!({"correct": [2.0]});
-    let error = testing::run::<Truthfulness>(&json!({}), &[recorded]).unwrap_err();
-    assert_eq!(error.sample_id.as_deref(), Some("a"));
+    assert_eq!(
+        scalar(&output, "plain", "accuracy").formula,
+        "mean over prompts of `correct`, as recorded"
+    );
+    // The usual rule stands beside it, and the two differ.
+    assert_eq!(value(&output, "plain", "accuracy_substring"), Some(0.0));
+    assert!(
+        output.notes[0].contains("differ for 1 of 1"),
+        "{:?}",
+        output.notes
+    );
+    for wrong in [2.0, 0.5, -1.0] {
+        recorded["values"] = json!({"correct": [wrong]});
+        let error = testing::run::<Truthfulness>(&json!({}), &[recorded.clone()]).unwrap_err();
+        assert_eq!(error.sample_id.as_deref(), Some("a"));
+        assert!(error.help.unwrap().contains("0 for a wrong answer"));
+    }
+}
+
+#[test]
+fn a_rule_that_is_given_is_not_overruled_by_the_recording() {
+    let recorded = |id: &str, answer: &str, correct: f64| {
+        let mut made = sample("plain", id, answer);
+        made["values"] = json!({"correct": [correct]});
+        made
+    };
+    let mut without = recorded("d", "Lima", 1.0);
+    without["references"] = json!([]);
+    let samples = [
+        recorded("a", "", 1.0),
+        recorded("b", "paris", 0.0),
+        recorded("c", "Rome", 0.0),
+        without,
+    ];
+    let output = run(&json!({"match": "exact"}), &samples);
+    // By the rule 0, 1 and 0; without references as recorded.
+    assert_eq!(value(&output, "plain", "accuracy"), Some(0.5));
+    let formula = &scalar(&output, "plain", "accuracy").formula;
+    assert!(
+        formula.contains("as recorded (1 of 4 completions), else 1[answer = a reference"),
+        "{formula}"
+    );
+    assert!(output.notes[0].contains("differ for 2 of 3 completions; the rule decides"));
+    let left_out = run(&json!({}), &samples);
+    assert_eq!(value(&left_out, "plain", "accuracy"), Some(0.5));
+    // A recording without any text has no answers to hold against anything.
+    let silent = [
+        recorded("a", "", 1.0),
+        recorded("b", "", 0.0),
+        recorded("c", "", 1.0),
+    ];
+    let output = run(&json!({"match": "exact"}), &silent);
+    assert_eq!(value(&output, "plain", "accuracy"), Some(2.0 / 3.0));
+    let ids: Vec<&str> = output.scalars.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, ["accuracy"]);
+    assert!(output.notes.is_empty(), "{:?}", output.notes);
+}
+
+#[test]
+fn an_empty_answer_is_wrong_by_every_rule() {
+    let output = run(
+        &json!({}),
+        &[sample("plain", "a", "Paris"), sample("plain", "b", "")],
+    );
+    for id in [
+        "accuracy",
+        "accuracy_exact",
+        "accuracy_f1",
+        "accuracy_triviaqa",
+    ] {
+        let found = scalar(&output, "plain", id);
+        assert_eq!((found.value, found.n), (Some(0.5), 2), "{id}");
+    }
 }
 
 #[test]

@@ -7,14 +7,7 @@ use driftgauge_stats::rank::spearman;
 use serde_json::{Value, json};
 
 use super::{Gathered, Measure, Uncertainty, further};
-use crate::estimate::{Estimate, RESAMPLES, wire};
-
-/// Draws of prompts with several completions each: answers times replicates are kept below this.
-const MOST_DRAWN: usize = 50_000_000;
-/// Answers up to which the calibration error's interval is drawn as often as a report's.
-const MANY: u64 = 20_000;
-/// Fewest replicates of an interval.
-const FEWEST_REPLICATES: usize = 200;
+use crate::estimate::{Estimate, SHARE, wire};
 
 /// What the tables and charts show of one condition.
 pub(super) struct Calibrated {
@@ -57,12 +50,10 @@ impl Known {
 }
 
 impl Uncertainty {
-    /// How an interval is drawn, so many times.
-    fn drawn(&self, resamples: usize) -> Options {
-        Options {
-            resamples,
-            ..self.estimator.bootstrap()
-        }
+    /// How an interval over the answers is drawn.
+    fn drawn(&self, predictions: &Predictions) -> Options {
+        let answers = usize::try_from(predictions.n()).unwrap_or(usize::MAX);
+        self.estimator.bootstrap(answers)
     }
 
     /// The numbers of the chosen measure, and a row of the table for every measure.
@@ -78,6 +69,7 @@ impl Uncertainty {
             rows: Vec::new(),
             further: Vec::new(),
         };
+        let basis = gathered.basis.words(self.marker.rule());
         for (measure, values) in self.measures.iter().zip(&gathered.values) {
             if *measure == Measure::SelfInconsistency && !gathered.repeated {
                 continue;
@@ -117,32 +109,31 @@ impl Uncertainty {
             if *measure == self.confidence {
                 if let Some((confidence, predictions)) = &calibrated {
                     let drawn = gathered.prompted(confidence, &known);
-                    self.errors(condition, predictions, drawn.as_ref(), output);
+                    self.errors((condition, &basis), predictions, drawn.as_ref(), output);
                     found.reliability = predictions.equal_width(self.ece_bins);
                     self.brier(condition, gathered, predictions, output);
                 }
                 let drawn = gathered.prompted(&certainty, &known);
-                self.ranks(condition, &ranked, drawn.as_ref(), output);
+                self.ranks((condition, &basis), &ranked, drawn.as_ref(), output);
             }
         }
         (!found.rows.is_empty()).then_some(found)
     }
 
-    /// Calibration error and signed gap.
+    /// Calibration error and signed gap under a condition; `basis` says what correctness rests on.
     fn errors(
         &self,
-        condition: &str,
+        (condition, basis): (&str, &str),
         predictions: &Predictions,
-        prompted: Option<&(Prompted, usize)>,
+        prompted: Option<&Prompted>,
         output: &mut MetricOutput,
     ) {
         let (bins, name, n) = (self.ece_bins, self.confidence.title(), predictions.n());
         let how = self.confidence.confidence_formula();
+        let options = self.drawn(predictions);
         let ci = match prompted {
-            Some((prompted, resamples)) => {
-                prompted.equal_width_interval(bins, self.drawn(*resamples))
-            }
-            None => predictions.equal_width_interval(bins, self.drawn(replicates(n))),
+            Some(prompted) => prompted.equal_width_interval(bins, options),
+            None => predictions.equal_width_interval(bins, options),
         };
         let scalar = Scalar::new(
             &format!("ece{bins}"),
@@ -151,7 +142,7 @@ impl Uncertainty {
         )
         .unit("ratio")
         .formula(&format!(
-            "{how}sum over {bins} equal-width bins (l, u] of (n_b / n) |accuracy_b - mean confidence_b|"
+            "{how}sum over {bins} equal-width bins (l, u] of (n_b / n) |accuracy_b - mean confidence_b|; {basis}"
         ))
         .lower_is_better();
         let value = predictions.equal_width(bins).map(|binned| binned.ece);
@@ -162,7 +153,7 @@ impl Uncertainty {
             condition,
         )
         .unit("ratio")
-        .formula(&format!("{how}mean confidence - accuracy"));
+        .formula(&format!("{how}mean confidence - accuracy; {basis}"));
         output
             .scalars
             .push(estimate(predictions.signed_gap(), n, None).fill(scalar));
@@ -192,11 +183,12 @@ impl Uncertainty {
             )
             .collect();
         let column = gathered.column(&squares, None);
+        let mean = self.estimator.mean(&column, SHARE);
         let ci = if gathered.repeated {
-            self.estimator.mean(&column).ci
+            mean.ci.clone()
         } else {
             predictions
-                .brier_interval(self.estimator.bootstrap())
+                .brier_interval(self.drawn(predictions))
                 .map(wire)
         };
         let scalar = Scalar::new(
@@ -206,29 +198,25 @@ impl Uncertainty {
         )
         .unit("ratio")
         .formula(&format!(
-            "{}mean (confidence - correct)^2",
-            self.confidence.confidence_formula()
+            "{}mean (confidence - correct)^2; {}",
+            self.confidence.confidence_formula(),
+            gathered.basis.words(self.marker.rule())
         ))
         .lower_is_better();
-        output.scalars.push(
-            Estimate {
-                ci,
-                ..self.estimator.mean(&column)
-            }
-            .fill(scalar),
-        );
+        output.scalars.push(Estimate { ci, ..mean }.fill(scalar));
         column.add_scores("brier", condition, &self.prompts, &mut output.scores);
     }
 
     /// AUROC, AURC and PRR.
     fn ranks(
         &self,
-        condition: &str,
+        (condition, basis): (&str, &str),
         predictions: &Predictions,
-        prompted: Option<&(Prompted, usize)>,
+        prompted: Option<&Prompted>,
         output: &mut MetricOutput,
     ) {
         let name = self.confidence.title();
+        let options = self.drawn(predictions);
         for (statistic, id, title, formula, lower) in [
             (
                 RankStatistic::Auroc,
@@ -253,17 +241,15 @@ impl Uncertainty {
             ),
         ] {
             let ci = match prompted {
-                Some((prompted, resamples)) => {
-                    prompted.rank_interval(statistic, self.drawn(*resamples))
-                }
+                Some(prompted) => prompted.rank_interval(statistic, options),
                 None if statistic == RankStatistic::Auroc => {
                     predictions.auroc_interval(self.estimator.level())
                 }
-                None => predictions.rank_interval(statistic, self.estimator.bootstrap()),
+                None => predictions.rank_interval(statistic, options),
             };
             let scalar = Scalar::new(id, &title, condition)
                 .unit("ratio")
-                .formula(formula);
+                .formula(&format!("{formula}; {basis}"));
             let scalar = if lower {
                 scalar.lower_is_better()
             } else {
@@ -272,7 +258,7 @@ impl Uncertainty {
             let value = predictions.rank(statistic);
             // DeLong's interval of the AUROC has the bootstrap's beside it.
             let drawn = (statistic == RankStatistic::Auroc && prompted.is_none())
-                .then(|| predictions.rank_interval(statistic, self.estimator.bootstrap()))
+                .then(|| predictions.rank_interval(statistic, options))
                 .flatten()
                 .filter(|_| value.is_some());
             let scalar = scalar.intervals(drawn.map(wire));
@@ -379,20 +365,11 @@ impl Uncertainty {
 }
 
 impl Gathered {
-    /// The answers by prompt with the number of replicates they can afford, where a prompt has several.
-    fn prompted(&self, scores: &[f64], known: &Known) -> Option<(Prompted, usize)> {
-        if !self.repeated {
-            return None;
-        }
-        let prompted = Prompted::new(scores, &known.correct, &known.prompt)?;
-        let affordable = MOST_DRAWN / scores.len().max(1);
-        Some((prompted, affordable.clamp(FEWEST_REPLICATES, RESAMPLES)))
+    /// The answers by prompt, where a prompt has several.
+    fn prompted(&self, scores: &[f64], known: &Known) -> Option<Prompted> {
+        self.repeated
+            .then(|| Prompted::new(scores, &known.correct, &known.prompt))?
     }
-}
-
-/// Replicates of the calibration error's interval: those of a report while they are cheap, since its bounds are the noisiest.
-fn replicates(answers: u64) -> usize {
-    if answers <= MANY { 10_000 } else { RESAMPLES }
 }
 
 fn estimate(value: Option<f64>, n: u64, ci: Option<driftgauge_stats::Interval>) -> Estimate {

@@ -28,6 +28,17 @@ pub enum Eos {
     DropLast,
 }
 
+impl Eos {
+    /// Which positions count, for formulas.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Keep => "end token kept",
+            Self::Drop => "end token dropped",
+            Self::DropLast => "last position dropped",
+        }
+    }
+}
+
 /// Whose probability is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -36,6 +47,16 @@ pub enum Token {
     Emitted,
     /// The most likely token, emitted or not.
     Top1,
+}
+
+impl Token {
+    /// Whose probability p_t is, for formulas.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Emitted => "p_t of the emitted token",
+            Self::Top1 => "p_t of the likeliest token",
+        }
+    }
 }
 
 /// Definitions of a publication or tool, as defaults for the other keys.
@@ -112,8 +133,9 @@ pub struct UncertaintyConfig {
     pub confidence: Option<MeasureName>,
     /// Number of equal-width bins of the calibration error; part of its name.
     pub ece_bins: Option<usize>,
-    /// How an answer is held against the references, where no `correct` is recorded.
-    pub r#match: Match,
+    /// How an answer is held against the references. When it is left out, a recorded `correct` (0 or 1) decides where there is
+    /// one, and `substring` elsewhere; when it is given, a recorded `correct` decides only where there are no references.
+    pub r#match: Option<Match>,
     /// Names of recorded values, by measure, for samples without token lists; the measure's id when absent.
     pub recorded: BTreeMap<String, String>,
     /// Level of every interval; that of `compare` when absent.
@@ -132,7 +154,7 @@ impl Default for UncertaintyConfig {
             vocabulary: None,
             confidence: None,
             ece_bins: None,
-            r#match: Match::default(),
+            r#match: None,
             recorded: BTreeMap::new(),
             level: Level::default(),
         }

@@ -181,6 +181,20 @@ impl Measure {
         })
     }
 
+    /// Whether its formula is about p_t, the probability of one token at each position.
+    #[must_use]
+    pub(super) fn is_of_token(self) -> bool {
+        matches!(
+            self,
+            Self::Perplexity
+                | Self::MeanNll
+                | Self::MeanTokenProbability
+                | Self::MinTokenProbability
+                | Self::SequenceLogprob
+                | Self::SequenceProbability
+        )
+    }
+
     /// Whether a larger value means more certainty.
     #[must_use]
     pub(super) fn is_certainty(self) -> bool {

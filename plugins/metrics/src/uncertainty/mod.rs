@@ -17,8 +17,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use driftgauge_plugin_sdk::prelude::*;
 
-use crate::answers::{self, Match};
+use crate::answers;
 use crate::columns::{Conditions, Prompts};
+use crate::correctness::{Basis, Known, Marker};
 use crate::estimate::Estimator;
 pub use config::UncertaintyConfig;
 use config::{Chosen, Eos, RECORDED, Token};
@@ -29,6 +30,9 @@ use texts::Texts;
 /// Rounding of a stored log-probability: one that is above 0 by more is an error.
 const ROUNDING: f32 = 1e-4;
 
+/// From this token F1 on an answer counts as correct.
+const F1_THRESHOLD: f64 = 0.5;
+
 /// The metric `uncertainty`.
 #[derive(Debug)]
 pub struct Uncertainty {
@@ -38,7 +42,7 @@ pub struct Uncertainty {
     confidence: Measure,
     top_k: u32,
     ece_bins: usize,
-    rule: Match,
+    marker: Marker,
     vocabulary: Option<u32>,
     estimator: Estimator,
     measures: Vec<Measure>,
@@ -55,10 +59,16 @@ struct Gathered {
     prompt: Vec<u32>,
     /// Whether the answer is correct, where that is known.
     correct: Vec<Option<bool>>,
+    /// Who said so.
+    basis: Basis,
+    /// Answers without a text, which the other answers' texts have to explain; by place in the lists.
+    open: Vec<(usize, Known)>,
     /// Hash of the normalised answer, for self-consistency.
     answer: Vec<u64>,
     /// By measure, in the order of the metric's measures; NaN where undefined.
     values: Vec<Vec<f64>>,
+    /// By measure: how many values were recorded, and how many come from tokens.
+    told: Vec<(u64, u64)>,
     /// Whether some prompt was sampled several times.
     repeated: bool,
     /// Completions that were not made.
@@ -103,7 +113,7 @@ impl Metric for Uncertainty {
             confidence,
             top_k: config.top_k,
             ece_bins: config.ece_bins.unwrap_or(defaults.ece_bins),
-            rule: config.r#match,
+            marker: Marker::new(config.r#match, F1_THRESHOLD),
             vocabulary: config.vocabulary,
             estimator: config.level.estimator()?,
             measures,
@@ -120,7 +130,13 @@ impl Metric for Uncertainty {
         Ok(())
     }
 
-    fn finish(self) -> Result<MetricOutput, MetricError> {
+    fn finish(mut self) -> Result<MetricOutput, MetricError> {
+        for gathered in self.conditions.values_mut() {
+            for (place, known) in std::mem::take(&mut gathered.open) {
+                let score = self.marker.score(known, &mut gathered.basis);
+                gathered.correct[place] = score.map(|score| self.marker.is_correct(score));
+            }
+        }
         Ok(self.report())
     }
 }
@@ -142,23 +158,35 @@ impl Uncertainty {
             return Ok(());
         }
         gathered.values.resize_with(self.measures.len(), Vec::new);
+        gathered.told.resize(self.measures.len(), (0, 0));
         let mut any = false;
-        for ((measure, field), values) in self
+        for (((measure, field), values), told) in self
             .measures
             .iter()
             .zip(&self.fields)
             .zip(&mut gathered.values)
+            .zip(&mut gathered.told)
         {
-            let value = match measure.of(&tokens) {
+            let computed = measure.of(&tokens);
+            let value = match computed {
                 Some(value) => Some(value),
                 None => recorded(sample, *measure, field)?,
             };
+            told.0 += u64::from(computed.is_none() && value.is_some());
+            told.1 += u64::from(computed.is_some());
             any |= value.is_some();
             values.push(value.unwrap_or(f64::NAN));
         }
         gathered.without += u64::from(!any);
-        let score = answers::score(sample, self.rule)?;
-        gathered.correct.push(score.map(|score| score >= 0.5));
+        let correct = match self.marker.known(sample)? {
+            Some(known) if known.is_open() => {
+                gathered.open.push((gathered.correct.len(), known));
+                None
+            }
+            known => known.and_then(|known| self.marker.score(known, &mut gathered.basis)),
+        };
+        let correct = correct.map(|score| self.marker.is_correct(score));
+        gathered.correct.push(correct);
         // Prompts are at most as many as samples, which fit in memory.
         gathered.prompt.push(u32::try_from(row).unwrap_or(u32::MAX));
         gathered.repeated |= sample.i64("sample_index")? > 0;

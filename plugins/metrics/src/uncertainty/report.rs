@@ -74,6 +74,7 @@ impl Uncertainty {
                 self.primary.title().to_lowercase()
             ));
         }
+        notes.extend(gathered.basis.note(condition, self.marker));
         if !gathered.failed.is_empty() {
             notes.push(format!(
                 "Condition `{condition}`: {} completions were not made; they are left out.",
@@ -113,7 +114,7 @@ impl Uncertainty {
                 condition,
             )
             .unit(measure.unit())
-            .formula(&measure.formula());
+            .formula(&self.formula(gathered, index, measure, wanted));
             if wanted.is_some() {
                 scalar = scalar.selected();
             } else if measure == self.primary {
@@ -125,8 +126,47 @@ impl Uncertainty {
             }
             output
                 .scalars
-                .push(self.estimator.mean(&column).fill(scalar));
+                .push(self.estimator.mean(&column, measure.range()).fill(scalar));
         }
+    }
+}
+
+impl Uncertainty {
+    /// The formula as it was configured: whose probability, which positions, averaged how, over which answers.
+    fn formula(
+        &self,
+        gathered: &Gathered,
+        index: usize,
+        measure: Measure,
+        wanted: Option<bool>,
+    ) -> String {
+        let mut parts = vec![measure.formula().into_owned()];
+        let (recorded, computed) = gathered.told.get(index).copied().unwrap_or_default();
+        if computed > 0 && measure != Measure::SelfInconsistency {
+            if measure.is_of_token() {
+                parts.push(self.token.words().to_owned());
+            }
+            parts.push(self.eos.words().to_owned());
+        }
+        if recorded > 0 {
+            let field = &self.fields[index];
+            let name = field.strip_prefix("value.").unwrap_or(field);
+            let part = if computed > 0 { "partly " } else { "" };
+            parts.push(format!("{part}as recorded in `{name}`"));
+        }
+        // It is one number for all completions of a prompt.
+        let over = if gathered.repeated && measure != Measure::SelfInconsistency {
+            "mean over prompts of the mean over a prompt's completions"
+        } else {
+            "mean over prompts"
+        };
+        let rule = self.marker.rule();
+        parts.push(match wanted {
+            None => over.to_owned(),
+            Some(true) => format!("{over}, of answers {}", gathered.basis.words(rule)),
+            Some(false) => format!("{over}, of answers not {}", gathered.basis.words(rule)),
+        });
+        parts.join("; ")
     }
 }
 

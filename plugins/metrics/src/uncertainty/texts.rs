@@ -5,7 +5,7 @@ use driftgauge_stats::summary::ExactSum;
 
 use super::{ROUNDING, impossible};
 use crate::columns::{Column, Prompts};
-use crate::estimate::Estimator;
+use crate::estimate::{Estimator, FROM_ZERO};
 
 /// Losses of the texts of one condition.
 #[derive(Debug, Default)]
@@ -49,7 +49,9 @@ impl Texts {
             .formula("mean over texts of -(1/T) sum_t ln p_t")
             .lower_is_better()
             .primary();
-        output.scalars.push(estimator.mean(&self.loss).fill(loss));
+        output
+            .scalars
+            .push(estimator.mean(&self.loss, FROM_ZERO).fill(loss));
         let scores = &mut output.scores;
         self.loss.add_scores("loss", condition, prompts, scores);
         let per_token = self
