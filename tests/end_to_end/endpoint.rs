@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use driftgauge_tests::server::Server;
 use serde_json::{Value, json};
 
-use crate::support::{Place, files_with, text};
+use crate::support::{Place, files_with, text, wait_until};
 
 /// The key of these tests: nothing that a run leaves behind may hold it.
 const KEY: &str = "sk-test-0123456789abcdef";
@@ -347,13 +347,9 @@ fn killed_while_a_server_is_asked_it_goes_on_where_it_was() {
             .iter()
             .any(|request| request["body"].to_string().contains(word))
     };
-    while !(reached("question 4") && reached("question 5")) {
-        assert!(
-            child.try_wait().expect("a child").is_none(),
-            "it ended before it hung"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_until(&mut child, "it hung", || {
+        reached("question 4") && reached("question 5")
+    });
     child.kill().expect("killed");
     child.wait().expect("gone");
     let before = server.requests().len();

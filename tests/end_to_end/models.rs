@@ -2,11 +2,10 @@
 //! step.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Place, copy_folder, files_with, tests_dir, text};
+use crate::support::{Place, copy_folder, files_with, tests_dir, text, wait_until};
 
 /// A copy of a golden model in the place, under `m`.
 fn copied(place: &Place) -> PathBuf {
@@ -319,19 +318,10 @@ fn a_model_whose_files_change_while_it_answers_fails_and_keeps_no_answer() {
         "spec.yaml",
         &SPEC.replace("max_tokens: 4", "max_tokens: 32"),
     );
-    let mut child = place
-        .command(&["run", text(&spec), "--out", "run"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
+    let mut child = place.start(&["run", text(&spec), "--out", "run"]);
     let partial = place.path("store/partial");
     let answered = || partial.is_dir() && !files_with(&partial, "completion_token_ids").is_empty();
-    while !answered() {
-        let ended = child.try_wait().expect("a process");
-        assert!(ended.is_none(), "it ended before its first answer");
-        std::thread::yield_now();
-    }
+    wait_until(&mut child, "its first answer", answered);
     let weights = folder.join("model.safetensors");
     let sound = std::fs::read(&weights).expect("weights");
     let mut bytes = sound.clone();

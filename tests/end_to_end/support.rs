@@ -1,7 +1,8 @@
 //! Runs the binary in folders of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -81,6 +82,15 @@ impl Place {
             .collect()
     }
 
+    /// Starts the binary; what it says on standard error can be read at its end.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    }
+
     /// The `results.json` of a run.
     pub(crate) fn results(&self, out: &str) -> Value {
         serde_json::from_slice(&self.read(&format!("{out}/results.json"))).expect("JSON")
@@ -105,6 +115,16 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
         } else {
             std::fs::copy(entry.path(), &target).expect("a copy");
         }
+    }
+}
+
+/// Waits until something has happened, which has to be while the process runs.
+#[track_caller]
+pub(crate) fn wait_until(child: &mut Child, what: &str, happened: impl Fn() -> bool) {
+    while !happened() {
+        let ended = child.try_wait().expect("a process");
+        assert!(ended.is_none(), "it ended before {what}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -1,7 +1,6 @@
 //! Worker processes: how many loads a run makes, how many share the prompts, and what happens when one dies.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -139,12 +138,7 @@ fn a_killed_worker_fails_its_node_alone() {
 
     let place = Place::new();
     let spec = spec(&place);
-    let child = place
-        .command(&["run", text(&spec), "--out", "run", "--jobs", "1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
+    let child = place.start(&["run", text(&spec), "--out", "run", "--jobs", "1"]);
     kill_worker_of(&place, child.id());
     let output = child.wait_with_output().expect("the run ends");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
