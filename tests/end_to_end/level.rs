@@ -19,7 +19,7 @@ fn spec(place: &Place, metric: &str, compare: &str) -> std::path::PathBuf {
     place.write("tuned.csv", &rows.replace(",k0,safe", ",k0,unsafe"));
     let recorded = |id: &str| {
         format!(
-            "{id}: {{recorded: {{csv: {id}.csv, columns: {{id: id, verdicts: {{guard: guard}}, probability: p, correct: right}}}}}}"
+            "{id}: {{recorded: {{csv: {id}.csv, columns: {{id: id, verdicts: {{guard: guard}}, correct: right, values: {{mean_token_probability: p}}}}}}}}"
         )
     };
     place.write(
@@ -130,4 +130,34 @@ fn another_level_in_a_metric_is_refused() {
     for part in ["spec.yaml:", "`level: 0.9`", "0.95", "`compare.level`"] {
         assert!(said.contains(part), "no `{part}` in:\n{said}");
     }
+}
+
+#[test]
+fn the_bounds_of_metrics_are_drawn_as_often_as_is_asked() {
+    let place = Place::new();
+    let asr = "asr: {plugin: asr}";
+    let before = keys(&place, &spec(&place, asr, "{baseline: base}"));
+    let usual = spec(&place, asr, "{baseline: base, resamples: 10000}");
+    assert_eq!(keys(&place, &usual), before, "in no key of a metric");
+    let brier = |path: &std::path::Path, out: &str| {
+        place.run(path, out);
+        let results = place.results(out);
+        let metrics = results["metrics"].as_array().expect("metrics");
+        let found = metrics
+            .iter()
+            .find(|metric| metric["metric"] == "sure.brier");
+        found.expect("a Brier score")["ci"].clone()
+    };
+    let often = brier(&usual, "often");
+    let few = spec(&place, asr, "{baseline: base, resamples: 50}");
+    assert_ne!(keys(&place, &few), before);
+    let rarely = brier(&few, "rarely");
+    assert_ne!(often["low"], rarely["low"]);
+    let own = "asr: {plugin: asr, config: {resamples: 0}}";
+    let output = place.output(&["check", text(&spec(&place, own, "{baseline: base}"))]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() != Some(0) && said.contains("resamples"),
+        "{said}"
+    );
 }

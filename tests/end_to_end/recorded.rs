@@ -290,3 +290,84 @@ fn no_row_is_dropped_in_silence() {
     place.run(&path, "run");
     assert_eq!(place.samples("run").len(), 4);
 }
+
+/// A number of a run by its metric.
+fn number<'a>(results: &'a Value, name: &str) -> &'a Value {
+    let mut metrics = results["metrics"].as_array().expect("metrics").iter();
+    let found = metrics.find(|metric| metric["metric"] == name);
+    &found.unwrap_or_else(|| panic!("no `{name}` in {results}"))["value"]
+}
+
+fn lists(place: &Place, columns: &str) -> PathBuf {
+    place.write("questions.jsonl", "{\"id\": \"a\"}\n{\"id\": \"b\"}\n");
+    place.write(
+        "lists.yaml",
+        &format!(
+            "version: 1
+name: lists
+models:
+  m: {{recorded: {{jsonl: r.jsonl, columns: {{id: id, {columns}}}}}}}
+datasets:
+  questions: {{jsonl: questions.jsonl, id: id}}
+metrics:
+  truth: {{plugin: truthfulness}}
+  sure: {{plugin: uncertainty, config: {{eos: drop, primary: mean_token_probability}}}}
+evaluations:
+  ask: {{models: [m], dataset: questions, metrics: [truth, sure]}}
+"
+        ),
+    )
+}
+
+#[test]
+fn lists_of_choices_and_tokens_are_read() {
+    let place = Place::new();
+    let row = |id: &str, likelihoods: [f64; 3], tokens: &[f64], ended: bool| {
+        let tokens: Vec<f64> = tokens.iter().map(|p| p.ln()).collect();
+        json!({"id": id, "l": likelihoods, "true": [1, 0, 0], "tokens": tokens, "ended": ended})
+            .to_string()
+            + "\n"
+    };
+    let first = row("a", [-1.0, -2.0, -3.0], &[0.5, 0.75, 0.25], true);
+    place.write(
+        "r.jsonl",
+        &(first.clone() + &row("b", [-2.0, -1.0, -3.0], &[0.5, 0.25], false)),
+    );
+    let choices = "values: {choice_loglik: l, choice_correct: \"true\"}, token_logprob: tokens";
+    let marked = lists(&place, &format!("{choices}, ends_with_eos: ended"));
+    place.run(&marked, "run");
+    let results = place.results("run");
+    assert_eq!(*number(&results, "truth"), json!(0.5), "MC1");
+    let e = [-1.0_f64, -2.0, -3.0].map(f64::exp);
+    let mc2 = f64::midpoint(e[0], e[1]) / e.iter().sum::<f64>();
+    let ours = number(&results, "truth.mc2").as_f64().expect("MC2");
+    assert!((ours - mc2).abs() < 1e-12, "{ours}");
+    // The end token of the first answer is dropped, and of the second nothing, which is said.
+    let sure = number(&results, "sure").as_f64().expect("a mean");
+    assert!((sure - f64::midpoint(0.625, 0.375)).abs() < 1e-6, "{sure}");
+    let notes = results["notes"].to_string();
+    assert!(
+        notes.contains("nothing was dropped of 1 of 2 completions"),
+        "{notes}"
+    );
+
+    place.run(&lists(&place, choices), "unmarked");
+    let notes = place.results("unmarked")["notes"].to_string();
+    assert!(
+        notes.contains("nothing was dropped of 2 of 2 completions"),
+        "{notes}"
+    );
+
+    place.write(
+        "r.jsonl",
+        &(first
+            + "{\"id\": \"b\", \"l\": [], \"true\": [1, 0], \"tokens\": [-0.5], \"ended\": 0}\n"),
+    );
+    let output = place.output(&["plan", text(&lists(&place, choices))]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_ne!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("row 2") && said.contains("holds an empty list for `choice_loglik`"),
+        "{said}"
+    );
+}

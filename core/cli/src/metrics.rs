@@ -126,6 +126,7 @@ impl MetricRunner for PluginMetrics {
             digest: Digest::parse(library.digest()).ok_or("the plugin has no digest")?,
             judges: manifest.judges,
             takes_level: !manifest.config_schema["properties"]["level"].is_null(),
+            takes_resamples: !manifest.config_schema["properties"]["resamples"].is_null(),
             top_logprobs: manifest
                 .top_logprobs
                 .as_ref()

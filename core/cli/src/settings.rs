@@ -12,18 +12,25 @@ use serde_json::json;
 /// Likeliest tokens that the interface of servers lists at most.
 const LISTED_BY_SERVERS: usize = 20;
 
-/// One level for the whole experiment: it goes into the configuration of each metric that has it, and so into its key, but for
-/// the one that metrics take anyway.
-pub(crate) fn set_level(
+/// One level and one number of resamples for the whole experiment: they go into the configuration of each metric that has them, and
+/// so into its key, but for those that metrics take anyway.
+pub(crate) fn set_intervals(
     experiment: &mut ResolvedExperiment,
     plugins: &IndexMap<String, PluginIdentity>,
 ) {
     let level = experiment.compare.level;
     let usual = (level - ResolvedCompare::USUAL_LEVEL).abs() < 1e-12;
+    let resamples = experiment.compare.resamples;
     for (id, metric) in &mut experiment.metrics {
-        let takes_level = plugins.get(id).is_some_and(|plugin| plugin.takes_level);
-        if takes_level && !usual && metric.config["level"].is_null() {
+        let Some(plugin) = plugins.get(id) else {
+            continue;
+        };
+        if plugin.takes_level && !usual && metric.config["level"].is_null() {
             metric.config["level"] = json!(level);
+        }
+        let other = resamples != ResolvedCompare::USUAL_RESAMPLES;
+        if plugin.takes_resamples && other && metric.config["resamples"].is_null() {
+            metric.config["resamples"] = json!(resamples);
         }
     }
 }

@@ -208,6 +208,9 @@ pub struct PluginIdentity {
     /// Whether its configuration has the level of intervals.
     #[serde(skip)]
     pub takes_level: bool,
+    /// Whether its configuration has the number of bootstrap resamples.
+    #[serde(skip)]
+    pub takes_resamples: bool,
     /// The key of its configuration that says how many of the likeliest tokens it reads, and a number that asks for none.
     #[serde(skip)]
     pub top_logprobs: Option<(String, Option<u64>)>,

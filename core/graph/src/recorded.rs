@@ -18,7 +18,8 @@ use crate::prompt::Templates;
 use crate::resolved::{ModelSource, Recorded};
 pub(crate) use cells::number_of;
 use cells::{
-    Place, failure, finish_reason, place, sample_index, text, token_logprob, values, verdicts,
+    Place, ends_with_eos, failure, finish_reason, place, sample_index, text, token_logprob, values,
+    verdicts,
 };
 pub(crate) use readings::Readings;
 
@@ -47,6 +48,8 @@ pub(crate) struct RecordedMapping {
     pub error: Option<String>,
     /// Column of the list of ln p of the completion's tokens.
     pub token_logprob: Option<String>,
+    /// Column that tells whether the last of these tokens ended the answer.
+    pub ends_with_eos: Option<String>,
     /// Columns of verdicts (`safe`, `unsafe`, `unparsable`, `error`), by judge.
     pub verdicts: IndexMap<String, String>,
     /// Columns of numbers, by the name that metrics know them by.
@@ -187,6 +190,7 @@ impl<'a> ConditionRows<'a> {
         let place = self.place(row, id);
         finish_reason(&self.mapping, row, &place)?;
         token_logprob(&self.mapping, row, &place)?;
+        ends_with_eos(&self.mapping, row, &place)?;
         text(&self.mapping, row, &place)?;
         Ok(row)
     }
@@ -217,6 +221,7 @@ pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Re
         &mapping.finish_reason,
         &mapping.error,
         &mapping.token_logprob,
+        &mapping.ends_with_eos,
     ];
     let named = named.into_iter().flatten();
     let others = mapping.verdicts.values().chain(mapping.values.values());
@@ -292,6 +297,7 @@ fn fill(
     let completion = &mut sample.completion;
     completion.finish_reason = finish_reason(mapping, row, place)?;
     completion.token_logprob = token_logprob(mapping, row, place)?;
+    completion.ends_with_eos = ends_with_eos(mapping, row, place)?;
     match text(mapping, row, place)? {
         Some(text) => {
             completion.text = text;
@@ -320,6 +326,7 @@ mod tests {
             finish_reason: None,
             error: None,
             token_logprob: None,
+            ends_with_eos: None,
             verdicts: IndexMap::new(),
             values: IndexMap::new(),
         }

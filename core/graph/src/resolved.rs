@@ -415,6 +415,8 @@ pub struct ResolvedCompare {
 impl ResolvedCompare {
     /// The level that metrics take when nothing is said.
     pub const USUAL_LEVEL: f64 = 0.95;
+    /// The number of bootstrap resamples that metrics take when nothing is said.
+    pub const USUAL_RESAMPLES: usize = 10_000;
 }
 
 /// P-values that are adjusted together.

@@ -119,6 +119,12 @@ impl Marker {
 }
 
 impl Known {
+    /// Whether there is no text.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        self.silent
+    }
+
     /// Whether only the other answers tell what a missing text means: they have texts, and this one is empty; or none has, and
     /// the recording alone can tell.
     #[must_use]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::columns::{Column, Conditions, Prompts};
-use crate::estimate::{Estimate, Estimator, Level, SHARE};
+use crate::estimate::{Estimate, Estimator, Level, Resamples, SHARE};
 
 /// Whether the reference's end token counts as a position.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -36,6 +36,8 @@ pub struct DriftConfig {
     pub positions: usize,
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
+    /// Replicates of every bootstrap interval, fewer of very many samples; those of `compare` when absent.
+    pub resamples: Resamples,
 }
 
 impl Default for DriftConfig {
@@ -45,6 +47,7 @@ impl Default for DriftConfig {
             first: 5,
             positions: 64,
             level: Level::default(),
+            resamples: Resamples::default(),
         }
     }
 }
@@ -98,7 +101,7 @@ impl Metric for Drift {
                 .help("leave them out for the first 5 tokens and a curve over 64 positions"));
         }
         Ok(Self {
-            estimator: config.level.estimator()?,
+            estimator: config.level.estimator()?.drawn(config.resamples)?,
             config,
             prompts: Prompts::default(),
             conditions: Conditions::default(),

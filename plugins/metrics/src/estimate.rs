@@ -19,7 +19,7 @@ pub const SHARE: (f64, f64) = (0.0, 1.0);
 /// The range of what is never negative.
 pub const FROM_ZERO: (f64, f64) = (0.0, f64::INFINITY);
 /// Replicates of a bootstrap interval, unless the experiment asks for another number.
-const RESAMPLES: usize = 10_000;
+const RESAMPLES: u32 = 10_000;
 /// Items times replicates that are drawn at most, but for [`FEWEST`]. The error of a drawn 2.5 % bound is about
 /// 2.7 se / sqrt(replicates), and se is sd / sqrt(items): from 5,000 items on, fifty million draws leave 0.04 percentage points for
 /// an sd of 1 (0.12 where each ten items are one prompt), whatever the number of items.
@@ -48,7 +48,10 @@ impl Level {
     /// When no interval has such a level.
     pub fn estimator(self) -> Result<Estimator, MetricError> {
         if (0.5..1.0).contains(&self.0) {
-            Ok(Estimator { level: self.0 })
+            Ok(Estimator {
+                level: self.0,
+                resamples: RESAMPLES,
+            })
         } else {
             Err(
                 MetricError::config(format!("`level` is {}, not from 0.5 to below 1", self.0))
@@ -58,10 +61,23 @@ impl Level {
     }
 }
 
+/// The key `resamples` of a metric's configuration: replicates of its bootstrap intervals. The harness fills it in from
+/// `compare.resamples` of the experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Resamples(#[schemars(range(min = 1))] u32);
+
+impl Default for Resamples {
+    fn default() -> Self {
+        Self(RESAMPLES)
+    }
+}
+
 /// Makes estimates, all with intervals of one level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimator {
     level: f64,
+    resamples: u32,
 }
 
 /// A number with its sample size and interval; undefined over nothing.
@@ -92,6 +108,18 @@ impl Estimate {
 }
 
 impl Estimator {
+    /// The same, with so many replicates of a bootstrap interval.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn drawn(self, Resamples(resamples): Resamples) -> Result<Self, MetricError> {
+        if resamples == 0 {
+            return Err(MetricError::config("`resamples` is 0")
+                .help("leave it out: `compare.resamples` sets it for the whole experiment"));
+        }
+        Ok(Self { resamples, ..self })
+    }
+
     /// Level of the intervals.
     #[must_use]
     pub fn level(self) -> f64 {
@@ -111,7 +139,7 @@ impl Estimator {
         let affordable = (MOST_DRAWN / items.max(1)).max(FEWEST);
         Options {
             level: self.level,
-            resamples: RESAMPLES.min(affordable),
+            resamples: (self.resamples as usize).min(affordable),
             seed: 0,
         }
     }
@@ -376,5 +404,17 @@ mod tests {
         for level in [0.4, 1.0, 95.0] {
             assert!(Level(level).estimator().is_err(), "{level}");
         }
+    }
+
+    #[test]
+    fn bounds_are_drawn_as_often_as_is_asked_while_that_helps() {
+        let resamples = |estimator: Estimator, items| estimator.bootstrap(items).resamples;
+        assert_eq!(resamples(usual(), 1_000), 10_000);
+        assert_eq!(resamples(usual(), 5_000), 10_000);
+        assert_eq!(resamples(usual(), 20_000), 2_500);
+        assert_eq!(resamples(usual(), 1_000_000), 200);
+        let few = usual().drawn(Resamples(500)).unwrap();
+        assert_eq!(resamples(few, 1_000), 500);
+        assert!(usual().drawn(Resamples(0)).is_err());
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn prepare(
     if !unknown.is_empty() {
         return Ok(refuse(&loaded.source, &unknown));
     }
-    settings::set_level(&mut experiment, &plugins);
+    settings::set_intervals(&mut experiment, &plugins);
     let unlisted = settings::set_top_logprobs(&loaded.spec, &mut experiment, &plugins);
     if !unlisted.is_empty() {
         return Ok(refuse(&loaded.source, &unlisted));

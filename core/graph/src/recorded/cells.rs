@@ -33,7 +33,7 @@ pub(super) fn verdicts(
     mapping.verdicts.iter().map(read).collect()
 }
 
-/// The recorded numbers of a row. One without a completion may lack them; they are then absent.
+/// The recorded numbers of a row, each one number or a list of them. One without a completion may lack them; they are then absent.
 pub(super) fn values(
     mapping: &RecordedMapping,
     row: &Row,
@@ -47,7 +47,7 @@ pub(super) fn values(
             .and_then(cell_text)
             .is_none_or(|text| text.trim().is_empty());
         if !(failed && empty) {
-            out.push((name.clone(), vec![number(cell, name, column, place)?]));
+            out.push((name.clone(), numbers(cell, name, column, place)?));
         }
     }
     Ok(out)
@@ -173,6 +173,56 @@ fn verdict(word: &str, column: &str, place: &impl fmt::Display) -> Result<Verdic
     })
 }
 
+/// A list of numbers, or one number. In a table of text a list is written as in JSON.
+fn numbers(
+    cell: Option<&Value>,
+    name: &str,
+    column: &str,
+    place: &impl fmt::Display,
+) -> Result<Vec<f64>, String> {
+    let written: Option<Value> = match cell {
+        Some(Value::String(text)) if text.trim_start().starts_with('[') => {
+            serde_json::from_str(text).ok()
+        }
+        _ => None,
+    };
+    let Some(items) = written.as_ref().or(cell).and_then(Value::as_array) else {
+        return Ok(vec![number(cell, name, column, place)?]);
+    };
+    if items.is_empty() {
+        return Err(format!(
+            "{place}: column `{column}` holds an empty list for `{name}`\nhint: a list of numbers, as `[-1.5, -0.2]`, has one for each \
+             token or choice"
+        ));
+    }
+    let read = |item: &Value| number(Some(item), name, column, place);
+    items.iter().map(read).collect()
+}
+
+/// Whether the last token of a row's list ended the answer. Without a column that tells, it is not known, and taken as no.
+pub(super) fn ends_with_eos(
+    mapping: &RecordedMapping,
+    row: &Row,
+    place: &Place<'_>,
+) -> Result<bool, String> {
+    let Some(column) = &mapping.ends_with_eos else {
+        return Ok(false);
+    };
+    let flag = match row.columns.get(column) {
+        // A row without a completion has no last token.
+        None | Some(Value::Null) if failure(mapping, row).is_some() => return Ok(false),
+        cell => number(cell, "ends_with_eos", column, place)?,
+    };
+    match flag {
+        0.0 => Ok(false),
+        1.0 => Ok(true),
+        other => Err(format!(
+            "{place}: column `{column}` says {other}, which is neither true nor false\nhint: it tells whether the last token of the \
+             list ended the answer"
+        )),
+    }
+}
+
 fn number(
     cell: Option<&Value>,
     name: &str,
@@ -203,6 +253,23 @@ fn number(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_numbers_too() {
+        let read = |cell: Value| numbers(Some(&cell), "choice_loglik", "l", &"row 3");
+        assert_eq!(read(serde_json::json!([-1, -0.5])).unwrap(), [-1.0, -0.5]);
+        assert_eq!(read(serde_json::json!("[-1, true]")).unwrap(), [-1.0, 1.0]);
+        assert_eq!(read(serde_json::json!(2)).unwrap(), [2.0]);
+        for (wrong, what) in [
+            (serde_json::json!([]), "empty list"),
+            (serde_json::json!([-1, "x"]), "no number"),
+            (serde_json::json!("[-1, "), "no number"),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.starts_with("row 3: column `l`"), "{error}");
+            assert!(error.contains(what), "{error}");
+        }
+    }
 
     #[test]
     fn words_that_are_no_verdict_are_refused() {

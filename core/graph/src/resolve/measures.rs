@@ -36,7 +36,7 @@ impl Resolver<'_> {
                 pairs: Vec::new(),
                 families: Vec::new(),
                 level: ResolvedCompare::USUAL_LEVEL,
-                resamples: 10_000,
+                resamples: ResolvedCompare::USUAL_RESAMPLES,
             };
         };
         let texts = |texts: &[Text]| -> Vec<String> {

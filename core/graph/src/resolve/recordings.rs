@@ -64,6 +64,7 @@ impl Resolver<'_> {
             finish_reason: name(&columns.finish_reason),
             error: name(&columns.error),
             token_logprob: name(&columns.token_logprob),
+            ends_with_eos: name(&columns.ends_with_eos),
             verdicts: columns
                 .verdicts
                 .iter()

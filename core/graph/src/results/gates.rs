@@ -4,6 +4,9 @@ use driftgauge_record::{Gate, Interval, Results};
 
 use crate::resolved::ResolvedGate;
 
+/// A number, where it is defined, and how many prompts are behind it.
+type Measured = (Option<f64>, u64);
+
 /// Judges a gate on the interval's bound, once per condition it covers.
 pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
     let wanted = |evaluation: &str, condition: &str, metric: &str, model: &str| {
@@ -15,19 +18,19 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
                 .as_ref()
                 .is_none_or(|wanted| wanted == condition)
     };
-    let found: Vec<(String, u64, Option<Interval>)> = if gate.difference {
+    let found: Vec<(String, Measured, Option<Interval>)> = if gate.difference {
         results
             .comparisons
             .iter()
             .filter(|c| wanted(&c.evaluation, &c.condition, &c.metric, &c.model))
-            .map(|c| (c.condition.clone(), c.n, c.ci.clone()))
+            .map(|c| (c.condition.clone(), (c.delta, c.n), c.ci.clone()))
             .collect()
     } else {
         results
             .metrics
             .iter()
             .filter(|m| wanted(&m.evaluation, &m.condition, &m.metric, &m.model))
-            .map(|m| (m.condition.clone(), m.n, m.ci.clone()))
+            .map(|m| (m.condition.clone(), (m.value, m.n), m.ci.clone()))
             .collect()
     };
     let subject = format!(
@@ -50,7 +53,7 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
         }];
     }
     let mut gates = Vec::new();
-    for (condition, n, ci) in found {
+    for (condition, measured, ci) in found {
         let place = if condition == "default" {
             subject.clone()
         } else {
@@ -58,7 +61,7 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
         };
         let unjudged = match &ci {
             Some(_) => "",
-            None => &without_interval(n),
+            None => &without_interval(measured),
         };
         if let Some(limit) = gate.upper {
             let bound = ci.as_ref().map(|ci| ci.high);
@@ -83,15 +86,18 @@ pub(super) fn judge(results: &Results, gate: &ResolvedGate) -> Vec<Gate> {
 }
 
 /// Why a number without an interval fails its gate, and what to do.
-fn without_interval(n: u64) -> String {
-    let why = match n {
-        0 => "nothing was measured",
-        1 => "one prompt says nothing about the spread",
+fn without_interval((value, n): Measured) -> String {
+    let why = match (value, n) {
+        (_, 0) => "nothing was measured",
+        (None, _) => {
+            "the number is undefined here, as with answers that are all correct or all wrong"
+        }
+        (_, 1) => "one prompt says nothing about the spread",
         _ => {
-            "prompts that are all alike say nothing about the spread, or this number is given without one"
+            "either the prompts are all alike and say nothing about the spread, or this number never has one"
         }
     };
-    format!(" (there is no interval to judge, n = {n}: {why}; measure more prompts)")
+    format!(" (no interval to judge, n = {n}: {why}; measure more prompts)")
 }
 
 #[cfg(test)]

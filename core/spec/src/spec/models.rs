@@ -366,7 +366,11 @@ pub struct RecordedColumns {
     /// List of ln p of the answer's tokens.
     #[serde(default)]
     pub token_logprob: Option<Text>,
-    /// Further numbers of a sample, by the name under which a metric asks for them.
+    /// Whether the last of these tokens is the one that ended the answer: what `eos: drop` then drops. Not known when absent.
+    #[serde(default)]
+    pub ends_with_eos: Option<Text>,
+    /// Further numbers of a sample, or lists of numbers, by the name under which a metric asks for them: `choice_loglik` and
+    /// `choice_correct` are those of multiple choice.
     #[serde(default)]
     pub values: IndexMap<Text, Text>,
 }

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{Conditions, Prompts};
-use crate::estimate::{Estimator, Level};
+use crate::estimate::{Estimator, Level, Resamples};
 use gather::{Disagreements, Gathered};
 
 /// Configuration of [`Asr`].
@@ -37,6 +37,8 @@ pub struct AsrConfig {
     pub disagreements: usize,
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
+    /// Replicates of every bootstrap interval, fewer of very many samples; those of `compare` when absent.
+    pub resamples: Resamples,
 }
 
 impl Default for AsrConfig {
@@ -48,6 +50,7 @@ impl Default for AsrConfig {
             judge_error: BTreeMap::new(),
             disagreements: 50,
             level: Level::default(),
+            resamples: Resamples::default(),
         }
     }
 }
@@ -184,7 +187,7 @@ impl Metric for Asr {
             error.check(judge)?;
         }
         Ok(Self {
-            estimator: config.level.estimator()?,
+            estimator: config.level.estimator()?.drawn(config.resamples)?,
             config,
             judges: Vec::new(),
             prompts: Prompts::default(),

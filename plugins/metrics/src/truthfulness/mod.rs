@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::answers::Match;
 use crate::columns::{Column, Conditions, Prompts};
 use crate::correctness::{Basis, Known, Marker};
-use crate::estimate::{Estimator, Level};
+use crate::estimate::{Estimator, Level, Resamples};
 
 /// Configuration of [`Truthfulness`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,6 +30,8 @@ pub struct TruthfulnessConfig {
     pub abstentions: Vec<String>,
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
+    /// Replicates of every bootstrap interval, fewer of very many samples; those of `compare` when absent.
+    pub resamples: Resamples,
 }
 
 impl Default for TruthfulnessConfig {
@@ -52,6 +54,7 @@ impl Default for TruthfulnessConfig {
             baseline: None,
             abstentions: phrases.map(str::to_owned).to_vec(),
             level: Level::default(),
+            resamples: Resamples::default(),
         }
     }
 }
@@ -108,7 +111,7 @@ impl Metric for Truthfulness {
             )));
         }
         Ok(Self {
-            estimator: config.level.estimator()?,
+            estimator: config.level.estimator()?.drawn(config.resamples)?,
             marker: Marker::new(config.r#match, config.f1_threshold),
             config,
             prompts: Prompts::default(),
@@ -152,7 +155,9 @@ impl Truthfulness {
             }
         }
 
-        match self.marker.known(sample)? {
+        // Choices without a text were scored, not answered.
+        let answered = |known: &Known| likelihoods.is_empty() || !known.is_silent();
+        match self.marker.known(sample)?.filter(answered) {
             Some(known) if known.is_open() => gathered.open.push((row, known)),
             known => {
                 let score = known.and_then(|known| self.marker.score(known, &mut gathered.basis));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::measures::Measure;
 use crate::answers::Match;
-use crate::estimate::Level;
+use crate::estimate::{Level, Resamples};
 
 /// Number of likeliest tokens whose sums every sample records.
 pub(super) const RECORDED: u32 = 10;
@@ -140,6 +140,8 @@ pub struct UncertaintyConfig {
     pub recorded: BTreeMap<String, String>,
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
+    /// Replicates of every bootstrap interval, fewer of very many samples; those of `compare` when absent.
+    pub resamples: Resamples,
 }
 
 impl Default for UncertaintyConfig {
@@ -157,6 +159,7 @@ impl Default for UncertaintyConfig {
             r#match: None,
             recorded: BTreeMap::new(),
             level: Level::default(),
+            resamples: Resamples::default(),
         }
     }
 }

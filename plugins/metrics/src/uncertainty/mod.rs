@@ -73,6 +73,8 @@ struct Gathered {
     repeated: bool,
     /// Completions that were not made.
     failed: Vec<u32>,
+    /// Completions that stopped, of which an end token was to be dropped and none is marked as one.
+    undropped: u64,
     /// Completions without a single counted token, and without recorded values.
     without: u64,
     /// Given texts that were scored.
@@ -115,7 +117,7 @@ impl Metric for Uncertainty {
             ece_bins: config.ece_bins.unwrap_or(defaults.ece_bins),
             marker: Marker::new(config.r#match, F1_THRESHOLD),
             vocabulary: config.vocabulary,
-            estimator: config.level.estimator()?,
+            estimator: config.level.estimator()?.drawn(config.resamples)?,
             measures,
             fields,
             prompts: Prompts::default(),
@@ -178,6 +180,10 @@ impl Uncertainty {
             values.push(value.unwrap_or(f64::NAN));
         }
         gathered.without += u64::from(!any);
+        let ended = self.eos == Eos::Drop && sample.opt_str("finish_reason")? == Some("stop");
+        if ended && !tokens.logprob.is_empty() && sample.i64("ends_with_eos")? == 0 {
+            gathered.undropped += 1;
+        }
         let correct = match self.marker.known(sample)? {
             Some(known) if known.is_open() => {
                 gathered.open.push((gathered.correct.len(), known));

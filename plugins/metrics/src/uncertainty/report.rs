@@ -74,6 +74,14 @@ impl Uncertainty {
                 self.primary.title().to_lowercase()
             ));
         }
+        if gathered.undropped > 0 {
+            notes.push(format!(
+                "Condition `{condition}`: nothing was dropped of {} of {} completions by `eos: drop`, though they stopped: their last \
+                 token is not marked as the end token (a recording says it in the column `ends_with_eos`).",
+                gathered.undropped,
+                gathered.prompt.len()
+            ));
+        }
         notes.extend(gathered.basis.note(condition, self.marker));
         if !gathered.failed.is_empty() {
             notes.push(format!(

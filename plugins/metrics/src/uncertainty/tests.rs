@@ -363,3 +363,61 @@ fn wrong_configuration_is_named() {
     assert!(fails(json!({"recorded": {"entropie": "x"}})).contains("`entropie`"));
     assert!(fails(json!({"eos": "dropp"})).contains("dropp"));
 }
+
+#[test]
+fn the_formula_says_what_was_configured() {
+    let formula = |config: Value, id: &str| scalar(&run(&config, &four()), id).formula.clone();
+    assert_eq!(
+        formula(json!({}), "perplexity"),
+        "exp(-(1/T) sum_t ln p_t); p_t of the emitted token; end token kept; mean over prompts"
+    );
+    let top1 = formula(json!({"token": "top1", "eos": "drop"}), "perplexity");
+    assert!(
+        top1.contains("p_t of the likeliest token; end token dropped"),
+        "{top1}"
+    );
+    let paper = formula(json!({"definitions": "paper"}), "top10_entropy_correct");
+    assert!(
+        paper.ends_with(
+            "; last position dropped; mean over prompts, of answers correct by substring"
+        ),
+        "{paper}"
+    );
+    let mut again = sample("a", "Paris", [0.9, 0.8, 0.7]);
+    again["sample_index"] = json!(1);
+    let output = run(&json!({}), &[sample("a", "Paris", [0.9, 0.8, 0.9]), again]);
+    assert!(
+        scalar(&output, "perplexity")
+            .formula
+            .ends_with("; mean over prompts of the mean over a prompt's completions")
+    );
+    let recorded = json!({"sample_id": "a", "completion": {"text": "", "finish_reason": "stop"}, "values": {"p": [0.5], "correct": [1.0]}});
+    let config = json!({"recorded": {"mean_token_probability": "p"}});
+    let output = run(&config, &[recorded]);
+    assert_eq!(
+        scalar(&output, "mean_token_probability_correct").formula,
+        "(1/T) sum_t p_t; as recorded in `p`; mean over prompts, of answers correct as recorded in `correct`"
+    );
+    assert!(
+        scalar(&output, "ece10")
+            .formula
+            .ends_with("; correct as recorded in `correct`")
+    );
+}
+
+#[test]
+fn an_end_token_that_is_not_marked_is_not_dropped_in_silence() {
+    let mut unmarked = sample("a", "Paris", [0.8, 0.2, 0.9]);
+    unmarked["completion"]["ends_with_eos"] = json!(false);
+    let mut cut = unmarked.clone();
+    cut["sample_id"] = json!("b");
+    cut["completion"]["finish_reason"] = json!("length");
+    let samples = [unmarked, cut, sample("c", "Rome", [0.8, 0.2, 0.9])];
+    let output = run(&json!({"eos": "drop"}), &samples);
+    assert!(
+        output.notes[0].contains("nothing was dropped of 1 of 3 completions"),
+        "{:?}",
+        output.notes
+    );
+    assert!(run(&json!({}), &samples).notes.is_empty());
+}
