@@ -26,6 +26,8 @@ pub(crate) struct Model {
     pub(crate) id: String,
     pub(crate) description: String,
     pub(crate) base: Option<String>,
+    /// Whether its completions were made elsewhere.
+    pub(crate) recorded: bool,
 }
 
 /// A dataset of the spec.
@@ -94,7 +96,8 @@ impl Model {
         let base = first_text(&[&value["base"], &source["base"], &source["finetune"]["base"]]);
         Self {
             id,
-            description: first_text(&[&value["description"], source]),
+            description: without_folders(&first_text(&[&value["description"], source])),
+            recorded: source["recorded"].is_array(),
             base: Some(base).filter(|base| !base.is_empty()),
         }
     }
@@ -105,7 +108,7 @@ impl Dataset {
         let rows = [&value["rows_selected"], &value["rows"]];
         Self {
             id,
-            description: first_text(&[&value["description"], &value["source"]]),
+            description: without_folders(&first_text(&[&value["description"], &value["source"]])),
             rows: rows.iter().find_map(|value| value.as_u64()),
             digest: Some(text(&value["digest"])).filter(|digest| !digest.is_empty()),
         }
@@ -171,6 +174,21 @@ fn names(value: &Value) -> Vec<String> {
     keys.map(|(key, _)| key.clone()).collect()
 }
 
+/// Absolute paths cut down to the names of their files: the rest says where one machine keeps them.
+fn without_folders(text: &str) -> String {
+    let short = |word: &str| {
+        let start = word.find('/').unwrap_or(0);
+        let (before, path) = word.split_at(start);
+        match path.rsplit_once('/') {
+            Some((folder, name)) if matches!(before, "" | "(" | "`") && folder.contains('/') => {
+                format!("{before}{name}")
+            }
+            _ => word.to_owned(),
+        }
+    };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
+}
+
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -208,6 +226,15 @@ mod tests {
             Experiment::from_value(&json!({"report": {"samples": "fulll"}})).samples,
             SampleMode::Hidden
         );
+    }
+
+    #[test]
+    fn folders_of_a_machine_are_left_out() {
+        assert_eq!(
+            without_folders("x and/or y (recorded in /a/b/one.csv and /c/d/two.parquet)"),
+            "x and/or y (recorded in one.csv and two.parquet)"
+        );
+        assert_eq!(without_folders("data/demo.jsonl"), "data/demo.jsonl");
     }
 
     #[test]

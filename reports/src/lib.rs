@@ -22,10 +22,11 @@ mod write;
 
 pub use error::ReportError;
 pub use model::{
-    Asked, Banner, BannerKind, Cell, ComparisonRow, CompletionCell, CompletionCount, DatasetInfo,
-    Delta, Effect, EvaluationInfo, Figure, FigureGroup, Headline, HeadlineRow, MetricSection,
-    ModelInfo, NumberRow, Plugin, REPORT_SCHEMA, Report, RunFacts, RunNode, SampleCell, SampleMode,
-    SampleRow, SampleSection, TableData, TrainingCurve, VerdictCount,
+    Asked, Banner, BannerKind, Cell, Change, ComparisonRow, CompletionCell, CompletionCount,
+    DatasetInfo, Delta, Drawn, Effect, EvaluationInfo, Family, Figure, FigureGroup, Headline,
+    HeadlineRow, MetricSection, ModelInfo, ModelVerdict, NumberRow, Plugin, PublishedRow,
+    REPORT_SCHEMA, Reading, Report, RunFacts, RunNode, SampleCell, SampleMode, SampleRow,
+    SampleSection, Shared, TableData, TrainingCurve, Verdict, VerdictCount,
 };
 pub use render::render_html;
 pub use write::write_report;

@@ -90,8 +90,11 @@ pub(crate) fn bounds(low: f64, high: f64, unit: &str) -> String {
     format!("{low} to {high}")
 }
 
-/// A p-value: `0.031`, `4.1 × 10⁻⁵`, `< 10⁻¹⁵`.
-pub(crate) fn p_value(p: f64) -> String {
+/// A p-value: `0.031`, `4.1 × 10⁻⁵`, `< 10⁻¹⁵`, and `≤ 1.0 × 10⁻⁴` where it is no more than a bound.
+pub(crate) fn p_value(p: f64, is_bound: bool) -> String {
+    if is_bound && p < 0.9995 {
+        return format!("≤ {}", p_value(p, false));
+    }
     if p.is_nan() {
         return "–".to_owned();
     }
@@ -108,10 +111,10 @@ pub(crate) fn p_value(p: f64) -> String {
     scientific(p, 1)
 }
 
-/// A p-value as a statement: `p = 0.031`, `p < 10⁻¹⁵`.
-pub(crate) fn p_is(p: f64) -> String {
-    let text = p_value(p);
-    if text.starts_with('<') {
+/// A p-value as a statement: `p = 0.031`, `p < 10⁻¹⁵`, `p ≤ 1.0 × 10⁻⁴`.
+pub(crate) fn p_is(p: f64, is_bound: bool) -> String {
+    let text = p_value(p, is_bound);
+    if text.starts_with(['<', '≤']) {
         format!("p {text}")
     } else {
         format!("p = {text}")
@@ -241,12 +244,14 @@ mod tests {
 
     #[test]
     fn small_p_values_stay_readable() {
-        assert_eq!(p_value(0.0312), "0.031");
-        assert_eq!(p_value(4.13e-5), "4.1 × 10⁻⁵");
-        assert_eq!(p_value(3.6e-42), "< 10⁻¹⁵");
-        assert_eq!(p_value(1.0), "1");
-        assert_eq!(p_is(3.6e-42), "p < 10⁻¹⁵");
-        assert_eq!(p_is(0.0312), "p = 0.031");
+        assert_eq!(p_value(0.0312, false), "0.031");
+        assert_eq!(p_value(4.13e-5, false), "4.1 × 10⁻⁵");
+        assert_eq!(p_value(3.6e-42, false), "< 10⁻¹⁵");
+        assert_eq!(p_value(1.0, false), "1");
+        assert_eq!(p_is(3.6e-42, false), "p < 10⁻¹⁵");
+        assert_eq!(p_is(0.0312, false), "p = 0.031");
+        assert_eq!(p_is(1e-4, true), "p ≤ 1.0 × 10⁻⁴");
+        assert_eq!(p_is(1.0, true), "p = 1");
     }
 
     #[test]

@@ -80,8 +80,12 @@ fn add_filters(environment: &mut Environment<'_>) {
         number(&value, |x| numbers::published(x, unit, difference))
     });
     environment.add_filter("plain", |value: Value| number(&value, numbers::plain));
-    environment.add_filter("p", |value: Value| number(&value, numbers::p_value));
-    environment.add_filter("p_is", |value: Value| number(&value, numbers::p_is));
+    environment.add_filter("p", |value: Value, is_bound: bool| {
+        number(&value, |p| numbers::p_value(p, is_bound))
+    });
+    environment.add_filter("p_is", |value: Value, is_bound: bool| {
+        number(&value, |p| numbers::p_is(p, is_bound))
+    });
     environment.add_filter("duration", |value: Value| number(&value, numbers::duration));
     environment.add_filter("count", |value: u64| numbers::count(value));
     environment.add_filter("visible", |text: &str| sanitise::visible(text).into_owned());

@@ -11,9 +11,9 @@ mod table;
 mod training;
 
 pub use results::{
-    Adjustment, Comparison, EffectSizes, Expected, ExpectedVerdict, Flips, FurtherTest, Gate,
-    Interval, Metric, PairCounts, PairedDetail, PairedTest, RESULTS_SCHEMA, Results, Sides, Spread,
-    Trainings,
+    Adjustment, Comparison, Draws, EffectSizes, Expected, ExpectedVerdict, Flips, FurtherTest,
+    Gate, Interval, LeftOut, Metric, PairCounts, PairedDetail, PairedTest, RESULTS_SCHEMA,
+    Resampling, Results, Sides, Spread, Trainings,
 };
 pub use rows::{SampleBatches, SampleRows, cell};
 pub use run_dir::RunDir;

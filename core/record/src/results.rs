@@ -16,6 +16,18 @@ pub struct Interval {
     pub high: f64,
     /// Method, for example `wilson` or `bootstrap-percentile`.
     pub method: String,
+    /// What was drawn for it; `None` when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<Draws>,
+}
+
+/// Random draws behind an interval or a test, from [`Resampling::generator`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draws {
+    /// How often was drawn.
+    pub resamples: u64,
+    /// Seed of the generator.
+    pub seed: u64,
 }
 
 /// How the scores behind a number are spread, one score per prompt.
@@ -87,6 +99,9 @@ pub struct PairedTest {
     /// Pairs in which only the model scored, for binary scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_only: Option<u64>,
+    /// Sign patterns that a permutation test drew: its least p-value is `1 / (1 + resamples)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<Draws>,
 }
 
 /// Pairs of 0/1 scores, by what the two sides scored.
@@ -154,6 +169,17 @@ pub struct Trainings {
     pub model: Vec<f64>,
 }
 
+/// Prompts that are in no pair, because a side has no score for them: no verdict, say, or no completion.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// All of them.
+    pub prompts: u64,
+    /// Those that the baseline has no score for.
+    pub baseline: u64,
+    /// Those that the model has no score for; a prompt may be counted on both sides.
+    pub model: u64,
+}
+
 /// What stands behind a paired difference, beside its interval and test.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PairedDetail {
@@ -161,6 +187,9 @@ pub struct PairedDetail {
     pub baseline_value: Option<f64>,
     /// The model's mean over the pairs.
     pub model_value: Option<f64>,
+    /// Prompts that both sides were asked and that are in no pair; `None` when all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
     /// Counts, for 0/1 scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<PairCounts>,
@@ -334,11 +363,23 @@ pub struct Expected {
     pub source: String,
 }
 
+/// What is drawn with, and how bounds are read off the draws.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resampling {
+    /// Random generator of every bootstrap and permutation.
+    pub generator: String,
+    /// Type of the quantiles that bootstrap bounds are.
+    pub quantile: String,
+}
+
 /// The whole of `results.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// [`RESULTS_SCHEMA`].
     pub schema: u32,
+    /// How bootstraps and permutations are drawn; how often and from which seed stands with each interval and test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resampling: Option<Resampling>,
     /// Aggregates, ordered by evaluation, metric, condition, model of the spec.
     pub metrics: Vec<Metric>,
     /// Paired comparisons with the baseline.

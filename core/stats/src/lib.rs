@@ -41,6 +41,18 @@ pub struct Interval {
     pub high: f64,
     /// Method, for example `wilson`.
     pub method: String,
+    /// What was drawn for it; `None` when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<Draws>,
+}
+
+/// Random draws behind a result: together with [`bootstrap::GENERATOR`], all that is needed to draw them again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draws {
+    /// How often was drawn.
+    pub resamples: u64,
+    /// Seed of the generator.
+    pub seed: u64,
 }
 
 impl Interval {
@@ -50,6 +62,7 @@ impl Interval {
             low,
             high,
             method: method.to_owned(),
+            draws: None,
         }
     }
 

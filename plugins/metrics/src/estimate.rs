@@ -1,7 +1,7 @@
 //! Means and rates with their intervals.
 
 use driftgauge_plugin_sdk::MetricError;
-use driftgauge_plugin_sdk::wire::{Interval, Scalar, Spread};
+use driftgauge_plugin_sdk::wire::{Draws, Interval, Scalar, Spread};
 use driftgauge_stats::bootstrap::{Options, mean_interval_bca, paired_mean_difference};
 use driftgauge_stats::paired::newcombe_means;
 use driftgauge_stats::proportion::{
@@ -269,6 +269,7 @@ impl Estimator {
             low,
             high,
             method: method.to_owned(),
+            draws: None,
         }
     }
 }
@@ -296,6 +297,10 @@ pub fn wire(ci: driftgauge_stats::Interval) -> Interval {
         low: ci.low,
         high: ci.high,
         method: ci.method,
+        draws: ci.draws.map(|draws| Draws {
+            resamples: draws.resamples,
+            seed: draws.seed,
+        }),
     }
 }
 

@@ -213,6 +213,7 @@ mod tests {
                     low: 0.9,
                     high: 0.1,
                     method: "wilson".into(),
+                    draws: None,
                 }),
                 ..Scalar::new("asr", "ASR", "default").primary()
             },

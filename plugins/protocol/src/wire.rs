@@ -75,6 +75,18 @@ pub struct Interval {
     pub high: f64,
     /// Method, for example `wilson`.
     pub method: String,
+    /// What was drawn for it; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<Draws>,
+}
+
+/// Random draws behind an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Draws {
+    /// How often was drawn.
+    pub resamples: u64,
+    /// Seed of the generator.
+    pub seed: u64,
 }
 
 /// How the scores behind a number are spread, one score per prompt.

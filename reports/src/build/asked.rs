@@ -1,9 +1,10 @@
 //! What was asked: models, datasets, evaluations.
 
 use super::context::Context;
-use crate::model::{Asked, DatasetInfo, EvaluationInfo, ModelInfo};
+use crate::experiment::{Evaluation, Experiment};
+use crate::model::{Asked, CompletionCount, DatasetInfo, EvaluationInfo, ModelInfo};
 
-pub(super) fn of(context: &Context<'_>) -> Asked {
+pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Asked {
     let experiment = &context.files.experiment;
     let is_baseline = |id: &str| context.baseline.as_deref() == Some(id);
     let mut models: Vec<ModelInfo> = experiment
@@ -43,9 +44,9 @@ pub(super) fn of(context: &Context<'_>) -> Asked {
             models: evaluation.models.clone(),
             dataset: evaluation.dataset.clone(),
             conditions: context.conditions(&evaluation.id),
-            judges: evaluation.judges.clone(),
+            judges: judges(evaluation, completions),
             metrics: evaluation.metrics.clone(),
-            generation: evaluation.generation.clone(),
+            generation: generation(experiment, evaluation),
         });
     Asked {
         models,
@@ -53,4 +54,41 @@ pub(super) fn of(context: &Context<'_>) -> Asked {
         evaluations: evaluations.collect(),
         seed: experiment.seed,
     }
+}
+
+/// The judges of the spec, then those whose verdicts came with a recording.
+fn judges(evaluation: &Evaluation, completions: &[CompletionCount]) -> Vec<String> {
+    let mut judges = evaluation.judges.clone();
+    let own = completions
+        .iter()
+        .filter(|count| count.evaluation == evaluation.id);
+    for verdicts in own.flat_map(|count| &count.verdicts) {
+        let recorded = format!("{} (as recorded)", verdicts.judge);
+        if !evaluation.judges.contains(&verdicts.judge) && !judges.contains(&recorded) {
+            judges.push(recorded);
+        }
+    }
+    judges
+}
+
+/// How completions were made: the settings of the spec, but for models that were recorded.
+fn generation(experiment: &Experiment, evaluation: &Evaluation) -> String {
+    let is_recorded = |model: &&String| {
+        let declared = experiment.models.iter().find(|entry| entry.id == **model);
+        declared.is_some_and(|entry| entry.recorded)
+    };
+    let (recorded, made): (Vec<&String>, Vec<&String>) =
+        evaluation.models.iter().partition(is_recorded);
+    if recorded.is_empty() {
+        return evaluation.generation.clone();
+    }
+    if made.is_empty() {
+        return "as recorded".to_owned();
+    }
+    let recorded: Vec<&str> = recorded.into_iter().map(String::as_str).collect();
+    format!(
+        "{}; {} as recorded",
+        evaluation.generation,
+        recorded.join(", ")
+    )
 }

@@ -3,7 +3,7 @@
 use driftgauge_record::{Comparison, Metric};
 
 use crate::files::RunFiles;
-use crate::model::{Cell, Delta, Effect};
+use crate::model::{Cell, Delta, Effect, Shared};
 use crate::sanitise::slug;
 
 /// The files of a run with what follows from them.
@@ -141,9 +141,31 @@ impl<'a> Context<'a> {
             ci: comparison.ci.clone(),
             p: comparison.p,
             p_adjusted: comparison.p_adjusted,
+            p_is_bound: is_bound(comparison),
+            shared: shared(comparison),
             effect: effect(comparison, direction, self.level),
         }
     }
+}
+
+/// Whether a permutation test gave the least p-value that its draws can give.
+fn is_bound(comparison: &Comparison) -> bool {
+    let draws = comparison.test.as_ref().and_then(|test| test.draws);
+    let least = draws.map(|draws| 1.0 / (1.0 + draws.resamples as f64));
+    let at_least = comparison.p.zip(least);
+    at_least.is_some_and(|(p, least)| p <= least * (1.0 + 1e-9))
+}
+
+/// The pairs of a comparison that lacks some of the prompts.
+fn shared(comparison: &Comparison) -> Option<Shared> {
+    let detail = comparison.detail.as_ref()?;
+    let left_out = detail.left_out?;
+    Some(Shared {
+        prompts: comparison.n,
+        asked: comparison.n + left_out.prompts,
+        baseline: detail.baseline_value,
+        model: detail.model_value,
+    })
 }
 
 /// A difference is clear when its p-value (the adjusted one inside a family) lies below 1 - level, or, where no test
@@ -195,6 +217,7 @@ mod tests {
                 low: delta - 0.1,
                 high: delta + 0.1,
                 method: String::new(),
+                draws: None,
             }),
             p,
             p_adjusted,

@@ -5,8 +5,10 @@ mod banners;
 mod context;
 mod figures;
 mod headline;
+mod pairing;
 mod plugin_output;
 mod published;
+mod reading;
 mod samples;
 mod sections;
 mod training;
@@ -30,9 +32,9 @@ impl Report {
     pub fn build(run: &RunDir) -> Result<Self, ReportError> {
         let files = RunFiles::read(run)?;
         let context = Context::new(&files);
-        let sections = sections::of(&context);
-        let headline = headline::of(&context);
         let (samples, completions) = samples::of(run, &context)?;
+        let sections = sections::of(&context, &completions);
+        let headline = headline::of(&context);
         let experiment = &files.experiment;
         let title = [&experiment.title, &experiment.name]
             .into_iter()
@@ -45,7 +47,7 @@ impl Report {
             description: experiment.description.clone(),
             verdict: verdict::of(&headline),
             banners: banners::of(&context, &completions),
-            asked: asked::of(&context),
+            asked: asked::of(&context, &completions),
             headline,
             sections,
             expected: published::of(&context),
@@ -54,6 +56,7 @@ impl Report {
             training: training::of(&context),
             sample_mode: experiment.samples,
             samples,
+            reading: reading::of(&files.results),
             spec: files.spec.clone(),
             resolved: without_paths(&files.resolved),
             run: RunFacts {

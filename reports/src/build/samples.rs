@@ -168,6 +168,7 @@ impl Collector {
                 judges: judges.map_or_else(Vec::new, |entry| entry.judges.clone()),
                 score: scores.title.clone(),
                 prompts: 0,
+                conditions: 0,
                 differing,
                 rows: Vec::new(),
             },
@@ -286,6 +287,10 @@ impl Collector {
         }
         let (models, labels) = (self.models, self.labels);
         let mut counts: Vec<CompletionCount> = self.counts.into_values().collect();
+        let mut conditions: Vec<&str> = counts.iter().map(|count| &*count.condition).collect();
+        conditions.sort_unstable();
+        conditions.dedup();
+        self.section.conditions = conditions.len() as u64;
         counts.sort_by_key(|count| {
             let condition = labels.get_index_of(&count.condition);
             (

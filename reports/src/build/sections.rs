@@ -3,8 +3,8 @@
 use driftgauge_record::{Comparison, Metric};
 
 use super::context::{Context, metric_id, section_id};
-use super::{figures, plugin_output};
-use crate::model::{ComparisonRow, MetricSection, NumberRow};
+use super::{figures, pairing, plugin_output};
+use crate::model::{ComparisonRow, CompletionCount, MetricSection, NumberRow};
 
 /// Which metric of which evaluation.
 #[derive(Clone, PartialEq)]
@@ -19,10 +19,10 @@ impl Place {
     }
 }
 
-pub(super) fn of(context: &Context<'_>) -> Vec<MetricSection> {
+pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<MetricSection> {
     places(context)
         .iter()
-        .map(|place| section(context, place))
+        .map(|place| section(context, place, completions))
         .collect()
 }
 
@@ -46,7 +46,7 @@ fn places(context: &Context<'_>) -> Vec<Place> {
     places
 }
 
-fn section(context: &Context<'_>, place: &Place) -> MetricSection {
+fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]) -> MetricSection {
     let metrics: Vec<&Metric> = context
         .files
         .results
@@ -68,6 +68,9 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         .or(metrics.first());
     let title = lead.map_or(place.metric.as_str(), |metric| metric.title.as_str());
     let numbers = number_rows(context, &metrics, &models);
+    let paired = [&results.comparisons, &results.further_comparisons];
+    let paired = paired.into_iter().flatten();
+    let paired = paired.filter(|found| place.holds(&found.evaluation, &found.metric));
     let mut rows = compared(&results.comparisons);
     rows.extend(compared(&results.further_comparisons));
     let id = section_id(&place.evaluation, &place.metric);
@@ -77,6 +80,7 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         .plugin
         .as_ref()
         .is_some_and(|plugin| plugin.id == "asr");
+    let unpaired_prompts = pairing::explained(context, paired, completions, is_asr);
     let numbers = if is_asr {
         with_twins(context, &place.evaluation, numbers, &models)
     } else {
@@ -94,6 +98,7 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
         models,
         numbers,
         comparisons: rows,
+        unpaired_prompts,
         condition_comparisons: compared(&results.condition_comparisons),
         differences_in_differences: compared(&results.differences_in_differences),
         training_comparisons: compared(&results.training_comparisons),
@@ -104,7 +109,7 @@ fn section(context: &Context<'_>, place: &Place) -> MetricSection {
     }
 }
 
-/// Adds the over-refusal on benign prompts, where an evaluation measures it, right after the attack success rate.
+/// Adds the over-refusal on benign prompts right after the attack success rate, for each evaluation that measures it.
 fn with_twins(
     context: &Context<'_>,
     evaluation: &str,
@@ -112,18 +117,19 @@ fn with_twins(
     models: &[String],
 ) -> Vec<NumberRow> {
     let evaluations = context.files.experiment.evaluations.iter();
-    let twins: Vec<&str> = evaluations
-        .filter(|other| other.over_refusal_of.as_deref() == Some(evaluation))
-        .map(|other| other.id.as_str())
-        .collect();
-    let metrics = context.files.results.metrics.iter();
-    let of_twins: Vec<&Metric> = metrics
-        .filter(|metric| metric.primary && twins.contains(&metric.evaluation.as_str()))
-        .collect();
-    let mut rows = number_rows(context, &of_twins, models);
-    for row in &mut rows {
-        row.title = format!("{} (benign prompts of {})", row.title, twins.join(", "));
-        row.primary = false;
+    let twins = evaluations.filter(|other| other.over_refusal_of.as_deref() == Some(evaluation));
+    let mut rows = Vec::new();
+    for twin in twins {
+        let metrics = context.files.results.metrics.iter();
+        let of_twin: Vec<&Metric> = metrics
+            .filter(|metric| metric.primary && metric.evaluation == twin.id)
+            .collect();
+        let own = number_rows(context, &of_twin, models).into_iter();
+        rows.extend(own.map(|row| NumberRow {
+            title: format!("{} (benign prompts of {})", row.title, twin.id),
+            primary: false,
+            ..row
+        }));
     }
     let after = numbers.iter().filter(|row| row.primary).count();
     numbers.splice(after..after, rows);
@@ -188,6 +194,10 @@ fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonR
         baseline_only: test.and_then(|test| test.baseline_only),
         model_only: test.and_then(|test| test.model_only),
         n: comparison.n,
+        asked: comparison.n
+            + detail
+                .and_then(|detail| detail.left_out)
+                .map_or(0, |left_out| left_out.prompts),
         primary: metric.is_some_and(|metric| metric.primary),
         baseline_condition: comparison.baseline_condition.clone().unwrap_or_default(),
         detectable: detail.and_then(|detail| detail.detectable),

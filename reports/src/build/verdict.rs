@@ -130,6 +130,8 @@ mod tests {
                     ci: None,
                     p: None,
                     p_adjusted: None,
+                    p_is_bound: false,
+                    shared: None,
                     effect,
                 }),
             })

@@ -13,6 +13,8 @@ const HEIGHT: u32 = 260;
 /// Of a chart whose two axes have the same scale.
 const SQUARE: u32 = 372;
 const LEFT: f64 = 60.0;
+/// Half a tick may stand beyond the end of the axis.
+const RIGHT: f64 = 22.0;
 const BOTTOM: f64 = 48.0;
 /// Markers on lines of more points would cover them.
 const MARKED: usize = 40;
@@ -65,7 +67,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     let plot = Plot::draw(
         &canvas,
         &Frame {
-            margin: [8.0, 10.0, BOTTOM, LEFT],
+            margin: [8.0, RIGHT, BOTTOM, LEFT],
             x,
             y: y.clone(),
             x_axis: numeric.then_some(&chart.x),
@@ -211,7 +213,7 @@ fn ticks(
     labels: &[&str],
     bottom: f64,
 ) -> Result<(), String> {
-    let room = (f64::from(WIDTH) - LEFT) / labels.len().max(1) as f64;
+    let room = (f64::from(WIDTH) - LEFT - RIGHT) / labels.len().max(1) as f64;
     let longest = labels
         .iter()
         .map(|label| width(label, SMALL))

@@ -45,7 +45,7 @@ pub(crate) fn differences_in_differences(
         let Some((base_before, base_after)) = sides else {
             continue;
         };
-        let Ok(paired) = pair(&[base_before, base_after, before, after]) else {
+        let Ok(paired) = pair(&[base_before, base_after], &[before, after]) else {
             continue;
         };
         let [base_before, base_after, before, moved] = paired.columns.as_slice() else {
@@ -79,6 +79,7 @@ pub(crate) fn differences_in_differences(
             detail: PairedDetail {
                 baseline_value: mean_move(base_before, base_after),
                 model_value: mean_move(before, moved),
+                left_out: paired.left_out,
                 se: found.se,
                 detectable: variance
                     .and_then(|variance| paired_mean_mde(found.n, variance, alpha, POWER)),

@@ -1,7 +1,8 @@
 //! One paired difference: its interval, its test, and what stands behind them.
 
 use driftgauge_record::{
-    EffectSizes, Flips, FurtherTest, Interval, PairCounts as Counts, PairedDetail, PairedTest,
+    Draws, EffectSizes, Flips, FurtherTest, Interval, PairCounts as Counts, PairedDetail,
+    PairedTest,
 };
 use driftgauge_stats::bootstrap::{
     Options, mean_interval, mean_interval_bca, paired_mean_difference,
@@ -56,6 +57,7 @@ pub(crate) fn difference(paired: &Paired, how: How) -> Difference {
     let detail = PairedDetail {
         baseline_value: mean(baseline),
         model_value: mean(model),
+        left_out: paired.left_out,
         se: se(&changes),
         se_unpaired: se(baseline).zip(se(model)).map(|(a, b)| a.hypot(b)),
         ..PairedDetail::default()
@@ -91,7 +93,7 @@ fn of_binary(mut found: Difference, paired: &Paired, how: How) -> Difference {
         name: "mcnemar-exact".to_owned(),
         baseline_only: Some(b),
         model_only: Some(c),
-        statistic: None,
+        ..PairedTest::default()
     });
     let detail = &mut found.detail;
     detail.pairs = Some(Counts {
@@ -147,6 +149,10 @@ fn of_real(mut found: Difference, changes: &[f64], how: How) -> Difference {
     found.p = sign_flip(changes, how.options.resamples, how.options.seed);
     found.test = found.p.map(|_| PairedTest {
         name: "sign-flip-permutation".to_owned(),
+        draws: Some(Draws {
+            resamples: how.options.resamples as u64,
+            seed: how.options.seed,
+        }),
         ..PairedTest::default()
     });
     if let Some(spread) = variance(changes, 1) {
@@ -199,6 +205,10 @@ pub(crate) fn interval(interval: driftgauge_stats::Interval) -> Interval {
         low: interval.low,
         high: interval.high,
         method: interval.method,
+        draws: interval.draws.map(|draws| Draws {
+            resamples: draws.resamples,
+            seed: draws.seed,
+        }),
     }
 }
 
@@ -210,6 +220,7 @@ mod tests {
         Paired {
             ids: (0..baseline.len()).map(|i| format!("s{i:03}")).collect(),
             columns: vec![baseline.to_vec(), model.to_vec()],
+            left_out: None,
         }
     }
 

@@ -106,7 +106,7 @@ fn compare(
     scalar: Option<&Scalar>,
     options: Options,
 ) -> Result<difference::Difference, String> {
-    let paired = pair(&[baseline, model])?;
+    let paired = pair(&[baseline], &[model])?;
     // Differences of shares have the same unit; that none is negative tells them apart only where they vary.
     let shares = |column: &Vec<f64>| column.iter().all(|score| (0.0..=1.0).contains(score));
     let how = How {

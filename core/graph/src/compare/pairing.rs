@@ -3,38 +3,44 @@
 use std::collections::HashMap;
 
 use driftgauge_plugin_protocol::wire::Scores;
+use driftgauge_record::LeftOut;
 
 /// Scores of several columns for the same samples, in the order of the ids.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Paired {
     /// Sample ids.
     pub(crate) ids: Vec<String>,
     /// One list of scores per column.
     pub(crate) columns: Vec<Vec<f64>>,
+    /// Samples that some column has no score for; `None` when there are none.
+    pub(crate) left_out: Option<LeftOut>,
 }
 
-/// Pairs columns by sample id; samples that some column has no score for are left out.
+/// Pairs the columns of both sides by sample id; samples that some column has no score for are left out, and counted.
 ///
 /// # Errors
 /// When two columns score different samples, with the first id that only one of them has.
-pub(crate) fn pair(columns: &[&Scores]) -> Result<Paired, String> {
+pub(crate) fn pair(baselines: &[&Scores], models: &[&Scores]) -> Result<Paired, String> {
+    let columns = [baselines, models].concat();
     let Some((first, others)) = columns.split_first() else {
-        return Ok(Paired {
-            ids: Vec::new(),
-            columns: Vec::new(),
-        });
+        return Ok(Paired::default());
     };
     let mut lookups = Vec::new();
     for other in others {
         lookups.push(same_samples(first, other)?);
     }
     let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
+    let mut left_out = LeftOut::default();
     for (id, value) in first.sample_ids.iter().zip(&first.values) {
-        let rest = lookups.iter().map(|lookup| lookup[id.as_str()]);
-        let scores: Option<Vec<f64>> = std::iter::once(*value).chain(rest).collect();
-        if let Some(scores) = scores {
+        let rest = || lookups.iter().map(|lookup| lookup[id.as_str()]);
+        let all = || std::iter::once(*value).chain(rest());
+        if let Some(scores) = all().collect::<Option<Vec<f64>>>() {
             rows.push((id, scores));
+            continue;
         }
+        left_out.prompts += 1;
+        left_out.baseline += u64::from(all().take(baselines.len()).any(|score| score.is_none()));
+        left_out.model += u64::from(all().skip(baselines.len()).any(|score| score.is_none()));
     }
     rows.sort_by(|a, b| a.0.cmp(b.0));
     Ok(Paired {
@@ -42,6 +48,7 @@ pub(crate) fn pair(columns: &[&Scores]) -> Result<Paired, String> {
             .map(|column| rows.iter().map(|(_, scores)| scores[column]).collect())
             .collect(),
         ids: rows.into_iter().map(|(id, _)| id.to_owned()).collect(),
+        left_out: Some(left_out).filter(|left_out| left_out.prompts > 0),
     })
 }
 
@@ -105,9 +112,14 @@ mod tests {
     fn columns_are_paired_by_id_not_by_place() {
         let a = scores(&["b", "a", "c"], &[Some(1.0), Some(0.0), None]);
         let b = scores(&["c", "a", "b"], &[Some(5.0), Some(6.0), Some(7.0)]);
-        let paired = pair(&[&a, &b]).unwrap();
+        let paired = pair(&[&a], &[&b]).unwrap();
         assert_eq!(paired.ids, ["a", "b"]);
         assert_eq!(paired.columns, [[0.0, 1.0], [6.0, 7.0]]);
+        let left_out = paired.left_out.unwrap();
+        assert_eq!(
+            (left_out.prompts, left_out.baseline, left_out.model),
+            (1, 1, 0)
+        );
     }
 
     #[test]
@@ -117,11 +129,15 @@ mod tests {
             scores(&["a", "z"], &[Some(1.0); 2]),
             scores(&["a"], &[Some(1.0)]),
         ] {
-            let error = pair(&[&a, &other]).unwrap_err();
+            let error = pair(&[&a], &[&other]).unwrap_err();
             assert!(error.contains("`b` is missing"), "{error}");
             assert!(error.contains("hint: "), "{error}");
         }
         let more = scores(&["a", "b", "c"], &[Some(1.0); 3]);
-        assert!(pair(&[&a, &more]).unwrap_err().contains("`c` is missing"));
+        assert!(
+            pair(&[&a], &[&more])
+                .unwrap_err()
+                .contains("`c` is missing")
+        );
     }
 }

@@ -34,11 +34,13 @@ pub(crate) fn between_trainings(
             .map(|output| scores(output, &ours.id, &ours.condition))
             .collect();
         let Some(all) = all else { continue };
+        let (before, after) = all.split_at(baselines.len());
         let scalar = scalar(model, &ours.id, &ours.condition);
-        match pair(&all) {
+        match pair(before, after) {
             Ok(paired) => {
                 let (baselines, models) = paired.columns.split_at(baselines.len());
-                if let Some(found) = difference(baselines, models, options) {
+                if let Some(mut found) = difference(baselines, models, options) {
+                    found.detail.left_out = paired.left_out;
                     out.push(named(found, scalar, ours, Between::Trainings));
                 }
             }

@@ -180,6 +180,7 @@ mod tests {
             low,
             high,
             method: "wilson".into(),
+            draws: None,
         }
     }
 

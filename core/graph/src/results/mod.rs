@@ -5,7 +5,10 @@ mod families;
 mod gates;
 
 use driftgauge_plugin_protocol::wire::{self, Direction, MetricOutput, Scalar};
-use driftgauge_record::{Comparison, Interval, Metric, RESULTS_SCHEMA, Results, Spread};
+use driftgauge_record::{
+    Comparison, Draws, Interval, Metric, RESULTS_SCHEMA, Resampling, Results, Spread,
+};
+use driftgauge_stats::bootstrap;
 use indexmap::IndexMap;
 
 use crate::compare::{Between, Compared, PairComparison};
@@ -67,6 +70,10 @@ pub fn results(
 ) -> Results {
     let mut out = Results {
         schema: RESULTS_SCHEMA,
+        resampling: Some(Resampling {
+            generator: bootstrap::GENERATOR.to_owned(),
+            quantile: bootstrap::QUANTILE.to_owned(),
+        }),
         ..Results::default()
     };
     for (evaluation_id, evaluation) in &experiment.evaluations {
@@ -278,6 +285,10 @@ fn interval(ci: &wire::Interval) -> Interval {
         low: ci.low,
         high: ci.high,
         method: ci.method.clone(),
+        draws: ci.draws.map(|draws| Draws {
+            resamples: draws.resamples,
+            seed: draws.seed,
+        }),
     }
 }
 
@@ -333,6 +344,7 @@ mod tests {
             low: 0.0,
             high: 1.0,
             method: "wilson".into(),
+            draws: None,
         };
         let result = |model: &str| MetricResult {
             evaluation: "e".into(),

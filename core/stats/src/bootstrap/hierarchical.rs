@@ -66,8 +66,8 @@ fn hierarchical(baseline: &[&[f64]], model: &[&[f64]], options: Options) -> Opti
             Some(arm_mean(totals, &model) - arm_mean(totals, &baseline))
         })
         .collect();
-    let mut interval =
-        Replicates::new(Some(estimate), values, totals.drawn())?.percentile(options.level)?;
+    let mut interval = Replicates::new(Some(estimate), values, totals.drawn(), options.seed)?
+        .percentile(options.level)?;
     interval.method = interval
         .method
         .replace("bootstrap-", "hierarchical-bootstrap-");

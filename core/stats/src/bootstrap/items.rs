@@ -125,6 +125,7 @@ impl Items {
             counts: self.counts.clone(),
             replicates: Vec::new(),
             level: options.level,
+            seed: options.seed,
         };
         for (row, count) in totals.weighted_rows() {
             for (sum, value) in observed.iter_mut().zip(row) {
@@ -154,6 +155,7 @@ pub struct Totals {
     /// Replicate by replicate.
     replicates: Vec<f64>,
     level: f64,
+    seed: u64,
 }
 
 impl Totals {
@@ -183,7 +185,12 @@ impl Totals {
     pub fn replicates(&self, statistic: impl Fn(&[f64], f64) -> Option<f64>) -> Option<Replicates> {
         let n = self.n as f64;
         let values = self.each().map(|totals| statistic(totals, n)).collect();
-        Replicates::new(statistic(&self.observed, n), values, self.drawn())
+        Replicates::new(
+            statistic(&self.observed, n),
+            values,
+            self.drawn(),
+            self.seed,
+        )
     }
 
     /// Percentile interval of a statistic.

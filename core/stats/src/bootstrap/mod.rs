@@ -25,6 +25,9 @@ pub use resampler::Resampler;
 /// The generator behind every draw of this crate: ChaCha with 8 rounds, keyed by the seed, one stream per replicate.
 pub const GENERATOR: &str = "ChaCha8";
 
+/// The quantile that bounds are read off with: type 7 of Hyndman and Fan (1996), which numpy and R use unless told otherwise.
+pub const QUANTILE: &str = "type 7";
+
 /// How often and from which seed items are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {

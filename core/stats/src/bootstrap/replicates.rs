@@ -2,7 +2,7 @@
 
 use crate::special::{normal_cdf, normal_quantile};
 use crate::summary::{quantile_sorted, variance};
-use crate::{Interval, is_open_probability};
+use crate::{Draws, Interval, is_open_probability};
 
 /// Bounds that differ by less than this share of themselves differ by the rounding of sums.
 const ROUNDING: f64 = 1e-12;
@@ -23,15 +23,21 @@ pub struct Replicates {
     pub estimate: f64,
     sorted: Vec<f64>,
     drawn: Drawn,
+    seed: u64,
     /// Replicates for which the statistic is undefined (a class or category was not drawn); they are left out.
     pub undefined: usize,
 }
 
 impl Replicates {
     /// Of the statistic's value on the data and on each replicate; `None` where it is undefined. `None` when it is undefined
-    /// on the data or on every replicate.
+    /// on the data or on every replicate. `seed`: what the draws came from.
     #[must_use]
-    pub fn new(estimate: Option<f64>, values: Vec<Option<f64>>, drawn: Drawn) -> Option<Self> {
+    pub fn new(
+        estimate: Option<f64>,
+        values: Vec<Option<f64>>,
+        drawn: Drawn,
+        seed: u64,
+    ) -> Option<Self> {
         let estimate = estimate.filter(|value| value.is_finite())?;
         let all = values.len();
         let mut sorted: Vec<f64> = values
@@ -48,6 +54,7 @@ impl Replicates {
             undefined: all - sorted.len(),
             sorted,
             drawn,
+            seed,
         })
     }
 
@@ -101,7 +108,13 @@ impl Replicates {
             Drawn::Items => method.to_owned(),
             Drawn::Multinomial => format!("{method}-multinomial"),
         };
-        Some(Interval::new(level, low, high, &method))
+        Some(Interval {
+            draws: Some(Draws {
+                resamples: (self.sorted.len() + self.undefined) as u64,
+                seed: self.seed,
+            }),
+            ..Interval::new(level, low, high, &method)
+        })
     }
 }
 

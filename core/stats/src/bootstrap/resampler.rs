@@ -61,7 +61,12 @@ impl Resampler {
         statistic: impl Fn(&[u32]) -> Option<f64> + Sync,
     ) -> Option<Replicates> {
         let estimate = statistic(&vec![1; self.n]);
-        Replicates::new(estimate, self.map(statistic), Drawn::Items)
+        Replicates::new(
+            estimate,
+            self.map(statistic),
+            Drawn::Items,
+            self.options.seed,
+        )
     }
 }
 

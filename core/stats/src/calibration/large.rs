@@ -150,8 +150,8 @@ pub(super) fn equal_width_interval(
             Some(total / n as f64)
         })
         .collect();
-    let mut interval =
-        Replicates::new(Some(estimate), values, Drawn::Items)?.percentile(options.level)?;
+    let mut interval = Replicates::new(Some(estimate), values, Drawn::Items, options.seed)?
+        .percentile(options.level)?;
     interval.method.push_str("-by-bin");
     Some(interval)
 }
