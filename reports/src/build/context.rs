@@ -254,4 +254,47 @@ mod tests {
         assert_eq!(effect(&bare, "lower", 0.95), Effect::Worse);
         assert_eq!(effect(&bare, "lower", 0.99), Effect::Unclear);
     }
+
+    #[test]
+    fn the_least_p_value_of_a_permutation_test_is_a_bound() {
+        let drawn = |p: f64| {
+            let test = driftgauge_record::PairedTest {
+                draws: Some(driftgauge_record::Draws {
+                    resamples: 9_999,
+                    seed: 0,
+                }),
+                ..Default::default()
+            };
+            is_bound(&Comparison {
+                test: Some(test),
+                ..comparison(0.3, Some(p), None)
+            })
+        };
+        assert!(drawn(1e-4));
+        assert!(!drawn(2e-4));
+        assert!(!is_bound(&comparison(0.3, Some(1e-300), None)));
+    }
+
+    #[test]
+    fn a_difference_tells_on_which_prompts_it_rests() {
+        let detail = |left_out| {
+            Some(driftgauge_record::PairedDetail {
+                baseline_value: Some(0.25),
+                model_value: Some(0.5),
+                left_out,
+                ..Default::default()
+            })
+        };
+        let mut of = comparison(0.25, None, None);
+        of.detail = detail(None);
+        assert_eq!(shared(&of), None);
+        of.detail = detail(Some(driftgauge_record::LeftOut {
+            prompts: 8,
+            baseline: 8,
+            model: 0,
+        }));
+        let shared = shared(&of).unwrap();
+        assert_eq!((shared.prompts, shared.asked), (10, 18));
+        assert_eq!((shared.baseline, shared.model), (Some(0.25), Some(0.5)));
+    }
 }

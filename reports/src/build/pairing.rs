@@ -89,3 +89,50 @@ fn reasons(count: &CompletionCount, judged: bool) -> Vec<String> {
     }
     reasons
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VerdictCount;
+
+    fn told(judged: bool) -> String {
+        let comparison = Comparison {
+            baseline: "base".into(),
+            model: "tuned".into(),
+            n: 12,
+            ..Comparison::default()
+        };
+        let count = CompletionCount {
+            total: 20,
+            errors: 3,
+            verdicts: vec![VerdictCount {
+                judge: "g".into(),
+                safe: 4,
+                unsafe_: 8,
+                unparsable: 4,
+                errors: 1,
+            }],
+            ..CompletionCount::default()
+        };
+        let left_out = LeftOut {
+            prompts: 8,
+            baseline: 0,
+            model: 8,
+        };
+        let count = |model: &str| (model == "tuned").then_some(&count);
+        sentence(&comparison, left_out, "plain", count, judged)
+    }
+
+    #[test]
+    fn missing_pairs_are_explained_by_what_is_known_of_the_completions() {
+        assert_eq!(
+            told(true),
+            "tuned against base (plain): 12 of 20 prompts are compared. tuned has no score on 8; of its completions, 3 were not \
+             made, and 5 have no verdict of `g` that can be counted."
+        );
+        // A number that rests on no verdict lacks none.
+        assert!(
+            told(false).ends_with("tuned has no score on 8; of its completions, 3 were not made.")
+        );
+    }
+}

@@ -78,3 +78,35 @@ fn families<'a>(comparisons: impl Iterator<Item = &'a Comparison>) -> Vec<Family
     }
     families
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftgauge_record::{Adjustment, PairedTest};
+
+    #[test]
+    fn draws_and_families_are_brought_together() {
+        let comparison = |resamples, size| Comparison {
+            test: Some(PairedTest {
+                draws: Some(Draws { resamples, seed: 7 }),
+                ..PairedTest::default()
+            }),
+            adjustment: Some(Adjustment {
+                family: "attacks".into(),
+                method: "holm".into(),
+                size,
+            }),
+            ..Comparison::default()
+        };
+        let reading = of(&Results {
+            comparisons: vec![comparison(100, 2)],
+            further_comparisons: vec![comparison(50, 1)],
+            ..Results::default()
+        });
+        let drawn = reading.differences.unwrap();
+        assert_eq!((drawn.fewest, drawn.most, drawn.seeds), (50, 100, vec![7]));
+        assert_eq!(reading.numbers, None);
+        assert_eq!(reading.families.len(), 1);
+        assert_eq!(reading.families[0].sizes, [1, 2]);
+    }
+}
