@@ -20,6 +20,7 @@ mod recorded;
 mod replay;
 mod smoke;
 mod support;
+mod tools;
 mod training;
 mod trainings;
 mod workers;

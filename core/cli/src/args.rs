@@ -30,6 +30,22 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Print the JSON schema of the spec language.
     Schema,
+    /// Write a spec to start from, with the data that it names.
+    Init(InitArgs),
+    /// List, describe and check metric plugins.
+    Plugin {
+        /// What to do.
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+    /// List, check and clear what the store holds.
+    Cache {
+        /// What to do.
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    /// Look at what a run would need of this machine.
+    Doctor(DoctorArgs),
     /// Run one job for a parent process.
     #[command(hide = true)]
     Worker,
@@ -172,6 +188,102 @@ pub(crate) struct ExportArgs {
     /// Only this evaluation.
     #[arg(long)]
     pub(crate) evaluation: Option<String>,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Folder of the experiment; made when it is missing.
+    pub(crate) dir: PathBuf,
+}
+
+/// Where plugins are looked for.
+#[derive(Debug, Args)]
+pub(crate) struct PluginDirs {
+    /// More folders to look for metric plugins in.
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    pub(crate) plugin_dirs: Vec<PathBuf>,
+    /// How the output is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `plugin`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// List the plugins that are found.
+    List(PluginDirs),
+    /// Describe a plugin: what it measures, reads, returns, and how it is configured.
+    Show(OnePlugin),
+    /// Run a plugin on samples made for it, in a process of its own, and check what it returns.
+    Check(CheckedPlugin),
+}
+
+/// `plugin show`.
+#[derive(Debug, Args)]
+pub(crate) struct OnePlugin {
+    /// Its name, or the path of its library.
+    pub(crate) plugin: String,
+    #[command(flatten)]
+    pub(crate) place: PluginDirs,
+}
+
+/// `plugin check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckedPlugin {
+    #[command(flatten)]
+    pub(crate) one: OnePlugin,
+    /// Its configuration, as JSON.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub(crate) config: String,
+}
+
+/// The store.
+#[derive(Debug, Args)]
+pub(crate) struct StoreDir {
+    /// Folder of finished artifacts.
+    #[arg(long, env = "DRIFTGAUGE_STORE", default_value = ".driftgauge/store")]
+    pub(crate) store: PathBuf,
+    /// How the output is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `cache`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// List what is kept, the largest first.
+    List(StoreDir),
+    /// Read every byte and hold it against its digest.
+    Verify(StoreDir),
+    /// Remove what no named run folder rests on, or what is old.
+    Prune(PruneArgs),
+}
+
+/// `cache prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreDir,
+    /// Keep what this run folder rests on.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Vec<PathBuf>,
+    /// Remove only what is older than so many days.
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) older_than: Option<u64>,
+    /// Say what would be removed, and remove nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// How the findings are written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// `plugin-worker`.

@@ -29,6 +29,10 @@ fn main() -> std::process::ExitCode {
         Command::Compare(args) => commands::compare::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Schema => commands::schema::run(),
+        Command::Init(args) => commands::init::run(&args),
+        Command::Plugin { command } => commands::plugin::run(&command),
+        Command::Cache { command } => commands::cache::run(&command),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Worker => worker::run(),
         Command::PluginWorker(args) => commands::plugin_worker::run(&args),
     };

@@ -18,6 +18,12 @@ pub struct Compute {
     pub dtype: Option<String>,
 }
 
+/// Whether this build has kernels for GPUs.
+#[must_use]
+pub fn built_for_gpu() -> bool {
+    candle_core::utils::cuda_is_available()
+}
+
 impl Compute {
     /// The CPU in f32.
     #[must_use]
@@ -56,7 +62,7 @@ impl Compute {
 
     /// Number of the GPU, or nothing for the CPU.
     fn gpu(&self) -> Result<Option<usize>> {
-        let built_for_gpu = candle_core::utils::cuda_is_available();
+        let built_for_gpu = built_for_gpu();
         let name = match self.device.as_deref() {
             Some("cpu") => return Ok(None),
             None | Some("auto") => return Ok(built_for_gpu.then_some(0)),

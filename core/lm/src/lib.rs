@@ -32,7 +32,7 @@ pub mod tokenize;
 pub mod train;
 
 pub use chat::{ChatTemplate, Message};
-pub use compute::{BaseQuantization, Compute};
+pub use compute::{BaseQuantization, Compute, built_for_gpu};
 pub use config::{DecoderConfig, normalise_config_json};
 pub use divergence::{Divergence, divergences};
 pub use error::{Error, Result};

@@ -49,6 +49,19 @@ impl Locator {
         &self.folders
     }
 
+    /// Every library in the folders that may be a plugin, of each name the first.
+    #[must_use]
+    pub fn libraries(&self) -> Vec<PathBuf> {
+        let folders: Vec<&Path> = self.folders.iter().map(PathBuf::as_path).collect();
+        let mut names = names(&folders);
+        names.sort_unstable();
+        names.dedup();
+        let found = names
+            .iter()
+            .filter_map(|name| self.locate(name, Path::new("")).ok());
+        found.collect()
+    }
+
     /// Finds the library of `name`; `base` is the folder that relative paths start from.
     ///
     /// # Errors
@@ -84,7 +97,16 @@ impl Locator {
 /// Names of the plugins in `folders`, those closest to `name` first.
 fn suggest(name: &str, folders: &[&Path]) -> Vec<String> {
     const SHOWN: usize = 5;
-    let mut names: Vec<String> = folders
+    let mut names = names(folders);
+    names.sort_by_cached_key(|known| (edit_distance(name, known), known.clone()));
+    names.dedup();
+    names.truncate(SHOWN);
+    names
+}
+
+/// Names of the libraries in `folders`.
+fn names(folders: &[&Path]) -> Vec<String> {
+    folders
         .iter()
         .filter_map(|folder| folder.read_dir().ok())
         .flatten()
@@ -98,11 +120,7 @@ fn suggest(name: &str, folders: &[&Path]) -> Vec<String> {
         })
         // Cargo's `deps` folder is full of libraries named with a hash: procedural macros, not plugins.
         .filter(|stem| !has_hash(stem))
-        .collect();
-    names.sort_by_cached_key(|known| (edit_distance(name, known), known.clone()));
-    names.dedup();
-    names.truncate(SHOWN);
-    names
+        .collect()
 }
 
 fn has_hash(stem: &str) -> bool {

@@ -1,10 +1,14 @@
 //! One file per command.
 
+pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compare;
+pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod init;
 mod load;
 pub(crate) mod plan;
+pub(crate) mod plugin;
 pub(crate) mod plugin_worker;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -30,6 +30,7 @@ pub use cancel::Cancel;
 pub(crate) use judging::judge_by_rule;
 pub use scheduler::execute;
 pub(crate) use session::Answer;
+pub use slots::available_memory;
 
 use crate::event::{Event, Observer, Outcome};
 use crate::plan::{Plan, PluginIdentity};

@@ -78,7 +78,8 @@ pub(super) struct Share {
 }
 
 /// Bytes of memory that new processes can have, where the system tells.
-pub(super) fn available_memory() -> Option<u64> {
+#[must_use]
+pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()

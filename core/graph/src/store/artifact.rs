@@ -42,6 +42,15 @@ impl Artifact {
         folder: PathBuf,
         digests: &FileDigests,
     ) -> Result<Self, StoreError> {
+        Self::open_with(key, folder, &|path| digests.of(path))
+    }
+
+    /// Opens an artifact whose files have the digests that `digest` gives.
+    pub(super) fn open_with(
+        key: &Digest,
+        folder: PathBuf,
+        digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
+    ) -> Result<Self, StoreError> {
         let path = folder.join(MANIFEST);
         let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
         let damaged = |file: &str, problem: String| StoreError::Damaged {
@@ -54,9 +63,7 @@ impl Artifact {
             .map_err(|error| damaged(MANIFEST, format!("is not readable: {error}")))?;
         for file in &manifest.files {
             let path = folder.join(&file.path);
-            let digest = digests
-                .of(&path)
-                .map_err(|_| damaged(&file.path, "is missing".to_owned()))?;
+            let digest = digest(&path).map_err(|_| damaged(&file.path, "is missing".to_owned()))?;
             if digest != file.blake3 {
                 return Err(damaged(
                     &file.path,

@@ -15,6 +15,7 @@
 
 mod artifact;
 mod digests;
+mod inventory;
 mod journal;
 
 use std::fs::{self, File};
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 pub use artifact::{Artifact, ArtifactFile, Manifest};
 pub use digests::FileDigests;
+pub use inventory::Entry;
 pub use journal::Journal;
 
 use crate::digest::Digest;

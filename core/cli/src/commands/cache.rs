@@ -1,0 +1,205 @@
+//! `driftgauge cache`: what the store holds, whether it is sound, and how it gets smaller.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use driftgauge_graph::store::{Entry, Store};
+use driftgauge_record::RunDir;
+use serde_json::{Value, json};
+
+use crate::args::{CacheCommand, Format, PruneArgs, StoreDir};
+use crate::exit::Exit;
+
+pub(crate) fn run(command: &CacheCommand) -> Result<Exit> {
+    match command {
+        CacheCommand::List(args) => list(args),
+        CacheCommand::Verify(args) => verify(args),
+        CacheCommand::Prune(args) => prune(args),
+    }
+}
+
+/// The store, which has to be there: a mistyped folder is not made.
+fn open(args: &StoreDir) -> Result<Option<Store>> {
+    if !args.store.is_dir() {
+        eprintln!(
+            "error: there is no store at `{}`\nhint: `driftgauge run` keeps it below the folder it is started in; name another one with `--store DIR`",
+            args.store.display()
+        );
+        return Ok(None);
+    }
+    Ok(Some(Store::open(&args.store)?))
+}
+
+fn list(args: &StoreDir) -> Result<Exit> {
+    let Some(store) = open(args)? else {
+        return Ok(Exit::Usage);
+    };
+    let entries = store.entries()?;
+    match args.format {
+        Format::Json => println!("{}", json!({ "store": store.root(), "entries": entries })),
+        Format::Text => {
+            entries.iter().for_each(print);
+            println!("{}", total("in", &entries, store.root()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn verify(args: &StoreDir) -> Result<Exit> {
+    let Some(store) = open(args)? else {
+        return Ok(Exit::Usage);
+    };
+    let mut entries = store.entries()?;
+    entries.retain(|entry| entry.state != "unfinished");
+    let checked = entries.iter().map(|entry| (entry, store.verify(entry)));
+    let damaged: Vec<(&Entry, String)> = checked
+        .filter_map(|(entry, outcome)| Some((entry, outcome.err()?.to_string())))
+        .collect();
+    match args.format {
+        Format::Json => {
+            let damaged: Vec<Value> = damaged
+                .iter()
+                .map(|(entry, problem)| json!({ "key": entry.key, "nodes": entry.nodes, "problem": problem }))
+                .collect();
+            println!(
+                "{}",
+                json!({ "checked": entries.len(), "damaged": damaged })
+            );
+        }
+        Format::Text => {
+            for (_, problem) in &damaged {
+                eprintln!("error: {problem}");
+            }
+            println!(
+                "{} artifacts read, {} damaged",
+                entries.len(),
+                damaged.len()
+            );
+        }
+    }
+    Ok(if damaged.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+fn prune(args: &PruneArgs) -> Result<Exit> {
+    if args.keep.is_empty() && args.older_than.is_none() {
+        eprintln!(
+            "error: nothing says what may go\nhint: `--keep DIR` names a run folder whose artifacts stay (several times for several), `--older-than DAYS` spares what is newer; `--dry-run` shows what would go"
+        );
+        return Ok(Exit::Usage);
+    }
+    let Some(store) = open(&args.store)? else {
+        return Ok(Exit::Usage);
+    };
+    let mut kept = HashSet::new();
+    for folder in &args.keep {
+        kept.extend(keys(folder)?);
+    }
+    let youngest = args
+        .older_than
+        .and_then(|days| SystemTime::now().checked_sub(Duration::from_secs(days * 24 * 60 * 60)));
+    // Taken before looking, so that no run adds or finishes anything meanwhile.
+    let lock = store.lock()?;
+    let mut entries = store.entries()?;
+    entries.retain(|entry| {
+        !kept.contains(entry.key.as_str())
+            && (args.older_than.is_none()
+                || youngest.is_some_and(|youngest| entry.modified < youngest))
+    });
+    if !args.dry_run {
+        for entry in &entries {
+            store.remove(&lock, entry)?;
+        }
+    }
+    match args.store.format {
+        Format::Json => println!(
+            "{}",
+            json!({ "store": store.root(), "removed": !args.dry_run, "entries": entries })
+        ),
+        Format::Text => {
+            entries.iter().for_each(print);
+            let word = if args.dry_run {
+                "would be removed from"
+            } else {
+                "removed from"
+            };
+            println!("{}", total(word, &entries, store.root()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Keys of the nodes that a run folder rests on.
+fn keys(folder: &Path) -> Result<Vec<String>> {
+    let plan = RunDir::new(folder).plan();
+    let text = std::fs::read_to_string(&plan).with_context(|| {
+        format!(
+            "cannot read `{}`; `--keep` names the folder given to `driftgauge run --out`",
+            plan.display()
+        )
+    })?;
+    let plan: Value = serde_json::from_str(&text)
+        .with_context(|| format!("`{}` is not readable", plan.display()))?;
+    let nodes = plan["nodes"].as_array().into_iter().flatten();
+    Ok(nodes
+        .filter_map(|node| node["key"].as_str().map(str::to_owned))
+        .collect())
+}
+
+fn print(entry: &Entry) {
+    let nodes: Vec<&str> = entry.nodes.iter().map(String::as_str).collect();
+    let nodes = match nodes.as_slice() {
+        [] => "of no plan that is remembered".to_owned(),
+        nodes => nodes.join(", "),
+    };
+    let state = match entry.state {
+        "finished" => String::new(),
+        other => format!(" ({other})"),
+    };
+    println!(
+        "{:>9}  {}  {nodes}{state}",
+        size(entry.bytes),
+        entry.key.short()
+    );
+}
+
+fn total(word: &str, entries: &[Entry], root: &Path) -> String {
+    let bytes = entries.iter().map(|entry| entry.bytes).sum();
+    format!(
+        "{} in {} entries {word} `{}`",
+        size(bytes),
+        entries.len(),
+        root.display()
+    )
+}
+
+/// `1.4 MiB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_readable() {
+        let sizes = [0, 1023, 1024, 1_500_000, 16 << 30].map(size);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.4 MiB", "16.0 GiB"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! `driftgauge doctor`: what a run would need of this machine, looked at before one is started.
+
+use std::path::Path;
+
+use anyhow::Result;
+use driftgauge_graph::store::Store;
+use driftgauge_plugin_host::{Locator, PluginLibrary};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::{DoctorArgs, Format};
+use crate::exit::Exit;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What.
+    what: &'static str,
+    /// Whether a run can work with it.
+    sound: bool,
+    /// What was found.
+    found: String,
+    /// What to do where it is not sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn sound(what: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            what,
+            sound: true,
+            found: found.into(),
+            hint: None,
+        }
+    }
+
+    /// From an error whose text carries its hint after a line break or a semicolon.
+    fn unsound(what: &'static str, error: &str) -> Self {
+        let parts = error
+            .split_once("\nhint: ")
+            .or_else(|| error.split_once("; hint: "));
+        let (found, hint) = parts.map_or((error, None), |(found, hint)| (found, Some(hint)));
+        Self {
+            what,
+            sound: false,
+            found: found.to_owned(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
+    let findings = [
+        Finding::sound(
+            "version",
+            concat!(
+                "driftgauge ",
+                env!("CARGO_PKG_VERSION"),
+                ", mistral.rs 0.8.1"
+            ),
+        ),
+        processor(),
+        memory(),
+        device(&args.store.device),
+        store(&args.store.store),
+        plugins(args),
+        hub(),
+    ];
+    match args.format {
+        Format::Json => println!("{}", json!(findings)),
+        Format::Text => {
+            for finding in &findings {
+                let mark = if finding.sound { "ok  " } else { "FAIL" };
+                println!("{mark}  {:<10} {}", finding.what, finding.found);
+                if let Some(hint) = &finding.hint {
+                    println!("{:16} hint: {hint}", "");
+                }
+            }
+        }
+    }
+    let sound = findings.iter().all(|finding| finding.sound);
+    Ok(if sound { Exit::Done } else { Exit::Failed })
+}
+
+fn processor() -> Finding {
+    match std::thread::available_parallelism() {
+        Ok(threads) => Finding::sound(
+            "processor",
+            format!("{threads} threads, {}", std::env::consts::ARCH),
+        ),
+        Err(error) => Finding::unsound(
+            "processor",
+            &format!("its threads cannot be counted: {error}; hint: name a number with `--jobs`"),
+        ),
+    }
+}
+
+fn memory() -> Finding {
+    /// The demo's largest process takes less than 200 MiB.
+    const LEAST: u64 = 1 << 30;
+    match driftgauge_graph::exec::available_memory() {
+        Some(bytes) if bytes < LEAST => Finding::unsound(
+            "memory",
+            &format!(
+                "{} MiB can be had; hint: end other programs, or evaluate a smaller model",
+                bytes >> 20
+            ),
+        ),
+        Some(bytes) => Finding::sound(
+            "memory",
+            format!("{:.1} GiB can be had", bytes as f64 / (1_u64 << 30) as f64),
+        ),
+        None => Finding::sound("memory", "this system does not tell"),
+    }
+}
+
+fn device(name: &str) -> Finding {
+    let compute = driftgauge_lm::Compute {
+        device: Some(name.to_owned()),
+        dtype: None,
+    };
+    let class = compute
+        .device_class()
+        .and_then(|class| compute.open_device().map(|_| class));
+    match class {
+        Ok("cpu") if !driftgauge_lm::built_for_gpu() => Finding::sound(
+            "device",
+            "cpu (this build has no support for GPUs; docs/cuda.md says how to make one that has)",
+        ),
+        Ok(class) => Finding::sound("device", class),
+        Err(error) => Finding::unsound("device", &error.to_string()),
+    }
+}
+
+fn store(root: &Path) -> Finding {
+    // Looking must not make one.
+    if !root.exists() {
+        return Finding::sound(
+            "store",
+            format!("`{}`, which the first run will make", root.display()),
+        );
+    }
+    let opened = Store::open(root).and_then(|store| {
+        let entries = store.entries()?;
+        // Held only to see whether it can be.
+        store.lock().map(|_| (store, entries))
+    });
+    match opened {
+        Ok((store, entries)) => {
+            let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+            let found = format!(
+                "`{}`, {} entries, {} MiB",
+                store.root().display(),
+                entries.len(),
+                bytes >> 20
+            );
+            Finding::sound("store", found)
+        }
+        Err(error) => Finding::unsound("store", &error.to_string()),
+    }
+}
+
+/// The plugins that come with the binary, which the paper's experiment needs.
+fn plugins(args: &DoctorArgs) -> Finding {
+    let locator = Locator::from_environment(&args.store.plugin_dirs);
+    let mut found = Vec::new();
+    for name in ["asr", "uncertainty", "truthfulness", "drift"] {
+        let loaded = locator
+            .locate(name, Path::new(""))
+            .and_then(|path| PluginLibrary::load(&path));
+        match loaded {
+            Ok(library) => found.extend(
+                library
+                    .manifests()
+                    .iter()
+                    .map(|of| format!("{} {}", of.id, of.version)),
+            ),
+            Err(error) => return Finding::unsound("plugins", &error.to_string()),
+        }
+    }
+    Finding::sound("plugins", found.join(", "))
+}
+
+fn hub() -> Finding {
+    match driftgauge_graph::hub::cache() {
+        Some(folder) => Finding::sound(
+            "hub",
+            format!("models and datasets are kept in `{}`", folder.display()),
+        ),
+        None => Finding::unsound(
+            "hub",
+            "there is no place for the hub's cache\nhint: set `HF_HOME` to a folder",
+        ),
+    }
+}

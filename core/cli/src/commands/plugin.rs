@@ -1,0 +1,355 @@
+//! `driftgauge plugin`: which plugins are found, what they say of themselves, and whether they keep to the rules. Libraries are
+//! loaded in a process of their own, so that a broken one is a line of output.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use driftgauge_plugin_host::{
+    Locator, PluginDescription, PluginError, WorkerOptions, describe_in_worker,
+    run_metric_in_worker,
+};
+use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
+use driftgauge_record::{Completion, FinishReason, Sample, SampleBatches, Verdict, VerdictLabel};
+use serde_json::{Value, json};
+
+use crate::args::{CheckedPlugin, Format, OnePlugin, PluginCommand, PluginDirs};
+use crate::exit::Exit;
+
+pub(crate) fn run(command: &PluginCommand) -> Result<Exit> {
+    match command {
+        PluginCommand::List(args) => list(args),
+        PluginCommand::Show(args) => show(args),
+        PluginCommand::Check(args) => check(args),
+    }
+}
+
+fn list(args: &PluginDirs) -> Result<Exit> {
+    let locator = Locator::from_environment(&args.plugin_dirs);
+    let mut found = Vec::new();
+    for path in locator.libraries() {
+        // What is no plugin, or one that does not load, is told when it is asked for by name.
+        if let Ok(described) = describe(&path) {
+            found.push((path, described));
+        }
+    }
+    match args.format {
+        Format::Json => {
+            let plugins: Vec<Value> = found.iter().map(|(path, of)| as_json(path, of)).collect();
+            println!("{}", json!(plugins));
+        }
+        Format::Text => {
+            for (path, described) in &found {
+                for manifest in &described.manifests {
+                    println!(
+                        "{} {}  {}",
+                        manifest.id, manifest.version, manifest.description
+                    );
+                    println!("    {}", path.display());
+                }
+            }
+            if found.is_empty() {
+                eprintln!("no plugin was found in {}", folders(&locator));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(args: &OnePlugin) -> Result<Exit> {
+    let (path, described) = match find(args) {
+        Ok(found) => found,
+        Err(error) => return Ok(refuse(&error)),
+    };
+    if args.place.format == Format::Json {
+        println!("{}", as_json(&path, &described));
+        return Ok(Exit::Done);
+    }
+    for manifest in &described.manifests {
+        println!("{} {}: {}", manifest.id, manifest.version, manifest.title);
+        println!("{}\n", manifest.description);
+        println!(
+            "library   {}\nblake3    {}",
+            path.display(),
+            described.digest
+        );
+        let list = |what: &str, items: &[String]| {
+            if !items.is_empty() {
+                println!("{what:<9} {}", items.join(", "));
+            }
+        };
+        list("needs", &manifest.required_fields);
+        list("returns", &manifest.numbers);
+        if manifest.judges {
+            println!("judges    it can stand among an evaluation's judges");
+        }
+        println!("\nconfiguration:");
+        configuration(manifest);
+    }
+    Ok(Exit::Done)
+}
+
+/// The keys of a configuration with what they mean.
+fn configuration(manifest: &Manifest) {
+    let keys = manifest.config_schema["properties"].as_object();
+    let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
+        println!("  none");
+        return;
+    };
+    for (key, schema) in keys {
+        let default = match &schema["default"] {
+            Value::Null => String::new(),
+            default => format!(" (default {default})"),
+        };
+        let mut words = Vec::new();
+        collect_words(schema, &manifest.config_schema["$defs"], &mut words);
+        let words = match words.as_slice() {
+            [] => String::new(),
+            words => format!(": {}", words.join(" | ")),
+        };
+        let text = schema["description"].as_str().unwrap_or_default();
+        println!("  {key}{words}{default}\n      {}", text.replace('\n', " "));
+    }
+}
+
+/// The words that a value may be, where the schema lists them; `definitions` are what it refers to.
+fn collect_words(schema: &Value, definitions: &Value, words: &mut Vec<String>) {
+    let lists = [&schema["enum"], &schema["anyOf"], &schema["oneOf"]];
+    let parts = lists.into_iter().filter_map(Value::as_array).flatten();
+    for part in parts.chain([&schema["const"]]) {
+        match part {
+            Value::String(word) => words.push(word.clone()),
+            Value::Object(_) => collect_words(part, definitions, words),
+            _ => {}
+        }
+    }
+    if schema["items"].is_object() {
+        collect_words(&schema["items"], definitions, words);
+    }
+    let referred = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.strip_prefix("#/$defs/"));
+    if let Some(name) = referred {
+        collect_words(&definitions[name], definitions, words);
+    }
+}
+
+/// Feeds a plugin samples of every kind and looks at what comes back.
+fn check(args: &CheckedPlugin) -> Result<Exit> {
+    let config: Value = match serde_json::from_str(&args.config) {
+        Ok(config @ Value::Object(_)) => config,
+        Ok(_) | Err(_) => {
+            eprintln!(
+                "error: `--config` is no JSON object\nhint: for example --config '{{\"match\": \"exact\"}}'"
+            );
+            return Ok(Exit::Usage);
+        }
+    };
+    let (path, described) = match find(&args.one) {
+        Ok(found) => found,
+        Err(error) => return Ok(refuse(&error)),
+    };
+    let executable = own_file()?;
+    let mut findings = Vec::new();
+    for manifest in &described.manifests {
+        let run = |samples: &[Sample], size: usize| {
+            let samples = samples.iter().cloned().map(Ok::<_, String>);
+            let mut batches = SampleBatches::new(samples, size);
+            let options = WorkerOptions::default();
+            run_metric_in_worker(
+                &executable,
+                &path,
+                &manifest.id,
+                &config,
+                &mut batches,
+                &options,
+            )
+        };
+        findings.extend(examine(manifest, &run));
+    }
+    match args.one.place.format {
+        Format::Json => {
+            let list: Vec<Value> = findings
+                .iter()
+                .map(|finding| json!({ "metric": finding.metric, "check": finding.check, "problem": finding.problem }))
+                .collect();
+            println!("{}", json!({ "library": path, "checks": list }));
+        }
+        Format::Text => findings.iter().for_each(|finding| match &finding.problem {
+            None => println!("passed  {}: {}", finding.metric, finding.check),
+            Some(problem) => println!("FAILED  {}: {}: {problem}", finding.metric, finding.check),
+        }),
+    }
+    let sound = findings.iter().all(|finding| finding.problem.is_none());
+    Ok(if sound { Exit::Done } else { Exit::Failed })
+}
+
+/// One thing that was looked at.
+struct Finding {
+    metric: String,
+    check: &'static str,
+    problem: Option<String>,
+}
+
+type Run<'a> = dyn Fn(&[Sample], usize) -> Result<MetricOutput, PluginError> + 'a;
+
+fn examine(manifest: &Manifest, run: &Run<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut note = |check, problem| {
+        findings.push(Finding {
+            metric: manifest.id.clone(),
+            check,
+            problem,
+        });
+    };
+    let all = samples();
+    note("no sample at all gives a result", problem(run(&[], 1)));
+    note("one sample gives a result", problem(run(&all[..1], 1)));
+    let whole = run(&all, all.len());
+    let split = whole.as_ref().ok().map(|whole| match run(&all, 1) {
+        Ok(split) if split == *whole => None,
+        Ok(_) => Some(
+            "one by one they give another result than together; keep state between batches"
+                .to_owned(),
+        ),
+        Err(error) => Some(error.to_string()),
+    });
+    let again = whole.as_ref().ok().map(|whole| match run(&all, all.len()) {
+        Ok(again) if again == *whole => None,
+        Ok(_) => Some(
+            "the same samples give another result the second time; seed what is drawn".to_owned(),
+        ),
+        Err(error) => Some(error.to_string()),
+    });
+    note("samples of every kind give a result", problem(whole));
+    if let Some(split) = split {
+        note("a result does not depend on batches", split);
+    }
+    if let Some(again) = again {
+        note("a result repeats", again);
+    }
+    findings
+}
+
+fn problem(outcome: Result<MetricOutput, PluginError>) -> Option<String> {
+    outcome.err().map(|error| error.to_string())
+}
+
+/// Two conditions with answers that are right, wrong, empty, cut off, repeated, not made, and verdicts of every word.
+fn samples() -> Vec<Sample> {
+    let label = |index: usize| match index % 4 {
+        0 => VerdictLabel::Safe,
+        1 => VerdictLabel::Unsafe,
+        2 => VerdictLabel::Unparsable,
+        _ => VerdictLabel::Error,
+    };
+    let texts = [
+        "Paris",
+        "Rome",
+        "",
+        "I cannot help with that.",
+        "ja \u{2603} ja ja ja",
+    ];
+    let mut samples = Vec::new();
+    for condition in ["plain", "false-context"] {
+        for index in 0..10 {
+            let failed = index == 9;
+            let finish = match index {
+                9 => FinishReason::Error,
+                4 => FinishReason::Length,
+                _ => FinishReason::Stop,
+            };
+            let text = if failed {
+                ""
+            } else {
+                texts[index % texts.len()]
+            };
+            let tokens = text.split_whitespace().count();
+            let list = |value: f32| vec![value; tokens];
+            samples.push(Sample {
+                evaluation: "check".to_owned(),
+                condition: condition.to_owned(),
+                model: "model".to_owned(),
+                sample_id: format!("s{index}"),
+                sample_index: 0,
+                messages: Vec::new(),
+                completion: Completion {
+                    ends_with_eos: tokens > 0,
+                    token_logprob: list(-0.5),
+                    token_top1_logprob: list(-0.25),
+                    token_margin: list(0.5),
+                    token_top10_entropy: list(0.75),
+                    token_top10_mass: list(0.9),
+                    token_entropy: list(1.0),
+                    ..Completion::of_text(text.to_owned(), finish)
+                },
+                error: failed.then(|| "the request failed".to_owned()),
+                degenerate: driftgauge_record::Degeneracy {
+                    empty: text.is_empty() && !failed,
+                    truncated: index == 4,
+                    ..driftgauge_record::Degeneracy::default()
+                },
+                references: vec!["Paris".to_owned()],
+                wrong_answer: Some("Rome".to_owned()),
+                category: (index % 3 > 0).then(|| format!("kind {}", index % 3)),
+                row: [(
+                    "question".to_owned(),
+                    json!("What is the capital of France?"),
+                )]
+                .into_iter()
+                .collect(),
+                verdicts: [(
+                    "judge".to_owned(),
+                    Verdict {
+                        label: label(index),
+                        categories: Vec::new(),
+                        p_unsafe: None,
+                        score: None,
+                        output: String::new(),
+                    },
+                )]
+                .into_iter()
+                .collect(),
+                values: Default::default(),
+            });
+        }
+    }
+    samples
+}
+
+/// The library that is meant, and what it says of itself.
+fn find(args: &OnePlugin) -> Result<(PathBuf, PluginDescription), String> {
+    let locator = Locator::from_environment(&args.place.plugin_dirs);
+    let path = locator
+        .locate(&args.plugin, Path::new(""))
+        .map_err(|error| error.to_string())?;
+    let described = describe(&path)?;
+    Ok((path, described))
+}
+
+fn describe(path: &Path) -> Result<PluginDescription, String> {
+    let executable = own_file().map_err(|error| error.to_string())?;
+    describe_in_worker(&executable, path, &WorkerOptions::default())
+        .map_err(|error| error.to_string())
+}
+
+fn own_file() -> Result<PathBuf> {
+    std::env::current_exe().context("cannot find this program's own file")
+}
+
+fn refuse(error: &str) -> Exit {
+    eprintln!("error: {error}");
+    Exit::Usage
+}
+
+fn folders(locator: &Locator) -> String {
+    let folders: Vec<String> = locator
+        .folders()
+        .iter()
+        .map(|folder| format!("`{}`", folder.display()))
+        .collect();
+    folders.join(", ")
+}
+
+fn as_json(path: &Path, described: &PluginDescription) -> Value {
+    json!({ "library": path, "blake3": described.digest, "metrics": described.manifests })
+}
