@@ -399,6 +399,15 @@ fn numbers_of_other_judges_are_not_compared() {
         "{said}"
     );
 
+    // The report gives the formula of each.
+    let page = String::from_utf8(place.read("mixed/report.html")).expect("UTF-8");
+    for (model, judge) in [("base", "guard"), ("tuned", "words")] {
+        let formula = format!(
+            "<code>{model}</code>: mean over prompts of the share of completions judged unsafe by <code>{judge}</code>"
+        );
+        assert!(page.contains(&formula), "no {formula}");
+    }
+
     // And so between runs.
     let (code, said) = run(&place, &spec, "guarded");
     assert_eq!(code, Some(0), "{said}");

@@ -93,7 +93,7 @@ fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]
         metric: place.metric.clone(),
         title: title.to_owned(),
         plugin: said.plugin,
-        formula: lead.map_or_else(String::new, |metric| metric.formula.clone()),
+        formula: lead.map_or_else(String::new, |lead| formula(lead, &metrics)),
         direction: lead.map_or_else(String::new, |metric| metric.direction.clone()),
         models,
         numbers,
@@ -136,6 +136,32 @@ fn with_twins(
     numbers
 }
 
+/// How a number was made; where models differ in it (other judges, answers that were marked elsewhere), for each of them.
+fn formula(number: &Metric, all: &[&Metric]) -> String {
+    let mut found: Vec<(&str, Vec<String>)> = Vec::new();
+    let same = all.iter().filter(|other| {
+        (&other.evaluation, &other.condition, &other.metric)
+            == (&number.evaluation, &number.condition, &number.metric)
+    });
+    for metric in same.filter(|metric| metric.n > 0) {
+        let model = format!("`{}`", metric.model);
+        match found.iter_mut().find(|(text, _)| *text == metric.formula) {
+            Some((_, models)) => models.push(model),
+            None => found.push((&metric.formula, vec![model])),
+        }
+    }
+    match found.as_slice() {
+        [] | [_] => number.formula.clone(),
+        several => {
+            let parts: Vec<String> = several
+                .iter()
+                .map(|(text, models)| format!("{}: {text}", models.join(", ")))
+                .collect();
+            parts.join("; ")
+        }
+    }
+}
+
 /// Turns a list of numbers into rows with one column per model, primary numbers first.
 fn number_rows(context: &Context<'_>, metrics: &[&Metric], models: &[String]) -> Vec<NumberRow> {
     let mut rows: Vec<NumberRow> = Vec::new();
@@ -153,7 +179,7 @@ fn number_rows(context: &Context<'_>, metrics: &[&Metric], models: &[String]) ->
                 condition,
                 unit: metric.unit.clone(),
                 direction: metric.direction.clone(),
-                formula: metric.formula.clone(),
+                formula: formula(metric, metrics),
                 primary: metric.primary,
                 cells: vec![None; models.len()],
             });
