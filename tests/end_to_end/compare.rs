@@ -392,7 +392,7 @@ fn numbers_of_other_judges_are_not_compared() {
     let results: Value = serde_json::from_slice(&place.read("mixed/results.json")).expect("JSON");
     assert_eq!(results["comparisons"], serde_json::json!([]));
     let note =
-        "harm/asr: `tuned` is not compared with `base`: they were measured in different ways";
+        "`tuned` is not compared with `base` in harm/asr: they were measured in different ways";
     assert!(said.contains(note), "{said}");
     assert!(
         said.contains("`guard`") && said.contains("`words`"),
@@ -407,6 +407,8 @@ fn numbers_of_other_judges_are_not_compared() {
         );
         assert!(page.contains(&formula), "no {formula}");
     }
+
+    assert!(page.contains("is not compared with <code>base</code> in harm/asr"));
 
     // And so between runs.
     let (code, said) = run(&place, &spec, "guarded");

@@ -166,7 +166,7 @@ pub fn results(
 fn not_compared(place: &str, result: &CompareResult) -> Option<String> {
     let reason = result.compared.refused.as_ref()?;
     Some(format!(
-        "{place}: `{}` is not compared with `{}`: {reason}",
+        "`{}` is not compared with `{}` in {place}: {reason}",
         result.model, result.baseline
     ))
 }
