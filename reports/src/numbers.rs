@@ -124,8 +124,8 @@ pub(crate) fn p_is(p: f64, is_bound: bool) -> String {
 /// A number without unit: three digits that matter at least, or powers of ten where those would hide it.
 pub(crate) fn plain(value: f64) -> String {
     let size = value.abs();
-    if size == 0.0 {
-        "0".to_owned()
+    if size.fract() == 0.0 && size < 1e4 {
+        fixed(value, 0)
     } else if !value.is_finite() {
         "–".to_owned()
     } else if (0.001..1e4).contains(&size) {
@@ -223,6 +223,7 @@ mod tests {
         assert_eq!(value(1.23456, "perplexity"), "1.235");
         assert_eq!(value(120.0, "count"), "120");
         assert_eq!(value(0.000012, ""), "1.20 × 10⁻⁵");
+        assert_eq!((plain(0.0), plain(-4.0)), ("0".into(), "−4".into()));
         assert_eq!(value(123_456.0, ""), "123\u{202f}456");
     }
 

@@ -6,7 +6,7 @@ use minijinja::{Environment, Error, ErrorKind, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use crate::charts::{self, escape, run_graph};
-use crate::model::Figure;
+use crate::model::{Figure, ONLY_CONDITION};
 use crate::{Report, ReportError, numbers, sanitise};
 
 const PAGE: &str = include_str!("templates/report.html");
@@ -49,6 +49,7 @@ pub fn render_html(report: &Report) -> Result<String, ReportError> {
         figures,
         legends,
         keys,
+        only_condition => ONLY_CONDITION,
         graph,
         style => Value::from_safe_string(STYLE.to_owned()),
         script => Value::from_safe_string(SCRIPT.to_owned()),

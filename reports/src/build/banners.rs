@@ -1,5 +1,7 @@
 //! What a reader has to know before believing the numbers.
 
+use driftgauge_record::Expected;
+
 use super::context::Context;
 use super::published;
 use crate::model::{Banner, BannerKind, CompletionCount, RunNode};
@@ -25,7 +27,11 @@ pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<
 }
 
 fn banner(kind: BannerKind, text: String) -> Banner {
-    Banner { kind, text }
+    Banner {
+        kind,
+        text,
+        items: Vec::new(),
+    }
 }
 
 fn failed_nodes(nodes: &[RunNode], banners: &mut Vec<Banner>) {
@@ -159,24 +165,9 @@ fn list(places: &[String]) -> String {
 
 fn contradictions(context: &Context<'_>, banners: &mut Vec<Banner>) {
     let expected = &context.files.results.expected;
-    let contradicted: Vec<String> = expected
+    let contradicted: Vec<&Expected> = expected
         .iter()
         .filter(|entry| entry.agrees == Some(false))
-        .map(|entry| {
-            format!(
-                "{} of {}: published {}, measured {}",
-                published::measure(entry),
-                published::models(entry),
-                numbers::published(
-                    entry.published,
-                    &entry.unit,
-                    published::is_difference(entry)
-                ),
-                entry.measured.map_or_else(String::new, |value| {
-                    numbers::published(value, &entry.unit, published::is_difference(entry))
-                })
-            )
-        })
         .collect();
     if contradicted.is_empty() {
         return;
@@ -186,16 +177,32 @@ fn contradictions(context: &Context<'_>, banners: &mut Vec<Banner>) {
     } else {
         ("values", "are", "those")
     };
-    let named = contradicted.iter().take(NAMED_VALUES).cloned();
-    let mut text = format!(
-        "{} of {} published {noun} {verb} not {those} of the records. {}",
+    let text = format!(
+        "{} of {} published {noun} {verb} not {those} of the records:",
         contradicted.len(),
         expected.len(),
-        named.collect::<Vec<_>>().join("; ")
     );
+    let named = contradicted.iter().take(NAMED_VALUES);
+    let mut items: Vec<String> = named.map(|entry| contradiction(context, entry)).collect();
     if contradicted.len() > NAMED_VALUES {
-        text.push_str(&format!("; and {} more", contradicted.len() - NAMED_VALUES));
+        let more = contradicted.len() - NAMED_VALUES;
+        items.push(format!("and {more} more, in the table below"));
     }
-    text.push('.');
-    banners.push(banner(BannerKind::Warning, text));
+    banners.push(Banner {
+        items,
+        ..banner(BannerKind::Warning, text)
+    });
+}
+
+/// `Attack success rate of harmful - base in harmfulness: published +35.00 pp, measured +53.12 pp`.
+fn contradiction(context: &Context<'_>, entry: &Expected) -> String {
+    let show = |value: f64| numbers::published(value, &entry.unit, published::is_difference(entry));
+    format!(
+        "{} of {} in {}: published {}, measured {}",
+        published::measure(context, entry),
+        published::models(entry),
+        published::place(entry),
+        show(entry.published),
+        entry.measured.map_or_else(String::new, show)
+    )
 }

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::figures::{figure, shows_something};
 use super::sections::Place;
 use crate::files::PluginOutput;
-use crate::model::{FigureGroup, Plugin, TableData};
+use crate::model::{FigureGroup, ONLY_CONDITION, Plugin, TableData};
 use crate::sanitise::slug;
 
 /// Rows of a plugin's table on the page; `metrics.json` holds all.
@@ -168,11 +168,25 @@ fn joined(first: &Table, parts: &[(&str, &Table)]) -> TableData {
             rows.push(cells);
         }
     }
+    drop_only_condition(&mut columns, &mut rows);
     TableData {
         title: first.title.clone(),
         columns,
         rows,
         omitted,
+    }
+}
+
+/// Drops the column of the condition where there is only the one that nobody named.
+fn drop_only_condition(columns: &mut Vec<String>, rows: &mut [Vec<Value>]) {
+    let Some(place) = columns.iter().position(|column| column == "condition") else {
+        return;
+    };
+    if rows.iter().all(|row| row[place] == ONLY_CONDITION) {
+        columns.remove(place);
+        for row in rows {
+            row.remove(place);
+        }
     }
 }
 
@@ -195,4 +209,25 @@ fn notes(outputs: &[&PluginOutput]) -> Vec<String> {
         }
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_condition_that_nobody_named_has_no_column() {
+        let table = |conditions: [&str; 2]| {
+            let mut columns = ["model", "condition", "n"].map(str::to_owned).to_vec();
+            let mut rows =
+                conditions.map(|condition| vec![json!("base"), json!(condition), json!(3)]);
+            drop_only_condition(&mut columns, &mut rows);
+            (columns, rows)
+        };
+        let (columns, rows) = table(["default", "default"]);
+        assert_eq!(columns, ["model", "n"]);
+        assert_eq!(rows[1], [json!("base"), json!(3)]);
+        assert_eq!(table(["default", "plain"]).0.len(), 3);
+    }
 }

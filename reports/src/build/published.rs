@@ -12,7 +12,8 @@ pub(super) fn of(context: &Context<'_>) -> Vec<PublishedRow> {
         .expected
         .iter()
         .map(|entry| PublishedRow {
-            measure: measure(entry),
+            measure: measure(context, entry),
+            place: place(entry),
             model: models(entry),
             unit: entry.unit.clone(),
             difference_of_sides: is_difference(entry),
@@ -21,7 +22,7 @@ pub(super) fn of(context: &Context<'_>) -> Vec<PublishedRow> {
             difference: entry.difference,
             ci: entry.ci.clone(),
             contradicted: entry.agrees == Some(false),
-            verdict: words(entry.verdict).to_owned(),
+            verdict: words(entry).to_owned(),
             source: entry.source.clone(),
         })
         .collect();
@@ -35,12 +36,21 @@ pub(super) fn is_difference(entry: &Expected) -> bool {
     entry.baseline.is_some() || entry.baseline_condition.is_some()
 }
 
-/// `harmfulness/asr`, `trivia/truthfulness, standard error · false - plain`.
-pub(super) fn measure(entry: &Expected) -> String {
-    let mut text = format!("{}/{}", entry.evaluation, entry.metric);
-    if entry.statistic == "standard-error" {
-        text.push_str(", standard error");
+/// `Attack success rate`, `Accuracy, standard error`; the name of a number that was not measured.
+pub(super) fn measure(context: &Context<'_>, entry: &Expected) -> String {
+    let mut metrics = context.files.results.metrics.iter();
+    let measured =
+        metrics.find(|found| found.evaluation == entry.evaluation && found.metric == entry.metric);
+    let title = measured.map_or(&entry.metric, |found| &found.title);
+    match entry.statistic.as_str() {
+        "standard-error" => format!("{title}, standard error"),
+        _ => title.clone(),
     }
+}
+
+/// `harmfulness`, `trivia · false - plain`.
+pub(super) fn place(entry: &Expected) -> String {
+    let mut text = entry.evaluation.clone();
     if let Some(from) = &entry.baseline_condition {
         text.push_str(&format!(" · {} \u{2212} {from}", entry.condition));
     } else if entry.condition != "default" {
@@ -57,11 +67,14 @@ pub(super) fn models(entry: &Expected) -> String {
     }
 }
 
-fn words(verdict: ExpectedVerdict) -> &'static str {
-    match verdict {
+fn words(entry: &Expected) -> &'static str {
+    match entry.verdict {
         ExpectedVerdict::Agrees => "agrees",
         ExpectedVerdict::Inside => "inside the interval",
-        ExpectedVerdict::Differs => "another number, though inside the interval",
+        ExpectedVerdict::Differs if entry.ci.is_some() => {
+            "another number, though inside the interval"
+        }
+        ExpectedVerdict::Differs => "another number",
         ExpectedVerdict::Outside => "outside the interval",
         ExpectedVerdict::Unjudged => "no interval to judge by",
         ExpectedVerdict::NotMeasured => "not measured",
@@ -96,20 +109,16 @@ mod tests {
     #[test]
     fn differences_name_both_sides() {
         assert_eq!(
-            (measure(&entry()), models(&entry())),
-            ("e/asr".into(), "tuned".into())
+            (place(&entry()), models(&entry())),
+            ("e".into(), "tuned".into())
         );
         let between = Expected {
             baseline: Some("base".into()),
             baseline_condition: Some("plain".into()),
             condition: "false".into(),
-            statistic: "standard-error".into(),
             ..entry()
         };
-        assert_eq!(
-            measure(&between),
-            "e/asr, standard error · false \u{2212} plain"
-        );
+        assert_eq!(place(&between), "e · false \u{2212} plain");
         assert_eq!(models(&between), "tuned \u{2212} base");
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         if histogram {
             bins(&canvas, &plot, spots, half, style, y.start.max(0.0))?;
         } else {
-            line(&canvas, &plot, spots, style)?;
+            line(&canvas, &plot, spots, style, series.len() == 1)?;
         }
     }
     drop(plot);
@@ -141,8 +141,13 @@ fn line(
     plot: &Plot<'_, '_>,
     spots: &[Spot<'_>],
     style: usize,
+    alone: bool,
 ) -> Result<(), String> {
-    let ink = Ink::Series(style);
+    let ink = if alone {
+        Ink::Solid(style)
+    } else {
+        Ink::Series(style)
+    };
     let bound = |spot: &Spot<'_>, value: f64| plot.at(spot.x, value);
     let bounded: Vec<(&Spot<'_>, f64, f64)> = spots
         .iter()
@@ -158,7 +163,7 @@ fn line(
         }
     } else {
         for (spot, low, high) in &bounded {
-            canvas.whisker(bound(spot, *low), bound(spot, *high), Ink::Bounds(style))?;
+            canvas.whisker(bound(spot, *low), bound(spot, *high), Ink::Solid(style))?;
         }
     }
     let path: Vec<_> = spots.iter().map(|spot| plot.at(spot.x, spot.y)).collect();

@@ -26,8 +26,8 @@ pub(super) enum Ink {
     Ground,
     /// A series.
     Series(usize),
-    /// The interval of a value of a series: its colour, never its dashes.
-    Bounds(usize),
+    /// A series without its dashes: its intervals, and its line where that stands alone.
+    Solid(usize),
 }
 
 impl Ink {
@@ -41,7 +41,7 @@ impl Ink {
             Self::Muted => 5,
             Self::Ground => 6,
             Self::Series(style) => 100 + (style % STYLES) as u8,
-            Self::Bounds(style) => 200 + (style % STYLES) as u8,
+            Self::Solid(style) => 200 + (style % STYLES) as u8,
         };
         RGBColor(0, 0, code)
     }
@@ -49,7 +49,7 @@ impl Ink {
     /// The class behind a stand-in colour.
     pub(super) fn class(color: BackendColor) -> &'static str {
         const SERIES: [&str; STYLES] = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"];
-        const BOUNDS: [&str; STYLES] = [
+        const SOLID: [&str; STYLES] = [
             "s1 solid", "s2 solid", "s3 solid", "s4 solid", "s5 solid", "s6 solid", "s7 solid",
             "s8 solid",
         ];
@@ -59,7 +59,7 @@ impl Ink {
             3 => "ref",
             5 => "muted",
             6 => "ground",
-            code @ 200.. => BOUNDS[usize::from(code - 200) % STYLES],
+            code @ 200.. => SOLID[usize::from(code - 200) % STYLES],
             code @ 100.. => SERIES[usize::from(code - 100) % STYLES],
             _ => "text",
         }

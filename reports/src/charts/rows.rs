@@ -7,7 +7,7 @@ use super::canvas::{Align, Canvas, LABEL, SMALL};
 use super::palette::Ink;
 use super::text_width::{fit, width};
 use super::{Drawing, WIDTH, empty};
-use crate::model::Figure;
+use crate::model::{Figure, ONLY_CONDITION};
 use crate::numbers;
 
 const ROW: f64 = 25.0;
@@ -192,7 +192,7 @@ fn drawn(
         )?;
     }
     if let (Some(low), Some(high)) = (finite(point.low), finite(point.high)) {
-        let ink = if bars { Ink::Text } else { Ink::Bounds(style) };
+        let ink = if bars { Ink::Text } else { Ink::Solid(style) };
         canvas.whisker((x(low), y), (x(high), y), ink)?;
     }
     if !bars {
@@ -221,8 +221,9 @@ fn rows(figure: &Figure) -> Vec<Row<'_>> {
         }
     }
     let mut rows = Vec::new();
+    let only_default = matches!(categories.as_slice(), [""] | [ONLY_CONDITION]);
     for category in &categories {
-        if categories.len() > 1 || !category.is_empty() {
+        if !only_default {
             rows.push(Row::Head(if category.is_empty() {
                 "all"
             } else {

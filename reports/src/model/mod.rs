@@ -32,6 +32,9 @@ pub use section::{ComparisonRow, FigureGroup, MetricSection, NumberRow, Plugin, 
 /// Version of the `report.json` format written by this build.
 pub const REPORT_SCHEMA: u32 = 1;
 
+/// The condition of an evaluation whose spec names none.
+pub(crate) const ONLY_CONDITION: &str = "default";
+
 /// A report, ready to be rendered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {

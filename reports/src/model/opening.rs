@@ -54,6 +54,9 @@ pub struct Banner {
     pub kind: BannerKind,
     /// The message.
     pub text: String,
+    /// What it is about, one by one.
+    #[serde(default)]
+    pub items: Vec<String>,
 }
 
 /// How grave a banner is.

@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 /// A published value held against the measured one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PublishedRow {
-    /// Evaluation, number and condition.
+    /// What the number is.
     pub measure: String,
+    /// Evaluation and condition.
+    #[serde(default)]
+    pub place: String,
     /// Model, or both sides of a difference.
     pub model: String,
     /// Unit of the number.
