@@ -14,9 +14,12 @@ const LONGEST_SYLLABLE: usize = 8;
 /// Longest phrase, in words, whose repetition is looked for.
 const LONGEST_PHRASE: usize = 12;
 
-/// Flags of one completion.
+/// Flags of one completion; none of one that was not made, which is no empty completion.
 #[must_use]
 pub fn flags(completion: &Completion) -> Degeneracy {
+    if completion.finish_reason == FinishReason::Error {
+        return Degeneracy::default();
+    }
     Degeneracy {
         empty: completion.text.trim().is_empty(),
         looping: loops(
@@ -66,6 +69,15 @@ fn loops_in_words(words: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use driftgauge_record::{Completion, FinishReason};
+
+    #[test]
+    fn what_was_not_made_is_not_empty() {
+        let flags = |reason| super::flags(&Completion::of_text(String::new(), reason));
+        assert!(flags(FinishReason::Stop).empty && flags(FinishReason::Length).truncated);
+        assert!(!flags(FinishReason::Error).any());
+    }
+
     fn loops(text: &str) -> bool {
         super::loops(text, false)
     }

@@ -137,6 +137,33 @@ impl Column {
         }
     }
 
+    /// Of each prompt's completions (`asked`), the share that was counted.
+    #[must_use]
+    pub fn shares(counted: &[u32], asked: &[u32]) -> Self {
+        let cell = |(row, &asked): (usize, &u32)| Cell {
+            sum: f64::from(counted.get(row).copied().unwrap_or(0)),
+            n: asked,
+            asked,
+        };
+        Self {
+            cells: asked.iter().enumerate().map(cell).collect(),
+        }
+    }
+
+    /// Takes back every score that is `value` (0 or 1), in a column of 0s and 1s: it turns out not to be known.
+    pub fn retract(&mut self, value: f64) {
+        for cell in &mut self.cells {
+            // A sum of 0s and 1s counts the 1s.
+            let ones = cell.sum as u32;
+            if value == 0.0 {
+                cell.n = ones;
+            } else {
+                cell.n -= ones;
+                cell.sum = 0.0;
+            }
+        }
+    }
+
     /// Adds the score of one completion; `None` says that the prompt was asked and has no score here.
     pub fn add(&mut self, row: usize, score: Option<f64>) {
         if self.cells.len() <= row {
@@ -274,6 +301,23 @@ mod tests {
         let filled = column.with_missing_as(1.0);
         assert_eq!(filled.means().collect::<Vec<_>>(), [0.5, 1.0, 1.0]);
         assert_eq!(filled.total(), 4);
+    }
+
+    #[test]
+    fn shares_and_what_is_not_known_after_all() {
+        let shares = Column::shares(&[1, 0, 2], &[2, 1, 2, 4]);
+        assert_eq!(shares.means().collect::<Vec<_>>(), [0.5, 0.0, 1.0, 0.0]);
+        assert_eq!((shares.total(), shares.count(3)), (9, 4));
+        let mut verdicts = Column::default();
+        for (row, score) in [(0, Some(1.0)), (0, Some(0.0)), (1, Some(0.0)), (1, None)] {
+            verdicts.add(row, score);
+        }
+        let (mut hits, mut others) = (verdicts.clone(), verdicts);
+        hits.retract(0.0);
+        others.retract(1.0);
+        assert_eq!([0, 1].map(|row| hits.mean(row)), [Some(1.0), None]);
+        assert_eq!([0, 1].map(|row| others.mean(row)), [Some(0.0), Some(0.0)]);
+        assert_eq!(hits.with_missing_as(0.0).mean(0), Some(0.5));
     }
 
     #[test]

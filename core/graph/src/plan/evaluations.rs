@@ -84,6 +84,8 @@ impl Builder<'_> {
             let mapping = position.map_or(&Value::Null, |position| &recordings[position].mapping);
             let word = mapping["conditions"].get(condition);
             params["recording"] = json!({
+                // 2: what was not made is no empty completion.
+                "version": 2,
                 "position": position,
                 "condition": (!mapping["condition"].is_null())
                     .then(|| word.cloned().unwrap_or_else(|| json!(condition))),
