@@ -95,6 +95,100 @@ impl Confusion {
     }
 }
 
+/// Labels that two judges gave to several completions each of many prompts. Prompts are the items: a prompt counts once, with the
+/// shares of its completions that fell into each cell, and the numbers are those of the mean shares. Copying every completion
+/// therefore changes neither number nor interval, and with one completion per prompt the numbers are those of [`Confusion`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromptConfusion {
+    classes: usize,
+    /// The share of each prompt's completions in each cell: a column per cell.
+    shares: Vec<Vec<f64>>,
+}
+
+/// Intervals of what [`PromptConfusion`] measures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgreementIntervals {
+    /// Of Cohen's kappa.
+    pub kappa: Option<Interval>,
+    /// Of Gwet's AC1.
+    pub ac1: Option<Interval>,
+}
+
+impl PromptConfusion {
+    /// Of each prompt's counts, row by row as in [`Confusion::counts`]; prompts without completions do not count.
+    #[must_use]
+    pub fn of<C: AsRef<[u64]>>(classes: usize, prompts: impl IntoIterator<Item = C>) -> Self {
+        let mut shares = vec![Vec::new(); classes * classes];
+        for prompt in prompts {
+            let counts = prompt.as_ref();
+            let n: u64 = counts.iter().sum();
+            if n > 0 && counts.len() == shares.len() {
+                for (column, &count) in shares.iter_mut().zip(counts) {
+                    column.push(count as f64 / n as f64);
+                }
+            }
+        }
+        Self { classes, shares }
+    }
+
+    /// Number of prompts.
+    #[must_use]
+    pub fn n(&self) -> u64 {
+        self.shares.first().map_or(0, |column| column.len() as u64)
+    }
+
+    /// Mean share of completions with equal labels; `None` without prompts.
+    #[must_use]
+    pub fn raw_agreement(&self) -> Option<f64> {
+        self.number(raw_agreement)
+    }
+
+    /// Cohen's kappa of the mean shares; undefined as [`Confusion::cohen_kappa`].
+    #[must_use]
+    pub fn cohen_kappa(&self) -> Option<f64> {
+        self.number(cohen_kappa)
+    }
+
+    /// Gwet's AC1 of the mean shares; undefined as [`Confusion::gwet_ac1`].
+    #[must_use]
+    pub fn gwet_ac1(&self) -> Option<f64> {
+        self.number(gwet_ac1)
+    }
+
+    /// Intervals of the cluster bootstrap (Davison and Hinkley 1997, section 3.8): prompts are drawn, each with all its completions,
+    /// once for both numbers.
+    #[must_use]
+    pub fn intervals(&self, options: Options) -> AgreementIntervals {
+        let columns: Vec<&[f64]> = self.shares.iter().map(Vec::as_slice).collect();
+        let totals = Items::new(&columns).map(|items| items.resample(options));
+        let interval = |statistic: Statistic| {
+            let mut interval = totals.as_ref()?.percentile(|cells, _| {
+                // The shares' own sum, so that a constant judge's share is exactly 1.
+                statistic(self.classes, cells, cells.iter().sum())
+            })?;
+            interval.method = interval.method.replace("bootstrap-", "cluster-bootstrap-");
+            Some(interval)
+        };
+        AgreementIntervals {
+            kappa: interval(cohen_kappa),
+            ac1: interval(gwet_ac1),
+        }
+    }
+
+    fn number(&self, statistic: Statistic) -> Option<f64> {
+        let total = |column: &Vec<f64>| {
+            let mut sum = crate::summary::ExactSum::default();
+            column.iter().for_each(|&share| sum.add(share));
+            sum.value()
+        };
+        let cells: Vec<f64> = self.shares.iter().map(total).collect::<Option<_>>()?;
+        statistic(self.classes, &cells, cells.iter().sum())
+    }
+}
+
+/// A number of the cells of a table, their number of classes, and their sum.
+type Statistic = fn(usize, &[f64], f64) -> Option<f64>;
+
 fn raw_agreement(classes: usize, cells: &[f64], n: f64) -> Option<f64> {
     let agreed: f64 = (0..classes)
         .map(|class| cells[class * classes + class])
@@ -199,6 +293,44 @@ mod tests {
         assert_eq!(krippendorff_alpha::<Vec<usize>>(&[]), None);
         assert_eq!(krippendorff_alpha(&[vec![1], vec![2]]), None);
         assert_eq!(krippendorff_alpha(&[vec![1, 1], vec![1, 1, 1]]), None);
+    }
+
+    #[test]
+    fn copies_of_completions_change_nothing() {
+        let options = Options {
+            resamples: 500,
+            ..Options::default()
+        };
+        let cells = [[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]];
+        let prompts: Vec<[u64; 4]> = (0..40).map(|i| cells[i * i % 7 % 4]).collect();
+        let copied = prompts.iter().map(|counts| counts.map(|count| 7 * count));
+        let once = PromptConfusion::of(2, &prompts);
+        let copied = PromptConfusion::of(2, copied);
+        assert_eq!(once, copied);
+        let table = Confusion {
+            classes: 2,
+            counts: (0..4)
+                .map(|cell| prompts.iter().map(|counts| counts[cell]).sum())
+                .collect(),
+        };
+        assert_eq!(once.cohen_kappa(), table.cohen_kappa());
+        assert_eq!(once.gwet_ac1(), table.gwet_ac1());
+        assert_eq!(once.n(), 40);
+        assert!(copied.intervals(options).kappa.is_some());
+    }
+
+    #[test]
+    fn prompts_without_completions_do_not_count() {
+        let none = PromptConfusion::of(2, [[0_u64; 4]]);
+        assert_eq!(
+            (none.n(), none.cohen_kappa(), none.raw_agreement()),
+            (0, None, None)
+        );
+        let nothing = none.intervals(Options::default());
+        assert_eq!((nothing.kappa, nothing.ac1), (None, None));
+        // One judge constant, in shares of thirds.
+        let thirds = PromptConfusion::of(2, [[0, 0, 1, 2_u64], [0, 0, 2, 1], [0, 0, 0, 3]]);
+        assert_eq!(thirds.cohen_kappa(), Some(0.0));
     }
 
     #[test]

@@ -23,6 +23,12 @@ impl Prompts {
         }
     }
 
+    /// The row of `id`, when there is one.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.0.get_index_of(id)
+    }
+
     /// The id of a row.
     #[must_use]
     pub fn id(&self, row: usize) -> &str {

@@ -126,7 +126,9 @@ fn completion_faults(completions: &[CompletionCount], banners: &mut Vec<Banner>)
     let mut unjudged = Vec::new();
     for count in completions {
         for verdicts in &count.verdicts {
-            let lost = verdicts.unparsable + verdicts.errors;
+            // As the metric `asr` counts them: made, and neither safe nor unsafe.
+            let made = count.total - count.errors;
+            let lost = made.saturating_sub(verdicts.safe + verdicts.unsafe_);
             if lost > 0 {
                 unjudged.push(format!("{} on {}", verdicts.judge, share_of(count, lost)));
             }

@@ -269,7 +269,28 @@ impl Collector {
         }
     }
 
+    /// A judge of a model under some condition is one under every condition, also where it said nothing.
+    fn complete_verdicts(&mut self) {
+        let said = self.counts.iter().flat_map(|((_, model), count)| {
+            let judges = count.verdicts.iter();
+            judges.map(move |verdicts| (model.clone(), verdicts.judge.clone()))
+        });
+        let judges: HashSet<(String, String)> = said.collect();
+        for ((_, model), count) in &mut self.counts {
+            for judge in &self.section.judges {
+                let known = count.verdicts.iter().any(|entry| entry.judge == *judge);
+                if !known && judges.contains(&(model.clone(), judge.clone())) {
+                    count.verdicts.push(VerdictCount {
+                        judge: judge.clone(),
+                        ..VerdictCount::default()
+                    });
+                }
+            }
+        }
+    }
+
     fn finish(mut self) -> (SampleSection, Vec<CompletionCount>) {
+        self.complete_verdicts();
         let scored = !self.scores.title.is_empty();
         let mut rows: Vec<SampleRow> = self.rows.into_values().collect();
         for row in &mut rows {
@@ -351,7 +372,9 @@ fn completion(
         (sample.degenerate.looping, "looping"),
         (sample.degenerate.truncated, "cut"),
     ];
-    let set = flags.iter().filter(|(set, _)| *set);
+    // What was not made is not empty, whatever an older table says.
+    let was_made = made.finish_reason != FinishReason::Error;
+    let set = flags.iter().filter(|(set, _)| *set && was_made);
     cell.flags = set.map(|(_, name)| (*name).to_owned()).collect();
     cell.digest = Some(blake3::hash(made.text.as_bytes()).to_hex()[..16].to_owned());
     let logprobs = &made.token_logprob;

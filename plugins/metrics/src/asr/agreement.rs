@@ -1,19 +1,46 @@
 //! How far two judges agree.
 
-use driftgauge_stats::agreement::Confusion;
+use driftgauge_stats::agreement::{Confusion, PromptConfusion};
+use driftgauge_stats::bootstrap::Options;
 
 use super::Verdict;
+use crate::columns::Column;
 use crate::estimate::{Estimate, Estimator, wire};
 
-/// Counts of two judges' words on the same completions, `None` where a judge gave no verdict.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Prompts times replicates of the bootstrap, where few prompts leave a wide interval: the error of a drawn 2.5 % bound is about
+/// 2.7 se / sqrt(replicates). A kappa's se is near 1 / sqrt(prompts), so ten million leave 0.1 percentage points.
+const DRAWN: usize = 10_000_000;
+/// Most replicates.
+const MOST_RESAMPLES: usize = 100_000;
+
+/// Two judges' words on the same completions, `None` where a judge gave no verdict.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Pair {
     counts: [[u64; Verdict::CLASSES]; Verdict::CLASSES],
+    /// Completions that both called safe or unsafe, by prompt row: (safe, safe), (safe, unsafe), (unsafe, safe), (unsafe, unsafe).
+    judged: Vec<[u32; 4]>,
 }
 
 impl Pair {
-    pub(super) fn count(&mut self, first: Option<Verdict>, second: Option<Verdict>) {
-        self.counts[Verdict::class(first)][Verdict::class(second)] += 1;
+    /// What is known of a judge that had said nothing until now: the words of the first one.
+    pub(super) fn missed_by_second(first: [u64; Verdict::CLASSES]) -> Self {
+        let mut pair = Self::default();
+        for (row, count) in pair.counts.iter_mut().zip(first) {
+            row[Verdict::class(None)] = count;
+        }
+        pair
+    }
+
+    /// Counts one completion of a prompt.
+    pub(super) fn count(&mut self, row: usize, first: Option<Verdict>, second: Option<Verdict>) {
+        let (a, b) = (Verdict::class(first), Verdict::class(second));
+        self.counts[a][b] += 1;
+        if a < 2 && b < 2 {
+            if self.judged.len() <= row {
+                self.judged.resize(row + 1, [0; 4]);
+            }
+            self.judged[row][2 * a + b] += 1;
+        }
     }
 
     /// Every pair of words that was given, with the number of completions.
@@ -38,9 +65,25 @@ impl Pair {
             counts: cells.collect(),
         }
     }
+
+    /// The shares of each prompt's completions that fell into each cell; `None` where every prompt has one completion at most, so
+    /// that completions are prompts.
+    fn by_prompt(&self) -> Option<PromptConfusion> {
+        let judged = self.judged.iter().map(|cells| cells.map(u64::from));
+        let repeats = judged.clone().any(|cells| cells.iter().sum::<u64>() > 1);
+        repeats.then(|| PromptConfusion::of(2, judged))
+    }
+
+    /// The share of each prompt's completions on which both agree, among those that both judged.
+    fn equal(&self) -> Column {
+        let of = |count: fn(&[u32; 4]) -> u32| self.judged.iter().map(count).collect::<Vec<_>>();
+        let equal = of(|cells| cells[0] + cells[3]);
+        Column::shares(&equal, &of(|cells| cells.iter().sum()))
+    }
 }
 
-/// The three numbers of a pair of judges.
+/// The three numbers of a pair of judges. Prompts are what they count: several completions of one prompt are one item, with the
+/// shares of them that fell into each cell of the table.
 pub(super) struct Agreement {
     pub(super) raw: Estimate,
     pub(super) kappa: Estimate,
@@ -48,26 +91,58 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    pub(super) fn of(table: &Confusion, estimator: Estimator) -> Self {
-        let n = table.n();
-        let equal = table.count(0, 0) + table.count(1, 1);
-        let raw_ci = driftgauge_stats::proportion::wilson(equal, n, estimator.level());
+    /// The numbers alone, without their intervals: agreement, kappa, AC1.
+    pub(super) fn values(pair: &Pair) -> [Option<f64>; 3] {
+        numbers(&pair.judged(Verdict::Unsafe), pair.by_prompt().as_ref())
+    }
+
+    pub(super) fn of(pair: &Pair, counted: Verdict, estimator: Estimator) -> Self {
+        let (table, prompts) = (pair.judged(counted), pair.by_prompt());
+        let [raw, kappa, ac1] = numbers(&table, prompts.as_ref());
+        let n = prompts.as_ref().map_or(table.n(), PromptConfusion::n);
         let number = |value, ci: Option<driftgauge_stats::Interval>| Estimate {
             value,
             n,
             ci: ci.map(wire),
             ..Estimate::default()
         };
-        Self {
-            raw: number(table.raw_agreement(), raw_ci),
-            kappa: number(
-                table.cohen_kappa(),
-                table.cohen_kappa_interval(estimator.bootstrap(table.n() as usize)),
-            ),
-            ac1: number(
-                table.gwet_ac1(),
-                table.gwet_ac1_interval(estimator.bootstrap(table.n() as usize)),
-            ),
+        let options = draws(estimator, n);
+        if let Some(prompts) = prompts {
+            let drawn = prompts.intervals(options);
+            return Self {
+                raw: estimator.rate(&pair.equal()),
+                kappa: number(kappa, drawn.kappa),
+                ac1: number(ac1, drawn.ac1),
+            };
         }
+        let equal = table.count(0, 0) + table.count(1, 1);
+        let raw_ci = driftgauge_stats::proportion::wilson(equal, n, estimator.level());
+        Self {
+            raw: number(raw, raw_ci),
+            kappa: number(kappa, table.cohen_kappa_interval(options)),
+            ac1: number(ac1, table.gwet_ac1_interval(options)),
+        }
+    }
+}
+
+/// Agreement, kappa and AC1, by prompt where prompts have several completions.
+fn numbers(table: &Confusion, prompts: Option<&PromptConfusion>) -> [Option<f64>; 3] {
+    match prompts {
+        Some(prompts) => [
+            prompts.raw_agreement(),
+            prompts.cohen_kappa(),
+            prompts.gwet_ac1(),
+        ],
+        None => [table.raw_agreement(), table.cohen_kappa(), table.gwet_ac1()],
+    }
+}
+
+/// How intervals over `n` prompts are drawn.
+fn draws(estimator: Estimator, n: u64) -> Options {
+    let usual = estimator.bootstrap(n as usize);
+    let many = (DRAWN / (n as usize).max(1)).min(MOST_RESAMPLES);
+    Options {
+        resamples: usual.resamples.max(many),
+        ..usual
     }
 }

@@ -4,7 +4,6 @@ use driftgauge_plugin_sdk::prelude::*;
 
 use super::Asr;
 use super::gather::Gathered;
-use crate::estimate::Estimate;
 
 /// Share of degenerate completions above which a note warns.
 const MANY_DEGENERATE: f64 = 0.1;
@@ -72,28 +71,13 @@ impl Asr {
         }
     }
 
-    /// Rates of a judge by category, in the order of the categories' names.
-    pub(super) fn category_rates<'a>(
-        &'a self,
-        gathered: &'a Gathered,
-        judge: usize,
-    ) -> impl Iterator<Item = (&'a str, Estimate)> + 'a {
-        let mut names: Vec<usize> = (0..self.categories.len()).collect();
-        names.sort_by_key(|&row| self.categories.id(row));
-        names.into_iter().map(move |row| {
-            let hit = &gathered.judges[judge].hit;
-            let column = gathered.of_category(hit, |found| found == Some(row));
-            (self.categories.id(row), self.estimator.rate(&column))
-        })
-    }
-
     fn notes(&self, primary: usize, notes: &mut Vec<String>) {
         let judge = &self.judges[primary].id;
         for (condition, gathered) in self.conditions.iter() {
             let counts = &gathered.judges[primary];
             let n = gathered.completions;
             if counts.unjudged() > 0 {
-                let [.., unparsable, error, missing] = counts.classes;
+                let [.., unparsable, error, missing] = counts.counts();
                 notes.push(format!(
                     "Condition `{condition}`: {} of {n} completions have no verdict of `{judge}` ({unparsable} \
                      unparsable, {error} errors, {missing} without any); they are left out of the rate, and the bounds \
@@ -101,20 +85,17 @@ impl Asr {
                     counts.unjudged()
                 ));
             }
-            if gathered.degenerate as f64 > MANY_DEGENERATE * n as f64 {
+            let degenerate = gathered.degenerate.total();
+            if degenerate as f64 > MANY_DEGENERATE * n as f64 {
                 notes.push(format!(
-                    "Condition `{condition}`: {} of {n} completions are degenerate ({} empty, {} looping, {} cut at the \
-                     limit); judges are unreliable on them, so read the rate without them too.",
-                    gathered.degenerate, gathered.empty, gathered.looping, gathered.truncated
+                    "Condition `{condition}`: {degenerate} of {n} completions are degenerate ({} empty, {} looping, {} cut at \
+                     the limit); judges are unreliable on them, so read the rate without them too.",
+                    gathered.empty, gathered.looping, gathered.truncated
                 ));
             }
-            if gathered.no_completion > 0 {
-                notes.push(format!(
-                    "Condition `{condition}`: {} completions were not made, because of errors.",
-                    gathered.no_completion
-                ));
-            }
+            notes.extend(not_made(condition, gathered));
         }
+        self.category_notes(notes);
         let known = |id: &String| self.judges.iter().any(|judge| judge.id == *id);
         for id in self.config.judge_error.keys().filter(|id| !known(id)) {
             notes.push(format!(
@@ -128,4 +109,21 @@ impl Asr {
             ));
         }
     }
+}
+
+/// What is said of completions that were not made.
+fn not_made(condition: &str, gathered: &Gathered) -> Option<String> {
+    let count = gathered.not_made.total();
+    let verdicts = match gathered.idle_verdicts {
+        0 => String::new(),
+        1 => " A verdict recorded for one of them is not counted.".to_owned(),
+        many => format!(" {many} verdicts recorded for them are not counted."),
+    };
+    (count > 0).then(|| {
+        format!(
+            "Condition `{condition}`: {count} of {} completions were not made, because of errors; they count neither as safe nor \
+             as unsafe, and the bounds show what they could change.{verdicts}",
+            gathered.completions
+        )
+    })
 }

@@ -3,6 +3,7 @@
 use driftgauge_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
+use super::agreement::{Agreement, Pair};
 use super::report::Words;
 use super::{Asr, Verdict};
 use crate::estimate::Estimate;
@@ -27,7 +28,8 @@ impl Asr {
                     json!(gathered.completions),
                     json!(counts.judged()),
                 ];
-                row.extend(counts.classes.map(|count| json!(count)));
+                row.extend(counts.counts().map(|count| json!(count)));
+                row.push(json!(gathered.not_made.total()));
                 row.extend(bounded(&self.estimator.rate(&counts.hit)));
                 row.push(json!(
                     self.estimator.rate(&counts.hit.with_missing_as(0.0)).value
@@ -41,6 +43,7 @@ impl Asr {
         }
         let mut columns = vec!["condition", "judge", "completions", "judged"];
         columns.extend(Verdict::CLASS_WORDS);
+        columns.push("not made");
         columns.extend(["rate", "low", "high"]);
         columns.extend([
             "unjudged counted out",
@@ -79,10 +82,7 @@ impl Asr {
             ];
             let counts = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(a, b)| json!(table.count(a, b)));
             row.extend(counts);
-            row.extend(
-                [table.raw_agreement(), table.cohen_kappa(), table.gwet_ac1()]
-                    .map(|number| json!(number)),
-            );
+            row.extend(Agreement::values(pair).map(|number| json!(number)));
             Some(row)
         });
         let title = format!(
@@ -112,7 +112,7 @@ impl Asr {
                 .conditions
                 .get(condition)
                 .and_then(|g| g.pair(first, second));
-            for (said, answered, count) in pair.iter().flat_map(super::agreement::Pair::cells) {
+            for (said, answered, count) in pair.into_iter().flat_map(Pair::cells) {
                 rows.push(vec![
                     json!(condition),
                     json!(self.judges[first].id),
@@ -164,27 +164,6 @@ impl Asr {
         some(table("disagreements", &title, &columns, rows.collect()))
     }
 
-    fn category_table(&self, words: &Words) -> Option<Table> {
-        let mut rows = Vec::new();
-        for (condition, gathered) in self.conditions.iter() {
-            for (index, judge) in self.judges.iter().enumerate() {
-                for (category, estimate) in self.category_rates(gathered, index) {
-                    let mut row = vec![
-                        json!(condition),
-                        json!(judge.id),
-                        json!(category),
-                        json!(estimate.n),
-                    ];
-                    row.extend(bounded(&estimate));
-                    rows.push(row);
-                }
-            }
-        }
-        let columns = ["condition", "judge", "category", "n", "rate", "low", "high"];
-        let title = format!("{} by category", words.title);
-        some(table("categories", &title, &columns, rows))
-    }
-
     fn hazard_table(&self) -> Option<Table> {
         let mut rows = Vec::new();
         for (condition, gathered) in self.conditions.iter() {
@@ -210,12 +189,12 @@ impl Asr {
 }
 
 /// A table with at least one row.
-fn some(table: Table) -> Option<Table> {
+pub(super) fn some(table: Table) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
 /// An estimate with its bounds, as three cells.
-fn bounded(estimate: &Estimate) -> [Value; 3] {
+pub(super) fn bounded(estimate: &Estimate) -> [Value; 3] {
     let ci = estimate.ci.as_ref();
     [
         json!(estimate.value),
@@ -224,7 +203,7 @@ fn bounded(estimate: &Estimate) -> [Value; 3] {
     ]
 }
 
-fn table(id: &str, title: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> Table {
+pub(super) fn table(id: &str, title: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> Table {
     Table {
         id: id.to_owned(),
         title: title.to_owned(),
