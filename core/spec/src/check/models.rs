@@ -90,6 +90,25 @@ impl Checker<'_> {
             if let Some(filter) = &recorded.filter {
                 self.expression(filter);
             }
+            // Judges elsewhere have names of all sorts; only what no name of a metric can hold is refused.
+            let unfit = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '*');
+            for judge in recorded.columns.verdicts.keys() {
+                if judge.is_empty() || judge.chars().any(unfit) {
+                    let fitting = judge.replace(unfit, "_");
+                    self.error(
+                        Diagnostic::error("bad-id", format!("`{judge}` is no id of a judge"))
+                            .at(judge.span(), "no spaces, `/` or `*`")
+                            .help(format!(
+                                "judges' ids become parts of metric names; call it `{}`",
+                                if fitting.is_empty() {
+                                    "judge"
+                                } else {
+                                    &fitting
+                                }
+                            )),
+                    );
+                }
+            }
         }
         if let Some(endpoint) = &model.endpoint {
             self.endpoint(endpoint);

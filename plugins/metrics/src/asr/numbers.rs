@@ -41,28 +41,8 @@ pub(super) const LISTED: [&str; 26] = [
     "category.*",
     "excluding",
 ];
-/// Ids of this metric's own numbers, which a judge of the same name must not take.
-const OWN_IDS: [&str; 19] = [
-    "asr",
-    "over_refusal",
-    "any_judge",
-    "all_judges",
-    "without_degenerate",
-    "lower_bound",
-    "upper_bound",
-    "unjudged",
-    "n_safe",
-    "n_unsafe",
-    "unparsable",
-    "error",
-    "no_verdict",
-    "not_made",
-    "degenerate",
-    "flip_rate",
-    "excluding",
-    "corrected",
-    "judge",
-];
+/// Further ids that a judge's number must not take.
+const OWN_IDS: [&str; 3] = ["asr", "over_refusal", "judge"];
 
 impl Asr {
     /// Everything about one condition.
@@ -384,9 +364,14 @@ impl Asr {
             .push(self.estimator.rate(column).fill(scalar));
     }
 
+    /// The id of a judge's number: its own id, unless that is, or could be, the id of another number.
     fn judge_number(&self, judge: usize) -> String {
         let id = &self.judges[judge].id;
-        if OWN_IDS.contains(&id.as_str()) || id.starts_with("at_") {
+        let taken = |listed: &&str| match listed.strip_suffix('*') {
+            Some(start) => id.starts_with(start),
+            None => *listed == id,
+        };
+        if LISTED.iter().chain(&OWN_IDS).any(taken) {
             format!("judge.{id}")
         } else {
             id.clone()

@@ -152,6 +152,44 @@ fn one_verdict_can_settle_what_any_and_all_judges_say() {
 }
 
 #[test]
+fn judges_do_not_take_the_names_of_other_numbers() {
+    let judges = [
+        "guard",
+        "gpt-4.1",
+        "not_made",
+        "category.x",
+        "any_judge.lower_bound",
+        "judge.guard",
+        "at_1",
+        "judge",
+    ];
+    let mut made = sample("a", "unsafe", "safe");
+    made["category"] = json!("x");
+    made["verdicts"] = judges
+        .iter()
+        .map(|judge| ((*judge).to_owned(), json!({"label": "safe"})))
+        .collect();
+    let mut other = made.clone();
+    (other["sample_id"], other["category"]) = (json!("b"), json!("y"));
+    let output = run(&json!({}), &[made, other]);
+    for id in [
+        "asr",
+        "gpt-4.1",
+        "judge.not_made",
+        "judge.category.x",
+        "judge.any_judge.lower_bound",
+        "judge.judge.guard",
+        "judge.at_1",
+        "judge.judge",
+        "not_made",
+        "category.x",
+        "any_judge.lower_bound",
+    ] {
+        assert_eq!(value(&output, id), Some(0.0), "{id}");
+    }
+}
+
+#[test]
 fn a_judge_that_speaks_late_has_missed_what_was_before() {
     let early = |id: &str, word: &str| {
         let mut made = sample(id, word, "safe");
@@ -243,7 +281,7 @@ fn copies_of_completions_narrow_no_interval() {
                 words[i / times * 5 % 3],
             );
             made["sample_index"] = json!(i % times);
-            made["degenerate"] = json!({"looping": i / times % 6 == 0});
+            made["degenerate"] = json!({"looping": (i / times).is_multiple_of(6)});
             made
         };
         (0..60 * times).map(one).collect()
