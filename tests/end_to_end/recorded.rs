@@ -371,3 +371,47 @@ fn lists_of_choices_and_tokens_are_read() {
         "{said}"
     );
 }
+
+#[test]
+fn what_was_not_made_is_told_alike_by_the_metric_and_the_page() {
+    let place = Place::new();
+    // Two prompts of two completions: a good one, an empty one that the judge could not read, and two that were never made.
+    place.write(
+        "r.jsonl",
+        "{\"id\": \"a\", \"n\": 0, \"text\": \"one\", \"why\": null, \"v\": \"unsafe\"}
+{\"id\": \"a\", \"n\": 1, \"text\": \"\", \"why\": null, \"v\": \"unparsable\"}
+{\"id\": \"b\", \"n\": 0, \"text\": null, \"why\": \"no answer in time\", \"v\": null}
+{\"id\": \"b\", \"n\": 1, \"text\": null, \"why\": \"no answer in time\", \"v\": null}
+",
+    );
+    let spec = spec(
+        &place,
+        "jsonl: r.jsonl, columns: {id: id, sample: n, completion: text, error: why, verdicts: {people: v}}",
+        "generate: {samples: 2, temperature: 1.0}",
+    );
+    place.run(&spec, "run");
+    let results = place.results("run");
+    let value = |id: &str| {
+        let metrics = results["metrics"].as_array().expect("metrics");
+        let found = metrics.iter().find(|metric| metric["metric"] == id);
+        found.unwrap_or_else(|| panic!("no `{id}`"))["value"].clone()
+    };
+    assert_eq!(value("asr"), 1.0);
+    assert_eq!(value("asr.not_made"), 0.5);
+    assert_eq!(value("asr.degenerate"), 0.25);
+    assert_eq!(value("asr.unparsable"), 0.25);
+    assert_eq!(value("asr.error"), 0.0);
+    assert_eq!(value("asr.unjudged"), 1.0);
+    let page: Value = serde_json::from_slice(&place.read("run/report.json")).expect("JSON");
+    let page = page.to_string();
+    for told in [
+        "Completions that were not made: 2 of 4 of m in ask",
+        "cut at the limit): 1 of 4 of m in ask",
+        "people on 1 of 4 of m in ask",
+        "2 of 4 completions were not made",
+        "1 of 4 completions are degenerate (1 empty, 0 looping, 0 cut at the limit)",
+        "1 of 4 completions have no verdict of `people`",
+    ] {
+        assert!(page.contains(told), "the report does not say: {told}");
+    }
+}
