@@ -98,25 +98,18 @@ fn scores<'a>(output: &'a MetricOutput, id: &str) -> Result<&'a Scores, Failure>
 /// Rates and paired differences by category and overall, one resample of prompts shared by all.
 fn compare(outputs: &[[MetricOutput; 2]], results: &mut String) -> Result<(), Failure> {
     let base = scores(&outputs[0][0], "asr")?;
-    let place: HashMap<&str, usize> = base
-        .sample_ids
-        .iter()
-        .map(String::as_str)
-        .zip(0..)
-        .collect();
+    let place: HashMap<&str, usize> = base.sample_ids.iter().zip(0..).collect();
     let mut columns = vec![vec![f64::NAN; base.values.len()]; MODELS.len() + 1];
     for category in 0..CATEGORIES {
         let of_category = scores(&outputs[0][0], &format!("category.category-{category}"))?;
         for id in of_category.sample_ids.iter() {
-            columns[0][place[id.as_str()]] = category as f64;
+            columns[0][place[id]] = category as f64;
         }
     }
     for (column, output) in columns[1..].iter_mut().zip(outputs) {
         let of_model = scores(&output[0], "asr")?;
         for (id, value) in of_model.sample_ids.iter().zip(&of_model.values) {
-            let row = place
-                .get(id.as_str())
-                .ok_or("the models have different samples")?;
+            let row = place.get(id).ok_or("the models have different samples")?;
             column[*row] = value.ok_or("a sample has no verdict")?;
         }
     }

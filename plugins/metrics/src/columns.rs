@@ -4,22 +4,29 @@
 //! a column holds one score's sum and count per prompt. Several completions of one prompt average to its score: prompts,
 //! not completions, are what intervals and paired tests count.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-use driftgauge_plugin_sdk::wire::{ScoreKind, Scores};
+use driftgauge_plugin_sdk::wire::{SampleIds, ScoreKind, Scores};
 use foldhash::fast::RandomState;
 use indexmap::{IndexMap, IndexSet};
 
 /// Ids of prompts; their position is the row of every column.
 #[derive(Debug, Clone, Default)]
-pub struct Prompts(IndexSet<String, RandomState>);
+pub struct Prompts {
+    ids: IndexSet<String, RandomState>,
+    /// The ids as scores name them, made when first asked for.
+    named: OnceLock<SampleIds>,
+}
 
 impl Prompts {
     /// The row of `id`, made if it is new.
     pub fn row(&mut self, id: &str) -> usize {
-        match self.0.get_index_of(id) {
+        match self.ids.get_index_of(id) {
             Some(row) => row,
-            None => self.0.insert_full(id.to_owned()).0,
+            None => {
+                self.named.take();
+                self.ids.insert_full(id.to_owned()).0
+            }
         }
     }
 
@@ -32,19 +39,26 @@ impl Prompts {
     /// The id of a row.
     #[must_use]
     pub fn id(&self, row: usize) -> &str {
-        self.0.get_index(row).map_or("", String::as_str)
+        self.ids.get_index(row).map_or("", String::as_str)
     }
 
     /// Number of prompts.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ids.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ids.is_empty()
+    }
+
+    /// The ids of some rows, as scores name them.
+    fn named(&self, rows: Vec<u32>) -> SampleIds {
+        let all = self.named.get_or_init(|| self.ids.iter().collect());
+        // Rows are those of prompts.
+        all.at(rows).unwrap_or_else(|_| all.clone())
     }
 }
 
@@ -118,6 +132,8 @@ impl<T: Default> Conditions<T> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Column {
     cells: Vec<Cell>,
+    /// The row of each cell, ascending; that of its place where there are none.
+    rows: Option<Vec<u32>>,
 }
 
 /// A prompt's part of a column.
@@ -130,6 +146,12 @@ struct Cell {
     asked: u32,
 }
 
+impl Cell {
+    fn mean(&self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / f64::from(self.n))
+    }
+}
+
 impl Column {
     /// A column without scores, of prompts that were asked this often.
     #[must_use]
@@ -140,6 +162,7 @@ impl Column {
         };
         Self {
             cells: times.iter().map(cell).collect(),
+            rows: None,
         }
     }
 
@@ -172,6 +195,7 @@ impl Column {
 
     /// Adds the score of one completion; `None` says that the prompt was asked and has no score here.
     pub fn add(&mut self, row: usize, score: Option<f64>) {
+        debug_assert!(self.rows.is_none(), "a part of a column takes no scores");
         if self.cells.len() <= row {
             self.cells.resize(row + 1, Cell::default());
         }
@@ -186,28 +210,46 @@ impl Column {
     /// Mean score of a prompt; `None` when it has none.
     #[must_use]
     pub fn mean(&self, row: usize) -> Option<f64> {
-        let cell = self.cells.get(row)?;
-        (cell.n > 0).then(|| cell.sum / f64::from(cell.n))
+        self.cell(row)?.mean()
+    }
+
+    fn cell(&self, row: usize) -> Option<&Cell> {
+        let place = match &self.rows {
+            None => row,
+            Some(rows) => rows.binary_search(&u32::try_from(row).ok()?).ok()?,
+        };
+        self.cells.get(place)
+    }
+
+    /// The cells with their rows.
+    fn cells(&self) -> impl Iterator<Item = (u32, &Cell)> {
+        let row = |place| match &self.rows {
+            None => place,
+            Some(rows) => rows[place as usize],
+        };
+        (0..).map(row).zip(&self.cells)
     }
 
     /// Number of scored completions of a prompt.
     #[must_use]
     pub fn count(&self, row: usize) -> u32 {
-        self.cells.get(row).map_or(0, |cell| cell.n)
+        self.cell(row).map_or(0, |cell| cell.n)
     }
 
     /// Rows that were asked, in order.
     pub fn rows(&self) -> impl Iterator<Item = usize> {
-        let seen = |(row, cell): (usize, &Cell)| (cell.asked > 0).then_some(row);
-        self.cells.iter().enumerate().filter_map(seen)
+        let seen = |(row, cell): (u32, &Cell)| (cell.asked > 0).then_some(row as usize);
+        self.cells().filter_map(seen)
     }
 
     /// The column without the rows that `keep` refuses.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let keep = |(row, &cell)| if keep(row) { cell } else { Cell::default() };
+        let kept = self.cells().filter(|(row, _)| keep(*row as usize));
+        let (rows, cells) = kept.unzip();
         Self {
-            cells: self.cells.iter().enumerate().map(keep).collect(),
+            cells,
+            rows: Some(rows),
         }
     }
 
@@ -221,12 +263,13 @@ impl Column {
         };
         Self {
             cells: self.cells.iter().map(fill).collect(),
+            rows: self.rows.clone(),
         }
     }
 
     /// Mean scores of all prompts that have one.
     pub fn means(&self) -> impl Iterator<Item = f64> {
-        (0..self.cells.len()).filter_map(|row| self.mean(row))
+        self.cells.iter().filter_map(Cell::mean)
     }
 
     /// Number of scored completions.
@@ -241,8 +284,8 @@ impl Column {
         self.cells.iter().any(|cell| cell.n > 1)
     }
 
-    /// Adds the scores as they cross the plugin boundary; they are binary when every one is 0 or 1. The list of sample ids is
-    /// shared with the scores before where it is the same.
+    /// Adds the scores as they cross the plugin boundary; they are binary when every one is 0 or 1. All share the list of the
+    /// prompts' ids.
     pub fn add_scores(
         &self,
         id: &str,
@@ -250,21 +293,13 @@ impl Column {
         prompts: &Prompts,
         scores: &mut Vec<Scores>,
     ) {
-        let rows: Vec<usize> = self.rows().collect();
-        let values: Vec<Option<f64>> = rows.iter().map(|&row| self.mean(row)).collect();
+        let asked = self.cells().filter(|(_, cell)| cell.asked > 0);
+        let (rows, values): (Vec<u32>, Vec<Option<f64>>) =
+            asked.map(|(row, cell)| (row, cell.mean())).unzip();
         let binary = values
             .iter()
             .flatten()
             .all(|&value| value == 0.0 || value == 1.0);
-        let ids = || rows.iter().map(|&row| prompts.id(row));
-        let before = scores
-            .last()
-            .map(|before| &before.sample_ids)
-            .filter(|before| before.iter().map(String::as_str).eq(ids()));
-        let sample_ids = match before {
-            Some(before) => Arc::clone(before),
-            None => ids().map(str::to_owned).collect(),
-        };
         scores.push(Scores {
             id: id.to_owned(),
             condition: condition.to_owned(),
@@ -273,7 +308,7 @@ impl Column {
             } else {
                 ScoreKind::Real
             },
-            sample_ids,
+            sample_ids: prompts.named(rows),
             values,
         });
     }
@@ -298,15 +333,22 @@ mod tests {
         let mut all = Vec::new();
         column.add_scores("asr", "default", &prompts, &mut all);
         column.add_scores("twin", "default", &prompts, &mut all);
-        assert!(all[0].same_samples(&all[1]));
+        assert!(all[0].sample_ids.are_shared(&all[1].sample_ids));
         let scores = &all[0];
-        assert_eq!(*scores.sample_ids, ["b", "a", "c"]);
+        assert_eq!(scores.sample_ids, SampleIds::from_iter(["b", "a", "c"]));
         assert_eq!(scores.values, [Some(0.5), None, Some(1.0)]);
         assert_eq!(scores.kind, ScoreKind::Real);
         assert_eq!((column.total(), column.repeats()), (3, true));
         let filled = column.with_missing_as(1.0);
         assert_eq!(filled.means().collect::<Vec<_>>(), [0.5, 1.0, 1.0]);
         assert_eq!(filled.total(), 4);
+        let part = column.filtered(|row| row != 0);
+        assert_eq!((part.mean(0), part.mean(2)), (None, Some(1.0)));
+        assert_eq!(part.rows().collect::<Vec<_>>(), [1, 2]);
+        part.add_scores("part", "default", &prompts, &mut all);
+        assert!(all[2].sample_ids.share_a_list(&all[1].sample_ids));
+        assert_eq!(all[2].sample_ids, SampleIds::from_iter(["a", "c"]));
+        assert_eq!(all[2].values, [None, Some(1.0)]);
     }
 
     #[test]
@@ -337,7 +379,7 @@ mod tests {
         let later = conditions.get("false").unwrap();
         let mut scores = Vec::new();
         later.add_scores("x", "false", &prompts, &mut scores);
-        assert_eq!(*scores[0].sample_ids, ["a", "b"]);
+        assert_eq!(scores[0].sample_ids, SampleIds::from_iter(["a", "b"]));
         assert_eq!(conditions.get("plain").unwrap().mean(1), None);
     }
 }

@@ -10,5 +10,6 @@ pub mod field;
 pub mod numbers;
 mod output;
 pub mod rows;
+mod scores;
 pub mod validate;
 pub mod wire;

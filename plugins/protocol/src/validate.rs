@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 
 use crate::wire::{
-    ChartSpec, Manifest, MetricOutput, OUTPUT_SCHEMA, Scalar, ScoreKind, Scores, Table,
+    ChartSpec, Manifest, MetricOutput, OUTPUT_SCHEMA, SampleIds, Scalar, ScoreKind, Scores, Table,
 };
 
 /// Everything wrong with an output, one phrase each; empty when it is well-formed.
@@ -47,7 +47,7 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
                 scores.id, scores.condition
             ));
         }
-        let known = before.is_some_and(|before| scores.same_samples(before));
+        let known = before.is_some_and(|before| scores.sample_ids.share_a_list(&before.sample_ids));
         check_scores(scores, known, &mut found);
     }
     check_verdicts(output, &mut found);
@@ -106,7 +106,7 @@ fn check_scalar(scalar: &Scalar, found: &mut Vec<String>) {
     }
 }
 
-/// `known`: the sample ids are those of the scores before, whose check was enough.
+/// `known`: the list of sample ids is that of the scores before, whose check was enough.
 fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
     let place = format!("scores `{}` of condition `{}`", scores.id, scores.condition);
     if scores.sample_ids.len() != scores.values.len() {
@@ -116,16 +116,7 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
             scores.values.len()
         ));
     }
-    // As many ids as samples: the usual hash would cost more than all else.
-    let mut seen = HashSet::with_capacity_and_hasher(
-        if known { 0 } else { scores.sample_ids.len() },
-        RandomState::default(),
-    );
-    if let Some(twice) = scores
-        .sample_ids
-        .iter()
-        .find(|id| !known && !seen.insert(id.as_str()))
-    {
+    if let Some(twice) = twice(&scores.sample_ids, known) {
         found.push(format!("{place} have sample id `{twice}` twice"));
     }
     let values = || scores.values.iter().flatten();
@@ -137,6 +128,21 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
             "{place} are binary but have a value other than 0 and 1"
         ));
     }
+}
+
+/// An id that appears twice, in a list that is not `known` or among places.
+fn twice(sample_ids: &SampleIds, known: bool) -> Option<&str> {
+    let (list, places) = sample_ids.parts();
+    // As many ids as samples: the usual hash would cost more than all else.
+    let n = if known { 0 } else { list.len() };
+    let mut seen = HashSet::with_capacity_and_hasher(n, RandomState::default());
+    let mut listed = vec![false; places.map_or(0, |_| list.len())];
+    let mut places = places.into_iter().flatten();
+    let again = list[..n].iter().find(|id| !seen.insert(id.as_str()));
+    let mut place = || places.find(|&&place| std::mem::replace(&mut listed[place as usize], true));
+    again
+        .or_else(|| place().map(|&place| &list[place as usize]))
+        .map(String::as_str)
 }
 
 fn check_verdicts(output: &MetricOutput, found: &mut Vec<String>) {
@@ -222,7 +228,7 @@ mod tests {
             id: "other".into(),
             condition: "default".into(),
             kind: ScoreKind::Binary,
-            sample_ids: vec!["a".into(), "a".into()].into(),
+            sample_ids: SampleIds::from_iter(["a", "a"]),
             values: vec![Some(0.5)],
         });
         output.tables.push(Table {
@@ -272,7 +278,7 @@ mod tests {
             id: "asr".into(),
             condition: "default".into(),
             kind: ScoreKind::Binary,
-            sample_ids: vec!["a".into(), "b".into()].into(),
+            sample_ids: SampleIds::from_iter(["a", "b"]),
             values: vec![Some(1.0), Some(0.0)],
         });
         assert_eq!(problems(&output), Vec::<String>::new());

@@ -2,11 +2,11 @@
 //!
 //! Plugins return numbers, tables and chart descriptions, never pictures or markup: one look, and nothing to inject.
 
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use crate::scores::{SampleIds, ScoreKind, Scores};
 
 /// Version of the output format.
 pub const OUTPUT_SCHEMA: u32 = 1;
@@ -147,35 +147,6 @@ pub struct Scalar {
     pub selected: bool,
 }
 
-/// Per-sample scores behind a scalar, so that the harness can pair models sample by sample.
-///
-/// In JSON, `sample_ids` may be left out where they are those of the scores before: a run of a million samples names each
-/// once, and not once for every number.
-#[derive(Debug, Clone, PartialEq, JsonSchema)]
-pub struct Scores {
-    /// Id of the scalar that these scores average to.
-    pub id: String,
-    /// Condition.
-    pub condition: String,
-    /// `binary` scores are 0 or 1; `real` ones any finite number.
-    pub kind: ScoreKind,
-    /// Sample ids, in the order seen. The same prompt sampled several times appears once, with its mean.
-    #[schemars(with = "Option<Vec<String>>")]
-    pub sample_ids: Arc<[String]>,
-    /// One score per id; null where the sample has none.
-    pub values: Vec<Option<f64>>,
-}
-
-/// What kind of number a score is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ScoreKind {
-    /// 0 or 1.
-    Binary,
-    /// Any finite number.
-    Real,
-}
-
 /// A table for the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Table {
@@ -278,7 +249,7 @@ pub struct MetricOutput {
     /// Aggregates, primary ones first.
     pub scalars: Vec<Scalar>,
     /// Per-sample scores for paired comparisons.
-    #[serde(default, with = "scores_json")]
+    #[serde(default, with = "crate::scores::json")]
     #[schemars(with = "Vec<Scores>")]
     pub scores: Vec<Scores>,
     /// Tables.
@@ -347,119 +318,4 @@ pub struct PluginErrorPayload {
     /// The sample it happened on.
     #[serde(default)]
     pub sample_id: Option<String>,
-}
-
-/// The JSON of scores, with `sample_ids` only where they change.
-mod scores_json {
-    use std::sync::Arc;
-
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{ScoreKind, Scores};
-
-    #[derive(Serialize)]
-    struct Written<'a> {
-        id: &'a str,
-        condition: &'a str,
-        kind: ScoreKind,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        sample_ids: Option<&'a [String]>,
-        values: &'a [Option<f64>],
-    }
-
-    #[derive(Deserialize)]
-    struct Read {
-        id: String,
-        condition: String,
-        kind: ScoreKind,
-        #[serde(default)]
-        sample_ids: Option<Vec<String>>,
-        values: Vec<Option<f64>>,
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        scores: &[Scores],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let before = std::iter::once(None).chain(scores.iter().map(Some));
-        let written = scores.iter().zip(before).map(|(scores, before)| Written {
-            id: &scores.id,
-            condition: &scores.condition,
-            kind: scores.kind,
-            sample_ids: (!before.is_some_and(|before| scores.same_samples(before)))
-                .then_some(&*scores.sample_ids),
-            values: &scores.values,
-        });
-        serializer.collect_seq(written)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<Scores>, D::Error> {
-        let mut before: Option<Arc<[String]>> = None;
-        let read: Vec<Read> = Vec::deserialize(deserializer)?;
-        read.into_iter()
-            .map(|read| {
-                let sample_ids = match (read.sample_ids, &before) {
-                    (Some(ids), _) => ids.into(),
-                    (None, Some(ids)) => Arc::clone(ids),
-                    (None, None) => {
-                        return Err(D::Error::custom("the first scores have no `sample_ids`"));
-                    }
-                };
-                before = Some(Arc::clone(&sample_ids));
-                Ok(Scores {
-                    id: read.id,
-                    condition: read.condition,
-                    kind: read.kind,
-                    sample_ids,
-                    values: read.values,
-                })
-            })
-            .collect()
-    }
-}
-
-impl Scores {
-    /// Whether both score the same samples in the same order, known without looking at the ids: they share one list.
-    #[must_use]
-    pub fn same_samples(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.sample_ids, &other.sample_ids)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shared_sample_ids_are_written_once() {
-        let ids: Arc<[String]> = vec!["a".to_owned(), "b".to_owned()].into();
-        let scores = |id: &str, ids: &Arc<[String]>| Scores {
-            id: id.to_owned(),
-            condition: "default".to_owned(),
-            kind: ScoreKind::Binary,
-            sample_ids: Arc::clone(ids),
-            values: vec![Some(1.0), None],
-        };
-        let other: Arc<[String]> = vec!["c".to_owned(), "d".to_owned()].into();
-        let output = MetricOutput {
-            scores: vec![scores("x", &ids), scores("y", &ids), scores("z", &other)],
-            ..MetricOutput::new()
-        };
-        let text = serde_json::to_string(&output).unwrap();
-        assert_eq!(text.matches("sample_ids").count(), 2, "{text}");
-        let back: MetricOutput = serde_json::from_str(&text).unwrap();
-        assert_eq!(back, output);
-        assert!(back.scores[0].same_samples(&back.scores[1]));
-        assert!(!back.scores[1].same_samples(&back.scores[2]));
-        let headless = text.replacen("\"sample_ids\":[\"a\",\"b\"],", "", 1);
-        let error = serde_json::from_str::<MetricOutput>(&headless).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("first scores have no `sample_ids`")
-        );
-    }
 }

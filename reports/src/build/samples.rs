@@ -101,7 +101,7 @@ impl Scores {
                 metric = &output.metric;
                 found.title.clone_from(&scalar.title);
                 for (id, value) in scores.sample_ids.iter().zip(&scores.values) {
-                    let key = (scores.condition.clone(), id.clone());
+                    let key = (scores.condition.clone(), id.to_owned());
                     let entry = found.values.entry(key);
                     entry.or_insert_with(|| vec![None; models.len()])[column] = *value;
                 }

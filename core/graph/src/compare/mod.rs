@@ -190,7 +190,7 @@ mod tests {
                 id: "asr".into(),
                 condition: (*condition).to_owned(),
                 kind,
-                sample_ids: ids.iter().map(|&id| id.to_owned()).collect(),
+                sample_ids: ids.iter().copied().collect(),
                 values: values.iter().map(|&value| Some(value)).collect(),
             });
         }

@@ -1,6 +1,7 @@
 //! Which scores belong together: pairs by sample id, in the order of the ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use driftgauge_plugin_protocol::wire::Scores;
 use driftgauge_record::LeftOut;
@@ -25,48 +26,66 @@ pub(crate) fn pair(baselines: &[&Scores], models: &[&Scores]) -> Result<Paired, 
     let Some((first, others)) = columns.split_first() else {
         return Ok(Paired::default());
     };
-    let mut lookups = Vec::new();
-    for other in others {
-        lookups.push(same_samples(first, other)?);
-    }
-    let mut rows: Vec<(&str, Vec<f64>)> = Vec::new();
+    let lookups = others
+        .iter()
+        .map(|other| same_samples(first, other))
+        .collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<&str> = first.sample_ids.iter().collect();
+    let score = |column: usize, row: usize| match column.checked_sub(1) {
+        None => first.values[row],
+        Some(other) => others[other].values[lookups[other].get(row)],
+    };
     let mut left_out = LeftOut::default();
-    for (id, value) in first.sample_ids.iter().zip(&first.values) {
-        let rest = || lookups.iter().map(|lookup| lookup[id.as_str()]);
-        let all = || std::iter::once(*value).chain(rest());
-        if let Some(scores) = all().collect::<Option<Vec<f64>>>() {
-            rows.push((id, scores));
+    let mut rows: Vec<usize> = Vec::new();
+    for row in 0..ids.len() {
+        let missing = |side: Range<usize>| side.into_iter().any(|c| score(c, row).is_none());
+        let baseline = missing(0..baselines.len());
+        let model = missing(baselines.len()..columns.len());
+        if !baseline && !model {
+            rows.push(row);
             continue;
         }
         left_out.prompts += 1;
-        left_out.baseline += u64::from(all().take(baselines.len()).any(|score| score.is_none()));
-        left_out.model += u64::from(all().skip(baselines.len()).any(|score| score.is_none()));
+        left_out.baseline += u64::from(baseline);
+        left_out.model += u64::from(model);
     }
-    rows.sort_by(|a, b| a.0.cmp(b.0));
+    rows.sort_by_key(|&row| ids[row]);
+    let scores = |column| rows.iter().filter_map(|&row| score(column, row)).collect();
     Ok(Paired {
-        columns: (0..columns.len())
-            .map(|column| rows.iter().map(|(_, scores)| scores[column]).collect())
-            .collect(),
-        ids: rows.into_iter().map(|(id, _)| id.to_owned()).collect(),
+        columns: (0..columns.len()).map(scores).collect(),
+        ids: rows.iter().map(|&row| ids[row].to_owned()).collect(),
         left_out: Some(left_out).filter(|left_out| left_out.prompts > 0),
     })
 }
 
-/// The other column by id, when it has exactly the samples of the first.
-fn same_samples<'a>(
-    first: &Scores,
-    other: &'a Scores,
-) -> Result<HashMap<&'a str, Option<f64>>, String> {
-    let by_id: HashMap<&str, Option<f64>> = other
+/// Where the samples of one column are in another one.
+enum Places {
+    /// At the same places.
+    Same,
+    /// By place in the first one.
+    Others(Vec<usize>),
+}
+
+impl Places {
+    fn get(&self, row: usize) -> usize {
+        match self {
+            Self::Same => row,
+            Self::Others(places) => places[row],
+        }
+    }
+}
+
+/// Where the samples of the first column are in the other one, when that has exactly the same.
+fn same_samples(first: &Scores, other: &Scores) -> Result<Places, String> {
+    if first.sample_ids == other.sample_ids {
+        return Ok(Places::Same);
+    }
+    let by_id: HashMap<&str, usize> = other.sample_ids.iter().zip(0..).collect();
+    let place = |id: &str| by_id.get(id).copied();
+    let missing: Vec<&str> = first
         .sample_ids
         .iter()
-        .map(String::as_str)
-        .zip(other.values.iter().copied())
-        .collect();
-    let missing: Vec<&String> = first
-        .sample_ids
-        .iter()
-        .filter(|id| !by_id.contains_key(id.as_str()))
+        .filter(|id| place(id).is_none())
         .collect();
     let hint = "hint: only the same samples can be paired";
     if let Some(id) = missing.first() {
@@ -77,20 +96,18 @@ fn same_samples<'a>(
         ));
     }
     if by_id.len() != first.sample_ids.len() {
-        let ours: std::collections::HashSet<&str> =
-            first.sample_ids.iter().map(String::as_str).collect();
-        let extra = other
-            .sample_ids
-            .iter()
-            .find(|id| !ours.contains(id.as_str()));
+        let ours: HashSet<&str> = first.sample_ids.iter().collect();
+        let extra = other.sample_ids.iter().find(|id| !ours.contains(id));
         return Err(format!(
             "the two sides do not have the same samples: `{}` is missing on one of them ({} against {})\n{hint}",
-            extra.map_or("", String::as_str),
+            extra.unwrap_or_default(),
             first.sample_ids.len(),
             by_id.len()
         ));
     }
-    Ok(by_id)
+    Ok(Places::Others(
+        first.sample_ids.iter().filter_map(place).collect(),
+    ))
 }
 
 #[cfg(test)]
@@ -103,7 +120,7 @@ mod tests {
             id: "s".into(),
             condition: "c".into(),
             kind: ScoreKind::Real,
-            sample_ids: ids.iter().map(|&id| id.to_owned()).collect(),
+            sample_ids: ids.iter().copied().collect(),
             values: values.to_vec(),
         }
     }

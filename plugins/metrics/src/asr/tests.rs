@@ -545,7 +545,7 @@ fn the_order_of_samples_does_not_show() {
     assert_eq!(by_id(&sorted), by_id(&other));
     assert_eq!(sorted.tables, other.tables);
     for scores in &mut other.scores {
-        let ids = scores.sample_ids.iter().cloned();
+        let ids = scores.sample_ids.iter().map(str::to_owned);
         let mut pairs: Vec<_> = ids.zip(scores.values.drain(..)).collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         let (ids, values): (Vec<String>, _) = pairs.into_iter().unzip();

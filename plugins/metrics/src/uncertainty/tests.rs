@@ -138,7 +138,8 @@ fn prompts_without_a_value_keep_their_place_among_the_scores() {
         .iter()
         .find(|scores| scores.id == "top10_entropy");
     let scores = scores.expect("scores of the primary number");
-    assert_eq!(*scores.sample_ids, ["a", "b", "c", "d"]);
+    let ids: Vec<&str> = scores.sample_ids.iter().collect();
+    assert_eq!(ids, ["a", "b", "c", "d"]);
     let there: Vec<bool> = scores.values.iter().map(Option::is_some).collect();
     assert_eq!(there, [false, false, true, true]);
     assert_eq!(scalar(&output, "top10_entropy").n, 2);

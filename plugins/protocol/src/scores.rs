@@ -1,0 +1,299 @@
+//! Per-sample scores, and which samples they are of.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Per-sample scores behind a scalar, so that the harness can pair models sample by sample.
+///
+/// In JSON, `places` says which of the `sample_ids` these are (all of them where it is left out), so that a part of the samples
+/// does not name them again. Both are left out where they are those of the scores before; `sample_ids` alone, where only the
+/// list is.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+pub struct Scores {
+    /// Id of the scalar that these scores average to.
+    pub id: String,
+    /// Condition.
+    pub condition: String,
+    /// `binary` scores are 0 or 1; `real` ones any finite number.
+    pub kind: ScoreKind,
+    /// Sample ids. The same prompt sampled several times appears once, with its mean.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub sample_ids: SampleIds,
+    /// One score per id; null where the sample has none.
+    pub values: Vec<Option<f64>>,
+}
+
+/// What kind of number a score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// 0 or 1.
+    Binary,
+    /// Any finite number.
+    Real,
+}
+
+/// Ids of samples, in order: a list that several scores may share, or some of its places.
+#[derive(Debug, Clone)]
+pub struct SampleIds {
+    list: Arc<[String]>,
+    /// All of them where there are none.
+    places: Option<Arc<[u32]>>,
+}
+
+impl SampleIds {
+    /// Those at some places of this one's list; all of it where that is what the places are.
+    ///
+    /// # Errors
+    /// When the list has no such place.
+    pub fn at(&self, places: Vec<u32>) -> Result<Self, String> {
+        let n = self.list.len();
+        if let Some(beyond) = places.iter().find(|&&place| place as usize >= n) {
+            return Err(format!("place {beyond} in a list of {n} sample ids"));
+        }
+        let all = places.len() == n && places.iter().zip(0..).all(|(&place, row)| place == row);
+        Ok(Self {
+            list: Arc::clone(&self.list),
+            places: (!all).then(|| places.into()),
+        })
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let places = self.places.as_ref();
+        places.map_or(self.list.len(), |places| places.len())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ids.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let places = self.places.as_deref();
+        (0..self.len()).map(move |row| {
+            let place = places.map_or(row, |places| places[row] as usize);
+            self.list[place].as_str()
+        })
+    }
+
+    /// The list that these ids are in, and the places there when they are not all of it.
+    pub(crate) fn parts(&self) -> (&[String], Option<&[u32]>) {
+        (&self.list, self.places.as_deref())
+    }
+
+    /// Whether both are places of one list, known without looking at the ids.
+    #[must_use]
+    pub fn share_a_list(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.list, &other.list)
+    }
+
+    /// Whether both are the same ids in the same order, known without looking at them.
+    #[must_use]
+    pub fn are_shared(&self, other: &Self) -> bool {
+        self.share_a_list(other) && self.places == other.places
+    }
+}
+
+impl PartialEq for SampleIds {
+    fn eq(&self, other: &Self) -> bool {
+        self.are_shared(other) || self.iter().eq(other.iter())
+    }
+}
+
+impl From<Vec<String>> for SampleIds {
+    fn from(ids: Vec<String>) -> Self {
+        Self {
+            list: ids.into(),
+            places: None,
+        }
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for SampleIds {
+    fn from_iter<I: IntoIterator<Item = S>>(ids: I) -> Self {
+        let ids: Vec<String> = ids.into_iter().map(Into::into).collect();
+        ids.into()
+    }
+}
+
+/// The JSON of scores, with what says which samples they are of only where it changes.
+pub(crate) mod json {
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{SampleIds, ScoreKind, Scores};
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        id: &'a str,
+        condition: &'a str,
+        kind: ScoreKind,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sample_ids: Option<&'a [String]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        places: Option<Vec<u32>>,
+        values: Values<'a>,
+    }
+
+    /// Zeros and ones are written as they are read: without decimals.
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Values<'a> {
+        Binary(Vec<Option<u8>>),
+        Real(&'a [Option<f64>]),
+    }
+
+    #[derive(Deserialize)]
+    struct Read {
+        id: String,
+        condition: String,
+        kind: ScoreKind,
+        #[serde(default)]
+        sample_ids: Option<Vec<String>>,
+        #[serde(default)]
+        places: Option<Vec<u32>>,
+        values: Vec<Option<f64>>,
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        scores: &[Scores],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let before = std::iter::once(None).chain(scores.iter().map(Some));
+        let written: Result<Vec<_>, _> = scores
+            .iter()
+            .zip(before)
+            .map(|(scores, before)| write(scores, before).map_err(S::Error::custom))
+            .collect();
+        written?.serialize(serializer)
+    }
+
+    fn write<'a>(scores: &'a Scores, before: Option<&Scores>) -> Result<Written<'a>, String> {
+        let (list, places) = scores.sample_ids.parts();
+        let shares = |same: fn(&SampleIds, &SampleIds) -> bool| {
+            before.is_some_and(|before| same(&scores.sample_ids, &before.sample_ids))
+        };
+        let listed = shares(SampleIds::share_a_list);
+        let places = match places {
+            _ if shares(SampleIds::are_shared) => None,
+            None if listed => Some((0..list.len() as u32).collect()),
+            places => places.map(<[u32]>::to_vec),
+        };
+        let bit = |value: Option<f64>| match value {
+            None => Some(None),
+            Some(0.0) => Some(Some(0)),
+            Some(1.0) => Some(Some(1)),
+            Some(_) => None,
+        };
+        let bits = match scores.kind {
+            ScoreKind::Binary => scores.values.iter().map(|&value| bit(value)).collect(),
+            ScoreKind::Real => None,
+        };
+        Ok(Written {
+            id: &scores.id,
+            condition: &scores.condition,
+            kind: scores.kind,
+            sample_ids: (!listed).then_some(list),
+            places,
+            values: bits.map_or(Values::Real(&scores.values), Values::Binary),
+        })
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Scores>, D::Error> {
+        let read: Vec<Read> = Vec::deserialize(deserializer)?;
+        let mut before: Option<SampleIds> = None;
+        read.into_iter()
+            .map(|read| {
+                let listed = match (read.sample_ids, &before) {
+                    (Some(ids), _) => ids.into(),
+                    (None, Some(before)) => before.clone(),
+                    (None, None) => {
+                        return Err(D::Error::custom("the first scores have no `sample_ids`"));
+                    }
+                };
+                let sample_ids = match read.places {
+                    None => listed,
+                    Some(places) => listed.at(places).map_err(D::Error::custom)?,
+                };
+                before = Some(sample_ids.clone());
+                Ok(Scores {
+                    id: read.id,
+                    condition: read.condition,
+                    kind: read.kind,
+                    sample_ids,
+                    values: read.values,
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::MetricOutput;
+
+    fn scores(id: &str, ids: &SampleIds) -> Scores {
+        Scores {
+            id: id.to_owned(),
+            condition: "default".to_owned(),
+            kind: ScoreKind::Binary,
+            sample_ids: ids.clone(),
+            values: vec![Some(1.0), None],
+        }
+    }
+
+    #[test]
+    fn shared_sample_ids_are_written_once() {
+        let ids = SampleIds::from_iter(["a", "b"]);
+        let more = SampleIds::from_iter(["c", "d", "e"]);
+        let part = more.at(vec![2, 0]).unwrap();
+        let output = MetricOutput {
+            scores: [&ids, &ids, &part, &part, &more, &ids]
+                .into_iter()
+                .map(|ids| scores("x", ids))
+                .collect(),
+            ..MetricOutput::new()
+        };
+        let text = serde_json::to_string(&output).unwrap();
+        assert_eq!(text.matches("sample_ids").count(), 3, "{text}");
+        assert_eq!(text.matches("places").count(), 2, "{text}");
+        let back: MetricOutput = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, output);
+        let ids = |place: usize| &back.scores[place].sample_ids;
+        assert!(ids(0).are_shared(ids(1)) && ids(2).are_shared(ids(3)));
+        assert!(ids(3).share_a_list(ids(4)) && !ids(3).are_shared(ids(4)));
+        assert_eq!(ids(3).iter().collect::<Vec<_>>(), ["e", "c"]);
+        assert!(!ids(4).share_a_list(ids(5)));
+    }
+
+    #[test]
+    fn ids_that_are_nowhere_are_refused() {
+        let output = MetricOutput {
+            scores: vec![scores("x", &SampleIds::from_iter(["a", "b"]))],
+            ..MetricOutput::new()
+        };
+        let text = serde_json::to_string(&output).unwrap();
+        let ids = "\"sample_ids\":[\"a\",\"b\"],";
+        for (other, expected) in [
+            ("", "first scores have no `sample_ids`"),
+            (
+                "\"sample_ids\":[\"a\"],\"places\":[1],",
+                "place 1 in a list of 1 sample ids",
+            ),
+        ] {
+            let error = serde_json::from_str::<MetricOutput>(&text.replacen(ids, other, 1));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
