@@ -17,6 +17,8 @@ use driftgauge_plugin_host::{Locator, PluginLibrary, run_metric};
 use driftgauge_record::{Sample, TableRows, write_samples};
 use driftgauge_stats::bootstrap::{Items, Options};
 use driftgauge_stats::paired::{PairCounts, mcnemar_exact, newcombe_paired};
+use foldhash::fast::RandomState;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 const MODELS: [(&str, f64); 3] = [("base", 0.41), ("harmful", 0.94), ("safe", 0.07)];
@@ -76,18 +78,28 @@ fn template() -> Result<Sample, Failure> {
     }))?)
 }
 
-/// Both metrics of one model, its table read once for each.
-fn measure(path: &Path, libraries: &[PluginLibrary; 2]) -> Result<[MetricOutput; 2], Failure> {
-    let uncertainty =
-        json!({"measures": ["mean_token_probability"], "primary": "mean_token_probability"});
-    let run = |library: usize, id: &str, config: &Value| -> Result<MetricOutput, Failure> {
+/// A metric and its configuration.
+struct Measured {
+    library: PluginLibrary,
+    id: &'static str,
+    config: Value,
+}
+
+/// The metrics of each model. As in a run, each is a node of its own, and as many are at work as there are cores.
+fn measure(paths: &[PathBuf], metrics: &[Measured]) -> Result<Vec<Vec<MetricOutput>>, Failure> {
+    let run = |path: &PathBuf, metric: &Measured| -> Result<MetricOutput, Failure> {
         let mut samples = TableRows::open(path)?;
-        Ok(run_metric(&libraries[library], id, config, &mut samples)?)
+        let Measured {
+            library,
+            id,
+            config,
+        } = metric;
+        Ok(run_metric(library, id, config, &mut samples)?)
     };
-    Ok([
-        run(0, "asr", &json!({}))?,
-        run(1, "uncertainty", &uncertainty)?,
-    ])
+    paths
+        .par_iter()
+        .map(|path| metrics.par_iter().map(|metric| run(path, metric)).collect())
+        .collect()
 }
 
 fn scores<'a>(output: &'a MetricOutput, id: &str) -> Result<&'a Scores, Failure> {
@@ -96,9 +108,10 @@ fn scores<'a>(output: &'a MetricOutput, id: &str) -> Result<&'a Scores, Failure>
 }
 
 /// Rates and paired differences by category and overall, one resample of prompts shared by all.
-fn compare(outputs: &[[MetricOutput; 2]], results: &mut String) -> Result<(), Failure> {
+fn compare(outputs: &[Vec<MetricOutput>], results: &mut String) -> Result<(), Failure> {
     let base = scores(&outputs[0][0], "asr")?;
-    let place: HashMap<&str, usize> = base.sample_ids.iter().zip(0..).collect();
+    let mut place = HashMap::with_capacity_and_hasher(base.values.len(), RandomState::default());
+    place.extend(base.sample_ids.iter().zip(0..));
     let mut columns = vec![vec![f64::NAN; base.values.len()]; MODELS.len() + 1];
     for category in 0..CATEGORIES {
         let of_category = scores(&outputs[0][0], &format!("category.category-{category}"))?;
@@ -201,23 +214,21 @@ fn main() -> Result<(), Failure> {
     let load = |name: &str| -> Result<PluginLibrary, Failure> {
         Ok(PluginLibrary::load(&locator.locate(name, Path::new("."))?)?)
     };
-    let libraries = [load("asr")?, load("uncertainty")?];
+    let metrics = [
+        Measured {
+            library: load("asr")?,
+            id: "asr",
+            config: json!({}),
+        },
+        Measured {
+            library: load("uncertainty")?,
+            id: "uncertainty",
+            config: json!({"measures": ["mean_token_probability"], "primary": "mean_token_probability"}),
+        },
+    ];
 
     let start = Instant::now();
-    let outputs = std::thread::scope(|scope| {
-        let running: Vec<_> = paths
-            .iter()
-            .map(|path| scope.spawn(|| measure(path, &libraries)))
-            .collect();
-        running
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|_| Err("a metric panicked".into()))
-            })
-            .collect::<Result<Vec<_>, _>>()
-    })?;
+    let outputs = measure(&paths, &metrics)?;
     let measured = start.elapsed().as_secs_f64();
     let mut results = String::new();
     compare(&outputs, &mut results)?;

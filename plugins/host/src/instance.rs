@@ -89,10 +89,10 @@ impl Instance {
             // SAFETY: the instance was created; the plugin fills the buffers according to the ABI.
             unsafe { finish(self.metric, &raw mut json, &raw mut error) }
         });
+        let done = self.check(status, error);
+        let parse = |bytes: &[u8]| done.and_then(|()| parse_output(&self.manifest, bytes));
         // SAFETY: filled by the plugin, or still empty.
-        let bytes = unsafe { json.take() };
-        self.check(status, error)?;
-        parse_output(&self.manifest, &bytes)
+        unsafe { json.read(parse) }
     }
 
     fn check(&self, status: DgStatus, mut error: DgBuf) -> Result<(), PluginError> {

@@ -8,12 +8,13 @@ use std::sync::OnceLock;
 
 use driftgauge_plugin_sdk::wire::{SampleIds, ScoreKind, Scores};
 use foldhash::fast::RandomState;
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexMap;
+use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
 
 /// Ids of prompts; their position is the row of every column.
 #[derive(Debug, Clone, Default)]
 pub struct Prompts {
-    ids: IndexSet<String, RandomState>,
+    ids: IndexMap<String, (), RandomState>,
     /// The ids as scores name them, made when first asked for.
     named: OnceLock<SampleIds>,
 }
@@ -21,11 +22,13 @@ pub struct Prompts {
 impl Prompts {
     /// The row of `id`, made if it is new.
     pub fn row(&mut self, id: &str) -> usize {
-        match self.ids.get_index_of(id) {
-            Some(row) => row,
-            None => {
+        match self.ids.raw_entry_mut_v1().from_key(id) {
+            RawEntryMut::Occupied(known) => known.index(),
+            RawEntryMut::Vacant(new) => {
                 self.named.take();
-                self.ids.insert_full(id.to_owned()).0
+                let row = new.index();
+                new.insert(id.to_owned(), ());
+                row
             }
         }
     }
@@ -39,7 +42,7 @@ impl Prompts {
     /// The id of a row.
     #[must_use]
     pub fn id(&self, row: usize) -> &str {
-        self.ids.get_index(row).map_or("", String::as_str)
+        self.ids.get_index(row).map_or("", |(id, ())| id)
     }
 
     /// Number of prompts.
@@ -56,7 +59,7 @@ impl Prompts {
 
     /// The ids of some rows, as scores name them.
     fn named(&self, rows: Vec<u32>) -> SampleIds {
-        let all = self.named.get_or_init(|| self.ids.iter().collect());
+        let all = self.named.get_or_init(|| self.ids.keys().collect());
         // Rows are those of prompts.
         all.at(rows).unwrap_or_else(|_| all.clone())
     }

@@ -309,18 +309,27 @@ impl DgBuf {
     /// The buffer must be empty or filled by the other side according to the ABI.
     #[must_use]
     pub unsafe fn take(&mut self) -> Vec<u8> {
-        let bytes = if self.ptr.is_null() || self.len == 0 {
-            Vec::new()
+        // SAFETY: by the contract above.
+        unsafe { self.read(<[u8]>::to_vec) }
+    }
+
+    /// Lets `read` see the bytes and releases the buffer, which is empty afterwards.
+    ///
+    /// # Safety
+    /// As for [`Self::take`].
+    pub unsafe fn read<R>(&mut self, read: impl FnOnce(&[u8]) -> R) -> R {
+        let found = read(if self.ptr.is_null() || self.len == 0 {
+            &[]
         } else {
             // SAFETY: the filler promises `len` readable bytes until `release`.
-            unsafe { std::slice::from_raw_parts(self.ptr, self.len) }.to_vec()
-        };
+            unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+        });
         if let Some(release) = self.release {
             // SAFETY: called once, as the buffer is emptied below.
             unsafe { release(self) };
         }
         *self = Self::EMPTY;
-        bytes
+        found
     }
 }
 
