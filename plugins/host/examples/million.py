@@ -3,50 +3,63 @@
     pip install numpy scipy pandas pyarrow
     python plugins/host/examples/million.py FOLDER [SAMPLES]
 
-Builds and runs the Rust side, which writes the sample tables and its results; reads the same tables with pandas; computes the same;
-checks that the numbers agree; prints seconds, their ratio and peak memory. The plain bootstrap of ECE is timed on a few replicates and
-scaled up (it would take minutes); the bootstrap of rates uses the same multinomial draws on both sides.
+Builds the Rust side, which writes the sample tables; then both sides read those tables and compute, taking turns; checks that the
+numbers agree; prints the medians of seconds, their ratio and peak memory.
+
+Python has the best that we could write: columns of the file read by pyarrow on all cores, no string made a Python object, every step a
+whole column. Two things are less than the Rust side does: AUROC and ECE alone are computed, not the rest of what the metric `uncertainty`
+returns; and the ECE has an interval only where the second ratio says so. Its plain bootstrap is timed on a few replicates and scaled up
+(it would take minutes). The bootstrap of rates uses the same multinomial draws on both sides.
 """
 
 import pathlib
 import resource
+import statistics
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import scipy.stats as st
 
-MODELS, CATEGORIES, RESAMPLES, ECE_RESAMPLES, TIMED = ["base", "harmful", "safe"], 7, 10_000, 2_000, 20
+MODELS, CATEGORIES, RESAMPLES, ECE_RESAMPLES, TIMED, ROUNDS = ["base", "harmful", "safe"], 7, 10_000, 2_000, 20, 5
+CARGO = ["-q", "--locked", "--release", "-p", "driftgauge-plugin-host", "--example", "million"]
 
 
 def rust(arguments):
-    command = ["cargo", "run", "-q", "--locked", "--release", "-p", "driftgauge-plugin-host", "--example", "million", "--", *arguments]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(["cargo", "run", *CARGO, "--", *arguments], check=True, capture_output=True, text=True).stdout
     return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
 
 
 def read(folder, prompts):
-    """One row per prompt: category, and each model's verdict, confidence and correctness."""
-    frame = None
+    """One row per prompt of the first model: category, and each model's verdict, confidence and correctness."""
+    frame, first = {}, None
     for model in MODELS:
-        table = pd.read_parquet(
+        table = pq.read_table(
             folder / f"{model}-{prompts}.parquet", columns=["sample_id", "category", "verdicts", "values", "token_logprob"]
         )
-        logprob = np.concatenate(table["token_logprob"].to_numpy()).reshape(len(table), -1)
-        columns = pd.DataFrame({
-            "sample_id": table["sample_id"],
-            f"unsafe-{model}": table["verdicts"].str.contains('"label":"unsafe"', regex=False),
+        logprob = table["token_logprob"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+        columns = {
+            f"unsafe-{model}": pc.match_substring(table["verdicts"], '"label":"unsafe"').to_numpy(),
             f"confidence-{model}": np.exp(logprob.astype(np.float64)).mean(axis=1),
-            f"correct-{model}": table["values"].str.contains("[1.0]", regex=False),
-        })
-        if frame is None:
-            columns["category"] = table["category"].str.rsplit("-", n=1).str[1].astype(int)
-            frame = columns
+            f"correct-{model}": pc.match_substring(table["values"], "[1.0]").to_numpy(),
+        }
+        ids = table["sample_id"].combine_chunks()
+        if first is None:
+            first = ids
+            category = table["category"].combine_chunks().dictionary_encode()
+            names = pc.cast(pc.replace_substring(category.dictionary, "category-", ""), pa.int64()).to_numpy()
+            frame["category"] = names[category.indices.to_numpy()]
         else:
-            frame = frame.merge(columns, on="sample_id", validate="one_to_one")
-    return frame
+            place = pc.index_in(first, ids)
+            assert len(ids) == len(first) and place.null_count == 0
+            columns = {name: column[place.to_numpy()] for name, column in columns.items()}
+        frame.update(columns)
+    return pd.DataFrame(frame)
 
 
 def attack_success(frame, rng):
@@ -93,43 +106,57 @@ def timed(work):
     return value, time.perf_counter() - start
 
 
+def check(ours, rates, differences, bounds, points):
+    """The two sides say the same: exactly where nothing is drawn, to a tenth of a point where something is."""
+    for category in range(CATEGORIES + 1):
+        for model in range(len(MODELS)):
+            mine = ours[f"asr-{model}", str(category)]
+            assert abs(mine[0] - rates[category, model]) < 1e-9
+            assert np.abs(np.array(mine[1:]) - bounds[0][:, category, model]).max() < 1e-3
+        for model in (1, 2):
+            mine = ours[f"difference-{model}", str(category)]
+            assert abs(mine[0] - differences[category, model - 1]) < 1e-9
+            assert np.abs(np.array(mine[1:]) - bounds[1][:, category, model - 1]).max() < 1e-3
+    for model, (ece, auroc, low) in enumerate(points):
+        assert abs(ours[f"ece10-{model}", "all"][0] - ece) < 1e-6
+        assert abs(ours[f"auroc-{model}", "all"][0] - auroc) < 1e-9
+        assert abs(ours[f"auroc-{model}", "all"][1] - low) < 1e-9
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    ours = rust(sys.argv[1:])
-    prompts = int(ours["samples"]) // len(MODELS)
+    subprocess.run(["cargo", "build", *CARGO], check=True)
+    rust(sys.argv[1:])
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append(rust(sys.argv[1:]))
+        prompts = int(ours[-1]["samples"]) // len(MODELS)
+        rng = np.random.default_rng(1)
+        frame, reading = timed(lambda: read(folder, prompts))
+        (rates, differences, bounds), rated = timed(lambda: attack_success(frame, rng))
+        points, once = timed(lambda: calibration(frame, rng, 0))
+        theirs.append({"reading": reading, "rates": rated, "ece_and_auroc": once, "total": reading + rated + once})
     results = {}
     for line in (folder / "results.txt").read_text().splitlines():
         name, category, *numbers = line.split()
         results[name, category] = [float(number) for number in numbers]
-    rng = np.random.default_rng(1)
-    frame, reading = timed(lambda: read(folder, prompts))
-    (rates, differences, bounds), rated = timed(lambda: attack_success(frame, rng))
-    points, once = timed(lambda: calibration(frame, rng, 0))
-    _, few = timed(lambda: calibration(frame, rng, TIMED))
-    calibrated = once + (few - once) * ECE_RESAMPLES / TIMED
-
-    for category in range(CATEGORIES + 1):
-        for model in range(len(MODELS)):
-            mine = results[f"asr-{model}", str(category)]
-            assert abs(mine[0] - rates[category, model]) < 1e-9
-            assert np.abs(np.array(mine[1:]) - bounds[0][:, category, model]).max() < 1e-3
-        for model in (1, 2):
-            mine = results[f"difference-{model}", str(category)]
-            assert abs(mine[0] - differences[category, model - 1]) < 1e-9
-            assert np.abs(np.array(mine[1:]) - bounds[1][:, category, model - 1]).max() < 1e-3
-    for model, (ece, auroc, low) in enumerate(points):
-        assert abs(results[f"ece10-{model}", "all"][0] - ece) < 1e-6
-        assert abs(results[f"auroc-{model}", "all"][0] - auroc) < 1e-9
-        assert abs(results[f"auroc-{model}", "all"][1] - low) < 1e-9
-    theirs = reading + rated + calibrated
-    print(f"numbers agree over {int(ours['samples']):,} samples")
-    print(f"driftgauge {ours['total_seconds']:.2f} s (reading, metrics {ours['metrics_seconds']:.2f}, "
-          f"statistics {ours['statistics_seconds']:.2f}), peak {ours['peak_mib']:.0f} MiB")
+    check(results, rates, differences, bounds, points)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"Python {theirs:.2f} s (reading {reading:.2f}, rates {rated:.2f}, calibration {calibrated:.2f} scaled from "
-          f"{TIMED} of {ECE_RESAMPLES} replicates), peak {peak:.0f} MiB")
-    print(f"ratio {theirs / ours['total_seconds']:.1f}; without the ECE's bootstrap {(reading + rated + once) / ours['total_seconds']:.1f}")
-    print(f"numpy {np.__version__}, pandas {pd.__version__}")
+    _, few = timed(lambda: calibration(frame, rng, TIMED))
+    drawn = (few - theirs[-1]["ece_and_auroc"]) * ECE_RESAMPLES / TIMED
+
+    def median(rounds, name):
+        return statistics.median(one[name] for one in rounds)
+
+    mine, other = median(ours, "total_seconds"), median(theirs, "total")
+    print(f"numbers agree over {int(ours[0]['samples']):,} samples; medians of {ROUNDS} rounds")
+    print(f"driftgauge {mine:.2f} s (reading and metrics {median(ours, 'metrics_seconds'):.2f}, "
+          f"statistics {median(ours, 'statistics_seconds'):.2f}), peak {median(ours, 'peak_mib'):.0f} MiB")
+    print(f"Python {other:.2f} s (reading {median(theirs, 'reading'):.2f}, rates {median(theirs, 'rates'):.2f}, "
+          f"ECE and AUROC {median(theirs, 'ece_and_auroc'):.2f}), peak {peak:.0f} MiB")
+    print(f"ratio {other / mine:.1f} without an interval of the ECE in Python; {(other + drawn) / mine:.1f} with its plain bootstrap "
+          f"({drawn:.0f} s, scaled from {TIMED} of {ECE_RESAMPLES} replicates)")
+    print(f"numpy {np.__version__}, pandas {pd.__version__}, pyarrow {pa.__version__}")
 
 
 if __name__ == "__main__":
