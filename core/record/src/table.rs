@@ -3,6 +3,7 @@
 
 mod columns;
 mod read;
+mod rows;
 mod write;
 
 use std::path::{Path, PathBuf};

@@ -4,17 +4,23 @@
 //! a column holds one score's sum and count per prompt. Several completions of one prompt average to its score: prompts,
 //! not completions, are what intervals and paired tests count.
 
+use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
+use driftgauge_plugin_sdk::texts::TextList;
 use driftgauge_plugin_sdk::wire::{SampleIds, ScoreKind, Scores};
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use indexmap::IndexMap;
-use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
 
 /// Ids of prompts; their position is the row of every column.
 #[derive(Debug, Clone, Default)]
 pub struct Prompts {
-    ids: IndexMap<String, (), RandomState>,
+    ids: TextList,
+    /// Rows by the hash of their ids.
+    rows: HashTable<u32>,
+    hasher: RandomState,
     /// The ids as scores name them, made when first asked for.
     named: OnceLock<SampleIds>,
 }
@@ -22,12 +28,20 @@ pub struct Prompts {
 impl Prompts {
     /// The row of `id`, made if it is new.
     pub fn row(&mut self, id: &str) -> usize {
-        match self.ids.raw_entry_mut_v1().from_key(id) {
-            RawEntryMut::Occupied(known) => known.index(),
-            RawEntryMut::Vacant(new) => {
+        let (ids, hasher) = (&mut self.ids, &self.hasher);
+        let of = |row: u32| ids.get(row as usize).unwrap_or_default();
+        let hash = hasher.hash_one(id);
+        let found = self
+            .rows
+            .entry(hash, |&row| of(row) == id, |&row| hasher.hash_one(of(row)));
+        match found {
+            Entry::Occupied(known) => *known.get() as usize,
+            Entry::Vacant(new) => {
+                let row = ids.len();
+                // Prompts fit in memory, so that their number fits in 32 bits.
+                new.insert(row as u32);
+                ids.push(id);
                 self.named.take();
-                let row = new.index();
-                new.insert(id.to_owned(), ());
                 row
             }
         }
@@ -42,7 +56,7 @@ impl Prompts {
     /// The id of a row.
     #[must_use]
     pub fn id(&self, row: usize) -> &str {
-        self.ids.get_index(row).map_or("", |(id, ())| id)
+        self.ids.get(row).unwrap_or_default()
     }
 
     /// Number of prompts.
@@ -59,7 +73,7 @@ impl Prompts {
 
     /// The ids of some rows, as scores name them.
     fn named(&self, rows: Vec<u32>) -> SampleIds {
-        let all = self.named.get_or_init(|| self.ids.keys().collect());
+        let all = self.named.get_or_init(|| self.ids.clone().into());
         // Rows are those of prompts.
         all.at(rows).unwrap_or_else(|_| all.clone())
     }
@@ -230,7 +244,9 @@ impl Column {
             None => place,
             Some(rows) => rows[place as usize],
         };
-        (0..).map(row).zip(&self.cells)
+        // The cells first: there may be no row after the last one.
+        let cells = self.cells.iter().zip(0..);
+        cells.map(move |(cell, place)| (row(place), cell))
     }
 
     /// Number of scored completions of a prompt.

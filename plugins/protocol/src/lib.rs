@@ -11,5 +11,6 @@ pub mod numbers;
 mod output;
 pub mod rows;
 mod scores;
+pub mod texts;
 pub mod validate;
 pub mod wire;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::texts::TextList;
+
 /// Per-sample scores behind a scalar, so that the harness can pair models sample by sample.
 ///
 /// In JSON, `places` says which of the `sample_ids` these are (all of them where it is left out), so that a part of the samples
@@ -38,7 +40,7 @@ pub enum ScoreKind {
 /// Ids of samples, in order: a list that several scores may share, or some of its places.
 #[derive(Debug, Clone)]
 pub struct SampleIds {
-    list: Arc<[String]>,
+    list: Arc<TextList>,
     /// All of them where there are none.
     places: Option<Arc<[u32]>>,
 }
@@ -78,12 +80,12 @@ impl SampleIds {
         let places = self.places.as_deref();
         (0..self.len()).map(move |row| {
             let place = places.map_or(row, |places| places[row] as usize);
-            self.list[place].as_str()
+            self.list.get(place).unwrap_or_default()
         })
     }
 
     /// The list that these ids are in, and the places there when they are not all of it.
-    pub(crate) fn parts(&self) -> (&[String], Option<&[u32]>) {
+    pub(crate) fn parts(&self) -> (&TextList, Option<&[u32]>) {
         (&self.list, self.places.as_deref())
     }
 
@@ -106,19 +108,18 @@ impl PartialEq for SampleIds {
     }
 }
 
-impl From<Vec<String>> for SampleIds {
-    fn from(ids: Vec<String>) -> Self {
+impl From<TextList> for SampleIds {
+    fn from(ids: TextList) -> Self {
         Self {
-            list: ids.into(),
+            list: Arc::new(ids),
             places: None,
         }
     }
 }
 
-impl<S: Into<String>> FromIterator<S> for SampleIds {
+impl<S: AsRef<str>> FromIterator<S> for SampleIds {
     fn from_iter<I: IntoIterator<Item = S>>(ids: I) -> Self {
-        let ids: Vec<String> = ids.into_iter().map(Into::into).collect();
-        ids.into()
+        TextList::from_iter(ids).into()
     }
 }
 
@@ -128,7 +129,7 @@ pub(crate) mod json {
     use serde::ser::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{SampleIds, ScoreKind, Scores};
+    use super::{SampleIds, ScoreKind, Scores, TextList};
 
     #[derive(Serialize)]
     struct Written<'a> {
@@ -136,7 +137,7 @@ pub(crate) mod json {
         condition: &'a str,
         kind: ScoreKind,
         #[serde(skip_serializing_if = "Option::is_none")]
-        sample_ids: Option<&'a [String]>,
+        sample_ids: Option<&'a TextList>,
         #[serde(skip_serializing_if = "Option::is_none")]
         places: Option<Vec<u32>>,
         values: Values<'a>,
@@ -156,7 +157,7 @@ pub(crate) mod json {
         condition: String,
         kind: ScoreKind,
         #[serde(default)]
-        sample_ids: Option<Vec<String>>,
+        sample_ids: Option<TextList>,
         #[serde(default)]
         places: Option<Vec<u32>>,
         values: Vec<Option<f64>>,

@@ -138,11 +138,9 @@ fn twice(sample_ids: &SampleIds, known: bool) -> Option<&str> {
     let mut seen = HashSet::with_capacity_and_hasher(n, RandomState::default());
     let mut listed = vec![false; places.map_or(0, |_| list.len())];
     let mut places = places.into_iter().flatten();
-    let again = list[..n].iter().find(|id| !seen.insert(id.as_str()));
+    let again = list.iter().take(n).find(|id| !seen.insert(*id));
     let mut place = || places.find(|&&place| std::mem::replace(&mut listed[place as usize], true));
-    again
-        .or_else(|| place().map(|&place| &list[place as usize]))
-        .map(String::as_str)
+    again.or_else(|| list.get(*place()? as usize))
 }
 
 fn check_verdicts(output: &MetricOutput, found: &mut Vec<String>) {

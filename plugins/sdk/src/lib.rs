@@ -64,7 +64,7 @@ mod metric;
 pub mod testing;
 
 pub use batch::{Batch, Host, LogLevel, Sample};
-pub use driftgauge_plugin_protocol::{ffi, numbers, wire};
+pub use driftgauge_plugin_protocol::{ffi, numbers, texts, wire};
 pub use error::{ErrorKind, MetricError};
 pub use metric::{Metric, NoConfig};
 

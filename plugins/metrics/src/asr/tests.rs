@@ -549,7 +549,7 @@ fn the_order_of_samples_does_not_show() {
         let mut pairs: Vec<_> = ids.zip(scores.values.drain(..)).collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         let (ids, values): (Vec<String>, _) = pairs.into_iter().unzip();
-        (scores.sample_ids, scores.values) = (ids.into(), values);
+        (scores.sample_ids, scores.values) = (ids.iter().collect(), values);
     }
     for scores in &sorted.scores {
         assert!(other.scores.contains(scores), "{}", scores.id);
