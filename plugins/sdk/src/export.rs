@@ -120,7 +120,13 @@ unsafe extern "C" fn finish<M: Metric>(
     unsafe {
         let instance = &mut *metric.cast::<Instance<M>>();
         guard(error, || {
-            let output = instance.metric.take().ok_or_else(over)?.finish()?;
+            let mut output = instance.metric.take().ok_or_else(over)?.finish()?;
+            if instance.host.abi_minor == 0 {
+                // A host that knows no places is given every id.
+                for scores in &mut output.scores {
+                    scores.sample_ids = scores.sample_ids.iter().collect();
+                }
+            }
             // serde_json writes NaN as null, which would hide it: check before.
             if let Some(problem) = driftgauge_plugin_protocol::validate::problems(&output).first() {
                 return Err(MetricError::internal(problem.clone()).code("bad-output"));
