@@ -50,7 +50,9 @@ impl Prompts {
     /// The row of `id`, when there is one.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<usize> {
-        self.0.get_index_of(id)
+        let same = |&row: &u32| self.id(row as usize) == id;
+        let row = self.rows.find(self.hasher.hash_one(id), same)?;
+        Some(*row as usize)
     }
 
     /// The id of a row.
@@ -193,6 +195,7 @@ impl Column {
         };
         Self {
             cells: asked.iter().enumerate().map(cell).collect(),
+            rows: None,
         }
     }
 
