@@ -137,9 +137,13 @@ fn numbers(table: &Confusion, prompts: Option<&PromptConfusion>) -> [Option<f64>
     }
 }
 
-/// How intervals over `n` prompts are drawn.
+/// How intervals over `n` prompts are drawn: as often as the experiment asks, or else more often where there are few.
 fn draws(estimator: Estimator, n: u64) -> Options {
     let usual = estimator.bootstrap(n as usize);
+    let asked = estimator.bootstrap(1).resamples;
+    if asked != Options::default().resamples {
+        return usual;
+    }
     let many = (DRAWN / (n as usize).max(1)).min(MOST_RESAMPLES);
     Options {
         resamples: usual.resamples.max(many),

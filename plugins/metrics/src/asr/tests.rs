@@ -318,6 +318,13 @@ fn copies_of_completions_narrow_no_interval() {
     }
     let method = |id: &str| find(&copied, id).ci.unwrap().method;
     assert!(method("kappa.refusal").starts_with("cluster-bootstrap"));
+    let asked = run(&json!({"resamples": 300}), &completions(10));
+    let resamples = |output| {
+        let ci = find(output, "kappa.refusal").ci.unwrap();
+        ci.draws.map(|draws| draws.resamples)
+    };
+    assert_eq!(resamples(&asked), Some(300));
+    assert_eq!(resamples(&copied), Some(100_000));
 }
 
 #[test]
