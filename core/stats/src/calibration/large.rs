@@ -84,7 +84,7 @@ pub(super) fn rank_interval(
     }
     let half = normal_quantile(0.5 + level / 2.0) * squares.sqrt() / n;
     // Without spread there is nothing to tell.
-    (half.is_finite() && half > 1e-12).then(|| {
+    (half.is_finite() && half > 1e-9).then(|| {
         let (low, high) = (estimate - half, estimate + half);
         Interval::new(level, low, high, "infinitesimal-jackknife")
     })

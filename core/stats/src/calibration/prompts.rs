@@ -3,7 +3,7 @@
 use super::bins::ece_of;
 use super::brier::brier_of;
 use super::predictions::Group;
-use super::ranking::RankStatistic;
+use super::ranking::{RankStatistic, intervals_of, or_one_class};
 use crate::Interval;
 use crate::bootstrap::{Options, Resampler};
 use crate::proportion::wilson_bounded;
@@ -60,10 +60,30 @@ impl Prompted {
     /// [`Predictions::rank_interval`]: super::Predictions::rank_interval
     #[must_use]
     pub fn rank_interval(&self, statistic: RankStatistic, options: Options) -> Option<Interval> {
-        self.interval(|groups| statistic.of(groups), options)
-            .or_else(|| {
-                statistic.of_one_class(self.one_class()?, self.prompts as u64, options.level)
-            })
+        self.rank_intervals([statistic], options)[0].take()
+    }
+
+    /// [`Self::rank_interval`] of several statistics, which the same draws serve.
+    #[must_use]
+    pub fn rank_intervals<const S: usize>(
+        &self,
+        statistics: [RankStatistic; S],
+        options: Options,
+    ) -> [Option<Interval>; S] {
+        let sizes = (self.prompts, self.prompts * self.most_answers());
+        let drawn = intervals_of(statistics, sizes, options, |weights| self.groups(weights));
+        let drawn = drawn.map(|interval| interval.map(over_prompts));
+        let prompts = self.prompts as u64;
+        or_one_class(statistics, drawn, self.one_class(), prompts, options.level)
+    }
+
+    /// Answers of the prompt that has most.
+    fn most_answers(&self) -> usize {
+        let mut counts = vec![0; self.prompts];
+        for (_, _, prompt) in &self.answers {
+            counts[*prompt as usize] += 1;
+        }
+        counts.into_iter().max().unwrap_or(0)
     }
 
     /// Whether all answers are correct, or all wrong.
@@ -108,11 +128,10 @@ impl Prompted {
         statistic: impl Fn(&[Group]) -> Option<f64> + Sync,
         options: Options,
     ) -> Option<Interval> {
-        let mut interval = Resampler::new(self.prompts, options)?
+        Resampler::new(self.prompts, options)?
             .replicates(|weights| statistic(&self.groups(weights)))?
-            .percentile(options.level)?;
-        interval.method = interval.method.replace("bootstrap-", "cluster-bootstrap-");
-        Some(interval)
+            .percentile(options.level)
+            .map(over_prompts)
     }
 
     /// The answers of the drawn prompts, grouped by equal confidence.
@@ -130,6 +149,12 @@ impl Prompted {
             .filter(|group| group.n > 0)
             .collect()
     }
+}
+
+/// An interval under the name that says what was drawn.
+fn over_prompts(mut interval: Interval) -> Interval {
+    interval.method = interval.method.replace("bootstrap-", "cluster-bootstrap-");
+    interval
 }
 
 #[cfg(test)]

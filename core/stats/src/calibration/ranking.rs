@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::large;
 use super::predictions::{Group, Predictions};
+use crate::bootstrap::replicates::{Drawn, Replicates};
 use crate::bootstrap::{Options, Resampler};
 use crate::proportion::{wilson_bounded, wilson_bounds};
 use crate::special::normal_quantile;
@@ -214,22 +215,21 @@ impl Predictions {
     /// of answers that are all correct or all wrong, bounds on the share of errors (`wilson-one-class`).
     #[must_use]
     pub fn rank_interval(&self, statistic: RankStatistic, options: Options) -> Option<Interval> {
-        self.drawn_rank_interval(statistic, options).or_else(|| {
-            let all = |share: f64| self.accuracy() == share;
-            let one_class = all(1.0) || all(0.0);
-            one_class
-                .then(|| statistic.of_one_class(all(1.0), self.n(), options.level))
-                .flatten()
-        })
+        self.rank_intervals([statistic], options)[0].take()
     }
 
-    fn drawn_rank_interval(&self, statistic: RankStatistic, options: Options) -> Option<Interval> {
-        if self.n() >= large::MANY {
-            return large::rank_interval(self, statistic, options.level);
-        }
-        let resampler = Resampler::new(usize::try_from(self.n()).ok()?, options)?;
-        resampler
-            .replicates(|weights| {
+    /// [`Self::rank_interval`] of several statistics, which the same draws serve.
+    #[must_use]
+    pub fn rank_intervals<const S: usize>(
+        &self,
+        statistics: [RankStatistic; S],
+        options: Options,
+    ) -> [Option<Interval>; S] {
+        let drawn = if self.n() >= large::MANY {
+            statistics.map(|statistic| large::rank_interval(self, statistic, options.level))
+        } else {
+            let n = self.n() as usize;
+            intervals_of(statistics, (n, n), options, |weights| {
                 let mut weights = weights.iter().map(|&weight| u64::from(weight));
                 let mut drawn = |count: u64| weights.by_ref().take(count as usize).sum::<u64>();
                 let redrawn = |group: &Group| {
@@ -240,11 +240,111 @@ impl Predictions {
                         correct,
                     }
                 };
-                let groups: Vec<Group> = self.groups().iter().map(redrawn).collect();
-                statistic.of(&groups)
-            })?
-            .percentile(options.level)
+                self.groups().iter().map(redrawn).collect()
+            })
+        };
+        let correct = self.accuracy() == 1.0;
+        let one_class = correct || self.accuracy() == 0.0;
+        or_one_class(
+            statistics,
+            drawn,
+            one_class.then_some(correct),
+            self.n(),
+            options.level,
+        )
     }
+}
+
+/// Statistics of the order vary by more than this, or by the rounding of their sums only.
+const ROUNDING: f64 = 1e-9;
+
+/// Percentile intervals of statistics of the groups that each draw of `items` makes; `most` answers come of a draw at most.
+pub(super) fn intervals_of<const S: usize>(
+    statistics: [RankStatistic; S],
+    (items, most): (usize, usize),
+    options: Options,
+    groups: impl Fn(&[u32]) -> Vec<Group> + Sync,
+) -> [Option<Interval>; S] {
+    let harmonics = Harmonics::up_to(most);
+    let all = |weights: &[u32]| -> [Option<f64>; S] {
+        let groups = groups(weights);
+        let curves = curves_by(&groups, &harmonics);
+        statistics.map(|statistic| match statistic {
+            RankStatistic::Auroc => auroc(&groups),
+            _ => statistic.of_curves(curves?),
+        })
+    };
+    let Some(resampler) = Resampler::new(items, options) else {
+        return [const { None }; S];
+    };
+    let estimates = all(&vec![1; items]);
+    let drawn = resampler.map(all);
+    std::array::from_fn(|place| {
+        let values = drawn.iter().map(|values| values[place]).collect();
+        Replicates::new(estimates[place], values, Drawn::Items, options.seed)?
+            .percentile(options.level)
+            .filter(|ci| ci.high - ci.low > ROUNDING)
+    })
+}
+
+/// The intervals, with [`RankStatistic::of_one_class`] where there is none. `one_class`: whether all answers are correct, or all
+/// wrong; `None` when they are neither.
+pub(super) fn or_one_class<const S: usize>(
+    statistics: [RankStatistic; S],
+    mut intervals: [Option<Interval>; S],
+    one_class: Option<bool>,
+    n: u64,
+    level: f64,
+) -> [Option<Interval>; S] {
+    if let Some(correct) = one_class {
+        for (interval, statistic) in intervals.iter_mut().zip(statistics) {
+            let other = || statistic.of_one_class(correct, n, level);
+            *interval = interval.take().or_else(other);
+        }
+    }
+    intervals
+}
+
+/// Sums of `1/j` up to every k: with them the curve over a tie of any size takes one step.
+struct Harmonics(Vec<f64>);
+
+impl Harmonics {
+    fn up_to(n: usize) -> Self {
+        let mut sum = 0.0;
+        let next = |k: usize| {
+            sum += 1.0 / k as f64;
+            sum
+        };
+        Self(std::iter::once(0.0).chain((1..=n).map(next)).collect())
+    }
+
+    /// `Σ_{j=1..n} 1 / (k + j)`.
+    fn after(&self, k: u64, n: u64) -> f64 {
+        self.0[(k + n) as usize] - self.0[k as usize]
+    }
+}
+
+/// [`curves`] in one step for each group: with e errors among the k surer answers, the risks over a tie of n answers with the share
+/// s of errors add up to `Σ_{j=1..n} (e + s j) / (k + j) = s n + (e - s k) Σ 1 / (k + j)`.
+fn curves_by(groups: &[Group], harmonics: &Harmonics) -> Option<Curves> {
+    let (mut risks, mut errors_so_far) = (0.0, 0.0);
+    let (mut covered, mut errors) = (0_u64, 0_u64);
+    for group in groups.iter().rev().filter(|group| group.n > 0) {
+        let (n, wrong) = (group.n as f64, group.n - group.correct);
+        let share = wrong as f64 / n;
+        let before = errors as f64;
+        risks += share * n + (before - share * covered as f64) * harmonics.after(covered, group.n);
+        errors_so_far += n * before + share * n * (n + 1.0) / 2.0;
+        covered += group.n;
+        errors += wrong;
+    }
+    let (n, correct) = (covered as f64, covered - errors);
+    (covered > 0).then(|| Curves {
+        aurc: risks / n,
+        oracle: (errors as f64 - correct as f64 * harmonics.after(correct, errors)) / n,
+        augrc: errors_so_far / (n * n),
+        risk: errors as f64 / n,
+    })
 }
 
 /// The statistic of `model` less that of `baseline` on the same items, and its paired bootstrap interval: each replicate draws
@@ -361,6 +461,32 @@ mod tests {
         let ci = perfect.auroc_interval(0.95).unwrap();
         assert!(ci.low < 0.9 && ci.high == 1.0 && ci.method == "wilson-smaller-class");
         assert_eq!(perfect.rank_interval(Prr, Options::default()), None);
+    }
+
+    #[test]
+    fn one_step_for_a_tie_is_a_step_for_each_answer() {
+        let groups: Vec<Group> = (0..60_u64)
+            .map(|i| Group {
+                confidence: i as f64,
+                n: i * 5 % 7,
+                correct: (i * 5 % 7) * (i % 4) / 4,
+            })
+            .collect();
+        let harmonics = Harmonics::up_to(420);
+        let (ours, slow) = (curves_by(&groups, &harmonics), curves(&groups));
+        let parts = |curves: Curves| [curves.aurc, curves.oracle, curves.augrc, curves.risk];
+        for (one, other) in parts(ours.unwrap()).into_iter().zip(parts(slow.unwrap())) {
+            assert!((one - other).abs() < 1e-12, "{one} {other}");
+        }
+        assert!(curves_by(&[], &harmonics).is_none());
+    }
+
+    #[test]
+    fn one_confidence_for_all_is_no_order() {
+        let correct: Vec<bool> = (0..40).map(|i| i % 3 == 0).collect();
+        let flat = Predictions::new(&[0.7; 40], &correct).unwrap();
+        assert!(flat.rank(Prr).unwrap().abs() < 1e-12);
+        assert_eq!(flat.rank_interval(Prr, Options::default()), None);
     }
 
     #[test]

@@ -216,36 +216,45 @@ impl Uncertainty {
         output: &mut MetricOutput,
     ) {
         let name = self.confidence.title();
+        let statistics = [
+            RankStatistic::Auroc,
+            RankStatistic::Aurc,
+            RankStatistic::Prr,
+        ];
         let options = self.drawn(predictions);
-        for (statistic, id, title, formula, lower) in [
+        let drawn = match prompted {
+            Some(prompted) => prompted.rank_intervals(statistics, options),
+            None => predictions.rank_intervals(statistics, options),
+        };
+        let listed = [
             (
-                RankStatistic::Auroc,
                 "auroc",
                 format!("AUROC of {name} as a predictor of correctness"),
                 "P(a correct answer is surer than an incorrect one), ties count half",
                 false,
             ),
             (
-                RankStatistic::Aurc,
                 "aurc",
                 format!("Area under the risk-coverage curve of {name}"),
                 "mean over k of the share of errors among the k surest answers, ties by expectation",
                 true,
             ),
             (
-                RankStatistic::Prr,
                 "prr",
                 format!("Prediction rejection ratio of {name}"),
                 "(A - A_random) / (A_oracle - A_random), A the mean over k of the accuracy of the k surest answers",
                 false,
             ),
-        ] {
-            let ci = match prompted {
-                Some(prompted) => prompted.rank_interval(statistic, options),
-                None if statistic == RankStatistic::Auroc => {
-                    predictions.auroc_interval(self.estimator.level())
-                }
-                None => predictions.rank_interval(statistic, options),
+        ];
+        let described = statistics.into_iter().zip(listed);
+        for ((statistic, (id, title, formula, lower)), drawn) in described.zip(drawn) {
+            // DeLong's interval of the AUROC has the bootstrap's beside it.
+            let delong = (statistic == RankStatistic::Auroc && prompted.is_none())
+                .then(|| predictions.auroc_interval(self.estimator.level()))
+                .flatten();
+            let (ci, beside) = match delong {
+                Some(delong) => (Some(delong), drawn),
+                None => (drawn, None),
             };
             let scalar = Scalar::new(id, &title, condition)
                 .unit("ratio")
@@ -256,12 +265,8 @@ impl Uncertainty {
                 scalar.higher_is_better()
             };
             let value = predictions.rank(statistic);
-            // DeLong's interval of the AUROC has the bootstrap's beside it.
-            let drawn = (statistic == RankStatistic::Auroc && prompted.is_none())
-                .then(|| predictions.rank_interval(statistic, options))
-                .flatten()
-                .filter(|_| value.is_some());
-            let scalar = scalar.intervals(drawn.map(wire));
+            let beside = beside.filter(|_| value.is_some());
+            let scalar = scalar.intervals(beside.map(wire));
             // Without a value there is nothing for an interval to hold.
             let ci = ci.filter(|_| value.is_some());
             output
