@@ -62,8 +62,8 @@ impl Kind {
         match self {
             // 3: numbers over prompts that each model chose itself are compared too. 4: very many scores are not drawn. 5: equal
             // 0/1 scores of several trainings have Newcombe's interval. 6: nothing is held against a number made in another way.
-            // 7: draws are named, prompts without a pair counted.
-            Self::Compare => 7,
+            // 7: draws are named, prompts without a pair counted. 8: differences that are all equal have a careful interval or none.
+            Self::Compare => 8,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template.
             Self::Pretrain | Self::Finetune => 2,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used.

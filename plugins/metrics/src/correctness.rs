@@ -152,9 +152,9 @@ impl Basis {
         match (self.recorded, self.ruled) {
             (0, _) => rule.formula().to_owned(),
             (_, 0) => "mean over prompts of `correct`, as recorded".to_owned(),
-            (recorded, ruled) => format!(
-                "mean over prompts of `correct` as recorded ({recorded} of {} completions), else {}",
-                recorded + ruled,
+            // The same whatever their numbers are: models are compared where their formulas are the same.
+            _ => format!(
+                "mean over prompts of `correct` as recorded, else {}",
                 rule.formula().trim_start_matches("mean over prompts of ")
             ),
         }
@@ -170,22 +170,30 @@ impl Basis {
         }
     }
 
-    /// What a reader has to know where recording and rule do not agree.
+    /// What a reader has to know of who decided, and where recording and rule do not agree.
     #[must_use]
-    pub fn note(self, condition: &str, marker: Marker) -> Option<String> {
-        let used = if marker.given {
-            "the rule decides"
-        } else {
-            "the recording decides; give `match` to let the rule"
-        };
-        (self.differ > 0).then(|| {
-            format!(
-                "Condition `{condition}`: the recorded `correct` and {} against the references differ for {} of {} completions; {used}.",
-                marker.rule.title(),
-                self.differ,
-                self.both
-            )
-        })
+    pub fn notes(self, condition: &str, marker: Marker) -> Vec<String> {
+        let rule = marker.rule.title();
+        let mut notes = Vec::new();
+        if self.recorded > 0 && self.ruled > 0 {
+            notes.push(format!(
+                "Condition `{condition}`: {} of {} completions are correct or not as recorded in `correct`, the others by {rule}.",
+                self.recorded,
+                self.recorded + self.ruled
+            ));
+        }
+        if self.differ > 0 {
+            let used = if marker.given {
+                "the rule decides"
+            } else {
+                "the recording decides; give `match` to let the rule"
+            };
+            notes.push(format!(
+                "Condition `{condition}`: the recorded `correct` and {rule} against the references differ for {} of {} completions; {used}.",
+                self.differ, self.both
+            ));
+        }
+        notes
     }
 }
 
@@ -230,7 +238,7 @@ mod tests {
         assert!(
             basis
                 .formula(left_out.rule())
-                .contains("`correct` as recorded (2 of 3 completions), else 1[a reference occurs")
+                .contains("`correct` as recorded, else 1[a reference occurs")
         );
     }
 
@@ -244,7 +252,7 @@ mod tests {
         assert!(silent.is_open() && !TEXT.is_open());
         let mut alone = Basis::default();
         assert_eq!(marker.score(silent, &mut alone), Some(1.0));
-        assert!(!alone.has_texts() && alone.note("c", marker).is_none());
+        assert!(!alone.has_texts() && alone.notes("c", marker).is_empty());
         let mut among = Basis::default();
         marker.score(TEXT, &mut among);
         assert_eq!(marker.score(silent, &mut among), Some(0.0));

@@ -55,7 +55,7 @@ impl Truthfulness {
             }
             output
                 .notes
-                .extend(gathered.basis.note(condition, self.marker));
+                .extend(gathered.basis.notes(condition, self.marker));
         }
         Ok(output)
     }

@@ -140,10 +140,11 @@ fn a_rule_that_is_given_is_not_overruled_by_the_recording() {
     assert_eq!(value(&output, "plain", "accuracy"), Some(0.5));
     let formula = &scalar(&output, "plain", "accuracy").formula;
     assert!(
-        formula.contains("as recorded (1 of 4 completions), else 1[answer = a reference"),
+        formula.contains("as recorded, else 1[answer = a reference"),
         "{formula}"
     );
-    assert!(output.notes[0].contains("differ for 2 of 3 completions; the rule decides"));
+    assert!(output.notes[0].contains("1 of 4 completions are correct or not as recorded"));
+    assert!(output.notes[1].contains("differ for 2 of 3 completions; the rule decides"));
     let left_out = run(&json!({}), &samples);
     assert_eq!(value(&left_out, "plain", "accuracy"), Some(0.5));
     // A recording without any text has no answers to hold against anything.

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use super::{Gathered, Measure, Uncertainty, further};
 use crate::estimate::{Estimate, SHARE, wire};
 
+/// How many times as often the order is drawn: the prediction rejection ratio has a standard deviation of about 1.4 / sqrt(n), three
+/// times that of a share, so that 10,000 replicates of 1,000 answers would leave its bounds an error of 0.12 percentage points.
+const RANKS_TIMES: usize = 4;
+
 /// What the tables and charts show of one condition.
 pub(super) struct Calibrated {
     condition: String,
@@ -221,7 +225,8 @@ impl Uncertainty {
             RankStatistic::Aurc,
             RankStatistic::Prr,
         ];
-        let options = self.drawn(predictions);
+        let answers = usize::try_from(predictions.n()).unwrap_or(usize::MAX);
+        let options = self.estimator.bootstrap_often(answers, RANKS_TIMES);
         let drawn = match prompted {
             Some(prompted) => prompted.rank_intervals(statistics, options),
             None => predictions.rank_intervals(statistics, options),

@@ -140,7 +140,8 @@ pub struct UncertaintyConfig {
     pub recorded: BTreeMap<String, String>,
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
-    /// Replicates of every bootstrap interval, fewer of very many samples; those of `compare` when absent.
+    /// Replicates of every bootstrap interval, four times as many of the rank statistics and fewer of very many samples; those of
+    /// `compare` when absent.
     pub resamples: Resamples,
 }
 

@@ -71,6 +71,8 @@ struct Gathered {
     told: Vec<(u64, u64)>,
     /// Whether some prompt was sampled several times.
     repeated: bool,
+    /// Whether some prompt was asked several times, whatever came of it.
+    asked_again: bool,
     /// Completions that were not made.
     failed: Vec<u32>,
     /// Completions that stopped, of which an end token was to be dropped and none is marked as one.
@@ -155,6 +157,7 @@ impl Uncertainty {
                 .add(row, text)
                 .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()));
         }
+        gathered.asked_again |= sample.i64("sample_index")? > 0;
         if sample.opt_str("finish_reason")? == Some("error") {
             gathered.failed.push(u32::try_from(row).unwrap_or(u32::MAX));
             return Ok(());

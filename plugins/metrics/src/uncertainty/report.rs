@@ -82,7 +82,7 @@ impl Uncertainty {
                 gathered.prompt.len()
             ));
         }
-        notes.extend(gathered.basis.note(condition, self.marker));
+        notes.extend(gathered.basis.notes(condition, self.marker));
         if !gathered.failed.is_empty() {
             notes.push(format!(
                 "Condition `{condition}`: {} completions were not made; they are left out.",
@@ -150,7 +150,9 @@ impl Uncertainty {
     ) -> String {
         let mut parts = vec![measure.formula().into_owned()];
         let (recorded, computed) = gathered.told.get(index).copied().unwrap_or_default();
-        if computed > 0 && measure != Measure::SelfInconsistency {
+        // What has no value at all would have had one from tokens.
+        let of_tokens = computed > 0 || recorded == 0;
+        if of_tokens && measure != Measure::SelfInconsistency {
             if measure.is_of_token() {
                 parts.push(self.token.words().to_owned());
             }
@@ -163,7 +165,7 @@ impl Uncertainty {
             parts.push(format!("{part}as recorded in `{name}`"));
         }
         // It is one number for all completions of a prompt.
-        let over = if gathered.repeated && measure != Measure::SelfInconsistency {
+        let over = if gathered.asked_again && measure != Measure::SelfInconsistency {
             "mean over prompts of the mean over a prompt's completions"
         } else {
             "mean over prompts"
