@@ -123,8 +123,8 @@ impl Asr {
             if none > 0 {
                 let prompts = gathered.asked.iter().filter(|&&times| times > 0).count();
                 notes.push(format!(
-                    "Condition `{condition}`: {none} of {prompts} prompts have no category; they are in the rate, in the rate \
-                     `excluding` and in the row `{NONE}` of the table, and in no `category.*`."
+                    "Condition `{condition}`: {none} of {prompts} prompts have no category; they are in the rate over all prompts and in \
+                     the row `{NONE}` of the table, and in no `category.*`."
                 ));
             }
         }
