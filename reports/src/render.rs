@@ -87,6 +87,7 @@ fn add_filters(environment: &mut Environment<'_>) {
     environment.add_filter("p_is", |value: Value, is_bound: bool| {
         number(&value, |p| numbers::p_is(p, is_bound))
     });
+    environment.add_filter("level", |value: Value| number(&value, numbers::level));
     environment.add_filter("duration", |value: Value| number(&value, numbers::duration));
     environment.add_filter("count", |value: u64| numbers::count(value));
     environment.add_filter("visible", |text: &str| sanitise::visible(text).into_owned());

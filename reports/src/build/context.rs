@@ -13,8 +13,8 @@ pub(super) struct Context<'a> {
     pub(super) models: Vec<String>,
     /// The model the others are compared with.
     pub(super) baseline: Option<String>,
-    /// Level of the experiment's intervals.
-    level: f64,
+    /// p-value below which a difference is clear: one less the level of the experiment's intervals.
+    pub(super) threshold: f64,
 }
 
 impl<'a> Context<'a> {
@@ -51,7 +51,7 @@ impl<'a> Context<'a> {
             files,
             models: evaluated,
             baseline,
-            level: intervals.map(|ci| ci.level).next().unwrap_or(0.95),
+            threshold: 1.0 - intervals.map(|ci| ci.level).next().unwrap_or(0.95),
         }
     }
 
@@ -143,7 +143,7 @@ impl<'a> Context<'a> {
             p_adjusted: comparison.p_adjusted,
             p_is_bound: is_bound(comparison),
             shared: shared(comparison),
-            effect: effect(comparison, direction, self.level),
+            effect: effect(comparison, direction, self.threshold),
         }
     }
 }
@@ -168,11 +168,11 @@ fn shared(comparison: &Comparison) -> Option<Shared> {
     })
 }
 
-/// A difference is clear when its p-value (the adjusted one inside a family) lies below 1 - level, or, where no test
+/// A difference is clear when its p-value (the adjusted one inside a family) lies below the threshold, or, where no test
 /// was made, when its interval excludes zero.
-fn effect(comparison: &Comparison, direction: &str, level: f64) -> Effect {
+fn effect(comparison: &Comparison, direction: &str, threshold: f64) -> Effect {
     let clear = match (comparison.p_adjusted.or(comparison.p), &comparison.ci) {
-        (Some(p), _) => p < 1.0 - level,
+        (Some(p), _) => p < threshold,
         (None, Some(ci)) => ci.low > 0.0 || ci.high < 0.0,
         (None, None) => false,
     };
@@ -230,29 +230,29 @@ mod tests {
     #[test]
     fn the_adjusted_p_value_decides() {
         assert_eq!(
-            effect(&comparison(0.3, Some(0.01), None), "lower", 0.95),
+            effect(&comparison(0.3, Some(0.01), None), "lower", 0.05),
             Effect::Worse
         );
         assert_eq!(
-            effect(&comparison(0.3, Some(0.01), Some(0.06)), "lower", 0.95),
+            effect(&comparison(0.3, Some(0.01), Some(0.06)), "lower", 0.05),
             Effect::Unclear
         );
         assert_eq!(
-            effect(&comparison(-0.3, None, None), "lower", 0.95),
+            effect(&comparison(-0.3, None, None), "lower", 0.05),
             Effect::Better
         );
         assert_eq!(
-            effect(&comparison(-0.05, None, None), "lower", 0.95),
+            effect(&comparison(-0.05, None, None), "lower", 0.05),
             Effect::Unclear
         );
         assert_eq!(
-            effect(&comparison(0.3, Some(0.01), None), "none", 0.95),
+            effect(&comparison(0.3, Some(0.01), None), "none", 0.05),
             Effect::Higher
         );
         let mut bare = comparison(0.3, Some(0.03), None);
         bare.ci = None;
-        assert_eq!(effect(&bare, "lower", 0.95), Effect::Worse);
-        assert_eq!(effect(&bare, "lower", 0.99), Effect::Unclear);
+        assert_eq!(effect(&bare, "lower", 0.05), Effect::Worse);
+        assert_eq!(effect(&bare, "lower", 0.01), Effect::Unclear);
     }
 
     #[test]

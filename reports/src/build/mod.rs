@@ -56,7 +56,7 @@ impl Report {
             training: training::of(&context),
             sample_mode: experiment.samples,
             samples,
-            reading: reading::of(&files.results),
+            reading: reading::of(&files.results, context.threshold),
             spec: files.spec.clone(),
             resolved: without_paths(&files.resolved),
             run: RunFacts {

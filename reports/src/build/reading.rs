@@ -4,7 +4,7 @@ use driftgauge_record::{Comparison, Draws, Interval, Results};
 
 use crate::model::{Drawn, Family, Reading};
 
-pub(super) fn of(results: &Results) -> Reading {
+pub(super) fn of(results: &Results, threshold: f64) -> Reading {
     let comparisons = || {
         [
             &results.comparisons,
@@ -23,6 +23,7 @@ pub(super) fn of(results: &Results) -> Reading {
         .flat_map(|metric| metric.ci.iter().chain(&metric.intervals))
         .filter_map(|interval| interval.draws);
     Reading {
+        threshold,
         resampling: results.resampling.clone(),
         differences: drawn(comparisons().flat_map(draws)),
         numbers: drawn(numbers),
@@ -98,11 +99,14 @@ mod tests {
             }),
             ..Comparison::default()
         };
-        let reading = of(&Results {
-            comparisons: vec![comparison(100, 2)],
-            further_comparisons: vec![comparison(50, 1)],
-            ..Results::default()
-        });
+        let reading = of(
+            &Results {
+                comparisons: vec![comparison(100, 2)],
+                further_comparisons: vec![comparison(50, 1)],
+                ..Results::default()
+            },
+            0.05,
+        );
         let drawn = reading.differences.unwrap();
         assert_eq!((drawn.fewest, drawn.most, drawn.seeds), (50, 100, vec![7]));
         assert_eq!(reading.numbers, None);

@@ -4,8 +4,10 @@ use driftgauge_record::Resampling;
 use serde::{Deserialize, Serialize};
 
 /// What was drawn and adjusted, and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
+    /// p-value below which a difference is clear: one less the level of the intervals.
+    pub threshold: f64,
     /// Generator and quantiles, where the results name them.
     pub resampling: Option<Resampling>,
     /// Draws behind the intervals and tests of differences.
