@@ -253,6 +253,13 @@ impl Measure {
             | Self::SequenceProbability
             | Self::Margin
             | Self::SelfInconsistency => (0.0, 1.0),
+            // k equal probabilities of sum s have the entropy s ln(k / s), which is largest at s = k/e, but s is 1 at most.
+            Self::TopEntropy(k) => {
+                let k = f64::from(k);
+                let sum = f64::min(1.0, k / std::f64::consts::E);
+                (0.0, sum * (k / sum).ln())
+            }
+            Self::TopEntropyRenormalised(k) => (0.0, f64::from(k).ln()),
             _ => (0.0, f64::INFINITY),
         }
     }
@@ -357,6 +364,21 @@ mod tests {
         let lower = Measure::EntropyLowerBound(10).of(&tokens).unwrap();
         assert!(top < lower && lower < full);
         close(Measure::TopEntropyRenormalised(10).of(&tokens), 10f64.ln());
+    }
+
+    #[test]
+    fn an_entropy_over_k_tokens_has_a_largest_value() {
+        close(Some(Measure::TopEntropy(10).range().1), 10f64.ln());
+        close(Some(Measure::TopEntropy(1).range().1), (-1f64).exp());
+        // Two tokens of 1/e each.
+        let largest = Measure::TopEntropy(2).range().1;
+        let of = |p: f64| -2.0 * p * p.ln();
+        assert!((largest - of((-1f64).exp())).abs() < 1e-12);
+        assert!(of(0.36) < largest && of(0.38) < largest);
+        close(
+            Some(Measure::TopEntropyRenormalised(2).range().1),
+            2f64.ln(),
+        );
     }
 
     #[test]
