@@ -20,14 +20,15 @@ fn random_kills_change_no_byte() {
         kill(&mut child);
     }
     place.run(&smoke_spec(), "run");
-    for file in [
-        "results.json",
-        "samples/harmfulness.parquet",
-        "samples/drift.parquet",
-        "models/tuned/adapter_model.safetensors",
-    ] {
-        same(&place, &straight, file);
-    }
+    place.assert_same(
+        &straight,
+        &[
+            "results.json",
+            "samples/harmfulness.parquet",
+            "samples/drift.parquet",
+            "models/tuned/adapter_model.safetensors",
+        ],
+    );
 }
 
 #[test]
@@ -69,13 +70,14 @@ fn kills_in_every_kind_of_inference_lose_and_double_nothing() {
     }
     assert!(kills.values().sum::<usize>() >= 20, "{kills:?}");
     place.run(&spec, "run");
-    for file in [
-        "results.json",
-        "samples/ask.parquet",
-        "samples/choose.parquet",
-    ] {
-        same(&place, &straight, file);
-    }
+    place.assert_same(
+        &straight,
+        &[
+            "results.json",
+            "samples/ask.parquet",
+            "samples/choose.parquet",
+        ],
+    );
     assert_eq!(place.samples("run").len(), 2 * ROWS);
 }
 
@@ -105,13 +107,14 @@ fn ctrl_c_ends_with_130_and_loses_nothing() {
         }
     }
     place.run(&spec, "run");
-    for file in [
-        "results.json",
-        "samples/ask.parquet",
-        "samples/choose.parquet",
-    ] {
-        same(&place, &straight, file);
-    }
+    place.assert_same(
+        &straight,
+        &[
+            "results.json",
+            "samples/ask.parquet",
+            "samples/choose.parquet",
+        ],
+    );
 }
 
 const ROWS: usize = 24;
@@ -236,12 +239,4 @@ fn wait_until(child: &mut Child, condition: impl Fn() -> bool) -> bool {
 fn kill(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
-}
-
-fn same(place: &Place, straight: &Place, file: &str) {
-    let name = format!("run/{file}");
-    assert!(
-        place.read(&name) == straight.read(&name),
-        "{file} differs from an uninterrupted run's"
-    );
 }

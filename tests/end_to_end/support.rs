@@ -91,6 +91,15 @@ impl Place {
             .expect("the binary starts")
     }
 
+    /// Holds files of the folder `run` against those of another place, byte by byte.
+    #[track_caller]
+    pub(crate) fn assert_same(&self, other: &Self, files: &[&str]) {
+        for file in files {
+            let name = format!("run/{file}");
+            assert!(self.read(&name) == other.read(&name), "{file} differs");
+        }
+    }
+
     /// The `results.json` of a run.
     pub(crate) fn results(&self, out: &str) -> Value {
         serde_json::from_slice(&self.read(&format!("{out}/results.json"))).expect("JSON")

@@ -118,15 +118,15 @@ fn workers_that_join_later_change_no_byte() {
         assert!((2..=8).contains(&loads), "{loads} loads of two models");
         place
     });
-    for file in [
-        "results.json",
-        "samples/first.parquet",
-        "samples/second.parquet",
-        "samples/third.parquet",
-    ] {
-        let file = format!("run/{file}");
-        assert!(alone.read(&file) == together.read(&file), "{file} differs");
-    }
+    alone.assert_same(
+        &together,
+        &[
+            "results.json",
+            "samples/first.parquet",
+            "samples/second.parquet",
+            "samples/third.parquet",
+        ],
+    );
 }
 
 /// A worker that the system kills, for want of memory for example, takes one node with it.
@@ -170,15 +170,15 @@ fn a_killed_worker_fails_its_node_alone() {
         Some(true),
         "{mended}"
     );
-    for file in [
-        "results.json",
-        "samples/first.parquet",
-        "samples/second.parquet",
-        "samples/third.parquet",
-    ] {
-        let file = format!("run/{file}");
-        assert!(place.read(&file) == straight.read(&file), "{file} differs");
-    }
+    place.assert_same(
+        &straight,
+        &[
+            "results.json",
+            "samples/first.parquet",
+            "samples/second.parquet",
+            "samples/third.parquet",
+        ],
+    );
 }
 
 /// Kills the worker of a run as soon as it has finished its first samples.

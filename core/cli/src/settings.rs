@@ -1,6 +1,7 @@
 //! What the parts of an experiment settle with the plugins that measure it: one level for every interval, and the statistics
 //! that completions have to record.
 
+use driftgauge_endpoint::MOST_LISTED;
 use driftgauge_graph::plan::PluginIdentity;
 use driftgauge_graph::resolved::{
     ModelSource, ResolvedCompare, ResolvedExperiment, ResolvedMetric,
@@ -8,9 +9,6 @@ use driftgauge_graph::resolved::{
 use driftgauge_spec::{Diagnostic, ExperimentSpec};
 use indexmap::IndexMap;
 use serde_json::json;
-
-/// Likeliest tokens that the interface of servers lists at most.
-const LISTED_BY_SERVERS: usize = 20;
 
 /// One level and one number of resamples for the whole experiment: they go into the configuration of each metric that has them, and
 /// so into its key, but for those that metrics take anyway.
@@ -67,13 +65,13 @@ pub(crate) fn set_top_logprobs(
             let Some(wanted) = plugin.top_logprobs(&metric.config) else {
                 continue;
             };
-            if let Some(model) = served.filter(|_| wanted > LISTED_BY_SERVERS) {
+            if let Some(model) = served.filter(|_| wanted > MOST_LISTED) {
                 let written = &spec.metrics[id.as_str()];
                 let config = written.config.as_ref().map(|config| config.span());
                 complaints.push(
                     Diagnostic::error(
                         "bad-config",
-                        format!("metric `{id}` reads the {wanted} likeliest tokens, and the server of model `{model}` lists {LISTED_BY_SERVERS} at most"),
+                        format!("metric `{id}` reads the {wanted} likeliest tokens, and the server of model `{model}` lists {MOST_LISTED} at most"),
                     )
                     .at(config.unwrap_or(written.plugin.span()), "")
                     .help("ask for fewer, or give the evaluation another metric"),

@@ -13,6 +13,7 @@ mod protocol;
 mod retry;
 mod serve;
 
+pub use logprobs::TOP as MOST_LISTED;
 pub use serve::serve;
 
 /// Why a server cannot be asked at all.

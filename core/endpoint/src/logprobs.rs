@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Most likely tokens asked of a chat completion; the interface allows no more.
-pub(crate) const TOP: usize = 20;
+pub const TOP: usize = 20;
 /// Most likely tokens asked of a plain completion, and of servers that refuse to give more.
 pub(crate) const FEW: usize = 5;
 /// Tokens behind the entropy and the mass of the ten most likely.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use driftgauge_graph::store::{Entry, Store};
 use driftgauge_record::RunDir;
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use crate::args::{CacheCommand, Format, PruneArgs, StoreDir};
@@ -162,8 +163,8 @@ fn print(entry: &Entry) {
         other => format!(" ({other})"),
     };
     println!(
-        "{:>9}  {}  {nodes}{state}",
-        size(entry.bytes),
+        "{:>11}  {}  {nodes}{state}",
+        HumanBytes(entry.bytes).to_string(),
         entry.key.short()
     );
 }
@@ -172,34 +173,8 @@ fn total(word: &str, entries: &[Entry], root: &Path) -> String {
     let bytes = entries.iter().map(|entry| entry.bytes).sum();
     format!(
         "{} in {} entries {word} `{}`",
-        size(bytes),
+        HumanBytes(bytes),
         entries.len(),
         root.display()
     )
-}
-
-/// `1.4 MiB`.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{bytes} B"),
-        _ => format!("{value:.1} {}", UNITS[unit]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_readable() {
-        let sizes = [0, 1023, 1024, 1_500_000, 16 << 30].map(size);
-        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.4 MiB", "16.0 GiB"]);
-    }
 }

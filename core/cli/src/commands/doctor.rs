@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use driftgauge_graph::store::Store;
 use driftgauge_plugin_host::{Locator, PluginLibrary};
+use indicatif::HumanBytes;
 use serde::Serialize;
 use serde_json::json;
 
@@ -54,10 +55,10 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
     let findings = [
         Finding::sound(
             "version",
-            concat!(
-                "driftgauge ",
+            format!(
+                "driftgauge {}, {}",
                 env!("CARGO_PKG_VERSION"),
-                ", mistral.rs 0.8.1"
+                super::GENERATOR
             ),
         ),
         processor(),
@@ -103,14 +104,11 @@ fn memory() -> Finding {
         Some(bytes) if bytes < LEAST => Finding::unsound(
             "memory",
             &format!(
-                "{} MiB can be had; hint: end other programs, or evaluate a smaller model",
-                bytes >> 20
+                "{} can be had; hint: end other programs, or evaluate a smaller model",
+                HumanBytes(bytes)
             ),
         ),
-        Some(bytes) => Finding::sound(
-            "memory",
-            format!("{:.1} GiB can be had", bytes as f64 / (1_u64 << 30) as f64),
-        ),
+        Some(bytes) => Finding::sound("memory", format!("{} can be had", HumanBytes(bytes))),
         None => Finding::sound("memory", "this system does not tell"),
     }
 }
@@ -150,10 +148,10 @@ fn store(root: &Path) -> Finding {
         Ok((store, entries)) => {
             let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
             let found = format!(
-                "`{}`, {} entries, {} MiB",
+                "`{}`, {} entries, {}",
                 store.root().display(),
                 entries.len(),
-                bytes >> 20
+                HumanBytes(bytes)
             );
             Finding::sound("store", found)
         }

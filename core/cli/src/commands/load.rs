@@ -304,7 +304,7 @@ fn wanted<'a>(
 /// What makes completions and trains in this build.
 fn engine(device: &str) -> EngineIdentity {
     EngineIdentity {
-        generation: "mistral.rs 0.8.1".to_owned(),
+        generation: super::GENERATOR.to_owned(),
         training: super::TRAINER.to_owned(),
         device: device.to_owned(),
     }

@@ -1,6 +1,6 @@
 //! Whether outputs measured the same thing: nothing is held against a number that was made in another way.
 
-use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_plugin_protocol::wire::{MetricOutput, Scalar};
 use serde::{Deserialize, Serialize};
 
 use super::PairComparison;
@@ -25,8 +25,7 @@ pub(crate) fn measured_otherwise<'a>(
     let primary = || first.scalars.iter().filter(|scalar| scalar.primary);
     outputs.find_map(|other| {
         primary().find_map(|ours| {
-            let same = |theirs: &&_| {
-                let theirs: &driftgauge_plugin_protocol::wire::Scalar = theirs;
+            let same = |theirs: &&Scalar| {
                 theirs.primary && theirs.id == ours.id && theirs.condition == ours.condition
             };
             let theirs = other.scalars.iter().find(same)?;
@@ -44,7 +43,7 @@ pub(crate) fn measured_otherwise<'a>(
 
 #[cfg(test)]
 mod tests {
-    use driftgauge_plugin_protocol::wire::{OUTPUT_SCHEMA, Scalar};
+    use driftgauge_plugin_protocol::wire::OUTPUT_SCHEMA;
 
     use super::*;
 
