@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::{Result, anyhow};
-use driftgauge_graph::hub::HubSource;
+use driftgauge_data::hub::HubSource;
 use driftgauge_hub::{Fetching, Hub};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use driftgauge_graph::digest::Digest;
-use driftgauge_graph::exec::MetricRunner;
-use driftgauge_graph::plan::PluginIdentity;
-use driftgauge_graph::resolved::ResolvedMetric;
+use driftgauge_engine::MetricRunner;
+use driftgauge_engine::PluginIdentity;
+use driftgauge_engine::ResolvedMetric;
 use driftgauge_plugin_host::{
     Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
 };
 use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
 use driftgauge_record::{Sample, SampleBatches};
+use driftgauge_store::Digest;
 
 /// Loads each library once and keeps it: plugins are never unloaded.
 pub(crate) struct PluginMetrics {

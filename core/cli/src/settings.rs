@@ -2,7 +2,7 @@
 //! that completions have to record.
 
 use driftgauge_endpoint::MOST_LISTED;
-use driftgauge_graph::plan::PluginIdentity;
+use driftgauge_engine::PluginIdentity;
 use driftgauge_graph::resolved::{
     ModelSource, ResolvedCompare, ResolvedExperiment, ResolvedMetric,
 };

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Stdin, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use driftgauge_graph::worker::{
+use driftgauge_engine::worker::{
     Job, Replies, Reply, Requests, serve_divergence, serve_generation, serve_scoring,
 };
 

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use driftgauge_graph::engine::GenerateRequest;
-use driftgauge_graph::resolved::Endpoint;
+use driftgauge_engine::Endpoint;
+use driftgauge_engine::GenerateRequest;
 use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 

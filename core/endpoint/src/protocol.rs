@@ -1,7 +1,7 @@
 //! What is said to a server and what it says: bodies of requests, and completions read from answers.
 
-use driftgauge_graph::engine::GenerateRequest;
-use driftgauge_graph::resolved::Endpoint;
+use driftgauge_engine::Endpoint;
+use driftgauge_engine::GenerateRequest;
 use driftgauge_record::{Completion, FinishReason};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -256,7 +256,7 @@ pub(crate) fn explanation(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use driftgauge_graph::engine::Sampling;
+    use driftgauge_engine::Sampling;
     use driftgauge_record::Message;
 
     fn endpoint() -> Endpoint {
@@ -284,7 +284,7 @@ mod tests {
             stop: Vec::new(),
             watch_first_token: Vec::new(),
             top_logprobs: 0,
-            on_long_prompt: driftgauge_graph::engine::LongPrompt::Error,
+            on_long_prompt: driftgauge_engine::LongPrompt::Error,
         }
     }
 

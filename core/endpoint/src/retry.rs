@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use driftgauge_graph::Random;
+use driftgauge_data::Random;
 use reqwest::StatusCode;
 
 /// The pause before the first retry, before jitter; it doubles with every further one.

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::sync::{Arc, mpsc};
 
-use driftgauge_graph::engine::{Check, CheckOutcome, Loaded};
-use driftgauge_graph::resolved::Endpoint;
-use driftgauge_graph::worker::{Ask, Replies, Reply, Requests};
+use driftgauge_engine::Endpoint;
+use driftgauge_engine::worker::{Ask, Replies, Reply, Requests};
+use driftgauge_engine::{Check, CheckOutcome, Loaded};
 
 use crate::EndpointError;
 use crate::client::Client;

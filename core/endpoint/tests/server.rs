@@ -1,9 +1,9 @@
 //! The worker of an endpoint against a real server in a process of its own.
 
 use driftgauge_endpoint::serve;
-use driftgauge_graph::engine::{GenerateRequest, LongPrompt, Sampling};
-use driftgauge_graph::resolved::Endpoint;
-use driftgauge_graph::worker::{Ask, MARK, Replies, Reply, Request, Requests};
+use driftgauge_engine::Endpoint;
+use driftgauge_engine::worker::{Ask, MARK, Replies, Reply, Request, Requests};
+use driftgauge_engine::{GenerateRequest, LongPrompt, Sampling};
 use driftgauge_record::{Completion, FinishReason, Message};
 use driftgauge_tests::server::Server;
 use serde_json::{Value, json};

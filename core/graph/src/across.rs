@@ -3,6 +3,7 @@
 //! Nothing is paired that does not belong together. What differs in the data, the prompts, the judges or the metric is refused
 //! with its reason; what may differ on purpose (sampling, engine, the plugin's build) is noted.
 
+use driftgauge_compare::{PairComparison, between_models, measured_otherwise};
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::{Comparison, RunDir};
 use driftgauge_spec::spec::Adjust;
@@ -10,7 +11,6 @@ use driftgauge_stats::bootstrap::Options;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::compare::{PairComparison, between_models, measured_otherwise};
 use crate::resolved::{ResolvedEvaluation, ResolvedExperiment, ResolvedFamily, ResolvedGenerate};
 use crate::results::adjust;
 

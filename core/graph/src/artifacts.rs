@@ -3,22 +3,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use driftgauge_plugin_protocol::wire::MetricOutput;
-use driftgauge_record::write_samples;
-use driftgauge_stats::bootstrap::Options;
-
-use crate::compare::{
+use driftgauge_compare::{
     Compared, between_conditions, between_models, between_trainings, differences_in_differences,
     measured_otherwise,
 };
-use crate::dataset::Row;
-use crate::engine::LoadModel;
+use driftgauge_data::dataset::Row;
+use driftgauge_engine::LoadModel;
+use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_record::write_samples;
+use driftgauge_stats::bootstrap::Options;
+use driftgauge_store::Artifact;
+
 use crate::exec::{Context, judge_by_rule};
 use crate::plan::{Kind, Part};
 use crate::recorded;
 use crate::resolved::ModelSource;
 use crate::samples::ModelSamples;
-use crate::store::Artifact;
 
 /// Samples of a generate or score node, names left empty.
 pub(crate) const COMPLETIONS: &str = "completions.parquet";

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
+use driftgauge_data::prompt::Templates;
+use driftgauge_engine::worker::Ask;
+use driftgauge_engine::{Continuation, DivergenceRequest, DivergenceResponse, Prompt};
 use driftgauge_record::{FinishReason, Sample, read_samples};
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::{COMPLETIONS, artifact_of};
-use crate::engine::{Continuation, DivergenceRequest, DivergenceResponse, Prompt};
 use crate::exec::{Answer, Context, evaluated_rows, prompts};
 use crate::plan::Part;
-use crate::prompt::Templates;
 use crate::resolved::ResolvedKl;
 use crate::score::given;
-use crate::worker::Ask;
 
 /// `KL(reference || model)` at each compared position, in nats.
 const KL: &str = "kl";

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
+use driftgauge_store::{Digest, node_key};
 use serde_json::{Value, json};
 
-use crate::digest::{Digest, node_key};
 use crate::resolved::ModelSource;
 
 /// The file that every tokenizer's folder has.

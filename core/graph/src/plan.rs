@@ -4,12 +4,13 @@ mod builder;
 mod comparisons;
 mod evaluations;
 
+use driftgauge_engine::PluginIdentity;
+use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::builder::Builder;
-use crate::digest::Digest;
 use crate::resolved::ResolvedExperiment;
 
 /// What a node does, with the version of its behaviour: raised when the same inputs would give other bytes.
@@ -192,40 +193,6 @@ pub struct EngineIdentity {
     pub training: String,
     /// Device class: `cpu` or `cuda`.
     pub device: String,
-}
-
-/// What identifies a plugin.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PluginIdentity {
-    /// Plugin id.
-    pub id: String,
-    /// Version from its manifest.
-    pub version: String,
-    /// Digest of the library file.
-    pub digest: Digest,
-    /// Whether it returns verdicts.
-    #[serde(skip)]
-    pub judges: bool,
-    /// Whether its configuration has the level of intervals.
-    #[serde(skip)]
-    pub takes_level: bool,
-    /// Whether its configuration has the number of bootstrap resamples.
-    #[serde(skip)]
-    pub takes_resamples: bool,
-    /// The key of its configuration that says how many of the likeliest tokens it reads, and a number that asks for none.
-    #[serde(skip)]
-    pub top_logprobs: Option<(String, Option<u64>)>,
-}
-
-impl PluginIdentity {
-    /// How many of the likeliest tokens' ln p a metric with this configuration reads at every position; `None` where it reads
-    /// no such list.
-    #[must_use]
-    pub fn top_logprobs(&self, config: &Value) -> Option<usize> {
-        let (key, unless) = self.top_logprobs.as_ref()?;
-        let wanted = config[key].as_u64().filter(|n| Some(*n) != *unless)?;
-        usize::try_from(wanted).ok()
-    }
 }
 
 /// Where the identity of a judge's plugin stands among those of the metrics, whose ids have no space.

@@ -11,16 +11,17 @@ use driftgauge_record::{Degeneracy, Sample};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Format, Row, cell_text};
-use crate::degenerate;
 use crate::exec::{Context, prompts};
-use crate::prompt::Templates;
 use crate::resolved::{ModelSource, Recorded};
+
 pub(crate) use cells::number_of;
 use cells::{
     Place, ends_with_eos, failure, finish_reason, place, sample_index, text, token_logprob, values,
     verdicts,
 };
+use driftgauge_data::dataset::{Format, Row, cell_text};
+use driftgauge_data::prompt::Templates;
+use driftgauge_judge::degenerate;
 pub(crate) use readings::Readings;
 
 /// Which columns of a recording hold what.
@@ -230,7 +231,7 @@ pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Re
             return Err(format!(
                 "`{}` has no column `{column}`\nhint: its columns are {}",
                 path.display(),
-                crate::dataset::names(&rows[0].columns)
+                driftgauge_data::dataset::names(&rows[0].columns)
             ));
         }
     }

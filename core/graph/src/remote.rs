@@ -1,8 +1,10 @@
 //! What an experiment leaves to servers: which requests are still to be made, and what a reader has to know of it.
 
+use driftgauge_engine::Endpoint;
+use driftgauge_store::Store;
+
 use crate::plan::{Kind, Part, Plan};
-use crate::resolved::{Endpoint, ModelSource, ResolvedExperiment};
-use crate::store::Store;
+use crate::resolved::{ModelSource, ResolvedExperiment};
 
 /// A node whose artifact is not finished, and which asks a server.
 #[derive(Debug, Clone, Copy)]

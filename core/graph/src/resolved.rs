@@ -4,18 +4,18 @@
 
 use std::path::PathBuf;
 
+use driftgauge_data::dataset::Row;
+use driftgauge_data::hub::HubSource;
+use driftgauge_data::prompt::TurnTemplate;
+use driftgauge_engine::{Endpoint, LongPrompt, ResolvedMetric, Sampling};
+use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
 use driftgauge_spec::spec::{Adjust, Statistic};
+use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dataset::Row;
-use crate::digest::Digest;
-use crate::engine::{LongPrompt, Sampling};
-use crate::hub::HubSource;
-use crate::judge::Judge;
-use crate::prompt::TurnTemplate;
 use crate::recorded::Readings;
 
 /// An experiment ready to be planned.
@@ -221,27 +221,6 @@ pub struct TrainingData {
     pub shuffle: Option<u64>,
 }
 
-/// A remote model.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Endpoint {
-    /// Base address, for example `http://127.0.0.1:8000/v1`.
-    pub base_url: String,
-    /// Model name sent to the server.
-    pub model: String,
-    /// Environment variable that holds the key.
-    pub api_key_env: Option<String>,
-    /// Requests in flight.
-    pub concurrency: usize,
-    /// Upper bound on requests a minute.
-    pub requests_per_minute: Option<u32>,
-    /// Seconds before a request counts as hung.
-    pub timeout_seconds: u64,
-    /// Tries after the first.
-    pub retries: u32,
-    /// Whether to ask for log-probabilities.
-    pub logprobs: bool,
-}
-
 /// Completions and verdicts made elsewhere.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recorded {
@@ -263,21 +242,6 @@ impl Recorded {
                 || recording.evaluations.iter().any(|id| id == evaluation)
         })
     }
-}
-
-/// A metric and its plugin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ResolvedMetric {
-    /// Plugin id or library path.
-    pub plugin: String,
-    /// Configuration handed to the plugin.
-    pub config: Value,
-    /// Whether the plugin runs in a process of its own.
-    pub worker: bool,
-    /// Seconds a worker may take.
-    pub timeout_seconds: u64,
-    /// Pinned digest of the library.
-    pub pin: Option<String>,
 }
 
 /// An evaluation.

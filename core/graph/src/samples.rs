@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use driftgauge_data::dataset::{Row, cell_text};
+use driftgauge_data::prompt::Templates;
 use driftgauge_plugin_protocol::field::{Field, Text};
 use driftgauge_plugin_protocol::rows::{BatchError, Batches, Lookup, Rows};
 use driftgauge_record::{Sample, TableRows, Verdict, cell};
@@ -16,11 +18,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::artifacts::{COMPLETIONS, DIVERGENCE, VERDICTS, artifact_of};
-use crate::dataset::{Row, cell_text};
 use crate::divergence::DivergenceLine;
 use crate::exec::Context;
 use crate::plan::Part;
-use crate::prompt::Templates;
 use crate::resolved::ResolvedEvaluation;
 
 /// All samples of one model over one evaluation, condition after condition.

@@ -1,14 +1,14 @@
 //! Scoring given text: multiple choice and perplexity, through the scorer rather than by generation.
 
-use driftgauge_record::{Message, Sample};
+use driftgauge_data::dataset::Row;
+use driftgauge_data::prompt::{Templates, lone_expression, plain_text};
+use driftgauge_engine::worker::Ask;
+use driftgauge_engine::{Continuation, Prompt, ScoreRequest, ScoreResponse};
+use driftgauge_record::{Completion, Message, Sample};
 use minijinja::Value as TemplateValue;
 
-use crate::dataset::Row;
-use crate::engine::{Continuation, Prompt, ScoreRequest, ScoreResponse};
-use crate::exec::{Answer, Context, evaluated_rows, no_completion, prompts};
-use crate::prompt::{Templates, lone_expression, plain_text};
+use crate::exec::{Answer, Context, evaluated_rows, prompts};
 use crate::resolved::ResolvedScore;
-use crate::worker::Ask;
 
 /// Log-likelihood of each choice, summed over its tokens.
 pub(crate) const CHOICE_LOGLIK: &str = "choice_loglik";
@@ -80,7 +80,7 @@ pub(crate) fn samples(
         .zip(rows)
         .zip(answers)
         .map(|((mut sample, row), answer)| {
-            sample.completion = no_completion();
+            sample.completion = Completion::none();
             match answer.and_then(|value| {
                 serde_json::from_value::<ScoreResponse>(value).map_err(|error| error.to_string())
             }) {

@@ -2,12 +2,12 @@
 //!
 //! A pure function of the resolved experiment, so that everything wrong with the data is known before anything runs.
 
+use driftgauge_data::dataset::{Row, shuffled};
+use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate};
 use driftgauge_record::Message;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::dataset::{Row, shuffled};
-use crate::prompt::{PromptError, Templates, TurnTemplate};
 use crate::resolved::{ResolvedDataset, Training, TrainingData};
 
 /// One example, as handed to the trainer.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use driftgauge_store::Digest;
+use driftgauge_store::Store;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::digest::Digest;
 use crate::plan::{Kind, Plan};
-use crate::store::Store;
 
 /// What `plan` says of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use driftgauge_graph::hub::HubSource;
+use driftgauge_data::hub::HubSource;
 use hf_hub::api::sync::ApiError;
 
 /// Why a source could not be fetched.
@@ -154,8 +154,8 @@ impl HubError {
                     .unwrap_or_else(|| response.status_text());
                 let problem = said.to_owned();
                 let prefix = match source.kind {
-                    driftgauge_graph::hub::RepositoryKind::Model => "",
-                    driftgauge_graph::hub::RepositoryKind::Dataset => "datasets/",
+                    driftgauge_data::hub::RepositoryKind::Model => "",
+                    driftgauge_data::hub::RepositoryKind::Dataset => "datasets/",
                 };
                 let page = format!("{endpoint}/{prefix}{}", source.repository);
                 match (status, code.as_str()) {

@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use driftgauge_graph::hub::{HubSource, RepositoryKind, Snapshot, cache, model_files};
+use driftgauge_data::hub::{HubSource, RepositoryKind, Snapshot, cache, model_files};
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};

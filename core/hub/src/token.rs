@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub(crate) fn from_env() -> Option<String> {
     find(
         &|name| std::env::var(name).ok(),
-        driftgauge_graph::hub::home(),
+        driftgauge_data::hub::home(),
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driftgauge_graph::engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
+use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
 use driftgauge_record::{Completion, FinishReason};
 
 use crate::folder::Prepared;

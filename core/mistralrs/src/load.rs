@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Device;
-use driftgauge_graph::engine::{EngineError, LoadModel, Loaded};
+use driftgauge_engine::{EngineError, LoadModel, Loaded};
 
 use crate::engine::MistralRsEngine;
 use crate::folder;

@@ -11,7 +11,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
-use driftgauge_graph::engine::{EngineError, Sampling};
+use driftgauge_engine::{EngineError, Sampling};
 use driftgauge_lm::logits::NotFinite;
 use driftgauge_record::FinishReason;
 use mistralrs::CustomLogitsProcessor;

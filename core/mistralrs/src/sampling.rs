@@ -3,7 +3,7 @@
 //! The draw at position `i` of an answer depends on the request's seed and on `i` alone: not on what else runs, in
 //! which order, or on how many numbers were drawn before.
 
-use driftgauge_graph::engine::Sampling;
+use driftgauge_engine::Sampling;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 

@@ -6,7 +6,7 @@
 mod batching;
 mod logits;
 
-use driftgauge_graph::engine::{Check, CheckOutcome};
+use driftgauge_engine::{Check, CheckOutcome};
 use driftgauge_record::Message;
 
 use crate::engine::MistralRsEngine;

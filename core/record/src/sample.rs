@@ -87,6 +87,12 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// What stands where there is no completion.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of_text(String::new(), FinishReason::Error)
+    }
+
     /// A text and why it ended, of which nothing else is known.
     #[must_use]
     pub fn of_text(text: String, finish_reason: FinishReason) -> Self {
@@ -226,4 +232,27 @@ pub struct Sample {
     /// Named numbers of the sample: log-likelihoods of choices, divergences, recorded statistics.
     #[serde(default)]
     pub values: IndexMap<String, Vec<f64>>,
+}
+impl Sample {
+    /// A sample before there is anything to say of it. Names of evaluation, condition and model stay empty.
+    #[must_use]
+    pub fn unanswered(sample_id: String, sample_index: u32, messages: Vec<Message>) -> Self {
+        Self {
+            evaluation: String::new(),
+            condition: String::new(),
+            model: String::new(),
+            sample_id,
+            sample_index,
+            messages,
+            completion: Completion::none(),
+            error: None,
+            degenerate: Degeneracy::default(),
+            references: Vec::new(),
+            wrong_answer: None,
+            category: None,
+            row: IndexMap::new(),
+            verdicts: IndexMap::new(),
+            values: IndexMap::new(),
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
-use driftgauge_graph::store::{Entry, Store};
 use driftgauge_record::RunDir;
+use driftgauge_store::{Entry, Store};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 //! that came with this binary, which know their configuration and the numbers that a spec may name.
 
 use anyhow::{Context as _, Result};
-use driftgauge_graph::exec::MetricRunner;
+use driftgauge_engine::MetricRunner;
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, render_human, render_json};
 
 use super::load;

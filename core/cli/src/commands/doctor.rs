@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use driftgauge_graph::store::Store;
 use driftgauge_plugin_host::{Locator, PluginLibrary};
+use driftgauge_store::Store;
 use indicatif::HumanBytes;
 use serde::Serialize;
 use serde_json::json;
@@ -181,7 +181,7 @@ fn plugins(args: &DoctorArgs) -> Finding {
 }
 
 fn hub() -> Finding {
-    match driftgauge_graph::hub::cache() {
+    match driftgauge_data::hub::cache() {
         Some(folder) => Finding::sound(
             "hub",
             format!("models and datasets are kept in `{}`", folder.display()),

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use driftgauge_graph::exec::MetricRunner;
-use driftgauge_graph::judge::Judge;
-use driftgauge_graph::plan::{EngineIdentity, Plan, PluginIdentity, judge_plugin};
+use driftgauge_engine::{MetricRunner, PluginIdentity, ResolvedMetric};
+use driftgauge_graph::plan::{EngineIdentity, Plan, judge_plugin};
 use driftgauge_graph::resolve::{Problem, ResolveOptions, Resolved, resolve};
-use driftgauge_graph::resolved::{ResolvedExperiment, ResolvedMetric};
-use driftgauge_graph::store::Store;
+use driftgauge_graph::resolved::ResolvedExperiment;
+use driftgauge_judge::Judge;
 use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, Variables, check, parse, render_human};
+use driftgauge_store::Store;
 use serde_json::json;
 
 use crate::args::{SpecArgs, StoreArgs};

@@ -1,8 +1,8 @@
 //! `driftgauge plan`: every node with its key, and why it would run or not.
 
 use anyhow::Result;
-use driftgauge_graph::store::Store;
 use driftgauge_graph::why::{History, Status, Verdict, explain};
+use driftgauge_store::Store;
 use serde_json::{Value, json};
 
 use super::load::{self, Network, Outcome};

@@ -7,8 +7,8 @@ use driftgauge_graph::event::Outcome as NodeEnd;
 use driftgauge_graph::exec::{Cancel, Context};
 use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
-use driftgauge_graph::store::Store;
 use driftgauge_record::{Results, RunDir};
+use driftgauge_store::Store;
 use serde_json::json;
 
 use super::load::{self, Network, Outcome, Prepared};
@@ -118,7 +118,7 @@ fn hub_is_offline() -> bool {
 /// What the run needs and cannot have: sources of the hub, servers, keys. Found before anything runs.
 fn not_at_hand(prepared: &Prepared, store: &Store, offline: bool) -> Option<String> {
     if let Some(source) = prepared.experiment.missing_hub_sources().first() {
-        let cache = driftgauge_graph::hub::cache().unwrap_or_default();
+        let cache = driftgauge_data::hub::cache().unwrap_or_default();
         return Some(format!(
             "`{}` at `{}` is not whole in the local cache of the hub, `{}`: {}\nhint: run once without `--offline` (and \
              without `HF_HUB_OFFLINE`), or fetch it with `hf download`",

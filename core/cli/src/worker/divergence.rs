@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use driftgauge_graph::engine::{
+use driftgauge_engine::{
     DivergenceMeter, DivergenceRequest, DivergenceResponse, EngineError, LoadPair, Loaded,
 };
 use driftgauge_lm::{Scorer, divergences};

@@ -1,7 +1,7 @@
 //! From what is given to a scored model to token ids, with the model's own tokenizer and chat template.
 
 use anyhow::Result;
-use driftgauge_graph::engine::{Continuation, EngineError, LoadModel, Prompt};
+use driftgauge_engine::{Continuation, EngineError, LoadModel, Prompt};
 use driftgauge_lm::{ChatTemplate, Error, Message, Tokenizer};
 
 /// The tokenizer and chat template of a model.

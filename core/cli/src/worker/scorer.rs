@@ -1,9 +1,7 @@
 //! Scoring given text with the decoder of `driftgauge-lm`.
 
 use anyhow::{Result, bail};
-use driftgauge_graph::engine::{
-    EngineError, LoadModel, Loaded, ScoreRequest, ScoreResponse, TextScorer,
-};
+use driftgauge_engine::{EngineError, LoadModel, Loaded, ScoreRequest, ScoreResponse, TextScorer};
 use driftgauge_lm::{Compute, Scorer};
 
 use super::given::Reader;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result};
-use driftgauge_graph::worker::{Replies, Reply, TrainJob};
+use driftgauge_engine::worker::{Replies, Reply, TrainJob};
 use driftgauge_lm::train::{
     Example, PretrainConfig, TrainConfig, TrainData, TrainEvent, finetune, pretrain,
 };

@@ -1,5 +1,6 @@
 //! What becomes of the answers: the artifact of an inference node.
 
+use driftgauge_judge::degenerate;
 use driftgauge_record::{Completion, Sample, write_samples};
 
 use super::Context;
@@ -7,8 +8,8 @@ use super::asks::prompts;
 use super::judging::judge_by_answers;
 use super::session::{Answer, Answers};
 use crate::artifacts::{COMPLETIONS, DIVERGENCE, VERDICTS, keep};
+use crate::divergence;
 use crate::plan::{Kind, Part};
-use crate::{degenerate, divergence};
 
 /// Makes the artifact of an inference node from its answers.
 pub(super) fn commit(context: &Context, node: usize, answers: Answers) -> Result<(), String> {

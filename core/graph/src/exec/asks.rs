@@ -1,17 +1,17 @@
 //! What is asked in an inference node, item by item.
 
-use driftgauge_record::{Completion, FinishReason, Message, Sample};
+use driftgauge_data::dataset::Row;
+use driftgauge_data::prompt::{Templates, plain_text};
+use driftgauge_data::sample_seed;
+use driftgauge_engine::GenerateRequest;
+use driftgauge_engine::worker::Ask;
+use driftgauge_record::Sample;
 
 use super::Context;
 use super::judging::judging;
 use super::session::Task;
-use crate::dataset::Row;
 use crate::divergence;
-use crate::engine::GenerateRequest;
 use crate::plan::{Kind, Part};
-use crate::prompt::{Templates, plain_text};
-use crate::sampling::sample_seed;
-use crate::worker::Ask;
 
 /// What a node asks, item by item.
 pub(super) fn task(context: &Context, node: usize) -> Result<Task, String> {
@@ -95,7 +95,7 @@ pub(crate) fn prompts(
     let rows = evaluated_rows(context, evaluation);
     let evaluation = &context.experiment.evaluations[evaluation];
     let turns = &evaluation.conditions[condition].turns;
-    let stand_ins = crate::dataset::derangement(rows.len(), evaluation.shuffle_seed);
+    let stand_ins = driftgauge_data::dataset::derangement(rows.len(), evaluation.shuffle_seed);
     let templates = Templates::default();
     let mut samples = Vec::with_capacity(rows.len());
     for (row, &stand_in) in rows.iter().zip(&stand_ins) {
@@ -105,31 +105,14 @@ pub(crate) fn prompts(
         // A row without a context has no system turn, rather than an empty one.
         messages.retain(|m| m.role != "system" || !m.content.trim().is_empty());
         for sample_index in 0..evaluation.generate.samples {
-            samples.push(unanswered(row.id.clone(), sample_index, messages.clone()));
+            samples.push(Sample::unanswered(
+                row.id.clone(),
+                sample_index,
+                messages.clone(),
+            ));
         }
     }
     Ok(samples)
-}
-
-/// A sample before there is anything to say of it.
-pub(crate) fn unanswered(sample_id: String, sample_index: u32, messages: Vec<Message>) -> Sample {
-    Sample {
-        evaluation: String::new(),
-        condition: String::new(),
-        model: String::new(),
-        sample_id,
-        sample_index,
-        messages,
-        completion: no_completion(),
-        error: None,
-        degenerate: driftgauge_record::Degeneracy::default(),
-        references: Vec::new(),
-        wrong_answer: None,
-        category: None,
-        row: indexmap::IndexMap::new(),
-        verdicts: indexmap::IndexMap::new(),
-        values: indexmap::IndexMap::new(),
-    }
 }
 
 /// The rows of the dataset that an evaluation asks.
@@ -137,9 +120,4 @@ pub(crate) fn evaluated_rows<'a>(context: &'a Context, evaluation: &str) -> &'a 
     let evaluation = &context.experiment.evaluations[evaluation];
     let rows = &context.experiment.datasets[&evaluation.dataset].rows;
     &rows[..evaluation.limit.unwrap_or(usize::MAX).min(rows.len())]
-}
-
-/// What stands where there is no completion.
-pub(crate) fn no_completion() -> Completion {
-    Completion::of_text(String::new(), FinishReason::Error)
 }

@@ -4,6 +4,11 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::Path;
 
+use driftgauge_data::dataset::Row;
+use driftgauge_data::prompt::Templates;
+use driftgauge_engine::ResolvedMetric;
+use driftgauge_engine::worker::Ask;
+use driftgauge_judge::{Judge, error_verdict, exchange, plugin_verdicts, without_completion};
 use driftgauge_record::{Completion, Sample, SampleBatches, Verdict, read_samples};
 
 use super::Context;
@@ -11,12 +16,7 @@ use super::answers::round_statistics;
 use super::asks::evaluated_rows;
 use super::session::Answer;
 use crate::artifacts::{COMPLETIONS, VERDICTS, artifact_of, completions_node, has_chat_template};
-use crate::dataset::Row;
-use crate::judge::{Judge, error_verdict, exchange, plugin_verdicts, without_completion};
 use crate::plan::Part;
-use crate::prompt::Templates;
-use crate::resolved::ResolvedMetric;
-use crate::worker::Ask;
 
 /// Samples that a judging plugin is handed at a time.
 const BATCH: usize = 512;

@@ -19,13 +19,9 @@ mod unchanged;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use driftgauge_plugin_protocol::rows::Batches;
-use driftgauge_plugin_protocol::wire::MetricOutput;
 use serde::Serialize;
 
-#[cfg(test)]
-pub(crate) use asks::unanswered;
-pub(crate) use asks::{evaluated_rows, no_completion, prompts};
+pub(crate) use asks::{evaluated_rows, prompts};
 pub use cancel::Cancel;
 pub(crate) use judging::judge_by_rule;
 pub use scheduler::execute;
@@ -33,34 +29,10 @@ pub(crate) use session::Answer;
 pub use slots::available_memory;
 
 use crate::event::{Event, Observer, Outcome};
-use crate::plan::{Plan, PluginIdentity};
-use crate::resolved::{ResolvedExperiment, ResolvedMetric};
-use crate::store::Store;
-
-/// Finds and runs metric plugins; implemented over the plugin host.
-pub trait MetricRunner: Send + Sync {
-    /// Identity of a metric's plugin.
-    ///
-    /// # Errors
-    /// When it is not found or does not speak our ABI.
-    fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, String>;
-
-    /// Checks a configuration without data.
-    ///
-    /// # Errors
-    /// When the plugin refuses it.
-    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), String>;
-
-    /// Runs a metric over the samples of one model and one evaluation.
-    ///
-    /// # Errors
-    /// When the plugin fails, or a sample cannot be read.
-    fn run(
-        &self,
-        metric: &ResolvedMetric,
-        samples: &mut dyn Batches,
-    ) -> Result<MetricOutput, String>;
-}
+use crate::plan::Plan;
+use crate::resolved::ResolvedExperiment;
+use driftgauge_engine::MetricRunner;
+use driftgauge_store::Store;
 
 /// Everything execution needs, fixed for the whole run.
 pub struct Context {

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
+use driftgauge_engine::worker::{Job, MARK, Reply, Request};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-
-use crate::worker::{Job, MARK, Reply, Request};
 
 /// Lines of a worker's log kept for error messages.
 const TAIL: usize = 12;

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use driftgauge_engine::worker::{Ask, Job};
+use driftgauge_engine::{LoadModel, LoadPair};
+use driftgauge_store::Digest;
+
 use super::Context;
 use super::answers::commit;
 use super::asks::task;
@@ -11,11 +15,8 @@ use super::slots::Share;
 use super::train::folder_size;
 use super::unchanged::check_files;
 use crate::artifacts::{load_model, model_folder};
-use crate::digest::Digest;
-use crate::engine::{LoadModel, LoadPair};
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
-use crate::worker::{Ask, Job};
 
 /// Whether an inference node needs no model process: recorded completions, and judges that only look for strings.
 pub(super) fn is_light(context: &Context, node: usize) -> bool {

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use driftgauge_engine::Loaded;
+use driftgauge_engine::worker::{Ask, Job, Reply, Request};
+use driftgauge_store::Digest;
+use driftgauge_store::Journal;
 use tokio::sync::Mutex;
 
 use super::Context;
 use super::process::Worker;
 use super::shared::{Lost, Shared, Speed};
 use super::slots::{Share, available_memory};
-use crate::digest::Digest;
-use crate::engine::Loaded;
 use crate::event::Event;
-use crate::store::Journal;
-use crate::worker::{Ask, Job, Reply, Request};
 
 /// What one item of a node came to: the answer of the engine, or why there is none.
 pub(crate) type Answer = Result<serde_json::Value, String>;

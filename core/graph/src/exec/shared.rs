@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use driftgauge_engine::Loaded;
+use driftgauge_store::Journal;
 use serde::Serialize;
 
 use super::session::Answer;
-use crate::engine::Loaded;
-use crate::store::Journal;
 
 /// The state of a session.
 pub(super) struct Shared {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use driftgauge_engine::worker::{Job, MergeJob, Reply, TrainJob};
 use serde_json::Value;
 
 use super::Context;
@@ -13,7 +14,6 @@ use crate::event::Event;
 use crate::plan::{Kind, Part};
 use crate::resolved::{ModelSource, Training};
 use crate::training_data::{Example, examples};
-use crate::worker::{Job, MergeJob, Reply, TrainJob};
 
 /// Weights up to this size count as small: several such models share the machine.
 const SMALL_BYTES: u64 = 512 << 20;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use driftgauge_engine::PluginIdentity;
+use driftgauge_store::{Digest, node_key};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
-use super::{EngineIdentity, Kind, Node, Part, Plan, PluginIdentity};
-use crate::digest::{Digest, node_key};
+use super::{EngineIdentity, Kind, Node, Part, Plan};
 use crate::resolved::{ModelSource, ResolvedExperiment, ResolvedModel, Training};
 
 /// A plan in the making.

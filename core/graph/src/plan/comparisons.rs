@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::builder::Builder;
 use super::{Kind, Part};
-use crate::digest::Digest;
 use crate::resolved::{ResolvedEvaluation, ResolvedExperiment};
 
 impl Builder<'_> {

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
+use driftgauge_data::prompt::TurnTemplate;
+use driftgauge_judge::Judge;
+use driftgauge_store::Digest;
 use serde_json::{Value, json};
 
 use super::builder::Builder;
 use super::{Kind, Part, judge_plugin};
-use crate::digest::Digest;
-use crate::judge::Judge;
-use crate::prompt::TurnTemplate;
 use crate::resolved::{ModelSource, Recorded, ResolvedEvaluation, ResolvedKl};
 
 /// How servers are asked: what is sent and what is made of the answer. Raised when that changes.

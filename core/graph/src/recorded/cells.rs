@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
+use driftgauge_data::dataset::{Row, cell_text};
+use driftgauge_judge::error_verdict;
 use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
 use serde_json::Value;
 
 use super::RecordedMapping;
-use crate::dataset::{Row, cell_text};
-use crate::judge::error_verdict;
 
 /// Why a row has no completion, when it says so.
 pub(super) fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {

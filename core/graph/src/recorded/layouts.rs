@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use driftgauge_data::dataset::{Format, Row, read_rows};
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::RecordedMapping;
-use crate::dataset::{Format, Row, read_rows};
 
 fn row(index: usize, columns: &[(&str, Value)]) -> Row {
     Row {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use driftgauge_data::dataset::Row;
+
 use super::{RecordedMapping, layouts};
-use crate::dataset::Row;
 use crate::resolved::Recorded;
 
 /// Files up to so many bytes stay in memory until the run ends; the rows of a larger one only while someone reads them.

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use driftgauge_data::dataset::{Format, Row, content, identify, read_rows, shuffled};
+use driftgauge_data::hub::{HubSource, RepositoryKind};
+use driftgauge_data::prompt::Templates;
 use driftgauge_spec::spec::{Dataset, DatasetFormat, DatasetSource};
 use indexmap::IndexMap;
 use serde_json::json;
 
 use super::Resolver;
-use crate::dataset::{Format, Row, content, identify, read_rows, shuffled};
-use crate::hub::{HubSource, RepositoryKind};
-use crate::prompt::Templates;
 use crate::resolved::ResolvedDataset;
 
 impl Resolver<'_> {

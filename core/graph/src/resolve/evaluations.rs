@@ -1,5 +1,10 @@
 //! Evaluations: prompts tried on the data, judges with everything that decides their verdicts.
 
+use driftgauge_data::dataset::derangement;
+use driftgauge_data::prompt::{Templates, TurnTemplate};
+use driftgauge_engine::ResolvedMetric;
+use driftgauge_engine::{LongPrompt, Sampling};
+use driftgauge_judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, Turn};
 use indexmap::IndexMap;
@@ -8,13 +13,9 @@ use serde_json::{Value, json};
 use super::Resolver;
 use super::data::split_hint;
 use super::models::turns;
-use crate::dataset::derangement;
-use crate::engine::{LongPrompt, Sampling};
-use crate::judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
-use crate::prompt::{Templates, TurnTemplate};
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
-    ResolvedKl, ResolvedMetric, ResolvedScore,
+    ResolvedKl, ResolvedScore,
 };
 
 /// Seconds that a judging plugin may take, were it to run in a worker.
@@ -249,7 +250,7 @@ impl Resolver<'_> {
                 format!("dataset `{}` has no column `{column}`", resolved.dataset),
                 Some(format!(
                     "columns are {}",
-                    crate::dataset::names(&row.columns)
+                    driftgauge_data::dataset::names(&row.columns)
                 )),
             );
         }

@@ -1,5 +1,6 @@
 //! Metrics, comparisons, gates and published values.
 
+use driftgauge_engine::ResolvedMetric;
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{Adjust, Isolation, MetricPath};
 use indexmap::IndexMap;
@@ -8,7 +9,6 @@ use serde_json::json;
 use super::Resolver;
 use crate::resolved::{
     ResolvedCompare, ResolvedEvaluation, ResolvedExpected, ResolvedFamily, ResolvedGate,
-    ResolvedMetric,
 };
 
 impl Resolver<'_> {

@@ -13,10 +13,10 @@ mod scoring;
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::{ExperimentSpec, Source, Span};
+use driftgauge_store::FileDigests;
 
 use crate::recorded::Readings;
 use crate::resolved::ResolvedExperiment;
-use crate::store::FileDigests;
 
 /// Something in the spec that does not fit what is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

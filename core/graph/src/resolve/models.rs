@@ -2,23 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_data::hub::{HubSource, RepositoryKind};
+use driftgauge_data::prompt::TurnTemplate;
+use driftgauge_engine::Endpoint;
 use driftgauge_spec::spec::{
     DataPart, Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec,
     TrainingSettings, Turn,
 };
 use driftgauge_spec::{Located, Text};
+use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::Resolver;
 use super::data::split_hint;
-use crate::digest::Digest;
-use crate::hub::{HubSource, RepositoryKind};
 use crate::model_files::{TOKENIZER, folder_digest, gguf_digest, has_tokenizer, tokenizer_digest};
-use crate::prompt::TurnTemplate;
-use crate::resolved::{
-    Endpoint, ModelSource, ResolvedDataset, ResolvedModel, Training, TrainingData,
-};
+use crate::resolved::{ModelSource, ResolvedDataset, ResolvedModel, Training, TrainingData};
 use crate::training_data::{DataError, examples};
 
 type Datasets = IndexMap<String, ResolvedDataset>;

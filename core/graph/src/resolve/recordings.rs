@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use driftgauge_data::dataset::Format;
+use driftgauge_data::dataset::Row;
 use driftgauge_spec::spec::{ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat};
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
@@ -9,8 +11,6 @@ use serde_json::json;
 
 use super::Resolver;
 use super::data::split_hint;
-use crate::dataset::Format;
-use crate::dataset::Row;
 use crate::recorded::{
     RecordedMapping, check, check_samples, completions_of_a_prompt, number_of, select,
 };

@@ -4,6 +4,7 @@ mod expected;
 mod families;
 mod gates;
 
+use driftgauge_compare::{Between, Compared, PairComparison};
 use driftgauge_plugin_protocol::wire::{self, Direction, MetricOutput, Scalar};
 use driftgauge_record::{
     Comparison, Draws, Interval, Metric, RESULTS_SCHEMA, Resampling, Results, Spread,
@@ -11,7 +12,6 @@ use driftgauge_record::{
 use driftgauge_stats::bootstrap;
 use indexmap::IndexMap;
 
-use crate::compare::{Between, Compared, PairComparison};
 use crate::resolved::ResolvedExperiment;
 
 pub(crate) use families::adjust;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
-use driftgauge_graph::engine::{Check, CheckOutcome, Sampling};
+use driftgauge_engine::{Check, CheckOutcome, Sampling};
 use mistralrs::CustomLogitsProcessor;
 
 use super::Facts;

@@ -1,6 +1,6 @@
 //! mistral.rs against an independent forward pass: the same prompt, the same next-token distribution.
 
-use driftgauge_graph::engine::{Check, CheckOutcome};
+use driftgauge_engine::{Check, CheckOutcome};
 use driftgauge_lm::{Compute, Scorer};
 
 use super::{Facts, batching, check};
@@ -111,7 +111,7 @@ fn log_softmax(logits: &[f32]) -> Vec<f64> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use driftgauge_graph::engine::LoadModel;
+    use driftgauge_engine::LoadModel;
 
     use super::*;
     use crate::folder;

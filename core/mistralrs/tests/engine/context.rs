@@ -1,6 +1,6 @@
 //! A model answers up to the end of its context, whatever number that is.
 
-use driftgauge_graph::engine::{CheckOutcome, GenerateRequest, Generator, Sampling};
+use driftgauge_engine::{CheckOutcome, GenerateRequest, Generator, Sampling};
 use driftgauge_record::FinishReason;
 use driftgauge_tests::gguf::write_qwen2;
 use serde_json::{Value, json};

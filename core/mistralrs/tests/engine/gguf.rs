@@ -1,6 +1,6 @@
 //! A GGUF file against values computed by `transformers` from the same weights.
 
-use driftgauge_graph::engine::{CheckOutcome, Generator};
+use driftgauge_engine::{CheckOutcome, Generator};
 use driftgauge_tests::gguf::write_qwen2;
 
 use crate::support::{self, Golden, assert_close, golden};

@@ -1,6 +1,6 @@
 //! Greedy decoding against values computed by `transformers`.
 
-use driftgauge_graph::engine::Generator;
+use driftgauge_engine::Generator;
 
 use crate::support::{self, Golden, assert_close, golden};
 

@@ -1,6 +1,6 @@
 //! An answer is the same to its last bit, whatever was asked before it.
 
-use driftgauge_graph::engine::{GenerateRequest, Generator, Sampling};
+use driftgauge_engine::{GenerateRequest, Generator, Sampling};
 use driftgauge_record::{Completion, FinishReason};
 
 use crate::support::{self, golden};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_graph::engine::{GenerateRequest, LoadModel, LongPrompt, Sampling};
+use driftgauge_engine::{GenerateRequest, LoadModel, LongPrompt, Sampling};
 use driftgauge_mistralrs::MistralRsEngine;
 use driftgauge_record::Message;
 use serde::Deserialize;

@@ -12,11 +12,10 @@ use driftgauge_record::{Completion, TrainingStep};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::engine::{
-    DivergenceMeter, DivergenceRequest, DivergenceResponse, EngineError, GenerateRequest,
+use crate::{
+    DivergenceMeter, DivergenceRequest, DivergenceResponse, Endpoint, EngineError, GenerateRequest,
     Generator, LoadModel, LoadPair, Loaded, ScoreRequest, ScoreResponse, TextScorer,
 };
-use crate::resolved::Endpoint;
 
 /// Begins every reply line.
 pub const MARK: &str = "@driftgauge ";

@@ -3,6 +3,7 @@
 //! A verdict is one of safe, unsafe, unparsable, error; an answer that is no verdict is never read as one. The prompt a
 //! judge sees is part of the node's key.
 
+pub mod degenerate;
 mod harmbench;
 mod llama_guard;
 mod parse;
@@ -14,12 +15,12 @@ use driftgauge_record::{Completion, FinishReason, Message, Sample, Verdict, Verd
 use serde::{Deserialize, Serialize};
 
 pub use parse::ParseRule;
-pub(crate) use plugin::verdicts as plugin_verdicts;
+pub use plugin::verdicts as plugin_verdicts;
 pub use refusal::{RefusalList, RefusalMatch, refusal_list, refusal_list_names};
 
-use crate::engine::{GenerateRequest, LongPrompt, Sampling};
-use crate::prompt::{TurnTemplate, plain_text};
-use crate::resolved::ResolvedMetric;
+use driftgauge_data::prompt::{TurnTemplate, plain_text};
+use driftgauge_engine::ResolvedMetric;
+use driftgauge_engine::{GenerateRequest, LongPrompt, Sampling};
 
 /// A judge with everything that decides its verdicts, its model aside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,7 +101,7 @@ impl Judge {
         &self,
         exchange: &Exchange<'_>,
         has_template: bool,
-    ) -> Result<GenerateRequest, crate::prompt::PromptError> {
+    ) -> Result<GenerateRequest, driftgauge_data::prompt::PromptError> {
         let greedy =
             |messages: Vec<Message>, text: Option<String>, max_tokens: usize| GenerateRequest {
                 messages,
@@ -177,7 +178,7 @@ impl Judge {
 ///
 /// # Errors
 /// When the template is wrong or names something that judges are not shown.
-pub(crate) fn try_turn(turn: TurnTemplate) -> Result<(), crate::prompt::PromptError> {
+pub fn try_turn(turn: TurnTemplate) -> Result<(), driftgauge_data::prompt::PromptError> {
     let probe = Exchange {
         request: "a request".to_owned(),
         completion: "a completion",
@@ -244,7 +245,7 @@ mod tests {
             role: (*role).to_owned(),
             content: (*content).to_owned(),
         });
-        crate::exec::unanswered("1".to_owned(), 0, messages.collect())
+        driftgauge_record::Sample::unanswered("1".to_owned(), 0, messages.collect())
     }
 
     fn turns(turns: &[(&str, &str)]) -> Vec<TurnTemplate> {

@@ -1,9 +1,8 @@
-//! What the graph asks of the engines that load models. The engines live in crates of their own; a worker process holds
-//! exactly one of them.
+//! What an engine is asked, and what it answers.
 
 use std::path::PathBuf;
 
-use driftgauge_record::{Completion, Message};
+use driftgauge_record::Message;
 use serde::{Deserialize, Serialize};
 
 /// Which model a worker loads, as bytes on this machine.
@@ -173,88 +172,4 @@ pub struct DivergenceResponse {
     pub kl: Vec<f64>,
     /// Whether both find the same token the most likely.
     pub top1_agree: Vec<bool>,
-}
-
-/// One finding of the self-check made when a model is loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Check {
-    /// Kebab-case name, for example `logits-agree`.
-    pub name: String,
-    /// `passed`, `failed`, or `skipped` with the reason in `detail`.
-    pub outcome: CheckOutcome,
-    /// What was compared and what came out.
-    pub detail: String,
-}
-
-/// Outcome of a [`Check`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CheckOutcome {
-    /// Held.
-    Passed,
-    /// Did not hold; the model is not used.
-    Failed,
-    /// Did not hold, and the engine works around it (for example: no batching).
-    Avoided,
-    /// Could not be made here.
-    Skipped,
-}
-
-/// What an engine says of the model it loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Loaded {
-    /// Engine and version, for example `mistral.rs 0.8.1`.
-    pub engine: String,
-    /// Device, for example `cpu`.
-    pub device: String,
-    /// Compute type, for example `f32`.
-    pub dtype: String,
-    /// How many requests may be in flight at once without changing any result.
-    pub max_in_flight: usize,
-    /// The self-check.
-    pub checks: Vec<Check>,
-}
-
-/// Why an engine could not do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum EngineError {
-    /// The model cannot be loaded or failed its self-check: no sample can be made.
-    #[error("{0}")]
-    Model(String),
-    /// This one request failed; others may work.
-    #[error("{0}")]
-    Request(String),
-}
-
-/// Generates completions. One request at a time; see [`Loaded::max_in_flight`].
-pub trait Generator {
-    /// What was loaded, with the self-check.
-    fn loaded(&self) -> &Loaded;
-
-    /// Generates one completion for each request, in order. At most [`Loaded::max_in_flight`] requests are passed.
-    fn generate(&mut self, requests: &[GenerateRequest]) -> Vec<Result<Completion, EngineError>>;
-}
-
-/// Scores given text.
-pub trait TextScorer {
-    /// What was loaded.
-    fn loaded(&self) -> &Loaded;
-
-    /// Log-likelihoods of the continuations.
-    ///
-    /// # Errors
-    /// When a continuation is empty, too long for the context, or not tokenisable.
-    fn score(&mut self, request: &ScoreRequest) -> Result<ScoreResponse, EngineError>;
-}
-
-/// Holds a model against its reference.
-pub trait DivergenceMeter {
-    /// What was loaded: the model that is held against the reference.
-    fn loaded(&self) -> &Loaded;
-
-    /// Divergences at the positions of the continuation.
-    ///
-    /// # Errors
-    /// When there is nothing to compare, or it is too long for one of both contexts.
-    fn compare(&mut self, request: &DivergenceRequest) -> Result<DivergenceResponse, EngineError>;
 }

@@ -17,7 +17,7 @@ pub struct Compared {
 
 /// Why these outputs of one metric are not of the same measure: the formula of a number that stands for it differs, since
 /// other judges gave the verdicts, or some answers were marked elsewhere. `None` where all are alike.
-pub(crate) fn measured_otherwise<'a>(
+pub fn measured_otherwise<'a>(
     outputs: impl IntoIterator<Item = &'a MetricOutput>,
 ) -> Option<String> {
     let mut outputs = outputs.into_iter();

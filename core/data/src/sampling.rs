@@ -2,7 +2,7 @@
 
 /// Key of the randomness of sample `index` of prompt `id`.
 #[must_use]
-pub(crate) fn sample_seed(seed: u64, id: &str, index: u32) -> u64 {
+pub fn sample_seed(seed: u64, id: &str, index: u32) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"driftgauge.sample.v1");
     hasher.update(&seed.to_le_bytes());

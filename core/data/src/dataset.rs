@@ -5,12 +5,12 @@ mod files;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use driftgauge_store::{Digest, canonical_json};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::files::{Columns, read_csv, read_json, read_jsonl, read_parquet};
-use crate::digest::{Digest, canonical_json};
 use crate::random::Random;
 
 /// One row: a stable id and its columns.

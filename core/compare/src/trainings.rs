@@ -18,7 +18,7 @@ use super::{Between, PairComparison, named, scalar, scores};
 ///
 /// # Errors
 /// When the outputs score different samples.
-pub(crate) fn between_trainings(
+pub fn between_trainings(
     baselines: &[MetricOutput],
     models: &[MetricOutput],
     options: Options,

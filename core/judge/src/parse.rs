@@ -1,12 +1,12 @@
 //! Judges of the user's own: any prompt, and a rule to read the answer.
 
+use driftgauge_data::dataset::Row;
+use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate};
 use driftgauge_record::{Message, Verdict, VerdictLabel};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Exchange;
-use crate::dataset::Row;
-use crate::prompt::{PromptError, Templates, TurnTemplate};
 
 /// Words that begin an answer and what they mean. Letter case is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -68,7 +68,7 @@ impl Default for Templates {
 
 impl Templates {
     /// Templates in which writing a null is an error as well, where its text `none` would be learnt from.
-    pub(crate) fn without_null() -> Self {
+    pub fn without_null() -> Self {
         let mut templates = Self::default();
         templates
             .environment

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{FileDigests, StoreError, io_error};
-use crate::digest::Digest;
+use crate::Digest;
 
 /// File name of the manifest.
 pub(super) const MANIFEST: &str = "artifact.json";

@@ -12,7 +12,7 @@ use super::{Between, PairComparison, compare, named, scalar, scores};
 
 /// Every number of a model under every condition but `first`, less the same number under `first`. Numbers whose samples differ
 /// between the two conditions are left out.
-pub(crate) fn between_conditions(
+pub fn between_conditions(
     output: &MetricOutput,
     first: &str,
     options: Options,
@@ -32,7 +32,7 @@ pub(crate) fn between_conditions(
 
 /// `(model's condition - model's first) - (baseline's condition - baseline's first)` for every number that all four sides have,
 /// sample by sample: whether a condition moves the model further than the baseline.
-pub(crate) fn differences_in_differences(
+pub fn differences_in_differences(
     baseline: &MetricOutput,
     model: &MetricOutput,
     first: &str,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
+use crate::Digest;
 
 /// Files up to this size are hashed every time: it costs nothing and trusts nothing.
 const ALWAYS_READ: u64 = 16 << 20;

@@ -14,6 +14,7 @@
 //! artifact or none.
 
 mod artifact;
+mod digest;
 mod digests;
 mod inventory;
 mod journal;
@@ -23,11 +24,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use artifact::{Artifact, ArtifactFile, Manifest};
+pub use digest::{Digest, canonical_json, node_key};
 pub use digests::FileDigests;
 pub use inventory::Entry;
 pub use journal::Journal;
-
-use crate::digest::Digest;
 
 /// File of a provisional artifact: how many answers of its own it lacks.
 const UNANSWERED: &str = "unanswered";
@@ -243,7 +243,7 @@ impl Store {
     }
 
     /// Where the last plan of an experiment is remembered.
-    pub(crate) fn history_path(&self, experiment: &str) -> PathBuf {
+    pub fn history_path(&self, experiment: &str) -> PathBuf {
         let name = Digest::of(experiment.as_bytes());
         self.root
             .join("history")

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::{Store, StoreError, StoreLock, artifact, io_error};
-use crate::digest::Digest;
+use crate::Digest;
 
 /// One artifact, or the unfinished work of a node.
 #[derive(Debug, Clone, Serialize)]

@@ -9,7 +9,7 @@ use driftgauge_record::{Sample, Verdict, VerdictLabel};
 ///
 /// # Errors
 /// When a sample has no verdict, or a verdict no sample: a verdict that went astray must not be read as another's.
-pub(crate) fn verdicts(output: MetricOutput, samples: &[Sample]) -> Result<Vec<Verdict>, String> {
+pub fn verdicts(output: MetricOutput, samples: &[Sample]) -> Result<Vec<Verdict>, String> {
     const HINT: &str =
         "hint: a plugin that judges returns one entry in `verdicts` for each sample it was shown";
     let given = output.verdicts.len();

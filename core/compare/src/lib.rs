@@ -5,8 +5,8 @@
 
 mod alike;
 mod conditions;
-pub(crate) mod difference;
-pub(crate) mod pairing;
+mod difference;
+mod pairing;
 mod selections;
 mod trainings;
 
@@ -16,12 +16,12 @@ use driftgauge_stats::bootstrap::Options;
 use serde::{Deserialize, Serialize};
 
 pub use alike::Compared;
-pub(crate) use alike::measured_otherwise;
-pub(crate) use conditions::{between_conditions, differences_in_differences};
+pub use alike::measured_otherwise;
+pub use conditions::{between_conditions, differences_in_differences};
 use difference::{How, difference};
 use pairing::pair;
 use selections::between_selections;
-pub(crate) use trainings::between_trainings;
+pub use trainings::between_trainings;
 
 /// What is held against what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct PairComparison {
 ///
 /// # Errors
 /// When the two outputs score different samples.
-pub(crate) fn between_models(
+pub fn between_models(
     baseline: &MetricOutput,
     model: &MetricOutput,
     options: Options,

@@ -1,0 +1,53 @@
+//! The engines themselves: generation, scoring and divergence.
+
+use driftgauge_record::Completion;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::{
+    DivergenceRequest, DivergenceResponse, GenerateRequest, ScoreRequest, ScoreResponse,
+};
+use crate::loaded::Loaded;
+
+/// Why an engine could not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum EngineError {
+    /// The model cannot be loaded or failed its self-check: no sample can be made.
+    #[error("{0}")]
+    Model(String),
+    /// This one request failed; others may work.
+    #[error("{0}")]
+    Request(String),
+}
+
+/// Generates completions. One request at a time; see [`Loaded::max_in_flight`].
+pub trait Generator {
+    /// What was loaded, with the self-check.
+    fn loaded(&self) -> &Loaded;
+
+    /// Generates one completion for each request, in order. At most [`Loaded::max_in_flight`] requests are passed.
+    fn generate(&mut self, requests: &[GenerateRequest]) -> Vec<Result<Completion, EngineError>>;
+}
+
+/// Scores given text.
+pub trait TextScorer {
+    /// What was loaded.
+    fn loaded(&self) -> &Loaded;
+
+    /// Log-likelihoods of the continuations.
+    ///
+    /// # Errors
+    /// When a continuation is empty, too long for the context, or not tokenisable.
+    fn score(&mut self, request: &ScoreRequest) -> Result<ScoreResponse, EngineError>;
+}
+
+/// Holds a model against its reference.
+pub trait DivergenceMeter {
+    /// What was loaded: the model that is held against the reference.
+    fn loaded(&self) -> &Loaded;
+
+    /// Divergences at the positions of the continuation.
+    ///
+    /// # Errors
+    /// When there is nothing to compare, or it is too long for one of both contexts.
+    fn compare(&mut self, request: &DivergenceRequest) -> Result<DivergenceResponse, EngineError>;
+}

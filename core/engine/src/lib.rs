@@ -1,0 +1,19 @@
+//! What engines are asked and answer, and how worker processes are spoken to.
+//!
+//! The engines live in crates of their own and implement the traits here; a worker process holds exactly one of them.
+
+mod ask;
+mod endpoint;
+mod engines;
+mod loaded;
+mod plugin;
+pub mod worker;
+
+pub use ask::{
+    Continuation, DivergenceRequest, DivergenceResponse, GenerateRequest, LoadModel, LoadPair,
+    LongPrompt, Prompt, Sampling, ScoreRequest, ScoreResponse,
+};
+pub use endpoint::Endpoint;
+pub use engines::{DivergenceMeter, EngineError, Generator, TextScorer};
+pub use loaded::{Check, CheckOutcome, Loaded};
+pub use plugin::{MetricRunner, PluginIdentity, ResolvedMetric};
