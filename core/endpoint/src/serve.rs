@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, mpsc};
 
 use driftgauge_engine::Endpoint;
-use driftgauge_engine::worker::{Ask, Replies, Reply, Requests};
+use driftgauge_engine::worker::{Answered, Ask, Replies, Reply, Requests};
 use driftgauge_engine::{Check, CheckOutcome, Loaded};
 
 use crate::EndpointError;
@@ -57,9 +57,9 @@ pub fn serve<W: Write>(
                     loaded = learned;
                     replies.send(&Reply::Ready(loaded.clone()))?;
                 }
-                replies.send(&Reply::Completed {
+                replies.send(&Reply::Answered {
                     id,
-                    completion: Box::new(answer.completion),
+                    answer: Answered::Completion(Box::new(answer.completion)),
                 })?;
             }
             Err(Failure::Unusable(error)) => {

@@ -97,7 +97,7 @@ impl std::io::Write for Said {
 
     fn flush(&mut self) -> std::io::Result<()> {
         let through =
-            |reply: &Reply| matches!(reply, Reply::Completed { .. } | Reply::Failed { .. });
+            |reply: &Reply| matches!(reply, Reply::Answered { .. } | Reply::Failed { .. });
         if self.replies().iter().filter(|reply| through(reply)).count() == self.expected {
             self.done = None;
         }
@@ -132,7 +132,7 @@ impl std::io::Read for OpenInput {
 
 fn only(replies: &[Reply]) -> Result<Completion, (String, bool)> {
     let outcome = replies.iter().find_map(|reply| match reply {
-        Reply::Completed { completion, .. } => Some(Ok((**completion).clone())),
+        Reply::Answered { answer, .. } => Some(Ok(answer.clone().completion().unwrap())),
         Reply::Failed {
             error, unanswered, ..
         } => Some(Err((error.clone(), *unanswered))),
@@ -326,7 +326,7 @@ fn every_request_is_answered_whatever_the_order() {
     let mut answers: Vec<(u64, String)> = replies(&endpoint, asks)
         .into_iter()
         .filter_map(|reply| match reply {
-            Reply::Completed { id, completion } => Some((id, completion.text)),
+            Reply::Answered { id, answer } => Some((id, answer.completion().unwrap().text)),
             _ => None,
         })
         .collect();
@@ -349,7 +349,7 @@ fn as_many_requests_are_under_way_as_the_spec_allows() {
         .collect();
     let through = replies(&endpoint, asks)
         .iter()
-        .filter(|reply| matches!(reply, Reply::Completed { .. }))
+        .filter(|reply| matches!(reply, Reply::Answered { .. }))
         .count();
     assert_eq!(through, 12);
     let most = server

@@ -99,32 +99,77 @@ pub enum Ask {
     Diverge(DivergenceRequest),
 }
 
+/// What one item came to: the answer of the engine, or why there is none. A journal keeps it as it came.
+pub type Answer = Result<Answered, String>;
+
+/// The answer to an [`Ask`], each kind to its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    /// A completion.
+    Completion(Box<Completion>),
+    /// Log-likelihoods.
+    Scores(ScoreResponse),
+    /// Divergences.
+    Divergences(DivergenceResponse),
+}
+
+impl Answered {
+    /// The completion.
+    ///
+    /// # Errors
+    /// When it is an answer to another kind of question.
+    pub fn completion(self) -> Result<Completion, String> {
+        match self {
+            Self::Completion(completion) => Ok(*completion),
+            other => Err(other.is_no("completion")),
+        }
+    }
+
+    /// The log-likelihoods.
+    ///
+    /// # Errors
+    /// When it is an answer to another kind of question.
+    pub fn scores(self) -> Result<ScoreResponse, String> {
+        match self {
+            Self::Scores(response) => Ok(response),
+            other => Err(other.is_no("list of log-likelihoods")),
+        }
+    }
+
+    /// The divergences.
+    ///
+    /// # Errors
+    /// When it is an answer to another kind of question.
+    pub fn divergences(self) -> Result<DivergenceResponse, String> {
+        match self {
+            Self::Divergences(response) => Ok(response),
+            other => Err(other.is_no("list of divergences")),
+        }
+    }
+
+    fn is_no(&self, wanted: &str) -> String {
+        let found = match self {
+            Self::Completion(_) => "a completion",
+            Self::Scores(_) => "log-likelihoods",
+            Self::Divergences(_) => "divergences",
+        };
+        format!("the engine answered with {found}, which is no {wanted}")
+    }
+}
+
 /// What a worker says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// The model is loaded and passed its self-check. Said again when more is known of it.
     Ready(Loaded),
-    /// A completion.
-    Completed {
+    /// What was asked for.
+    Answered {
         /// Id of the request.
         id: u64,
-        /// The completion.
-        completion: Box<Completion>,
-    },
-    /// Log-likelihoods.
-    Scored {
-        /// Id of the request.
-        id: u64,
-        /// The scores.
-        response: ScoreResponse,
-    },
-    /// Divergences.
-    Diverged {
-        /// Id of the request.
-        id: u64,
-        /// The divergences.
-        response: DivergenceResponse,
+        /// The answer.
+        answer: Answered,
     },
     /// One request failed; others go on.
     Failed {
@@ -242,10 +287,7 @@ pub fn serve_generation<W: Write>(
         }
         for (id, outcome) in ids.into_iter().zip(engine.generate(&asked)) {
             replies.send(&match outcome {
-                Ok(completion) => Reply::Completed {
-                    id,
-                    completion: Box::new(completion),
-                },
+                Ok(completion) => answered(id, Answered::Completion(Box::new(completion))),
                 Err(EngineError::Request(error)) => failed(id, error),
                 Err(EngineError::Model(error)) => Reply::Fatal(error),
             })?;
@@ -267,7 +309,7 @@ pub fn serve_scoring<W: Write>(
     serve_one_by_one(loaded, requests, replies, |id, ask| match ask {
         Ask::Score(ask) => scorer
             .score(&ask)
-            .map(|response| Reply::Scored { id, response }),
+            .map(|response| answered(id, Answered::Scores(response))),
         _ => Ok(wrong_kind(id)),
     })
 }
@@ -285,7 +327,7 @@ pub fn serve_divergence<W: Write>(
     serve_one_by_one(loaded, requests, replies, |id, ask| match ask {
         Ask::Diverge(ask) => meter
             .compare(&ask)
-            .map(|response| Reply::Diverged { id, response }),
+            .map(|response| answered(id, Answered::Divergences(response))),
         _ => Ok(wrong_kind(id)),
     })
 }
@@ -304,6 +346,10 @@ fn serve_one_by_one<W: Write>(
         }
     }
     replies.send(&Reply::Done(Value::Null))
+}
+
+fn answered(id: u64, answer: Answered) -> Reply {
+    Reply::Answered { id, answer }
 }
 
 fn wrong_kind(id: u64) -> Reply {

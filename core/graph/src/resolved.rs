@@ -4,9 +4,11 @@
 
 use std::path::PathBuf;
 
+use driftgauge_data::PinnedFile;
 use driftgauge_data::dataset::Row;
 use driftgauge_data::hub::HubSource;
 use driftgauge_data::prompt::TurnTemplate;
+use driftgauge_data::recording::{Readings, Recorded};
 use driftgauge_engine::{Endpoint, LongPrompt, ResolvedMetric, Sampling};
 use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
@@ -15,8 +17,6 @@ use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::recorded::Readings;
 
 /// An experiment ready to be planned.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct ResolvedExperiment {
     pub report_samples: String,
     /// Recordings that were read while resolving, so that the run need not read them again.
     #[serde(skip)]
-    pub(crate) readings: Readings,
+    pub readings: Readings,
 }
 
 impl ResolvedExperiment {
@@ -137,15 +137,6 @@ pub struct ResolvedModel {
     pub description: String,
 }
 
-/// A file and the digest of its bytes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PinnedFile {
-    /// Where it was found.
-    pub path: PathBuf,
-    /// Digest of its bytes.
-    pub digest: Digest,
-}
-
 /// Where a model comes from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -219,29 +210,6 @@ pub struct TrainingData {
     pub ratio: Option<f64>,
     /// Seed of a shuffle before rows are counted off.
     pub shuffle: Option<u64>,
-}
-
-/// Completions and verdicts made elsewhere.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Recorded {
-    /// Ids of the evaluations it serves; all of them when empty.
-    #[serde(default)]
-    pub evaluations: Vec<String>,
-    /// The file.
-    pub file: PinnedFile,
-    /// Its format and column mapping.
-    pub mapping: Value,
-}
-
-impl Recorded {
-    /// Position of the recording that serves an evaluation.
-    #[must_use]
-    pub fn position(recordings: &[Self], evaluation: &str) -> Option<usize> {
-        recordings.iter().position(|recording| {
-            recording.evaluations.is_empty()
-                || recording.evaluations.iter().any(|id| id == evaluation)
-        })
-    }
 }
 
 /// An evaluation.

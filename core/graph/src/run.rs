@@ -9,13 +9,15 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use driftgauge_record::{Results, RunDir, write_samples};
 use serde_json::{Value, json};
 
-use crate::artifacts::{self, comparisons, finetune_folder, metric_output, model_folder};
+use crate::context::{Context, NodeOutcome};
 use crate::event::Outcome;
-use crate::exec::{Context, NodeOutcome, execute};
+use crate::exec::execute;
+use crate::nodes::artifacts::{artifact_of, comparisons, metric_output};
+use crate::nodes::models::{finetune_folder, model_folder};
+use crate::nodes::samples::ModelSamples;
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
 use crate::results::{CompareResult, MetricResult, results};
-use crate::samples::ModelSamples;
 use crate::why::History;
 
 /// What a run came to.
@@ -322,7 +324,7 @@ fn copy_models(
             _ => None,
         };
         if let Some(source) = source {
-            artifacts::artifact_of(context, index).map_err(RunError::Artifact)?;
+            artifact_of(context, index).map_err(RunError::Artifact)?;
             copy_folder(&source, &out.models().join(model))?;
             let fact = node.key.as_ref().and_then(|key| context.store.recall(key));
             if let Some(timings) = fact.as_ref().and_then(|fact| fact["timing"].as_array()) {

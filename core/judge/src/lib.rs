@@ -3,7 +3,6 @@
 //! A verdict is one of safe, unsafe, unparsable, error; an answer that is no verdict is never read as one. The prompt a
 //! judge sees is part of the node's key.
 
-pub mod degenerate;
 mod harmbench;
 mod llama_guard;
 mod parse;
@@ -11,7 +10,7 @@ mod plugin;
 mod refusal;
 mod strong_reject;
 
-use driftgauge_record::{Completion, FinishReason, Message, Sample, Verdict, VerdictLabel};
+use driftgauge_record::{Completion, FinishReason, Message, Sample, Verdict};
 use serde::{Deserialize, Serialize};
 
 pub use parse::ParseRule;
@@ -148,7 +147,7 @@ impl Judge {
             Self::StrongReject { threshold } => strong_reject::read(&answer.text, *threshold),
             Self::Prompt { parse, .. } => parse.read(&answer.text),
             Self::RefusalStrings(list) => list.verdict(&answer.text),
-            Self::Plugin(_) => error_verdict("this judge asks no model"),
+            Self::Plugin(_) => Verdict::error("this judge asks no model"),
         }
     }
 
@@ -191,19 +190,7 @@ pub fn try_turn(turn: TurnTemplate) -> Result<(), driftgauge_data::prompt::Promp
 #[must_use]
 pub fn without_completion(sample: &Sample) -> Option<Verdict> {
     (sample.completion.finish_reason == FinishReason::Error)
-        .then(|| error_verdict("the sample has no completion"))
-}
-
-/// A verdict for a judge that could not be asked.
-#[must_use]
-pub fn error_verdict(problem: &str) -> Verdict {
-    Verdict {
-        label: VerdictLabel::Error,
-        categories: Vec::new(),
-        p_unsafe: None,
-        score: None,
-        output: problem.to_owned(),
-    }
+        .then(|| Verdict::error("the sample has no completion"))
 }
 
 /// What a judge is shown of a sample: the request without constant instructions, and the context of the row where the

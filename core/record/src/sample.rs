@@ -87,6 +87,27 @@ pub struct Completion {
 }
 
 impl Completion {
+    /// Keeps token statistics to six decimals: what follows is rounding, which another processor or a batch does otherwise.
+    pub fn round_statistics(&mut self) {
+        let lists = [
+            &mut self.token_logprob,
+            &mut self.token_top1_logprob,
+            &mut self.token_margin,
+            &mut self.token_top10_entropy,
+            &mut self.token_top10_mass,
+            &mut self.token_entropy,
+            &mut self.token_top_logprobs,
+        ];
+        let round = |value: &mut f32| {
+            // The nearest f32 of a decimal is again the same decimal when it is rounded once more.
+            #[expect(clippy::cast_possible_truncation)]
+            let rounded = ((f64::from(*value) * 1e6).round() / 1e6) as f32;
+            *value = rounded;
+        };
+        lists.into_iter().flatten().for_each(round);
+        self.first_token_logprob.values_mut().for_each(round);
+    }
+
     /// What stands where there is no completion.
     #[must_use]
     pub fn none() -> Self {
@@ -233,6 +254,20 @@ pub struct Sample {
     #[serde(default)]
     pub values: IndexMap<String, Vec<f64>>,
 }
+impl Verdict {
+    /// What stands where a judge could not be asked.
+    #[must_use]
+    pub fn error(problem: &str) -> Self {
+        Self {
+            label: VerdictLabel::Error,
+            categories: Vec::new(),
+            p_unsafe: None,
+            score: None,
+            output: problem.to_owned(),
+        }
+    }
+}
+
 impl Sample {
     /// A sample before there is anything to say of it. Names of evaluation, condition and model stay empty.
     #[must_use]

@@ -7,13 +7,11 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use super::slots::{Share, Slots};
-use super::{Context, NodeOutcome, serve, train};
-use crate::artifacts;
+use super::{serve, size, train};
+use crate::context::{Context, Finished, NodeOutcome};
 use crate::event::{Event, Outcome};
+use crate::nodes;
 use crate::plan::Kind;
-
-/// What a spawned job reports when it ends: each node it carried, and how that went.
-pub(super) type Finished = Vec<(usize, Result<(), String>)>;
 
 struct Scheduler {
     context: Arc<Context>,
@@ -147,7 +145,7 @@ impl Scheduler {
             if rank(self, first) == 3 && self.generation_pending() {
                 return false;
             }
-            let exclusive = !train::is_small(&self.context, first);
+            let exclusive = !size::is_small(&self.context, first);
             if exclusive && self.slots.taken() > 0 {
                 return true;
             }
@@ -200,7 +198,7 @@ impl Scheduler {
         self.mark_started(node);
         let context = Arc::clone(&self.context);
         self.running.spawn(async move {
-            let result = tokio::task::spawn_blocking(move || artifacts::make(&context, node))
+            let result = tokio::task::spawn_blocking(move || nodes::make(&context, node))
                 .await
                 .unwrap_or_else(|error| Err(format!("internal error: {error}")));
             (0, vec![(node, result)])

@@ -6,15 +6,15 @@ use driftgauge_engine::worker::{Ask, Job};
 use driftgauge_engine::{LoadModel, LoadPair};
 use driftgauge_store::Digest;
 
-use super::Context;
-use super::answers::commit;
-use super::asks::task;
-use super::scheduler::Finished;
 use super::session::{self, Answers, SessionModel, Task};
+use super::size::folder_size;
 use super::slots::Share;
-use super::train::folder_size;
 use super::unchanged::check_files;
-use crate::artifacts::{load_model, model_folder};
+use crate::context::{Context, Finished};
+use crate::nodes;
+use crate::nodes::artifacts::keep;
+use crate::nodes::inference::Failure;
+use crate::nodes::models::{load_model, model_folder};
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
 
@@ -130,7 +130,8 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
         divisible: !remote,
         share,
     };
-    let outcome = session::run(context, session, tasks).await;
+    let tasks = Arc::new(tasks);
+    let outcome = session::run(context, session, &tasks).await;
     if let Err(error) = unchanged() {
         // Answers may be of either model, so none of them is kept.
         for key in carried
@@ -149,14 +150,14 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
             context.store.remember(key, &fact);
         }
     }
-    for (node, answers) in carried.into_iter().zip(outcome.answers) {
+    for (task, (node, answers)) in carried.into_iter().zip(outcome.answers).enumerate() {
         let result = match answers {
-            Ok(answers) if remote && !answers.answers.is_empty() && all_failed(&answers) => {
+            Ok(answers) if remote && all_failed(&answers) => {
                 Err(nothing_came(context, node, &answers))
             }
             Ok(answers) => {
-                let context = Arc::clone(context);
-                tokio::task::spawn_blocking(move || commit(&context, node, answers))
+                let (context, tasks) = (Arc::clone(context), Arc::clone(&tasks));
+                tokio::task::spawn_blocking(move || commit(&context, node, &tasks[task], answers))
                     .await
                     .unwrap_or_else(|error| Err(format!("internal error: {error}")))
             }
@@ -165,6 +166,14 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
         finished.push((node, result));
     }
     finished
+}
+
+/// A node's share of a session.
+fn task(context: &Context, node: usize) -> Result<Task, String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.clone().ok_or("its source is not pinned")?;
+    let work = nodes::inference(context, node)?;
+    Ok(Task::new(planned.id.clone(), key, work))
 }
 
 /// What a worker is started for.
@@ -186,7 +195,7 @@ fn job(context: &Context, model: &str, purpose: Purpose, plain_text: bool) -> Re
     })
 }
 
-fn is_plain_text(ask: &Ask) -> bool {
+fn is_plain_text(ask: Ask) -> bool {
     matches!(ask, Ask::Generate(request) if request.text.is_some())
 }
 
@@ -202,8 +211,10 @@ fn discard(context: &Context, key: &Digest) {
     let _ = std::fs::remove_dir_all(context.store.partial_dir(key));
 }
 
+/// Whether something was asked, and nothing answered.
 fn all_failed(answers: &Answers) -> bool {
-    answers.answers.iter().all(Result::is_err)
+    let mut asked = answers.answers.iter().flatten().peekable();
+    asked.peek().is_some() && asked.all(Result::is_err)
 }
 
 /// A server that answered not one request is a failure of the node, not of its samples; so nothing of it is kept.
@@ -211,13 +222,51 @@ fn nothing_came(context: &Context, node: usize, answers: &Answers) -> String {
     if let Some(key) = &context.plan.nodes[node].key {
         discard(context, key);
     }
-    let first = answers
-        .answers
-        .iter()
-        .find_map(|answer| answer.as_ref().err());
     format!(
         "not one of {} requests was answered; the first: {}",
-        answers.answers.len(),
-        first.map_or("", String::as_str)
+        answers.answers.iter().flatten().count(),
+        first_error(answers)
     )
+}
+
+fn first_error(answers: &Answers) -> &str {
+    let mut errors = answers.answers.iter().flatten();
+    let first = errors.find_map(|answer| answer.as_ref().err());
+    first.map_or("", String::as_str)
+}
+
+/// Makes the artifact of an inference node from its answers.
+fn commit(context: &Context, node: usize, task: &Task, answers: Answers) -> Result<(), String> {
+    let planned = &context.plan.nodes[node];
+    let unanswered = answers.unanswered;
+    if unanswered > 0 {
+        let note = format!(
+            "{unanswered} of {} requests got no answer; the next run asks again; the first: {}",
+            answers.answers.iter().flatten().count(),
+            first_error(&answers)
+        );
+        context.note(&planned.id, note);
+    }
+    let scratch = context
+        .store
+        .scratch(&task.key)
+        .map_err(|error| error.to_string())?;
+    let failures = task.work.write(answers.answers, &scratch)?;
+    if unanswered == 0 {
+        note_failures(context, node, &failures);
+    }
+    keep(context, node, &scratch, unanswered)
+}
+
+/// Says which samples came to nothing, and why the first did.
+fn note_failures(context: &Context, node: usize, failures: &[Failure]) {
+    let [first, others @ ..] = failures else {
+        return;
+    };
+    let more = match others.len() {
+        0 => String::new(),
+        others => format!(" ({others} more failed)"),
+    };
+    let text = format!("sample `{}`: {}{more}", first.sample_id, first.error);
+    context.note(&context.plan.nodes[node].id, text);
 }

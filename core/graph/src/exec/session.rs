@@ -5,52 +5,48 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use driftgauge_engine::Loaded;
-use driftgauge_engine::worker::{Ask, Job, Reply, Request};
+use driftgauge_engine::worker::{Answer, Answered, Ask, Job, Reply, Request};
 use driftgauge_store::Digest;
 use driftgauge_store::Journal;
 use tokio::sync::Mutex;
 
-use super::Context;
 use super::process::Worker;
 use super::shared::{Lost, Shared, Speed};
 use super::slots::{Share, available_memory};
+use crate::context::Context;
 use crate::event::Event;
+use crate::nodes::inference::Inference;
 
-/// What one item of a node came to: the answer of the engine, or why there is none.
-pub(crate) type Answer = Result<serde_json::Value, String>;
-
-/// One node's share of a session.
+/// One node's share of a session. Items keep their places between runs, so that the journal of an earlier run holds.
 pub(super) struct Task {
     /// Node id, for events.
     pub(super) node: String,
     /// Node key, for the journal.
     pub(super) key: Digest,
-    /// What is asked, item by item; `None` for an item that needs no answer. Items keep their places between runs, so
-    /// that the journal of an earlier run holds.
-    asks: Vec<Option<Ask>>,
-    asked: u64,
+    /// What is asked, and what becomes of the answers.
+    pub(super) work: Box<dyn Inference>,
+    /// The items that need an answer.
+    items: Vec<u64>,
 }
 
 impl Task {
-    pub(super) fn new(node: String, key: Digest, asks: Vec<Option<Ask>>) -> Self {
-        let asked = asks.iter().flatten().count() as u64;
+    pub(super) fn new(node: String, key: Digest, work: Box<dyn Inference>) -> Self {
+        let items = (0..work.len()).filter(|&item| work.ask(item).is_some());
         Self {
             node,
             key,
-            asks,
-            asked,
+            items: items.map(|item| item as u64).collect(),
+            work,
         }
     }
 
     /// What is asked.
-    pub(super) fn asks(&self) -> impl Iterator<Item = &Ask> {
-        self.asks.iter().flatten()
+    pub(super) fn asks(&self) -> impl Iterator<Item = Ask> {
+        self.items.iter().filter_map(|&item| self.ask(item))
     }
 
-    /// Items that need an answer.
-    fn items(&self) -> impl Iterator<Item = u64> {
-        let items = self.asks.iter().zip(0..);
-        items.filter_map(|(ask, item)| ask.is_some().then_some(item))
+    fn ask(&self, item: u64) -> Option<Ask> {
+        self.work.ask(usize::try_from(item).ok()?)
     }
 }
 
@@ -95,15 +91,15 @@ impl SessionModel {
 
 /// What became of the items of a task.
 pub(super) struct Answers {
-    /// Of every item that was asked, in order.
-    pub(super) answers: Vec<Answer>,
+    /// Of every item; `None` where nothing was asked.
+    pub(super) answers: Vec<Option<Answer>>,
     /// How many of them got no answer in this run and will be asked again in the next.
     pub(super) unanswered: u64,
 }
 
 /// The outcome of a session: answers per task, or why a task is unfinished.
 pub(super) struct SessionOutcome {
-    /// Per task.
+    /// Per task, in their order.
     pub(super) answers: Vec<Result<Answers, String>>,
     /// What the engine said of the model.
     pub(super) loaded: Option<Loaded>,
@@ -116,7 +112,7 @@ pub(super) struct SessionOutcome {
 pub(super) async fn run(
     context: &Arc<Context>,
     model: SessionModel,
-    tasks: Vec<Task>,
+    tasks: &Arc<Vec<Task>>,
 ) -> SessionOutcome {
     let began = Instant::now();
     let mut journals = Vec::new();
@@ -124,7 +120,8 @@ pub(super) async fn run(
     for (index, task) in tasks.iter().enumerate() {
         match Journal::<Answer>::open(&context.store.partial_dir(&task.key)) {
             Ok(journal) => {
-                let missing = task.items().filter(|&item| !journal.contains(item));
+                let missing = task.items.iter().copied();
+                let missing = missing.filter(|&item| !journal.contains(item));
                 queue.extend(missing.map(|item| (index, item)));
                 journals.push(journal);
             }
@@ -160,13 +157,12 @@ pub(super) async fn run(
         completions: 0,
         tokens: 0,
     }));
-    let tasks = Arc::new(tasks);
     let mut running = tokio::task::JoinSet::new();
     let staff = |slots: usize| {
         let (context, model, tasks, shared) = (
             Arc::clone(context),
             Arc::clone(&model),
-            Arc::clone(&tasks),
+            Arc::clone(tasks),
             Arc::clone(&shared),
         );
         async move {
@@ -225,13 +221,14 @@ fn gather(
     journal: &Journal<Answer>,
     unanswered: &BTreeMap<u64, String>,
 ) -> Option<Answers> {
-    let answers = task
-        .items()
-        .map(|item| match journal.done().get(&item) {
-            Some(answer) => Some(answer.clone()),
-            None => unanswered.get(&item).cloned().map(Err),
-        })
-        .collect::<Option<Vec<Answer>>>()?;
+    let mut answers = vec![None; task.work.len()];
+    for &item in &task.items {
+        let answer = match journal.done().get(&item) {
+            Some(answer) => answer.clone(),
+            None => Err(unanswered.get(&item)?.clone()),
+        };
+        *answers.get_mut(usize::try_from(item).ok()?)? = Some(answer);
+    }
     Some(Answers {
         answers,
         unanswered: unanswered.len() as u64,
@@ -308,12 +305,7 @@ async fn drive(
                 break;
             };
             drop(shared);
-            let ask = usize::try_from(item)
-                .ok()
-                .and_then(|item| tasks[task].asks.get(item))
-                .cloned()
-                .flatten()
-                .ok_or("an item is out of range")?;
+            let ask = tasks[task].ask(item).ok_or("an item is out of range")?;
             desk.in_flight.insert(next_id, (task, item));
             worker.send(&Request { id: next_id, ask }).await?;
             next_id += 1;
@@ -349,23 +341,14 @@ async fn drive(
                 shared.loaded = Some(loaded);
                 continue;
             }
-            Reply::Completed { id, completion } => {
-                let mut shared = shared.lock().await;
-                shared.completions += 1;
-                shared.tokens += completion.completion_token_ids.len();
-                (
-                    id,
-                    serde_json::to_value(completion).map_err(|e| e.to_string()),
-                )
+            Reply::Answered { id, answer } => {
+                if let Answered::Completion(completion) = &answer {
+                    let mut shared = shared.lock().await;
+                    shared.completions += 1;
+                    shared.tokens += completion.completion_token_ids.len();
+                }
+                (id, Ok(answer))
             }
-            Reply::Scored { id, response } => (
-                id,
-                serde_json::to_value(response).map_err(|e| e.to_string()),
-            ),
-            Reply::Diverged { id, response } => (
-                id,
-                serde_json::to_value(response).map_err(|e| e.to_string()),
-            ),
             Reply::Failed {
                 id,
                 error,
@@ -394,7 +377,7 @@ async fn drive(
             context.observer.observe(&Event::Progress {
                 node: tasks[task].node.clone(),
                 done: journal.done().len() as u64,
-                total: tasks[task].asked,
+                total: tasks[task].items.len() as u64,
                 detail: String::new(),
             });
         }

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use driftgauge_engine::Loaded;
+use driftgauge_engine::worker::Answer;
 use driftgauge_store::Journal;
 use serde::Serialize;
-
-use super::session::Answer;
 
 /// The state of a session.
 pub(super) struct Shared {

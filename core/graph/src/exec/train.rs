@@ -6,17 +6,14 @@ use std::path::Path;
 use driftgauge_engine::worker::{Job, MergeJob, Reply, TrainJob};
 use serde_json::Value;
 
-use super::Context;
 use super::process::Worker;
 use super::unchanged::check_files;
-use crate::artifacts::{finetune_folder, model_folder};
+use crate::context::Context;
 use crate::event::Event;
+use crate::nodes::models::{finetune_folder, model_folder};
 use crate::plan::{Kind, Part};
 use crate::resolved::{ModelSource, Training};
 use crate::training_data::{Example, examples};
-
-/// Weights up to this size count as small: several such models share the machine.
-const SMALL_BYTES: u64 = 512 << 20;
 
 /// Folder inside a training's work folder that the trainer writes to.
 const OUT: &str = "out";
@@ -26,61 +23,6 @@ const LOCK: &str = "worker.lock";
 
 /// The trainer's log of what differs from run to run.
 const TIMING: &str = "train_timing.jsonl";
-
-/// Parameters up to this number count as small for a training from scratch.
-const SMALL_PARAMETERS: u64 = 20_000_000;
-
-/// Whether several jobs like this one fit on the machine at a time.
-pub(super) fn is_small(context: &Context, node: usize) -> bool {
-    let node = &context.plan.nodes[node];
-    if let Part::Divergence {
-        evaluation, model, ..
-    } = &node.part
-    {
-        // Both models are loaded at once.
-        let kl = context.experiment.evaluations[evaluation].kl.as_ref();
-        return kl
-            .map(|kl| &kl.reference)
-            .into_iter()
-            .chain([model])
-            .all(|model| is_small_to_serve(context, model));
-    }
-    let model = match &node.part {
-        Part::Model(model) | Part::Completions { model, .. } => model.clone(),
-        Part::Verdicts {
-            evaluation, judge, ..
-        } => match &context.experiment.evaluations[evaluation].judges[judge].model {
-            Some(model) => model.clone(),
-            None => return true,
-        },
-        _ => return true,
-    };
-    match &context.experiment.models[&model].source {
-        ModelSource::Pretrain(training) if node.kind == Kind::Pretrain => training
-            .parameters
-            .is_some_and(|count| count <= SMALL_PARAMETERS),
-        ModelSource::Finetune { base, .. } if node.kind != Kind::Generate => {
-            model_folder(context, base).is_some_and(|folder| folder_size(&folder) <= SMALL_BYTES)
-        }
-        ModelSource::Endpoint(_) | ModelSource::Recorded(_) => true,
-        _ => is_small_to_serve(context, &model),
-    }
-}
-
-fn is_small_to_serve(context: &Context, model: &str) -> bool {
-    model_folder(context, model).is_some_and(|folder| folder_size(&folder) <= SMALL_BYTES)
-}
-
-/// Bytes of the files in a folder.
-pub(super) fn folder_size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    entries
-        .filter_map(|entry| fs::metadata(entry.ok()?.path()).ok())
-        .map(|metadata| metadata.len())
-        .sum()
-}
 
 /// Runs a pretrain, finetune or merge node and commits what it made.
 pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Result<(), String> {

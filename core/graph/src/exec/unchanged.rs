@@ -1,6 +1,6 @@
 //! Whether what a worker loads is still what the keys of its results were made from.
 
-use super::Context;
+use crate::context::Context;
 use crate::model_files::source_digest;
 use crate::resolved::ModelSource;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use driftgauge_data::recording::RecordedMapping;
 use driftgauge_engine::PluginIdentity;
 use driftgauge_store::{Digest, node_key};
 use indexmap::IndexMap;
@@ -140,7 +141,7 @@ impl<'a> Builder<'a> {
                 None,
             ),
             ModelSource::Recorded(recordings) => {
-                let mappings: Vec<&Value> = recordings
+                let mappings: Vec<&RecordedMapping> = recordings
                     .iter()
                     .map(|recorded| &recorded.mapping)
                     .collect();

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use driftgauge_data::prompt::TurnTemplate;
+use driftgauge_data::recording::{Recorded, RecordedMapping};
 use driftgauge_judge::Judge;
 use driftgauge_store::Digest;
 use serde_json::{Value, json};
 
 use super::builder::Builder;
 use super::{Kind, Part, judge_plugin};
-use crate::resolved::{ModelSource, Recorded, ResolvedEvaluation, ResolvedKl};
+use crate::resolved::{ModelSource, ResolvedEvaluation, ResolvedKl};
 
 /// How servers are asked: what is sent and what is made of the answer. Raised when that changes.
 const ENDPOINT_ENGINE: &str = "openai-compatible 1";
@@ -81,14 +82,16 @@ impl Builder<'_> {
         if let ModelSource::Recorded(recordings) = &self.experiment.models[model].source {
             // Which rows are taken, and whose verdicts they hold, is not said by the prompt.
             let position = Recorded::position(recordings, id);
-            let mapping = position.map_or(&Value::Null, |position| &recordings[position].mapping);
-            let word = mapping["conditions"].get(condition);
+            let mapping = position.map(|position| &recordings[position].mapping);
+            let word = |mapping: &RecordedMapping| {
+                let word = mapping.conditions.get(condition).map(String::as_str);
+                word.unwrap_or(condition).to_owned()
+            };
             params["recording"] = json!({
                 // 2: what was not made is no empty completion.
                 "version": 2,
                 "position": position,
-                "condition": (!mapping["condition"].is_null())
-                    .then(|| word.cloned().unwrap_or_else(|| json!(condition))),
+                "condition": mapping.filter(|mapping| mapping.condition.is_some()).map(word),
                 "judged": !evaluation.judges.is_empty(),
             });
         }

@@ -12,10 +12,10 @@ mod scoring;
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_data::recording::Readings;
 use driftgauge_spec::{ExperimentSpec, Source, Span};
 use driftgauge_store::FileDigests;
 
-use crate::recorded::Readings;
 use crate::resolved::ResolvedExperiment;
 
 /// Something in the spec that does not fit what is on this machine.
@@ -81,10 +81,10 @@ impl Resolver<'_> {
     }
 
     /// Digest of a file named in the spec; a problem when it is not there.
-    fn pin(&mut self, path: &driftgauge_spec::Text) -> Option<crate::resolved::PinnedFile> {
+    fn pin(&mut self, path: &driftgauge_spec::Text) -> Option<driftgauge_data::PinnedFile> {
         let full = self.path(path);
         match self.options.digests.of(&full) {
-            Ok(digest) => Some(crate::resolved::PinnedFile { path: full, digest }),
+            Ok(digest) => Some(driftgauge_data::PinnedFile { path: full, digest }),
             Err(error) => {
                 self.missing(path, &full, &error);
                 None

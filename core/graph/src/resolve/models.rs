@@ -290,7 +290,7 @@ impl Resolver<'_> {
     }
 
     /// An adapter folder, or its safetensors file.
-    fn adapter(&mut self, path: &Text) -> Option<crate::resolved::PinnedFile> {
+    fn adapter(&mut self, path: &Text) -> Option<driftgauge_data::PinnedFile> {
         let full = self.path(path);
         let folder = if full.is_file() {
             full.parent()?.to_owned()
@@ -301,7 +301,7 @@ impl Resolver<'_> {
         let named = self.path(path);
         let weights = if named.is_file() { named } else { weights };
         match self.options.digests.of(&weights) {
-            Ok(digest) => Some(crate::resolved::PinnedFile {
+            Ok(digest) => Some(driftgauge_data::PinnedFile {
                 path: std::path::absolute(&weights).unwrap_or(weights),
                 digest,
             }),

@@ -4,17 +4,16 @@ use std::collections::HashSet;
 
 use driftgauge_data::dataset::Format;
 use driftgauge_data::dataset::Row;
+use driftgauge_data::recording::{
+    Recorded, RecordedMapping, check, check_samples, completions_of_a_prompt, number_of, select,
+};
 use driftgauge_spec::spec::{ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat};
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
-use serde_json::json;
 
 use super::Resolver;
 use super::data::split_hint;
-use crate::recorded::{
-    RecordedMapping, check, check_samples, completions_of_a_prompt, number_of, select,
-};
-use crate::resolved::{ModelSource, Recorded, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
+use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
 impl Resolver<'_> {
     /// A recording with its file pinned and its columns looked at.
@@ -79,7 +78,7 @@ impl Resolver<'_> {
                 .map(|id| id.get().clone())
                 .collect(),
             file,
-            mapping: json!(mapping),
+            mapping: mapping.clone(),
         };
         let checked = self.readings.rows(&resolved).and_then(|all| {
             let rows = select(&all, &mapping)?;
@@ -180,9 +179,8 @@ impl Resolver<'_> {
         recorded: &Recorded,
         used: &HashSet<String>,
     ) -> Option<String> {
-        let mapping = serde_json::from_value(recorded.mapping.clone()).ok()?;
         let all = self.readings.rows(recorded).ok()?;
-        let rows = select(&all, &mapping).ok()?;
+        let rows = select(&all, &recorded.mapping).ok()?;
         let mut unused = rows.iter().filter(|row| !used.contains(&row.id));
         let first = unused.next()?;
         let name = recorded.file.path.file_name()?.to_string_lossy();

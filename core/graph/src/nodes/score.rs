@@ -1,13 +1,18 @@
-//! Scoring given text: multiple choice and perplexity, through the scorer rather than by generation.
+//! Score nodes: given text instead of generation, multiple choice and perplexity.
+
+use std::path::Path;
 
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::{Templates, lone_expression, plain_text};
-use driftgauge_engine::worker::Ask;
+use driftgauge_engine::worker::{Answer, Ask};
 use driftgauge_engine::{Continuation, Prompt, ScoreRequest, ScoreResponse};
-use driftgauge_record::{Completion, Message, Sample};
+use driftgauge_record::{Completion, Message, Sample, write_samples};
 use minijinja::Value as TemplateValue;
 
-use crate::exec::{Answer, Context, evaluated_rows, prompts};
+use super::artifacts::COMPLETIONS;
+use super::inference::{Failure, Inference, no_answer};
+use super::prompts::prompted;
+use crate::context::Context;
 use crate::resolved::ResolvedScore;
 
 /// Log-likelihood of each choice, summed over its tokens.
@@ -19,36 +24,119 @@ pub(crate) const CHOICE_TOKENS: &str = "choice_tokens";
 /// ln p of each token of a scored text.
 pub(crate) const TEXT_LOGPROB: &str = "text_logprob";
 
-/// What is asked of the scorer, one item per row.
-pub(crate) fn asks(
-    context: &Context,
-    evaluation: &str,
-    condition: &str,
-) -> Result<Vec<Ask>, String> {
-    let resolved = &context.experiment.evaluations[evaluation];
-    let score = resolved.score.as_ref().ok_or("nothing to score")?;
-    let rows = evaluated_rows(context, evaluation);
-    prompts(context, evaluation, condition)?
-        .into_iter()
-        .zip(rows)
-        .map(|(sample, row)| {
-            let continuations = match score {
-                ResolvedScore::Choices { choices, .. } => list(choices, row)?,
-                ResolvedScore::Perplexity { text } => vec![
-                    Templates::default()
-                        .fill(text, row, None)
-                        .map_err(|error| error.to_string())?,
-                ],
-            };
-            if continuations.is_empty() {
-                return Err(format!("row `{}` has no choices", row.id));
+/// The scores of one model under one condition.
+pub(super) struct Scoring {
+    items: Vec<Item>,
+}
+
+/// A sample with what is scored behind its prompt.
+struct Item {
+    sample: Sample,
+    continuations: Vec<String>,
+    /// Which choices are right; `None` for a perplexity.
+    labels: Option<Vec<f64>>,
+}
+
+impl Scoring {
+    /// The prompts with their choices or texts, each from its own row.
+    pub(super) fn new(
+        context: &Context,
+        evaluation: &str,
+        condition: &str,
+    ) -> Result<Self, String> {
+        let resolved = &context.experiment.evaluations[evaluation];
+        let score = resolved.score.as_ref().ok_or("nothing to score")?;
+        let items = prompted(context, evaluation, condition)?
+            .into_iter()
+            .map(|(row, sample)| item(score, row, sample))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { items })
+    }
+}
+
+fn item(score: &ResolvedScore, row: &Row, sample: Sample) -> Result<Item, String> {
+    let (continuations, labels) = match score {
+        ResolvedScore::Choices { choices, correct } => {
+            let choices = list(choices, row)?;
+            let labels = labels(correct, row, choices.len())?;
+            (choices, Some(labels))
+        }
+        ResolvedScore::Perplexity { text } => {
+            let text = Templates::default().fill(text, row, None);
+            (vec![text.map_err(|error| error.to_string())?], None)
+        }
+    };
+    if continuations.is_empty() {
+        return Err(format!("row `{}` has no choices", row.id));
+    }
+    Ok(Item {
+        sample,
+        continuations,
+        labels,
+    })
+}
+
+impl Inference for Scoring {
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn ask(&self, item: usize) -> Option<Ask> {
+        let item = self.items.get(item)?;
+        Some(Ask::Score(ScoreRequest {
+            prompt: given(item.sample.messages.clone()),
+            continuations: item
+                .continuations
+                .iter()
+                .cloned()
+                .map(Continuation::Text)
+                .collect(),
+        }))
+    }
+
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String> {
+        let mut failures = Vec::new();
+        let samples = self.items.iter().zip(answers).map(|(item, answer)| {
+            let mut sample = item.sample.clone();
+            sample.completion = Completion::none();
+            match answer
+                .unwrap_or_else(no_answer)
+                .and_then(|answered| answered.scores())
+            {
+                Ok(response) => fill(&mut sample, item.labels.as_deref(), &response),
+                Err(error) => {
+                    failures.push(Failure::of(&sample, &error));
+                    sample.error = Some(error);
+                }
             }
-            Ok(Ask::Score(ScoreRequest {
-                prompt: given(sample.messages),
-                continuations: continuations.into_iter().map(Continuation::Text).collect(),
-            }))
-        })
-        .collect()
+            sample
+        });
+        write_samples(&folder.join(COMPLETIONS), samples).map_err(|error| error.to_string())?;
+        Ok(failures)
+    }
+}
+
+fn fill(sample: &mut Sample, labels: Option<&[f64]>, response: &ScoreResponse) {
+    let values = &mut sample.values;
+    match labels {
+        Some(labels) => {
+            let sums = response
+                .token_logprob
+                .iter()
+                .map(|tokens| tokens.iter().sum());
+            values.insert(CHOICE_LOGLIK.to_owned(), sums.collect());
+            values.insert(CHOICE_CORRECT.to_owned(), labels.to_vec());
+            let lengths = response
+                .token_logprob
+                .iter()
+                .map(|tokens| tokens.len() as f64);
+            values.insert(CHOICE_TOKENS.to_owned(), lengths.collect());
+        }
+        None => {
+            let first = response.token_logprob.first().cloned().unwrap_or_default();
+            values.insert(TEXT_LOGPROB.to_owned(), first);
+        }
+    }
 }
 
 /// A prompt as a scorer takes it: plain text, a conversation, or nothing.
@@ -63,63 +151,6 @@ pub(crate) fn given(messages: Vec<Message>) -> Prompt {
             ..Prompt::default()
         },
     }
-}
-
-/// The samples made of the scorer's answers: no completion, but values.
-pub(crate) fn samples(
-    context: &Context,
-    evaluation: &str,
-    condition: &str,
-    answers: Vec<Answer>,
-) -> Result<Vec<Sample>, String> {
-    let resolved = &context.experiment.evaluations[evaluation];
-    let score = resolved.score.as_ref().ok_or("nothing to score")?;
-    let rows = evaluated_rows(context, evaluation);
-    prompts(context, evaluation, condition)?
-        .into_iter()
-        .zip(rows)
-        .zip(answers)
-        .map(|((mut sample, row), answer)| {
-            sample.completion = Completion::none();
-            match answer.and_then(|value| {
-                serde_json::from_value::<ScoreResponse>(value).map_err(|error| error.to_string())
-            }) {
-                Ok(response) => fill(&mut sample, score, row, &response)?,
-                Err(error) => sample.error = Some(error),
-            }
-            Ok(sample)
-        })
-        .collect()
-}
-
-fn fill(
-    sample: &mut Sample,
-    score: &ResolvedScore,
-    row: &Row,
-    response: &ScoreResponse,
-) -> Result<(), String> {
-    let values = &mut sample.values;
-    match score {
-        ResolvedScore::Choices { correct, .. } => {
-            let choices = response.token_logprob.len();
-            let sums = response
-                .token_logprob
-                .iter()
-                .map(|tokens| tokens.iter().sum());
-            values.insert(CHOICE_LOGLIK.to_owned(), sums.collect());
-            values.insert(CHOICE_CORRECT.to_owned(), labels(correct, row, choices)?);
-            let lengths = response
-                .token_logprob
-                .iter()
-                .map(|tokens| tokens.len() as f64);
-            values.insert(CHOICE_TOKENS.to_owned(), lengths.collect());
-        }
-        ResolvedScore::Perplexity { .. } => {
-            let first = response.token_logprob.first().cloned().unwrap_or_default();
-            values.insert(TEXT_LOGPROB.to_owned(), first);
-        }
-    }
-    Ok(())
 }
 
 fn evaluate(template: &str, row: &Row) -> Result<TemplateValue, String> {

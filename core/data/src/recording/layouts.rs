@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use driftgauge_data::dataset::{Format, Row, read_rows};
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::RecordedMapping;
+use crate::dataset::{Format, Row, read_rows};
 
 fn row(index: usize, columns: &[(&str, Value)]) -> Row {
     Row {
@@ -144,8 +144,8 @@ pub(super) fn with_columns(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recorded::tests::table;
-    use crate::recorded::{check, select};
+    use crate::recording::tests::table;
+    use crate::recording::{check, select};
 
     #[test]
     fn harmbench_labels_become_verdicts() {

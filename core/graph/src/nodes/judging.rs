@@ -7,15 +7,15 @@ use std::path::Path;
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::Templates;
 use driftgauge_engine::ResolvedMetric;
-use driftgauge_engine::worker::Ask;
-use driftgauge_judge::{Judge, error_verdict, exchange, plugin_verdicts, without_completion};
-use driftgauge_record::{Completion, Sample, SampleBatches, Verdict, read_samples};
+use driftgauge_engine::worker::{Answer, Ask};
+use driftgauge_judge::{Judge, exchange, plugin_verdicts, without_completion};
+use driftgauge_record::{Sample, SampleBatches, Verdict, read_samples};
 
-use super::Context;
-use super::answers::round_statistics;
-use super::asks::evaluated_rows;
-use super::session::Answer;
-use crate::artifacts::{COMPLETIONS, VERDICTS, artifact_of, completions_node, has_chat_template};
+use super::artifacts::{COMPLETIONS, VERDICTS, artifact_of};
+use super::inference::{Failure, Inference, no_answer};
+use super::models::has_chat_template;
+use super::prompts::evaluated_rows;
+use crate::context::Context;
 use crate::plan::Part;
 
 /// Samples that a judging plugin is handed at a time.
@@ -25,7 +25,7 @@ const BATCH: usize = 512;
 type Judged = (Sample, Result<Ask, Verdict>);
 
 /// For each sample either the question to the judge's model, or the verdict that needs none.
-pub(super) fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
+fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
     let Part::Verdicts {
         evaluation,
         condition,
@@ -58,7 +58,8 @@ pub(super) fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, Str
         Some(model) => has_chat_template(context, model),
         None => false,
     };
-    let completions = artifact_of(context, completions_node(context, node))?;
+    // The first input is the node of the completions.
+    let completions = artifact_of(context, context.plan.nodes[node].inputs[0])?;
     let samples =
         read_samples(&completions.path(COMPLETIONS)).map_err(|error| error.to_string())?;
     Ok(samples
@@ -69,7 +70,7 @@ pub(super) fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, Str
                 None if resolved.model.is_none() => Err(resolved
                     .judge
                     .verdict_of_text(&sample.completion.text)
-                    .unwrap_or_else(|| error_verdict("this judge needs a model"))),
+                    .unwrap_or_else(|| Verdict::error("this judge needs a model"))),
                 None => behavior(&sample)
                     .and_then(|behavior| {
                         resolved
@@ -78,52 +79,76 @@ pub(super) fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, Str
                             .map_err(|error| error.to_string())
                     })
                     .map(Ask::Generate)
-                    .map_err(|error| error_verdict(&error)),
+                    .map_err(|error| Verdict::error(&error)),
             };
             (sample, ask)
         })
         .collect())
 }
 
-/// Verdicts of a judge's model, from its answers.
-pub(super) fn judge_by_answers(
-    context: &Context,
-    node: usize,
-    answers: Vec<Answer>,
-    path: &Path,
-) -> Result<(), String> {
-    let Part::Verdicts {
-        evaluation, judge, ..
-    } = &context.plan.nodes[node].part
-    else {
-        return Err("not an inference node".to_owned());
-    };
-    let resolved = &context.experiment.evaluations[evaluation].judges[judge];
-    let mut answers = answers.into_iter();
-    let verdicts = judging(context, node)?.into_iter().map(|(sample, ask)| {
-        let verdict = match ask {
-            Err(verdict) => verdict,
-            Ok(_) => match answers
-                .next()
-                .unwrap_or_else(|| Err("no answer".to_owned()))
-            {
-                Ok(answer) => serde_json::from_value(answer).map_or_else(
-                    |error| error_verdict(&error.to_string()),
-                    |mut completion: Completion| {
-                        round_statistics(&mut completion);
-                        resolved.judge.read(&completion)
-                    },
-                ),
-                Err(error) => error_verdict(&error),
-            },
+/// The verdicts of a judge's model on one model under one condition.
+pub(super) struct Judging {
+    judge: Judge,
+    items: Vec<Judged>,
+}
+
+impl Judging {
+    /// The samples with what the judge is asked of each.
+    pub(super) fn new(context: &Context, node: usize) -> Result<Self, String> {
+        let Part::Verdicts {
+            evaluation, judge, ..
+        } = &context.plan.nodes[node].part
+        else {
+            return Err("not a judge node".to_owned());
         };
-        (sample, verdict)
-    });
-    write_verdicts(path, verdicts)
+        let resolved = &context.experiment.evaluations[evaluation].judges[judge];
+        Ok(Self {
+            judge: resolved.judge.clone(),
+            items: judging(context, node)?,
+        })
+    }
+}
+
+impl Inference for Judging {
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn ask(&self, item: usize) -> Option<Ask> {
+        self.items.get(item)?.1.clone().ok()
+    }
+
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String> {
+        let verdicts = self
+            .items
+            .iter()
+            .zip(answers)
+            .map(|((sample, ask), answer)| {
+                let verdict = match ask {
+                    Err(verdict) => verdict.clone(),
+                    Ok(_) => self.verdict(answer.unwrap_or_else(no_answer)),
+                };
+                (sample, verdict)
+            });
+        write_verdicts(&folder.join(VERDICTS), verdicts)?;
+        Ok(Vec::new())
+    }
+}
+
+impl Judging {
+    fn verdict(&self, answer: Answer) -> Verdict {
+        match answer.and_then(|answered| answered.completion()) {
+            Ok(mut completion) => {
+                completion.round_statistics();
+                self.judge.read(&completion)
+            }
+            Err(error) => Verdict::error(&error),
+        }
+    }
 }
 
 /// Verdicts that need no model, made in this process.
-pub(crate) fn judge_by_rule(context: &Context, node: usize, folder: &Path) -> Result<(), String> {
+pub(super) fn judge_by_rule(context: &Context, node: usize, folder: &Path) -> Result<(), String> {
     let judged = judging(context, node)?;
     let path = folder.join(VERDICTS);
     if let Part::Verdicts {
@@ -134,12 +159,18 @@ pub(crate) fn judge_by_rule(context: &Context, node: usize, folder: &Path) -> Re
     {
         let samples = judged.into_iter().map(|(sample, _)| sample).collect();
         let verdicts = judge_by_plugin(context, evaluation, plugin, samples)?;
-        return write_verdicts(&path, verdicts.into_iter());
+        return write_verdicts(
+            &path,
+            verdicts
+                .iter()
+                .map(|(sample, verdict)| (sample, verdict.clone())),
+        );
     }
-    let verdicts = judged.into_iter().map(|(sample, ask)| {
+    let verdicts = judged.iter().map(|(sample, ask)| {
         let verdict = ask
+            .clone()
             .err()
-            .unwrap_or_else(|| error_verdict("this judge needs a model"));
+            .unwrap_or_else(|| Verdict::error("this judge needs a model"));
         (sample, verdict)
     });
     write_verdicts(&path, verdicts)
@@ -177,15 +208,15 @@ fn judge_by_plugin(
         .map(|sample| {
             let verdict = without_completion(&sample)
                 .or_else(|| verdicts.next())
-                .unwrap_or_else(|| error_verdict("the plugin gave no verdict"));
+                .unwrap_or_else(|| Verdict::error("the plugin gave no verdict"));
             (sample, verdict)
         })
         .collect())
 }
 
-fn write_verdicts(
+fn write_verdicts<'a>(
     path: &Path,
-    verdicts: impl Iterator<Item = (Sample, Verdict)>,
+    verdicts: impl Iterator<Item = (&'a Sample, Verdict)>,
 ) -> Result<(), String> {
     let mut text = String::new();
     for (sample, verdict) in verdicts {

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use driftgauge_data::dataset::{Row, cell_text};
-use driftgauge_judge::error_verdict;
 use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
 use serde_json::Value;
 
 use super::RecordedMapping;
+use crate::dataset::{Row, cell_text};
 
 /// Why a row has no completion, when it says so.
 pub(super) fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {
@@ -26,7 +25,9 @@ pub(super) fn verdicts(
         let word = row.columns.get(column).and_then(cell_text);
         let word = word.unwrap_or_default();
         match failure(mapping, row) {
-            Some(problem) if word.trim().is_empty() => Ok((judge.clone(), error_verdict(&problem))),
+            Some(problem) if word.trim().is_empty() => {
+                Ok((judge.clone(), Verdict::error(&problem)))
+            }
             _ => Ok((judge.clone(), verdict(&word, column, place)?)),
         }
     };
@@ -79,7 +80,7 @@ pub(super) fn place<'a>(path: &'a Path, row: &'a Row) -> Place<'a> {
 }
 
 /// Number of a row in its file, counted from 1.
-pub(crate) fn number_of(row: &Row) -> String {
+pub fn number_of(row: &Row) -> String {
     let index = row.id.parse::<usize>();
     index.map_or_else(|_| row.id.clone(), |index| (index + 1).to_string())
 }

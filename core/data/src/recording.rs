@@ -11,22 +11,21 @@ use driftgauge_record::{Degeneracy, Sample};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::exec::{Context, prompts};
-use crate::resolved::{ModelSource, Recorded};
+use crate::PinnedFile;
+use crate::dataset::{Format, Row, cell_text};
+use crate::degenerate;
+use crate::prompt::Templates;
 
-pub(crate) use cells::number_of;
+pub use cells::number_of;
 use cells::{
     Place, ends_with_eos, failure, finish_reason, place, sample_index, text, token_logprob, values,
     verdicts,
 };
-use driftgauge_data::dataset::{Format, Row, cell_text};
-use driftgauge_data::prompt::Templates;
-use driftgauge_judge::degenerate;
-pub(crate) use readings::Readings;
+pub use readings::Readings;
 
 /// Which columns of a recording hold what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RecordedMapping {
+pub struct RecordedMapping {
     /// File format.
     pub format: Format,
     /// `table`, or the layout of another tool: `harmbench`, `lm_eval`.
@@ -57,11 +56,31 @@ pub(crate) struct RecordedMapping {
     pub values: IndexMap<String, String>,
 }
 
+/// Completions and verdicts made elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recorded {
+    /// Ids of the evaluations it serves; all of them when empty.
+    #[serde(default)]
+    pub evaluations: Vec<String>,
+    /// The file.
+    pub file: PinnedFile,
+    /// Its format and column mapping.
+    pub mapping: RecordedMapping,
+}
+
+impl Recorded {
+    /// Position of the recording that serves an evaluation.
+    #[must_use]
+    pub fn position(recordings: &[Self], evaluation: &str) -> Option<usize> {
+        recordings.iter().position(|recording| {
+            recording.evaluations.is_empty()
+                || recording.evaluations.iter().any(|id| id == evaluation)
+        })
+    }
+}
+
 /// The rows of a file that belong to the model.
-pub(crate) fn select<'a>(
-    rows: &'a [Row],
-    mapping: &RecordedMapping,
-) -> Result<Vec<&'a Row>, String> {
+pub fn select<'a>(rows: &'a [Row], mapping: &RecordedMapping) -> Result<Vec<&'a Row>, String> {
     let Some(filter) = &mapping.filter else {
         return Ok(rows.iter().collect());
     };
@@ -78,36 +97,12 @@ pub(crate) fn select<'a>(
     Ok(kept)
 }
 
-/// The samples of a recorded model under one condition.
-pub(crate) fn samples(
-    context: &Context,
-    evaluation: &str,
-    condition: &str,
-    model: &str,
-) -> Result<Vec<Sample>, String> {
-    let ModelSource::Recorded(recordings) = &context.experiment.models[model].source else {
-        return Err(format!("model `{model}` is not recorded"));
-    };
-    let recorded = Recorded::position(recordings, evaluation)
-        .and_then(|position| recordings.get(position))
-        .ok_or_else(|| {
-            format!("no recording of model `{model}` serves evaluation `{evaluation}`")
-        })?;
-    let all = context.experiment.readings.rows(recorded)?;
-    let judged = !context.experiment.evaluations[evaluation].judges.is_empty();
-    let rows = ConditionRows::of(&all, recorded, condition, judged)?;
-    prompts(context, evaluation, condition)?
-        .into_iter()
-        .map(|sample| rows.fill(sample))
-        .collect()
-}
-
 /// Checks, before a run, that a recording has what an evaluation will want of it under one condition: one row for each
 /// sample, with everything that is read from it. Adds the rows that serve a sample to `used`.
 ///
 /// # Errors
 /// With the place in the file of the first thing that is wrong.
-pub(crate) fn check_samples<'a>(
+pub fn check_samples<'a>(
     all: &[Row],
     recorded: &Recorded,
     condition: &str,
@@ -123,19 +118,18 @@ pub(crate) fn check_samples<'a>(
 }
 
 /// The most completions that a recording holds of one prompt, by its column of the sample index.
-pub(crate) fn completions_of_a_prompt(all: &[Row], recorded: &Recorded) -> Result<usize, String> {
-    let mapping: RecordedMapping =
-        serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
+pub fn completions_of_a_prompt(all: &[Row], recorded: &Recorded) -> Result<usize, String> {
+    let mapping = &recorded.mapping;
     let mut most = 1;
-    for row in select(all, &mapping)? {
-        let index = sample_index(&mapping, row, &place(&recorded.file.path, row))?;
+    for row in select(all, mapping)? {
+        let index = sample_index(mapping, row, &place(&recorded.file.path, row))?;
         most = most.max(index.unwrap_or(0) + 1);
     }
     Ok(most)
 }
 
 /// The rows of a recording that serve one condition.
-struct ConditionRows<'a> {
+pub struct ConditionRows<'a> {
     recorded: &'a Recorded,
     condition: &'a str,
     mapping: RecordedMapping,
@@ -144,16 +138,18 @@ struct ConditionRows<'a> {
 }
 
 impl<'a> ConditionRows<'a> {
-    fn of(
+    /// Finds them.
+    ///
+    /// # Errors
+    /// When the filter cannot be applied, an index is none, or a sample stands there twice.
+    pub fn of(
         all: &'a [Row],
         recorded: &'a Recorded,
         condition: &'a str,
         judged: bool,
     ) -> Result<Self, String> {
-        let mapping: RecordedMapping =
-            serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
-        let rows = select(all, &mapping)?;
-        let mapping = layouts::with_columns(mapping, &rows, judged);
+        let rows = select(all, &recorded.mapping)?;
+        let mapping = layouts::with_columns(recorded.mapping.clone(), &rows, judged);
         Ok(Self {
             recorded,
             condition,
@@ -179,7 +175,10 @@ impl<'a> ConditionRows<'a> {
     }
 
     /// Fills a sample from its row.
-    fn fill(&self, sample: Sample) -> Result<Sample, String> {
+    ///
+    /// # Errors
+    /// When it has none, or a cell of it is not what its column has to hold.
+    pub fn fill(&self, sample: Sample) -> Result<Sample, String> {
         let row = self.row(&sample.sample_id, sample.sample_index)?;
         let id = sample.sample_id.clone();
         fill(sample, &self.mapping, row, &self.place(row, &id))
@@ -206,7 +205,7 @@ impl<'a> ConditionRows<'a> {
 }
 
 /// Checks what can be checked before a run: the columns are there, and every verdict, number and index is one.
-pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<(), String> {
+pub fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<(), String> {
     if rows.is_empty() {
         return Err(format!(
             "`{}` has no row for this model\nhint: look at `filter`, or into the file",
@@ -231,7 +230,7 @@ pub(crate) fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Re
             return Err(format!(
                 "`{}` has no column `{column}`\nhint: its columns are {}",
                 path.display(),
-                driftgauge_data::dataset::names(&rows[0].columns)
+                crate::dataset::names(&rows[0].columns)
             ));
         }
     }

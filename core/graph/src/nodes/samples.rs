@@ -17,9 +17,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::artifacts::{COMPLETIONS, DIVERGENCE, VERDICTS, artifact_of};
-use crate::divergence::DivergenceLine;
-use crate::exec::Context;
+use super::artifacts::{COMPLETIONS, DIVERGENCE, VERDICTS, artifact_of};
+use super::divergence::DivergenceLine;
+use crate::context::Context;
 use crate::plan::Part;
 use crate::resolved::ResolvedEvaluation;
 

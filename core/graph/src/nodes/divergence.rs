@@ -1,18 +1,21 @@
 //! Divergence from a reference model: both read the same tokens, and their distributions are compared at each position.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use driftgauge_data::prompt::Templates;
-use driftgauge_engine::worker::Ask;
+use driftgauge_engine::worker::{Answer, Ask};
 use driftgauge_engine::{Continuation, DivergenceRequest, DivergenceResponse, Prompt};
 use driftgauge_record::{FinishReason, Sample, read_samples};
 use serde::{Deserialize, Serialize};
 
-use crate::artifacts::{COMPLETIONS, artifact_of};
-use crate::exec::{Answer, Context, evaluated_rows, prompts};
+use super::artifacts::{COMPLETIONS, DIVERGENCE, artifact_of};
+use super::inference::{Failure, Inference, no_answer};
+use super::prompts::prompted;
+use super::score::given;
+use crate::context::Context;
 use crate::plan::Part;
 use crate::resolved::ResolvedKl;
-use crate::score::given;
 
 /// `KL(reference || model)` at each compared position, in nats.
 const KL: &str = "kl";
@@ -65,8 +68,13 @@ impl DivergenceLine {
     }
 }
 
+/// The divergences of one model from its reference under one condition.
+pub(super) struct Divergences {
+    items: Vec<Item>,
+}
+
 /// What is to be compared for one sample.
-struct Compared {
+struct Item {
     sample_id: String,
     sample_index: u32,
     ends_with_eos: bool,
@@ -75,71 +83,75 @@ struct Compared {
     ask: Result<DivergenceRequest, String>,
 }
 
-/// What is asked of the two models, sample by sample; `None` where there is nothing to compare.
-pub(crate) fn asks(context: &Context, node: usize) -> Result<Vec<Option<Ask>>, String> {
-    Ok(compared(context, node)?
-        .into_iter()
-        .map(|compared| compared.ask.ok().map(Ask::Diverge))
-        .collect())
+impl Divergences {
+    /// What the node compares, sample by sample.
+    pub(super) fn new(context: &Context, node: usize) -> Result<Self, String> {
+        Ok(Self {
+            items: items(context, node)?,
+        })
+    }
 }
 
-/// Writes the divergences of a node's answers.
-pub(crate) fn write(
-    context: &Context,
-    node: usize,
-    answers: Vec<Answer>,
-    path: &Path,
-) -> Result<(), String> {
-    let mut answers = answers.into_iter();
-    let mut text = String::new();
-    let mut failures = Vec::new();
-    for compared in compared(context, node)? {
-        let outcome = match compared.ask {
-            Err(error) => Err(error),
-            Ok(_) => answers
-                .next()
-                .unwrap_or_else(|| Err("no answer".to_owned()))
-                .and_then(|answer| {
-                    serde_json::from_value::<DivergenceResponse>(answer)
-                        .map_err(|error| error.to_string())
-                }),
-        };
+impl Inference for Divergences {
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn ask(&self, item: usize) -> Option<Ask> {
+        let request = self.items.get(item)?.ask.clone().ok()?;
+        Some(Ask::Diverge(request))
+    }
+
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String> {
+        let mut text = String::new();
+        let mut failures = Vec::new();
+        for (item, answer) in self.items.iter().zip(answers) {
+            let outcome = match &item.ask {
+                Err(error) => Err(error.clone()),
+                Ok(_) => answer
+                    .unwrap_or_else(no_answer)
+                    .and_then(|answered| answered.divergences()),
+            };
+            if let Err(error) = &outcome {
+                failures.push(Failure {
+                    sample_id: item.sample_id.clone(),
+                    error: error.clone(),
+                });
+            }
+            let line =
+                serde_json::to_string(&item.line(outcome)).map_err(|error| error.to_string())?;
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let path = folder.join(DIVERGENCE);
+        std::fs::write(&path, text)
+            .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
+        Ok(failures)
+    }
+}
+
+impl Item {
+    fn line(&self, outcome: Result<DivergenceResponse, String>) -> DivergenceLine {
         let (response, error) = match outcome {
             Ok(response) => (Some(response), None),
-            Err(error) => {
-                failures.push(format!("sample `{}`: {error}", compared.sample_id));
-                (None, Some(error))
-            }
+            Err(error) => (None, Some(error)),
         };
         let agree = |flags: &Vec<bool>| flags.iter().map(|&x| f64::from(u8::from(x))).collect();
-        let line = DivergenceLine {
-            sample_id: compared.sample_id,
-            sample_index: compared.sample_index,
+        DivergenceLine {
+            sample_id: self.sample_id.clone(),
+            sample_index: self.sample_index,
             top1_agree: response
                 .as_ref()
                 .map(|response| agree(&response.top1_agree)),
             kl: response.map(|response| response.kl),
-            ends_with_eos: compared.ends_with_eos,
-            exact_match: compared.exact_match,
+            ends_with_eos: self.ends_with_eos,
+            exact_match: self.exact_match,
             error,
-        };
-        text.push_str(&serde_json::to_string(&line).map_err(|error| error.to_string())?);
-        text.push('\n');
+        }
     }
-    if let Some(first) = failures.first() {
-        context.note(
-            &context.plan.nodes[node].id,
-            format!(
-                "{} samples have no divergence; the first: {first}",
-                failures.len()
-            ),
-        );
-    }
-    std::fs::write(path, text)
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
 }
 
-fn compared(context: &Context, node: usize) -> Result<Vec<Compared>, String> {
+fn items(context: &Context, node: usize) -> Result<Vec<Item>, String> {
     let Part::Divergence {
         evaluation,
         condition,
@@ -167,22 +179,14 @@ fn on_text(
     evaluation: &str,
     condition: &str,
     template: &str,
-) -> Result<Vec<Compared>, String> {
-    let rows = evaluated_rows(context, evaluation);
-    let samples = prompts(context, evaluation, condition)?;
-    // Samples of one row stand together.
-    let per_row = samples.len() / rows.len().max(1);
-    samples
+) -> Result<Vec<Item>, String> {
+    prompted(context, evaluation, condition)?
         .into_iter()
-        .zip(
-            rows.iter()
-                .flat_map(|row| std::iter::repeat_n(row, per_row)),
-        )
-        .map(|(sample, row)| {
+        .map(|(row, sample)| {
             let text = Templates::default()
                 .fill(template, row, None)
                 .map_err(|error| error.to_string())?;
-            Ok(Compared {
+            Ok(Item {
                 sample_id: sample.sample_id,
                 sample_index: sample.sample_index,
                 ends_with_eos: false,
@@ -197,41 +201,54 @@ fn on_text(
 }
 
 /// On the reference's completions: inputs 2 and 3 of the node are those of the reference and of the model.
-fn on_completions(context: &Context, node: usize, greedy: bool) -> Result<Vec<Compared>, String> {
+fn on_completions(context: &Context, node: usize, greedy: bool) -> Result<Vec<Item>, String> {
     let read = |input: usize| {
         let node = context.plan.nodes[node].inputs[input];
         let path = artifact_of(context, node)?.path(COMPLETIONS);
         read_samples(&path).map_err(|error| error.to_string())
     };
-    let (reference, model) = (read(2)?, read(3)?);
-    Ok(reference
+    let mut model: HashMap<(String, u32), Sample> = read(3)?
         .into_iter()
-        .zip(model)
-        .map(|(reference, model)| {
-            let failed = |sample: &Sample| sample.completion.finish_reason == FinishReason::Error;
-            let both = !failed(&reference) && !failed(&model);
-            let theirs = reference.completion;
-            let exact = theirs.completion_token_ids == model.completion.completion_token_ids;
-            let ask = if !both {
-                Err("there is no completion to compare".to_owned())
-            } else if theirs.completion_token_ids.is_empty() {
-                Err("the reference's completion has no tokens".to_owned())
-            } else {
-                Ok(DivergenceRequest {
-                    prompt: Prompt {
-                        tokens: Some(theirs.prompt_token_ids),
-                        ..Prompt::default()
-                    },
-                    continuation: Continuation::Tokens(theirs.completion_token_ids),
-                })
-            };
-            Compared {
-                sample_id: reference.sample_id,
-                sample_index: reference.sample_index,
-                ends_with_eos: theirs.ends_with_eos,
-                exact_match: (greedy && both).then_some(exact),
-                ask,
-            }
+        .map(|sample| ((sample.sample_id.clone(), sample.sample_index), sample))
+        .collect();
+    read(2)?
+        .into_iter()
+        .map(|reference| {
+            let id = (reference.sample_id.clone(), reference.sample_index);
+            let model = model.remove(&id).ok_or_else(|| {
+                format!(
+                    "the model has no completion of sample `{}`, which its reference answered",
+                    id.0
+                )
+            })?;
+            Ok(on_completion(reference, &model, greedy))
         })
-        .collect())
+        .collect()
+}
+
+fn on_completion(reference: Sample, model: &Sample, greedy: bool) -> Item {
+    let failed = |sample: &Sample| sample.completion.finish_reason == FinishReason::Error;
+    let both = !failed(&reference) && !failed(model);
+    let theirs = reference.completion;
+    let exact = theirs.completion_token_ids == model.completion.completion_token_ids;
+    let ask = if !both {
+        Err("there is no completion to compare".to_owned())
+    } else if theirs.completion_token_ids.is_empty() {
+        Err("the reference's completion has no tokens".to_owned())
+    } else {
+        Ok(DivergenceRequest {
+            prompt: Prompt {
+                tokens: Some(theirs.prompt_token_ids),
+                ..Prompt::default()
+            },
+            continuation: Continuation::Tokens(theirs.completion_token_ids),
+        })
+    };
+    Item {
+        sample_id: reference.sample_id,
+        sample_index: reference.sample_index,
+        ends_with_eos: theirs.ends_with_eos,
+        exact_match: (greedy && both).then_some(exact),
+        ask,
+    }
 }

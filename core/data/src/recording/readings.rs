@@ -4,17 +4,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use driftgauge_data::dataset::Row;
-
-use super::{RecordedMapping, layouts};
-use crate::resolved::Recorded;
+use super::{Recorded, layouts};
+use crate::dataset::Row;
 
 /// Files up to so many bytes stay in memory until the run ends; the rows of a larger one only while someone reads them.
 const KEPT: u64 = 256 << 20;
 
 /// The rows of recordings, by file and layout. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Readings(Arc<Mutex<HashMap<(PathBuf, String), Reading>>>);
+pub struct Readings(Arc<Mutex<HashMap<(PathBuf, String), Reading>>>);
 
 #[derive(Debug)]
 struct Reading {
@@ -28,9 +26,8 @@ impl Readings {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn rows(&self, recorded: &Recorded) -> Result<Arc<Vec<Row>>, String> {
-        let mapping: RecordedMapping =
-            serde_json::from_value(recorded.mapping.clone()).map_err(|error| error.to_string())?;
+    pub fn rows(&self, recorded: &Recorded) -> Result<Arc<Vec<Row>>, String> {
+        let mapping = &recorded.mapping;
         let path = &recorded.file.path;
         let key = (
             path.clone(),
@@ -41,7 +38,7 @@ impl Readings {
         if let Some(rows) = readings.get(&key).and_then(|known| known.rows.upgrade()) {
             return Ok(rows);
         }
-        let rows = Arc::new(layouts::read(path, &mapping)?);
+        let rows = Arc::new(layouts::read(path, mapping)?);
         let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= KEPT);
         let reading = Reading {
             rows: Arc::downgrade(&rows),

@@ -1,0 +1,73 @@
+//! The nodes that are made in this process.
+
+use std::fs;
+use std::path::Path;
+
+use driftgauge_data::dataset::Row;
+use driftgauge_record::write_samples;
+
+use super::artifacts::{COMPARISONS, COMPLETIONS, METRIC, ROWS, keep, write_json};
+use super::compare::{compare_node, trainings_node};
+use super::judging::judge_by_rule;
+use super::recorded;
+use super::samples::ModelSamples;
+use crate::context::Context;
+use crate::plan::Part;
+
+/// Makes the artifact of a light node.
+pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
+    let planned = &context.plan.nodes[node];
+    let key = planned.key.as_ref().ok_or("its source is not pinned")?;
+    let scratch = context
+        .store
+        .scratch(key)
+        .map_err(|error| error.to_string())?;
+    match &planned.part {
+        Part::Dataset(dataset) => write_rows(&context.experiment.datasets[dataset].rows, &scratch)?,
+        Part::Completions {
+            evaluation,
+            condition,
+            model,
+        } => {
+            let samples = recorded::samples(context, evaluation, condition, model)?;
+            write_samples(&scratch.join(COMPLETIONS), samples)
+                .map_err(|error| error.to_string())?;
+        }
+        Part::Verdicts { .. } => judge_by_rule(context, node, &scratch)?,
+        Part::Metric {
+            evaluation,
+            metric,
+            model,
+        } => {
+            let mut samples = ModelSamples::new(context, evaluation, model)?;
+            let output = context
+                .metrics
+                .run(&context.experiment.metrics[metric], &mut samples)?;
+            write_json(&scratch.join(METRIC), &output)?;
+        }
+        Part::Comparison { .. } => {
+            let first = planned.params["first_condition"].as_str();
+            let found = compare_node(context, first, &planned.inputs)?;
+            write_json(&scratch.join(COMPARISONS), &found)?;
+        }
+        Part::Trainings { .. } => {
+            let baselines = planned.params["baseline_trainings"].as_u64().unwrap_or(0);
+            let found = trainings_node(context, &planned.inputs, baselines as usize)?;
+            write_json(&scratch.join(COMPARISONS), &found)?;
+        }
+        Part::Model(_) | Part::Divergence { .. } => {
+            return Err("this is not made in this process".to_owned());
+        }
+    }
+    keep(context, node, &scratch, 0)
+}
+
+fn write_rows(rows: &[Row], folder: &Path) -> Result<(), String> {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&serde_json::to_string(row).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    let path = folder.join(ROWS);
+    fs::write(&path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+}

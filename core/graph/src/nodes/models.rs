@@ -1,0 +1,88 @@
+//! Where the models of an experiment lie, and what a worker loads for them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use driftgauge_engine::LoadModel;
+
+use crate::context::Context;
+use crate::plan::{Kind, Part};
+use crate::resolved::ModelSource;
+
+fn node_folder(context: &Context, kind: Kind, model: &str, inside: &str) -> Option<PathBuf> {
+    let node = context
+        .plan
+        .nodes
+        .iter()
+        .find(|node| node.kind == kind && node.part == Part::Model(model.to_owned()))?;
+    Some(context.store.artifact_dir(node.key.as_ref()?).join(inside))
+}
+
+/// The plain folder of a model: as found, as trained, or as merged.
+pub(crate) fn model_folder(context: &Context, model: &str) -> Option<PathBuf> {
+    match &context.experiment.models.get(model)?.source {
+        ModelSource::Folder { path, .. } => Some(path.clone()),
+        ModelSource::Pretrain(_) => node_folder(context, Kind::Pretrain, model, "model"),
+        ModelSource::Finetune { .. } => node_folder(context, Kind::Merge, model, "model"),
+        _ => None,
+    }
+}
+
+/// The adapter (or whole model) that a fine-tune left.
+pub(crate) fn finetune_folder(context: &Context, model: &str) -> Option<PathBuf> {
+    node_folder(context, Kind::Finetune, model, "adapter")
+}
+
+/// What a worker loads for a model.
+pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, String> {
+    let resolved = &context.experiment.models[model];
+    let folder = model_folder(context, model)
+        .ok_or_else(|| format!("model `{model}` has no folder on this machine to load"))?;
+    let (gguf, tokenizer) = match &resolved.source {
+        ModelSource::Folder {
+            gguf, tokenizer, ..
+        } => (gguf.clone(), tokenizer.clone()),
+        _ => (None, None),
+    };
+    Ok(LoadModel {
+        folder,
+        gguf,
+        tokenizer,
+        quantization: resolved.quantization.clone(),
+        chat_template: resolved
+            .chat_template
+            .as_ref()
+            .map(|file| file.path.clone()),
+        dtype: resolved.dtype.clone(),
+        device: context.device.clone(),
+        plain_text: false,
+    })
+}
+
+/// Whether a model has a chat template of its own.
+pub(crate) fn has_chat_template(context: &Context, model: &str) -> bool {
+    if context.experiment.models[model].chat_template.is_some() {
+        return true;
+    }
+    let folder = match &context.experiment.models[model].source {
+        // The template inside a GGUF file is not looked for: judges then have the layout that is documented for them.
+        ModelSource::Folder {
+            gguf: Some(_),
+            tokenizer,
+            ..
+        } => match tokenizer {
+            Some(folder) => folder.clone(),
+            None => return false,
+        },
+        _ => match model_folder(context, model) {
+            Some(folder) => folder,
+            // A remote model applies its own template.
+            None => return true,
+        },
+    };
+    folder.join("chat_template.jinja").is_file()
+        || fs::read_to_string(folder.join("tokenizer_config.json"))
+            .ok()
+            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
+            .is_some_and(|config| !config["chat_template"].is_null())
+}

@@ -1,0 +1,32 @@
+//! Completions made elsewhere, read as if they had been generated here.
+
+use driftgauge_data::recording::{ConditionRows, Recorded};
+use driftgauge_record::Sample;
+
+use super::prompts::prompts;
+use crate::context::Context;
+use crate::resolved::ModelSource;
+
+/// The samples of a recorded model under one condition.
+pub(super) fn samples(
+    context: &Context,
+    evaluation: &str,
+    condition: &str,
+    model: &str,
+) -> Result<Vec<Sample>, String> {
+    let ModelSource::Recorded(recordings) = &context.experiment.models[model].source else {
+        return Err(format!("model `{model}` is not recorded"));
+    };
+    let recorded = Recorded::position(recordings, evaluation)
+        .and_then(|position| recordings.get(position))
+        .ok_or_else(|| {
+            format!("no recording of model `{model}` serves evaluation `{evaluation}`")
+        })?;
+    let all = context.experiment.readings.rows(recorded)?;
+    let judged = !context.experiment.evaluations[evaluation].judges.is_empty();
+    let rows = ConditionRows::of(&all, recorded, condition, judged)?;
+    prompts(context, evaluation, condition)?
+        .into_iter()
+        .map(|sample| rows.fill(sample))
+        .collect()
+}
