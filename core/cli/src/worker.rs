@@ -11,11 +11,6 @@ use driftgauge_engine::worker::{
 
 use crate::exit::Exit;
 
-mod divergence;
-mod given;
-mod scorer;
-mod training;
-
 pub(crate) fn run() -> Result<Exit> {
     let mut input = BufReader::new(std::io::stdin());
     let mut line = String::new();
@@ -46,20 +41,20 @@ fn work<W: Write + Send>(
             serve_generation(&mut engine, &Requests::from(input), replies)?;
         }
         Job::Score(model) => {
-            let mut scorer = scorer::load(&model)?;
+            let mut scorer = driftgauge_lm::worker::load_scorer(&model)?;
             serve_scoring(&mut scorer, &Requests::from(input), replies)?;
         }
         Job::Endpoint(endpoint) => {
             driftgauge_endpoint::serve(&endpoint, Requests::from(input), replies)?;
         }
         Job::Diverge(pair) => {
-            let mut pair = divergence::load(&pair)?;
+            let mut pair = driftgauge_lm::worker::load_pair(&pair)?;
             serve_divergence(&mut pair, &Requests::from(input), replies)?;
         }
         Job::Train(job) => {
             end_with_parent(input);
             let _alone = alone(&job.lock, replies)?;
-            let summary = training::train(&job, replies)?;
+            let summary = driftgauge_lm::worker::train(&job, replies)?;
             replies.send(&Reply::Done(summary))?;
         }
         Job::Merge(job) => {
@@ -115,9 +110,4 @@ fn alone<W: Write>(path: &Path, replies: &mut Replies<W>) -> Result<File> {
         Err(TryLockError::Error(error)) => return Err(error).with_context(problem),
     }
     Ok(file)
-}
-
-/// Reads a whole file, naming it when that fails.
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }

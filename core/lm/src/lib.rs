@@ -30,6 +30,7 @@ mod score;
 mod tensors;
 pub mod tokenize;
 pub mod train;
+pub mod worker;
 
 pub use chat::{ChatTemplate, Message};
 pub use compute::{BaseQuantization, Compute, built_for_gpu};
@@ -40,3 +41,6 @@ pub use lora::{LoraConfig, TargetModules};
 pub use merge::merge;
 pub use score::{Entropies, Scorer};
 pub use tokenize::Tokenizer;
+
+/// The trainer and scorer of this build, as keys and provenance name it; raised when the same training would give other bytes.
+pub const TRAINER: &str = "driftgauge-lm 1";

@@ -21,3 +21,6 @@ mod weights;
 
 pub use engine::MistralRsEngine;
 pub use load::load;
+
+/// The engine of this build, as keys and provenance name it.
+pub const ENGINE: &str = "mistral.rs 0.8.1";

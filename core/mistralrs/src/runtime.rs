@@ -16,9 +16,6 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 use crate::recorder::Ending;
 
-/// The engine's name and version in records.
-pub(crate) const ENGINE: &str = "mistral.rs 0.8.1";
-
 /// What is loaded.
 pub(crate) enum Source<'a> {
     /// A prepared folder of safetensors weights.

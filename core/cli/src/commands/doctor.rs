@@ -58,7 +58,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
             format!(
                 "driftgauge {}, {}",
                 env!("CARGO_PKG_VERSION"),
-                super::GENERATOR
+                driftgauge_mistralrs::ENGINE
             ),
         ),
         processor(),

@@ -304,8 +304,8 @@ fn wanted<'a>(
 /// What makes completions and trains in this build.
 fn engine(device: &str) -> EngineIdentity {
     EngineIdentity {
-        generation: super::GENERATOR.to_owned(),
-        training: super::TRAINER.to_owned(),
+        generation: driftgauge_mistralrs::ENGINE.to_owned(),
+        training: driftgauge_lm::TRAINER.to_owned(),
         device: device.to_owned(),
     }
 }

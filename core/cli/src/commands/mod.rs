@@ -13,8 +13,3 @@ pub(crate) mod plugin_worker;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
-
-/// The trainer and scorer of this build; raised when the same training would give other bytes.
-pub(crate) const TRAINER: &str = "driftgauge-lm 1";
-/// What makes completions in this build.
-pub(crate) const GENERATOR: &str = "mistral.rs 0.8.1";

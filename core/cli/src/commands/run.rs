@@ -157,8 +157,8 @@ fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
         lock: prepared.lock.clone(),
         provenance: json!({
             "driftgauge": env!("CARGO_PKG_VERSION"),
-            "engine": "mistral.rs 0.8.1",
-            "trainer": super::TRAINER,
+            "engine": driftgauge_mistralrs::ENGINE,
+            "trainer": driftgauge_lm::TRAINER,
             "device": prepared.device,
             "determinism": "byte-identical on one machine and build, whatever the number of threads and processes",
             "command": command,

@@ -4,20 +4,23 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context as _, Result};
 use driftgauge_engine::worker::{Replies, Reply, TrainJob};
-use driftgauge_lm::train::{
-    Example, PretrainConfig, TrainConfig, TrainData, TrainEvent, finetune, pretrain,
-};
 use driftgauge_record::TrainingStep;
 use serde_json::Value;
 
 use super::read;
+use crate::train::{
+    Example, PretrainConfig, TrainConfig, TrainData, TrainEvent, finetune, pretrain,
+};
+use crate::{Error, Result};
 
-/// Runs the job; the summary goes to provenance.
-pub(super) fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Result<Value> {
+/// Runs a training; the summary goes to provenance.
+///
+/// # Errors
+/// When the settings are not the trainer's, a file cannot be read, the training fails, or the parent is gone.
+pub fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Result<Value> {
     let mut config: TrainConfig = serde_json::from_value(job.settings.clone())
-        .context("the trainer does not know these settings")?;
+        .map_err(|error| unknown("settings", &error))?;
     config.save_steps = job.save_steps;
     config.compute.device = Some(job.device.clone());
     config.init_adapter.clone_from(&job.init_adapter);
@@ -43,18 +46,24 @@ pub(super) fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -
         }
     };
     if let Some(error) = failed {
-        return Err(error).context("the parent process is gone");
+        return Err(Error::Config(format!(
+            "the parent process is gone: {error}"
+        )));
     }
-    Ok(serde_json::to_value(summary)?)
+    serde_json::to_value(summary).map_err(|error| Error::Config(error.to_string()))
+}
+
+fn unknown(what: &str, error: &serde_json::Error) -> Error {
+    Error::Config(format!("the trainer does not know the {what}: {error}"))
 }
 
 fn pretrain_config(job: &TrainJob, train: TrainConfig) -> Result<PretrainConfig> {
     let shape = job
         .architecture
         .clone()
-        .context("a training from scratch needs an architecture")?;
+        .ok_or_else(|| Error::Config("a training from scratch needs an architecture".to_owned()))?;
     let mut config: PretrainConfig =
-        serde_json::from_value(shape).context("the trainer does not know this architecture")?;
+        serde_json::from_value(shape).map_err(|error| unknown("architecture", &error))?;
     config.train = train;
     if let Some(path) = &job.chat_template {
         config.chat_template = Some(read(path)?);
@@ -73,7 +82,8 @@ fn examples(path: &Path) -> Result<Vec<Example>> {
     read(path)?
         .lines()
         .map(|line| {
-            serde_json::from_str(line).with_context(|| format!("`{}` is damaged", path.display()))
+            serde_json::from_str(line)
+                .map_err(|error| Error::file(path, format!("it is damaged: {error}")))
         })
         .collect()
 }

@@ -1,14 +1,13 @@
 //! From what is given to a scored model to token ids, with the model's own tokenizer and chat template.
 
-use anyhow::Result;
+use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
 use driftgauge_engine::{Continuation, EngineError, LoadModel, Prompt};
-use driftgauge_lm::{ChatTemplate, Error, Message, Tokenizer};
 
 /// The tokenizer and chat template of a model.
 pub(super) struct Reader {
     tokenizer: Tokenizer,
     /// Why there is none matters only when a conversation is to be rendered.
-    template: Result<ChatTemplate, Error>,
+    template: Result<ChatTemplate>,
     /// Tokens that the tokenizer itself puts before a text.
     leading: Vec<u32>,
 }
@@ -33,7 +32,7 @@ impl Reader {
         &self,
         prompt: &Prompt,
         continuation: &Continuation,
-    ) -> Result<(Vec<u32>, Vec<u32>), EngineError> {
+    ) -> std::result::Result<(Vec<u32>, Vec<u32>), EngineError> {
         let refuse = |error: &Error| EngineError::Request(error.to_string());
         let prompt = self.prompt(prompt).map_err(|error| refuse(&error))?;
         let tokens = match continuation {
@@ -61,7 +60,7 @@ impl Reader {
         longest: usize,
         prompt: &Prompt,
         continuation: &Continuation,
-    ) -> Result<(Vec<u32>, Vec<u32>), EngineError> {
+    ) -> std::result::Result<(Vec<u32>, Vec<u32>), EngineError> {
         let (prompt, tokens) = self.tokens(prompt, continuation)?;
         let all = prompt.len() + tokens.len();
         if all - 1 > longest {
@@ -73,7 +72,7 @@ impl Reader {
         Ok((prompt, tokens))
     }
 
-    fn prompt(&self, prompt: &Prompt) -> Result<Vec<u32>, Error> {
+    fn prompt(&self, prompt: &Prompt) -> Result<Vec<u32>> {
         if let Some(tokens) = &prompt.tokens {
             return Ok(tokens.clone());
         }
@@ -94,7 +93,7 @@ impl Reader {
     }
 
     /// Plain text begins as the tokenizer begins a text, unless it begins so already.
-    fn plain(&self, text: &str) -> Result<Vec<u32>, Error> {
+    fn plain(&self, text: &str) -> Result<Vec<u32>> {
         let tokens = self.tokenizer.encode(text, false)?;
         if tokens.starts_with(&self.leading) {
             return Ok(tokens);
@@ -104,7 +103,7 @@ impl Reader {
 }
 
 /// What the tokenizer puts before any text (often a first token); what it puts after one has no place in a prompt.
-fn leading(tokenizer: &Tokenizer) -> Result<Vec<u32>, Error> {
+fn leading(tokenizer: &Tokenizer) -> Result<Vec<u32>> {
     let bare = tokenizer.encode("a", false)?;
     let mut dressed = tokenizer.encode("a", true)?;
     let before = dressed

@@ -2,18 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
 use driftgauge_engine::{
     DivergenceMeter, DivergenceRequest, DivergenceResponse, EngineError, LoadPair, Loaded,
 };
-use driftgauge_lm::{Scorer, divergences};
 use serde_json::Value;
 
+use super::decoder;
 use super::given::Reader;
-use super::scorer;
+use crate::{Error, Result, Scorer, divergences};
 
 /// A model and its reference.
-pub(super) struct FolderPair {
+pub struct FolderPair {
     reference: Scorer,
     /// Absent when the model is its own reference.
     model: Option<Scorer>,
@@ -22,16 +21,19 @@ pub(super) struct FolderPair {
 }
 
 /// Loads two model folders.
-pub(super) fn load(pair: &LoadPair) -> Result<FolderPair> {
+///
+/// # Errors
+/// When one cannot be loaded, or they have different vocabularies.
+pub fn load_pair(pair: &LoadPair) -> Result<FolderPair> {
     let own = pair.reference == pair.model;
     if !own {
         check_same_tokens(&pair.reference.folder, &pair.model.folder)?;
     }
-    let (reference, loaded) = scorer::decoder(&pair.reference).context("the reference")?;
+    let (reference, loaded) = decoder(&pair.reference)?;
     let (model, loaded) = if own {
         (None, loaded)
     } else {
-        let (model, loaded) = scorer::decoder(&pair.model)?;
+        let (model, loaded) = decoder(&pair.model)?;
         (Some(model), loaded)
     };
     Ok(FolderPair {
@@ -47,7 +49,10 @@ impl DivergenceMeter for FolderPair {
         &self.loaded
     }
 
-    fn compare(&mut self, request: &DivergenceRequest) -> Result<DivergenceResponse, EngineError> {
+    fn compare(
+        &mut self,
+        request: &DivergenceRequest,
+    ) -> std::result::Result<DivergenceResponse, EngineError> {
         let model = self.model.as_ref().unwrap_or(&self.reference);
         let longest = model
             .longest_sequence()
@@ -75,7 +80,7 @@ fn check_same_tokens(reference: &Path, model: &Path) -> Result<()> {
     let read = |folder: &Path| -> Result<Value> {
         let path = folder.join("tokenizer.json");
         let text = super::read(&path)?;
-        serde_json::from_str(&text).with_context(|| format!("`{}`", path.display()))
+        serde_json::from_str(&text).map_err(|error| Error::file(&path, error))
     };
     let (ours, theirs) = (read(reference)?, read(model)?);
     let added = |file: &Value| -> Vec<(Value, Value)> {
@@ -86,12 +91,12 @@ fn check_same_tokens(reference: &Path, model: &Path) -> Result<()> {
             .collect()
     };
     if ours["model"]["vocab"] != theirs["model"]["vocab"] || added(&ours) != added(&theirs) {
-        bail!(
-            "`{}` and `{}` have different vocabularies, so `kl` cannot compare their distributions\nhint: name a reference \
+        return Err(Error::Score(format!(
+            "`{}` and `{}` have different vocabularies, so `kl` cannot compare their distributions; hint: name a reference \
              that the model was tuned from",
             reference.display(),
             model.display()
-        );
+        )));
     }
     Ok(())
 }

@@ -1,20 +1,21 @@
 //! Scoring given text with the decoder of `driftgauge-lm`.
 
-use anyhow::{Result, bail};
-use driftgauge_engine::{EngineError, LoadModel, Loaded, ScoreRequest, ScoreResponse, TextScorer};
-use driftgauge_lm::{Compute, Scorer};
-
 use super::given::Reader;
+use crate::{Compute, Error, Result, Scorer, TRAINER};
+use driftgauge_engine::{EngineError, LoadModel, Loaded, ScoreRequest, ScoreResponse, TextScorer};
 
 /// A model that scores.
-pub(super) struct FolderScorer {
+pub struct FolderScorer {
     scorer: Scorer,
     reader: Reader,
     loaded: Loaded,
 }
 
 /// Loads a model folder for scoring.
-pub(super) fn load(model: &LoadModel) -> Result<FolderScorer> {
+///
+/// # Errors
+/// When it cannot be loaded, or its weights are not plain.
+pub fn load_scorer(model: &LoadModel) -> Result<FolderScorer> {
     let (scorer, loaded) = decoder(model)?;
     Ok(FolderScorer {
         scorer,
@@ -26,9 +27,10 @@ pub(super) fn load(model: &LoadModel) -> Result<FolderScorer> {
 /// The decoder of a model folder, and what provenance says of it.
 pub(super) fn decoder(model: &LoadModel) -> Result<(Scorer, Loaded)> {
     if model.gguf.is_some() || model.quantization.is_some() {
-        bail!(
-            "scoring needs plain weights: a GGUF or quantised model cannot be scored\nhint: score the unquantised folder"
-        );
+        return Err(Error::Score(
+            "scoring needs plain weights: a GGUF or quantised model cannot be scored; hint: score the unquantised folder"
+                .to_owned(),
+        ));
     }
     let compute = Compute {
         device: Some(model.device.clone()),
@@ -36,7 +38,7 @@ pub(super) fn decoder(model: &LoadModel) -> Result<(Scorer, Loaded)> {
     };
     let scorer = Scorer::load(&model.folder, &compute)?;
     let loaded = Loaded {
-        engine: crate::commands::TRAINER.to_owned(),
+        engine: TRAINER.to_owned(),
         device: compute.device_class()?.to_owned(),
         dtype: scorer.dtype_name().to_owned(),
         max_in_flight: 1,
@@ -50,7 +52,7 @@ impl TextScorer for FolderScorer {
         &self.loaded
     }
 
-    fn score(&mut self, request: &ScoreRequest) -> Result<ScoreResponse, EngineError> {
+    fn score(&mut self, request: &ScoreRequest) -> std::result::Result<ScoreResponse, EngineError> {
         let token_logprob = request
             .continuations
             .iter()
@@ -63,7 +65,7 @@ impl TextScorer for FolderScorer {
                     .token_logprobs(&prompt, &tokens)
                     .map_err(|error| EngineError::Request(error.to_string()))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<std::result::Result<_, EngineError>>()?;
         Ok(ScoreResponse { token_logprob })
     }
 }

@@ -1,0 +1,20 @@
+//! What a worker process does with this crate: scoring, divergence, training and merging, behind the traits of
+//! `driftgauge-engine`.
+
+mod divergence;
+mod given;
+mod scorer;
+mod training;
+
+pub use divergence::{FolderPair, load_pair};
+pub use scorer::{FolderScorer, load_scorer};
+pub use training::train;
+
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Reads a whole file, naming it when that fails.
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(Error::io("read", path))
+}
