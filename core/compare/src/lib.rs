@@ -11,6 +11,7 @@ mod selections;
 mod trainings;
 
 use driftgauge_plugin_protocol::wire::{Direction, MetricOutput, Scalar, ScoreKind, Scores};
+use driftgauge_problem::Problem;
 use driftgauge_record::{Interval, PairedDetail, PairedTest};
 use driftgauge_stats::bootstrap::Options;
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ pub fn between_models(
     baseline: &MetricOutput,
     model: &MetricOutput,
     options: Options,
-) -> Result<Vec<PairComparison>, String> {
+) -> Result<Vec<PairComparison>, Problem> {
     let mut out = Vec::new();
     for ours in &baseline.scores {
         let Some(theirs) = scores(model, &ours.id, &ours.condition) else {
@@ -105,7 +106,7 @@ fn compare(
     model: &Scores,
     scalar: Option<&Scalar>,
     options: Options,
-) -> Result<difference::Difference, String> {
+) -> Result<difference::Difference, Problem> {
     let paired = pair(&[baseline], &[model])?;
     // Differences of shares have the same unit; that none is negative tells them apart only where they vary.
     let shares = |column: &Vec<f64>| column.iter().all(|score| (0.0..=1.0).contains(score));

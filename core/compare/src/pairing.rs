@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use driftgauge_plugin_protocol::wire::Scores;
+use driftgauge_problem::Problem;
 use driftgauge_record::LeftOut;
 
 /// Scores of several columns for the same samples, in the order of the ids.
@@ -21,7 +22,7 @@ pub(crate) struct Paired {
 ///
 /// # Errors
 /// When two columns score different samples, with the first id that only one of them has.
-pub(crate) fn pair(baselines: &[&Scores], models: &[&Scores]) -> Result<Paired, String> {
+pub(crate) fn pair(baselines: &[&Scores], models: &[&Scores]) -> Result<Paired, Problem> {
     let columns = [baselines, models].concat();
     let Some((first, others)) = columns.split_first() else {
         return Ok(Paired::default());
@@ -76,7 +77,7 @@ impl Places {
 }
 
 /// Where the samples of the first column are in the other one, when that has exactly the same.
-fn same_samples(first: &Scores, other: &Scores) -> Result<Places, String> {
+fn same_samples(first: &Scores, other: &Scores) -> Result<Places, Problem> {
     if first.sample_ids == other.sample_ids {
         return Ok(Places::Same);
     }
@@ -87,23 +88,25 @@ fn same_samples(first: &Scores, other: &Scores) -> Result<Places, String> {
         .iter()
         .filter(|id| place(id).is_none())
         .collect();
-    let hint = "hint: only the same samples can be paired";
+    let differ = |message: String| {
+        Problem::new("other-samples", message).help("only the same samples can be paired")
+    };
     if let Some(id) = missing.first() {
-        return Err(format!(
-            "the two sides do not have the same samples: `{id}` is missing on one of them ({} of {} are)\n{hint}",
+        return Err(differ(format!(
+            "the two sides do not have the same samples: `{id}` is missing on one of them ({} of {} are)",
             missing.len(),
             first.sample_ids.len()
-        ));
+        )));
     }
     if by_id.len() != first.sample_ids.len() {
         let ours: HashSet<&str> = first.sample_ids.iter().collect();
         let extra = other.sample_ids.iter().find(|id| !ours.contains(id));
-        return Err(format!(
-            "the two sides do not have the same samples: `{}` is missing on one of them ({} against {})\n{hint}",
+        return Err(differ(format!(
+            "the two sides do not have the same samples: `{}` is missing on one of them ({} against {})",
             extra.unwrap_or_default(),
             first.sample_ids.len(),
             by_id.len()
-        ));
+        )));
     }
     Ok(Places::Others(
         first.sample_ids.iter().filter_map(place).collect(),
@@ -148,7 +151,7 @@ mod tests {
         ] {
             let error = pair(&[&a], &[&other]).unwrap_err();
             assert!(error.contains("`b` is missing"), "{error}");
-            assert!(error.contains("hint: "), "{error}");
+            assert!(error.help.is_some(), "{error}");
         }
         let more = scores(&["a", "b", "c"], &[Some(1.0); 3]);
         assert!(

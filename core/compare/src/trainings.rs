@@ -1,6 +1,7 @@
 //! Recipes instead of checkpoints: a model that was trained several times is held against the baseline with all its trainings.
 
 use driftgauge_plugin_protocol::wire::{MetricOutput, Scores};
+use driftgauge_problem::Problem;
 use driftgauge_record::{FurtherTest, PairedDetail, Trainings};
 use driftgauge_stats::bootstrap::{Options, hierarchical_difference};
 use driftgauge_stats::paired::{PairCounts, newcombe_paired};
@@ -22,7 +23,7 @@ pub fn between_trainings(
     baselines: &[MetricOutput],
     models: &[MetricOutput],
     options: Options,
-) -> Result<Vec<PairComparison>, String> {
+) -> Result<Vec<PairComparison>, Problem> {
     let (Some(first), Some(model)) = (baselines.first(), models.first()) else {
         return Ok(Vec::new());
     };

@@ -5,6 +5,7 @@ mod files;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use driftgauge_problem::Explained;
 use driftgauge_store::{Digest, canonical_json};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ pub enum DatasetError {
         problem: String,
     },
     /// The id column is unusable.
-    #[error("{}: {problem}\nhint: {hint}", path.display())]
+    #[error("{}: {problem}", path.display())]
     Id {
         /// The file.
         path: PathBuf,
@@ -77,6 +78,23 @@ pub enum DatasetError {
         /// What to do.
         hint: String,
     },
+}
+
+impl Explained for DatasetError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "missing-file",
+            Self::Id { .. } => "bad-id",
+            Self::Row { .. } | Self::File { .. } => "bad-dataset",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Id { hint, .. } => Some(hint.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// Reads all rows of a file. Without an `id` column, ids are row numbers from 0.

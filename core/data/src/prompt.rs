@@ -1,5 +1,6 @@
 //! Templates: from a dataset row to the turns of a conversation.
 
+use driftgauge_problem::Explained;
 use driftgauge_record::Message;
 use indexmap::IndexMap;
 use minijinja::{Environment, UndefinedBehavior};
@@ -28,9 +29,7 @@ impl TurnTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PromptError {
     /// The template names something the row does not have.
-    #[error(
-        "template `{template}` cannot be filled for row `{row}`: {problem}\nhint: columns are {columns}"
-    )]
+    #[error("template `{template}` cannot be filled for row `{row}`: {problem}")]
     Fill {
         /// The template text.
         template: String,
@@ -49,6 +48,22 @@ pub enum PromptError {
         /// What minijinja says.
         problem: String,
     },
+}
+
+impl Explained for PromptError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Fill { .. } => "bad-row",
+            Self::Syntax { .. } => "bad-template",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Fill { columns, .. } => Some(format!("columns are {columns}")),
+            Self::Syntax { .. } => None,
+        }
+    }
 }
 
 /// Fills templates; undefined names are errors, never empty text.

@@ -1,5 +1,6 @@
 //! The engines themselves: generation, scoring and divergence.
 
+use driftgauge_problem::Problem;
 use driftgauge_record::Completion;
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +14,20 @@ use crate::loaded::Loaded;
 pub enum EngineError {
     /// The model cannot be loaded or failed its self-check: no sample can be made.
     #[error("{0}")]
-    Model(String),
+    Model(Problem),
     /// This one request failed; others may work.
     #[error("{0}")]
-    Request(String),
+    Request(Problem),
+}
+
+impl EngineError {
+    /// What is to be told.
+    #[must_use]
+    pub fn problem(self) -> Problem {
+        match self {
+            Self::Model(problem) | Self::Request(problem) => problem,
+        }
+    }
 }
 
 /// Generates completions. One request at a time; see [`Loaded::max_in_flight`].

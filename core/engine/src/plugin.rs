@@ -2,6 +2,7 @@
 
 use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_problem::Problem;
 use driftgauge_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,13 +62,13 @@ pub trait MetricRunner: Send + Sync {
     ///
     /// # Errors
     /// When it is not found or does not speak our ABI.
-    fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, String>;
+    fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, Problem>;
 
     /// Checks a configuration without data.
     ///
     /// # Errors
     /// When the plugin refuses it.
-    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), String>;
+    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), Problem>;
 
     /// Runs a metric over the samples of one model and one evaluation.
     ///
@@ -77,5 +78,5 @@ pub trait MetricRunner: Send + Sync {
         &self,
         metric: &ResolvedMetric,
         samples: &mut dyn Batches,
-    ) -> Result<MetricOutput, String>;
+    ) -> Result<MetricOutput, Problem>;
 }

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::sync::mpsc;
 
+use driftgauge_problem::Problem;
 use driftgauge_record::{Completion, TrainingStep};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -100,7 +101,7 @@ pub enum Ask {
 }
 
 /// What one item came to: the answer of the engine, or why there is none. A journal keeps it as it came.
-pub type Answer = Result<Answered, String>;
+pub type Answer = Result<Answered, Problem>;
 
 /// The answer to an [`Ask`], each kind to its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,7 +120,7 @@ impl Answered {
     ///
     /// # Errors
     /// When it is an answer to another kind of question.
-    pub fn completion(self) -> Result<Completion, String> {
+    pub fn completion(self) -> Result<Completion, Problem> {
         match self {
             Self::Completion(completion) => Ok(*completion),
             other => Err(other.is_no("completion")),
@@ -130,7 +131,7 @@ impl Answered {
     ///
     /// # Errors
     /// When it is an answer to another kind of question.
-    pub fn scores(self) -> Result<ScoreResponse, String> {
+    pub fn scores(self) -> Result<ScoreResponse, Problem> {
         match self {
             Self::Scores(response) => Ok(response),
             other => Err(other.is_no("list of log-likelihoods")),
@@ -141,20 +142,22 @@ impl Answered {
     ///
     /// # Errors
     /// When it is an answer to another kind of question.
-    pub fn divergences(self) -> Result<DivergenceResponse, String> {
+    pub fn divergences(self) -> Result<DivergenceResponse, Problem> {
         match self {
             Self::Divergences(response) => Ok(response),
             other => Err(other.is_no("list of divergences")),
         }
     }
 
-    fn is_no(&self, wanted: &str) -> String {
+    fn is_no(&self, wanted: &str) -> Problem {
         let found = match self {
             Self::Completion(_) => "a completion",
             Self::Scores(_) => "log-likelihoods",
             Self::Divergences(_) => "divergences",
         };
-        format!("the engine answered with {found}, which is no {wanted}")
+        Problem::failed(format!(
+            "the engine answered with {found}, which is no {wanted}"
+        ))
     }
 }
 
@@ -176,7 +179,7 @@ pub enum Reply {
         /// Id of the request.
         id: u64,
         /// Why.
-        error: String,
+        error: Problem,
         /// Whether another run may get an answer; the item is then not finished, and asked again.
         #[serde(default)]
         unanswered: bool,
@@ -195,7 +198,7 @@ pub enum Reply {
     /// The job is finished; the summary goes to provenance.
     Done(Value),
     /// The job failed.
-    Fatal(String),
+    Fatal(Problem),
 }
 
 /// Sends replies to the parent.
@@ -341,7 +344,7 @@ fn serve_one_by_one<W: Write>(
     replies.send(&Reply::Ready(loaded))?;
     while let Some(batch) = requests.take(1) {
         for Request { id, ask } in batch {
-            let reply = answer(id, ask).unwrap_or_else(|error| failed(id, error.to_string()));
+            let reply = answer(id, ask).unwrap_or_else(|error| failed(id, error.problem()));
             replies.send(&reply)?;
         }
     }
@@ -355,12 +358,12 @@ fn answered(id: u64, answer: Answered) -> Reply {
 fn wrong_kind(id: u64) -> Reply {
     failed(
         id,
-        "this worker was started for another kind of request".to_owned(),
+        Problem::failed("this worker was started for another kind of request"),
     )
 }
 
 /// A request that would fail again in the same way.
-fn failed(id: u64, error: String) -> Reply {
+fn failed(id: u64, error: Problem) -> Reply {
     Reply::Failed {
         id,
         error,

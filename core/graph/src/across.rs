@@ -5,6 +5,7 @@
 
 use driftgauge_compare::{PairComparison, between_models, measured_otherwise};
 use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_problem::Problem;
 use driftgauge_record::{Comparison, RunDir};
 use driftgauge_spec::spec::Adjust;
 use driftgauge_stats::bootstrap::Options;
@@ -62,7 +63,7 @@ impl FinishedRun {
     ///
     /// # Errors
     /// When a file is missing or was written by another version.
-    pub fn read(dir: &RunDir) -> Result<Self, String> {
+    pub fn read(dir: &RunDir) -> Result<Self, Problem> {
         let experiment = read(&dir.resolved())?;
         let metrics: Value = read(&dir.metrics())?;
         let outputs = serde_json::from_value(metrics["outputs"].clone())
@@ -102,14 +103,19 @@ impl FinishedRun {
     }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(path: &std::path::Path) -> Result<T, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read `{}`: {error}\nhint: name the folder given to `driftgauge run --out`, of a run that ended", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| {
-        format!(
-            "`{}` is not readable: {error}\nhint: when another version wrote it, run its spec again with this one; finished nodes are reused",
-            path.display()
+fn read<T: for<'de> Deserialize<'de>>(path: &std::path::Path) -> Result<T, Problem> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::new(
+            "missing-file",
+            format!("cannot read `{}`: {error}", path.display()),
         )
+        .help("name the folder given to `driftgauge run --out`, of a run that ended")
+        .of_input()
+    })?;
+    serde_json::from_str(&text).map_err(|error| {
+        Problem::new("other-version", format!("`{}` is not readable: {error}", path.display()))
+            .help("when another version wrote it, run its spec again with this one; finished nodes are reused")
+            .of_input()
     })
 }
 
@@ -370,7 +376,7 @@ impl Across {
         }
         match between_models(&ours.output, &theirs.output, options) {
             Err(reason) => {
-                let reason = reason.split("\nhint: ").next().unwrap_or_default();
+                let reason = &reason.message;
                 self.refuse(&what, reason);
             }
             Ok(found) if found.is_empty() => {

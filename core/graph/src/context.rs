@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use driftgauge_engine::MetricRunner;
+use driftgauge_problem::Problem;
 use driftgauge_store::Store;
 use serde::Serialize;
 
@@ -57,8 +58,8 @@ pub struct NodeOutcome {
     /// Seconds it took; 0 for a reused one.
     pub seconds: f64,
     /// Why it failed or was skipped.
-    pub error: Option<String>,
+    pub error: Option<Problem>,
 }
 
 /// What a spawned job reports when it ends: each node it carried, and how that went.
-pub(crate) type Finished = Vec<(usize, Result<(), String>)>;
+pub(crate) type Finished = Vec<(usize, Result<(), Problem>)>;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use driftgauge_problem::{Explained, Problem};
 use driftgauge_record::{Results, RunDir, write_samples};
 use serde_json::{Value, json};
 
@@ -57,7 +58,7 @@ impl RunSummary {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The folder belongs to something else.
-    #[error("`{}` holds {what}\nhint: name another folder with `--out DIR`; nothing was changed", path.display())]
+    #[error("`{}` holds {what}", path.display())]
     OtherContents {
         /// The folder.
         path: PathBuf,
@@ -73,8 +74,28 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// Something in the store could not be read.
-    #[error("{0}")]
-    Artifact(String),
+    #[error("{}", .0.message)]
+    Artifact(Problem),
+}
+
+impl Explained for RunError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::OtherContents { .. } => "other-contents",
+            Self::Io { .. } => "io",
+            Self::Artifact(_) => "artifact",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::OtherContents { .. } => {
+                Some("name another folder with `--out DIR`; nothing was changed".to_owned())
+            }
+            Self::Io { .. } => None,
+            Self::Artifact(problem) => problem.help.clone(),
+        }
+    }
 }
 
 /// What the run folder records beside what the context knows.
@@ -160,7 +181,11 @@ pub async fn run(
         let outcomes = outcomes.clone();
         tokio::task::spawn_blocking(move || write_outputs(&context, &outcomes, &out))
             .await
-            .unwrap_or_else(|error| Err(RunError::Artifact(format!("internal error: {error}"))))?
+            .unwrap_or_else(|error| {
+                Err(RunError::Artifact(
+                    format!("internal error: {error}").into(),
+                ))
+            })?
     };
     Ok(RunSummary {
         results,
@@ -293,13 +318,13 @@ fn write_sample_tables(
                 .iter()
                 .flat_map(|model| match ModelSamples::new(context, id, model) {
                     Ok(samples) => Box::new(samples.whole()) as Box<dyn Iterator<Item = _>>,
-                    Err(error) => Box::new(std::iter::once(Err(error))),
+                    Err(error) => Box::new(std::iter::once(Err(error.to_string()))),
                 });
         let good = samples.map_while(|sample| sample.map_err(|error| failure = Some(error)).ok());
         write_samples(&out.samples_of(id), good)
-            .map_err(|error| RunError::Artifact(error.to_string()))?;
+            .map_err(|error| RunError::Artifact(error.into()))?;
         if let Some(error) = failure {
-            return Err(RunError::Artifact(error));
+            return Err(RunError::Artifact(error.into()));
         }
     }
     Ok(())

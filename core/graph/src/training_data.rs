@@ -4,6 +4,7 @@
 
 use driftgauge_data::dataset::{Row, shuffled};
 use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate};
+use driftgauge_problem::Explained;
 use driftgauge_record::Message;
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -42,10 +43,7 @@ pub enum DataError {
         source: PromptError,
     },
     /// The assistant would learn to say nothing.
-    #[error(
-        "row `{row}` of `{dataset}` gives an empty answer\nhint: filter such rows out, for example with \
-         `filter: answer | trim != \"\"`"
-    )]
+    #[error("row `{row}` of `{dataset}` gives an empty answer")]
     EmptyAnswer {
         /// The part.
         part: usize,
@@ -57,10 +55,7 @@ pub enum DataError {
         row: String,
     },
     /// A mix asks for more rows than there are.
-    #[error(
-        "{wanted} rows of `{dataset}` are asked for, but only {available} are there\nhint: lower the number, loosen its \
-         `filter`, or leave it out to take all rows"
-    )]
+    #[error("{wanted} rows of `{dataset}` are asked for, but only {available} are there")]
     TooFewRows {
         /// The part.
         part: usize,
@@ -72,14 +67,12 @@ pub enum DataError {
         available: usize,
     },
     /// Nothing is left to learn from.
-    #[error(
-        "no training example is left after filters and limits\nhint: loosen `filter` or raise `limit`"
-    )]
+    #[error("no training example is left after filters and limits")]
     Nothing,
     /// A batch does not fit.
     #[error(
         "a step takes {step} examples (`per_device_batch_size` times `gradient_accumulation_steps`), but only {examples} are \
-         there to learn from\nhint: lower one of the two, or add data"
+         there to learn from"
     )]
     BatchTooLarge {
         /// Examples of an optimiser step.
@@ -87,6 +80,33 @@ pub enum DataError {
         /// Examples there are.
         examples: usize,
     },
+}
+
+impl Explained for DataError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Template { source, .. } => source.code(),
+            Self::EmptyAnswer { .. } => "no-answer",
+            Self::TooFewRows { .. } => "too-few-rows",
+            Self::Nothing => "no-examples",
+            Self::BatchTooLarge { .. } => "batch-too-large",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Template { source, .. } => return source.help(),
+            Self::EmptyAnswer { .. } => {
+                "filter such rows out, for example with `filter: answer | trim != \"\"`"
+            }
+            Self::TooFewRows { .. } => {
+                "lower the number, loosen its `filter`, or leave it out to take all rows"
+            }
+            Self::Nothing => "loosen `filter` or raise `limit`",
+            Self::BatchTooLarge { .. } => "lower one of the two, or add data",
+        };
+        Some(help.to_owned())
+    }
 }
 
 /// The examples of a training, in a fixed order.

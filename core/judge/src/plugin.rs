@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 
 use driftgauge_plugin_protocol::wire::{MetricOutput, SampleVerdict, VerdictWord};
+use driftgauge_problem::Problem;
 use driftgauge_record::{Sample, Verdict, VerdictLabel};
 
 /// The verdicts of a plugin's output, in the order of the samples.
 ///
 /// # Errors
 /// When a sample has no verdict, or a verdict no sample: a verdict that went astray must not be read as another's.
-pub fn verdicts(output: MetricOutput, samples: &[Sample]) -> Result<Vec<Verdict>, String> {
-    const HINT: &str =
-        "hint: a plugin that judges returns one entry in `verdicts` for each sample it was shown";
+pub fn verdicts(output: MetricOutput, samples: &[Sample]) -> Result<Vec<Verdict>, Problem> {
+    let wrong = |message: String| {
+        Problem::new("wrong-verdicts", message).help(
+            "a plugin that judges returns one entry in `verdicts` for each sample it was shown",
+        )
+    };
     let given = output.verdicts.len();
     let mut by_sample: HashMap<(String, u32), SampleVerdict> = output
         .verdicts
@@ -25,19 +29,19 @@ pub fn verdicts(output: MetricOutput, samples: &[Sample]) -> Result<Vec<Verdict>
                 .remove(&(sample.sample_id.clone(), sample.sample_index))
                 .map(verdict)
                 .ok_or_else(|| {
-                    format!(
-                        "the plugin gave {given} verdicts on {} samples, and none on sample `{}`\n{HINT}",
+                    wrong(format!(
+                        "the plugin gave {given} verdicts on {} samples, and none on sample `{}`",
                         samples.len(),
                         sample.sample_id
-                    )
+                    ))
                 })
         })
         .collect::<Result<Vec<_>, _>>()?;
     match by_sample.keys().min() {
         None => Ok(verdicts),
-        Some((stray, _)) => Err(format!(
-            "the plugin gave a verdict on `{stray}`, which is no sample that it was shown\n{HINT}"
-        )),
+        Some((stray, _)) => Err(wrong(format!(
+            "the plugin gave a verdict on `{stray}`, which is no sample that it was shown"
+        ))),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_problem::Explained;
+
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -9,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} `{path}`: {reason}{}", disk_full_hint(reason))]
+    #[error("cannot {action} `{path}`: {reason}")]
     Io {
         /// What was tried: `read`, `write`, ...
         action: &'static str,
@@ -49,8 +51,7 @@ pub enum Error {
     /// The loss or the gradient is not a finite number any more, the gradient is gone, or the model is no better than blind
     /// guessing.
     #[error(
-        "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}{}; hint: lower `learning_rate` or add \
-         `warmup_steps`",
+        "training diverged at step {step}: loss {loss}, gradient norm {grad_norm}{}",
         checkpoint_note(.checkpoint)
     )]
     Diverged {
@@ -67,9 +68,7 @@ pub enum Error {
     #[error("self-check failed: {0}")]
     Guard(String),
     /// A checkpoint belongs to another training.
-    #[error(
-        "cannot resume from `{path}`: {reason}; hint: choose another output folder or delete this one"
-    )]
+    #[error("cannot resume from `{path}`: {reason}")]
     Resume {
         /// The checkpoint.
         path: PathBuf,
@@ -90,6 +89,46 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+impl Explained for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "io",
+            Self::File { .. } => "bad-model-file",
+            Self::Unsupported(_) => "unsupported-model",
+            Self::Template(_) => "chat-template",
+            Self::Tokenizer(_) => "tokenizer",
+            Self::Config(_) => "training-settings",
+            Self::Row { .. } => "training-row",
+            Self::Diverged { .. } => "training-diverged",
+            Self::Guard(_) => "self-check",
+            Self::Resume { .. } => "cannot-resume",
+            Self::Cancelled { .. } => "interrupted",
+            Self::Score(_) => "cannot-score",
+            Self::Tensor(_) => "tensor",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Io { reason, .. } if is_full(reason) => {
+                "free some space and run again, finished work is kept"
+            }
+            Self::Diverged { .. } => "lower `learning_rate` or add `warmup_steps`",
+            Self::Resume { .. } => "choose another output folder or delete this one",
+            _ => return None,
+        };
+        Some(help.to_owned())
+    }
+}
+
+fn is_full(reason: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        reason.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
 impl Error {
     /// An I/O error with its place.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -107,17 +146,6 @@ impl Error {
             path: path.to_path_buf(),
             reason: reason.to_string(),
         }
-    }
-}
-
-fn disk_full_hint(source: &std::io::Error) -> &'static str {
-    match source.kind() {
-        std::io::ErrorKind::StorageFull
-        | std::io::ErrorKind::QuotaExceeded
-        | std::io::ErrorKind::FileTooLarge => {
-            "; hint: free some space and run again, finished work is kept"
-        }
-        _ => "",
     }
 }
 

@@ -38,8 +38,12 @@ impl Generator for MistralRsEngine {
 
 impl MistralRsEngine {
     fn send(&mut self, request: &GenerateRequest) -> Result<InFlight, EngineError> {
-        let (prompt, max_tokens) = self.prompt(request).map_err(EngineError::Request)?;
-        let watch = self.watched(request).map_err(EngineError::Request)?;
+        let (prompt, max_tokens) = self
+            .prompt(request)
+            .map_err(|why| EngineError::Request(why.into()))?;
+        let watch = self
+            .watched(request)
+            .map_err(|why| EngineError::Request(why.into()))?;
         let recorder = Arc::new(Recorder::new(
             Plan {
                 prompt_len: prompt.len(),
@@ -57,7 +61,7 @@ impl MistralRsEngine {
         let receiver = self
             .runtime
             .send(prompt.clone(), max_tokens, self.ending, recorder.clone())
-            .map_err(EngineError::Model)?;
+            .map_err(|why| EngineError::Model(why.into()))?;
         Ok(InFlight {
             prompt,
             watch: request.watch_first_token.clone(),
@@ -127,9 +131,9 @@ impl InFlight {
             return Err(failure);
         }
         match (outcome, recording.finish) {
-            (Err(Refusal::Stopped(why)), _) => Err(EngineError::Model(why)),
+            (Err(Refusal::Stopped(why)), _) => Err(EngineError::Model(why.into())),
             (Err(Refusal::Request(why)), None) => {
-                Err(EngineError::Request(format!("mistral.rs: {why}")))
+                Err(EngineError::Request(format!("mistral.rs: {why}").into()))
             }
             (Ok(()), None) => Err(EngineError::Model(
                 "mistral.rs ended an answer before its end; this is a bug of driftgauge or mistral.rs".to_owned(),

@@ -23,7 +23,7 @@ pub fn load(model: &LoadModel) -> Result<MistralRsEngine, EngineError> {
         Some(file) => load_gguf(model, file),
         None => load_folder(model),
     };
-    engine.map_err(EngineError::Model)
+    engine.map_err(|why| EngineError::Model(why.into()))
 }
 
 fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {

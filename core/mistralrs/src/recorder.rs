@@ -151,13 +151,13 @@ impl Recorder {
                 "mistral.rs asked for token {position} of an answer with {context_len} tokens of context, and {} were \
                  expected; this is a bug of driftgauge or mistral.rs",
                 self.plan.prompt_len + position
-            )));
+            ).into()));
             return;
         }
         let distribution = match Distribution::of(logits) {
             Ok(distribution) => distribution,
             Err(bad) => {
-                recording.failure = Some(EngineError::Request(not_finite(bad, position)));
+                recording.failure = Some(EngineError::Request(not_finite(bad, position).into()));
                 return;
             }
         };

@@ -113,8 +113,14 @@ impl Problem {
 
     /// Puts words before the message: what was being done.
     #[must_use]
-    pub fn while_doing(mut self, what: impl fmt::Display) -> Self {
-        self.message = format!("{what}: {}", self.message);
+    pub fn while_doing(self, what: impl fmt::Display) -> Self {
+        self.prefixed(&format!("{what}: "))
+    }
+
+    /// Puts a text before the message.
+    #[must_use]
+    pub fn prefixed(mut self, text: &str) -> Self {
+        self.message.insert_str(0, text);
         self
     }
 }
@@ -131,6 +137,83 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// What a library's own error adds to its message, so that it becomes a [`Problem`] by `?`.
+pub trait Explained: std::error::Error {
+    /// Stable kebab-case code.
+    fn code(&self) -> &'static str {
+        "failed"
+    }
+
+    /// What to do.
+    fn help(&self) -> Option<String> {
+        None
+    }
+
+    /// Whose it is to mend.
+    fn blame(&self) -> Blame {
+        Blame::Run
+    }
+}
+
+impl<E: Explained> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self {
+            code: Cow::Borrowed(error.code()),
+            message: error.to_string(),
+            help: error.help(),
+            place: None,
+            blame: error.blame(),
+        }
+    }
+}
+
+impl From<std::io::Error> for Problem {
+    fn from(error: std::io::Error) -> Self {
+        Self::new("io", error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new("not-json", error.to_string())
+    }
+}
+
+/// Says what was being done when something went wrong.
+pub trait Context<T> {
+    /// Puts words before the message.
+    ///
+    /// # Errors
+    /// The same as before, in more words.
+    fn context(self, what: impl fmt::Display) -> Result<T, Problem>;
+
+    /// The same, with words that are only made when they are needed.
+    ///
+    /// # Errors
+    /// The same as before, in more words.
+    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T, Problem>;
+}
+
+impl<T, E: Into<Problem>> Context<T> for Result<T, E> {
+    fn context(self, what: impl fmt::Display) -> Result<T, Problem> {
+        self.map_err(|error| error.into().while_doing(what))
+    }
+
+    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T, Problem> {
+        self.map_err(|error| error.into().while_doing(what()))
+    }
+}
+
+impl<T> Context<T> for Option<T> {
+    fn context(self, what: impl fmt::Display) -> Result<T, Problem> {
+        self.ok_or_else(|| Problem::failed(what.to_string()))
+    }
+
+    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T, Problem> {
+        self.ok_or_else(|| Problem::failed(what().to_string()))
+    }
+}
 
 impl From<String> for Problem {
     fn from(message: String) -> Self {

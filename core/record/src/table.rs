@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use driftgauge_problem::Explained;
 
 pub use columns::TableRows;
 pub use read::{SampleReader, read_samples};
@@ -38,13 +39,25 @@ pub enum SampleTableError {
         detail: String,
     },
     /// A column is missing or holds something else.
-    #[error("`{}` has no usable column `{column}`\nhint: the file may come from another version; run the experiment again", path.display())]
+    #[error("`{}` has no usable column `{column}`", path.display())]
     Column {
         /// The file.
         path: PathBuf,
         /// The column.
         column: &'static str,
     },
+}
+
+impl Explained for SampleTableError {
+    fn code(&self) -> &'static str {
+        "unreadable-samples"
+    }
+
+    fn help(&self) -> Option<String> {
+        let other_version = matches!(self, Self::Column { .. });
+        other_version
+            .then(|| "the file may come from another version; run the experiment again".to_owned())
+    }
 }
 
 impl SampleTableError {

@@ -23,6 +23,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use driftgauge_problem::Explained;
+
 pub use artifact::{Artifact, ArtifactFile, Manifest};
 pub use digest::{Digest, canonical_json, node_key};
 pub use digests::FileDigests;
@@ -46,10 +48,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A stored file is not what was written.
-    #[error(
-        "artifact `{key}` is damaged: `{file}` {problem}\nhint: remove `{}` and run again; only this node is repeated",
-        folder.display()
-    )]
+    #[error("artifact `{key}` is damaged: `{file}` {problem}")]
     Damaged {
         /// The node key.
         key: String,
@@ -61,11 +60,34 @@ pub enum StoreError {
         folder: PathBuf,
     },
     /// Another run holds the store.
-    #[error("the store `{}` is in use by another run\nhint: wait for it to end, or name another store with `--store DIR`", path.display())]
+    #[error("the store `{}` is in use by another run", path.display())]
     Locked {
         /// The store.
         path: PathBuf,
     },
+}
+
+impl Explained for StoreError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "io",
+            Self::Damaged { .. } => "damaged-artifact",
+            Self::Locked { .. } => "store-in-use",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Io { .. } => None,
+            Self::Damaged { folder, .. } => Some(format!(
+                "remove `{}` and run again; only this node is repeated",
+                folder.display()
+            )),
+            Self::Locked { .. } => {
+                Some("wait for it to end, or name another store with `--store DIR`".to_owned())
+            }
+        }
+    }
 }
 
 pub(crate) fn io_error<'a>(

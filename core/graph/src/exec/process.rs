@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use driftgauge_engine::worker::{Job, MARK, Reply, Request};
+use driftgauge_problem::{Context as _, Problem};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -22,7 +23,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts `driftgauge worker` with `threads` threads and hands it its job.
-    pub(super) async fn start(exe: &Path, job: &Job, threads: usize) -> Result<Self, String> {
+    pub(super) async fn start(exe: &Path, job: &Job, threads: usize) -> Result<Self, Problem> {
         let mut child = Command::new(exe)
             .arg("worker")
             .env("RAYON_NUM_THREADS", threads.to_string())
@@ -62,34 +63,33 @@ impl Worker {
     }
 
     /// Sends one request; an error when the process has ended.
-    pub(super) async fn send(&mut self, request: &Request) -> Result<(), String> {
+    pub(super) async fn send(&mut self, request: &Request) -> Result<(), Problem> {
         let mut line = serde_json::to_string(request).map_err(|error| error.to_string())?;
         line.push('\n');
         let Some(input) = &mut self.input else {
-            return Err("the worker's input is closed".to_owned());
+            return Err("the worker's input is closed".into());
         };
         match input.write_all(line.as_bytes()).await {
             Ok(()) => Ok(()),
             // A worker stops listening when it ends; how it ended says more.
-            Err(_) => Err(self.obituary().await),
+            Err(_) => Err(self.obituary().await.into()),
         }
     }
 
     /// The next reply; an error when the process ended before it was done.
-    pub(super) async fn reply(&mut self) -> Result<Reply, String> {
+    pub(super) async fn reply(&mut self) -> Result<Reply, Problem> {
         loop {
             match self.output.next_line().await {
                 Ok(Some(line)) => {
                     if let Some(text) = line.strip_prefix(MARK) {
-                        return serde_json::from_str(text).map_err(|error| {
-                            format!("the worker said something unreadable: {error}")
-                        });
+                        return serde_json::from_str(text)
+                            .context("the worker said something unreadable");
                     }
                     if !line.trim().is_empty() {
                         remember(&self.tail, line);
                     }
                 }
-                _ => return Err(self.obituary().await),
+                _ => return Err(self.obituary().await.into()),
             }
         }
     }

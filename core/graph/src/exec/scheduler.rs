@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use driftgauge_problem::Problem;
 use tokio::task::JoinSet;
 
 use super::slots::{Share, Slots};
@@ -53,7 +54,7 @@ pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
             }
             Some(Err(error)) => {
                 // A panic in our own code: say so, and stop everything that was in the air.
-                let error = format!("internal error: {error}");
+                let error = Problem::failed(format!("internal error: {error}"));
                 scheduler.context.cancel.raise();
                 for node in 0..nodes {
                     if scheduler.started[node].is_some() && scheduler.outcomes[node].is_none() {
@@ -83,7 +84,7 @@ impl Scheduler {
                 self.end(
                     node,
                     Outcome::Skipped,
-                    Some(format!("needs `{failed}`, which did not finish")),
+                    Some(format!("needs `{failed}`, which did not finish").into()),
                 );
                 continue;
             }
@@ -94,7 +95,7 @@ impl Scheduler {
                 self.end(
                     node,
                     Outcome::Failed,
-                    Some("its source is not pinned".to_owned()),
+                    Some("its source is not pinned".into()),
                 );
                 continue;
             };
@@ -200,7 +201,7 @@ impl Scheduler {
         self.running.spawn(async move {
             let result = tokio::task::spawn_blocking(move || nodes::make(&context, node))
                 .await
-                .unwrap_or_else(|error| Err(format!("internal error: {error}")));
+                .unwrap_or_else(|error| Err(format!("internal error: {error}").into()));
             (0, vec![(node, result)])
         });
     }
@@ -225,7 +226,7 @@ impl Scheduler {
     }
 
     /// Whether the node's artifact is there, undamaged and finished.
-    fn stored(&self, node: usize) -> Result<bool, String> {
+    fn stored(&self, node: usize) -> Result<bool, Problem> {
         let Some(key) = &self.context.plan.nodes[node].key else {
             return Ok(false);
         };
@@ -233,7 +234,7 @@ impl Scheduler {
             .store
             .get(key)
             .map(|artifact| artifact.is_some() && self.context.store.is_finished(key))
-            .map_err(|error| error.to_string())
+            .map_err(Problem::from)
     }
 
     fn mark_started(&mut self, node: usize) {
@@ -243,7 +244,7 @@ impl Scheduler {
         });
     }
 
-    fn finish(&mut self, node: usize, result: Result<(), String>) {
+    fn finish(&mut self, node: usize, result: Result<(), Problem>) {
         match result {
             Ok(()) => self.end(node, Outcome::Ran, None),
             // An interrupted node did not fail: it goes on in the next run.
@@ -252,13 +253,13 @@ impl Scheduler {
         }
     }
 
-    fn end(&mut self, node: usize, outcome: Outcome, error: Option<String>) {
+    fn end(&mut self, node: usize, outcome: Outcome, error: Option<Problem>) {
         let seconds = self.started[node].map_or(0.0, |start| start.elapsed().as_secs_f64());
         self.context.observer.observe(&Event::Ended {
             node: self.context.plan.nodes[node].id.clone(),
             outcome,
             seconds,
-            error: error.clone(),
+            error: error.as_ref().map(ToString::to_string),
         });
         self.outcomes[node] = Some(NodeOutcome {
             outcome,

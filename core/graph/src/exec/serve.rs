@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use driftgauge_engine::worker::{Ask, Job};
 use driftgauge_engine::{LoadModel, LoadPair};
+use driftgauge_problem::Problem;
 use driftgauge_store::Digest;
 
 use super::session::{self, Answers, SessionModel, Task};
@@ -159,7 +160,7 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
                 let (context, tasks) = (Arc::clone(context), Arc::clone(&tasks));
                 tokio::task::spawn_blocking(move || commit(&context, node, &tasks[task], answers))
                     .await
-                    .unwrap_or_else(|error| Err(format!("internal error: {error}")))
+                    .unwrap_or_else(|error| Err(format!("internal error: {error}").into()))
             }
             Err(error) => Err(error),
         };
@@ -169,7 +170,7 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
 }
 
 /// A node's share of a session.
-fn task(context: &Context, node: usize) -> Result<Task, String> {
+fn task(context: &Context, node: usize) -> Result<Task, Problem> {
     let planned = &context.plan.nodes[node];
     let key = planned.key.clone().ok_or("its source is not pinned")?;
     let work = nodes::inference(context, node)?;
@@ -177,7 +178,7 @@ fn task(context: &Context, node: usize) -> Result<Task, String> {
 }
 
 /// What a worker is started for.
-fn job(context: &Context, model: &str, purpose: Purpose, plain_text: bool) -> Result<Job, String> {
+fn job(context: &Context, model: &str, purpose: Purpose, plain_text: bool) -> Result<Job, Problem> {
     if let ModelSource::Endpoint(endpoint) = &context.experiment.models[model].source {
         return Ok(Job::Endpoint(endpoint.clone()));
     }
@@ -218,25 +219,25 @@ fn all_failed(answers: &Answers) -> bool {
 }
 
 /// A server that answered not one request is a failure of the node, not of its samples; so nothing of it is kept.
-fn nothing_came(context: &Context, node: usize, answers: &Answers) -> String {
+fn nothing_came(context: &Context, node: usize, answers: &Answers) -> Problem {
     if let Some(key) = &context.plan.nodes[node].key {
         discard(context, key);
     }
-    format!(
-        "not one of {} requests was answered; the first: {}",
-        answers.answers.iter().flatten().count(),
-        first_error(answers)
-    )
+    let count = answers.answers.iter().flatten().count();
+    let answered = format!("not one of {count} requests was answered; the first: ");
+    match first_error(answers) {
+        Some(first) => first.clone().prefixed(&answered),
+        None => answered.into(),
+    }
 }
 
-fn first_error(answers: &Answers) -> &str {
+fn first_error(answers: &Answers) -> Option<&Problem> {
     let mut errors = answers.answers.iter().flatten();
-    let first = errors.find_map(|answer| answer.as_ref().err());
-    first.map_or("", String::as_str)
+    errors.find_map(|answer| answer.as_ref().err())
 }
 
 /// Makes the artifact of an inference node from its answers.
-fn commit(context: &Context, node: usize, task: &Task, answers: Answers) -> Result<(), String> {
+fn commit(context: &Context, node: usize, task: &Task, answers: Answers) -> Result<(), Problem> {
     let planned = &context.plan.nodes[node];
     let unanswered = answers.unanswered;
     if unanswered > 0 {
@@ -244,6 +245,8 @@ fn commit(context: &Context, node: usize, task: &Task, answers: Answers) -> Resu
             "{unanswered} of {} requests got no answer; the next run asks again; the first: {}",
             answers.answers.iter().flatten().count(),
             first_error(&answers)
+                .map(ToString::to_string)
+                .unwrap_or_default()
         );
         context.note(&planned.id, note);
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use driftgauge_engine::Loaded;
 use driftgauge_engine::worker::{Answer, Answered, Ask, Job, Reply, Request};
+use driftgauge_problem::Problem;
 use driftgauge_store::Digest;
 use driftgauge_store::Journal;
 use tokio::sync::Mutex;
@@ -100,7 +101,7 @@ pub(super) struct Answers {
 /// The outcome of a session: answers per task, or why a task is unfinished.
 pub(super) struct SessionOutcome {
     /// Per task, in their order.
-    pub(super) answers: Vec<Result<Answers, String>>,
+    pub(super) answers: Vec<Result<Answers, Problem>>,
     /// What the engine said of the model.
     pub(super) loaded: Option<Loaded>,
     /// How fast it was, when it made a completion.
@@ -126,7 +127,7 @@ pub(super) async fn run(
                 journals.push(journal);
             }
             Err(error) => {
-                let error = error.to_string();
+                let error = Problem::from(error);
                 return SessionOutcome {
                     answers: tasks.iter().map(|_| Err(error.clone())).collect(),
                     loaded: None,
@@ -205,7 +206,7 @@ pub(super) async fn run(
         .zip(shared.unanswered.iter().zip(failures))
         .map(|((journal, task), (unanswered, failure))| {
             gather(task, journal, unanswered)
-                .ok_or_else(|| failure.unwrap_or_else(|| "interrupted".to_owned()))
+                .ok_or_else(|| failure.unwrap_or_else(|| "interrupted".into()))
         })
         .collect();
     SessionOutcome {
@@ -219,7 +220,7 @@ pub(super) async fn run(
 fn gather(
     task: &Task,
     journal: &Journal<Answer>,
-    unanswered: &BTreeMap<u64, String>,
+    unanswered: &BTreeMap<u64, Problem>,
 ) -> Option<Answers> {
     let mut answers = vec![None; task.work.len()];
     for &item in &task.items {
@@ -271,7 +272,7 @@ impl Desk {
         self.at_once.is_some_and(|n| self.in_flight.len() <= n)
     }
 
-    fn lost(self, error: String) -> Lost {
+    fn lost(self, error: Problem) -> Lost {
         let mut items: Vec<_> = self.in_flight.into_values().collect();
         let waiting = items.split_off(self.at_once.unwrap_or(0).min(items.len()));
         Lost {
@@ -290,7 +291,7 @@ async fn drive(
     tasks: &[Task],
     shared: &Mutex<Shared>,
     desk: &mut Desk,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     let began = Instant::now();
     let mut worker = Worker::start(&context.worker_exe, &model.job, model.share.threads).await?;
     let mut next_id = 0;
@@ -323,7 +324,7 @@ async fn drive(
         }
         let reply = tokio::select! {
             reply = worker.reply() => reply?,
-            () = context.cancel.wait() => return Err("interrupted".to_owned()),
+            () = context.cancel.wait() => return Err("interrupted".into()),
         };
         let (id, answer) = match reply {
             Reply::Ready(loaded) => {

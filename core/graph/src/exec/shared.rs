@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use driftgauge_engine::Loaded;
 use driftgauge_engine::worker::Answer;
+use driftgauge_problem::Problem;
 use driftgauge_store::Journal;
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ pub(super) struct Shared {
     pub(super) queue: VecDeque<(usize, u64)>,
     pub(super) journals: Vec<Journal<Answer>>,
     /// Per task: why items got no answer in this run. They stay out of the journal.
-    pub(super) unanswered: Vec<BTreeMap<u64, String>>,
+    pub(super) unanswered: Vec<BTreeMap<u64, Problem>>,
     /// Workers that load the model or are at work.
     pub(super) active: usize,
     /// Those that are loading it.
@@ -23,7 +24,7 @@ pub(super) struct Shared {
     /// Items answered since the first worker was ready.
     pub(super) answered: u32,
     /// Per task: why it cannot be finished now.
-    pub(super) failures: Vec<Option<String>>,
+    pub(super) failures: Vec<Option<Problem>>,
     pub(super) loaded: Option<Loaded>,
     /// When the first worker was ready.
     pub(super) ready: Option<Instant>,
@@ -113,7 +114,7 @@ fn pays(loading: Duration, working: Duration, answered: u32, left: usize) -> boo
 
 /// A worker that stopped before the queue was empty.
 pub(super) struct Lost {
-    pub(super) error: String,
+    pub(super) error: Problem,
     /// Whether it had loaded the model.
     pub(super) was_ready: bool,
     /// Whether it was about to leave its place to others.
@@ -164,7 +165,7 @@ mod tests {
 
     fn lost(was_ready: bool) -> Lost {
         Lost {
-            error: "gone".to_owned(),
+            error: "gone".into(),
             was_ready,
             has_left: false,
             working_on: Vec::new(),
@@ -189,7 +190,7 @@ mod tests {
             ..lost(true)
         };
         assert!(session.lose(died), "the other task goes on");
-        assert_eq!(session.failures, [Some("gone".to_owned()), None]);
+        assert_eq!(session.failures, [Some("gone".into()), None]);
         assert_eq!(session.queue, [(1, 3)]);
         assert_eq!((session.active, session.loading), (1, 1));
     }

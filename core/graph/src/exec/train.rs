@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use driftgauge_engine::worker::{Job, MergeJob, Reply, TrainJob};
+use driftgauge_problem::{Context as _, Problem};
 use serde_json::Value;
 
 use super::process::Worker;
@@ -25,11 +26,11 @@ const LOCK: &str = "worker.lock";
 const TIMING: &str = "train_timing.jsonl";
 
 /// Runs a pretrain, finetune or merge node and commits what it made.
-pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Result<(), String> {
+pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Result<(), Problem> {
     let planned = &context.plan.nodes[node];
     let key = planned.key.as_ref().ok_or("its source is not pinned")?;
     let Part::Model(model) = &planned.part else {
-        return Err("not a model".to_owned());
+        return Err("not a model".into());
     };
     let scratch = context
         .store
@@ -58,7 +59,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
             out: scratch.join("model"),
             lock: work.join(LOCK),
         }),
-        _ => return Err("this model is not trained here".to_owned()),
+        _ => return Err("this model is not trained here".into()),
     };
     check_base(context, model)?;
     let summary = drive(context, &planned.id, &job, threads).await?;
@@ -82,7 +83,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
 }
 
 /// Whether the files of a fine-tune's base are still those that its key was made from.
-fn check_base(context: &Context, model: &str) -> Result<(), String> {
+fn check_base(context: &Context, model: &str) -> Result<(), Problem> {
     match &context.experiment.models[model].source {
         ModelSource::Finetune { base, .. } => check_files(context, base),
         _ => Ok(()),
@@ -99,7 +100,7 @@ fn timing(path: &Path) -> Vec<Value> {
 
 /// Moves what a training made into the artifact: its checkpoints stay behind, and so do timings, which differ from run to
 /// run.
-fn take_result(from: &Path, to: &Path) -> Result<(), String> {
+fn take_result(from: &Path, to: &Path) -> Result<(), Problem> {
     let problem =
         |error: std::io::Error| format!("cannot keep the result of the training: {error}");
     fs::create_dir_all(to).map_err(problem)?;
@@ -114,12 +115,12 @@ fn take_result(from: &Path, to: &Path) -> Result<(), String> {
 }
 
 /// Follows one worker to its end.
-async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Result<Value, String> {
+async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Result<Value, Problem> {
     let mut worker = Worker::start(&context.worker_exe, job, threads).await?;
     loop {
         let reply = tokio::select! {
             reply = worker.reply() => reply?,
-            () = context.cancel.wait() => return Err("interrupted".to_owned()),
+            () = context.cancel.wait() => return Err("interrupted".into()),
         };
         match reply {
             Reply::Step {
@@ -144,7 +145,7 @@ async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Resu
 }
 
 /// The job without a base: examples rendered into the node's work folder.
-fn train_job(context: &Context, training: &Training, work: &Path) -> Result<TrainJob, String> {
+fn train_job(context: &Context, training: &Training, work: &Path) -> Result<TrainJob, Problem> {
     let all = examples(training, &context.experiment.datasets).map_err(|e| e.to_string())?;
     let (train, eval) = (
         work.join("examples.jsonl"),
@@ -171,11 +172,11 @@ fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Trai
     })
 }
 
-fn write_lines(path: &Path, examples: &[Example]) -> Result<(), String> {
+fn write_lines(path: &Path, examples: &[Example]) -> Result<(), Problem> {
     let mut text = String::new();
     for example in examples {
         text.push_str(&serde_json::to_string(example).map_err(|error| error.to_string())?);
         text.push('\n');
     }
-    fs::write(path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+    fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }

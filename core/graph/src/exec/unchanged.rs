@@ -1,5 +1,7 @@
 //! Whether what a worker loads is still what the keys of its results were made from.
 
+use driftgauge_problem::Problem;
+
 use crate::context::Context;
 use crate::model_files::source_digest;
 use crate::resolved::ModelSource;
@@ -9,7 +11,7 @@ use crate::resolved::ModelSource;
 ///
 /// # Errors
 /// When they are others now, or cannot be read.
-pub(super) fn check_files(context: &Context, model: &str) -> Result<(), String> {
+pub(super) fn check_files(context: &Context, model: &str) -> Result<(), Problem> {
     let resolved = &context.experiment.models[model];
     let digests = context.store.digests();
     if let Some(template) = &resolved.chat_template
@@ -24,15 +26,17 @@ pub(super) fn check_files(context: &Context, model: &str) -> Result<(), String> 
         Some(Err(error)) => Err(format!(
             "cannot read the files of model `{model}` (`{}`): {error}",
             path.display()
-        )),
+        )
+        .into()),
         Some(Ok(now)) if now != *digest => Err(changed("the files", model, path)),
         _ => Ok(()),
     }
 }
 
-fn changed(what: &str, model: &str, path: &std::path::Path) -> String {
-    format!(
-        "{what} of model `{model}` (`{}`) changed since this run was planned\nhint: run again",
+fn changed(what: &str, model: &str, path: &std::path::Path) -> Problem {
+    let message = format!(
+        "{what} of model `{model}` (`{}`) changed since this run was planned",
         path.display()
-    )
+    );
+    Problem::new("files-changed", message).help("run again")
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use driftgauge_compare::Compared;
 use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_problem::{Context as _, Problem};
 use driftgauge_store::Artifact;
 
 use crate::context::Context;
@@ -29,7 +30,7 @@ pub(crate) fn keep(
     node: usize,
     scratch: &Path,
     unanswered: u64,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     let planned = &context.plan.nodes[node];
     let key = planned.key.as_ref().ok_or("its source is not pinned")?;
     let mut inputs = planned
@@ -42,38 +43,37 @@ pub(crate) fn keep(
     } else {
         context.store.commit(key, scratch)
     };
-    kept.map(drop).map_err(|error| error.to_string())
+    kept.map(drop).map_err(Problem::from)
 }
 
 /// Writes a small file of an artifact.
-pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), String> {
+pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Problem> {
     let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
-    fs::write(path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+    fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// The artifact of a node that has run.
-pub(crate) fn artifact_of(context: &Context, node: usize) -> Result<Artifact, String> {
+pub(crate) fn artifact_of(context: &Context, node: usize) -> Result<Artifact, Problem> {
     let planned = &context.plan.nodes[node];
     let key = planned.key.as_ref().ok_or("its source is not pinned")?;
     context
         .store
-        .get(key)
-        .map_err(|error| error.to_string())?
-        .ok_or_else(|| format!("`{}` has no artifact", planned.id))
+        .get(key)?
+        .ok_or_else(|| format!("`{}` has no artifact", planned.id).into())
 }
 
 /// The output of a metric node.
-pub(crate) fn metric_output(context: &Context, node: usize) -> Result<MetricOutput, String> {
+pub(crate) fn metric_output(context: &Context, node: usize) -> Result<MetricOutput, Problem> {
     let path = artifact_of(context, node)?.path(METRIC);
     let text = fs::read_to_string(&path)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| error.to_string())
+    serde_json::from_str(&text).map_err(Problem::from)
 }
 
 /// The output of a compare node.
-pub(crate) fn comparisons(context: &Context, node: usize) -> Result<Compared, String> {
+pub(crate) fn comparisons(context: &Context, node: usize) -> Result<Compared, Problem> {
     let path = artifact_of(context, node)?.path(COMPARISONS);
     let text = fs::read_to_string(&path)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| error.to_string())
+    serde_json::from_str(&text).map_err(Problem::from)
 }

@@ -5,6 +5,7 @@ use driftgauge_compare::{
     measured_otherwise,
 };
 use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_problem::Problem;
 use driftgauge_stats::bootstrap::Options;
 
 use super::artifacts::metric_output;
@@ -16,13 +17,13 @@ pub(super) fn compare_node(
     context: &Context,
     first: Option<&str>,
     inputs: &[usize],
-) -> Result<Compared, String> {
+) -> Result<Compared, Problem> {
     let outputs = outputs(context, inputs)?;
     let options = options(context);
     let (model, baseline) = match outputs.as_slice() {
         [model] => (model, None),
         [baseline, model] => (model, Some(baseline)),
-        _ => return Err("a comparison has one or two sides".to_owned()),
+        _ => return Err("a comparison has one or two sides".into()),
     };
     let refused = measured_otherwise(&outputs);
     let baseline = baseline.filter(|_| refused.is_none());
@@ -44,7 +45,7 @@ pub(super) fn trainings_node(
     context: &Context,
     inputs: &[usize],
     baselines: usize,
-) -> Result<Compared, String> {
+) -> Result<Compared, Problem> {
     let outputs = outputs(context, inputs)?;
     if let Some(reason) = measured_otherwise(&outputs) {
         return Ok(Compared {
@@ -61,7 +62,7 @@ pub(super) fn trainings_node(
     })
 }
 
-fn outputs(context: &Context, inputs: &[usize]) -> Result<Vec<MetricOutput>, String> {
+fn outputs(context: &Context, inputs: &[usize]) -> Result<Vec<MetricOutput>, Problem> {
     inputs
         .iter()
         .map(|&input| metric_output(context, input))

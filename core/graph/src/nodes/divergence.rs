@@ -6,6 +6,7 @@ use std::path::Path;
 use driftgauge_data::prompt::Templates;
 use driftgauge_engine::worker::{Answer, Ask};
 use driftgauge_engine::{Continuation, DivergenceRequest, DivergenceResponse, Prompt};
+use driftgauge_problem::Problem;
 use driftgauge_record::{FinishReason, Sample, read_samples};
 use serde::{Deserialize, Serialize};
 
@@ -80,12 +81,12 @@ struct Item {
     ends_with_eos: bool,
     exact_match: Option<bool>,
     /// The question to the two models, or why there is none.
-    ask: Result<DivergenceRequest, String>,
+    ask: Result<DivergenceRequest, Problem>,
 }
 
 impl Divergences {
     /// What the node compares, sample by sample.
-    pub(super) fn new(context: &Context, node: usize) -> Result<Self, String> {
+    pub(super) fn new(context: &Context, node: usize) -> Result<Self, Problem> {
         Ok(Self {
             items: items(context, node)?,
         })
@@ -102,7 +103,7 @@ impl Inference for Divergences {
         Some(Ask::Diverge(request))
     }
 
-    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String> {
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, Problem> {
         let mut text = String::new();
         let mut failures = Vec::new();
         for (item, answer) in self.items.iter().zip(answers) {
@@ -131,10 +132,10 @@ impl Inference for Divergences {
 }
 
 impl Item {
-    fn line(&self, outcome: Result<DivergenceResponse, String>) -> DivergenceLine {
+    fn line(&self, outcome: Result<DivergenceResponse, Problem>) -> DivergenceLine {
         let (response, error) = match outcome {
             Ok(response) => (Some(response), None),
-            Err(error) => (None, Some(error)),
+            Err(error) => (None, Some(error.to_string())),
         };
         let agree = |flags: &Vec<bool>| flags.iter().map(|&x| f64::from(u8::from(x))).collect();
         DivergenceLine {
@@ -151,14 +152,14 @@ impl Item {
     }
 }
 
-fn items(context: &Context, node: usize) -> Result<Vec<Item>, String> {
+fn items(context: &Context, node: usize) -> Result<Vec<Item>, Problem> {
     let Part::Divergence {
         evaluation,
         condition,
         ..
     } = &context.plan.nodes[node].part
     else {
-        return Err("not a divergence node".to_owned());
+        return Err("not a divergence node".into());
     };
     let resolved = &context.experiment.evaluations[evaluation];
     match resolved.kl.as_ref().ok_or("there is no `kl`")? {
@@ -179,7 +180,7 @@ fn on_text(
     evaluation: &str,
     condition: &str,
     template: &str,
-) -> Result<Vec<Item>, String> {
+) -> Result<Vec<Item>, Problem> {
     prompted(context, evaluation, condition)?
         .into_iter()
         .map(|(row, sample)| {
@@ -201,11 +202,11 @@ fn on_text(
 }
 
 /// On the reference's completions: inputs 2 and 3 of the node are those of the reference and of the model.
-fn on_completions(context: &Context, node: usize, greedy: bool) -> Result<Vec<Item>, String> {
-    let read = |input: usize| {
+fn on_completions(context: &Context, node: usize, greedy: bool) -> Result<Vec<Item>, Problem> {
+    let read = |input: usize| -> Result<Vec<Sample>, Problem> {
         let node = context.plan.nodes[node].inputs[input];
         let path = artifact_of(context, node)?.path(COMPLETIONS);
-        read_samples(&path).map_err(|error| error.to_string())
+        Ok(read_samples(&path)?)
     };
     let mut model: HashMap<(String, u32), Sample> = read(3)?
         .into_iter()
@@ -232,9 +233,9 @@ fn on_completion(reference: Sample, model: &Sample, greedy: bool) -> Item {
     let theirs = reference.completion;
     let exact = theirs.completion_token_ids == model.completion.completion_token_ids;
     let ask = if !both {
-        Err("there is no completion to compare".to_owned())
+        Err("there is no completion to compare".into())
     } else if theirs.completion_token_ids.is_empty() {
-        Err("the reference's completion has no tokens".to_owned())
+        Err("the reference's completion has no tokens".into())
     } else {
         Ok(DivergenceRequest {
             prompt: Prompt {

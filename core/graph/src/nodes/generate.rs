@@ -7,6 +7,7 @@ use driftgauge_data::prompt::plain_text;
 use driftgauge_data::sample_seed;
 use driftgauge_engine::GenerateRequest;
 use driftgauge_engine::worker::{Answer, Ask};
+use driftgauge_problem::Problem;
 use driftgauge_record::{Sample, write_samples};
 
 use super::artifacts::COMPLETIONS;
@@ -27,7 +28,7 @@ impl Generation {
         context: &Context,
         evaluation: &str,
         condition: &str,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Problem> {
         Ok(Self {
             settings: context.experiment.evaluations[evaluation].generate.clone(),
             samples: prompts(context, evaluation, condition)?,
@@ -61,7 +62,7 @@ impl Inference for Generation {
         }))
     }
 
-    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String> {
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, Problem> {
         let mut failures = Vec::new();
         let samples = self.samples.iter().zip(answers).map(|(sample, answer)| {
             let mut sample = sample.clone();
@@ -76,7 +77,7 @@ impl Inference for Generation {
                 }
                 Err(error) => {
                     failures.push(Failure::of(&sample, &error));
-                    sample.error = Some(error);
+                    sample.error = Some(error.to_string());
                 }
             }
             sample

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use driftgauge_engine::worker::{Answer, Ask};
+use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 
 /// The work of an inference node, made once: every item with the sample that it belongs to, so that question and answer
@@ -19,7 +20,7 @@ pub(crate) trait Inference: Send + Sync {
     ///
     /// # Errors
     /// When a file cannot be written, or an answer is of another kind than the question.
-    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String>;
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, Problem>;
 }
 
 /// A sample without a completion, score or divergence, and why.
@@ -28,19 +29,19 @@ pub(crate) struct Failure {
     /// Id of the sample.
     pub(crate) sample_id: String,
     /// Why.
-    pub(crate) error: String,
+    pub(crate) error: Problem,
 }
 
 impl Failure {
-    pub(super) fn of(sample: &Sample, error: &str) -> Self {
+    pub(super) fn of(sample: &Sample, error: &Problem) -> Self {
         Self {
             sample_id: sample.sample_id.clone(),
-            error: error.to_owned(),
+            error: error.clone(),
         }
     }
 }
 
 /// What stands for an answer that a finished session does not hold.
 pub(super) fn no_answer() -> Answer {
-    Err("no answer".to_owned())
+    Err("no answer".into())
 }

@@ -9,6 +9,7 @@ use driftgauge_data::prompt::Templates;
 use driftgauge_engine::ResolvedMetric;
 use driftgauge_engine::worker::{Answer, Ask};
 use driftgauge_judge::{Judge, exchange, plugin_verdicts, without_completion};
+use driftgauge_problem::{Context as _, Problem};
 use driftgauge_record::{Sample, SampleBatches, Verdict, read_samples};
 
 use super::artifacts::{COMPLETIONS, VERDICTS, artifact_of};
@@ -25,7 +26,7 @@ const BATCH: usize = 512;
 type Judged = (Sample, Result<Ask, Verdict>);
 
 /// For each sample either the question to the judge's model, or the verdict that needs none.
-fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
+fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, Problem> {
     let Part::Verdicts {
         evaluation,
         condition,
@@ -33,7 +34,7 @@ fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, String> {
         ..
     } = &context.plan.nodes[node].part
     else {
-        return Err("not a judge node".to_owned());
+        return Err("not a judge node".into());
     };
     let rows: HashMap<&str, &Row> = evaluated_rows(context, evaluation)
         .iter()
@@ -94,12 +95,12 @@ pub(super) struct Judging {
 
 impl Judging {
     /// The samples with what the judge is asked of each.
-    pub(super) fn new(context: &Context, node: usize) -> Result<Self, String> {
+    pub(super) fn new(context: &Context, node: usize) -> Result<Self, Problem> {
         let Part::Verdicts {
             evaluation, judge, ..
         } = &context.plan.nodes[node].part
         else {
-            return Err("not a judge node".to_owned());
+            return Err("not a judge node".into());
         };
         let resolved = &context.experiment.evaluations[evaluation].judges[judge];
         Ok(Self {
@@ -118,7 +119,7 @@ impl Inference for Judging {
         self.items.get(item)?.1.clone().ok()
     }
 
-    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String> {
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, Problem> {
         let verdicts = self
             .items
             .iter()
@@ -142,13 +143,13 @@ impl Judging {
                 completion.round_statistics();
                 self.judge.read(&completion)
             }
-            Err(error) => Verdict::error(&error),
+            Err(error) => Verdict::error(&error.to_string()),
         }
     }
 }
 
 /// Verdicts that need no model, made in this process.
-pub(super) fn judge_by_rule(context: &Context, node: usize, folder: &Path) -> Result<(), String> {
+pub(super) fn judge_by_rule(context: &Context, node: usize, folder: &Path) -> Result<(), Problem> {
     let judged = judging(context, node)?;
     let path = folder.join(VERDICTS);
     if let Part::Verdicts {
@@ -182,7 +183,7 @@ fn judge_by_plugin(
     evaluation: &str,
     plugin: &ResolvedMetric,
     samples: Vec<Sample>,
-) -> Result<Vec<(Sample, Verdict)>, String> {
+) -> Result<Vec<(Sample, Verdict)>, Problem> {
     let rows: HashMap<&str, &Row> = evaluated_rows(context, evaluation)
         .iter()
         .map(|row| (row.id.as_str(), row))
@@ -217,7 +218,7 @@ fn judge_by_plugin(
 fn write_verdicts<'a>(
     path: &Path,
     verdicts: impl Iterator<Item = (&'a Sample, Verdict)>,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     let mut text = String::new();
     for (sample, verdict) in verdicts {
         let line = serde_json::json!({
@@ -228,6 +229,5 @@ fn write_verdicts<'a>(
         text.push_str(&line.to_string());
         text.push('\n');
     }
-    std::fs::write(path, text)
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+    std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use driftgauge_data::dataset::Row;
+use driftgauge_problem::{Context as _, Problem};
 use driftgauge_record::write_samples;
 
 use super::artifacts::{COMPARISONS, COMPLETIONS, METRIC, ROWS, keep, write_json};
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::plan::Part;
 
 /// Makes the artifact of a light node.
-pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
+pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
     let planned = &context.plan.nodes[node];
     let key = planned.key.as_ref().ok_or("its source is not pinned")?;
     let scratch = context
@@ -56,18 +57,18 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), String> {
             write_json(&scratch.join(COMPARISONS), &found)?;
         }
         Part::Model(_) | Part::Divergence { .. } => {
-            return Err("this is not made in this process".to_owned());
+            return Err("this is not made in this process".into());
         }
     }
     keep(context, node, &scratch, 0)
 }
 
-fn write_rows(rows: &[Row], folder: &Path) -> Result<(), String> {
+fn write_rows(rows: &[Row], folder: &Path) -> Result<(), Problem> {
     let mut text = String::new();
     for row in rows {
         text.push_str(&serde_json::to_string(row).map_err(|error| error.to_string())?);
         text.push('\n');
     }
     let path = folder.join(ROWS);
-    fs::write(&path, text).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
+    fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }

@@ -15,6 +15,8 @@ mod score;
 
 pub(crate) use light::make;
 
+use driftgauge_problem::Problem;
+
 use self::divergence::Divergences;
 use self::generate::Generation;
 use self::inference::Inference;
@@ -24,7 +26,7 @@ use crate::context::Context;
 use crate::plan::{Kind, Part};
 
 /// The work of an inference node.
-pub(crate) fn inference(context: &Context, node: usize) -> Result<Box<dyn Inference>, String> {
+pub(crate) fn inference(context: &Context, node: usize) -> Result<Box<dyn Inference>, Problem> {
     let planned = &context.plan.nodes[node];
     Ok(match (&planned.part, planned.kind) {
         (
@@ -45,6 +47,6 @@ pub(crate) fn inference(context: &Context, node: usize) -> Result<Box<dyn Infere
         ) => Box::new(Scoring::new(context, evaluation, condition)?),
         (Part::Divergence { .. }, _) => Box::new(Divergences::new(context, node)?),
         (Part::Verdicts { .. }, _) => Box::new(Judging::new(context, node)?),
-        _ => return Err("not an inference node".to_owned()),
+        _ => return Err("not an inference node".into()),
     })
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use driftgauge_engine::LoadModel;
+use driftgauge_problem::Problem;
 
 use crate::context::Context;
 use crate::plan::{Kind, Part};
@@ -34,7 +35,7 @@ pub(crate) fn finetune_folder(context: &Context, model: &str) -> Option<PathBuf>
 }
 
 /// What a worker loads for a model.
-pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, String> {
+pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, Problem> {
     let resolved = &context.experiment.models[model];
     let folder = model_folder(context, model)
         .ok_or_else(|| format!("model `{model}` has no folder on this machine to load"))?;

@@ -2,6 +2,7 @@
 
 use driftgauge_data::dataset::{Row, derangement};
 use driftgauge_data::prompt::Templates;
+use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 
 use crate::context::Context;
@@ -12,7 +13,7 @@ pub(crate) fn prompts(
     context: &Context,
     evaluation: &str,
     condition: &str,
-) -> Result<Vec<Sample>, String> {
+) -> Result<Vec<Sample>, Problem> {
     let prompted = prompted(context, evaluation, condition)?;
     Ok(prompted.into_iter().map(|(_, sample)| sample).collect())
 }
@@ -22,7 +23,7 @@ pub(crate) fn prompted<'a>(
     context: &'a Context,
     evaluation: &str,
     condition: &str,
-) -> Result<Vec<(&'a Row, Sample)>, String> {
+) -> Result<Vec<(&'a Row, Sample)>, Problem> {
     let rows = evaluated_rows(context, evaluation);
     let evaluation = &context.experiment.evaluations[evaluation];
     let turns = &evaluation.conditions[condition].turns;

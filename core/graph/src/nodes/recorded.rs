@@ -1,6 +1,7 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
 use driftgauge_data::recording::{ConditionRows, Recorded};
+use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 
 use super::prompts::prompts;
@@ -13,9 +14,9 @@ pub(super) fn samples(
     evaluation: &str,
     condition: &str,
     model: &str,
-) -> Result<Vec<Sample>, String> {
+) -> Result<Vec<Sample>, Problem> {
     let ModelSource::Recorded(recordings) = &context.experiment.models[model].source else {
-        return Err(format!("model `{model}` is not recorded"));
+        return Err(format!("model `{model}` is not recorded").into());
     };
     let recorded = Recorded::position(recordings, evaluation)
         .and_then(|position| recordings.get(position))
@@ -27,6 +28,6 @@ pub(super) fn samples(
     let rows = ConditionRows::of(&all, recorded, condition, judged)?;
     prompts(context, evaluation, condition)?
         .into_iter()
-        .map(|sample| rows.fill(sample))
+        .map(|sample| Ok(rows.fill(sample)?))
         .collect()
 }

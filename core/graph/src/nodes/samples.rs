@@ -12,6 +12,7 @@ use driftgauge_data::dataset::{Row, cell_text};
 use driftgauge_data::prompt::Templates;
 use driftgauge_plugin_protocol::field::{Field, Text};
 use driftgauge_plugin_protocol::rows::{BatchError, Batches, Lookup, Rows};
+use driftgauge_problem::Problem;
 use driftgauge_record::{Sample, TableRows, Verdict, cell};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -39,7 +40,7 @@ impl<'a> ModelSamples<'a> {
         context: &'a Context,
         evaluation: &'a str,
         model: &'a str,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Problem> {
         let resolved = &context.experiment.evaluations[evaluation];
         let rows = &context.experiment.datasets[&resolved.dataset].rows;
         let dataset = Arc::new(Dataset {
@@ -162,7 +163,7 @@ impl<'a> ConditionSamples<'a> {
         condition: &'a str,
         model: &'a str,
         dataset: Arc<Dataset<'a>>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Problem> {
         let artifact = |part: Part| {
             let node = context
                 .plan
@@ -188,7 +189,7 @@ impl<'a> ConditionSamples<'a> {
             let what = format!("verdicts of judge `{judge}`");
             Ok((judge.as_str(), Lines::open(&verdicts.path(VERDICTS), what)?))
         });
-        let judges = judges.collect::<Result<_, String>>()?;
+        let judges = judges.collect::<Result<_, Problem>>()?;
         let divergences = match &dataset.evaluation.kl {
             None => None,
             Some(_) => {
@@ -438,7 +439,7 @@ impl<T: DeserializeOwned> Lines<T> {
         let lines: Result<_, _> = self.lines.by_ref().take(n).collect();
         self.batch = lines.map_err(|error| format!("cannot read the {}: {error}", self.what))?;
         if self.batch.len() < n {
-            return Err(format!("there are fewer {} than samples", self.what));
+            return Err(format!("there are fewer {} than samples", self.what).into());
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::{Templates, lone_expression, plain_text};
 use driftgauge_engine::worker::{Answer, Ask};
 use driftgauge_engine::{Continuation, Prompt, ScoreRequest, ScoreResponse};
+use driftgauge_problem::Problem;
 use driftgauge_record::{Completion, Message, Sample, write_samples};
 use minijinja::Value as TemplateValue;
 
@@ -43,7 +44,7 @@ impl Scoring {
         context: &Context,
         evaluation: &str,
         condition: &str,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Problem> {
         let resolved = &context.experiment.evaluations[evaluation];
         let score = resolved.score.as_ref().ok_or("nothing to score")?;
         let items = prompted(context, evaluation, condition)?
@@ -54,7 +55,7 @@ impl Scoring {
     }
 }
 
-fn item(score: &ResolvedScore, row: &Row, sample: Sample) -> Result<Item, String> {
+fn item(score: &ResolvedScore, row: &Row, sample: Sample) -> Result<Item, Problem> {
     let (continuations, labels) = match score {
         ResolvedScore::Choices { choices, correct } => {
             let choices = list(choices, row)?;
@@ -67,7 +68,7 @@ fn item(score: &ResolvedScore, row: &Row, sample: Sample) -> Result<Item, String
         }
     };
     if continuations.is_empty() {
-        return Err(format!("row `{}` has no choices", row.id));
+        return Err(format!("row `{}` has no choices", row.id).into());
     }
     Ok(Item {
         sample,
@@ -94,7 +95,7 @@ impl Inference for Scoring {
         }))
     }
 
-    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, String> {
+    fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, Problem> {
         let mut failures = Vec::new();
         let samples = self.items.iter().zip(answers).map(|(item, answer)| {
             let mut sample = item.sample.clone();
@@ -106,7 +107,7 @@ impl Inference for Scoring {
                 Ok(response) => fill(&mut sample, item.labels.as_deref(), &response),
                 Err(error) => {
                     failures.push(Failure::of(&sample, &error));
-                    sample.error = Some(error);
+                    sample.error = Some(error.to_string());
                 }
             }
             sample
@@ -153,13 +154,13 @@ pub(crate) fn given(messages: Vec<Message>) -> Prompt {
     }
 }
 
-fn evaluate(template: &str, row: &Row) -> Result<TemplateValue, String> {
+fn evaluate(template: &str, row: &Row) -> Result<TemplateValue, Problem> {
     Templates::default()
         .evaluate(lone_expression(template).unwrap_or(template), row)
-        .map_err(|error| error.to_string())
+        .map_err(Problem::from)
 }
 
-fn list(templates: &[String], row: &Row) -> Result<Vec<String>, String> {
+fn list(templates: &[String], row: &Row) -> Result<Vec<String>, Problem> {
     let mut texts = Vec::new();
     for template in templates {
         texts.extend(
@@ -172,13 +173,13 @@ fn list(templates: &[String], row: &Row) -> Result<Vec<String>, String> {
 }
 
 /// Which choices are right: an index, a list of indices, or a list of as many 0s and 1s as there are choices.
-fn labels(expression: &str, row: &Row, choices: usize) -> Result<Vec<f64>, String> {
+fn labels(expression: &str, row: &Row, choices: usize) -> Result<Vec<f64>, Problem> {
     let value = evaluate(expression, row)?;
     let wrong = || {
-        format!(
-            "`{expression}` names no right choice in row `{}`\nhint: it has to be the index of the right choice, or a list of {choices} zeros and ones",
-            row.id
-        )
+        let message = format!("`{expression}` names no right choice in row `{}`", row.id);
+        Problem::new("no-right-choice", message).help(format!(
+            "it has to be the index of the right choice, or a list of {choices} zeros and ones"
+        ))
     };
     let numbers: Vec<usize> = match value.as_usize() {
         Some(index) => vec![index],
@@ -233,6 +234,7 @@ mod tests {
         assert!(
             labels("answer", &row(json!(3)), 3)
                 .unwrap_err()
+                .message
                 .contains("row `q1`")
         );
         assert!(labels("answer", &row(json!([0, 0])), 2).is_err());

@@ -77,9 +77,7 @@ impl Resolver<'_> {
         let rows = match read_rows(&file, format, id.filter(|_| dataset.filter.is_none())) {
             Ok(rows) => rows,
             Err(error) => {
-                let text = error.to_string();
-                let (message, help) = split_hint(&text);
-                self.problem("bad-dataset", path.span(), message, help);
+                self.refuse("bad-dataset", path.span(), error);
                 return None;
             }
         };
@@ -113,9 +111,7 @@ impl Resolver<'_> {
                     Ok(true) => passed.push(row),
                     Ok(false) => {}
                     Err(error) => {
-                        let text = error.to_string();
-                        let (message, help) = split_hint(&text);
-                        self.problem("bad-template", filter.span(), message, help);
+                        self.refuse("bad-template", filter.span(), error);
                         return None;
                     }
                 }
@@ -125,9 +121,7 @@ impl Resolver<'_> {
                 kept = match identify(file, kept, column) {
                     Ok(rows) => rows,
                     Err(error) => {
-                        let text = error.to_string();
-                        let (message, help) = split_hint(&text);
-                        self.problem("bad-dataset", column.span(), message, help);
+                        self.refuse("bad-dataset", column.span(), error);
                         return None;
                     }
                 };
@@ -168,13 +162,5 @@ fn hub_dataset(dataset: &Dataset, repository: &driftgauge_spec::Text) -> HubSour
         split: text(&dataset.split),
         file: text(&dataset.file),
         commit: None,
-    }
-}
-
-/// Our own errors carry their hint after a line break; a diagnostic shows it apart.
-pub(super) fn split_hint(text: &str) -> (String, Option<String>) {
-    match text.split_once("\nhint: ") {
-        Some((message, hint)) => (message.to_owned(), Some(hint.to_owned())),
-        None => (text.to_owned(), None),
     }
 }

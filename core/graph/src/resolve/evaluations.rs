@@ -11,7 +11,6 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::Resolver;
-use super::data::split_hint;
 use super::models::turns;
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
@@ -152,9 +151,7 @@ impl Resolver<'_> {
         let resolved = turns(prompt);
         for (turn, spec) in resolved.iter().zip(prompt) {
             if let Err(error) = try_turn(turn.clone()) {
-                let text = error.to_string();
-                let (message, help) = split_hint(&text);
-                self.problem("bad-template", spec.template().span(), message, help);
+                self.refuse("bad-template", spec.template().span(), error);
             }
         }
         resolved
@@ -236,9 +233,7 @@ impl Resolver<'_> {
             if let Err(error) =
                 Templates::default().fill(&turn.template, row, Some(&dataset.rows[stand_in]))
             {
-                let text = error.to_string();
-                let (message, help) = split_hint(&text);
-                self.problem("bad-template", template.span(), message, help);
+                self.refuse("bad-template", template.span(), error);
             }
         }
         if let Some(column) = &evaluation.category

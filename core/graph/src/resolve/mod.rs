@@ -13,23 +13,11 @@ mod scoring;
 use std::path::{Path, PathBuf};
 
 use driftgauge_data::recording::Readings;
+use driftgauge_problem::{Place, Problem};
 use driftgauge_spec::{ExperimentSpec, Source, Span};
 use driftgauge_store::FileDigests;
 
 use crate::resolved::ResolvedExperiment;
-
-/// Something in the spec that does not fit what is on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Stable kebab-case code.
-    pub code: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// Where in the spec.
-    pub span: Span,
-    /// What to do.
-    pub help: Option<String>,
-}
 
 /// What resolving needs beside the spec.
 #[derive(Debug, Clone)]
@@ -44,7 +32,7 @@ pub struct ResolveOptions {
     pub digests: FileDigests,
     /// Whether our own decoder, which trains and scores, computes the model of a folder, or why not. Reads its
     /// configuration, not its weights.
-    pub computed: fn(&Path) -> Result<(), String>,
+    pub computed: fn(&Path) -> Result<(), Problem>,
 }
 
 /// Collects problems while resolving.
@@ -64,12 +52,17 @@ impl Resolver<'_> {
         message: impl Into<String>,
         help: Option<String>,
     ) {
-        self.problems.push(Problem {
-            code,
-            message: message.into(),
-            span,
-            help,
-        });
+        let problem = Problem::new(code, message).maybe_help(help).of_input();
+        self.problems.push(problem.at(place(span)));
+    }
+
+    /// Takes an error of a part of ours as a problem at a place of the spec.
+    fn refuse(&mut self, code: &'static str, span: Span, error: impl Into<Problem>) {
+        let problem = Problem {
+            code: code.into(),
+            ..error.into()
+        };
+        self.problems.push(problem.of_input().at(place(span)));
     }
 
     /// A path of the spec, from its folder; remembered so that the run folder's copy of the spec can name it too.
@@ -168,6 +161,11 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
         experiment,
         paths: resolver.paths,
     })
+}
+
+/// A place of the spec's text.
+fn place(span: Span) -> Place {
+    Place::Spec(span.start..span.end)
 }
 
 fn text(text: Option<&driftgauge_spec::Text>) -> String {

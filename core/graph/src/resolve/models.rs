@@ -15,7 +15,6 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::Resolver;
-use super::data::split_hint;
 use crate::model_files::{TOKENIZER, folder_digest, gguf_digest, has_tokenizer, tokenizer_digest};
 use crate::resolved::{ModelSource, ResolvedDataset, ResolvedModel, Training, TrainingData};
 use crate::training_data::{DataError, examples};
@@ -410,8 +409,7 @@ impl Resolver<'_> {
             DataError::Nothing => ("empty-dataset", settings.span()),
             DataError::BatchTooLarge { .. } => ("out-of-range", settings.span()),
         };
-        let (message, help) = split_hint(&error.to_string());
-        self.problem(code, span, message, help);
+        self.refuse(code, span, error);
     }
 }
 

@@ -7,12 +7,12 @@ use driftgauge_data::dataset::Row;
 use driftgauge_data::recording::{
     Recorded, RecordedMapping, check, check_samples, completions_of_a_prompt, number_of, select,
 };
+use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat};
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
 
 use super::Resolver;
-use super::data::split_hint;
 use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
 impl Resolver<'_> {
@@ -85,7 +85,7 @@ impl Resolver<'_> {
             check(&resolved.file.path, &mapping, &rows)
         });
         if let Err(error) = checked {
-            self.bad_recording(path.span(), &error);
+            self.bad_recording(path.span(), error);
             return None;
         }
         Some(resolved)
@@ -119,7 +119,8 @@ impl Resolver<'_> {
                 };
                 let recorded = &recordings[position];
                 let used = used.entry((model, position)).or_default();
-                let checked = self.readings.rows(recorded).and_then(|all| {
+                let rows_of = self.readings.rows(recorded).map_err(Problem::from);
+                let checked = rows_of.and_then(|all| {
                     self.all_are_read(id, &all, recorded)?;
                     evaluation.conditions.keys().try_for_each(|condition| {
                         let samples = dataset.rows[..rows].iter().flat_map(|row| {
@@ -127,12 +128,14 @@ impl Resolver<'_> {
                             indices.map(|index| (row.id.as_str(), index))
                         });
                         let judged = !evaluation.judges.is_empty();
-                        check_samples(&all, recorded, condition, judged, samples, used)
+                        Ok(check_samples(
+                            &all, recorded, condition, judged, samples, used,
+                        )?)
                     })
                 });
                 let span = self.recording(model, position);
                 if let (Err(error), Some(span)) = (checked, span) {
-                    self.bad_recording(span, &format!("evaluation `{id}`: {error}"));
+                    self.bad_recording(span, error.while_doing(format!("evaluation `{id}`")));
                 }
             }
         }
@@ -156,7 +159,7 @@ impl Resolver<'_> {
         evaluation: &str,
         all: &[Row],
         recorded: &Recorded,
-    ) -> Result<(), String> {
+    ) -> Result<(), Problem> {
         let asked = self.spec.evaluations.iter();
         let asked = asked.filter(|(id, _)| id.get() == evaluation);
         let mut said = asked.filter_map(|(_, asked)| asked.generate.as_ref());
@@ -165,10 +168,16 @@ impl Resolver<'_> {
         }
         match completions_of_a_prompt(all, recorded)? {
             1 => Ok(()),
-            several => Err(format!(
-                "`{}` holds up to {several} completions of a prompt, and one would be read\nhint: say how many with `generate: {{samples: {several}}}`, or narrow the rows with `filter`",
-                recorded.file.path.display()
-            )),
+            several => Err(Problem::new(
+                "several-completions",
+                format!(
+                    "`{}` holds up to {several} completions of a prompt, and one would be read",
+                    recorded.file.path.display()
+                ),
+            )
+            .help(format!(
+                "say how many with `generate: {{samples: {several}}}`, or narrow the rows with `filter`"
+            ))),
         }
     }
 
@@ -204,8 +213,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn bad_recording(&mut self, span: Span, error: &str) {
-        let (message, help) = split_hint(error);
-        self.problem("bad-recording", span, message, help);
+    fn bad_recording(&mut self, span: Span, error: impl Into<Problem>) {
+        self.refuse("bad-recording", span, error);
     }
 }

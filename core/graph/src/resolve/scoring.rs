@@ -1,5 +1,6 @@
 //! Which models can be trained and scored: found out before anything runs, from the configuration alone.
 
+use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
 use indexmap::IndexMap;
 
@@ -73,22 +74,20 @@ impl Resolver<'_> {
         }
     }
 
-    fn scored_by_us(&self, models: &Models, id: &str) -> Result<(), String> {
+    fn scored_by_us(&self, models: &Models, id: &str) -> Result<(), Problem> {
         // A model that is not there was reported by itself.
         let Some(model) = models.get(id) else {
             return Ok(());
         };
         if let Some(name) = &model.quantization {
-            return Err(format!(
-                "its weights are quantised to `{name}` while loading"
-            ));
+            return Err(format!("its weights are quantised to `{name}` while loading").into());
         }
         self.computed_by_us(models, model)
     }
 
-    fn computed_by_us(&self, models: &Models, model: &ResolvedModel) -> Result<(), String> {
+    fn computed_by_us(&self, models: &Models, model: &ResolvedModel) -> Result<(), Problem> {
         match &model.source {
-            ModelSource::Folder { gguf: Some(_), .. } => Err("it is a GGUF file".to_owned()),
+            ModelSource::Folder { gguf: Some(_), .. } => Err("it is a GGUF file".into()),
             ModelSource::Folder { path, .. } => (self.options.computed)(path),
             // What a repository of the hub holds is known when it is here; our own trainer makes what we compute.
             ModelSource::Hub { .. } | ModelSource::Pretrain(_) => Ok(()),
@@ -97,9 +96,9 @@ impl Resolver<'_> {
                 None => Ok(()),
             },
             ModelSource::Endpoint(_) => {
-                Err("an endpoint gives no probabilities of given text".to_owned())
+                Err("an endpoint gives no probabilities of given text".into())
             }
-            ModelSource::Recorded(_) => Err("it is a recording".to_owned()),
+            ModelSource::Recorded(_) => Err("it is a recording".into()),
         }
     }
 }

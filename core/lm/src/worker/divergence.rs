@@ -5,6 +5,7 @@ use std::path::Path;
 use driftgauge_engine::{
     DivergenceMeter, DivergenceRequest, DivergenceResponse, EngineError, LoadPair, Loaded,
 };
+use driftgauge_problem::Problem;
 use serde_json::Value;
 
 use super::decoder;
@@ -61,12 +62,12 @@ impl DivergenceMeter for FolderPair {
             self.reader
                 .tokens_within(longest, &request.prompt, &request.continuation)?;
         let positions = divergences(&self.reference, model, &prompt, &tokens)
-            .map_err(|error| EngineError::Request(error.to_string()))?;
+            .map_err(|error| EngineError::Request(error.into()))?;
         if let Some(position) = positions.iter().position(|at| !at.kl.is_finite()) {
-            return Err(EngineError::Request(format!(
+            return Err(EngineError::Request(Problem::failed(format!(
                 "the divergence at position {position} is not finite: the model gives probability 0 to a token that the \
                  reference does not"
-            )));
+            ))));
         }
         Ok(DivergenceResponse {
             kl: positions.iter().map(|at| at.kl).collect(),

@@ -1,7 +1,9 @@
 //! From what is given to a scored model to token ids, with the model's own tokenizer and chat template.
 
-use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
 use driftgauge_engine::{Continuation, EngineError, LoadModel, Prompt};
+use driftgauge_problem::Problem;
+
+use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
 
 /// The tokenizer and chat template of a model.
 pub(super) struct Reader {
@@ -33,13 +35,10 @@ impl Reader {
         prompt: &Prompt,
         continuation: &Continuation,
     ) -> std::result::Result<(Vec<u32>, Vec<u32>), EngineError> {
-        let refuse = |error: &Error| EngineError::Request(error.to_string());
-        let prompt = self.prompt(prompt).map_err(|error| refuse(&error))?;
+        let refuse = |error: Error| EngineError::Request(error.into());
+        let prompt = self.prompt(prompt).map_err(refuse)?;
         let tokens = match continuation {
-            Continuation::Text(text) => self
-                .tokenizer
-                .encode(text, false)
-                .map_err(|error| refuse(&error))?,
+            Continuation::Text(text) => self.tokenizer.encode(text, false).map_err(refuse)?,
             Continuation::Tokens(tokens) => tokens.clone(),
         };
         let (prompt, tokens) = match (prompt.as_slice(), tokens.as_slice()) {
@@ -47,9 +46,9 @@ impl Reader {
             _ => (prompt, tokens),
         };
         if tokens.is_empty() {
-            return Err(EngineError::Request(
-                "there is nothing to score: the text is empty".to_owned(),
-            ));
+            return Err(EngineError::Request(Problem::failed(
+                "there is nothing to score: the text is empty",
+            )));
         }
         Ok((prompt, tokens))
     }
@@ -64,10 +63,13 @@ impl Reader {
         let (prompt, tokens) = self.tokens(prompt, continuation)?;
         let all = prompt.len() + tokens.len();
         if all - 1 > longest {
-            return Err(EngineError::Request(format!(
-                "the prompt and the text to score have {all} tokens, and the model reads {longest}; hint: shorten them, or \
-                 leave the row out with the dataset's `filter`"
-            )));
+            return Err(EngineError::Request(
+                Problem::new(
+                    "too-long",
+                    format!("the prompt and the text to score have {all} tokens, and the model reads {longest}"),
+                )
+                .help("shorten them, or leave the row out with the dataset's `filter`"),
+            ));
         }
         Ok((prompt, tokens))
     }

@@ -1,8 +1,9 @@
 //! Scoring given text with the decoder of `driftgauge-lm`.
 
+use driftgauge_engine::{EngineError, LoadModel, Loaded, ScoreRequest, ScoreResponse, TextScorer};
+
 use super::given::Reader;
 use crate::{Compute, Error, Result, Scorer, TRAINER};
-use driftgauge_engine::{EngineError, LoadModel, Loaded, ScoreRequest, ScoreResponse, TextScorer};
 
 /// A model that scores.
 pub struct FolderScorer {
@@ -63,7 +64,7 @@ impl TextScorer for FolderScorer {
                         .tokens_within(longest, &request.prompt, continuation)?;
                 self.scorer
                     .token_logprobs(&prompt, &tokens)
-                    .map_err(|error| EngineError::Request(error.to_string()))
+                    .map_err(|error| EngineError::Request(error.into()))
             })
             .collect::<std::result::Result<_, EngineError>>()?;
         Ok(ScoreResponse { token_logprob })
