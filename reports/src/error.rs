@@ -62,3 +62,5 @@ pub enum ReportError {
         source: std::io::Error,
     },
 }
+
+impl driftgauge_problem::Explained for ReportError {}

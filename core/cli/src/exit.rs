@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use driftgauge_problem::Blame;
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -15,6 +17,15 @@ pub(crate) enum Exit {
     GateFailed,
     /// Ctrl-C.
     Interrupted,
+}
+
+impl From<Blame> for Exit {
+    fn from(blame: Blame) -> Self {
+        match blame {
+            Blame::Run => Self::Failed,
+            Blame::Input => Self::Usage,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -2,9 +2,9 @@
 
 use std::io::IsTerminal;
 
-use anyhow::{Result, anyhow};
 use driftgauge_data::hub::HubSource;
 use driftgauge_hub::{Fetching, Hub};
+use driftgauge_problem::{Problem, Result};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 /// Fetches every source, each problem with its own message.
@@ -19,13 +19,13 @@ pub(crate) fn fetch(sources: &[&HubSource]) -> Result<()> {
         let mut display = Display::new(source);
         match hub.fetch(source, &mut |fetching| display.show(&fetching)) {
             Ok(_) => display.end(),
-            Err(error) => problems.push(error.to_string()),
+            Err(error) => problems.push(Problem::from(error).to_string()),
         }
     }
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(anyhow!(problems.join("\nerror: ")))
+        Err(Problem::new("hub", problems.join("\nerror: ")))
     }
 }
 

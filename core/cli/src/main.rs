@@ -5,9 +5,7 @@ mod commands;
 mod exit;
 mod hub;
 mod metrics;
-mod numbers;
 mod progress;
-mod settings;
 mod worker;
 
 use clap::Parser;
@@ -39,8 +37,8 @@ fn main() -> std::process::ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
-            Exit::Failed.into()
+            eprintln!("error: {error}");
+            Exit::from(error.blame).into()
         }
     }
 }

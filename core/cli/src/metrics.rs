@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use driftgauge_engine::MetricRunner;
-use driftgauge_engine::PluginIdentity;
-use driftgauge_engine::ResolvedMetric;
+use driftgauge_engine::{MetricRunner, PluginIdentity, ResolvedMetric};
 use driftgauge_plugin_host::{
     Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
 };
 use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
+use driftgauge_problem::Problem;
 use driftgauge_record::{Sample, SampleBatches};
 use driftgauge_store::Digest;
 
@@ -35,14 +34,6 @@ impl PluginMetrics {
         }
     }
 
-    /// The manifest of a metric's plugin, when it can be found.
-    pub(crate) fn manifest(&self, metric: &ResolvedMetric) -> Option<Manifest> {
-        let library = self.library(metric).ok()?;
-        let id = metric_id(&library, metric).ok()?;
-        let manifest = library.manifest(&id).ok()?.clone();
-        Some(manifest.configured(&metric.config))
-    }
-
     /// A metric whose plugin the spec names by its id and which can be found: nothing is loaded from a path that a spec gives.
     pub(crate) fn installed(
         &self,
@@ -63,15 +54,12 @@ impl PluginMetrics {
         self.manifest(&resolved).map(|_| resolved)
     }
 
-    fn library(&self, metric: &ResolvedMetric) -> Result<Arc<PluginLibrary>, String> {
-        let path = self
-            .locator
-            .locate(&metric.plugin, &self.base)
-            .map_err(|error| error.to_string())?;
+    fn library(&self, metric: &ResolvedMetric) -> Result<Arc<PluginLibrary>, Problem> {
+        let path = self.locator.locate(&metric.plugin, &self.base)?;
         let mut libraries = self
             .libraries
             .lock()
-            .map_err(|_| "another plugin failed while loading".to_owned())?;
+            .map_err(|_| "another plugin failed while loading")?;
         if let Some(library) = libraries.get(&path) {
             return Ok(Arc::clone(library));
         }
@@ -79,14 +67,14 @@ impl PluginMetrics {
             Some(pin) => PluginLibrary::load_pinned(&path, pin),
             None => PluginLibrary::load(&path),
         };
-        let library = Arc::new(library.map_err(|error| error.to_string())?);
+        let library = Arc::new(library?);
         libraries.insert(path, Arc::clone(&library));
         Ok(library)
     }
 }
 
 /// The metric of a library that a spec means: the one named like the plugin, else its only one.
-fn metric_id(library: &PluginLibrary, metric: &ResolvedMetric) -> Result<String, String> {
+fn metric_id(library: &PluginLibrary, metric: &ResolvedMetric) -> Result<String, Problem> {
     let manifests = library.manifests();
     let name = std::path::Path::new(&metric.plugin)
         .file_stem()
@@ -106,20 +94,20 @@ fn metric_id(library: &PluginLibrary, metric: &ResolvedMetric) -> Result<String,
                     .iter()
                     .map(|manifest| format!("`{}`", manifest.id))
                     .collect();
-                format!(
+                Problem::failed(format!(
                     "plugin `{}` holds several metrics: {}",
                     metric.plugin,
                     ids.join(", ")
-                )
+                ))
             }),
     }
 }
 
 impl MetricRunner for PluginMetrics {
-    fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, String> {
+    fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, Problem> {
         let library = self.library(metric)?;
         let id = metric_id(&library, metric)?;
-        let manifest = library.manifest(&id).map_err(|error| error.to_string())?;
+        let manifest = library.manifest(&id).map_err(Problem::from)?;
         Ok(PluginIdentity {
             id: manifest.id.clone(),
             version: manifest.version.clone(),
@@ -134,7 +122,14 @@ impl MetricRunner for PluginMetrics {
         })
     }
 
-    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), String> {
+    fn manifest(&self, metric: &ResolvedMetric) -> Option<Manifest> {
+        let library = self.library(metric).ok()?;
+        let id = metric_id(&library, metric).ok()?;
+        let manifest = library.manifest(&id).ok()?.clone();
+        Some(manifest.configured(&metric.config))
+    }
+
+    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), Problem> {
         let library = self.library(metric)?;
         let id = metric_id(&library, metric)?;
         run_metric(
@@ -144,14 +139,14 @@ impl MetricRunner for PluginMetrics {
             &mut SampleBatches::new(std::iter::empty::<Result<Sample, String>>(), 1),
         )
         .map(|_| ())
-        .map_err(|error| error.to_string())
+        .map_err(Problem::from)
     }
 
     fn run(
         &self,
         metric: &ResolvedMetric,
         samples: &mut dyn Batches,
-    ) -> Result<MetricOutput, String> {
+    ) -> Result<MetricOutput, Problem> {
         let library = self.library(metric)?;
         let id = metric_id(&library, metric)?;
         if metric.worker {
@@ -172,6 +167,6 @@ impl MetricRunner for PluginMetrics {
         } else {
             run_metric(&library, &id, &metric.config, samples)
         }
-        .map_err(|error| error.to_string())
+        .map_err(Problem::from)
     }
 }

@@ -4,10 +4,11 @@ use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Stdin, Write};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use driftgauge_engine::EngineError;
 use driftgauge_engine::worker::{
     Job, Replies, Reply, Requests, serve_divergence, serve_generation, serve_scoring,
 };
+use driftgauge_problem::{Context as _, Result};
 
 use crate::exit::Exit;
 
@@ -24,7 +25,7 @@ pub(crate) fn run() -> Result<Exit> {
     match work(job, input, &mut replies) {
         Ok(()) => Ok(Exit::Done),
         Err(error) => {
-            replies.send(&Reply::Fatal(format!("{error:#}")))?;
+            replies.send(&Reply::Fatal(error))?;
             Ok(Exit::Failed)
         }
     }
@@ -37,7 +38,7 @@ fn work<W: Write + Send>(
 ) -> Result<()> {
     match job {
         Job::Generate(model) => {
-            let mut engine = driftgauge_mistralrs::load(&model)?;
+            let mut engine = driftgauge_mistralrs::load(&model).map_err(EngineError::problem)?;
             serve_generation(&mut engine, &Requests::from(input), replies)?;
         }
         Job::Score(model) => {

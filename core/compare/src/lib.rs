@@ -227,6 +227,6 @@ mod tests {
         let baseline = output(ScoreKind::Real, &[("default", &["a", "b"], &[0.0, 1.0])]);
         let model = output(ScoreKind::Real, &[("default", &["a", "z"], &[0.0, 1.0])]);
         let error = between_models(&baseline, &model, options()).unwrap_err();
-        assert!(error.contains("`b` is missing"), "{error}");
+        assert!(error.message.contains("`b` is missing"), "{error}");
     }
 }

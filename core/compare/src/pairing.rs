@@ -150,13 +150,14 @@ mod tests {
             scores(&["a"], &[Some(1.0)]),
         ] {
             let error = pair(&[&a], &[&other]).unwrap_err();
-            assert!(error.contains("`b` is missing"), "{error}");
+            assert!(error.message.contains("`b` is missing"), "{error}");
             assert!(error.help.is_some(), "{error}");
         }
         let more = scores(&["a", "b", "c"], &[Some(1.0); 3]);
         assert!(
             pair(&[&a], &[&more])
                 .unwrap_err()
+                .message
                 .contains("`c` is missing")
         );
     }

@@ -180,6 +180,6 @@ mod tests {
     fn different_samples_are_refused() {
         let other = output(ScoreKind::Binary, &[("default", &["x"], &[1.0])]);
         let error = between_trainings(&[trained(&[1.0])], &[other], Options::default());
-        assert!(error.unwrap_err().contains("is missing"));
+        assert!(error.unwrap_err().message.contains("is missing"));
     }
 }

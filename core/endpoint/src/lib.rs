@@ -13,16 +13,13 @@ mod protocol;
 mod retry;
 mod serve;
 
-pub use logprobs::TOP as MOST_LISTED;
 pub use serve::serve;
 
 /// Why a server cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The environment variable of the spec is not there.
-    #[error(
-        "the environment variable `{0}`, which holds the server's key, is not set\nhint: `export {0}=...`, then run again"
-    )]
+    #[error("the environment variable `{0}`, which holds the server's key, is not set")]
     NoKey(String),
     /// The variable holds something that is no header value.
     #[error("the key in the environment variable `{0}` has characters that no key has")]
@@ -33,4 +30,13 @@ pub enum EndpointError {
     /// The parent process is gone.
     #[error("cannot answer the parent process: {0}")]
     Parent(#[from] std::io::Error),
+}
+
+impl driftgauge_problem::Explained for EndpointError {
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::NoKey(name) => Some(format!("`export {name}=...`, then run again")),
+            _ => None,
+        }
+    }
 }

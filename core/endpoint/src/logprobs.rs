@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Most likely tokens asked of a chat completion; the interface allows no more.
-pub const TOP: usize = 20;
+pub(crate) const TOP: usize = driftgauge_engine::Endpoint::MOST_LISTED;
 /// Most likely tokens asked of a plain completion, and of servers that refuse to give more.
 pub(crate) const FEW: usize = 5;
 /// Tokens behind the entropy and the mass of the ten most likely.

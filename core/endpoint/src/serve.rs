@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use driftgauge_engine::Endpoint;
 use driftgauge_engine::worker::{Answered, Ask, Replies, Reply, Requests};
 use driftgauge_engine::{Check, CheckOutcome, Loaded};
+use driftgauge_problem::Problem;
 
 use crate::EndpointError;
 use crate::client::Client;
@@ -63,21 +64,26 @@ pub fn serve<W: Write>(
                 })?;
             }
             Err(Failure::Unusable(error)) => {
-                replies.send(&Reply::Fatal(format!("{}: {error}", endpoint.base_url)))?;
+                replies.send(&Reply::Fatal(
+                    format!("{}: {error}", endpoint.base_url).into(),
+                ))?;
                 break;
             }
             Err(failure) => {
                 replies.send(&Reply::Failed {
                     id,
-                    error: failure.text().to_owned(),
+                    error: failure.text().into(),
                     unanswered: matches!(failure, Failure::Unanswered(_)),
                 })?;
                 if lost_in_a_row == GIVE_UP {
-                    replies.send(&Reply::Fatal(format!(
-                        "{}: {GIVE_UP} requests in a row got no answer; the last one: {}\nhint: what was answered is kept; run again when the server works",
+                    let message = format!(
+                        "{}: {GIVE_UP} requests in a row got no answer; the last one: {}",
                         endpoint.base_url,
                         failure.text()
-                    )))?;
+                    );
+                    let problem = Problem::new("no-answers", message)
+                        .help("what was answered is kept; run again when the server works");
+                    replies.send(&Reply::Fatal(problem))?;
                     break;
                 }
             }

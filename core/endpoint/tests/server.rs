@@ -135,7 +135,7 @@ fn only(replies: &[Reply]) -> Result<Completion, (String, bool)> {
         Reply::Answered { answer, .. } => Some(Ok(answer.clone().completion().unwrap())),
         Reply::Failed {
             error, unanswered, ..
-        } => Some(Err((error.clone(), *unanswered))),
+        } => Some(Err((error.to_string(), *unanswered))),
         _ => None,
     });
     outcome.expect("an outcome")
@@ -143,7 +143,7 @@ fn only(replies: &[Reply]) -> Result<Completion, (String, bool)> {
 
 fn fatal(replies: &[Reply]) -> Option<&str> {
     replies.iter().find_map(|reply| match reply {
-        Reply::Fatal(error) => Some(error.as_str()),
+        Reply::Fatal(error) => Some(error.message.as_str()),
         _ => None,
     })
 }

@@ -22,3 +22,8 @@ pub struct Endpoint {
     /// Whether to ask for log-probabilities.
     pub logprobs: bool,
 }
+
+impl Endpoint {
+    /// Most of the likeliest tokens that servers of this interface list at a position.
+    pub const MOST_LISTED: usize = 20;
+}

@@ -1,7 +1,7 @@
 //! Metric plugins as the graph sees them: which one, what identifies it, and who runs it.
 
 use driftgauge_plugin_protocol::rows::Batches;
-use driftgauge_plugin_protocol::wire::MetricOutput;
+use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
 use driftgauge_problem::Problem;
 use driftgauge_store::Digest;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ pub trait MetricRunner: Send + Sync {
     /// # Errors
     /// When it is not found or does not speak our ABI.
     fn identify(&self, metric: &ResolvedMetric) -> Result<PluginIdentity, Problem>;
+
+    /// The manifest of a metric's plugin under its configuration, when it can be found.
+    fn manifest(&self, metric: &ResolvedMetric) -> Option<Manifest>;
 
     /// Checks a configuration without data.
     ///

@@ -151,6 +151,9 @@ pub enum Part {
         baseline: Option<String>,
         /// Model id.
         model: String,
+        /// The condition that the others are held against, when they are.
+        #[serde(default)]
+        first_condition: Option<String>,
     },
     /// The same metric of all trainings of a model against all those of the baseline.
     Trainings {
@@ -162,6 +165,8 @@ pub enum Part {
         baseline: String,
         /// Id of the model's first training.
         model: String,
+        /// How many of the inputs, from the first on, are trainings of the baseline.
+        baseline_trainings: usize,
     },
 }
 

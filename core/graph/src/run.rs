@@ -233,6 +233,7 @@ fn write_outputs(
                 metric,
                 baseline,
                 model,
+                ..
             } => compared.push(CompareResult {
                 evaluation: evaluation.clone(),
                 metric: metric.clone(),
@@ -245,6 +246,7 @@ fn write_outputs(
                 metric,
                 baseline,
                 model,
+                ..
             } => compared.push(CompareResult {
                 evaluation: evaluation.clone(),
                 metric: metric.clone(),

@@ -10,13 +10,13 @@ use hf_hub::api::sync::ApiError;
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// There is no home folder for the cache.
-    #[error("there is no place for the hub's cache\nhint: set `HF_HOME` to a folder")]
+    #[error("there is no place for the hub's cache")]
     NoCache,
     /// The HTTP client could not be made.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),
     /// The cache could not be written.
-    #[error("cannot write the hub's cache `{}`: {problem}\nhint: set `HF_HOME` to a folder with room that can be written", path.display())]
+    #[error("cannot write the hub's cache `{}`: {problem}", path.display())]
     Cache {
         /// The cache.
         path: PathBuf,
@@ -24,9 +24,7 @@ pub enum HubError {
         problem: io::Error,
     },
     /// No answer came.
-    #[error(
-        "cannot reach the hub at {endpoint}: {problem}\nhint: look at the network, or set `HF_ENDPOINT` to a mirror; what is in the local cache can be used with `--offline`"
-    )]
+    #[error("cannot reach the hub at {endpoint}: {problem}")]
     Unreachable {
         /// The hub.
         endpoint: String,
@@ -34,7 +32,7 @@ pub enum HubError {
         problem: String,
     },
     /// The repository is there, and not for everyone.
-    #[error("{source_name} is gated: {problem}\nhint: accept its terms at {page}, {token}")]
+    #[error("{source_name} is gated: {problem}")]
     Gated {
         /// The repository.
         source_name: String,
@@ -46,7 +44,7 @@ pub enum HubError {
         token: &'static str,
     },
     /// The hub knows no such repository.
-    #[error("the hub knows no {source_name}\nhint: look at the spelling; {token}")]
+    #[error("the hub knows no {source_name}")]
     NoRepository {
         /// The repository.
         source_name: String,
@@ -54,9 +52,7 @@ pub enum HubError {
         token: &'static str,
     },
     /// The repository has no such revision.
-    #[error(
-        "`{repository}` has no branch, tag or commit `{revision}`\nhint: its branches and tags are listed at {page}/tree/main; without `revision`, `main` is taken"
-    )]
+    #[error("`{repository}` has no branch, tag or commit `{revision}`")]
     NoRevision {
         /// The repository.
         repository: String,
@@ -66,7 +62,7 @@ pub enum HubError {
         page: String,
     },
     /// The hub answered something else.
-    #[error("the hub answered {status} for {source_name}: {problem}\nhint: {advice}")]
+    #[error("the hub answered {status} for {source_name}: {problem}")]
     Refused {
         /// HTTP status.
         status: u16,
@@ -86,7 +82,7 @@ pub enum HubError {
         problem: String,
     },
     /// What came is not what the hub announced.
-    #[error("{file} of {source_name} arrived damaged: {problem}\nhint: it was removed; run again")]
+    #[error("{file} of {source_name} arrived damaged: {problem}")]
     Damaged {
         /// The repository.
         source_name: String,
@@ -96,7 +92,7 @@ pub enum HubError {
         problem: String,
     },
     /// The download failed in another way.
-    #[error("cannot fetch {source_name}: {problem}\nhint: run again; what has arrived is kept")]
+    #[error("cannot fetch {source_name}: {problem}")]
     Other {
         /// The repository.
         source_name: String,
@@ -202,4 +198,25 @@ fn transport(problem: &ureq::Transport) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+impl driftgauge_problem::Explained for HubError {
+    fn code(&self) -> &'static str {
+        "hub"
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoCache => "set `HF_HOME` to a folder".to_owned(),
+            Self::Cache { .. } => "set `HF_HOME` to a folder with room that can be written".to_owned(),
+            Self::Unreachable { .. } => "look at the network, or set `HF_ENDPOINT` to a mirror; what is in the local cache can be used with `--offline`".to_owned(),
+            Self::Gated { page, token, .. } => format!("accept its terms at {page}, {token}"),
+            Self::NoRepository { token, .. } => format!("look at the spelling; {token}"),
+            Self::NoRevision { page, .. } => format!("its branches and tags are listed at {page}/tree/main; without `revision`, `main` is taken"),
+            Self::Refused { advice, .. } => (*advice).to_owned(),
+            Self::Damaged { .. } => "it was removed; run again".to_owned(),
+            Self::Other { .. } => "run again; what has arrived is kept".to_owned(),
+            Self::Client(_) | Self::Unfit { .. } => return None,
+        })
+    }
 }

@@ -136,7 +136,7 @@ impl InFlight {
                 Err(EngineError::Request(format!("mistral.rs: {why}").into()))
             }
             (Ok(()), None) => Err(EngineError::Model(
-                "mistral.rs ended an answer before its end; this is a bug of driftgauge or mistral.rs".to_owned(),
+                "mistral.rs ended an answer before its end; this is a bug of driftgauge or mistral.rs".into(),
             )),
             (_, Some(finish)) => Ok(self.completion(recording, finish, text)),
         }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use candle_core::Device;
 use driftgauge_engine::{EngineError, LoadModel, Loaded};
 
+use crate::ENGINE;
 use crate::engine::MistralRsEngine;
 use crate::folder;
 use crate::gguf;
-use crate::runtime::{ENGINE, Runtime, Source};
+use crate::runtime::{Runtime, Source};
 use crate::selfcheck::{self, Facts};
 use crate::text::Text;
 use crate::{device, end_tokens, quantization};

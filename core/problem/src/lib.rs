@@ -12,6 +12,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// Result of what can go wrong.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -186,31 +189,31 @@ pub trait Context<T> {
     ///
     /// # Errors
     /// The same as before, in more words.
-    fn context(self, what: impl fmt::Display) -> Result<T, Problem>;
+    fn context(self, what: impl fmt::Display) -> Result<T>;
 
     /// The same, with words that are only made when they are needed.
     ///
     /// # Errors
     /// The same as before, in more words.
-    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T, Problem>;
+    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T>;
 }
 
 impl<T, E: Into<Problem>> Context<T> for Result<T, E> {
-    fn context(self, what: impl fmt::Display) -> Result<T, Problem> {
+    fn context(self, what: impl fmt::Display) -> Result<T> {
         self.map_err(|error| error.into().while_doing(what))
     }
 
-    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T, Problem> {
+    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T> {
         self.map_err(|error| error.into().while_doing(what()))
     }
 }
 
 impl<T> Context<T> for Option<T> {
-    fn context(self, what: impl fmt::Display) -> Result<T, Problem> {
+    fn context(self, what: impl fmt::Display) -> Result<T> {
         self.ok_or_else(|| Problem::failed(what.to_string()))
     }
 
-    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T, Problem> {
+    fn with_context<D: fmt::Display>(self, what: impl FnOnce() -> D) -> Result<T> {
         self.ok_or_else(|| Problem::failed(what().to_string()))
     }
 }

@@ -1,8 +1,10 @@
 //! What is wrong with a spec, and how it is said: to people in the manner of a compiler, to programs as JSON.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use strsim::osa_distance;
 
 use crate::located::Span;
 use crate::source::Source;
@@ -11,7 +13,7 @@ use crate::source::Source;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Stable kebab-case code, documented in `specs/README.md`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What is wrong, in one phrase.
     pub message: String,
     /// Where, and what to say there. The first place is the main one.
@@ -25,7 +27,7 @@ impl Diagnostic {
     #[must_use]
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self {
-            code,
+            code: Cow::Borrowed(code),
             message: message.into(),
             labels: Vec::new(),
             help: None,
@@ -140,7 +142,7 @@ pub fn render_json(source: &Source, diagnostics: &[Diagnostic]) -> String {
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
-        .map(|word| (distance(written, word), word))
+        .map(|word| (osa_distance(written, word), word))
         .filter(|(distance, word)| {
             let length = word.chars().count();
             // A word of which no letter is left was not meant.
@@ -148,29 +150,6 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
         })
         .min()
         .map(|(_, word)| word)
-}
-
-/// Edit distance with swaps of neighbours (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    rows[0] = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let swap = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1)
-                .min(rows[i][j - 1] + 1)
-                .min(rows[i - 1][j - 1] + swap);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

@@ -215,3 +215,5 @@ fn tail(stderr: &str) -> String {
     }
     text
 }
+
+impl driftgauge_problem::Explained for PluginError {}

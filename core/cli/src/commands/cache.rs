@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use driftgauge_problem::{Context as _, Result};
 use driftgauge_record::RunDir;
 use driftgauge_store::{Entry, Store};
 use indicatif::HumanBytes;

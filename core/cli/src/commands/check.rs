@@ -1,15 +1,15 @@
 //! `driftgauge check`: reads a spec and reports everything that is wrong with it, without looking at other files but the plugins
 //! that came with this binary, which know their configuration and the numbers that a spec may name.
 
-use anyhow::{Context as _, Result};
 use driftgauge_engine::MetricRunner;
+use driftgauge_graph::resolve::unknown_numbers;
+use driftgauge_problem::{Context as _, Result};
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, render_human, render_json};
 
 use super::load;
 use crate::args::{CheckArgs, Format};
 use crate::exit::Exit;
 use crate::metrics::PluginMetrics;
-use crate::numbers;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
     let loaded = match load::read(&args.spec)? {
@@ -19,9 +19,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let plugins = PluginMetrics::new(&[], std::path::PathBuf::new(), executable);
     let mut problems = configurations(&loaded.spec, &plugins);
-    problems.extend(numbers::unknown(&loaded.spec, |id| {
+    let unknown = unknown_numbers(&loaded.spec, |id| {
         plugins.manifest(&plugins.installed(loaded.spec.metrics.get(id)?)?)
-    }));
+    });
+    problems.extend(unknown.into_iter().map(load::diagnostic));
     if !problems.is_empty() {
         return Ok(refuse(args, &loaded.source, &problems));
     }
@@ -41,15 +42,13 @@ fn configurations(spec: &ExperimentSpec, plugins: &PluginMetrics) -> Vec<Diagnos
     let metrics = spec.metrics.values();
     let refused = metrics.filter_map(|metric| {
         let error = plugins.check_config(&plugins.installed(metric)?).err()?;
-        let (message, help) = error.split_once("\nhint: ").unwrap_or((&error, ""));
         let place = metric.config.as_ref().map(|config| config.span());
         let place = place.unwrap_or(metric.plugin.span());
-        let complaint = Diagnostic::error("bad-config", message).at(place, "");
-        Some(if help.is_empty() {
-            complaint
-        } else {
-            complaint.help(help)
-        })
+        let complaint = Diagnostic {
+            code: "bad-config".into(),
+            ..load::diagnostic(error)
+        };
+        Some(complaint.at(place, ""))
     });
     refused.collect()
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use driftgauge_graph::across::{Across, FinishedRun, compare_runs};
+use driftgauge_problem::Result;
 use driftgauge_record::{Comparison, RunDir};
 use serde_json::json;
 

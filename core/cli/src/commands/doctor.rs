@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::Result;
 use driftgauge_plugin_host::{Locator, PluginLibrary};
+use driftgauge_problem::{Problem, Result};
 use driftgauge_store::Store;
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -36,17 +36,13 @@ impl Finding {
         }
     }
 
-    /// From an error whose text carries its hint after a line break or a semicolon.
-    fn unsound(what: &'static str, error: &str) -> Self {
-        let parts = error
-            .split_once("\nhint: ")
-            .or_else(|| error.split_once("; hint: "));
-        let (found, hint) = parts.map_or((error, None), |(found, hint)| (found, Some(hint)));
+    fn unsound(what: &'static str, problem: impl Into<Problem>) -> Self {
+        let problem = problem.into();
         Self {
             what,
             sound: false,
-            found: found.to_owned(),
-            hint: hint.map(str::to_owned),
+            found: problem.message,
+            hint: problem.help,
         }
     }
 }
@@ -92,7 +88,8 @@ fn processor() -> Finding {
         ),
         Err(error) => Finding::unsound(
             "processor",
-            &format!("its threads cannot be counted: {error}; hint: name a number with `--jobs`"),
+            Problem::failed(format!("its threads cannot be counted: {error}"))
+                .help("name a number with `--jobs`"),
         ),
     }
 }
@@ -103,10 +100,8 @@ fn memory() -> Finding {
     match driftgauge_graph::exec::available_memory() {
         Some(bytes) if bytes < LEAST => Finding::unsound(
             "memory",
-            &format!(
-                "{} can be had; hint: end other programs, or evaluate a smaller model",
-                HumanBytes(bytes)
-            ),
+            Problem::failed(format!("{} can be had", HumanBytes(bytes)))
+                .help("end other programs, or evaluate a smaller model"),
         ),
         Some(bytes) => Finding::sound("memory", format!("{} can be had", HumanBytes(bytes))),
         None => Finding::sound("memory", "this system does not tell"),
@@ -127,7 +122,7 @@ fn device(name: &str) -> Finding {
             "cpu (this build has no support for GPUs; docs/cuda.md says how to make one that has)",
         ),
         Ok(class) => Finding::sound("device", class),
-        Err(error) => Finding::unsound("device", &error.to_string()),
+        Err(error) => Finding::unsound("device", error),
     }
 }
 
@@ -155,7 +150,7 @@ fn store(root: &Path) -> Finding {
             );
             Finding::sound("store", found)
         }
-        Err(error) => Finding::unsound("store", &error.to_string()),
+        Err(error) => Finding::unsound("store", error),
     }
 }
 
@@ -174,7 +169,7 @@ fn plugins(args: &DoctorArgs) -> Finding {
                     .iter()
                     .map(|of| format!("{} {}", of.id, of.version)),
             ),
-            Err(error) => return Finding::unsound("plugins", &error.to_string()),
+            Err(error) => return Finding::unsound("plugins", error),
         }
     }
     Finding::sound("plugins", found.join(", "))
@@ -188,7 +183,8 @@ fn hub() -> Finding {
         ),
         None => Finding::unsound(
             "hub",
-            "there is no place for the hub's cache\nhint: set `HF_HOME` to a folder",
+            Problem::failed("there is no place for the hub's cache")
+                .help("set `HF_HOME` to a folder"),
         ),
     }
 }

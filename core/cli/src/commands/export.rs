@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::{RunDir, Sample, SampleReader, SampleWriter};
 use serde_json::{Value, json};
 
@@ -27,11 +27,11 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
         (ExportFormat::Parquet, Some(path)) => {
             let file =
                 File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
-            let mut writer = SampleWriter::new(file)?;
+            let mut writer = SampleWriter::new(file).map_err(unwritable)?;
             for sample in samples {
-                writer.push(sample?)?;
+                writer.push(sample?).map_err(unwritable)?;
             }
-            writer.finish()?;
+            writer.finish().map_err(unwritable)?;
         }
         (format, to) => {
             let mut sink: Box<dyn Write> = match to {
@@ -64,6 +64,10 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn unwritable(error: impl std::fmt::Display) -> Problem {
+    Problem::new("io", format!("cannot write the table: {error}"))
+}
+
 /// The sample tables asked for, in the order of the experiment.
 fn tables(args: &ExportArgs) -> Result<Vec<PathBuf>> {
     let dir = RunDir::new(&args.dir);
@@ -81,10 +85,10 @@ fn tables(args: &ExportArgs) -> Result<Vec<PathBuf>> {
     if let Some(wanted) = &args.evaluation
         && !ids.contains(wanted)
     {
-        bail!(
-            "the run has no evaluation `{wanted}`\nhint: it has {}",
-            ids.join(", ")
-        );
+        let message = format!("the run has no evaluation `{wanted}`");
+        return Err(Problem::new("unknown-evaluation", message)
+            .help(format!("it has {}", ids.join(", ")))
+            .of_input());
     }
     Ok(ids
         .iter()

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result};
+use driftgauge_problem::{Context as _, Result};
 
 use crate::args::InitArgs;
 use crate::exit::Exit;

@@ -1,7 +1,7 @@
 //! `driftgauge plan`: every node with its key, and why it would run or not.
 
-use anyhow::Result;
 use driftgauge_graph::why::{History, Status, Verdict, explain};
+use driftgauge_problem::Result;
 use driftgauge_store::Store;
 use serde_json::{Value, json};
 
@@ -15,8 +15,8 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
         Outcome::Ready(prepared) => prepared,
         Outcome::Refused => return Ok(Exit::Usage),
     };
-    let history = History::load(&store, &prepared.experiment.name);
-    let verdicts = explain(&prepared.plan, &store, &history);
+    let history = History::load(&store, &prepared.planned.experiment.name);
+    let verdicts = explain(&prepared.planned.plan, &store, &history);
     match args.format {
         Format::Json => println!(
             "{}",
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
 
 fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
     let nodes: Vec<Value> = prepared
+        .planned
         .plan
         .nodes
         .iter()
@@ -37,7 +38,7 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
             let inputs: Vec<&str> = node
                 .inputs
                 .iter()
-                .map(|&input| prepared.plan.nodes[input].id.as_str())
+                .map(|&input| prepared.planned.plan.nodes[input].id.as_str())
                 .collect();
             json!({
                 "id": node.id,
@@ -51,19 +52,20 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
             })
         })
         .collect();
-    json!({ "experiment": prepared.experiment.name, "nodes": nodes })
+    json!({ "experiment": prepared.planned.experiment.name, "nodes": nodes })
 }
 
 fn as_text(prepared: &load::Prepared, verdicts: &[Verdict]) -> String {
-    let mut out = format!("plan of `{}`\n\n", prepared.experiment.name);
+    let mut out = format!("plan of `{}`\n\n", prepared.planned.experiment.name);
     let width = prepared
+        .planned
         .plan
         .nodes
         .iter()
         .map(|node| node.id.len())
         .max()
         .unwrap_or(0);
-    for (node, verdict) in prepared.plan.nodes.iter().zip(verdicts) {
+    for (node, verdict) in prepared.planned.plan.nodes.iter().zip(verdicts) {
         let status = match verdict.status {
             Status::Ready => "ready",
             Status::Run => "run  ",

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
 use driftgauge_plugin_host::{
     Locator, PluginDescription, PluginError, WorkerOptions, describe_in_worker,
     run_metric_in_worker,
 };
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
+use driftgauge_problem::{Context as _, Result};
 use driftgauge_record::{Completion, FinishReason, Sample, SampleBatches, Verdict, VerdictLabel};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! `driftgauge plugin-worker`: one metric plugin in a process of its own.
 
-use anyhow::{Context as _, Result};
+use driftgauge_problem::{Context as _, Result};
 
 use crate::args::PluginWorkerArgs;
 use crate::exit::Exit;

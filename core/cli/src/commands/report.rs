@@ -1,6 +1,6 @@
 //! `driftgauge report`: draws the report of a run folder anew, without any engine.
 
-use anyhow::{Context as _, Result};
+use driftgauge_problem::{Context as _, Result};
 use driftgauge_record::RunDir;
 
 use crate::args::ReportArgs;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use driftgauge_graph::cancel::Cancel;
+use driftgauge_graph::context::Context;
 use driftgauge_graph::event::Outcome as NodeEnd;
-use driftgauge_graph::exec::{Cancel, Context};
 use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
+use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::{Results, RunDir};
 use driftgauge_store::Store;
 use serde_json::json;
@@ -28,15 +29,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         Outcome::Refused => return Ok(Exit::Usage),
     };
     let out = RunDir::new(&args.out);
-    if let Err(error) = check_run_folder(&out, &prepared.experiment.name) {
-        eprintln!("error: {error}");
-        return Ok(Exit::Usage);
-    }
+    check_run_folder(&out, &prepared.planned.experiment.name)
+        .map_err(|error| Problem::from(error).of_input())?;
     if let Some(problem) = not_at_hand(&prepared, &store, args.store.offline) {
-        eprintln!("error: {problem}");
-        return Ok(Exit::Usage);
+        return Err(problem.of_input());
     }
-    for (source, commit) in prepared.experiment.pinned_hub_sources() {
+    for (source, commit) in prepared.planned.experiment.pinned_hub_sources() {
         eprintln!(
             "  pinned  {} at `{}` to commit {commit}",
             source.repository, source.revision
@@ -50,8 +48,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let record = record(&prepared, jobs, cores);
     let cancel = Arc::new(Cancel::default());
     let context = Arc::new(Context {
-        experiment: prepared.experiment,
-        plan: prepared.plan,
+        experiment: prepared.planned.experiment,
+        plan: prepared.planned.plan,
         store,
         worker_exe: std::env::current_exe().context("cannot find this program's own file")?,
         device: args.store.device.clone(),
@@ -116,35 +114,37 @@ fn hub_is_offline() -> bool {
 }
 
 /// What the run needs and cannot have: sources of the hub, servers, keys. Found before anything runs.
-fn not_at_hand(prepared: &Prepared, store: &Store, offline: bool) -> Option<String> {
-    if let Some(source) = prepared.experiment.missing_hub_sources().first() {
+fn not_at_hand(prepared: &Prepared, store: &Store, offline: bool) -> Option<Problem> {
+    if let Some(source) = prepared.planned.experiment.missing_hub_sources().first() {
         let cache = driftgauge_data::hub::cache().unwrap_or_default();
-        return Some(format!(
-            "`{}` at `{}` is not whole in the local cache of the hub, `{}`: {}\nhint: run once without `--offline` (and \
-             without `HF_HUB_OFFLINE`), or fetch it with `hf download`",
+        let message = format!(
+            "`{}` at `{}` is not whole in the local cache of the hub, `{}`: {}",
             source.repository,
             source.revision,
             cache.display(),
             source.lacks().unwrap_or_default()
-        ));
+        );
+        let help = "run once without `--offline` (and without `HF_HUB_OFFLINE`), or fetch it with `hf download`";
+        return Some(Problem::new("not-cached", message).help(help));
     }
-    let remote = to_ask(&prepared.experiment, &prepared.plan, store);
+    let remote = to_ask(&prepared.planned.experiment, &prepared.planned.plan, store);
     if offline && let Some(first) = remote.first() {
-        return Some(format!(
-            "`{}` has to ask the server of model `{}` at {}, and `--offline` opens no socket\nhint: run without \
-             `--offline`; with it, everything that servers say has to be in the store already",
+        let message = format!(
+            "`{}` has to ask the server of model `{}` at {}, and `--offline` opens no socket",
             first.node, first.model, first.endpoint.base_url
-        ));
+        );
+        let help = "run without `--offline`; with it, everything that servers say has to be in the store already";
+        return Some(Problem::new("offline", message).help(help));
     }
     remote.iter().find_map(|node| {
         let name = node.endpoint.api_key_env.as_ref()?;
         let unset = std::env::var(name).unwrap_or_default().trim().is_empty();
         unset.then(|| {
-            format!(
-                "model `{}` needs the key of its server in the environment variable `{name}`, which is not set\nhint: \
-                 `export {name}=...`, then run again",
+            let message = format!(
+                "model `{}` needs the key of its server in the environment variable `{name}`, which is not set",
                 node.model
-            )
+            );
+            Problem::new("no-key", message).help(format!("`export {name}=...`, then run again"))
         })
     })
 }
@@ -154,7 +154,7 @@ fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
     let command: Vec<String> = std::env::args().collect();
     RunRecord {
         spec_text: prepared.spec_text.clone(),
-        lock: prepared.lock.clone(),
+        lock: prepared.planned.lock.clone(),
         provenance: json!({
             "driftgauge": env!("CARGO_PKG_VERSION"),
             "engine": driftgauge_mistralrs::ENGINE,

@@ -1,6 +1,6 @@
 //! `driftgauge schema`: prints the JSON schema of the spec language.
 
-use anyhow::Result;
+use driftgauge_problem::Result;
 
 use crate::exit::Exit;
 

@@ -46,14 +46,16 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
                 .run(&context.experiment.metrics[metric], &mut samples)?;
             write_json(&scratch.join(METRIC), &output)?;
         }
-        Part::Comparison { .. } => {
-            let first = planned.params["first_condition"].as_str();
-            let found = compare_node(context, first, &planned.inputs)?;
+        Part::Comparison {
+            first_condition, ..
+        } => {
+            let found = compare_node(context, first_condition.as_deref(), &planned.inputs)?;
             write_json(&scratch.join(COMPARISONS), &found)?;
         }
-        Part::Trainings { .. } => {
-            let baselines = planned.params["baseline_trainings"].as_u64().unwrap_or(0);
-            let found = trainings_node(context, &planned.inputs, baselines as usize)?;
+        Part::Trainings {
+            baseline_trainings, ..
+        } => {
+            let found = trainings_node(context, &planned.inputs, *baseline_trainings)?;
             write_json(&scratch.join(COMPARISONS), &found)?;
         }
         Part::Model(_) | Part::Divergence { .. } => {

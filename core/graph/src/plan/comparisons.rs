@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::builder::Builder;
 use super::{Kind, Part};
@@ -67,12 +67,15 @@ impl Builder<'_> {
             .as_ref()
             .filter(|id| evaluation.models.contains(id));
         let several = evaluation.conditions.len() > 1;
-        let params = json!({
-            "level": compare.level,
-            "resamples": compare.resamples,
-            "seed": self.experiment.seed,
-            "first_condition": evaluation.conditions.keys().next().filter(|_| several),
-        });
+        let params = |first: Option<&String>| {
+            json!({
+                "level": compare.level,
+                "resamples": compare.resamples,
+                "seed": self.experiment.seed,
+                "first_condition": first,
+            })
+        };
+        let first_condition = evaluation.conditions.keys().next().filter(|_| several);
         for metric in &evaluation.metrics {
             for model in &evaluation.models {
                 let other = baseline.filter(|baseline| *baseline != model);
@@ -92,8 +95,9 @@ impl Builder<'_> {
                         metric: metric.clone(),
                         baseline: other.cloned(),
                         model: model.clone(),
+                        first_condition: first_condition.cloned(),
                     },
-                    params.clone(),
+                    params(first_condition),
                     inputs,
                     &[],
                     None,
@@ -105,8 +109,6 @@ impl Builder<'_> {
                 if !asked(first) || !asked(second) {
                     continue;
                 }
-                let mut params = params.clone();
-                params["first_condition"] = Value::Null;
                 let inputs = [first, second]
                     .map(|model| metrics[&(metric.clone(), model.clone())])
                     .to_vec();
@@ -118,8 +120,9 @@ impl Builder<'_> {
                         metric: metric.clone(),
                         baseline: Some(first.clone()),
                         model: second.clone(),
+                        first_condition: None,
                     },
-                    params,
+                    params(None),
                     inputs,
                     &[],
                     None,
@@ -163,6 +166,7 @@ impl Builder<'_> {
                     metric: metric.to_owned(),
                     baseline: baseline.to_owned(),
                     model: (*model).to_owned(),
+                    baseline_trainings: baselines.len(),
                 },
                 json!({
                     "level": compare.level,

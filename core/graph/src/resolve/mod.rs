@@ -5,10 +5,20 @@
 
 mod data;
 mod evaluations;
+mod lock;
 mod measures;
 mod models;
+mod numbers;
+mod plugins;
+mod portable;
+mod prepare;
 mod recordings;
 mod scoring;
+mod settings;
+
+pub use numbers::unknown as unknown_numbers;
+pub use portable::portable_text;
+pub use prepare::{Prepared, prepare};
 
 use std::path::{Path, PathBuf};
 

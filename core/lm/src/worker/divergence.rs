@@ -8,8 +8,8 @@ use driftgauge_engine::{
 use driftgauge_problem::Problem;
 use serde_json::Value;
 
-use super::decoder;
 use super::given::Reader;
+use super::scorer::decoder;
 use crate::{Error, Result, Scorer, divergences};
 
 /// A model and its reference.

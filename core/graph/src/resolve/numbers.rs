@@ -2,15 +2,15 @@
 
 use driftgauge_plugin_protocol::numbers::JUDGE;
 use driftgauge_plugin_protocol::wire::Manifest;
+use driftgauge_problem::Problem;
 use driftgauge_spec::spec::MetricPath;
-use driftgauge_spec::{Diagnostic, ExperimentSpec, Text, nearest};
+use driftgauge_spec::{ExperimentSpec, Text, nearest};
+
+use super::place;
 
 /// One complaint for each number of a family, a gate or a published value that its metric cannot return. `manifest` knows the
 /// plugin of a metric by the metric's id; what it does not know is not judged.
-pub(crate) fn unknown(
-    spec: &ExperimentSpec,
-    manifest: impl Fn(&str) -> Option<Manifest>,
-) -> Vec<Diagnostic> {
+pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest>) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut look = |evaluation: &str, metric: &str, number: Option<&str>, written: &Text| {
         let (Some(number), Some(manifest)) = (number, manifest(metric)) else {
@@ -51,7 +51,7 @@ fn complaint(
     written: &Text,
     manifest: &Manifest,
     judges: Option<Vec<&str>>,
-) -> Diagnostic {
+) -> Problem {
     let mut ids: Vec<&str> = manifest.numbers.iter().map(String::as_str).collect();
     ids.retain(|id| *id != JUDGE);
     ids.extend(judges.unwrap_or_default());
@@ -70,15 +70,14 @@ fn complaint(
             format!("beside `{metric}` itself it has {}", ids.join(", "))
         }
     };
-    Diagnostic::error(
-        "unknown-number",
-        format!("metric `{metric}` has no number `{number}`"),
-    )
-    .at(
-        written.span(),
-        format!("plugin `{}` returns no such number", manifest.id),
-    )
-    .help(help)
+    let message = format!(
+        "metric `{metric}` has no number `{number}`: plugin `{}` returns no such number",
+        manifest.id
+    );
+    Problem::new("unknown-number", message)
+        .of_input()
+        .at(place(written.span()))
+        .help(help)
 }
 
 /// Ids of all judges whose verdicts an evaluation may hold, its own and those of recordings; `None` where a recording does not

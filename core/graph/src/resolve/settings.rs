@@ -1,18 +1,18 @@
 //! What the parts of an experiment settle with the plugins that measure it: one level for every interval, and the statistics
 //! that completions have to record.
 
-use driftgauge_endpoint::MOST_LISTED;
-use driftgauge_engine::PluginIdentity;
-use driftgauge_graph::resolved::{
-    ModelSource, ResolvedCompare, ResolvedExperiment, ResolvedMetric,
-};
-use driftgauge_spec::{Diagnostic, ExperimentSpec};
+use driftgauge_engine::{Endpoint, PluginIdentity, ResolvedMetric};
+use driftgauge_problem::Problem;
+use driftgauge_spec::ExperimentSpec;
 use indexmap::IndexMap;
 use serde_json::json;
 
+use super::place;
+use crate::resolved::{ModelSource, ResolvedCompare, ResolvedExperiment};
+
 /// One level and one number of resamples for the whole experiment: they go into the configuration of each metric that has them, and
 /// so into its key, but for those that metrics take anyway.
-pub(crate) fn set_intervals(
+pub(super) fn set_intervals(
     experiment: &mut ResolvedExperiment,
     plugins: &IndexMap<String, PluginIdentity>,
 ) {
@@ -34,24 +34,25 @@ pub(crate) fn set_intervals(
 }
 
 /// A level in a metric's own configuration that is not the experiment's.
-pub(crate) fn other_level(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Option<String> {
+pub(super) fn other_level(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Option<Problem> {
     let level = **spec.compare.as_ref().map(|compare| &compare.level)?;
     let own = metric.config["level"].as_f64()?;
     ((own - level).abs() > 1e-12).then(|| {
-        format!(
-            "this metric asks for `level: {own}`, and `compare` for {level}\nhint: leave it out here; `compare.level` is that of \
-             every interval"
+        Problem::new(
+            "bad-config",
+            format!("this metric asks for `level: {own}`, and `compare` for {level}"),
         )
+        .help("leave it out here; `compare.level` is that of every interval")
     })
 }
 
 /// Has each evaluation record as many of the likeliest tokens as the most demanding of its metrics reads. Complains where a
 /// server cannot list so many.
-pub(crate) fn set_top_logprobs(
+pub(super) fn set_top_logprobs(
     spec: &ExperimentSpec,
     experiment: &mut ResolvedExperiment,
     plugins: &IndexMap<String, PluginIdentity>,
-) -> Vec<Diagnostic> {
+) -> Vec<Problem> {
     let mut complaints = Vec::new();
     for evaluation in experiment.evaluations.values_mut() {
         let served = evaluation.models.iter().find(|model| {
@@ -65,17 +66,19 @@ pub(crate) fn set_top_logprobs(
             let Some(wanted) = plugin.top_logprobs(&metric.config) else {
                 continue;
             };
-            if let Some(model) = served.filter(|_| wanted > MOST_LISTED) {
+            if let Some(model) = served.filter(|_| wanted > Endpoint::MOST_LISTED) {
                 let written = &spec.metrics[id.as_str()];
                 let config = written.config.as_ref().map(|config| config.span());
-                complaints.push(
-                    Diagnostic::error(
-                        "bad-config",
-                        format!("metric `{id}` reads the {wanted} likeliest tokens, and the server of model `{model}` lists {MOST_LISTED} at most"),
-                    )
-                    .at(config.unwrap_or(written.plugin.span()), "")
-                    .help("ask for fewer, or give the evaluation another metric"),
+                let message = format!(
+                    "metric `{id}` reads the {wanted} likeliest tokens, and the server of model `{model}` lists {} at most",
+                    Endpoint::MOST_LISTED
                 );
+                let span = config.unwrap_or(written.plugin.span());
+                let problem = Problem::new("bad-config", message)
+                    .of_input()
+                    .at(place(span));
+                complaints
+                    .push(problem.help("ask for fewer, or give the evaluation another metric"));
             }
             let recorded = &mut evaluation.generate.top_logprobs;
             *recorded = wanted.max(*recorded);

@@ -1,0 +1,80 @@
+//! From a resolved experiment to its plan: what is only known with the plugins and the device at hand.
+
+use driftgauge_engine::MetricRunner;
+use driftgauge_problem::Problem;
+use driftgauge_spec::ExperimentSpec;
+use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
+use serde_json::Value;
+
+use super::{lock, numbers, place, plugins, settings};
+use crate::plan::{EngineIdentity, Plan};
+use crate::resolved::ResolvedExperiment;
+
+/// An experiment that can run.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The experiment, its plugins' settings settled.
+    pub experiment: ResolvedExperiment,
+    /// Its plan.
+    pub plan: Plan,
+    /// Digests of everything read.
+    pub lock: Value,
+}
+
+/// Settles an experiment with its plugins and plans it.
+///
+/// # Errors
+/// Everything that the plugins or the device refuse, with its place in the spec.
+pub fn prepare(
+    spec: &ExperimentSpec,
+    mut experiment: ResolvedExperiment,
+    metrics: &dyn MetricRunner,
+    engine: &EngineIdentity,
+) -> Result<Prepared, Vec<Problem>> {
+    let plugins = plugins::identify(spec, &experiment, metrics)?;
+    let unknown = numbers::unknown(spec, |id| metrics.manifest(experiment.metrics.get(id)?));
+    refuse(unknown)?;
+    settings::set_intervals(&mut experiment, &plugins);
+    refuse(settings::set_top_logprobs(spec, &mut experiment, &plugins))?;
+    if engine.device == "cpu" {
+        refuse(bf16_on_cpu(spec))?;
+    }
+    let plan = Plan::of(&experiment, engine, &plugins);
+    let lock = lock::lock(&experiment, engine, &plugins);
+    Ok(Prepared {
+        experiment,
+        plan,
+        lock,
+    })
+}
+
+fn refuse(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems),
+    }
+}
+
+/// Parts of the spec that ask the processor for a type that it has no products in. Only here is the device known.
+fn bf16_on_cpu(spec: &ExperimentSpec) -> Vec<Problem> {
+    let trainings = spec.finetune.iter().chain(spec.pretrain.iter());
+    let trainings = trainings
+        .filter(|(_, settings)| settings.dtype == TrainingDtype::Bf16)
+        .map(|(id, _)| id);
+    let models = spec.models.iter();
+    let models = models
+        .filter(|(_, model)| model.dtype == ModelDtype::Bf16)
+        .map(|(id, _)| id);
+    trainings
+        .chain(models)
+        .map(|id| {
+            Problem::new(
+                "not-supported",
+                format!("`{id}` asks for `dtype: bf16`, which a CPU cannot compute: its matrix product has no bf16 kernel"),
+            )
+            .of_input()
+            .at(place(id.span()))
+            .help("leave `dtype` out: a CPU computes in f32, a GPU in bf16; weights stored as bf16 are read either way")
+        })
+        .collect()
+}
