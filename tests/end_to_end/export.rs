@@ -90,7 +90,7 @@ fn jsonl_has_the_promised_fields() {
     assert_eq!(one.lines().count(), 2);
     let wrong = place.output(&["export", "run", "--evaluation", "third"]);
     let message = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(wrong.status.code(), Some(2));
     assert!(message.contains("first, second"), "{message}");
 }
 

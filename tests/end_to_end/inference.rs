@@ -228,7 +228,7 @@ fn a_prompt_longer_than_the_context_fails_by_name_or_is_cut() {
         message.contains("sample `long`: the prompt and the text to score have"),
         "{message}"
     );
-    assert!(message.contains("the model reads 512; hint: "), "{message}");
+    assert!(message.contains("the model reads 512\nhint: "), "{message}");
     assert!(place.samples("run")[1]["error"].is_string());
     let (_, samples) = asked(", on_long_prompt: truncate");
     let prompt = samples[1]["prompt_token_ids"].as_array().expect("tokens");

@@ -3,3 +3,6 @@
 pub mod demo_data;
 pub mod gguf;
 pub mod server;
+mod skipped;
+
+pub use skipped::skipped;

@@ -275,9 +275,8 @@ mod tests {
             error.contains("rows 1 and 2 have the same id `1`"),
             "{error}"
         );
-        let error = read_rows(&path, Format::Jsonl, Some("id"))
-            .unwrap_err()
-            .to_string();
+        let error = read_rows(&path, Format::Jsonl, Some("id")).unwrap_err();
+        let error = driftgauge_problem::Problem::from(error).to_string();
         assert!(error.contains("columns are `k`"), "{error}");
     }
 

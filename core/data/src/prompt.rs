@@ -279,7 +279,7 @@ mod tests {
         let error = Templates::default()
             .fill("{{ answer }}", &row(), None)
             .unwrap_err();
-        let text = error.to_string();
+        let text = driftgauge_problem::Problem::from(error).to_string();
         assert!(text.contains("there is no column `answer`"), "{text}");
         assert!(text.contains("columns are `question`, `n`"), "{text}");
     }

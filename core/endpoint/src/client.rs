@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use driftgauge_engine::Endpoint;
 use driftgauge_engine::GenerateRequest;
+use driftgauge_problem::Problem;
 use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
@@ -30,7 +31,7 @@ enum Try {
     Over(Result<Box<Answer>, Failure>),
     /// Worth another try, not before the server's own pause is over.
     Again {
-        why: String,
+        why: Problem,
         pause: Option<Duration>,
     },
     /// The server does not know a word of the request and another dialect may do; no failure yet.
@@ -84,15 +85,17 @@ impl Client {
                 Try::Again { why, pause } => (why, pause),
             };
             if let Some(long) = pause.filter(|pause| *pause > retry::LONGEST_RETRY_AFTER) {
-                return Err(Failure::Unanswered(format!(
-                    "{why}; the server wants to be asked again in {} s",
+                return Err(Failure::Unanswered(why.followed(&format!(
+                    "; the server wants to be asked again in {} s",
                     long.as_secs()
-                )));
+                ))));
             }
             if attempt == self.endpoint.retries {
                 let tries = attempt + 1;
                 let times = if tries == 1 { "try" } else { "tries" };
-                return Err(Failure::Unanswered(format!("{why} ({tries} {times})")));
+                return Err(Failure::Unanswered(
+                    why.followed(&format!(" ({tries} {times})")),
+                ));
             }
             if let Some(pause) = pause {
                 lock(&self.pace).hold(Instant::now() + pause);
@@ -159,7 +162,7 @@ impl Client {
             format!("the connection broke: {}", cause(&error))
         };
         Try::Again {
-            why: self.key.redact(why),
+            why: self.key.redact(why).into(),
             pause: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use driftgauge_engine::Endpoint;
 use driftgauge_engine::GenerateRequest;
+use driftgauge_problem::Problem;
 use driftgauge_record::{Completion, FinishReason};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -152,25 +153,29 @@ struct ChoiceMessage {
 /// Reads the body of a successful answer.
 pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Failure> {
     let response: Response = serde_json::from_str(body).map_err(|error| {
-        Failure::Unanswered(format!("the server's answer is no completion: {error}"))
+        Failure::Unanswered(format!("the server's answer is no completion: {error}").into())
     })?;
-    let choice =
-        response.choices.into_iter().next().ok_or_else(|| {
-            Failure::Unanswered("the server's answer holds no completion".to_owned())
-        })?;
+    let choice = response
+        .choices
+        .into_iter()
+        .next()
+        .ok_or_else(|| Failure::Unanswered("the server's answer holds no completion".into()))?;
     let reason = choice.finish_reason.as_deref().unwrap_or("stop");
     if reason == "content_filter" {
         return Err(Failure::Rejected(
-            "the server's content filter withheld the answer".to_owned(),
+            "the server's content filter withheld the answer".into(),
         ));
     }
     let finish = match reason {
         "stop" | "eos" | "end_turn" => FinishReason::Stop,
         "length" | "max_tokens" => FinishReason::Length,
         other => {
-            return Err(Failure::Unanswered(format!(
-                "the server ended the answer for a reason that is not known here: `{other}`"
-            )));
+            return Err(Failure::Unanswered(
+                format!(
+                    "the server ended the answer for a reason that is not known here: `{other}`"
+                )
+                .into(),
+            ));
         }
     };
     let text = match choice.message {
@@ -179,16 +184,20 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
     };
     if text.is_none() && choice.finish_reason.is_none() {
         return Err(Failure::Unanswered(
-            "the server's answer holds neither a text nor a reason for its end".to_owned(),
+            "the server's answer holds neither a text nor a reason for its end".into(),
         ));
     }
     // A model that stops at once says nothing; that is an answer, and servers write it as null too.
     let text = text.unwrap_or_default();
     let mut completion = Completion::of_text(before_stop(&text, &request.stop).to_owned(), finish);
     let positions = logprobs::positions(&choice.logprobs).map_err(|error| {
-        Failure::Unusable(format!(
-            "the server's answer cannot be used: {error}\nhint: set `logprobs: false` for this model"
-        ))
+        Failure::Unusable(
+            Problem::new(
+                "unusable-answer",
+                format!("the server's answer cannot be used: {error}"),
+            )
+            .help("set `logprobs: false` for this model"),
+        )
     })?;
     logprobs::fill(
         &mut completion,
@@ -384,7 +393,7 @@ mod tests {
             r#"{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}"#;
         assert!(matches!(read(filtered), Failure::Rejected(_)));
         let odd = r#"{"choices": [{"message": {"content": "x"}, "finish_reason": "tool_calls"}]}"#;
-        assert!(read(odd).text().contains("`tool_calls`"));
+        assert!(read(odd).problem().message.contains("`tool_calls`"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use driftgauge_data::Random;
+use driftgauge_problem::Problem;
 use reqwest::StatusCode;
 
 /// The pause before the first retry, before jitter; it doubles with every further one.
@@ -16,18 +17,20 @@ pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// No answer now; another try or another run may get one.
-    Unanswered(String),
+    Unanswered(Problem),
     /// The server will not answer this request, whenever it is asked.
-    Rejected(String),
+    Rejected(Problem),
     /// Every further request would fail the same way: wrong key, unknown model, wrong address.
-    Unusable(String),
+    Unusable(Problem),
 }
 
 impl Failure {
-    /// What happened, in words.
-    pub(crate) fn text(&self) -> &str {
+    /// What happened.
+    pub(crate) fn problem(&self) -> &Problem {
         match self {
-            Self::Unanswered(text) | Self::Rejected(text) | Self::Unusable(text) => text,
+            Self::Unanswered(problem) | Self::Rejected(problem) | Self::Unusable(problem) => {
+                problem
+            }
         }
     }
 }
@@ -39,26 +42,29 @@ pub(crate) fn failure(status: StatusCode, said: &str) -> Failure {
     } else {
         format!(": {said}")
     };
-    let text = format!("the server answered {}{said}", status.as_u16());
+    let answered = Problem::new(
+        "server-refused",
+        format!("the server answered {}{said}", status.as_u16()),
+    );
     match status.as_u16() {
         // OpenAI answers 429 also when the account has run out of money, which no pause mends.
         429 if said.contains("insufficient_quota")
             || said.contains("exceeded your current quota") =>
         {
-            Failure::Unusable(text)
+            Failure::Unusable(answered)
         }
-        401 => Failure::Unusable(format!(
-            "{text}\nhint: the key was not accepted; look at the variable that `api_key_env` names"
+        401 => Failure::Unusable(answered.help(
+            "the key was not accepted; look at the variable that `api_key_env` names",
         )),
-        404 | 405 => Failure::Unusable(format!(
-            "{text}\nhint: `base_url` has to end before `/chat/completions`, and `model` has to be a name that the server knows"
+        404 | 405 => Failure::Unusable(answered.help(
+            "`base_url` has to end before `/chat/completions`, and `model` has to be a name that the server knows",
         )),
-        300..=399 => Failure::Unusable(format!(
-            "{text}\nhint: the server has moved; write its new address as `base_url`"
+        300..=399 => Failure::Unusable(answered.help(
+            "the server has moved; write its new address as `base_url`",
         )),
-        400 | 413 | 422 => Failure::Rejected(text),
+        400 | 413 | 422 => Failure::Rejected(answered),
         // 403 is a key without rights on one server and a single refused request on another, so nothing is concluded.
-        _ => Failure::Unanswered(text),
+        _ => Failure::Unanswered(answered),
     }
 }
 

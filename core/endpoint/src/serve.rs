@@ -72,14 +72,14 @@ pub fn serve<W: Write>(
             Err(failure) => {
                 replies.send(&Reply::Failed {
                     id,
-                    error: failure.text().into(),
+                    error: failure.problem().clone(),
                     unanswered: matches!(failure, Failure::Unanswered(_)),
                 })?;
                 if lost_in_a_row == GIVE_UP {
                     let message = format!(
                         "{}: {GIVE_UP} requests in a row got no answer; the last one: {}",
                         endpoint.base_url,
-                        failure.text()
+                        failure.problem().message
                     );
                     let problem = Problem::new("no-answers", message)
                         .help("what was answered is kept; run again when the server works");
@@ -126,7 +126,7 @@ fn listen(
 }
 
 fn no_scores() -> Failure {
-    Failure::Unusable("a server cannot score given text".to_owned())
+    Failure::Unusable("a server cannot score given text".into())
 }
 
 /// The models and configurations that the server says answered.

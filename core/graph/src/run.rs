@@ -438,7 +438,7 @@ fn plan_with_outcomes(context: &Context, outcomes: &[Option<NodeOutcome>]) -> Va
                 "items": node.items,
                 "status": end.as_ref().map_or(json!("interrupted"), |end| json!(end.outcome)),
                 "seconds": end.as_ref().map(|end| end.seconds),
-                "error": end.as_ref().and_then(|end| end.error.clone()),
+                "error": end.as_ref().and_then(|end| end.error.as_ref().map(ToString::to_string)),
             })
         })
         .collect();

@@ -44,3 +44,25 @@ pub use tokenize::Tokenizer;
 
 /// The trainer and scorer of this build, as keys and provenance name it; raised when the same training would give other bytes.
 pub const TRAINER: &str = "driftgauge-lm 1";
+
+/// The candle whose kernels [`TRAINER`] was last held against. With another one, see whether the golden trainings still give the
+/// same bytes, and raise [`TRAINER`] when they do not.
+pub const CANDLE: &str = "0.10.2";
+
+#[cfg(test)]
+mod tests {
+    use super::CANDLE;
+
+    #[test]
+    fn candle_is_the_one_that_is_locked() {
+        let lock = include_str!("../../../Cargo.lock");
+        let entry = lock
+            .split("\n\n")
+            .find(|entry| entry.contains("name = \"candle-core\"\n"));
+        assert!(
+            entry
+                .unwrap()
+                .contains(&format!("version = \"{CANDLE}\"\n"))
+        );
+    }
+}

@@ -184,8 +184,8 @@ mod tests {
         let error = write_tensors(Path::new("/dev/full"), &specs, |i| {
             Ok(sample()[i].1.clone())
         })
-        .unwrap_err()
-        .to_string();
+        .unwrap_err();
+        let error = driftgauge_problem::Problem::from(error).to_string();
         assert!(
             error.contains("/dev/full") && error.contains("free some space"),
             "{error}"

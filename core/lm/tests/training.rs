@@ -4,9 +4,10 @@ mod common;
 
 use std::sync::atomic::AtomicBool;
 
-use common::{bytes, config, golden, rows, train, train_whole};
 use driftgauge_lm::train::{Method, Order, StepRecord, TrainConfig, TrainEvent, finetune};
 use driftgauge_lm::{ChatTemplate, Compute, Error, LoraConfig, Scorer, TargetModules, Tokenizer};
+
+use common::{bytes, config, golden, rows, train, train_whole};
 
 const ADAPTER: &str = "adapter_model.safetensors";
 
@@ -181,7 +182,8 @@ fn a_diverging_training_stops_with_step_and_loss_and_keeps_its_checkpoint() {
     };
     assert!(*step > 1 && *step <= 12, "{error}");
     assert!(checkpoint.join("parameters.safetensors").is_file());
-    let text = error.to_string();
+    let (step, loss) = (*step, *loss);
+    let text = driftgauge_problem::Problem::from(error).to_string();
     for part in [
         format!("diverged at step {step}"),
         format!("loss {loss}"),

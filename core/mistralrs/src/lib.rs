@@ -24,3 +24,23 @@ pub use load::load;
 
 /// The engine of this build, as keys and provenance name it.
 pub const ENGINE: &str = "mistral.rs 0.8.1";
+
+#[cfg(test)]
+mod tests {
+    use super::ENGINE;
+
+    /// A key that names another engine than the one that is built would reuse its answers.
+    #[test]
+    fn the_engine_is_the_one_that_is_locked() {
+        let lock = include_str!("../../../Cargo.lock");
+        let entry = lock
+            .split("\n\n")
+            .find(|entry| entry.contains("name = \"mistralrs-core\"\n"));
+        let version = ENGINE.strip_prefix("mistral.rs ").unwrap();
+        assert!(
+            entry
+                .unwrap()
+                .contains(&format!("version = \"{version}\"\n"))
+        );
+    }
+}

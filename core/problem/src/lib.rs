@@ -120,6 +120,13 @@ impl Problem {
         self.prefixed(&format!("{what}: "))
     }
 
+    /// Puts a text behind the message.
+    #[must_use]
+    pub fn followed(mut self, text: &str) -> Self {
+        self.message.push_str(text);
+        self
+    }
+
     /// Puts a text before the message.
     #[must_use]
     pub fn prefixed(mut self, text: &str) -> Self {

@@ -35,10 +35,10 @@ fn replay_dir() -> Option<PathBuf> {
     .iter()
     .all(|name| folder.join(name).is_file());
     if !complete {
-        eprintln!(
-            "skipped: the paper's records are not in `{}`\nhint: set DRIFTGAUGE_REPLAY_DIR to their folder",
+        driftgauge_tests::skipped(&format!(
+            "the paper's records are not in `{}`; set DRIFTGAUGE_REPLAY_DIR to their folder",
             folder.display()
-        );
+        ));
     }
     complete.then_some(folder)
 }

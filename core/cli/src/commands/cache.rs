@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use driftgauge_problem::{Context as _, Result};
+use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_store::{Entry, Store};
 use indicatif::HumanBytes;
@@ -56,7 +56,7 @@ fn verify(args: &StoreDir) -> Result<Exit> {
     entries.retain(|entry| entry.state != "unfinished");
     let checked = entries.iter().map(|entry| (entry, store.verify(entry)));
     let damaged: Vec<(&Entry, String)> = checked
-        .filter_map(|(entry, outcome)| Some((entry, outcome.err()?.to_string())))
+        .filter_map(|(entry, outcome)| Some((entry, Problem::from(outcome.err()?).to_string())))
         .collect();
     match args.format {
         Format::Json => {

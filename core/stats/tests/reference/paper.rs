@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::values::{bounds, close, count, fixture, real};
 use driftgauge_stats::bootstrap::{Options, paired_mean_difference};
 use driftgauge_stats::calibration::{Closed, Predictions, RankStatistic};
 use driftgauge_stats::did::difference_in_differences;
@@ -22,6 +21,8 @@ use driftgauge_stats::summary::summarize;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use serde_json::Value;
+
+use crate::values::{bounds, close, count, fixture, real};
 
 const FIGURE: f64 = 1e-6;
 const POINTS: f64 = 0.003;
@@ -37,9 +38,9 @@ fn replay_file(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!(
-        "skipped: `{name}` is not there\nhint: set DRIFTGAUGE_REPLAY_DIR to the folder of the paper's records"
-    );
+    driftgauge_tests::skipped(&format!(
+        "`{name}` of the paper's records is not there; set DRIFTGAUGE_REPLAY_DIR to their folder"
+    ));
     None
 }
 
