@@ -1,17 +1,28 @@
 //! Datasets: files of rows in the formats the field uses, read into one form.
 
 mod files;
+mod json;
+mod parquet;
+mod shards;
+mod text;
+mod types;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use driftgauge_problem::Explained;
-use driftgauge_store::{Digest, canonical_json};
+use driftgauge_record::value;
+use driftgauge_spec::spec::DatasetFormat;
+use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::files::{Columns, read_csv, read_json, read_jsonl, read_parquet};
+use self::files::Columns;
+pub(crate) use self::json::parse as parse_json;
+pub use self::shards::files_of;
+pub(crate) use self::text::{unpacked_name, whole_text};
+pub use self::types::{is_written_list, truth, typed};
 use crate::random::Random;
 
 /// One row: a stable id and its columns.
@@ -21,20 +32,6 @@ pub struct Row {
     pub id: String,
     /// Columns by name, in file order.
     pub columns: IndexMap<String, Value>,
-}
-
-/// File formats of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// One JSON object a line.
-    Jsonl,
-    /// One JSON list of objects.
-    Json,
-    /// Comma-separated, with a header line.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
 }
 
 /// Why a dataset could not be read.
@@ -57,6 +54,8 @@ pub enum DatasetError {
         line: usize,
         /// What is wrong.
         problem: String,
+        /// What to do.
+        hint: Option<String>,
     },
     /// The file as a whole is not of its format.
     #[error("`{}` is not readable as {format}: {problem}", path.display())]
@@ -67,6 +66,8 @@ pub enum DatasetError {
         format: &'static str,
         /// What is wrong.
         problem: String,
+        /// What to do.
+        hint: Option<String>,
     },
     /// The id column is unusable.
     #[error("{}: {problem}", path.display())]
@@ -92,23 +93,44 @@ impl Explained for DatasetError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Id { hint, .. } => Some(hint.clone()),
-            _ => None,
+            Self::Row { hint, .. } | Self::File { hint, .. } => hint.clone(),
+            Self::Io { .. } => None,
         }
     }
 }
 
-/// Reads all rows of a file. Without an `id` column, ids are row numbers from 0.
+/// Rows that were read, and what has to be said of them.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// The rows; their ids are their numbers, from 0, over all files.
+    pub rows: Vec<Row>,
+    /// What was read otherwise than it is written.
+    pub notes: Vec<String>,
+}
+
+/// Reads all rows of a file, of the files of a folder, or of those that a pattern matches.
 ///
 /// # Errors
-/// When the file, a row or an id is unusable; the message names the file and the line.
-pub fn read_rows(path: &Path, format: Format, id: Option<&str>) -> Result<Vec<Row>, DatasetError> {
-    let rows = match format {
-        Format::Jsonl => read_jsonl(path)?,
-        Format::Json => read_json(path)?,
-        Format::Csv => read_csv(path)?,
-        Format::Parquet => read_parquet(path)?,
-    };
-    with_ids(path, rows.into_iter().enumerate(), id)
+/// When there is no file, or a file or a row is unusable; the message names the file and the line.
+pub fn read_table(path: &Path, format: DatasetFormat) -> Result<Table, DatasetError> {
+    let files = files_of(path, format).map_err(|error| files::io_error(path, error))?;
+    let mut table = Table::default();
+    for file in files {
+        let read = files::read(&file, format)?;
+        table.notes.extend(nulls_note(&file, read.nulls));
+        for columns in read.rows {
+            let id = table.rows.len().to_string();
+            table.rows.push(Row { id, columns });
+        }
+    }
+    Ok(table)
+}
+
+/// What is said of numbers that are not finite, where there are some.
+pub(crate) fn nulls_note(path: &Path, nulls: usize) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    (nulls > 0)
+        .then(|| format!("`{name}`: {nulls} values are NaN or infinite, and were read as null"))
 }
 
 /// Gives rows that were read without an id column, and of which some were dropped since, the ids of a column: only those that
@@ -120,24 +142,13 @@ pub fn identify(path: &Path, rows: Vec<Row>, id: &str) -> Result<Vec<Row>, Datas
     let numbered = rows
         .into_iter()
         .map(|row| (row.id.parse().unwrap_or_default(), row.columns));
-    with_ids(path, numbered, Some(id))
-}
-
-/// The text of a scalar cell; `None` for null, lists and objects.
-#[must_use]
-pub fn cell_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
+    with_ids(path, numbered, id)
 }
 
 fn with_ids(
     path: &Path,
     rows: impl Iterator<Item = (usize, Columns)>,
-    id: Option<&str>,
+    column: &str,
 ) -> Result<Vec<Row>, DatasetError> {
     let id_error = |problem: String, hint: String| DatasetError::Id {
         path: path.to_owned(),
@@ -147,15 +158,13 @@ fn with_ids(
     let mut seen = HashMap::new();
     let mut out = Vec::with_capacity(rows.size_hint().0);
     for (index, columns) in rows {
-        let id = match id {
-            None => index.to_string(),
-            Some(column) => columns.get(column).and_then(cell_text).ok_or_else(|| {
-                id_error(
-                    format!("row {} has no usable id in column `{column}`", index + 1),
-                    format!("columns are {}", names(&columns)),
-                )
-            })?,
-        };
+        let id = value::column(&columns, column).and_then(value::scalar_text);
+        let id = id.filter(|id| !id.trim().is_empty()).ok_or_else(|| {
+            id_error(
+                format!("row {} has no usable id in column `{column}`", index + 1),
+                format!("columns are {}", names(&columns)),
+            )
+        })?;
         if let Some(first) = seen.insert(id.clone(), index) {
             return Err(id_error(
                 format!(
@@ -171,12 +180,17 @@ fn with_ids(
     Ok(out)
 }
 
-/// Digest of the rows themselves, whatever their order and the file they stand in.
+/// Digest of the rows themselves, whatever their order and the file they stand in. A value is another one when its type is:
+/// templates write 1 and 1.0 in different ways.
 #[must_use]
 pub fn content(rows: &[Row]) -> Digest {
     let mut lines: Vec<String> = rows
         .iter()
-        .map(|row| canonical_json(&json!([row.id, row.columns])))
+        .map(|row| {
+            let mut columns: Vec<_> = row.columns.iter().collect();
+            columns.sort_unstable_by_key(|(name, _)| *name);
+            json!([row.id, columns]).to_string()
+        })
         .collect();
     lines.sort_unstable();
     Digest::of(lines.join("\n").as_bytes())
@@ -228,6 +242,10 @@ mod tests {
         (dir, path)
     }
 
+    fn rows_of(path: &Path, format: DatasetFormat, id: &str) -> Result<Vec<Row>, DatasetError> {
+        identify(path, read_table(path, format)?.rows, id)
+    }
+
     #[test]
     fn the_formats_agree() {
         let (_a, jsonl) = file(
@@ -239,45 +257,73 @@ mod tests {
             "[{\"k\":\"x\",\"q\":\"1\"},{\"k\":\"y\",\"q\":\"2\"}]",
         );
         let (_c, csv) = file("a.csv", "k,q\nx,1\ny,2\n");
-        let rows = read_rows(&jsonl, Format::Jsonl, Some("k")).unwrap();
+        let (_d, tsv) = file("a.tsv", "k\tq\nx\t1\ny\t2\n");
+        let rows = rows_of(&jsonl, DatasetFormat::Jsonl, "k").unwrap();
         assert_eq!(rows[1].id, "y");
-        assert_eq!(rows, read_rows(&json, Format::Json, Some("k")).unwrap());
-        assert_eq!(rows, read_rows(&csv, Format::Csv, Some("k")).unwrap());
+        assert_eq!(rows, rows_of(&json, DatasetFormat::Json, "k").unwrap());
+        assert_eq!(rows, rows_of(&csv, DatasetFormat::Csv, "k").unwrap());
+        assert_eq!(rows, rows_of(&tsv, DatasetFormat::Tsv, "k").unwrap());
+    }
+
+    #[test]
+    fn shards_are_read_one_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("b.jsonl"), "{\"k\": NaN}\n").unwrap();
+        fs::write(dir.path().join("a.jsonl"), "{\"k\":1}\n{\"k\":2}\n").unwrap();
+        let table = read_table(dir.path(), DatasetFormat::Jsonl).unwrap();
+        let seen: Vec<_> = table
+            .rows
+            .iter()
+            .map(|row| (&*row.id, &row.columns["k"]))
+            .collect();
+        assert_eq!(
+            seen,
+            [("0", &json!(1)), ("1", &json!(2)), ("2", &Value::Null)]
+        );
+        assert_eq!(
+            table.notes,
+            ["`b.jsonl`: 1 values are NaN or infinite, and were read as null"]
+        );
     }
 
     #[test]
     fn content_is_whatever_the_order() {
         let rows = |text: &str| {
             let (_dir, path) = file("a.jsonl", text);
-            content(&read_rows(&path, Format::Jsonl, Some("k")).unwrap())
+            content(&rows_of(&path, DatasetFormat::Jsonl, "k").unwrap())
         };
         let one = rows("{\"k\":1,\"q\":\"a\"}\n{\"k\":2,\"q\":\"b\"}\n");
         assert_eq!(one, rows("{\"q\":\"b\",\"k\":2}\n{\"k\":1,\"q\":\"a\"}\n"));
         assert_ne!(one, rows("{\"k\":1,\"q\":\"b\"}\n{\"k\":2,\"q\":\"a\"}\n"));
+        assert_ne!(rows("{\"k\":1,\"q\":1}\n"), rows("{\"k\":1,\"q\":1.0}\n"));
     }
 
     #[test]
     fn a_bad_line_is_named() {
         let (_dir, path) = file("a.jsonl", "{\"k\":1}\n{\"k\":\n");
-        let error = read_rows(&path, Format::Jsonl, None)
-            .unwrap_err()
-            .to_string();
+        let error = read_table(&path, DatasetFormat::Jsonl).unwrap_err();
+        let error = error.to_string();
         assert!(error.contains("a.jsonl:2: not a JSON object"), "{error}");
     }
 
     #[test]
     fn ids_are_unique() {
         let (_dir, path) = file("a.jsonl", "{\"k\":1}\n{\"k\":1}\n");
-        let error = read_rows(&path, Format::Jsonl, Some("k"))
-            .unwrap_err()
-            .to_string();
+        let error = rows_of(&path, DatasetFormat::Jsonl, "k").unwrap_err();
+        let error = error.to_string();
         assert!(
             error.contains("rows 1 and 2 have the same id `1`"),
             "{error}"
         );
-        let error = read_rows(&path, Format::Jsonl, Some("id")).unwrap_err();
-        let error = driftgauge_problem::Problem::from(error).to_string();
-        assert!(error.contains("columns are `k`"), "{error}");
+        let error = rows_of(&path, DatasetFormat::Jsonl, "id").unwrap_err();
+        assert!(error.to_string().contains("columns are `k`"), "{error}");
+        // Of nested columns by their path, and of null or blank ones never.
+        let (_dir, path) = file("a.jsonl", "{\"m\":{\"k\":7}}\n{\"m\":{\"k\":\" \"}}\n");
+        let error = rows_of(&path, DatasetFormat::Jsonl, "m.k").unwrap_err();
+        assert!(
+            error.to_string().contains("row 2 has no usable id"),
+            "{error}"
+        );
     }
 
     #[test]

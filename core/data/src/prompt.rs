@@ -1,12 +1,20 @@
 //! Templates: from a dataset row to the turns of a conversation.
 
+mod absent;
+mod environment;
+mod typed;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard};
+
 use driftgauge_problem::Explained;
 use driftgauge_record::Message;
 use indexmap::IndexMap;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Expression};
 use serde_json::Value;
 
-use crate::dataset::{Row, names};
+use crate::dataset::{Row, is_written_list};
 
 /// A turn whose content is a minijinja template over the columns of a row.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,17 +36,17 @@ impl TurnTemplate {
 /// Why a template could not be filled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PromptError {
-    /// The template names something the row does not have.
+    /// The template names something the row does not have, or what it has does not fit.
     #[error("template `{template}` cannot be filled for row `{row}`: {problem}")]
     Fill {
         /// The template text.
         template: String,
         /// The row id.
         row: String,
-        /// What minijinja says.
+        /// What is wrong.
         problem: String,
-        /// The columns there are.
-        columns: String,
+        /// What to do.
+        hint: String,
     },
     /// The template itself is wrong.
     #[error("template `{template}` is not valid: {problem}")]
@@ -60,77 +68,108 @@ impl Explained for PromptError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Fill { columns, .. } => Some(format!("columns are {columns}")),
+            Self::Fill { hint, .. } => Some(hint.clone()),
             Self::Syntax { .. } => None,
         }
     }
 }
 
-/// Fills templates; undefined names are errors, never empty text.
+/// Fills templates; undefined names, null where something is written, and mixed types are errors, never empty text.
 pub struct Templates {
-    environment: Environment<'static>,
+    environment: RwLock<Environment<'static>>,
+    /// The names that each template reads.
+    templates: RwLock<HashMap<String, Arc<HashSet<String>>>>,
+    expressions: RwLock<HashMap<String, Arc<Compiled>>>,
+}
+
+/// An expression with the names that it reads.
+struct Compiled {
+    expression: Expression<'static, 'static>,
+    names: HashSet<String>,
 }
 
 impl Default for Templates {
     fn default() -> Self {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_keep_trailing_newline(true);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        Self { environment }
+        Self {
+            environment: RwLock::new(environment::strict()),
+            templates: RwLock::default(),
+            expressions: RwLock::default(),
+        }
     }
 }
 
 impl Templates {
-    /// Templates in which writing a null is an error as well, where its text `none` would be learnt from.
-    pub fn without_null() -> Self {
-        let mut templates = Self::default();
-        templates
-            .environment
-            .set_formatter(|out, state, value| match value.is_none() {
-                true => Err(minijinja::Error::new(
-                    minijinja::ErrorKind::InvalidOperation,
-                    "a value is null",
-                )),
-                false => minijinja::escape_formatter(out, state, value),
-            });
-        templates
-    }
-
     /// Fills one template with the columns of `row`, and those of another row under the name `shuffled`.
     ///
     /// # Errors
-    /// When the template is wrong or names a column that is not there.
+    /// When the template is wrong, names a column that is not there, or writes a null.
     pub fn fill(
         &self,
         template: &str,
         row: &Row,
         shuffled: Option<&Row>,
     ) -> Result<String, PromptError> {
-        let compiled = self
-            .environment
-            .template_from_str(template)
-            .map_err(|error| PromptError::Syntax {
-                template: template.to_owned(),
-                problem: error.to_string(),
-            })?;
-        let mut context: IndexMap<&str, Value> = IndexMap::new();
-        for (name, value) in &row.columns {
-            context.insert(name, value.clone());
+        let syntax = |error: minijinja::Error| PromptError::Syntax {
+            template: template.to_owned(),
+            problem: told(&error, template),
+        };
+        let known = read(&self.templates).get(template).cloned();
+        let names = match known {
+            Some(names) => names,
+            None => self.compile(template).map_err(syntax)?,
+        };
+        let environment = read(&self.environment);
+        let compiled = environment.get_template(template).map_err(syntax)?;
+        let mut context = context(&names, row);
+        if names.contains("row") {
+            context.insert("row", to_value(&row.columns));
         }
-        context.insert("row", to_value(&row.columns));
-        if let Some(other) = shuffled {
+        if let Some(other) = shuffled
+            && names.contains("shuffled")
+        {
             context.insert("shuffled", to_value(&other.columns));
         }
-        compiled.render(context).map_err(|error| PromptError::Fill {
-            template: template.to_owned(),
-            row: row.id.clone(),
-            problem: explain(&error, &compiled, row),
-            columns: names(&row.columns),
-        })
+        let text = compiled
+            .render(context)
+            .map_err(|error| unfit(&error, &names, template, row))?;
+        if absent::is_written(&text) {
+            let null = |name: &&String| row.columns.get(*name).is_some_and(Value::is_null);
+            let mut null: Vec<_> = names.iter().filter(null).collect();
+            null.sort_unstable();
+            let null: Vec<_> = null.iter().map(|name| format!("`{name}`")).collect();
+            return Err(PromptError::Fill {
+                template: template.to_owned(),
+                row: row.id.clone(),
+                problem: match null.as_slice() {
+                    [] => "a value in it is null".to_owned(),
+                    names => format!("{} is null", names.join(" and ")),
+                },
+                hint: "filter such rows out, as with `filter: column is not none`, or say what stands in its place, as with `{{ column | default(\"\") }}`".to_owned(),
+            });
+        }
+        Ok(text)
     }
 
-    /// Fills every turn.
+    /// As [`Self::fill`], but absent where the template is nothing but an expression whose value is null.
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub fn fill_present(
+        &self,
+        template: &str,
+        row: &Row,
+        shuffled: Option<&Row>,
+    ) -> Result<Option<String>, PromptError> {
+        if let Some(expression) = lone_expression(template)
+            && !mentions_other(expression)
+            && absent::is_absent(&self.value(expression, row)?)
+        {
+            return Ok(None);
+        }
+        self.fill(template, row, shuffled).map(Some)
+    }
+
+    /// Fills every turn. A system turn that is null is none.
     ///
     /// # Errors
     /// As [`Self::fill`].
@@ -140,36 +179,86 @@ impl Templates {
         row: &Row,
         shuffled: Option<&Row>,
     ) -> Result<Vec<Message>, PromptError> {
-        turns
-            .iter()
-            .map(|turn| {
-                Ok(Message {
-                    role: turn.role.clone(),
-                    content: self.fill(&turn.template, row, shuffled)?,
-                })
-            })
-            .collect()
+        let mut messages = Vec::with_capacity(turns.len());
+        for turn in turns {
+            let content = match turn.role.as_str() {
+                "system" => self.fill_present(&turn.template, row, shuffled)?,
+                _ => Some(self.fill(&turn.template, row, shuffled)?),
+            };
+            messages.extend(content.map(|content| Message {
+                role: turn.role.clone(),
+                content,
+            }));
+        }
+        Ok(messages)
     }
 
-    /// Evaluates a condition such as `category == "doors" and n > 3` over a row.
+    /// Evaluates a condition such as `category == "doors" and n > 3` over a row. Null is not true.
     ///
     /// # Errors
-    /// As [`Self::fill`].
+    /// As [`Self::fill`], and when the value is a text, which is neither true nor false.
     pub fn holds(&self, expression: &str, row: &Row) -> Result<bool, PromptError> {
-        Ok(self.evaluate(expression, row)?.is_true())
+        let value = self.value(expression, row)?;
+        environment::verdict(&value, expression.trim())
+            .map_err(|error| unfit(&error, &HashSet::new(), expression, row))
     }
 
     /// The texts that a template stands for: a lone expression may give a list, everything else gives one text.
     ///
     /// # Errors
-    /// As [`Self::fill`].
+    /// As [`Self::fill`], and when a list was written as text.
     pub fn texts(&self, template: &str, row: &Row) -> Result<Vec<String>, PromptError> {
+        self.listed(template, row, false)
+    }
+
+    /// The same of accepted answers: what is null is none of them.
+    ///
+    /// # Errors
+    /// As [`Self::texts`].
+    pub fn references(&self, template: &str, row: &Row) -> Result<Vec<String>, PromptError> {
+        self.listed(template, row, true)
+    }
+
+    fn listed(
+        &self,
+        template: &str,
+        row: &Row,
+        may_be_null: bool,
+    ) -> Result<Vec<String>, PromptError> {
+        let unfit = |problem: String, hint: &str| PromptError::Fill {
+            template: template.to_owned(),
+            row: row.id.clone(),
+            problem,
+            hint: hint.to_owned(),
+        };
         if let Some(expression) = lone_expression(template) {
-            let value = self.evaluate(expression, row)?;
-            if value.kind() == minijinja::value::ValueKind::Seq
+            let value = self.value(expression, row)?;
+            if may_be_null && absent::is_absent(&value) {
+                return Ok(Vec::new());
+            }
+            if value.kind() == ValueKind::Seq
                 && let Ok(items) = value.try_iter()
             {
-                return Ok(items.map(|item| item.to_string()).collect());
+                let items = items.filter(|item| !(may_be_null && absent::is_absent(item)));
+                let text = |item: minijinja::Value| match item.kind() {
+                    ValueKind::String | ValueKind::Number | ValueKind::Bool => Ok(item.to_string()),
+                    _ if absent::is_absent(&item) => Err(unfit(
+                        "an item of the list is null".to_owned(),
+                        "filter such rows out, or drop the item with `reject(\"none\")`",
+                    )),
+                    other => Err(unfit(
+                        format!("an item of the list is a {other}"),
+                        "a list of texts is one text for each item; choose a field of each, as with `map(attribute=...)`",
+                    )),
+                };
+                return items.map(text).collect();
+            }
+            if value.as_str().is_some_and(is_written_list) {
+                return Err(unfit(
+                    "the text is a list that a program wrote as text, as pandas does in CSV files"
+                        .to_owned(),
+                    "give the dataset `types: {column: list}`, or write it as JSON Lines or Parquet",
+                ));
             }
         }
         Ok(vec![self.fill(template, row, None)?])
@@ -180,22 +269,93 @@ impl Templates {
     /// # Errors
     /// As [`Self::fill`].
     pub fn evaluate(&self, expression: &str, row: &Row) -> Result<minijinja::Value, PromptError> {
-        let compiled = self
+        Ok(absent::plain(&self.value(expression, row)?))
+    }
+
+    /// Keeps a template, compiled, and gives the names that it reads.
+    fn compile(&self, template: &str) -> Result<Arc<HashSet<String>>, minijinja::Error> {
+        let mut environment = self
             .environment
-            .compile_expression(expression)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let rewritten = typed::template(template).into_owned();
+        environment.add_template_owned(template.to_owned(), rewritten)?;
+        let compiled = environment.get_template(template)?;
+        let names = Arc::new(compiled.undeclared_variables(false));
+        self.templates
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(template.to_owned(), Arc::clone(&names));
+        Ok(names)
+    }
+
+    fn compiled(&self, expression: &str) -> Result<Arc<Compiled>, PromptError> {
+        if let Some(known) = read(&self.expressions).get(expression) {
+            return Ok(Arc::clone(known));
+        }
+        let rewritten = typed::expression(expression).into_owned();
+        let compiled = expressions()
+            .compile_expression_owned(rewritten)
             .map_err(|error| PromptError::Syntax {
                 template: expression.to_owned(),
-                problem: error.to_string(),
+                problem: told(&error, expression),
             })?;
-        compiled
-            .eval(to_value(&row.columns))
-            .map_err(|error| PromptError::Fill {
-                template: expression.to_owned(),
-                row: row.id.clone(),
-                problem: error.to_string(),
-                columns: names(&row.columns),
-            })
+        let compiled = Arc::new(Compiled {
+            names: compiled.undeclared_variables(false),
+            expression: compiled,
+        });
+        self.expressions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(expression.to_owned(), Arc::clone(&compiled));
+        Ok(compiled)
     }
+
+    fn value(&self, expression: &str, row: &Row) -> Result<minijinja::Value, PromptError> {
+        let compiled = self.compiled(expression)?;
+        let mut context = context(&compiled.names, row);
+        if compiled.names.contains("row") && !row.columns.contains_key("row") {
+            context.insert("row", to_value(&row.columns));
+        }
+        compiled
+            .expression
+            .eval(context)
+            .map_err(|error| unfit(&error, &compiled.names, expression, row))
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The columns of a row that are read.
+fn context<'r>(names: &HashSet<String>, row: &'r Row) -> IndexMap<&'r str, minijinja::Value> {
+    let columns = row.columns.iter();
+    columns
+        .filter(|(name, _)| names.contains(*name))
+        .map(|(name, value)| (name.as_str(), absent::value(value)))
+        .collect()
+}
+
+fn unfit(
+    error: &minijinja::Error,
+    names: &HashSet<String>,
+    template: &str,
+    row: &Row,
+) -> PromptError {
+    let (problem, hint) = explain(error, names, template, row);
+    PromptError::Fill {
+        template: template.to_owned(),
+        row: row.id.clone(),
+        problem,
+        hint,
+    }
+}
+
+/// Where expressions are compiled, which live as long as their environment; templates have environments that keep them.
+fn expressions() -> &'static Environment<'static> {
+    static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment::strict);
+    &ENVIRONMENT
 }
 
 /// The expression of a template that is nothing but one, as in `{{ aliases }}`.
@@ -217,30 +377,56 @@ pub fn plain_text(messages: &[Message]) -> Option<&str> {
     }
 }
 
-fn to_value(columns: &IndexMap<String, Value>) -> Value {
-    Value::Object(
-        columns
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-    )
+/// Whether an expression reads the stand-in row, which only prompts have.
+fn mentions_other(expression: &str) -> bool {
+    expression.contains("shuffled")
 }
 
-/// Names the missing columns where that is the trouble; minijinja only says that something is undefined.
-fn explain(error: &minijinja::Error, template: &minijinja::Template<'_, '_>, row: &Row) -> String {
+fn to_value(columns: &IndexMap<String, Value>) -> minijinja::Value {
+    columns
+        .iter()
+        .map(|(name, value)| (name.clone(), absent::value(value)))
+        .collect()
+}
+
+/// What is wrong, and what to do. Names the missing columns where that is the trouble; minijinja only says that something is
+/// undefined.
+fn explain(
+    error: &minijinja::Error,
+    names: &HashSet<String>,
+    template: &str,
+    row: &Row,
+) -> (String, String) {
+    let columns = format!("columns are {}", crate::dataset::names(&row.columns));
     if error.kind() == minijinja::ErrorKind::UndefinedError {
-        let mut missing: Vec<_> = template
-            .undeclared_variables(false)
-            .into_iter()
-            .filter(|name| !row.columns.contains_key(name) && name != "row" && name != "shuffled")
-            .collect();
+        let known = |name: &&String| {
+            let own = ["row", "shuffled", typed::COMPARE, typed::CONDITION];
+            row.columns.contains_key(*name) || own.contains(&name.as_str())
+        };
+        let mut missing: Vec<_> = names.iter().filter(|name| !known(name)).collect();
         missing.sort_unstable();
         if !missing.is_empty() {
             let missing: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
-            return format!("there is no column {}", missing.join(", "));
+            return (
+                format!("there is no column {}", missing.join(", ")),
+                columns,
+            );
         }
     }
-    error.to_string()
+    let advice = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<environment::Advice>());
+    let hint = advice.map_or(columns, |advice| advice.0.clone());
+    (told(error, template), hint)
+}
+
+/// What minijinja says, without the name of the template, which is its text.
+fn told(error: &minijinja::Error, template: &str) -> String {
+    let detail = error.detail().map(str::to_owned);
+    let text = match (detail, error.kind()) {
+        (Some(detail), minijinja::ErrorKind::InvalidOperation) => detail,
+        _ => error.to_string(),
+    };
+    text.replace(&format!(" (in {template}:"), " (in line ")
 }
 
 #[cfg(test)]
@@ -282,5 +468,198 @@ mod tests {
         let text = driftgauge_problem::Problem::from(error).to_string();
         assert!(text.contains("there is no column `answer`"), "{text}");
         assert!(text.contains("columns are `question`, `n`"), "{text}");
+    }
+
+    fn with(column: &str, value: Value) -> Row {
+        let mut row = row();
+        row.columns.insert(column.to_owned(), value);
+        row
+    }
+
+    fn said<T: std::fmt::Debug>(result: Result<T, PromptError>) -> String {
+        driftgauge_problem::Problem::from(result.unwrap_err()).to_string()
+    }
+
+    #[test]
+    fn values_of_different_types_are_not_compared() {
+        let templates = Templates::default();
+        let text = |value: &str| with("score", json!(value));
+        for (expression, parts) in [
+            (
+                "score >= 3",
+                [
+                    "`score (\"1\")` is text and `3` is a number",
+                    "score | int",
+                    "types: {score: int}",
+                ],
+            ),
+            (
+                "3 == score",
+                [
+                    "`3` is a number and `score (\"1\")` is text",
+                    "score | int",
+                    "types: {score: int}",
+                ],
+            ),
+            (
+                "score in [1, 2]",
+                [
+                    "`score (\"1\")` is text and `[1, 2]` holds 1",
+                    "score | int",
+                    "hint: ",
+                ],
+            ),
+            (
+                "score == true",
+                [
+                    "is text and `true` is a truth value",
+                    "score | bool",
+                    "types: {score: bool}",
+                ],
+            ),
+            (
+                "score",
+                [
+                    "`score` is the text \"1\"",
+                    "score | bool",
+                    "types: {score: bool}",
+                ],
+            ),
+            (
+                "not score",
+                [
+                    "`score` is the text \"1\"",
+                    "stands as a condition",
+                    "types: {score: bool}",
+                ],
+            ),
+            (
+                "score and n > 1",
+                [
+                    "`score` is the text \"1\"",
+                    "stands as a condition",
+                    "types: {score: bool}",
+                ],
+            ),
+            ("n is gt(\"2\")", ["is a number and", "is text", "hint: "]),
+        ] {
+            let said = said(templates.holds(expression, &text("1")));
+            assert!(
+                parts.iter().all(|part| said.contains(part)),
+                "{expression}: {said}"
+            );
+        }
+        let holds = |expression: &str, row: &Row| templates.holds(expression, row).unwrap();
+        for (expression, value, kept) in [
+            ("score | int >= 3", json!("10"), true),
+            ("score | int >= 3", json!("2"), false),
+            ("score == \"1\"", json!("1"), true),
+            ("score in [\"1\", \"2\"]", json!("3"), false),
+            ("score | bool", json!("False"), false),
+            ("score", json!(false), false),
+            ("score", json!(1), true),
+            ("score", Value::Null, false),
+            ("score == 1", json!(1.0), true),
+            ("score == none", Value::Null, true),
+            ("score is none", Value::Null, true),
+            ("score != 3", Value::Null, true),
+            ("score is not none and score > 3", Value::Null, false),
+            ("1 < score < 3", json!(5), false),
+            ("score.a == 2 and \"b\" not in score", json!({"a": 2}), true),
+        ] {
+            let row = with("score", value);
+            assert_eq!(holds(expression, &row), kept, "{expression} {row:?}");
+        }
+        let said = said(templates.holds("score < 3", &with("score", Value::Null)));
+        assert!(
+            said.contains("`score` is null") && said.contains("is not none"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn conditions_of_templates_are_looked_at_as_well() {
+        let templates = Templates::default();
+        let fill = |template: &str, value: Value| templates.fill(template, &with("v", value), None);
+        let yes_or_no = "{% if v %}yes{% else %}no{% endif %}";
+        assert_eq!(fill(yes_or_no, json!("some context")).unwrap(), "yes");
+        assert_eq!(fill(yes_or_no, json!("")).unwrap(), "no");
+        assert_eq!(fill(yes_or_no, Value::Null).unwrap(), "no");
+        for word in ["False", "0", " no ", "none", "2.5", "nan"] {
+            let said = said(fill(yes_or_no, json!(word)));
+            assert!(
+                said.contains("`v`") && said.contains("types: {v: bool}"),
+                "{said}"
+            );
+        }
+        let said = said(fill("{{ \"a\" if v > 2 else \"b\" }}", json!("3")));
+        assert!(said.contains("cannot be compared by `>`"), "{said}");
+        assert_eq!(
+            fill(
+                "{% for x in [1, 5] if x > v %}{{ x }}{% endfor %}",
+                json!(2)
+            )
+            .unwrap(),
+            "5"
+        );
+    }
+
+    #[test]
+    fn null_is_absent_and_never_a_word() {
+        let templates = Templates::default();
+        let row = with("v", Value::Null);
+        for template in [
+            "{{ v }}",
+            "a {{ v }} b",
+            "{{ v | upper }}",
+            "{{ \"x\" ~ v }}",
+            "{{ [n, v] | join(\", \") }}",
+            "{{ v | trim }}{{ n }}",
+        ] {
+            let said = said(templates.fill(template, &row, None));
+            assert!(
+                said.contains("row `7`: `v` is null") && said.contains("hint: filter"),
+                "{said}"
+            );
+        }
+        assert_eq!(
+            templates
+                .fill("{{ v | default(\"-\") }}", &row, None)
+                .unwrap(),
+            "-"
+        );
+        assert_eq!(
+            templates.fill("{{ [v] | tojson }}", &row, None).unwrap(),
+            "[null]"
+        );
+        assert_eq!(templates.fill_present("{{ v }}", &row, None).unwrap(), None);
+        assert_eq!(
+            templates.references("{{ v }}", &row).unwrap(),
+            Vec::<String>::new()
+        );
+        assert!(templates.texts("{{ v }}", &row).is_err());
+        let list = with("v", json!(["a", null, 3]));
+        assert_eq!(templates.references("{{ v }}", &list).unwrap(), ["a", "3"]);
+        let said_of_list = said(templates.texts("{{ v }}", &list));
+        assert!(
+            said_of_list.contains("an item of the list is null"),
+            "{said_of_list}"
+        );
+        let turn = |role: &str| TurnTemplate {
+            role: role.to_owned(),
+            template: "{{ v }}".to_owned(),
+        };
+        assert_eq!(templates.turns(&[turn("system")], &row, None).unwrap(), []);
+        assert!(templates.turns(&[turn("user")], &row, None).is_err());
+    }
+
+    #[test]
+    fn a_list_that_was_written_as_text_is_told() {
+        let templates = Templates::default();
+        let said = said(templates.texts("{{ v }}", &with("v", json!("['a', 'b']"))));
+        assert!(
+            said.contains("pandas") && said.contains("types: {column: list}"),
+            "{said}"
+        );
     }
 }

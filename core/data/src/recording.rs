@@ -2,17 +2,20 @@
 
 mod cells;
 mod layouts;
+mod pairing;
 mod readings;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use driftgauge_record::{Degeneracy, Sample};
+use driftgauge_problem::Problem;
+use driftgauge_record::{Degeneracy, Sample, value};
+use driftgauge_spec::spec::{ColumnType, RecordedFormat};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::PinnedFile;
-use crate::dataset::{Format, Row, cell_text};
+use crate::dataset::Row;
 use crate::degenerate;
 use crate::prompt::Templates;
 
@@ -26,11 +29,13 @@ pub use readings::Readings;
 /// Which columns of a recording hold what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordedMapping {
-    /// File format.
-    pub format: Format,
-    /// `table`, or the layout of another tool: `harmbench`, `lm_eval`.
-    pub layout: String,
-    /// Column of the sample id, which pairs with the ids of the evaluation's dataset; row numbers when absent.
+    /// How the file is written.
+    pub format: RecordedFormat,
+    /// What the cells of columns are.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub types: IndexMap<String, ColumnType>,
+    /// Column of the sample id, which pairs with the ids of the evaluation's dataset. When absent: what the layout has, or the
+    /// row number where the dataset has no ids either.
     pub id: Option<String>,
     /// Expression over the columns that a row has to fulfil, for example `model == "base"`.
     pub filter: Option<String>,
@@ -79,18 +84,26 @@ impl Recorded {
     }
 }
 
+/// What an evaluation asks of a recording.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Condition id.
+    pub condition: &'a str,
+    /// Whether the evaluation has judges of its own.
+    pub judged: bool,
+    /// The dataset's column of ids, if it has one.
+    pub dataset_id: Option<&'a str>,
+}
+
 /// The rows of a file that belong to the model.
-pub fn select<'a>(rows: &'a [Row], mapping: &RecordedMapping) -> Result<Vec<&'a Row>, String> {
+pub fn select<'a>(rows: &'a [Row], mapping: &RecordedMapping) -> Result<Vec<&'a Row>, Problem> {
     let Some(filter) = &mapping.filter else {
         return Ok(rows.iter().collect());
     };
     let templates = Templates::default();
     let mut kept = Vec::new();
     for row in rows {
-        if templates
-            .holds(filter, row)
-            .map_err(|error| error.to_string())?
-        {
+        if templates.holds(filter, row)? {
             kept.push(row);
         }
     }
@@ -105,27 +118,31 @@ pub fn select<'a>(rows: &'a [Row], mapping: &RecordedMapping) -> Result<Vec<&'a 
 pub fn check_samples<'a>(
     all: &[Row],
     recorded: &Recorded,
-    condition: &str,
-    judged: bool,
+    asked: Asked<'_>,
+    samples_of_a_prompt: u32,
     mut samples: impl Iterator<Item = (&'a str, u32)>,
     used: &mut HashSet<String>,
-) -> Result<(), String> {
-    let rows = ConditionRows::of(all, recorded, condition, judged)?;
+) -> Result<(), Problem> {
+    let rows = ConditionRows::of(all, recorded, asked)?;
+    let several = rows.by_sample.keys().map(|(_, index)| index + 1).max();
+    let several = several.unwrap_or(0);
+    if several > samples_of_a_prompt as usize {
+        let read = match samples_of_a_prompt {
+            1 => "one would be read".to_owned(),
+            some => format!("{some} would be read"),
+        };
+        return Err(Problem::failed(format!(
+            "`{}` holds up to {several} completions of a prompt, and {read}",
+            recorded.file.path.display(),
+        ))
+        .help(format!(
+            "say how many with `generate: {{samples: {several}}}`, or narrow the rows with `filter`"
+        )));
+    }
     samples.try_for_each(|(id, index)| {
         used.insert(rows.check(id, index)?.id.clone());
         Ok(())
     })
-}
-
-/// The most completions that a recording holds of one prompt, by its column of the sample index.
-pub fn completions_of_a_prompt(all: &[Row], recorded: &Recorded) -> Result<usize, String> {
-    let mapping = &recorded.mapping;
-    let mut most = 1;
-    for row in select(all, mapping)? {
-        let index = sample_index(mapping, row, &place(&recorded.file.path, row))?;
-        most = most.max(index.unwrap_or(0) + 1);
-    }
-    Ok(most)
 }
 
 /// The rows of a recording that serve one condition.
@@ -142,35 +159,32 @@ impl<'a> ConditionRows<'a> {
     ///
     /// # Errors
     /// When the filter cannot be applied, an index is none, or a sample stands there twice.
-    pub fn of(
-        all: &'a [Row],
-        recorded: &'a Recorded,
-        condition: &'a str,
-        judged: bool,
-    ) -> Result<Self, String> {
+    pub fn of(all: &'a [Row], recorded: &'a Recorded, asked: Asked<'a>) -> Result<Self, Problem> {
         let rows = select(all, &recorded.mapping)?;
-        let mapping = layouts::with_columns(recorded.mapping.clone(), &rows, judged);
+        let mut mapping = layouts::with_columns(recorded.mapping.clone(), &rows, asked.judged);
+        mapping.id = pairing::id_column(&recorded.mapping, &rows, asked.dataset_id)
+            .map_err(|problem| problem.prefixed(&format!("`{}` ", recorded.file.path.display())))?;
+        let path = &recorded.file.path;
         Ok(Self {
             recorded,
-            condition,
-            by_sample: index(&mapping, &rows, condition, recorded)?,
+            condition: asked.condition,
+            by_sample: pairing::index(&mapping, &rows, asked, path)?,
             mapping,
         })
     }
 
     /// The row of a sample.
-    fn row(&self, id: &str, index: u32) -> Result<&'a Row, String> {
+    fn row(&self, id: &str, index: u32) -> Result<&'a Row, Problem> {
         let found = self.by_sample.get(&(id.to_owned(), index as usize));
         found.copied().ok_or_else(|| {
             let which = match index {
                 0 => String::new(),
                 _ => format!(" with the index {index}"),
             };
-            format!(
-                "`{}` has no row for sample `{id}`{which} under condition `{}`\nhint: every sample of the dataset needs one; narrow the dataset with `filter` when some were not recorded",
+            Problem::failed(format!("`{}` has no row for sample `{id}`{which} under condition `{}`",
                 self.recorded.file.path.display(),
                 self.condition
-            )
+            )).help("every sample of the dataset needs one; narrow the dataset with `filter` when some were not recorded")
         })
     }
 
@@ -178,14 +192,14 @@ impl<'a> ConditionRows<'a> {
     ///
     /// # Errors
     /// When it has none, or a cell of it is not what its column has to hold.
-    pub fn fill(&self, sample: Sample) -> Result<Sample, String> {
+    pub fn fill(&self, sample: Sample) -> Result<Sample, Problem> {
         let row = self.row(&sample.sample_id, sample.sample_index)?;
         let id = sample.sample_id.clone();
         fill(sample, &self.mapping, row, &self.place(row, &id))
     }
 
     /// Checks what [`check`] leaves open of a row: it serves a sample, so it needs a completion.
-    fn check(&self, id: &str, index: u32) -> Result<&'a Row, String> {
+    fn check(&self, id: &str, index: u32) -> Result<&'a Row, Problem> {
         let row = self.row(id, index)?;
         let place = self.place(row, id);
         finish_reason(&self.mapping, row, &place)?;
@@ -205,12 +219,12 @@ impl<'a> ConditionRows<'a> {
 }
 
 /// Checks what can be checked before a run: the columns are there, and every verdict, number and index is one.
-pub fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<(), String> {
+pub fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<(), Problem> {
     if rows.is_empty() {
-        return Err(format!(
-            "`{}` has no row for this model\nhint: look at `filter`, or into the file",
-            path.display()
-        ));
+        return Err(
+            Problem::failed(format!("`{}` has no row for this model", path.display()))
+                .help("look at `filter`, or into the file"),
+        );
     }
     let mapping = layouts::with_columns(mapping.clone(), rows, false);
     let named = [
@@ -226,12 +240,13 @@ pub fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<()
     let named = named.into_iter().flatten();
     let others = mapping.verdicts.values().chain(mapping.values.values());
     for column in named.chain(others) {
-        if !rows.iter().any(|row| row.columns.contains_key(column)) {
-            return Err(format!(
-                "`{}` has no column `{column}`\nhint: its columns are {}",
-                path.display(),
-                crate::dataset::names(&rows[0].columns)
-            ));
+        let has = |row: &&Row| value::column(&row.columns, column).is_some();
+        if !rows.iter().any(has) {
+            let known = crate::dataset::names(&rows[0].columns);
+            return Err(
+                Problem::failed(format!("`{}` has no column `{column}`", path.display()))
+                    .help(format!("its columns are {known}")),
+            );
         }
     }
     for row in rows {
@@ -243,54 +258,12 @@ pub fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<()
     Ok(())
 }
 
-/// Rows of one condition by sample id and sample index.
-fn index<'a>(
-    mapping: &RecordedMapping,
-    rows: &[&'a Row],
-    condition: &str,
-    recorded: &Recorded,
-) -> Result<HashMap<(String, usize), &'a Row>, String> {
-    let word = mapping
-        .conditions
-        .get(condition)
-        .map_or(condition, String::as_str);
-    let mut out: HashMap<(String, usize), &Row> = HashMap::new();
-    for &row in rows {
-        let cell = |column: &String| row.columns.get(column).and_then(cell_text);
-        if let Some(column) = &mapping.condition
-            && cell(column).as_deref() != Some(word)
-        {
-            continue;
-        }
-        let id = match &mapping.id {
-            None => row.id.clone(),
-            Some(column) => cell(column).ok_or_else(|| {
-                format!(
-                    "{}: there is no id in column `{column}`",
-                    place(&recorded.file.path, row)
-                )
-            })?,
-        };
-        // Without a column of the index every row is a first completion.
-        let position = sample_index(mapping, row, &place(&recorded.file.path, row))?.unwrap_or(0);
-        if let Some(first) = out.insert((id.clone(), position), row) {
-            return Err(format!(
-                "`{}` holds sample `{id}` more than once under condition `{condition}`: rows {} and {}\nhint: narrow the rows with `filter`, or name the column of the sample index with `sample` when they are several completions of one prompt",
-                recorded.file.path.display(),
-                number_of(first),
-                number_of(row)
-            ));
-        }
-    }
-    Ok(out)
-}
-
 fn fill(
     mut sample: Sample,
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<Sample, String> {
+) -> Result<Sample, Problem> {
     sample.verdicts.extend(verdicts(mapping, row, place)?);
     sample.values.extend(values(mapping, row, place)?);
     sample.error = failure(mapping, row);
@@ -311,12 +284,14 @@ fn fill(
 
 #[cfg(test)]
 mod tests {
+    use driftgauge_spec::spec::DatasetFormat;
+
     use super::*;
 
     pub(super) fn table() -> RecordedMapping {
         RecordedMapping {
-            format: Format::Jsonl,
-            layout: "table".to_owned(),
+            format: RecordedFormat::Rows(DatasetFormat::Jsonl),
+            types: IndexMap::new(),
             id: None,
             filter: None,
             condition: None,
@@ -338,12 +313,14 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("r.jsonl");
             std::fs::write(&path, text).unwrap();
-            layouts::read(&path, &table()).unwrap()
+            layouts::read(&path, &table()).unwrap().rows
         };
         let problem = |mapping: &RecordedMapping, text: &str| {
             let rows = rows(text);
             let rows: Vec<&Row> = rows.iter().collect();
-            check(Path::new("r.jsonl"), mapping, &rows).unwrap_err()
+            check(Path::new("r.jsonl"), mapping, &rows)
+                .unwrap_err()
+                .to_string()
         };
         let id = RecordedMapping {
             id: Some("key".to_owned()),
@@ -375,6 +352,7 @@ mod tests {
         assert!(
             check(Path::new("r.jsonl"), &table(), &[])
                 .unwrap_err()
+                .to_string()
                 .contains("no row")
         );
     }

@@ -67,6 +67,8 @@ impl Kind {
             Self::Compare => 8,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template.
             Self::Pretrain | Self::Finetune => 2,
+            // 2: values keep their type: bytes are text, null is absent, a system turn of null is none.
+            Self::Dataset => 2,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used.
             Self::Score => 2,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.

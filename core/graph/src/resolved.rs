@@ -114,6 +114,14 @@ pub struct ResolvedDataset {
     pub rows: Vec<Row>,
 }
 
+impl ResolvedDataset {
+    /// The column of ids, if it has one.
+    #[must_use]
+    pub fn id_column(&self) -> Option<&str> {
+        self.selection["id"].as_str()
+    }
+}
+
 /// A model and where it comes from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ResolvedModel {

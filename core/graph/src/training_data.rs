@@ -127,10 +127,11 @@ pub fn examples(
         parts.push(counted(number, part, rows, first)?);
     }
     let mixed = training.data.len() > 1;
+    let templates = Templates::default();
     let mut all = Vec::new();
     for (number, (part, rows)) in training.data.iter().zip(&parts).enumerate() {
         for row in rows {
-            all.push(filled(number, part, row, mixed)?);
+            all.push(filled(&templates, number, part, row, mixed)?);
         }
     }
     let (mut eval, train) = match training.eval_fraction {
@@ -148,7 +149,7 @@ pub fn examples(
             ..TrainingData::default()
         };
         for row in &datasets[dataset].rows {
-            eval.push(filled(0, &part, row, false)?);
+            eval.push(filled(&templates, 0, &part, row, false)?);
         }
     }
     if train.is_empty() {
@@ -218,22 +219,25 @@ fn counted<'a>(
 }
 
 fn filled(
+    templates: &Templates,
     number: usize,
     part: &TrainingData,
     row: &Row,
     mixed: bool,
 ) -> Result<Example, DataError> {
-    let templates = Templates::without_null();
     let mut messages = Vec::with_capacity(part.turns.len());
     for (turn, TurnTemplate { role, template }) in part.turns.iter().enumerate() {
-        let content =
-            templates
-                .fill(template, row, None)
-                .map_err(|source| DataError::Template {
-                    part: number,
-                    turn: Some(turn),
-                    source,
-                })?;
+        let content = match role.as_str() {
+            "system" => templates.fill_present(template, row, None),
+            _ => templates.fill(template, row, None).map(Some),
+        };
+        let content = content.map_err(|source| DataError::Template {
+            part: number,
+            turn: Some(turn),
+            source,
+        })?;
+        // A system turn that is null is none.
+        let Some(content) = content else { continue };
         if role == "assistant" && content.trim().is_empty() {
             return Err(DataError::EmptyAnswer {
                 part: number,

@@ -9,6 +9,7 @@ mod run_dir;
 mod sample;
 mod table;
 mod training;
+pub mod value;
 
 pub use results::{
     Adjustment, Comparison, Draws, EffectSizes, Expected, ExpectedVerdict, Flips, FurtherTest,

@@ -6,7 +6,7 @@ use driftgauge_plugin_protocol::field::{Field, Integer, Text, Tokens};
 use driftgauge_plugin_protocol::rows::{BatchError, Batches, Lookup, Rows};
 use serde_json::Value;
 
-use crate::{Sample, Verdict};
+use crate::{Sample, Verdict, value};
 
 /// Samples of one batch.
 #[derive(Debug, Default)]
@@ -86,7 +86,7 @@ impl Rows for SampleRows {
             Field::Verdict(judge) => self.verdict(row, judge).map(|v| v.label.as_str()),
             Field::JudgeOutput(judge) => self.verdict(row, judge).map(|v| v.output.as_str()),
             Field::Row(column) => {
-                return cell(sample.row.get(column));
+                return cell(value::column(&sample.row, column));
             }
             _ => return Lookup::OtherType,
         };
@@ -97,7 +97,7 @@ impl Rows for SampleRows {
         match field {
             Field::PUnsafe(judge) => self.verdict(row, judge).and_then(|v| v.p_unsafe),
             Field::Score(judge) => self.verdict(row, judge).and_then(|v| v.score),
-            Field::Row(column) => self.0[row].row.get(column).and_then(Value::as_f64),
+            Field::Row(column) => return value::number(value::column(&self.0[row].row, column)),
             Field::Value(name) => self.values(row, name).map(|values| values[0]),
             _ => return Lookup::OtherType,
         }

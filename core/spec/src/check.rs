@@ -159,7 +159,7 @@ impl Checker<'_> {
                         format!("dataset `{id}` needs exactly one source"),
                     )
                     .at(id.span(), format!("has {}", dataset.sources().len()))
-                    .help("one of `jsonl`, `json`, `csv`, `parquet` and `hub`"),
+                    .help("one of `jsonl`, `json`, `csv`, `tsv`, `parquet` and `hub`"),
                 );
             }
             if dataset.hub.is_none() {

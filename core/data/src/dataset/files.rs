@@ -1,77 +1,160 @@
-//! Rows of files, as objects of columns: JSON Lines, JSON, CSV and Parquet.
+//! Rows of files, as objects of columns: JSON Lines, JSON and tables of text.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, Read as _};
 use std::path::Path;
 
+use driftgauge_problem::Problem;
+use driftgauge_spec::spec::DatasetFormat;
 use indexmap::IndexMap;
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::DatasetError;
+use super::json::{self, Parsed};
+use super::text::{self, text_of};
+use super::{DatasetError, parquet};
 
-pub(super) type Columns = IndexMap<String, Value>;
+pub(crate) type Columns = IndexMap<String, Value>;
 
-fn open(path: &Path) -> Result<File, DatasetError> {
-    File::open(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    })
+/// What was read of one file.
+#[derive(Default)]
+pub(crate) struct Read {
+    pub(crate) rows: Vec<Columns>,
+    /// Numbers that were not finite, and are null.
+    pub(crate) nulls: usize,
 }
 
-fn row_error(path: &Path, line: usize, problem: impl Into<String>) -> DatasetError {
+/// Reads one file.
+pub(super) fn read(path: &Path, format: DatasetFormat) -> Result<Read, DatasetError> {
+    match format {
+        DatasetFormat::Jsonl => read_jsonl(path),
+        DatasetFormat::Json => read_json(path),
+        DatasetFormat::Csv if text::is_tsv(path) => read_table(path, b'\t'),
+        DatasetFormat::Csv => read_table(path, b','),
+        DatasetFormat::Tsv => read_table(path, b'\t'),
+        DatasetFormat::Parquet => parquet::read(path),
+    }
+}
+
+pub(super) fn open(path: &Path) -> Result<File, DatasetError> {
+    File::open(path).map_err(|source| io_error(path, source))
+}
+
+pub(super) fn io_error(path: &Path, source: std::io::Error) -> DatasetError {
+    DatasetError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+pub(super) fn row_error(path: &Path, line: usize, problem: impl Into<Problem>) -> DatasetError {
+    let problem = problem.into();
     DatasetError::Row {
         path: path.to_owned(),
         line,
-        problem: problem.into(),
+        problem: problem.message,
+        hint: problem.help,
     }
 }
 
-pub(super) fn read_jsonl(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let mut rows = Vec::new();
-    for (index, line) in BufReader::new(open(path)?).lines().enumerate() {
-        let line =
-            line.map_err(|error| row_error(path, index + 1, format!("{error}\n{NOT_UTF8}")))?;
-        let line = match index {
-            0 => line.trim_start_matches(BOM),
-            _ => &line,
-        };
+fn read_jsonl(path: &Path) -> Result<Read, DatasetError> {
+    let mut found = Read::default();
+    let mut lines = text_of(path)?.lines().enumerate();
+    while let Some((index, line)) = lines.next() {
+        let line = line.map_err(|error| row_error(path, index + 1, unreadable(&error)))?;
         if line.trim().is_empty() {
             continue;
         }
-        let UniqueKeys(row) = serde_json::from_str(line).map_err(|error| {
-            row_error(
-                path,
-                index + 1,
-                format!("not a JSON object: {error}\nhint: JSON Lines has one complete object on each line"),
-            )
-        })?;
-        rows.push(row);
+        // Some programs write one list under this name.
+        if found.rows.is_empty() && line.trim_start().starts_with('[') {
+            let mut text = "\n".repeat(index) + &line;
+            for (index, line) in lines {
+                let line = line.map_err(|error| row_error(path, index + 1, unreadable(&error)))?;
+                text.push('\n');
+                text.push_str(&line);
+            }
+            return list(path, &text);
+        }
+        push_line(path, index, &line, &mut found)?;
     }
-    Ok(rows)
+    Ok(found)
 }
 
-pub(super) fn read_json(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let text = fs::read_to_string(path).map_err(|source| DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let rows: Vec<UniqueKeys> =
-        serde_json::from_str(text.trim_start_matches(BOM)).map_err(|error| {
-            row_error(
-                path,
-                error.line(),
-                format!("not a JSON list of objects: {error}\nhint: the file is one list, with an object for each row"),
-            )
-        })?;
-    Ok(rows.into_iter().map(|UniqueKeys(row)| row).collect())
+/// Adds the object of a line.
+fn push_line(path: &Path, index: usize, line: &str, found: &mut Read) -> Result<(), DatasetError> {
+    let wrong = |problem: String| {
+        let problem = Problem::failed(format!("not a JSON object: {problem}"))
+            .help("JSON Lines has one complete object on each line");
+        row_error(path, index + 1, problem)
+    };
+    let Parsed { value, nulls } = json::parse(line).map_err(|error| wrong(error.to_string()))?;
+    found.nulls += nulls;
+    match value {
+        Value::Object(fields) => found.rows.push(fields.into_iter().collect()),
+        other => {
+            let kind = driftgauge_record::value::kind(&other);
+            return Err(wrong(format!("it is {kind}")));
+        }
+    }
+    Ok(())
 }
 
-pub(super) fn read_csv(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let mut reader = csv::Reader::from_reader(open(path)?);
+fn read_json(path: &Path) -> Result<Read, DatasetError> {
+    let mut text = String::new();
+    text_of(path)?
+        .read_to_string(&mut text)
+        .map_err(|error| row_error(path, 1, unreadable(&error)))?;
+    // Some programs write JSON Lines under this name.
+    if text.trim_start().starts_with('{') {
+        let lines = text.lines().enumerate();
+        let lines: Vec<_> = lines.filter(|(_, line)| !line.trim().is_empty()).collect();
+        if lines.len() > 1 && lines.iter().all(|(_, line)| json::parse(line).is_ok()) {
+            let mut found = Read::default();
+            for (index, line) in lines {
+                push_line(path, index, line, &mut found)?;
+            }
+            return Ok(found);
+        }
+    }
+    list(path, &text)
+}
+
+/// The objects of one JSON list.
+fn list(path: &Path, text: &str) -> Result<Read, DatasetError> {
+    let wrong = |line: usize, problem: &str| {
+        let problem = Problem::failed(format!("not a JSON list of objects: {problem}"))
+            .help("the file is one list, with an object for each row");
+        row_error(path, line, problem)
+    };
+    let Parsed { value, nulls } =
+        json::parse(text).map_err(|error| wrong(error.line(), &error.to_string()))?;
+    let Value::Array(items) = value else {
+        return Err(wrong(
+            1,
+            &format!("it is {}", driftgauge_record::value::kind(&value)),
+        ));
+    };
+    let mut found = Read {
+        rows: Vec::with_capacity(items.len()),
+        nulls,
+    };
+    for (index, item) in items.into_iter().enumerate() {
+        match item {
+            Value::Object(fields) => found.rows.push(fields.into_iter().collect()),
+            other => {
+                let kind = driftgauge_record::value::kind(&other);
+                return Err(wrong(index + 1, &format!("item {} is {kind}", index + 1)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A table of text with a header line. Its cells are text, whatever stands in them.
+fn read_table(path: &Path, delimiter: u8) -> Result<Read, DatasetError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_reader(text_of(path)?);
     let position = |error: &csv::Error| {
         error
             .position()
@@ -87,153 +170,159 @@ pub(super) fn read_csv(path: &Path) -> Result<Vec<Columns>, DatasetError> {
         return Err(row_error(
             path,
             1,
-            format!("two columns are called `{twice}`\nhint: give each column a name of its own"),
+            Problem::failed(format!("two columns are called `{twice}`"))
+                .help("give each column a name of its own"),
         ));
     }
-    let mut rows = Vec::new();
+    let other = ['\t', ';', ','].into_iter();
+    let mut other = other.filter(|&c| u32::from(c) != u32::from(delimiter));
+    if header.len() == 1
+        && let Some(c) = other.find(|&c| header[0].contains(c))
+    {
+        let (what, hint) = match c {
+            '\t' => ("a tab", "say `tsv` instead of `csv`"),
+            ',' => ("a comma", "say `csv` instead of `tsv`"),
+            _ => ("`;`", "save it with commas, or with tabs and `tsv`"),
+        };
+        return Err(row_error(
+            path,
+            1,
+            Problem::failed(format!("its cells seem to be separated by {what}"))
+                .help(format!("{hint}")),
+        ));
+    }
+    let mut found = Read::default();
     for record in reader.records() {
         let record = record.map_err(|error| row_error(path, position(&error), in_csv(&error)))?;
-        rows.push(
-            header
-                .iter()
-                .zip(&record)
-                .map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())))
-                .collect(),
-        );
+        let cells = header.iter().zip(&record);
+        let cells = cells.map(|(name, cell)| (name.to_owned(), Value::from(cell)));
+        found.rows.push(cells.collect());
     }
-    Ok(rows)
+    Ok(found)
 }
 
-pub(super) fn read_parquet(path: &Path) -> Result<Vec<Columns>, DatasetError> {
-    let broken = |problem: String| DatasetError::File {
-        path: path.to_owned(),
-        format: "Parquet",
-        problem,
-    };
-    let reader =
-        SerializedFileReader::new(open(path)?).map_err(|error| broken(error.to_string()))?;
-    let mut rows = Vec::new();
-    for row in reader
-        .get_row_iter(None)
-        .map_err(|error| broken(error.to_string()))?
-    {
-        let row = row.map_err(|error| row_error(path, rows.len() + 1, error.to_string()))?;
-        match row.to_json_value() {
-            Value::Object(map) => rows.push(map.into_iter().collect()),
-            _ => return Err(row_error(path, rows.len() + 1, "not a record")),
-        }
-    }
-    Ok(rows)
+const NOT_UTF8: &str = "save the file as UTF-8";
+
+fn unreadable(error: &std::io::Error) -> Problem {
+    let hint = (error.kind() == std::io::ErrorKind::InvalidData).then_some(NOT_UTF8);
+    Problem::failed(error.to_string()).maybe_help(hint)
 }
 
-/// What some programs write at the start of a text.
-const BOM: char = '\u{feff}';
-
-const NOT_UTF8: &str = "hint: save the file as UTF-8";
-
-/// What is wrong with a CSV file, and what to do.
-fn in_csv(error: &csv::Error) -> String {
+/// What is wrong with a table of text, and what to do.
+fn in_csv(error: &csv::Error) -> Problem {
     let hint = match error.kind() {
         csv::ErrorKind::UnequalLengths { .. } => {
-            "hint: every row has one cell for each column; put cells with commas or line breaks in double quotes"
+            "every row has one cell for each column; put cells with commas or line breaks in double quotes"
         }
         csv::ErrorKind::Utf8 { .. } => NOT_UTF8,
-        _ => "hint: look at the file around this line",
+        _ => "look at the file around this line",
     };
-    format!("{error}\n{hint}")
-}
-
-/// An object whose keys all differ: of two values of one key nobody knows which is meant.
-struct UniqueKeys(Columns);
-
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Columns;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
-                let mut columns = Columns::new();
-                while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                    if columns.contains_key(&key) {
-                        return Err(A::Error::custom(format!("the key `{key}` occurs twice")));
-                    }
-                    columns.insert(key, value);
-                }
-                Ok(columns)
-            }
-        }
-
-        deserializer.deserialize_map(Keys).map(Self)
-    }
+    Problem::failed(error.to_string()).help(hint)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    fn error(
-        name: &str,
-        bytes: &[u8],
-        read: fn(&Path) -> Result<Vec<Columns>, DatasetError>,
-    ) -> String {
+    fn reading(name: &str, bytes: &[u8], format: DatasetFormat) -> Result<Read, DatasetError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         fs::write(&path, bytes).unwrap();
-        read(&path).unwrap_err().to_string()
+        read(&path, format)
     }
 
     #[test]
     fn what_is_ambiguous_or_torn_is_refused_with_a_next_step() {
-        for (name, bytes, words) in [
+        use DatasetFormat::{Csv, Json, Jsonl, Tsv};
+        for (format, bytes, words) in [
             (
-                "a.csv",
+                Csv,
                 &b"id,v,v\n1,2,3\n"[..],
-                ["a.csv:1", "two columns are called `v`", "hint: "],
+                ["a:1", "two columns are called `v`", "hint: "],
             ),
             (
-                "a.csv",
+                Csv,
                 b"id,v\n1,2\n3\n",
-                ["a.csv:3", "", "hint: every row has one cell"],
+                ["a:3", "", "every row has one cell"],
             ),
             (
-                "a.csv",
+                Csv,
                 b"id,v\n1,\xff\n",
-                ["a.csv:2", "", "save the file as UTF-8"],
-            ),
-        ] {
-            let error = error(name, bytes, read_csv);
-            assert!(words.iter().all(|word| error.contains(word)), "{error}");
-        }
-        for (bytes, words) in [
-            (
-                &b"{\"k\": 1}\n{\"v\": 1, \"v\": 2}\n"[..],
-                ["a.jsonl:2", "`v` occurs twice", "hint: "],
+                ["a:2", "", "save the file as UTF-8"],
             ),
             (
+                Csv,
+                b"id\tv\n1\t2\n",
+                ["a:1", "separated by a tab", "`tsv`"],
+            ),
+            (Csv, b"id;v\n1;2\n", ["a:1", "separated by `;`", "commas"]),
+            (
+                Tsv,
+                b"id,v\n1,2\n",
+                ["a:1", "separated by a comma", "`csv`"],
+            ),
+            (
+                Jsonl,
+                b"{\"k\": 1}\n{\"v\": 1, \"v\": 2}\n",
+                ["a:2", "`v` occurs twice", "hint: "],
+            ),
+            (
+                Jsonl,
                 b"{\"k\": \"\xff\"}\n",
-                ["a.jsonl:1", "", "save the file as UTF-8"],
+                ["a:1", "", "save the file as UTF-8"],
             ),
+            (
+                Jsonl,
+                b"{\"k\": 1}\n[2]\n",
+                ["a:2", "it is a list", "hint: "],
+            ),
+            (
+                Json,
+                b"[{\"k\": 1},\n{\"k\": 1, \"k\": 2}]",
+                ["a:2", "`k` occurs twice", "hint: "],
+            ),
+            (
+                Json,
+                b"{\"data\": []}",
+                ["a:1", "it is an object", "one list"],
+            ),
+            (Json, b"[{}, 3]", ["a:2", "item 2 is a number", "hint: "]),
         ] {
-            let error = error("a.jsonl", bytes, read_jsonl);
+            let error = reading("a", bytes, format).map(|_| ()).unwrap_err();
+            let error = Problem::from(error).to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_the_text() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::write(&path, "\u{feff}{\"k\": 1}\n").unwrap();
-        assert_eq!(read_jsonl(&path).unwrap()[0]["k"], 1);
-        fs::write(&path, "\u{feff}[{\"k\": 1}]").unwrap();
-        assert_eq!(read_json(&path).unwrap()[0]["k"], 1);
-        fs::write(&path, "\u{feff}k\n1\n").unwrap();
-        assert_eq!(read_csv(&path).unwrap()[0]["k"], "1");
+    fn lists_and_lines_are_told_apart_by_what_stands_there() {
+        let list = b"\n[\n {\"k\": 1},\n {\"k\": NaN}\n]\n";
+        let lines = b"{\"k\": 1}\n\n{\"k\": NaN}\n";
+        for format in [DatasetFormat::Jsonl, DatasetFormat::Json] {
+            for bytes in [&list[..], lines] {
+                let read = reading("a", bytes, format).unwrap();
+                assert_eq!(read.rows[0]["k"], 1);
+                assert_eq!(read.rows[1]["k"], Value::Null);
+                assert_eq!((read.rows.len(), read.nulls), (2, 1));
+            }
+        }
+        // The line of an error counts from the top of the file.
+        let error = reading("a", b"\n[{}\n,x]", DatasetFormat::Jsonl);
+        let error = error.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("a:3"), "{error}");
+    }
+
+    #[test]
+    fn tabs_separate_by_key_or_by_ending() {
+        for (name, format) in [
+            ("a.tsv", DatasetFormat::Csv),
+            ("a.TSV.gz", DatasetFormat::Csv),
+            ("a.txt", DatasetFormat::Tsv),
+        ] {
+            let read = reading(name, b"k\tv\n1\ta, b\n", format).unwrap();
+            assert_eq!(read.rows[0]["v"], "a, b", "{name}");
+        }
     }
 }

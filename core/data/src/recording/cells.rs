@@ -3,16 +3,33 @@
 use std::fmt;
 use std::path::Path;
 
+use driftgauge_problem::Problem;
+use driftgauge_record::value::{column, kind, scalar_text};
 use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
 use serde_json::Value;
 
 use super::RecordedMapping;
-use crate::dataset::{Row, cell_text};
+use crate::dataset::Row;
 
-/// Why a row has no completion, when it says so.
+/// Why a row has no completion, when it says so: an error of false, 0 or nothing is none, however it is written.
 pub(super) fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {
-    let cell = row.columns.get(mapping.error.as_ref()?)?;
-    cell_text(cell).filter(|text| !text.trim().is_empty())
+    const NONE: [&str; 7] = ["", "false", "0", "0.0", "none", "null", "nan"];
+    let cell = column(&row.columns, mapping.error.as_ref()?)?;
+    let message = match cell {
+        Value::Null => return None,
+        Value::Array(items) if items.is_empty() => return None,
+        Value::Object(fields) if fields.is_empty() => return None,
+        Value::Object(fields) => fields.get("message").and_then(scalar_text),
+        other => scalar_text(other),
+    };
+    let message = message.unwrap_or_else(|| cell.to_string());
+    let said = message.trim().to_ascii_lowercase();
+    (!NONE.contains(&said.as_str())).then_some(message)
+}
+
+/// The text of a cell, where it is one.
+fn text_at(row: &Row, path: &str) -> Option<String> {
+    column(&row.columns, path).and_then(scalar_text)
 }
 
 /// The recorded verdicts of a row. One without a completion may lack them; that is an error, and no verdict.
@@ -20,9 +37,9 @@ pub(super) fn verdicts(
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<Vec<(String, Verdict)>, String> {
+) -> Result<Vec<(String, Verdict)>, Problem> {
     let read = |(judge, column): (&String, &String)| {
-        let word = row.columns.get(column).and_then(cell_text);
+        let word = text_at(row, column);
         let word = word.unwrap_or_default();
         match failure(mapping, row) {
             Some(problem) if word.trim().is_empty() => {
@@ -39,16 +56,19 @@ pub(super) fn values(
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<Vec<(String, Vec<f64>)>, String> {
+) -> Result<Vec<(String, Vec<f64>)>, Problem> {
     let failed = failure(mapping, row).is_some();
     let mut out = Vec::new();
-    for (name, column) in &mapping.values {
-        let cell = row.columns.get(column);
-        let empty = cell
-            .and_then(cell_text)
-            .is_none_or(|text| text.trim().is_empty());
-        if !(failed && empty) {
-            out.push((name.clone(), numbers(cell, name, column, place)?));
+    for (name, path) in &mapping.values {
+        let cell = column(&row.columns, path);
+        let is_empty = cell
+            .and_then(scalar_text)
+            .is_some_and(|text| text.trim().is_empty());
+        // Null is absent.
+        let is_absent =
+            matches!(cell, Some(Value::Null)) || (failed && (cell.is_none() || is_empty));
+        if !is_absent {
+            out.push((name.clone(), numbers(cell, name, path, place)?));
         }
     }
     Ok(out)
@@ -90,16 +110,18 @@ pub(super) fn sample_index(
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<Option<usize>, String> {
+) -> Result<Option<usize>, Problem> {
     let Some(column) = &mapping.sample else {
         return Ok(None);
     };
-    let text = row.columns.get(column).and_then(cell_text);
-    let text = text.unwrap_or_default();
-    let index = text.trim().parse().map_err(|_| {
-        format!(
-            "{place}: `{text}` in column `{column}` is no index of a sample\nhint: the completions of a prompt are counted 0, 1, 2, ..."
-        )
+    let text = text_at(row, column).unwrap_or_default();
+    let whole = text.trim();
+    let whole = whole.strip_suffix(".0").unwrap_or(whole);
+    let index = whole.parse().map_err(|_| {
+        Problem::failed(format!(
+            "{place}: `{text}` in column `{column}` is no index of a sample"
+        ))
+        .help("the completions of a prompt are counted 0, 1, 2, ...")
     })?;
     Ok(Some(index))
 }
@@ -108,15 +130,14 @@ pub(super) fn finish_reason(
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<FinishReason, String> {
+) -> Result<FinishReason, Problem> {
     let cell = mapping.finish_reason.as_ref();
-    let word = cell.and_then(|column| row.columns.get(column).and_then(cell_text));
+    let word = cell.and_then(|column| text_at(row, column));
     let reason = match word {
         None => FinishReason::Stop,
         Some(word) => FinishReason::parse(&word).ok_or_else(|| {
-            format!(
-                "{place}: `{word}` is no finish reason\nhint: it is `stop`, `length` or `error`"
-            )
+            Problem::failed(format!("{place}: `{word}` is no finish reason"))
+                .help("it is `stop`, `length` or `error`")
         })?,
     };
     Ok(match failure(mapping, row) {
@@ -129,19 +150,31 @@ pub(super) fn token_logprob(
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<Vec<f32>, String> {
+) -> Result<Vec<f32>, Problem> {
     let Some(column) = &mapping.token_logprob else {
         return Ok(Vec::new());
     };
+    let cell = self::column(&row.columns, column);
+    if failure(mapping, row).is_some() && cell.is_none_or(Value::is_null) {
+        return Ok(Vec::new());
+    }
+    let is_list = match cell {
+        Some(Value::Array(_)) => true,
+        Some(Value::String(text)) => text.trim_start().starts_with('['),
+        _ => false,
+    };
+    // An answer without tokens has an empty list.
+    if cell.and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    if !is_list {
+        return Err(format!("{place}: column `{column}` is no list of numbers").into());
+    }
+    let numbers = numbers(cell, "token_logprob", column, place)?;
     // Recorded statistics have the precision of stored ones.
     #[expect(clippy::cast_possible_truncation)]
-    let numbers = row.columns.get(column).and_then(|cell| {
-        let items = cell.as_array()?.iter();
-        items
-            .map(|item| item.as_f64().map(|number| number as f32))
-            .collect::<Option<Vec<f32>>>()
-    });
-    numbers.ok_or_else(|| format!("{place}: column `{column}` is no list of numbers"))
+    let single = numbers.into_iter().map(|number| number as f32);
+    Ok(single.collect())
 }
 
 /// The completion, when the recording has completions. A sample that failed has an empty one.
@@ -149,21 +182,34 @@ pub(super) fn text(
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, Problem> {
     let Some(column) = &mapping.completion else {
         return Ok(None);
     };
-    let text = row.columns.get(column).and_then(cell_text);
+    let cell = self::column(&row.columns, column);
+    let text = cell.and_then(scalar_text);
     text.or_else(|| failure(mapping, row).map(|_| String::new()))
         .map(Some)
-        .ok_or_else(|| format!("{place}: there is no completion in column `{column}`"))
+        .ok_or_else(|| match cell {
+            None | Some(Value::Null) => {
+                format!("{place}: there is no completion in column `{column}`").into()
+            }
+            Some(other) => Problem::failed(format!(
+                "{place}: column `{column}` is {}, and a completion is text",
+                kind(other)
+            ))
+            .help(format!(
+                "name the text in it by its path, as `{column}.0.content`"
+            )),
+        })
 }
 
-fn verdict(word: &str, column: &str, place: &impl fmt::Display) -> Result<Verdict, String> {
-    let label = VerdictLabel::parse(word.trim()).ok_or_else(|| {
-        format!(
-            "{place}: `{word}` in column `{column}` is no verdict\nhint: verdicts are `safe`, `unsafe`, `unparsable` and `error`"
-        )
+fn verdict(word: &str, column: &str, place: &impl fmt::Display) -> Result<Verdict, Problem> {
+    let label = VerdictLabel::parse(&word.trim().to_ascii_lowercase()).ok_or_else(|| {
+        Problem::failed(format!(
+            "{place}: `{word}` in column `{column}` is no verdict"
+        ))
+        .help("verdicts are `safe`, `unsafe`, `unparsable` and `error`")
     })?;
     Ok(Verdict {
         label,
@@ -180,7 +226,7 @@ fn numbers(
     name: &str,
     column: &str,
     place: &impl fmt::Display,
-) -> Result<Vec<f64>, String> {
+) -> Result<Vec<f64>, Problem> {
     let written: Option<Value> = match cell {
         Some(Value::String(text)) if text.trim_start().starts_with('[') => {
             serde_json::from_str(text).ok()
@@ -191,9 +237,12 @@ fn numbers(
         return Ok(vec![number(cell, name, column, place)?]);
     };
     if items.is_empty() {
-        return Err(format!(
-            "{place}: column `{column}` holds an empty list for `{name}`\nhint: a list of numbers, as `[-1.5, -0.2]`, has one for each \
-             token or choice"
+        return Err(Problem::failed(format!(
+            "{place}: column `{column}` holds an empty list for `{name}`"
+        ))
+        .help(
+            "a list of numbers, as `[-1.5, -0.2]`, has one for each \
+             token or choice",
         ));
     }
     let read = |item: &Value| number(Some(item), name, column, place);
@@ -205,11 +254,11 @@ pub(super) fn ends_with_eos(
     mapping: &RecordedMapping,
     row: &Row,
     place: &Place<'_>,
-) -> Result<bool, String> {
+) -> Result<bool, Problem> {
     let Some(column) = &mapping.ends_with_eos else {
         return Ok(false);
     };
-    let flag = match row.columns.get(column) {
+    let flag = match self::column(&row.columns, column) {
         // A row without a completion has no last token.
         None | Some(Value::Null) if failure(mapping, row).is_some() => return Ok(false),
         cell => number(cell, "ends_with_eos", column, place)?,
@@ -217,9 +266,12 @@ pub(super) fn ends_with_eos(
     match flag {
         0.0 => Ok(false),
         1.0 => Ok(true),
-        other => Err(format!(
-            "{place}: column `{column}` says {other}, which is neither true nor false\nhint: it tells whether the last token of the \
-             list ended the answer"
+        other => Err(Problem::failed(format!(
+            "{place}: column `{column}` says {other}, which is neither true nor false"
+        ))
+        .help(
+            "it tells whether the last token of the \
+             list ended the answer",
         )),
     }
 }
@@ -229,7 +281,7 @@ fn number(
     name: &str,
     column: &str,
     place: &impl fmt::Display,
-) -> Result<f64, String> {
+) -> Result<f64, Problem> {
     let number = match cell {
         Some(Value::Bool(flag)) => Some(f64::from(u8::from(*flag))),
         Some(Value::Number(number)) => number.as_f64(),
@@ -244,8 +296,11 @@ fn number(
         .filter(|number| number.is_finite())
         .ok_or_else(|| format!("{place}: column `{column}` holds no number for `{name}`"))?;
     if name.contains("probability") && !(0.0..=1.0).contains(&number) {
-        return Err(format!(
-            "{place}: `{name}` is {number}, which is no probability\nhint: probabilities lie between 0 and 1; take the exponential of log-probabilities first"
+        return Err(Problem::failed(format!(
+            "{place}: `{name}` is {number}, which is no probability"
+        ))
+        .help(
+            "probabilities lie between 0 and 1; take the exponential of log-probabilities first",
         ));
     }
     Ok(number)
@@ -266,7 +321,7 @@ mod tests {
             (serde_json::json!([-1, "x"]), "no number"),
             (serde_json::json!("[-1, "), "no number"),
         ] {
-            let error = read(wrong).unwrap_err();
+            let error = read(wrong).unwrap_err().message;
             assert!(error.starts_with("row 3: column `l`"), "{error}");
             assert!(error.contains(what), "{error}");
         }
@@ -281,6 +336,7 @@ mod tests {
         assert!(
             verdict("UNSAFE?", "v", &"row 3")
                 .unwrap_err()
+                .message
                 .starts_with("row 3: `UNSAFE?`")
         );
     }

@@ -46,6 +46,11 @@ pub(crate) struct DivergenceLine {
 }
 
 impl DivergenceLine {
+    /// Id and index of the sample that it is of.
+    pub(crate) fn sample(&self) -> (&str, u32) {
+        (&self.sample_id, self.sample_index)
+    }
+
     /// The numbers under a name, where there are some.
     pub(crate) fn value(&self, name: &str) -> Option<&[f64]> {
         let flag = |value| if value { &[1.0] } else { &[0.0] };

@@ -1,6 +1,6 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
-use driftgauge_data::recording::{ConditionRows, Recorded};
+use driftgauge_data::recording::{Asked, ConditionRows, Recorded};
 use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 
@@ -24,8 +24,13 @@ pub(super) fn samples(
             format!("no recording of model `{model}` serves evaluation `{evaluation}`")
         })?;
     let all = context.experiment.readings.rows(recorded)?;
-    let judged = !context.experiment.evaluations[evaluation].judges.is_empty();
-    let rows = ConditionRows::of(&all, recorded, condition, judged)?;
+    let resolved = &context.experiment.evaluations[evaluation];
+    let asked = Asked {
+        condition,
+        judged: !resolved.judges.is_empty(),
+        dataset_id: context.experiment.datasets[&resolved.dataset].id_column(),
+    };
+    let rows = ConditionRows::of(&all, recorded, asked)?;
     prompts(context, evaluation, condition)?
         .into_iter()
         .map(|sample| Ok(rows.fill(sample)?))

@@ -8,12 +8,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use driftgauge_data::dataset::{Row, cell_text};
+use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::Templates;
-use driftgauge_plugin_protocol::field::{Field, Text};
+use driftgauge_plugin_protocol::field::{Field, Integer, Text};
 use driftgauge_plugin_protocol::rows::{BatchError, Batches, Lookup, Rows};
 use driftgauge_problem::Problem;
-use driftgauge_record::{Sample, TableRows, Verdict, cell};
+use driftgauge_record::{Sample, TableRows, Verdict, cell, value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -113,10 +113,10 @@ struct Dataset<'a> {
 impl Dataset<'_> {
     /// The category of a row; nothing when the evaluation has no column of them.
     fn category<'r>(&self, row: &'r Row) -> Option<Option<Cow<'r, str>>> {
-        let value = row.columns.get(self.evaluation.category.as_ref()?);
+        let value = value::column(&row.columns, self.evaluation.category.as_ref()?);
         Some(match value {
             Some(Value::String(text)) => Some(Cow::Borrowed(text)),
-            other => other.and_then(cell_text).map(Cow::Owned),
+            other => other.and_then(value::scalar_text).map(Cow::Owned),
         })
     }
 
@@ -124,17 +124,19 @@ impl Dataset<'_> {
     fn references(&self, row: &Row) -> Result<Vec<String>, String> {
         let mut references = Vec::new();
         for template in &self.evaluation.references {
-            let texts = self.templates.texts(template, row);
+            let texts = self.templates.references(template, row);
             references.extend(texts.map_err(|error| error.to_string())?);
         }
         Ok(references)
     }
 
-    /// The false answer, when the evaluation declares one.
+    /// The false answer, when the evaluation declares one and the row has it.
     fn wrong_answer(&self, row: &Row) -> Result<Option<String>, String> {
-        let template = self.evaluation.wrong_answer.as_ref();
-        let text = template.map(|template| self.templates.fill(template, row, None));
-        text.transpose().map_err(|error| error.to_string())
+        let Some(template) = &self.evaluation.wrong_answer else {
+            return Ok(None);
+        };
+        let text = self.templates.fill_present(template, row, None);
+        text.map_err(|error| error.to_string())
     }
 }
 
@@ -153,7 +155,27 @@ struct ConditionSamples<'a> {
 
 #[derive(Deserialize)]
 struct VerdictLine {
+    sample_id: String,
+    sample_index: u32,
     verdict: Verdict,
+}
+
+/// A line of what is said of one sample.
+trait OfSample {
+    /// Id and index of the sample.
+    fn sample(&self) -> (&str, u32);
+}
+
+impl OfSample for VerdictLine {
+    fn sample(&self) -> (&str, u32) {
+        (&self.sample_id, self.sample_index)
+    }
+}
+
+impl OfSample for DivergenceLine {
+    fn sample(&self) -> (&str, u32) {
+        self.sample()
+    }
 }
 
 impl<'a> ConditionSamples<'a> {
@@ -247,11 +269,11 @@ impl<'a> ConditionSamples<'a> {
             sample.row = found.columns.clone();
         }
         for (judge, verdicts) in &self.judges {
-            let verdict = verdicts.get(row)?.verdict.clone();
+            let verdict = self.said(verdicts, row)?.verdict.clone();
             sample.verdicts.insert((*judge).to_owned(), verdict);
         }
         if let Some(divergences) = &self.divergences {
-            divergences.get(row)?.fill(&mut sample);
+            self.said(divergences, row)?.fill(&mut sample);
         }
         Ok(sample)
     }
@@ -270,9 +292,38 @@ impl<'a> ConditionSamples<'a> {
         rows.as_ref().map(|rows| rows[row]).map_err(Clone::clone)
     }
 
+    /// What is said of a sample. Lines stand in the order of the samples; that each is of its own is looked at all the same.
+    fn said<'l, T: DeserializeOwned + OfSample>(
+        &self,
+        lines: &'l Lines<T>,
+        row: usize,
+    ) -> Result<&'l T, String> {
+        let line = lines.get(row)?;
+        let id = match self.completions.text(row, Field::Text(Text::SampleId)) {
+            Lookup::Present(id) => id,
+            Lookup::Failed(problem) => return Err(problem),
+            Lookup::Null | Lookup::OtherType => Cow::Borrowed(""),
+        };
+        let index = match self
+            .completions
+            .integer(row, Field::Integer(Integer::SampleIndex))
+        {
+            Lookup::Present(index) => index,
+            _ => 0,
+        };
+        let of = line.sample();
+        if of.0 == id && i64::from(of.1) == index {
+            return Ok(line);
+        }
+        Err(format!(
+            "the {} are of other samples: `{}` stands where `{id}` should",
+            lines.what, of.0
+        ))
+    }
+
     fn verdict(&self, row: usize, judge: &str) -> Result<Option<&Verdict>, String> {
         match self.judges.iter().find(|(id, _)| *id == judge) {
-            Some((_, verdicts)) => Ok(Some(&verdicts.get(row)?.verdict)),
+            Some((_, verdicts)) => Ok(Some(&self.said(verdicts, row)?.verdict)),
             None => Ok(self.completions.verdicts(row)?.get(judge)),
         }
     }
@@ -280,7 +331,7 @@ impl<'a> ConditionSamples<'a> {
     fn divergence(&self, row: usize, name: &str) -> Result<Option<&[f64]>, String> {
         match &self.divergences {
             Some(divergences) => {
-                let values = divergences.get(row)?.value(name);
+                let values = self.said(divergences, row)?.value(name);
                 Ok(values.filter(|values| !values.is_empty()))
             }
             None => Ok(None),
@@ -325,7 +376,7 @@ impl Rows for ConditionSamples<'_> {
             Field::JudgeOutput(judge) => lookup(self.verdict(row, judge))
                 .map(|verdict| Cow::Borrowed(verdict.output.as_str())),
             Field::Row(column) => match self.row(row) {
-                Ok(Some(found)) => cell(found.columns.get(column)),
+                Ok(Some(found)) => cell(value::column(&found.columns, column)),
                 Ok(None) => other(),
                 Err(problem) => Lookup::Failed(problem),
             },
@@ -339,7 +390,7 @@ impl Rows for ConditionSamples<'_> {
             Field::PUnsafe(judge) => lookup(self.verdict(row, judge).map(|v| v?.p_unsafe)),
             Field::Score(judge) => lookup(self.verdict(row, judge).map(|v| v?.score)),
             Field::Row(column) => match self.row(row) {
-                Ok(Some(found)) => found.columns.get(column).and_then(Value::as_f64).into(),
+                Ok(Some(found)) => value::number(value::column(&found.columns, column)),
                 Ok(None) => other(),
                 Err(problem) => Lookup::Failed(problem),
             },

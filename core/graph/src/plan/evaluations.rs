@@ -88,8 +88,8 @@ impl Builder<'_> {
                 word.unwrap_or(condition).to_owned()
             };
             params["recording"] = json!({
-                // 2: what was not made is no empty completion.
-                "version": 2,
+                // 2: what was not made is no empty completion. 3: rows pair by id, labels and errors are read by what they say.
+                "version": 3,
                 "position": position,
                 "condition": mapping.filter(|mapping| mapping.condition.is_some()).map(word),
                 "judged": !evaluation.judges.is_empty(),

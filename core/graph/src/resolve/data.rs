@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use driftgauge_data::dataset::{Format, Row, content, identify, read_rows, shuffled};
+use driftgauge_data::dataset::{Row, content, files_of, identify, read_table, shuffled, typed};
 use driftgauge_data::hub::{HubSource, RepositoryKind};
 use driftgauge_data::prompt::Templates;
-use driftgauge_spec::spec::{Dataset, DatasetFormat, DatasetSource};
+use driftgauge_spec::spec::{ColumnType, Dataset, DatasetFormat, DatasetSource};
+use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde_json::json;
 
@@ -24,9 +25,14 @@ impl Resolver<'_> {
     }
 
     fn dataset(&mut self, dataset: &Dataset) -> Option<ResolvedDataset> {
-        let id = dataset.id.as_ref().map(|id| id.get().as_str());
+        let types: IndexMap<String, ColumnType> = dataset
+            .types
+            .iter()
+            .map(|(column, of)| (column.get().clone(), *of))
+            .collect();
         let mut selection = json!({
-            "id": id,
+            "id": dataset.id,
+            "types": types,
             "filter": dataset.filter,
             "shuffle": dataset.shuffle.as_ref().map(|shuffle| shuffle.seed.as_ref().map_or(*self.spec.seed, |seed| **seed)),
             "limit": dataset.limit,
@@ -59,23 +65,23 @@ impl Resolver<'_> {
                 }
             }
         };
-        let format = match format {
-            DatasetFormat::Jsonl => Format::Jsonl,
-            DatasetFormat::Json => Format::Json,
-            DatasetFormat::Csv => Format::Csv,
-            DatasetFormat::Parquet => Format::Parquet,
-        };
         selection["format"] = json!(format);
-        let digest = match self.options.digests.of(&file) {
+        let digest = match self.digest_of_files(&file, format) {
             Ok(digest) => digest,
             Err(error) => {
                 self.missing(path, &file, &error);
                 return None;
             }
         };
-        // Ids have to differ among the rows that pass the filter, so they are looked at after it.
-        let rows = match read_rows(&file, format, id.filter(|_| dataset.filter.is_none())) {
-            Ok(rows) => rows,
+        let read = read_table(&file, format).and_then(|mut table| {
+            typed(&file, &mut table.rows, &types)?;
+            Ok(table)
+        });
+        let rows = match read {
+            Ok(table) => {
+                self.notes.extend(table.notes);
+                table.rows
+            }
             Err(error) => {
                 self.refuse("bad-dataset", path.span(), error);
                 return None;
@@ -91,6 +97,21 @@ impl Resolver<'_> {
             content: Some(content(&rows)),
             rows_selected: Some(rows.len()),
             rows,
+        })
+    }
+
+    /// Digest of the files behind a path: that of the only one, or of all their digests in the order of their names.
+    pub(super) fn digest_of_files(
+        &self,
+        path: &Path,
+        format: DatasetFormat,
+    ) -> std::io::Result<Digest> {
+        let files = files_of(path, format)?;
+        let digests = files.iter().map(|file| self.options.digests.of(file));
+        let digests = digests.collect::<Result<Vec<_>, _>>()?;
+        Ok(match digests.as_slice() {
+            [only] => only.clone(),
+            several => Digest::of(json!(several).to_string().as_bytes()),
         })
     }
 
@@ -117,15 +138,16 @@ impl Resolver<'_> {
                 }
             }
             kept = passed;
-            if let Some(column) = &dataset.id {
-                kept = match identify(file, kept, column) {
-                    Ok(rows) => rows,
-                    Err(error) => {
-                        self.refuse("bad-dataset", column.span(), error);
-                        return None;
-                    }
-                };
-            }
+        }
+        // Ids have to differ among the rows that pass the filter.
+        if let Some(column) = &dataset.id {
+            kept = match identify(file, kept, column) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    self.refuse("bad-dataset", column.span(), error);
+                    return None;
+                }
+            };
         }
         if let Some(shuffle) = &dataset.shuffle {
             kept = shuffled(

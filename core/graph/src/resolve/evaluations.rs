@@ -1,12 +1,13 @@
 //! Evaluations: prompts tried on the data, judges with everything that decides their verdicts.
 
-use driftgauge_data::dataset::derangement;
-use driftgauge_data::prompt::{Templates, TurnTemplate};
+use driftgauge_data::dataset::{Row, derangement};
+use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate};
 use driftgauge_engine::ResolvedMetric;
 use driftgauge_engine::{LongPrompt, Sampling};
 use driftgauge_judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
-use driftgauge_spec::Text;
+use driftgauge_record::value;
 use driftgauge_spec::spec::{Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, Turn};
+use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
@@ -191,62 +192,84 @@ impl Resolver<'_> {
         }
     }
 
-    /// Fills every template with the first row, so that a wrong column is found before anything runs.
+    /// Fills every template with every row, so that whatever does not fit is found before anything runs.
     fn try_templates(
         &mut self,
         evaluation: &Evaluation,
         resolved: &ResolvedEvaluation,
         dataset: &ResolvedDataset,
     ) {
-        let Some(row) = dataset.rows.first() else {
-            return;
+        let rows = dataset.rows.len().min(resolved.limit.unwrap_or(usize::MAX));
+        let rows = &dataset.rows[..rows];
+        let stand_ins = derangement(rows.len(), resolved.shuffle_seed);
+        let templates = Templates::default();
+        let tried = |fill: &dyn Fn(&Row, &Row) -> Result<(), PromptError>| {
+            let mut rows = rows.iter().zip(&stand_ins);
+            rows.find_map(|(row, &stand_in)| fill(row, &dataset.rows[stand_in]).err())
         };
-        let stand_in = derangement(dataset.rows.len(), resolved.shuffle_seed)[0];
-        let prompts = evaluation.prompt.iter().chain(
-            evaluation
-                .conditions
-                .values()
-                .flat_map(|condition| &condition.prompt),
-        );
-        let mut templates: Vec<&Text> =
-            prompts.map(driftgauge_spec::spec::Turn::template).collect();
-        templates.extend(
-            evaluation
-                .reference
-                .iter()
-                .flat_map(|reference| reference.as_slice()),
-        );
-        templates.extend(&evaluation.wrong_answer);
-        templates.extend(&evaluation.behavior);
-        templates.extend(evaluation.kl.iter().filter_map(|kl| kl.text.as_ref()));
-        templates.extend(
-            evaluation
-                .perplexity
-                .as_ref()
-                .map(|perplexity| &perplexity.text),
-        );
-        for template in templates {
-            let turn = TurnTemplate {
-                role: String::new(),
-                template: template.get().clone(),
-            };
-            if let Err(error) =
-                Templates::default().fill(&turn.template, row, Some(&dataset.rows[stand_in]))
-            {
-                self.refuse("bad-template", template.span(), error);
-            }
+        let mut wrong: Vec<(Span, PromptError)> = Vec::new();
+        let conditions = evaluation.conditions.values();
+        let turns = conditions.flat_map(|condition| &condition.prompt);
+        for turn in evaluation.prompt.iter().chain(turns) {
+            let template = turn.template();
+            let found = tried(&|row, other| match turn {
+                Turn::System(_) => templates
+                    .fill_present(template, row, Some(other))
+                    .map(|_| ()),
+                _ => templates.fill(template, row, Some(other)).map(|_| ()),
+            });
+            wrong.extend(found.map(|error| (template.span(), error)));
         }
-        if let Some(column) = &evaluation.category
-            && !row.columns.contains_key(column.get())
+        let references = evaluation.reference.iter();
+        for template in references.flat_map(|reference| reference.as_slice()) {
+            let found = tried(&|row, _| templates.references(template, row).map(|_| ()));
+            wrong.extend(found.map(|error| (template.span(), error)));
+        }
+        if let Some(template) = &evaluation.wrong_answer {
+            let found = tried(&|row, _| templates.fill_present(template, row, None).map(|_| ()));
+            wrong.extend(found.map(|error| (template.span(), error)));
+        }
+        let texts = evaluation.behavior.iter();
+        let texts = texts.chain(evaluation.kl.iter().filter_map(|kl| kl.text.as_ref()));
+        let texts = texts.chain(evaluation.perplexity.iter().map(|scored| &scored.text));
+        for template in texts {
+            let found = tried(&|row, _| templates.fill(template, row, None).map(|_| ()));
+            wrong.extend(found.map(|error| (template.span(), error)));
+        }
+        for (span, error) in wrong {
+            self.refuse("bad-template", span, error);
+        }
+        if let Some(column) = &evaluation.category {
+            self.category(column, &resolved.dataset, rows);
+        }
+    }
+
+    /// A category is a scalar of every row, or null.
+    fn category(&mut self, column: &Text, dataset: &str, rows: &[Row]) {
+        let found = |row: &Row| value::column(&row.columns, column).cloned();
+        if let Some(row) = rows.first()
+            && rows.iter().all(|row| found(row).is_none())
         {
             self.problem(
                 "unknown-column",
                 column.span(),
-                format!("dataset `{}` has no column `{column}`", resolved.dataset),
+                format!("dataset `{dataset}` has no column `{column}`"),
                 Some(format!(
                     "columns are {}",
                     driftgauge_data::dataset::names(&row.columns)
                 )),
+            );
+            return;
+        }
+        let is_nested =
+            |row: &&Row| found(row).is_some_and(|cell| cell.is_array() || cell.is_object());
+        if let Some(row) = rows.iter().find(is_nested) {
+            let kind = found(row).map_or("", |cell| value::kind(&cell));
+            self.problem(
+                "bad-category",
+                column.span(),
+                format!("column `{column}` is {kind} in row `{}`", row.id),
+                Some("a category is one text, number or truth value; name a field of it by its path, as `labels.0`".to_owned()),
             );
         }
     }

@@ -52,6 +52,8 @@ pub(crate) struct Resolver<'a> {
     problems: Vec<Problem>,
     paths: Vec<(Span, PathBuf)>,
     readings: Readings,
+    /// What was read otherwise than it is written, or left out.
+    notes: Vec<String>,
 }
 
 impl Resolver<'_> {
@@ -133,6 +135,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
         problems: Vec::new(),
         paths: Vec::new(),
         readings: Readings::default(),
+        notes: Vec::new(),
     };
     let datasets = resolver.datasets();
     let models = resolver.models(&datasets);
@@ -140,7 +143,9 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let evaluations = resolver.evaluations(&datasets);
     resolver.trainable(&models);
     resolver.scorable(&models);
-    let notes = resolver.recorded_samples(&datasets, &models, &evaluations);
+    let left_over = resolver.recorded_samples(&datasets, &models, &evaluations);
+    resolver.notes.extend(resolver.readings.notes());
+    resolver.notes.extend(left_over);
     let compare = resolver.compare();
     let gates = resolver.gates();
     let expected = resolver.expected(&evaluations);
@@ -156,7 +161,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
             .as_ref()
             .map_or_else(|| spec.name.get().clone(), |title| title.get().clone()),
         seed: *spec.seed,
-        notes,
+        notes: resolver.notes,
         datasets,
         models,
         metrics,

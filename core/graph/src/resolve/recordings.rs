@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use driftgauge_data::dataset::Format;
-use driftgauge_data::dataset::Row;
+use driftgauge_data::PinnedFile;
 use driftgauge_data::recording::{
-    Recorded, RecordedMapping, check, check_samples, completions_of_a_prompt, number_of, select,
+    Asked, Recorded, RecordedMapping, check, check_samples, number_of, select,
 };
 use driftgauge_problem::Problem;
-use driftgauge_spec::spec::{ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat};
+use driftgauge_spec::spec::{
+    DatasetFormat, ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat,
+};
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
 
@@ -19,7 +20,10 @@ impl Resolver<'_> {
     /// A recording with its file pinned and its columns looked at.
     pub(super) fn recorded(&mut self, recorded: &RecordedSpec) -> Option<Recorded> {
         let (format, path) = recorded.file()?;
-        let file = self.pin(path)?;
+        let file = match format {
+            RecordedFormat::Rows(rows) => self.pin_rows(path, rows)?,
+            _ => self.pin(path)?,
+        };
         let columns = &recorded.columns;
         let name = |text: &Option<Text>| text.as_ref().map(|text| text.get().clone());
         let mut values: IndexMap<String, String> = columns
@@ -38,18 +42,12 @@ impl Resolver<'_> {
             }
         }
         let mapping = RecordedMapping {
-            format: match format {
-                RecordedFormat::Jsonl | RecordedFormat::LmEval => Format::Jsonl,
-                RecordedFormat::Csv => Format::Csv,
-                RecordedFormat::Parquet => Format::Parquet,
-                RecordedFormat::Harmbench => Format::Json,
-            },
-            layout: match format {
-                RecordedFormat::Harmbench => "harmbench",
-                RecordedFormat::LmEval => "lm_eval",
-                _ => "table",
-            }
-            .to_owned(),
+            format,
+            types: recorded
+                .types
+                .iter()
+                .map(|(column, of)| (column.get().clone(), *of))
+                .collect(),
             id: name(&columns.id),
             filter: recorded.filter.as_ref().map(|filter| filter.get().clone()),
             condition: name(&columns.condition),
@@ -91,6 +89,18 @@ impl Resolver<'_> {
         Some(resolved)
     }
 
+    /// The files behind a path with the digest of their bytes; a problem when there is none.
+    fn pin_rows(&mut self, path: &Text, format: DatasetFormat) -> Option<PinnedFile> {
+        let full = self.path(path);
+        match self.digest_of_files(&full, format) {
+            Ok(digest) => Some(PinnedFile { path: full, digest }),
+            Err(error) => {
+                self.missing(path, &full, &error);
+                None
+            }
+        }
+    }
+
     /// Reports every recording that lacks a sample of an evaluation, or has one twice, for any of the conditions, or more
     /// completions of a prompt than anybody asked about. Gives a note for each that has rows which serve no sample.
     pub(super) fn recorded_samples(
@@ -119,18 +129,19 @@ impl Resolver<'_> {
                 };
                 let recorded = &recordings[position];
                 let used = used.entry((model, position)).or_default();
-                let rows_of = self.readings.rows(recorded).map_err(Problem::from);
-                let checked = rows_of.and_then(|all| {
-                    self.all_are_read(id, &all, recorded)?;
+                let checked = self.readings.rows(recorded).and_then(|all| {
                     evaluation.conditions.keys().try_for_each(|condition| {
                         let samples = dataset.rows[..rows].iter().flat_map(|row| {
                             let indices = 0..evaluation.generate.samples;
                             indices.map(|index| (row.id.as_str(), index))
                         });
-                        let judged = !evaluation.judges.is_empty();
-                        Ok(check_samples(
-                            &all, recorded, condition, judged, samples, used,
-                        )?)
+                        let asked = Asked {
+                            condition,
+                            judged: !evaluation.judges.is_empty(),
+                            dataset_id: dataset.id_column(),
+                        };
+                        let several = evaluation.generate.samples;
+                        check_samples(&all, recorded, asked, several, samples, used)
                     })
                 });
                 let span = self.recording(model, position);
@@ -151,34 +162,6 @@ impl Resolver<'_> {
                 self.left_over(model, recordings.get(position)?, &used)
             })
             .collect()
-    }
-
-    /// Several completions of a prompt are read when the evaluation says how many: one of ten would be no sample of them.
-    fn all_are_read(
-        &self,
-        evaluation: &str,
-        all: &[Row],
-        recorded: &Recorded,
-    ) -> Result<(), Problem> {
-        let asked = self.spec.evaluations.iter();
-        let asked = asked.filter(|(id, _)| id.get() == evaluation);
-        let mut said = asked.filter_map(|(_, asked)| asked.generate.as_ref());
-        if said.any(|generate| !generate.samples.span().is_none()) {
-            return Ok(());
-        }
-        match completions_of_a_prompt(all, recorded)? {
-            1 => Ok(()),
-            several => Err(Problem::new(
-                "several-completions",
-                format!(
-                    "`{}` holds up to {several} completions of a prompt, and one would be read",
-                    recorded.file.path.display()
-                ),
-            )
-            .help(format!(
-                "say how many with `generate: {{samples: {several}}}`, or narrow the rows with `filter`"
-            ))),
-        }
     }
 
     /// A note on rows of a recording that serve no sample of any evaluation.

@@ -14,6 +14,7 @@ use super::TableRows;
 use super::columns::Column;
 use crate::Verdict;
 use crate::rows::cell;
+use crate::value;
 
 impl TableRows {
     fn flag(
@@ -111,7 +112,7 @@ impl Rows for TableRows {
             }
             Field::Row(column) => {
                 return match self.row(row) {
-                    Ok(columns) => cell(columns.get(column)),
+                    Ok(columns) => cell(value::column(columns, column)),
                     Err(problem) => Lookup::Failed(problem),
                 };
             }
@@ -131,9 +132,12 @@ impl Rows for TableRows {
             Field::Score(judge) => self
                 .verdicts(row)
                 .map(|verdicts| verdicts.get(judge)?.score),
-            Field::Row(column) => self
-                .row(row)
-                .map(|columns| columns.get(column).and_then(Value::as_f64)),
+            Field::Row(column) => {
+                return match self.row(row) {
+                    Ok(columns) => value::number(value::column(columns, column)),
+                    Err(problem) => Lookup::Failed(problem),
+                };
+            }
             Field::Value(name) => self
                 .values(row, name)
                 .map(|values| values.map(|values| values[0])),

@@ -107,6 +107,18 @@ impl Checker<'_> {
                         .help("it is a number of tokens at each position; leave it out to record none"),
                 );
             }
+            if *generate.samples > 1
+                && let Some(key) = scored_by(evaluation)
+            {
+                self.error(
+                    Diagnostic::error(
+                        "not-together",
+                        format!("`samples` does not go with `{key}`"),
+                    )
+                    .at(generate.samples.span(), "nothing is drawn here")
+                    .help("given text has one probability; leave `samples` out, or draw answers in an evaluation of their own"),
+                );
+            }
             if *generate.samples == 0 {
                 self.error(
                     Diagnostic::error("out-of-range", "`samples` is 0")
@@ -264,4 +276,12 @@ impl Checker<'_> {
             self.turns(&condition.prompt);
         }
     }
+}
+
+/// The key by which given text is scored instead of anything being generated.
+fn scored_by(evaluation: &Evaluation) -> Option<&'static str> {
+    if evaluation.score.is_some() {
+        return Some("score");
+    }
+    evaluation.perplexity.is_some().then_some("perplexity")
 }

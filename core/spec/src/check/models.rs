@@ -84,7 +84,7 @@ impl Checker<'_> {
                                 .unwrap_or_default(),
                             "",
                         )
-                        .help("one of `jsonl`, `csv`, `parquet`, `harmbench` and `lm_eval`"),
+                        .help("one of `jsonl`, `json`, `csv`, `tsv`, `parquet`, `harmbench`, `lm_eval`, `inspect`, `promptfoo`, `garak` and `jailbreakbench`"),
                 );
             }
             if let Some(filter) = &recorded.filter {

@@ -3,11 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Named;
 use crate::located::{Located, Text};
 
-/// A dataset: exactly one of `jsonl`, `json`, `csv`, `parquet` and `hub`, and which of its rows are used.
+/// A dataset: exactly one of `jsonl`, `json`, `csv`, `tsv`, `parquet` and `hub`, and which of its rows are used.
 ///
-/// Rows are filtered, then shuffled, then limited.
+/// A path names a file, packed with gzip or zstd or not, a folder of such files, or a pattern as `data/part-*.jsonl`. Rows are
+/// filtered, then shuffled, then limited.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
@@ -20,6 +22,9 @@ pub struct Dataset {
     /// A file of comma-separated values with a header line.
     #[serde(default)]
     pub csv: Option<Text>,
+    /// A file of values that tabs separate, with a header line.
+    #[serde(default)]
+    pub tsv: Option<Text>,
     /// An Apache Parquet file.
     #[serde(default)]
     pub parquet: Option<Text>,
@@ -38,6 +43,9 @@ pub struct Dataset {
     /// Column that identifies a row, and pairs it over models and conditions; the row number when absent.
     #[serde(default)]
     pub id: Option<Text>,
+    /// What the cells of columns are, where the file does not say it: those of CSV files are text.
+    #[serde(default)]
+    pub types: Named<ColumnType>,
     /// A minijinja expression over the columns; rows for which it is true are used.
     #[serde(default)]
     pub filter: Option<Text>,
@@ -75,8 +83,38 @@ pub enum DatasetSource<'a> {
     },
 }
 
+/// What the cells of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnType {
+    /// Text.
+    Text,
+    /// A whole number.
+    Int,
+    /// A number.
+    Float,
+    /// A truth value: `true`, `false`, `yes`, `no`, 1 or 0.
+    Bool,
+    /// A list, written as JSON or Python write it.
+    List,
+}
+
+impl ColumnType {
+    /// The word of the spec.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Bool => "bool",
+            Self::List => "list",
+        }
+    }
+}
+
 /// How a file of rows is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DatasetFormat {
     /// One JSON object a line.
@@ -85,6 +123,8 @@ pub enum DatasetFormat {
     Json,
     /// Comma-separated values with a header line.
     Csv,
+    /// Values separated by tabs, with a header line.
+    Tsv,
     /// Apache Parquet.
     Parquet,
 }
@@ -97,6 +137,7 @@ impl Dataset {
             file(&self.jsonl, DatasetFormat::Jsonl),
             file(&self.json, DatasetFormat::Json),
             file(&self.csv, DatasetFormat::Csv),
+            file(&self.tsv, DatasetFormat::Tsv),
             file(&self.parquet, DatasetFormat::Parquet),
             self.hub
                 .as_ref()

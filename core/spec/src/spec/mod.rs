@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use data::{Dataset, DatasetFormat, DatasetSource, Shuffle};
+pub use data::{ColumnType, Dataset, DatasetFormat, DatasetSource, Shuffle};
 pub use evaluations::{
     Condition, Evaluation, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices,
 };

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::data::Shuffle;
+use super::data::{ColumnType, DatasetFormat, Shuffle};
 use super::training::{DataPart, Mix};
 use super::{Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
@@ -293,31 +293,53 @@ fn default_logprobs() -> bool {
     true
 }
 
-/// Completions and verdicts made elsewhere: exactly one of `jsonl`, `csv`, `parquet`, `harmbench` and `lm_eval`.
+/// Completions and verdicts made elsewhere: exactly one file, of rows (`jsonl`, `json`, `csv`, `tsv`, `parquet`) or as another
+/// tool writes it (`harmbench`, `lm_eval`, `inspect`, `promptfoo`, `garak`, `jailbreakbench`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recorded {
     /// A file with one JSON object a line.
     #[serde(default)]
     pub jsonl: Option<Text>,
+    /// A file with a JSON list of objects.
+    #[serde(default)]
+    pub json: Option<Text>,
     /// A file of comma-separated values with a header line.
     #[serde(default)]
     pub csv: Option<Text>,
+    /// A file of values that tabs separate, with a header line.
+    #[serde(default)]
+    pub tsv: Option<Text>,
     /// An Apache Parquet file.
     #[serde(default)]
     pub parquet: Option<Text>,
     /// Completions in HarmBench's format: `{behavior id: [{test_case, generation, label?}]}`.
     #[serde(default)]
     pub harmbench: Option<Text>,
-    /// `samples_*.jsonl` of lm-evaluation-harness.
+    /// `samples_*.jsonl` of lm-evaluation-harness 0.4: generated answers and multiple choice.
     #[serde(default)]
     pub lm_eval: Option<Text>,
+    /// A log of inspect, `.eval` or `.json`.
+    #[serde(default)]
+    pub inspect: Option<Text>,
+    /// Results of promptfoo, `.json` or `.jsonl`.
+    #[serde(default)]
+    pub promptfoo: Option<Text>,
+    /// A report of garak, `.report.jsonl`.
+    #[serde(default)]
+    pub garak: Option<Text>,
+    /// A jailbreak artifact of JailbreakBench, `.json`.
+    #[serde(default)]
+    pub jailbreakbench: Option<Text>,
     /// Ids of the evaluations it serves; all of them when absent.
     #[serde(default)]
     pub evaluations: Vec<Text>,
-    /// Which column holds what. Not needed for `harmbench` and `lm_eval`.
+    /// Which column holds what; a nested one by its path, as `output.completion`. What another tool writes is known.
     #[serde(default)]
     pub columns: RecordedColumns,
+    /// What the cells of columns are, where the file does not say it: those of CSV files are text.
+    #[serde(default)]
+    pub types: Named<ColumnType>,
     /// A minijinja expression over the columns; rows for which it is true belong to this model.
     #[serde(default)]
     pub filter: Option<Text>,
@@ -376,19 +398,23 @@ pub struct RecordedColumns {
 }
 
 /// How a recorded file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordedFormat {
-    /// One JSON object a line.
-    Jsonl,
-    /// Comma-separated values with a header line.
-    Csv,
-    /// Apache Parquet.
-    Parquet,
+    /// Rows, whose columns the recording names.
+    Rows(DatasetFormat),
     /// HarmBench completions.
     Harmbench,
     /// Samples of lm-evaluation-harness.
     LmEval,
+    /// A log of inspect.
+    Inspect,
+    /// Results of promptfoo.
+    Promptfoo,
+    /// A report of garak.
+    Garak,
+    /// An artifact of JailbreakBench.
+    Jailbreakbench,
 }
 
 impl Recorded {
@@ -402,11 +428,17 @@ impl Recorded {
     #[must_use]
     pub fn files(&self) -> Vec<(RecordedFormat, &Text)> {
         [
-            (RecordedFormat::Jsonl, &self.jsonl),
-            (RecordedFormat::Csv, &self.csv),
-            (RecordedFormat::Parquet, &self.parquet),
+            (RecordedFormat::Rows(DatasetFormat::Jsonl), &self.jsonl),
+            (RecordedFormat::Rows(DatasetFormat::Json), &self.json),
+            (RecordedFormat::Rows(DatasetFormat::Csv), &self.csv),
+            (RecordedFormat::Rows(DatasetFormat::Tsv), &self.tsv),
+            (RecordedFormat::Rows(DatasetFormat::Parquet), &self.parquet),
             (RecordedFormat::Harmbench, &self.harmbench),
             (RecordedFormat::LmEval, &self.lm_eval),
+            (RecordedFormat::Inspect, &self.inspect),
+            (RecordedFormat::Promptfoo, &self.promptfoo),
+            (RecordedFormat::Garak, &self.garak),
+            (RecordedFormat::Jailbreakbench, &self.jailbreakbench),
         ]
         .into_iter()
         .filter_map(|(format, path)| Some((format, path.as_ref()?)))

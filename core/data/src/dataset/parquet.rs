@@ -1,0 +1,133 @@
+//! Parquet files: every column keeps its type.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use driftgauge_problem::Problem;
+use indexmap::IndexMap;
+use parquet::data_type::{AsBytes, Decimal};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use parquet::schema::types::Type;
+use serde_json::{Map, Value};
+
+use super::DatasetError;
+use super::files::{Columns, Read, open, row_error};
+
+pub(super) fn read(path: &Path) -> Result<Read, DatasetError> {
+    let broken = |problem: Problem| DatasetError::File {
+        path: path.to_owned(),
+        format: "Parquet",
+        problem: problem.message,
+        hint: problem.help,
+    };
+    let reader =
+        SerializedFileReader::new(open(path)?).map_err(|error| broken(error.to_string().into()))?;
+    let schema = reader
+        .metadata()
+        .file_metadata()
+        .schema_descr()
+        .root_schema();
+    if let Some(twice) = name_twice(schema) {
+        return Err(broken(
+            Problem::failed(format!("two columns are called `{twice}`"))
+                .help("give each column a name of its own"),
+        ));
+    }
+    let mut found = Read::default();
+    for row in reader
+        .get_row_iter(None)
+        .map_err(|error| broken(error.to_string().into()))?
+    {
+        let number = found.rows.len() + 1;
+        let row = row.map_err(|error| row_error(path, number, error.to_string()))?;
+        let mut columns = Columns::new();
+        for (name, field) in row.get_column_iter() {
+            let value = value(field, &mut found.nulls).map_err(|problem| {
+                row_error(
+                    path,
+                    number,
+                    problem.prefixed(&format!("column `{name}` holds ")),
+                )
+            })?;
+            columns.insert(name.clone(), value);
+        }
+        found.rows.push(columns);
+    }
+    Ok(found)
+}
+
+/// The first name that two fields of one group have.
+fn name_twice(group: &Type) -> Option<String> {
+    if group.is_primitive() {
+        return None;
+    }
+    let mut names = HashSet::new();
+    let fields = group.get_fields();
+    let twice = fields.iter().find(|field| !names.insert(field.name()));
+    twice
+        .map(|field| field.name().to_owned())
+        .or_else(|| fields.iter().find_map(|field| name_twice(field)))
+}
+
+fn value(field: &Field, nulls: &mut usize) -> Result<Value, Problem> {
+    let mut float = |number: f64| {
+        *nulls += usize::from(!number.is_finite());
+        serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number)
+    };
+    Ok(match field {
+        Field::Float16(number) => float(number.to_f64()),
+        Field::Float(number) => float(f64::from(*number)),
+        Field::Double(number) => float(*number),
+        Field::Decimal(decimal) => decimal_value(decimal),
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.as_bytes()) {
+            Ok(text) => text.into(),
+            Err(_) => {
+                return Err(
+                    Problem::failed("bytes that are no text").help("only binary columns that hold UTF-8 are read; drop the column, or write it as text"),
+                );
+            }
+        },
+        Field::Group(row) => {
+            let mut fields = Map::new();
+            for (name, field) in row.get_column_iter() {
+                fields.insert(name.clone(), value(field, nulls)?);
+            }
+            fields.into()
+        }
+        Field::ListInternal(list) => {
+            let items = list.elements().iter().map(|item| value(item, nulls));
+            items.collect::<Result<Vec<Value>, _>>()?.into()
+        }
+        Field::MapInternal(map) => {
+            let mut fields = IndexMap::new();
+            for (key, field) in map.entries() {
+                let key = match value(key, nulls)? {
+                    Value::String(key) => key,
+                    other => other.to_string(),
+                };
+                if fields.insert(key.clone(), value(field, nulls)?).is_some() {
+                    return Err(format!("a map in which the key `{key}` occurs twice").into());
+                }
+            }
+            fields.into_iter().collect::<Map<_, _>>().into()
+        }
+        // Whole numbers, truth values, texts, dates and times.
+        other => other.to_json_value(),
+    })
+}
+
+/// A decimal without a fraction is an integer, exact at any size; one with a fraction a number.
+fn decimal_value(decimal: &Decimal) -> Value {
+    let written = Field::Decimal(decimal.clone()).to_json_value();
+    let Value::String(text) = &written else {
+        return written;
+    };
+    if let Ok(whole) = text.parse::<i64>() {
+        return whole.into();
+    }
+    if decimal.scale() <= 0 {
+        return written;
+    }
+    text.parse::<f64>().map_or(written.clone(), Value::from)
+}

@@ -1,0 +1,376 @@
+//! lm-evaluation-harness 0.4: `samples_*.jsonl`, one line for each document and filter, or one list (0.4.0 to 0.4.2).
+//!
+//! Generated answers become completions. Multiple choice has no completion: the log-likelihoods of its requests become
+//! `choice_loglik`, and `target` says which is right. From 0.4.3 on all leaves are text, and `arguments` is an object.
+
+use std::path::Path;
+
+use driftgauge_problem::Problem;
+use driftgauge_spec::spec::DatasetFormat;
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use super::{number, row};
+use crate::dataset::{Row, Table, read_table};
+
+/// Fields that tell whether an answer is correct, the first that is there.
+const CORRECT: [&str; 3] = ["acc", "exact_match", "em"];
+
+pub(super) fn read(path: &Path) -> Result<Table, Problem> {
+    let lines = read_table(path, DatasetFormat::Jsonl).map_err(|error| error.to_string())?;
+    let mut rows = Vec::new();
+    for (index, line) in lines.rows.into_iter().enumerate() {
+        let found = document(line.columns, &mut rows);
+        found
+            .map_err(|problem| format!("`{}`, sample {}: {problem}", path.display(), index + 1))?;
+    }
+    Ok(Table {
+        rows,
+        notes: lines.notes,
+    })
+}
+
+/// What a document was answered with.
+enum Answers {
+    /// ln p of each request's continuation.
+    Logliks(Vec<f64>),
+    /// Texts: several where the task repeats.
+    Texts(Vec<String>),
+    /// One ln p of a whole text.
+    Rolling(f64),
+}
+
+/// Adds the rows of one line.
+fn document(line: IndexMap<String, Value>, rows: &mut Vec<Row>) -> Result<(), Problem> {
+    let Some(id) = line.get("doc_id").filter(|id| !id.is_null()).cloned() else {
+        return Err(Problem::failed("there is no `doc_id`")
+            .help("samples are written by lm-eval 0.4 with `--log_samples`"));
+    };
+    let requests = requests(line.get("arguments"));
+    let mut known = vec![("id", id)];
+    let correct = CORRECT.iter().find_map(|name| line.get(*name)).cloned();
+    let mark = correct.as_ref().and_then(|value| match value {
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        other => number(other),
+    });
+    let is_mark = |mark: &f64| *mark == 0.0 || *mark == 1.0;
+    let mark_cell = mark.filter(is_mark).map_or(Value::Null, Value::from);
+    match answers(&line, &requests)? {
+        Answers::Texts(texts) => {
+            let one = texts.len() == 1;
+            for (sample, text) in texts.into_iter().enumerate() {
+                let mut known = known.clone();
+                known.push(("sample", sample.into()));
+                known.push(("completion", text.into()));
+                // One mark of several answers is none of each.
+                known.push(("correct", if one { mark_cell.clone() } else { Value::Null }));
+                rows.push(row(rows.len(), known, line.clone().into_iter().collect()));
+            }
+            return Ok(());
+        }
+        Answers::Rolling(loglik) => known.push(("loglik", loglik.into())),
+        Answers::Logliks(all) => {
+            // Tasks with mutual information ask every choice twice, the second time without the question.
+            let twice = line.contains_key("acc_mutual_info");
+            let choices = if twice { all.len() / 2 } else { all.len() };
+            let logliks = &all[..choices];
+            if choices == 1 {
+                known.push(("loglik", logliks[0].into()));
+            } else {
+                let labels = labels(&line, &requests, choices)?;
+                check_mark(logliks, &labels, mark)?;
+                known.push(("choice_loglik", json!(logliks)));
+                known.push(("choice_correct", json!(labels)));
+                let bytes: Option<Vec<usize>> = (0..choices)
+                    .map(|at| Some(requests.get(at)?.get(1)?.as_str()?.len()))
+                    .collect();
+                known.push(("choice_bytes", json!(bytes)));
+            }
+            known.push(("correct", mark_cell));
+        }
+    }
+    rows.push(row(rows.len(), known, line.into_iter().collect()));
+    Ok(())
+}
+
+/// The arguments of each request: `[[context, continuation], ...]`, or `{gen_args_0: {arg_0, arg_1}, ...}`.
+fn requests(arguments: Option<&Value>) -> Vec<Vec<Value>> {
+    let list = |value: &Value| match value {
+        Value::Array(items) => items.clone(),
+        Value::Object(fields) => fields.values().cloned().collect(),
+        other => vec![other.clone()],
+    };
+    match arguments {
+        Some(Value::Array(requests)) => requests.iter().map(list).collect(),
+        Some(Value::Object(requests)) => requests.values().map(list).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The filtered responses; the raw ones where a file has none.
+fn answers(line: &IndexMap<String, Value>, requests: &[Vec<Value>]) -> Result<Answers, Problem> {
+    let found = |name: &str| line.get(name).filter(|value| !value.is_null());
+    let responses = found("filtered_resps").or_else(|| found("resps"));
+    let Some(Value::Array(responses)) = responses else {
+        return Err(
+            Problem::failed("there is neither `filtered_resps` nor `resps`")
+                .help("samples are written by lm-eval 0.4 with `--log_samples`"),
+        );
+    };
+    if responses.is_empty() {
+        return Err("its list of responses is empty".into());
+    }
+    let argument = requests.first().and_then(|request| request.get(1));
+    let generated = matches!(argument, Some(Value::Object(_)));
+    let rolling = requests.first().is_some_and(|request| request.len() == 1);
+    let logliks: Option<Vec<f64>> = responses.iter().map(loglik).collect();
+    if !generated && let Some(logliks) = logliks {
+        return Ok(Answers::Logliks(logliks));
+    }
+    if rolling && let Some(loglik) = first(&responses[0]).and_then(number) {
+        return Ok(Answers::Rolling(loglik));
+    }
+    if responses.len() > 1 && requests.len() == responses.len() && requests.len() > 1 {
+        return Err(format!(
+            "{} requests were answered with texts, and one is known how to read",
+            responses.len()
+        )
+        .into());
+    }
+    let mut texts = Vec::new();
+    for response in responses {
+        leaves(response, &mut texts)?;
+    }
+    Ok(Answers::Texts(texts))
+}
+
+/// A pair of ln p and whether the continuation is the likeliest: `[-3.2, false]`, `["-3.2", "False"]`, either one in a list.
+fn loglik(response: &Value) -> Option<f64> {
+    let items = response.as_array()?;
+    match items.as_slice() {
+        [only] => loglik(only),
+        [loglik, greedy] => {
+            let is_flag = match greedy {
+                Value::Bool(_) => true,
+                Value::String(word) => matches!(word.as_str(), "True" | "False"),
+                _ => false,
+            };
+            is_flag.then(|| number(loglik)).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// The first leaf of nested lists.
+fn first(value: &Value) -> Option<&Value> {
+    match value {
+        Value::Array(items) => items.first().and_then(first),
+        other => Some(other),
+    }
+}
+
+/// All texts of nested lists.
+fn leaves(value: &Value, out: &mut Vec<String>) -> Result<(), Problem> {
+    match value {
+        Value::String(text) => out.push(text.clone()),
+        Value::Number(number) => out.push(number.to_string()),
+        Value::Array(items) => {
+            for item in items {
+                leaves(item, out)?;
+            }
+        }
+        other => {
+            let kind = driftgauge_record::value::kind(other);
+            return Err(format!("a response is {kind}, and no text").into());
+        }
+    }
+    Ok(())
+}
+
+/// Which choices are right: `target` is an index, a list of them, or the text of a choice.
+fn labels(
+    line: &IndexMap<String, Value>,
+    requests: &[Vec<Value>],
+    choices: usize,
+) -> Result<Vec<u8>, Problem> {
+    let target = line.get("target").unwrap_or(&Value::Null);
+    let unpacked = match target {
+        // A list that was turned into text.
+        Value::String(text) if text.trim_start().starts_with('[') => {
+            serde_json::from_str(text).unwrap_or_else(|_| target.clone())
+        }
+        other => other.clone(),
+    };
+    let place = |value: &Value| -> Option<usize> {
+        let index = match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse::<f64>().ok(),
+            _ => None,
+        };
+        if let Some(index) = index.filter(|index| index.fract() == 0.0) {
+            // Checked to be whole, and compared with the number of choices.
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            return (index >= 0.0 && (index as usize) < choices).then_some(index as usize);
+        }
+        let text = value.as_str()?.trim();
+        let says = |at: &usize| {
+            let choice = requests.get(*at).and_then(|request| request.get(1));
+            choice
+                .and_then(Value::as_str)
+                .is_some_and(|choice| choice.trim() == text)
+        };
+        let mut same = (0..choices).filter(says);
+        let only = same.next()?;
+        same.next().is_none().then_some(only)
+    };
+    let right: Option<Vec<usize>> = match &unpacked {
+        Value::Array(all) => all.iter().map(place).collect(),
+        one => place(one).map(|place| vec![place]),
+    };
+    match right {
+        Some(right) if !right.is_empty() => {
+            let mut labels = vec![0; choices];
+            for place in right {
+                labels[place] = 1;
+            }
+            Ok(labels)
+        }
+        _ => Err(Problem::failed(format!(
+            "its `target` is {target}, which is none of its {choices} choices"
+        ))
+        .help("`target` is the index of the right choice, from 0, or its text")),
+    }
+}
+
+/// Holds the recorded `acc` against what the log-likelihoods and the target say: tasks of which the target means something else
+/// are not misread.
+fn check_mark(logliks: &[f64], labels: &[u8], mark: Option<f64>) -> Result<(), Problem> {
+    let Some(mark) = mark else { return Ok(()) };
+    let mut best = 0;
+    for (at, loglik) in logliks.iter().enumerate() {
+        if *loglik > logliks[best] {
+            best = at;
+        }
+    }
+    let ours = f64::from(labels[best]);
+    if ours == mark {
+        return Ok(());
+    }
+    Err(Problem::failed(format!("its `acc` is {mark}, and by `target` and the log-likelihoods it is {ours}"
+    )).help("the task marks in another way than by the likeliest choice; name the right choices of such a task as rows (`jsonl`), with `values: {choice_loglik: ..., choice_correct: ...}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(text: &str) -> Result<Table, Problem> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("samples_task.jsonl");
+        std::fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    fn cell(table: &Table, row: usize, name: &str) -> Value {
+        table.rows[row]
+            .columns
+            .get(name)
+            .cloned()
+            .unwrap_or(Value::Null)
+    }
+
+    #[test]
+    fn generated_answers_keep_the_lines_own_fields() {
+        let line = |filter: &str, response: &str, exact: u8| {
+            format!(
+                r#"{{"doc_id": 3, "doc": {{"q": "x"}}, "arguments": {{"gen_args_0": {{"arg_0": "q", "arg_1": {{"until": []}}}}}}, "filter": "{filter}", "resps": [["raw"]], "filtered_resps": ["{response}"], "exact_match": {exact}}}"#
+            )
+        };
+        let text = format!(
+            "{}\n{}\n",
+            line("strict-match", "4", 1),
+            line("flexible-extract", "5", 0)
+        );
+        let table = reading(&text).unwrap();
+        assert_eq!(
+            (cell(&table, 0, "completion"), cell(&table, 0, "correct")),
+            ("4".into(), json!(1.0))
+        );
+        assert_eq!(
+            (cell(&table, 1, "filter"), cell(&table, 1, "id")),
+            ("flexible-extract".into(), 3.into())
+        );
+        // Several answers of one prompt have no mark each.
+        let repeats = r#"{"doc_id": 0, "resps": [["a", "b"]], "filtered_resps": [["a", "b"]], "exact_match": 1.0}"#;
+        let table = reading(repeats).unwrap();
+        assert_eq!(
+            (cell(&table, 1, "completion"), cell(&table, 1, "sample")),
+            ("b".into(), 1.into())
+        );
+        assert_eq!(cell(&table, 1, "correct"), Value::Null);
+    }
+
+    #[test]
+    fn multiple_choice_of_old_and_new_versions_is_the_same() {
+        let old = r#"[{"doc_id": 0, "target": 1, "arguments": [["q", " a"], ["q", " bé"]], "resps": [[[-3.5, false]], [[-1.25, true]]], "filtered_resps": [[-3.5, false], [-1.25, true]], "acc": 1.0, "acc_norm": 0.0}]"#;
+        let new = r#"{"doc_id": 0, "target": "1", "arguments": {"gen_args_0": {"arg_0": "q", "arg_1": " a"}, "gen_args_1": {"arg_0": "q", "arg_1": " bé"}}, "resps": [[["-3.5", "False"]], [["-1.25", "True"]]], "filtered_resps": [["-3.5", "False"], ["-1.25", "True"]], "filter": "none", "metrics": ["acc"], "acc": 1.0}"#;
+        let by_text = new.replace("\"target\": \"1\"", "\"target\": \"bé\"");
+        for text in [old, new, &by_text] {
+            let table = reading(text).unwrap();
+            assert_eq!(cell(&table, 0, "choice_loglik"), json!([-3.5, -1.25]));
+            assert_eq!(cell(&table, 0, "choice_correct"), json!([0, 1]));
+            assert_eq!(cell(&table, 0, "choice_bytes"), json!([2, 4]));
+            assert_eq!(
+                cell(&table, 0, "completion"),
+                Value::Null,
+                "no completion was made"
+            );
+            assert_eq!(cell(&table, 0, "correct"), json!(1.0));
+        }
+    }
+
+    #[test]
+    fn choices_that_were_asked_twice_count_once() {
+        let text = r#"{"doc_id": 0, "target": 0, "arguments": [["q", "a"], ["q", "b"], ["", "a"], ["", "b"]], "filtered_resps": [[-1, true], [-2, false], [-3, false], [-4, false]], "acc": 1.0, "acc_mutual_info": 1.0}"#;
+        let table = reading(text).unwrap();
+        assert_eq!(cell(&table, 0, "choice_loglik"), json!([-1.0, -2.0]));
+    }
+
+    #[test]
+    fn other_requests_have_no_completion_either() {
+        let pair = r#"{"doc_id": 0, "arguments": [["q", " a"]], "filtered_resps": [[-3.5, false]], "acc": 0.0}"#;
+        assert_eq!(cell(&reading(pair).unwrap(), 0, "loglik"), json!(-3.5));
+        let rolling = r#"{"doc_id": 0, "arguments": {"gen_args_0": {"arg_0": "text"}}, "filtered_resps": ["-12.5"]}"#;
+        let table = reading(rolling).unwrap();
+        assert_eq!(
+            (cell(&table, 0, "loglik"), cell(&table, 0, "completion")),
+            (json!(-12.5), Value::Null)
+        );
+    }
+
+    #[test]
+    fn what_would_be_misread_is_refused() {
+        for (text, parts) in [
+            (
+                r#"{"doc_id": 0, "logit_0": -1}"#,
+                ["sample 1", "neither `filtered_resps` nor `resps`"],
+            ),
+            (r#"{"resps": [["a"]]}"#, ["sample 1", "no `doc_id`"]),
+            (
+                r#"{"doc_id": 0, "target": 7, "filtered_resps": [[-1, true], [-2, false]]}"#,
+                ["`target` is 7", "none of its 2 choices"],
+            ),
+            (
+                r#"{"doc_id": 0, "target": 0, "filtered_resps": [[-1, true], [-2, false]], "acc": 0.73}"#,
+                ["`acc` is 0.73", "it is 1"],
+            ),
+            (
+                r#"{"doc_id": 0, "filtered_resps": []}"#,
+                ["sample 1", "empty"],
+            ),
+        ] {
+            let said = reading(text).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
+    }
+}
