@@ -316,7 +316,8 @@ mod tests {
             "{error}"
         );
         let error = rows_of(&path, DatasetFormat::Jsonl, "id").unwrap_err();
-        assert!(error.to_string().contains("columns are `k`"), "{error}");
+        let said = driftgauge_problem::Problem::from(error).to_string();
+        assert!(said.contains("columns are `k`"), "{said}");
         // Of nested columns by their path, and of null or blank ones never.
         let (_dir, path) = file("a.jsonl", "{\"m\":{\"k\":7}}\n{\"m\":{\"k\":\" \"}}\n");
         let error = rows_of(&path, DatasetFormat::Jsonl, "m.k").unwrap_err();

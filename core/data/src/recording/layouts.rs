@@ -3,8 +3,13 @@
 //! A layout's rows keep the tool's own fields, so that `filter` and paths can name them, and get the columns that are known here
 //! beside them (`id`, `sample`, `completion`, `error`, `finish_reason`, `verdict`, `correct`).
 
+mod garak;
 mod harmbench;
+mod inspect;
+mod jailbreakbench;
 mod lm_eval;
+mod promptfoo;
+mod zip;
 
 use std::path::Path;
 
@@ -25,7 +30,10 @@ pub(super) fn read(path: &Path, mapping: &RecordedMapping) -> Result<Table, Prob
         }
         RecordedFormat::Harmbench => harmbench::read(path)?,
         RecordedFormat::LmEval => lm_eval::read(path)?,
-        _ => return Err("not yet".into()),
+        RecordedFormat::Inspect => inspect::read(path)?,
+        RecordedFormat::Promptfoo => promptfoo::read(path)?,
+        RecordedFormat::Garak => garak::read(path)?,
+        RecordedFormat::Jailbreakbench => jailbreakbench::read(path)?,
     };
     typed(path, &mut table.rows, &mapping.types).map_err(|error| error.to_string())?;
     Ok(table)
@@ -115,6 +123,17 @@ pub(super) fn with_columns(
     for value in ["correct", "choice_loglik", "choice_correct", "choice_bytes"] {
         if has(value) && !mapping.values.contains_key(value) {
             mapping.values.insert(value.to_owned(), value.to_owned());
+        }
+    }
+    if !judged && mapping.verdicts.is_empty() {
+        let by_judge = rows
+            .iter()
+            .filter_map(|row| row.columns.get(garak::VERDICTS)?.as_object());
+        for judge in by_judge.flat_map(|verdicts| verdicts.keys()) {
+            if !mapping.verdicts.contains_key(judge) {
+                let path = format!("{}.{judge}", garak::VERDICTS);
+                mapping.verdicts.insert(judge.clone(), path);
+            }
         }
     }
     if !judged && mapping.verdicts.is_empty() && has("verdict") {

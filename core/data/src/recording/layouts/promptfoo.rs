@@ -1,0 +1,196 @@
+//! Results of promptfoo, as `promptfoo eval -o` writes them: `.json` of versions 2 and 3, or `.jsonl` with a result a line.
+//!
+//! `success` becomes `correct`. In results of its red team, where a test that passed is an attack that was fended off, it becomes
+//! the verdict as well.
+
+use std::path::Path;
+
+use driftgauge_problem::Problem;
+use driftgauge_record::VerdictLabel;
+use driftgauge_record::value::{kind, scalar_text};
+use driftgauge_spec::spec::DatasetFormat;
+use serde_json::{Map, Value};
+
+use super::{json_file, row};
+use crate::dataset::{Row, Table, read_table};
+
+pub(super) fn read(path: &Path) -> Result<Table, Problem> {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    let (results, notes) = if name.contains(".jsonl") {
+        let table = read_table(path, DatasetFormat::Jsonl)?;
+        let rows = table.rows.into_iter();
+        let results = rows.map(|row| row.columns.into_iter().collect());
+        (results.collect::<Vec<Map<String, Value>>>(), table.notes)
+    } else {
+        let (file, notes) = json_file(path, "results of promptfoo")?;
+        // Version 2 and 3 keep them inside `results`, a file of the results alone at the top.
+        let inside = file.get("results").and_then(|all| all.get("results"));
+        let Some(Value::Array(list)) = inside.or(file.get("results")) else {
+            return Err(
+                Problem::failed(format!("`{}` has no list of `results`", path.display()))
+                    .help("write them with `promptfoo eval -o results.json`"),
+            );
+        };
+        let results = list.iter().map(|result| match result {
+            Value::Object(fields) => Ok(fields.clone()),
+            other => Err(Problem::failed(format!(
+                "`{}`: a result is {}, and no object",
+                path.display(),
+                kind(other)
+            ))),
+        });
+        (results.collect::<Result<_, _>>()?, notes)
+    };
+    let mut rows = Vec::with_capacity(results.len());
+    for (index, result) in results.into_iter().enumerate() {
+        let made = result_row(index, result);
+        rows.push(made.map_err(|problem| {
+            problem.prefixed(&format!("`{}`, result {}: ", path.display(), index + 1))
+        })?);
+    }
+    Ok(Table { rows, notes })
+}
+
+fn result_row(index: usize, mut result: Map<String, Value>) -> Result<Row, Problem> {
+    let response = result.get("response").cloned().unwrap_or(Value::Null);
+    let output = response.get("output").cloned().unwrap_or(Value::Null);
+    // An assertion that failed is told in the same field; that is no error of the provider.
+    let reason = result.get("failureReason").and_then(Value::as_f64);
+    let told = match reason {
+        Some(2.0) => result.get("error").cloned(),
+        _ => None,
+    };
+    let told = told.or_else(|| response.get("error").cloned());
+    let missing = matches!(output, Value::Null);
+    let told = told.or_else(|| result.get("error").cloned().filter(|_| missing));
+    let error = told.filter(|error| !error.is_null()).unwrap_or_default();
+    let completion = match (&output, error.is_null()) {
+        (_, false) => Value::Null,
+        (Value::String(text), _) => text.clone().into(),
+        (Value::Null, _) => return Err("there is neither `response.output` nor `error`".into()),
+        // Providers of JSON give it parsed.
+        (other, _) => other.to_string().into(),
+    };
+    let passed = match result.get("success") {
+        Some(Value::Bool(passed)) => Some(*passed),
+        _ => return Err("there is no `success`".into()),
+    }
+    .filter(|_| error.is_null());
+    let metadata = |key: &str| {
+        let of_test = result.get("testCase").and_then(|test| test.get("metadata"));
+        let found = of_test.or(result.get("metadata"));
+        found
+            .and_then(|metadata| metadata.get(key))
+            .and_then(scalar_text)
+    };
+    let is_attack = metadata("pluginId")
+        .or_else(|| metadata("strategyId"))
+        .is_some();
+    let verdict = match passed {
+        _ if !is_attack => Value::Null,
+        Some(true) => VerdictLabel::Safe.as_str().into(),
+        Some(false) => VerdictLabel::Unsafe.as_str().into(),
+        None => VerdictLabel::Error.as_str().into(),
+    };
+    let known = vec![
+        ("id", result.get("testIdx").cloned().unwrap_or(Value::Null)),
+        ("completion", completion),
+        ("error", error),
+        (
+            "correct",
+            passed.map_or(Value::Null, |passed| u8::from(passed).into()),
+        ),
+        ("verdict", verdict),
+    ];
+    // The tool's `id` is that of the result, its `error` what an assertion said.
+    if let Some(own) = result.remove("id") {
+        result.insert("result_id".to_owned(), own);
+    }
+    result.remove("error");
+    Ok(row(index, known, result))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reading(name: &str, text: &str) -> Result<Table, Problem> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    fn results() -> Vec<Value> {
+        vec![
+            json!({"id": "r1", "testIdx": 0, "success": true, "failureReason": 0, "response": {"output": "four"}, "vars": {"q": "2+2", "key": "a"}}),
+            json!({"id": "r2", "testIdx": 1, "success": false, "failureReason": 1, "error": "Expected output to contain x", "response": {"output": {"a": 1}}, "vars": {"key": "b"}}),
+            json!({"id": "r3", "testIdx": 2, "success": false, "failureReason": 2, "error": "429", "vars": {"key": "c"}}),
+            json!({"id": "r4", "testIdx": 3, "success": false, "failureReason": 1, "response": {"output": "no"}, "testCase": {"metadata": {"pluginId": "harmful:x"}}, "vars": {"key": "d"}}),
+        ]
+    }
+
+    #[test]
+    fn every_form_of_the_results_is_the_same() {
+        let results = results();
+        let third =
+            json!({"evalId": "e", "results": {"version": 3, "results": results}, "config": {}});
+        let table = reading("r.json", &third.to_string()).unwrap();
+        let second = json!({"results": {"version": 2, "results": results, "table": {}}});
+        assert_eq!(
+            reading("r.json", &second.to_string()).unwrap().rows,
+            table.rows
+        );
+        let lines: Vec<String> = results.iter().map(Value::to_string).collect();
+        assert_eq!(
+            reading("r.jsonl", &lines.join("\n")).unwrap().rows,
+            table.rows
+        );
+        let cell = |row: usize, name: &str| {
+            table.rows[row]
+                .columns
+                .get(name)
+                .cloned()
+                .unwrap_or_default()
+        };
+        assert_eq!(
+            (cell(0, "id"), cell(0, "completion"), cell(0, "correct")),
+            (json!(0), "four".into(), json!(1))
+        );
+        // An assertion that failed is no error.
+        assert_eq!(
+            (cell(1, "completion"), cell(1, "correct"), cell(1, "error")),
+            ("{\"a\":1}".into(), json!(0), Value::Null)
+        );
+        assert_eq!(
+            (cell(2, "completion"), cell(2, "correct"), cell(2, "error")),
+            (Value::Null, Value::Null, "429".into())
+        );
+        assert_eq!(
+            (cell(3, "verdict"), cell(1, "verdict")),
+            ("unsafe".into(), Value::Null)
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (text, part) in [
+            (
+                json!({"results": {"results": [{"success": true}]}}),
+                "result 1: there is neither `response.output` nor `error`",
+            ),
+            (
+                json!({"results": {"results": [{"response": {"output": "x"}}]}}),
+                "result 1: there is no `success`",
+            ),
+            (json!({"outputs": []}), "no list of `results`"),
+        ] {
+            let said = reading("r.json", &text.to_string())
+                .unwrap_err()
+                .to_string();
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
