@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 
-use driftgauge_record::SampleTableError;
+use driftgauge_problem::{Blame, Explained};
+use driftgauge_record::{FolderError, SampleTableError};
 
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// The folder has no results.
-    #[error("`{}` is not a run folder: it has no `results.json`\nhint: give the folder named by `--out` of `driftgauge run`", path.display())]
-    NotARun {
-        /// The folder.
-        path: PathBuf,
-    },
+    /// A file of the folder is missing, damaged or of another version.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// A file is there and cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {
@@ -20,24 +18,6 @@ pub enum ReportError {
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
-    },
-    /// A file does not hold what it should.
-    #[error("`{}` does not hold what a report needs: {detail}\nhint: the file may be cut short or come from another version; run the experiment again", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// The cause in words.
-        detail: String,
-    },
-    /// A file of a format that this build does not know.
-    #[error("`{}` has format version {found}, and this build reads version {supported}\nhint: use the driftgauge that made the run", path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Version found.
-        found: u64,
-        /// Version read by this build.
-        supported: u64,
     },
     /// A sample table cannot be read.
     #[error(transparent)]
@@ -49,6 +29,12 @@ pub enum ReportError {
         figure: String,
         /// The cause in words.
         detail: String,
+    },
+    /// Two parts of the page have one id: a mistake of this program, which would show one thing as another.
+    #[error("two parts of the report have the id `{id}`")]
+    SameId {
+        /// The id.
+        id: String,
     },
     /// The page cannot be put together.
     #[error("cannot render the report: {0:#}")]
@@ -63,4 +49,28 @@ pub enum ReportError {
     },
 }
 
-impl driftgauge_problem::Explained for ReportError {}
+impl Explained for ReportError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Folder(error) => error.code(),
+            _ => "failed",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Folder(error) => error.help(),
+            Self::SameId { .. } => {
+                Some("this is a mistake of driftgauge; please report it".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Folder(error) => error.blame(),
+            _ => Blame::Run,
+        }
+    }
+}

@@ -1,201 +1,74 @@
 //! Reads the files of a run folder.
 
-use std::path::Path;
-
-use driftgauge_plugin_protocol::wire::MetricOutput;
-use driftgauge_record::{RESULTS_SCHEMA, Results, RunDir, TrainingLog, TrainingStep};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
+use driftgauge_record::files::plan::{NodeRecord, PlanRecord};
+use driftgauge_record::files::provenance::ProvenanceRecord;
+use driftgauge_record::files::resolved::ExperimentRecord;
+use driftgauge_record::{FolderError, Results, RunDir, TrainingLog, TrainingStep};
 
 use crate::ReportError;
-use crate::experiment::Experiment;
-use crate::model::{Plugin, RunNode};
 
 /// What a report is made of, samples excepted: those are streamed.
 #[derive(Debug)]
 pub(crate) struct RunFiles {
     pub(crate) results: Results,
-    pub(crate) outputs: Vec<PluginOutput>,
-    pub(crate) nodes: Vec<RunNode>,
-    pub(crate) experiment: Experiment,
-    pub(crate) resolved: Value,
+    pub(crate) outputs: Vec<OutputRecord>,
+    pub(crate) nodes: Vec<NodeRecord>,
+    pub(crate) experiment: ExperimentRecord,
     pub(crate) spec: String,
     pub(crate) training: Vec<TrainingLog>,
-    pub(crate) provenance: Value,
-}
-
-/// An entry of `metrics.json`: what a plugin returned for one model.
-#[derive(Debug, Deserialize)]
-pub(crate) struct PluginOutput {
-    pub(crate) evaluation: String,
-    pub(crate) model: String,
-    pub(crate) metric: String,
-    #[serde(default)]
-    pub(crate) plugin: Option<Plugin>,
-    pub(crate) output: MetricOutput,
-}
-
-#[derive(Default, Deserialize)]
-struct MetricsFile {
-    #[serde(default)]
-    outputs: Vec<PluginOutput>,
-}
-
-#[derive(Default, Deserialize)]
-struct PlanFile {
-    #[serde(default)]
-    nodes: Vec<PlanNode>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PlanNode {
-    id: String,
-    kind: String,
-    label: String,
-    key: Option<String>,
-    inputs: Vec<Value>,
-    status: String,
-    reason: Option<String>,
-    seconds: Option<f64>,
-    error: Option<String>,
+    pub(crate) provenance: ProvenanceRecord,
 }
 
 impl RunFiles {
-    /// Reads the folder. Only `results.json` has to be there: a run that failed half-way gets a report as well.
+    /// Reads the folder of a run that ended, be it with failures.
     pub(crate) fn read(run: &RunDir) -> Result<Self, ReportError> {
-        let results: Results = json(&run.results())?.ok_or_else(|| ReportError::NotARun {
-            path: run.path().to_owned(),
-        })?;
-        if results.schema != RESULTS_SCHEMA {
-            return Err(ReportError::Version {
-                path: run.results(),
-                found: results.schema.into(),
-                supported: RESULTS_SCHEMA.into(),
-            });
-        }
-        let metrics: MetricsFile = json(&run.metrics())?.unwrap_or_default();
-        let plan: PlanFile = json(&run.plan())?.unwrap_or_default();
-        let resolved: Value = json(&run.resolved())?.unwrap_or_default();
-        let experiment = Experiment::from_value(&resolved);
+        let experiment: ExperimentRecord = run.read()?;
         let training = training_logs(run, &experiment)?;
+        let spec = std::fs::read_to_string(run.spec()).map_err(|source| ReportError::Read {
+            path: run.spec(),
+            source,
+        })?;
         Ok(Self {
-            results,
-            outputs: metrics.outputs,
-            nodes: nodes(plan.nodes),
+            results: run.read()?,
+            outputs: run.read::<MetricsRecord>()?.outputs,
+            nodes: run.read::<PlanRecord>()?.nodes,
+            provenance: run.read()?,
             experiment,
-            resolved,
-            spec: text(&run.spec())?.unwrap_or_default(),
+            spec,
             training,
-            provenance: json(&run.provenance())?.unwrap_or_default(),
         })
     }
 }
 
-/// The logs of all trainings, in the order of the spec's models.
-fn training_logs(run: &RunDir, experiment: &Experiment) -> Result<Vec<TrainingLog>, ReportError> {
-    let folder = run.models();
-    let read = |source| ReportError::Read {
-        path: folder.clone(),
-        source,
-    };
-    let mut models = Vec::new();
-    match std::fs::read_dir(&folder) {
-        Ok(entries) => {
-            for entry in entries {
-                models.push(
-                    entry
-                        .map_err(read)?
-                        .file_name()
-                        .to_string_lossy()
-                        .into_owned(),
-                );
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(read(error)),
-    }
-    let place = |model: &String| {
-        let known = experiment
-            .models
-            .iter()
-            .position(|entry| entry.id == *model);
-        known.unwrap_or(usize::MAX)
-    };
-    models.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.cmp(b)));
-
+/// The logs of all trainings, in the order of the spec's models. A training that failed has none.
+fn training_logs(
+    run: &RunDir,
+    experiment: &ExperimentRecord,
+) -> Result<Vec<TrainingLog>, ReportError> {
     let mut logs = Vec::new();
-    for model in models {
-        let path = run.train_log_of(&model);
-        let Some(text) = text(&path)? else { continue };
+    for model in experiment.models.keys() {
+        let path = run.train_log_of(model);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(ReportError::Read { path, source }),
+        };
         let steps: Result<Vec<TrainingStep>, _> = text
             .lines()
             .filter(|line| !line.trim().is_empty())
             .map(serde_json::from_str)
             .collect();
-        let steps = steps.map_err(|error| parse(&path, &error))?;
+        let steps = steps.map_err(|error| FolderError::Damaged {
+            path,
+            detail: error.to_string(),
+        })?;
         if !steps.is_empty() {
-            logs.push(TrainingLog { model, steps });
+            logs.push(TrainingLog {
+                model: model.clone(),
+                steps,
+            });
         }
     }
     Ok(logs)
-}
-
-fn nodes(nodes: Vec<PlanNode>) -> Vec<RunNode> {
-    let ids: Vec<String> = nodes.iter().map(|node| node.id.clone()).collect();
-    // Inputs are named by id, or by their position in the plan.
-    let input = |value: Value| match value {
-        Value::String(id) => Some(id),
-        Value::Number(index) => index
-            .as_u64()
-            .and_then(|index| ids.get(index as usize).cloned()),
-        _ => None,
-    };
-    nodes
-        .into_iter()
-        .map(|node| RunNode {
-            label: if node.label.is_empty() {
-                node.id.clone()
-            } else {
-                node.label
-            },
-            id: node.id,
-            kind: node.kind,
-            key: node.key,
-            inputs: node.inputs.into_iter().filter_map(input).collect(),
-            status: node.status,
-            reason: node.reason.unwrap_or_default(),
-            seconds: node.seconds,
-            error: node.error,
-        })
-        .collect()
-}
-
-/// A file's text; `None` when there is no such file.
-fn text(path: &Path) -> Result<Option<String>, ReportError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ReportError::Read {
-            path: path.to_owned(),
-            source,
-        }),
-    }
-}
-
-fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError> {
-    let Some(text) = text(path)? else {
-        return Ok(None);
-    };
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|error| parse(path, &error))
-}
-
-fn parse(path: &Path, error: &serde_json::Error) -> ReportError {
-    ReportError::Parse {
-        path: path.to_owned(),
-        detail: error.to_string(),
-    }
 }

@@ -9,24 +9,25 @@
 //! place ([`render_html`]), and left out altogether unless the spec asks for it (`report: {samples: full}`).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod anchor;
 mod build;
 mod charts;
 mod error;
-mod experiment;
 mod files;
+mod formats;
 mod model;
 mod numbers;
 mod render;
-mod sanitise;
+mod words;
 mod write;
 
 pub use error::ReportError;
 pub use model::{
-    Asked, Banner, BannerKind, Cell, Change, ComparisonRow, CompletionCell, CompletionCount,
-    DatasetInfo, Delta, Drawn, Effect, EvaluationInfo, Family, Figure, FigureGroup, Headline,
-    HeadlineRow, MetricSection, ModelInfo, ModelVerdict, NumberRow, Plugin, PublishedRow,
-    REPORT_SCHEMA, Reading, Report, RunFacts, RunNode, SampleCell, SampleMode, SampleRow,
-    SampleSection, Shared, TableData, TrainingCurve, Verdict, VerdictCount,
+    Asked, Banner, BannerKind, Cell, ComparisonRow, CompletionCell, CompletionCount, DatasetInfo,
+    Delta, Drawn, Effect, EvaluationInfo, Family, Figure, FigureGroup, Finding, FlipCount,
+    Headline, HeadlineRow, JudgePair, Judging, MetricSection, ModelFinding, ModelInfo, NumberRow,
+    PromptInfo, PublishedRow, REPORT_SCHEMA, Reading, Report, RunFacts, SampleCell, SampleRow,
+    SampleSection, ScoredMetric, Sentence, Shared, TableData, TrainingCurve, VerdictCount,
 };
 pub use render::render_html;
 pub use write::write_report;

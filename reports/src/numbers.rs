@@ -111,16 +111,6 @@ pub(crate) fn p_value(p: f64, is_bound: bool) -> String {
     scientific(p, 1)
 }
 
-/// A p-value as a statement: `p = 0.031`, `p < 10⁻¹⁵`, `p ≤ 1.0 × 10⁻⁴`.
-pub(crate) fn p_is(p: f64, is_bound: bool) -> String {
-    let text = p_value(p, is_bound);
-    if text.starts_with(['<', '≤']) {
-        format!("p {text}")
-    } else {
-        format!("p = {text}")
-    }
-}
-
 /// A number without unit: three digits that matter at least, or powers of ten where those would hide it.
 pub(crate) fn plain(value: f64) -> String {
     let size = value.abs();
@@ -147,22 +137,6 @@ pub(crate) fn plain(value: f64) -> String {
 /// A count with thin spaces between groups of three digits.
 pub(crate) fn count(value: u64) -> String {
     thousands(&value.to_string())
-}
-
-/// A duration in words: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`.
-pub(crate) fn duration(seconds: f64) -> String {
-    if !seconds.is_finite() || seconds < 0.0 {
-        return "–".to_owned();
-    }
-    if seconds < 9.95 {
-        return format!("{seconds:.1} s");
-    }
-    let whole = seconds.round() as u64;
-    match whole {
-        0..=59 => format!("{whole} s"),
-        60..=3599 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
 }
 
 fn fixed(value: f64, decimals: usize) -> String {
@@ -249,16 +223,5 @@ mod tests {
         assert_eq!(p_value(4.13e-5, false), "4.1 × 10⁻⁵");
         assert_eq!(p_value(3.6e-42, false), "< 10⁻¹⁵");
         assert_eq!(p_value(1.0, false), "1");
-        assert_eq!(p_is(3.6e-42, false), "p < 10⁻¹⁵");
-        assert_eq!(p_is(0.0312, false), "p = 0.031");
-        assert_eq!(p_is(1e-4, true), "p ≤ 1.0 × 10⁻⁴");
-        assert_eq!(p_is(1.0, true), "p = 1");
-    }
-
-    #[test]
-    fn durations_are_words() {
-        assert_eq!(duration(0.44), "0.4 s");
-        assert_eq!(duration(185.0), "3 min 05 s");
-        assert_eq!(duration(7800.0), "2 h 10 min");
     }
 }

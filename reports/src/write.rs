@@ -11,24 +11,44 @@ use crate::{Report, ReportError, render_html};
 /// Builds, draws and writes the report of a run; gives the path of the page.
 ///
 /// # Errors
-/// When the folder is no run, a chart cannot be drawn, or a file cannot be written.
+/// When the folder is no run, or a file cannot be written.
 pub fn write_report(run: &RunDir) -> Result<PathBuf, ReportError> {
-    let report = Report::build(run)?;
-    let mut json = serde_json::to_string_pretty(&report).unwrap_or_default();
-    json.push('\n');
-    write(&run.report_json(), &json)?;
-    let folder = run.charts();
-    fs::create_dir_all(&folder).map_err(|source| ReportError::Write {
-        path: folder.clone(),
-        source,
-    })?;
-    for figure in report.figures() {
-        let svg = charts::alone(&charts::draw(figure)?, figure);
-        write(&folder.join(format!("{}.svg", figure.id)), &svg)?;
+    Report::build(run)?.write(run)
+}
+
+impl Report {
+    /// Draws and writes the report into its run folder; gives the path of the page.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, run: &RunDir) -> Result<PathBuf, ReportError> {
+        write(&run.report_json(), &self.to_json())?;
+        let folder = run.charts();
+        let failed = |source| ReportError::Write {
+            path: folder.clone(),
+            source,
+        };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        // Charts of an earlier report that this one does not have would be taken for its own.
+        for entry in fs::read_dir(&folder).map_err(failed)?.flatten() {
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "svg")
+            {
+                fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        for figure in self.figures() {
+            // A chart that cannot be drawn has a sentence on the page instead.
+            if let Ok(svg) = charts::alone(figure) {
+                write(&folder.join(format!("{}.svg", figure.id)), &svg)?;
+            }
+        }
+        let path = run.report_html();
+        write(&path, &render_html(self)?)?;
+        Ok(path)
     }
-    let path = run.report_html();
-    write(&path, &render_html(&report)?)?;
-    Ok(path)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ReportError> {

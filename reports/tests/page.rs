@@ -1,63 +1,43 @@
-//! What the report of a small run says, where no fixture run has such a case: several twins, recordings, missing pairs.
+//! What the report of a run says, where no fixture run has such a case: several twins, recordings, missing pairs.
 
-use std::fs;
+mod common;
 
-use driftgauge_record::{
-    Comparison, Interval, LeftOut, Metric, PairedDetail, RESULTS_SCHEMA, Results, RunDir,
-};
-use driftgauge_report::{Report, render_html};
-use serde_json::{Value, json};
+use common::Run;
+use driftgauge_record::files::resolved::{EvaluationRecord, SourceRecord};
+use driftgauge_record::{Comparison, Interval, LeftOut, Metric, PairedDetail};
 
-/// A run folder with these results, of an experiment whose models are all recorded unless `made` names them.
-struct Run {
-    folder: tempfile::TempDir,
-}
-
-impl Run {
-    fn new(evaluations: &Value, made: &[&str], results: &Results) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let model = |id: &str| {
-            let source = match made.contains(&id) {
-                true => json!({"folder": {"path": "/models/x"}}),
-                false => json!({"recorded": []}),
+/// The fixture with other evaluations of `base` and `tuned`, made of its `harmfulness`, and other results.
+fn run(evaluations: &[(&str, Option<&str>)], metrics: Vec<Metric>) -> Run {
+    let mut run = Run::smoke();
+    let pattern = run.experiment.evaluations["harmfulness"].clone();
+    run.experiment.evaluations = evaluations
+        .iter()
+        .map(|(id, twin_of)| {
+            let evaluation = EvaluationRecord {
+                models: vec!["base".to_owned(), "tuned".to_owned()],
+                over_refusal_of: twin_of.map(str::to_owned),
+                ..pattern.clone()
             };
-            json!({"id": id, "source": source, "description": "recorded in /far/away/answers.csv"})
-        };
-        let resolved = json!({
-            "name": "small",
-            "models": [model("base"), model("tuned")],
-            "evaluations": evaluations,
-            "compare": {"baseline": "base"},
-        });
-        let outputs: Vec<Value> = results
-            .metrics
-            .iter()
-            .map(|metric| {
-                json!({"evaluation": metric.evaluation, "model": metric.model, "metric": metric.metric,
-                    "plugin": {"id": "asr"}, "output": {"schema": 1, "scalars": [], "scores": []}})
-            })
-            .collect();
-        let run = RunDir::new(folder.path());
-        for (path, value) in [
-            (run.results(), json!(results)),
-            (run.resolved(), resolved),
-            (run.metrics(), json!({"outputs": outputs})),
-        ] {
-            fs::write(path, value.to_string()).expect("written");
-        }
-        Self { folder }
+            ((*id).to_owned(), evaluation)
+        })
+        .collect();
+    run.experiment.compare.baseline = Some("base".to_owned());
+    let output = run.metrics.outputs[0].clone();
+    assert_eq!(output.metric, "asr");
+    run.metrics.outputs.clear();
+    for metric in &metrics {
+        let mut output = output.clone();
+        output.evaluation.clone_from(&metric.evaluation);
+        output.model.clone_from(&metric.model);
+        output.output.charts.clear();
+        output.output.tables.clear();
+        run.metrics.outputs.push(output);
     }
-
-    fn report(&self) -> (Report, String) {
-        let report = Report::build(&RunDir::new(self.folder.path())).expect("a report");
-        let page = render_html(&report).expect("a page");
-        (report, page)
-    }
-}
-
-fn evaluation(id: &str, twin_of: Option<&str>) -> Value {
-    json!({"id": id, "models": ["base", "tuned"], "dataset": "d", "conditions": {"default": {}}, "judges": {},
-        "metrics": ["asr"], "generate": {"max_tokens": 512, "sampling": {"temperature": 0.0}}, "over_refusal_of": twin_of})
+    run.results = driftgauge_record::Results {
+        metrics,
+        ..driftgauge_record::Results::default()
+    };
+    run
 }
 
 fn number(evaluation: &str, model: &str, title: &str, value: f64, n: u64) -> Metric {
@@ -85,15 +65,6 @@ fn number(evaluation: &str, model: &str, title: &str, value: f64, n: u64) -> Met
     }
 }
 
-fn results(metrics: Vec<Metric>, comparisons: Vec<Comparison>) -> Results {
-    Results {
-        schema: RESULTS_SCHEMA,
-        metrics,
-        comparisons,
-        ..Results::default()
-    }
-}
-
 #[test]
 fn each_over_refusal_twin_has_a_row_of_its_own() {
     let metrics = vec![
@@ -101,12 +72,12 @@ fn each_over_refusal_twin_has_a_row_of_its_own() {
         number("benign", "base", "Over-refusal rate", 0.075, 40),
         number("hard", "base", "Over-refusal rate", 0.2, 10),
     ];
-    let evaluations = json!([
-        evaluation("harm", None),
-        evaluation("benign", Some("harm")),
-        evaluation("hard", Some("harm"))
-    ]);
-    let (report, _) = Run::new(&evaluations, &[], &results(metrics, Vec::new())).report();
+    let evaluations = [
+        ("harm", None),
+        ("benign", Some("harm")),
+        ("hard", Some("harm")),
+    ];
+    let (report, _) = run(&evaluations, metrics).report();
     let rows: Vec<_> = report.sections[0]
         .numbers
         .iter()
@@ -131,24 +102,29 @@ fn each_over_refusal_twin_has_a_row_of_its_own() {
 
 #[test]
 fn recordings_are_described_as_recorded() {
-    let evaluations = json!([evaluation("harm", None)]);
-    let numbers = || {
-        results(
-            vec![number("harm", "base", "Attack success rate", 0.5, 60)],
-            Vec::new(),
-        )
-    };
-    let (report, page) = Run::new(&evaluations, &[], &numbers()).report();
+    let mut run = run(
+        &[("harm", None)],
+        vec![number("harm", "base", "Attack success rate", 0.5, 60)],
+    );
+    let made = run.experiment.models["tuned"].source.clone();
+    for model in ["base", "tuned"] {
+        let model = &mut run.experiment.models[model];
+        model.source = SourceRecord::Recorded(Vec::new());
+        model.description = "recorded in /far/away/answers.csv".to_owned();
+    }
+    let (report, page) = run.report();
     assert_eq!(report.asked.evaluations[0].generation, "as recorded");
-    assert!(!page.contains("at most 512 tokens"));
+    assert!(!page.contains("at most 8 tokens"));
+    let base = report.asked.models.iter().find(|model| model.id == "base");
     assert_eq!(
-        report.asked.models[0].description,
+        base.expect("the model").description,
         "recorded in answers.csv"
     );
-    let (report, _) = Run::new(&evaluations, &["tuned"], &numbers()).report();
+    run.experiment.models["tuned"].source = made;
+    let (report, _) = run.report();
     assert_eq!(
         report.asked.evaluations[0].generation,
-        "at most 512 tokens, greedy; base as recorded"
+        "at most 8 tokens, greedy; base as recorded"
     );
 }
 
@@ -179,8 +155,9 @@ fn a_difference_over_fewer_prompts_says_so() {
         number("harm", "base", "Attack success rate", 0.5, 20),
         number("harm", "tuned", "Attack success rate", 1.0, 12),
     ];
-    let evaluations = json!([evaluation("harm", None)]);
-    let (_, page) = Run::new(&evaluations, &[], &results(metrics, vec![comparison])).report();
+    let mut run = run(&[("harm", None)], metrics);
+    run.results.comparisons.push(comparison);
+    let (_, page) = run.report();
     assert!(page.contains("on 12 shared prompts: 16.7 % → 100.0 %"));
     assert!(page.contains("12 of 20</td>"));
     assert!(
@@ -188,4 +165,17 @@ fn a_difference_over_fewer_prompts_says_so() {
             "tuned against base: 12 of 20 prompts are compared. tuned has no score on 8."
         )
     );
+}
+
+#[test]
+fn a_folder_of_another_version_is_refused_with_both_versions() {
+    let run = Run::smoke();
+    let path = run.dir().path().join("resolved.json");
+    let text = std::fs::read_to_string(&path).expect("resolved.json");
+    let older = text.replacen("\"schema\": 1", "\"schema\": 0", 1);
+    std::fs::write(path, older).expect("written");
+    let error = driftgauge_report::Report::build(&run.dir()).expect_err("another version");
+    let text = error.to_string();
+    assert!(text.contains("has format version 0,"), "{text}");
+    assert!(text.contains("reads format version 1"), "{text}");
 }

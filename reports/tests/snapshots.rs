@@ -1,14 +1,14 @@
 //! The report of a fixture run: as data, as one chart, as a whole page. Dropping another run folder into
 //! `tests/fixtures/runs` tests it too.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::{Run, copy, runs};
 use driftgauge_record::RunDir;
+use driftgauge_record::files::resolved::SampleMode;
 use driftgauge_report::{Report, render_html, write_report};
-
-fn runs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/runs")
-}
 
 fn settings(name: &str) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
@@ -71,45 +71,22 @@ fn one_chart() {
 
 #[test]
 fn completions_are_hidden_and_model_output_is_no_markup() {
-    let folder = tempfile::tempdir().expect("a folder");
-    copy(&runs().join("smoke"), folder.path());
-    let run = RunDir::new(folder.path());
-    let mut samples =
-        driftgauge_record::read_samples(&run.samples_of("harmfulness")).expect("samples");
+    let mut run = Run::smoke();
+    let mut samples = run.samples("harmfulness");
     for sample in &mut samples {
         sample.completion.text = "<script>alert(1)</script>\u{1b}[31mred".to_owned();
         sample.sample_id = format!("{}<img src=x>", sample.sample_id);
     }
-    driftgauge_record::write_samples(&run.samples_of("harmfulness"), samples).expect("written");
-    let page = render_html(&Report::build(&run).expect("a report")).expect("a page");
+    run.set_samples("harmfulness", samples);
+    let (_, page) = run.report();
     assert!(!page.contains("alert(1)"), "a completion is shown");
     assert!(!page.contains("<img"), "an id became markup");
     // With everything shown, the text is there, and is still only text.
-    let resolved = std::fs::read_to_string(run.resolved()).expect("resolved.json");
-    std::fs::write(
-        run.resolved(),
-        resolved.replace(
-            "\"report_samples\": \"hidden\"",
-            "\"report_samples\": \"full\"",
-        ),
-    )
-    .expect("written");
-    let page = render_html(&Report::build(&run).expect("a report")).expect("a page");
+    run.experiment.samples = SampleMode::Full;
+    let (_, page) = run.report();
     assert!(
         page.contains("&lt;script&gt;alert(1)"),
         "the text is missing"
     );
     assert!(!page.contains("<script>alert(1)") && !page.contains('\u{1b}'));
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), &target).expect("a copy");
-        }
-    }
 }

@@ -22,8 +22,10 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Run an experiment; run it again to go on where it stopped.
     Run(RunArgs),
-    /// Draw the report of a run folder anew.
+    /// Draw the report of a run folder anew, or write it in another form.
     Report(ReportArgs),
+    /// Print the finding and the primary numbers of a run folder.
+    Show(ShowArgs),
     /// Hold one run against another, sample by sample.
     Compare(CompareArgs),
     /// Print the samples of a run.
@@ -143,6 +145,59 @@ pub(crate) struct RunArgs {
 pub(crate) struct ReportArgs {
     /// Run folder.
     pub(crate) dir: PathBuf,
+    /// The form; `html` without `--to` writes the run folder's own report.
+    #[arg(long, value_enum, default_value = "html")]
+    pub(crate) format: ReportFormat,
+    /// Write to a file. Other forms than `html` go to standard output without it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Show so much of the samples, instead of what the spec says.
+    #[arg(long, value_enum)]
+    pub(crate) samples: Option<Samples>,
+    /// Leave out clock, host, command line and state of the store: the same samples give the same bytes.
+    #[arg(long)]
+    pub(crate) stable: bool,
+    /// Model of `--format card`; needed where several were compared.
+    #[arg(long, value_name = "ID")]
+    pub(crate) model: Option<String>,
+    /// In CSV, no cell is a formula to a spreadsheet; `false` writes texts as they are.
+    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
+    pub(crate) spreadsheet_safe: bool,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One page with everything.
+    Html,
+    /// Markdown for a pull request.
+    Md,
+    /// The report as data.
+    Json,
+    /// Every number and difference, one a line.
+    Csv,
+    /// Gates and published values as test cases.
+    Junit,
+    /// The results of one model for its card, with `model-index`.
+    Card,
+}
+
+/// How much of the samples is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Samples {
+    /// No texts.
+    Hidden,
+    /// Completions that every judge called safe.
+    Redacted,
+    /// All texts.
+    Full,
+}
+
+/// `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Run folder.
+    pub(crate) dir: PathBuf,
 }
 
 /// `compare`.
@@ -188,6 +243,9 @@ pub(crate) struct ExportArgs {
     /// Only this evaluation.
     #[arg(long)]
     pub(crate) evaluation: Option<String>,
+    /// In CSV, no cell is a formula to a spreadsheet, and control characters are visible marks; `false` writes texts as they are.
+    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
+    pub(crate) spreadsheet_safe: bool,
 }
 
 /// `init`.

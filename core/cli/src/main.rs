@@ -9,6 +9,7 @@ mod progress;
 mod worker;
 
 use clap::Parser;
+use driftgauge_record::visible;
 use mimalloc::MiMalloc;
 
 use args::{Cli, Command};
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
         Command::Plan(args) => commands::plan::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Show(args) => commands::show::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Schema => commands::schema::run(),
@@ -37,7 +39,7 @@ fn main() -> std::process::ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", visible(&error.to_string()));
             Exit::from(error.blame).into()
         }
     }

@@ -1,13 +1,14 @@
 //! Shows what happens: bars on a terminal, plain lines otherwise, and `events.jsonl` in any case.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use driftgauge_graph::event::{Event, Observer, Outcome};
+use driftgauge_record::files::events::EventLog;
+use driftgauge_record::{visible, visible_line};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Without a terminal, a node reports its progress this often.
@@ -20,7 +21,7 @@ pub(crate) struct Progress {
 }
 
 struct State {
-    log: Option<File>,
+    log: EventLog,
     bars: HashMap<String, ProgressBar>,
     last_line: HashMap<String, Instant>,
 }
@@ -28,15 +29,10 @@ struct State {
 impl Progress {
     /// Reports to standard error and appends to the events file.
     pub(crate) fn new(events: &Path) -> Self {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(events)
-            .ok();
         Self {
             bars: std::io::stderr().is_terminal().then(MultiProgress::new),
             state: Mutex::new(State {
-                log,
+                log: EventLog::open(events),
                 bars: HashMap::new(),
                 last_line: HashMap::new(),
             }),
@@ -46,8 +42,8 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bars {
             // A failure to draw is no failure of the run.
-            Some(bars) => drop(bars.println(text)),
-            None => eprintln!("{text}"),
+            Some(bars) => drop(bars.println(&*visible(text))),
+            None => eprintln!("{}", visible(text)),
         }
     }
 
@@ -66,26 +62,13 @@ impl Progress {
     }
 }
 
-fn log(state: &mut State, event: &Event) {
-    let Some(file) = &mut state.log else { return };
-    let Ok(mut value) = serde_json::to_value(event) else {
-        return;
-    };
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    value["unix"] = serde_json::json!(now.as_millis() as f64 / 1000.0);
-    // The events file is a convenience; a full disk shows elsewhere.
-    let _ = writeln!(file, "{value}");
-}
-
 impl Observer for Progress {
     fn observe(&self, event: &Event) {
         let Ok(mut state) = self.state.lock() else {
             return;
         };
-        if !matches!(event, Event::Progress { .. }) {
-            log(&mut state, event);
+        if let Some(record) = event.record() {
+            state.log.append(record);
         }
         match event {
             Event::Started { node } => {
@@ -104,11 +87,12 @@ impl Observer for Progress {
                 if let Some(bar) = self.bar(&mut state, node, *total) {
                     bar.set_length(*total);
                     bar.set_position(*done);
-                    bar.set_message(if detail.is_empty() {
+                    let message = if detail.is_empty() {
                         node.clone()
                     } else {
                         format!("{node} ({detail})")
-                    });
+                    };
+                    bar.set_message(visible_line(&message).into_owned());
                 } else {
                     let now = Instant::now();
                     let last = state.last_line.entry(node.clone()).or_insert(now);

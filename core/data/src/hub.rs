@@ -17,6 +17,15 @@ pub enum RepositoryKind {
 }
 
 impl RepositoryKind {
+    /// The word for one of them.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Dataset => "dataset",
+        }
+    }
+
     /// The word used in folder names of the cache.
     #[must_use]
     pub fn plural(self) -> &'static str {

@@ -4,35 +4,24 @@
 //! with its reason; what may differ on purpose (sampling, engine, the plugin's build) is noted.
 
 use driftgauge_compare::{PairComparison, between_models, measured_otherwise};
-use driftgauge_plugin_protocol::wire::MetricOutput;
-use driftgauge_problem::Problem;
-use driftgauge_record::{Comparison, RunDir};
+use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
+use driftgauge_record::files::plan::PlanRecord;
+use driftgauge_record::files::resolved::{EvaluationRecord, ExperimentRecord, GenerateRecord};
+use driftgauge_record::{Comparison, FolderError, RunDir};
 use driftgauge_spec::spec::Adjust;
 use driftgauge_stats::bootstrap::Options;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::resolved::{ResolvedEvaluation, ResolvedExperiment, ResolvedFamily, ResolvedGenerate};
+use crate::folder::family_of;
+use crate::resolved::ResolvedFamily;
 use crate::results::adjust;
 
 /// What a comparison needs of a run folder.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
-    experiment: ResolvedExperiment,
-    outputs: Vec<StoredOutput>,
-    /// Keys of the plan's nodes by id.
-    keys: Vec<(String, String)>,
-}
-
-/// One entry of `metrics.json`.
-#[derive(Debug, Clone, Deserialize)]
-struct StoredOutput {
-    evaluation: String,
-    metric: String,
-    model: String,
-    #[serde(default)]
-    plugin: Value,
-    output: MetricOutput,
+    experiment: ExperimentRecord,
+    outputs: Vec<OutputRecord>,
+    plan: PlanRecord,
 }
 
 /// Something of the two runs that cannot be paired.
@@ -63,21 +52,11 @@ impl FinishedRun {
     ///
     /// # Errors
     /// When a file is missing or was written by another version.
-    pub fn read(dir: &RunDir) -> Result<Self, Problem> {
-        let experiment = read(&dir.resolved())?;
-        let metrics: Value = read(&dir.metrics())?;
-        let outputs = serde_json::from_value(metrics["outputs"].clone())
-            .map_err(|error| format!("`{}` is not readable: {error}", dir.metrics().display()))?;
-        let plan: Value = read(&dir.plan())?;
-        let keys = plan["nodes"].as_array().into_iter().flatten();
-        let keys = keys.filter_map(|node| {
-            let text = |name: &str| node[name].as_str().map(str::to_owned);
-            text("id").zip(text("key"))
-        });
+    pub fn read(dir: &RunDir) -> Result<Self, FolderError> {
         Ok(Self {
-            experiment,
-            outputs,
-            keys: keys.collect(),
+            experiment: dir.read()?,
+            outputs: dir.read::<MetricsRecord>()?.outputs,
+            plan: dir.read()?,
         })
     }
 
@@ -87,7 +66,7 @@ impl FinishedRun {
         &self.experiment.name
     }
 
-    fn output(&self, evaluation: &str, metric: &str, model: &str) -> Option<&StoredOutput> {
+    fn output(&self, evaluation: &str, metric: &str, model: &str) -> Option<&OutputRecord> {
         self.outputs.iter().find(|output| {
             output.evaluation == evaluation && output.metric == metric && output.model == model
         })
@@ -97,26 +76,10 @@ impl FinishedRun {
     fn weights(&self, model: &str) -> Option<&str> {
         ["merge", "pretrain", "model"].iter().find_map(|kind| {
             let id = format!("{kind} {model}");
-            let (_, key) = self.keys.iter().find(|(node, _)| *node == id)?;
-            Some(key.as_str())
+            let node = self.plan.nodes.iter().find(|node| node.id == id)?;
+            node.key.as_deref()
         })
     }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(path: &std::path::Path) -> Result<T, Problem> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Problem::new(
-            "missing-file",
-            format!("cannot read `{}`: {error}", path.display()),
-        )
-        .help("name the folder given to `driftgauge run --out`, of a run that ended")
-        .of_input()
-    })?;
-    serde_json::from_str(&text).map_err(|error| {
-        Problem::new("other-version", format!("`{}` is not readable: {error}", path.display()))
-            .help("when another version wrote it, run its spec again with this one; finished nodes are reused")
-            .of_input()
-    })
 }
 
 /// Holds run `b` against run `a`, metric by metric. P-values are adjusted in the families that `a` declares, or, when it
@@ -166,14 +129,20 @@ pub fn compare_runs(a: &FinishedRun, b: &FinishedRun, pairs: &ModelPairs) -> Acr
             out.refuse(id, "it is in run B only");
         }
     }
-    out.adjust(&a.experiment.compare.families);
+    let families = &a.experiment.compare.families;
+    out.adjust(&families.iter().map(family_of).collect::<Vec<_>>());
     out
+}
+
+/// The beginning of a digest, for people.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
 }
 
 /// Model pairs of one evaluation.
 fn models(
-    ours: &ResolvedEvaluation,
-    theirs: &ResolvedEvaluation,
+    ours: &EvaluationRecord,
+    theirs: &EvaluationRecord,
     pairs: &ModelPairs,
 ) -> Vec<(String, String)> {
     let asked = |(a, b): &&(String, String)| ours.models.contains(a) && theirs.models.contains(b);
@@ -201,10 +170,10 @@ fn models(
 fn differs<'r>(
     a: &'r FinishedRun,
     b: &'r FinishedRun,
-    ours: &ResolvedEvaluation,
-    theirs: &ResolvedEvaluation,
+    ours: &EvaluationRecord,
+    theirs: &EvaluationRecord,
 ) -> Option<String> {
-    let dataset = |run: &'r FinishedRun, evaluation: &ResolvedEvaluation| {
+    let dataset = |run: &'r FinishedRun, evaluation: &EvaluationRecord| {
         run.experiment.datasets.get(&evaluation.dataset)
     };
     let (Some(one), Some(other)) = (dataset(a, ours), dataset(b, theirs)) else {
@@ -220,15 +189,15 @@ fn differs<'r>(
     if digest != other_digest && !same_rows {
         return Some(format!(
             "the datasets differ: BLAKE3 {} and {}",
-            digest.short(),
-            other_digest.short()
+            short(digest),
+            short(other_digest)
         ));
     }
-    let (id, other_id) = (&one.selection["id"], &other.selection["id"]);
+    let (id, other_id) = (&one.id_column, &other.id_column);
     if id != other_id {
         return Some(format!("the `id` columns differ: {id} and {other_id}"));
     }
-    let ids = |evaluation: &ResolvedEvaluation| -> Vec<String> {
+    let ids = |evaluation: &EvaluationRecord| -> Vec<String> {
         evaluation.conditions.keys().cloned().collect()
     };
     if ids(ours) != ids(theirs) {
@@ -264,7 +233,7 @@ fn differs<'r>(
         ("accepted answers", ours.references == theirs.references),
         ("false answers", ours.wrong_answer == theirs.wrong_answer),
         ("categories", ours.category == theirs.category),
-        ("scored texts", json!(ours.score) == json!(theirs.score)),
+        ("scored texts", ours.score == theirs.score),
     ] {
         if !same {
             return Some(format!("the {what} differ"));
@@ -277,10 +246,10 @@ fn differs<'r>(
 fn judges(
     a: &FinishedRun,
     b: &FinishedRun,
-    ours: &ResolvedEvaluation,
-    theirs: &ResolvedEvaluation,
+    ours: &EvaluationRecord,
+    theirs: &EvaluationRecord,
 ) -> Option<String> {
-    let ids = |evaluation: &ResolvedEvaluation| -> Vec<String> {
+    let ids = |evaluation: &EvaluationRecord| -> Vec<String> {
         evaluation.judges.keys().cloned().collect()
     };
     if ids(ours) != ids(theirs) {
@@ -292,7 +261,7 @@ fn judges(
     }
     for (id, judge) in &ours.judges {
         let other = &theirs.judges[id];
-        if json!(judge.judge) != json!(other.judge) {
+        if judge.judge != other.judge {
             return Some(format!("judge `{id}` is asked in another way"));
         }
         let (Some(one), Some(two)) = (&judge.model, &other.model) else {
@@ -320,16 +289,15 @@ impl Across {
         });
     }
 
-    fn note_settings(&mut self, id: &str, a: &ResolvedEvaluation, b: &ResolvedEvaluation) {
+    fn note_settings(&mut self, id: &str, a: &EvaluationRecord, b: &EvaluationRecord) {
         // What is recorded of an answer does not change it.
-        let settings = |evaluation: &ResolvedEvaluation| {
-            json!(ResolvedGenerate {
-                top_logprobs: 0,
-                ..evaluation.generate.clone()
-            })
+        let settings = |evaluation: &EvaluationRecord| GenerateRecord {
+            top_logprobs: 0,
+            ..evaluation.generate.clone()
         };
         let (a, b) = (settings(a), settings(b));
         if a != b {
+            let [a, b] = [a, b].map(|settings| serde_json::json!(settings));
             self.notes.push(format!(
                 "{id}: completions were made with other settings ({a} and {b})"
             ));
@@ -367,7 +335,7 @@ impl Across {
         let compare = &a.experiment.compare;
         let options = Options {
             level: compare.level,
-            resamples: compare.resamples,
+            resamples: compare.resamples as usize,
             seed: a.experiment.seed,
         };
         if let Some(reason) = measured_otherwise([&ours.output, &theirs.output]) {

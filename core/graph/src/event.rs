@@ -1,5 +1,7 @@
 //! What happens while a plan runs, for progress bars, logs and `events.jsonl`.
 
+use driftgauge_record::files::events::EventRecord;
+use driftgauge_record::files::plan::NodeStatus;
 use serde::{Deserialize, Serialize};
 
 /// How a node ended.
@@ -16,9 +18,19 @@ pub enum Outcome {
     Skipped,
 }
 
+impl From<Outcome> for NodeStatus {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ran => Self::Ran,
+            Outcome::Reused => Self::Reused,
+            Outcome::Failed => Self::Failed,
+            Outcome::Skipped => Self::Skipped,
+        }
+    }
+}
+
 /// One event. Node ids are those of the plan.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "event")]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// A node begins.
     Started {
@@ -61,6 +73,30 @@ pub enum Event {
         /// Why it failed or was skipped.
         error: Option<String>,
     },
+}
+
+impl Event {
+    /// The line of `events.jsonl` for it; progress has none.
+    #[must_use]
+    pub fn record(&self) -> Option<EventRecord> {
+        Some(match self.clone() {
+            Self::Started { node } => EventRecord::Started { node },
+            Self::Loaded { nodes, seconds } => EventRecord::Loaded { nodes, seconds },
+            Self::Progress { .. } => return None,
+            Self::Note { node, text } => EventRecord::Note { node, text },
+            Self::Ended {
+                node,
+                outcome,
+                seconds,
+                error,
+            } => EventRecord::Ended {
+                node,
+                outcome: outcome.into(),
+                seconds,
+                error,
+            },
+        })
+    }
 }
 
 /// Receives events, from several threads.

@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod context;
 pub mod event;
 pub mod exec;
+mod folder;
 mod model_files;
 mod nodes;
 pub mod plan;

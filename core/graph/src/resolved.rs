@@ -12,26 +12,24 @@ use driftgauge_data::recording::{Readings, Recorded};
 use driftgauge_engine::{Endpoint, LongPrompt, ResolvedMetric, Sampling};
 use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
-use driftgauge_spec::spec::{Adjust, Statistic};
+use driftgauge_spec::spec::{Adjust, SampleDisplay, Statistic};
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// An experiment ready to be planned.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedExperiment {
     /// Name from the spec.
     pub name: String,
     /// Description from the spec.
-    #[serde(default)]
     pub description: String,
     /// Title of the report.
     pub title: String,
     /// Seed of everything that draws.
     pub seed: u64,
     /// What was noticed while resolving and stops nothing.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Datasets by id.
     pub datasets: IndexMap<String, ResolvedDataset>,
@@ -44,15 +42,12 @@ pub struct ResolvedExperiment {
     /// How models are compared.
     pub compare: ResolvedCompare,
     /// Gates.
-    #[serde(default)]
     pub gates: Vec<ResolvedGate>,
     /// Published values.
-    #[serde(default)]
     pub expected: Vec<ResolvedExpected>,
-    /// How much of the samples the report shows: `hidden`, `redacted` or `full`.
-    pub report_samples: String,
+    /// How much of the samples the report shows.
+    pub report_samples: SampleDisplay,
     /// Recordings that were read while resolving, so that the run need not read them again.
-    #[serde(skip)]
     pub readings: Readings,
 }
 
@@ -91,26 +86,23 @@ impl ResolvedExperiment {
 }
 
 /// A dataset with its rows.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedDataset {
     /// Where it comes from, for people.
     pub source: String,
     /// Its repository, when it comes from the hub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubSource>,
     /// Where the file was found.
     pub path: PathBuf,
     /// Digest of the file's bytes; `None` while a dataset of the hub is not in the local cache.
     pub digest: Option<Digest>,
     /// Digest of the rows left, whatever their order; `None` as above, and in runs of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Digest>,
     /// What was done to the rows: format, id column, filter, shuffle, limit.
     pub selection: Value,
     /// Number of rows left, once the file is there.
     pub rows_selected: Option<usize>,
     /// The rows left, in order.
-    #[serde(skip)]
     pub rows: Vec<Row>,
 }
 
@@ -123,31 +115,26 @@ impl ResolvedDataset {
 }
 
 /// A model and where it comes from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedModel {
     /// The source.
     pub source: ModelSource,
     /// Its repository, when the folder comes from the hub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubSource>,
     /// In-situ quantisation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantization: Option<String>,
     /// Compute type: `auto`, `f32`, `f16`, `bf16`.
     pub dtype: String,
     /// A chat template that overrides the folder's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<PinnedFile>,
     /// The first training of the same recipe, when this is a further one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicate_of: Option<String>,
     /// The source in words, for the report.
     pub description: String,
 }
 
 /// Where a model comes from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone)]
 pub enum ModelSource {
     /// A model folder on this machine.
     Folder {
@@ -156,7 +143,6 @@ pub enum ModelSource {
         /// File name of a GGUF model inside, when it is one.
         gguf: Option<String>,
         /// Folder with the tokenizer of a GGUF model, when the spec names one.
-        #[serde(default)]
         tokenizer: Option<PathBuf>,
         /// Digest over names and bytes of the files that an engine reads.
         digest: Digest,
@@ -181,7 +167,7 @@ pub enum ModelSource {
 }
 
 /// A training: data and settings.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Training {
     /// Settings with every default filled, in the order of their names.
     pub settings: Value,
@@ -221,8 +207,10 @@ pub struct TrainingData {
 }
 
 /// An evaluation.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedEvaluation {
+    /// What is asked, in the spec's words; in no key.
+    pub description: String,
     /// Model ids.
     pub models: Vec<String>,
     /// Dataset id.
@@ -232,43 +220,36 @@ pub struct ResolvedEvaluation {
     /// Seed of the `shuffled` rows.
     pub shuffle_seed: u64,
     /// Accepted answers.
-    #[serde(default)]
     pub references: Vec<String>,
     /// The false answer.
-    #[serde(default)]
     pub wrong_answer: Option<String>,
     /// What judges see as the request; the prompt when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<String>,
     /// Category column.
-    #[serde(default)]
     pub category: Option<String>,
     /// How completions are made.
     pub generate: ResolvedGenerate,
     /// Multiple choice and perplexity, scored instead of generation.
-    #[serde(default)]
     pub score: Option<ResolvedScore>,
     /// Divergence from a reference model, beside completions or scores.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl: Option<ResolvedKl>,
     /// Judges by id, the primary one first.
     pub judges: IndexMap<String, ResolvedJudge>,
     /// Metric ids.
     pub metrics: Vec<String>,
     /// Evaluation whose over-refusal this one measures.
-    #[serde(default)]
     pub over_refusal_of: Option<String>,
     /// Accuracy below which the report warns.
-    #[serde(default)]
     pub capability_floor: Option<f64>,
     /// At most so many rows of the dataset are asked, when the command line says so.
-    #[serde(default)]
     pub limit: Option<usize>,
 }
 
 /// One way to put the question.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedCondition {
+    /// What is different, in the spec's words; in no key.
+    pub description: String,
     /// The turns.
     pub turns: Vec<TurnTemplate>,
 }
@@ -328,7 +309,7 @@ pub struct ResolvedKl {
 }
 
 /// A judge and the model it asks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedJudge {
     /// The judge.
     pub judge: Judge,
@@ -337,12 +318,11 @@ pub struct ResolvedJudge {
 }
 
 /// How models are compared.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedCompare {
     /// Baseline model id; `None` compares nothing.
     pub baseline: Option<String>,
     /// Further pairs, the second model held against the first.
-    #[serde(default)]
     pub pairs: Vec<(String, String)>,
     /// Families of p-values, the declared one (`family`) and the exploratory one (`exploratory`) among them.
     pub families: Vec<ResolvedFamily>,
@@ -360,7 +340,7 @@ impl ResolvedCompare {
 }
 
 /// P-values that are adjusted together.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedFamily {
     /// Its name.
     pub id: String,
@@ -371,7 +351,6 @@ pub struct ResolvedFamily {
     /// Each model's among themselves.
     pub per_model: bool,
     /// Line of the spec that each member stands in.
-    #[serde(skip)]
     pub lines: Vec<Option<usize>>,
 }
 
@@ -396,7 +375,7 @@ impl ResolvedFamily {
 }
 
 /// A gate on the bound of an interval.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedGate {
     /// Evaluation id.
     pub evaluation: String,
@@ -415,10 +394,9 @@ pub struct ResolvedGate {
 }
 
 /// A published value.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct ResolvedExpected {
     /// Line of the spec that names the metric.
-    #[serde(skip)]
     pub line: Option<usize>,
     /// Evaluation id.
     pub evaluation: String,
@@ -429,18 +407,14 @@ pub struct ResolvedExpected {
     /// Metric as in `results.json`.
     pub metric: String,
     /// The value is a difference from this model.
-    #[serde(default)]
     pub baseline: Option<String>,
     /// The value is a difference from this condition.
-    #[serde(default)]
     pub baseline_condition: Option<String>,
     /// What was published of the number.
-    #[serde(default)]
     pub statistic: Statistic,
     /// The value.
     pub value: f64,
     /// How far rounding may have moved it.
-    #[serde(default)]
     pub tolerance: Option<f64>,
     /// Where it was published.
     pub source: String,

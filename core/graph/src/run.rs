@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use driftgauge_problem::{Explained, Problem};
-use driftgauge_record::{Results, RunDir, write_samples};
-use serde_json::{Value, json};
+use driftgauge_problem::{Blame, Explained, Problem};
+use driftgauge_record::files::lock::LockRecord;
+use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
+use driftgauge_record::files::provenance::ProvenanceRecord;
+use driftgauge_record::files::resolved::ExperimentRecord;
+use driftgauge_record::{FolderError, Results, RunDir, Schema, write_samples};
+use serde_json::Value;
 
 use crate::context::{Context, NodeOutcome};
 use crate::event::Outcome;
 use crate::exec::execute;
+use crate::folder;
 use crate::nodes::artifacts::{artifact_of, comparisons, metric_output};
 use crate::nodes::models::{finetune_folder, model_folder};
 use crate::nodes::samples::ModelSamples;
@@ -73,6 +78,9 @@ pub enum RunError {
         /// The cause.
         source: std::io::Error,
     },
+    /// A file of the folder cannot be read or written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// Something in the store could not be read.
     #[error("{}", .0.message)]
     Artifact(Problem),
@@ -83,6 +91,7 @@ impl Explained for RunError {
         match self {
             Self::OtherContents { .. } => "other-contents",
             Self::Io { .. } => "io",
+            Self::Folder(error) => error.code(),
             Self::Artifact(_) => "artifact",
         }
     }
@@ -93,7 +102,15 @@ impl Explained for RunError {
                 Some("name another folder with `--out DIR`; nothing was changed".to_owned())
             }
             Self::Io { .. } => None,
+            Self::Folder(error) => error.help(),
             Self::Artifact(problem) => problem.help.clone(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Folder(error) => error.blame(),
+            _ => Blame::Run,
         }
     }
 }
@@ -103,10 +120,10 @@ impl Explained for RunError {
 pub struct RunRecord {
     /// The spec, with paths that hold from the run folder.
     pub spec_text: String,
-    /// Digests of everything read, for `lock.json`.
-    pub lock: Value,
-    /// Facts for `provenance.json`: versions, host, command line.
-    pub provenance: Value,
+    /// Digests of everything read.
+    pub lock: LockRecord,
+    /// Versions, host and command line; the run adds what it learns.
+    pub provenance: ProvenanceRecord,
 }
 
 /// Refuses a folder that holds another experiment or something that is no run.
@@ -124,23 +141,34 @@ pub fn check_run_folder(out: &RunDir, experiment: &str) -> Result<(), RunError> 
     let Ok(mut entries) = fs::read_dir(out.path()) else {
         return Ok(());
     };
-    match fs::read_to_string(out.resolved()) {
-        Ok(text) => {
-            let name = serde_json::from_str::<Value>(&text)
-                .ok()
-                .and_then(|value| value["name"].as_str().map(str::to_owned))
-                .unwrap_or_default();
-            if name == experiment {
-                Ok(())
-            } else {
-                Err(other(format!(
-                    "a run of another experiment, `{name}`; this one is `{experiment}`"
-                )))
-            }
-        }
-        Err(_) if entries.next().is_none() => Ok(()),
-        Err(_) => Err(other("files that are no run of driftgauge".to_owned())),
+    if !out.file::<ExperimentRecord>().exists() {
+        return match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(other("files that are no run of driftgauge".to_owned())),
+        };
     }
+    match out.read::<ExperimentRecord>() {
+        Ok(record) if record.name == experiment => Ok(()),
+        Ok(record) => Err(other(format!(
+            "a run of another experiment, `{}`; this one is `{experiment}`",
+            record.name
+        ))),
+        // A folder of another version is written anew, if it is of this experiment.
+        Err(FolderError::Version { path, .. }) if names(&path, experiment) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a `resolved.json` of any version is of the experiment: the name is the one field that all versions have.
+fn names(path: &Path, experiment: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: String,
+    }
+    fs::read_to_string(path)
+        .ok()
+        .and_then(|text| serde_json::from_str::<Named>(&text).ok())
+        .is_some_and(|found| found.name == experiment)
 }
 
 /// Runs the plan and writes the run folder, also after failures: what was made is reported.
@@ -155,18 +183,15 @@ pub async fn run(
     let started = SystemTime::now();
     let clock = Instant::now();
     make_dir(out.path())?;
-    write_json(&out.resolved(), &json!(context.experiment))?;
+    out.write(&folder::resolved(&context.experiment))?;
     write(&out.spec(), &record.spec_text)?;
-    write_json(&out.lock(), &record.lock)?;
+    out.write(&record.lock)?;
     let outcomes = execute(Arc::clone(&context)).await;
     History::save(&context.store, &context.experiment.name, &context.plan);
     let seconds = clock.elapsed().as_secs_f64();
     let interrupted = context.cancelled();
-    write_json(&out.plan(), &plan_with_outcomes(&context, &outcomes))?;
-    write_json(
-        &out.provenance(),
-        &provenance(&context, record, started, seconds),
-    )?;
+    out.write(&folder::plan(&context.plan, &outcomes))?;
+    out.write(&provenance(&context, record, started, seconds))?;
     let keys = context
         .plan
         .nodes
@@ -179,7 +204,8 @@ pub async fn run(
         let out = out.clone();
         let context = Arc::clone(&context);
         let outcomes = outcomes.clone();
-        tokio::task::spawn_blocking(move || write_outputs(&context, &outcomes, &out))
+        let lock = record.lock.clone();
+        tokio::task::spawn_blocking(move || write_outputs(&context, &outcomes, &lock, &out))
             .await
             .unwrap_or_else(|error| {
                 Err(RunError::Artifact(
@@ -209,6 +235,7 @@ fn succeeded(outcomes: &[Option<NodeOutcome>], node: usize) -> bool {
 fn write_outputs(
     context: &Context,
     outcomes: &[Option<NodeOutcome>],
+    lock: &LockRecord,
     out: &RunDir,
 ) -> Result<Results, RunError> {
     let mut metrics = Vec::new();
@@ -258,22 +285,22 @@ fn write_outputs(
         }
     }
     let results = results(&context.experiment, &metrics, &compared);
-    write_json(&out.results(), &json!(results))?;
-    let outputs: Vec<Value> = metrics
-        .iter()
-        .map(|result| {
-            let settings = &context.experiment.metrics[&result.metric];
-            let plugin = context.metrics.identify(settings).ok();
-            json!({
-                "evaluation": result.evaluation,
-                "metric": result.metric,
-                "model": result.model,
-                "plugin": plugin,
-                "output": result.output,
-            })
-        })
-        .collect();
-    write_json(&out.metrics(), &json!({ "schema": 1, "outputs": outputs }))?;
+    out.write(&results)?;
+    let outputs = metrics.into_iter().map(|result| OutputRecord {
+        plugin: lock
+            .plugins
+            .get(&result.metric)
+            .cloned()
+            .unwrap_or_default(),
+        evaluation: result.evaluation,
+        metric: result.metric,
+        model: result.model,
+        output: result.output,
+    });
+    out.write(&MetricsRecord {
+        schema: Schema,
+        outputs: outputs.collect(),
+    })?;
     write_sample_tables(context, outcomes, out)?;
     copy_models(context, outcomes, out)?;
     Ok(results)
@@ -417,69 +444,20 @@ fn same_size_and_newer(from: &Path, to: &Path) -> bool {
     from.len() == to.len() && matches!((from.modified(), to.modified()), (Ok(a), Ok(b)) if b >= a)
 }
 
-fn plan_with_outcomes(context: &Context, outcomes: &[Option<NodeOutcome>]) -> Value {
-    let nodes: Vec<Value> = context
-        .plan
-        .nodes
-        .iter()
-        .zip(outcomes)
-        .map(|(node, end)| {
-            let inputs: Vec<&String> = node
-                .inputs
-                .iter()
-                .map(|&input| &context.plan.nodes[input].id)
-                .collect();
-            json!({
-                "id": node.id,
-                "kind": node.kind,
-                "label": node.id,
-                "key": node.key,
-                "inputs": inputs,
-                "items": node.items,
-                "status": end.as_ref().map_or(json!("interrupted"), |end| json!(end.outcome)),
-                "seconds": end.as_ref().map(|end| end.seconds),
-                "error": end.as_ref().and_then(|end| end.error.as_ref().map(ToString::to_string)),
-            })
-        })
-        .collect();
-    json!({ "nodes": nodes })
-}
-
-fn provenance(context: &Context, record: &RunRecord, started: SystemTime, seconds: f64) -> Value {
-    let unix = started
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs());
-    let mut self_checks = serde_json::Map::new();
-    let mut trainings = serde_json::Map::new();
-    let mut generation = serde_json::Map::new();
-    let facts = context
-        .plan
-        .nodes
-        .iter()
-        .filter_map(|node| context.store.recall(node.key.as_ref()?));
-    for fact in facts {
-        let model = fact["model"].as_str().unwrap_or_default().to_owned();
-        if !fact["loaded"].is_null() {
-            if !fact["speed"].is_null() {
-                generation.insert(model.clone(), fact["speed"].clone());
-            }
-            // A model that both generates and is scored has one entry: the one that something was proven in.
-            let proven = |loaded: &Value| loaded["checks"].as_array().map_or(0, Vec::len);
-            let known = self_checks.get(&model).map_or(0, proven);
-            if known == 0 || proven(&fact["loaded"]) > known {
-                self_checks.insert(model, fact["loaded"].clone());
-            }
-        } else if !fact["training"].is_null() {
-            trainings.insert(model, fact["training"].clone());
-        }
-    }
-    let mut value = record.provenance.clone();
-    value["started_unix"] = json!(unix);
-    value["seconds"] = json!((seconds * 1000.0).round() / 1000.0);
-    value["self_checks"] = Value::Object(self_checks);
-    value["trainings"] = Value::Object(trainings);
-    value["generation"] = Value::Object(generation);
-    value
+fn provenance(
+    context: &Context,
+    record: &RunRecord,
+    started: SystemTime,
+    seconds: f64,
+) -> ProvenanceRecord {
+    let unix = started.duration_since(UNIX_EPOCH);
+    let mut provenance = ProvenanceRecord {
+        started_unix: unix.map_or(0, |elapsed| elapsed.as_secs()),
+        seconds: (seconds * 1000.0).round() / 1000.0,
+        ..record.provenance.clone()
+    };
+    folder::facts(&context.plan, &context.store, &mut provenance);
+    provenance
 }
 
 fn make_dir(path: &Path) -> Result<(), RunError> {
@@ -494,10 +472,4 @@ fn write(path: &Path, text: &str) -> Result<(), RunError> {
         path: path.to_owned(),
         source,
     })
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<(), RunError> {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    write(path, &text)
 }

@@ -24,7 +24,7 @@ pub enum Status {
 
 /// Status of a node with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct Standing {
     /// Whether it would run.
     pub status: Status,
     /// Why, in a few words.
@@ -80,19 +80,19 @@ impl History {
 
 /// Says for each node of the plan whether it would run, and why.
 #[must_use]
-pub fn explain(plan: &Plan, store: &Store, history: &History) -> Vec<Verdict> {
-    let mut verdicts: Vec<Verdict> = Vec::new();
+pub fn explain(plan: &Plan, store: &Store, history: &History) -> Vec<Standing> {
+    let mut verdicts: Vec<Standing> = Vec::new();
     for node in &plan.nodes {
         let verdict = match &node.key {
-            None if node.inputs.is_empty() => Verdict {
+            None if node.inputs.is_empty() => Standing {
                 status: Status::Unpinned,
                 reason: "a source of the hub, pinned when it is fetched".to_owned(),
             },
-            None => Verdict {
+            None => Standing {
                 status: Status::Unpinned,
                 reason: waits_for(plan, &node.inputs, &verdicts, &Status::Unpinned),
             },
-            Some(_) if node.kind == Kind::Model => Verdict {
+            Some(_) if node.kind == Kind::Model => Standing {
                 status: Status::Ready,
                 reason: match node.params["endpoint"].as_str() {
                     Some(url) => format!("behind the server at {url}"),
@@ -100,11 +100,11 @@ pub fn explain(plan: &Plan, store: &Store, history: &History) -> Vec<Verdict> {
                 },
             },
             Some(key) if store.contains(key) => match store.provisional(key) {
-                None => Verdict {
+                None => Standing {
                     status: Status::Ready,
                     reason: "in the store".to_owned(),
                 },
-                Some(lacking) => Verdict {
+                Some(lacking) => Standing {
                     status: Status::Run,
                     reason: match lacking {
                         0 => "made while answers were missing".to_owned(),
@@ -113,7 +113,7 @@ pub fn explain(plan: &Plan, store: &Store, history: &History) -> Vec<Verdict> {
                     },
                 },
             },
-            Some(_) => Verdict {
+            Some(_) => Standing {
                 status: Status::Run,
                 reason: reason(plan, node, history, &verdicts),
             },
@@ -123,7 +123,7 @@ pub fn explain(plan: &Plan, store: &Store, history: &History) -> Vec<Verdict> {
     verdicts
 }
 
-fn waits_for(plan: &Plan, inputs: &[usize], verdicts: &[Verdict], status: &Status) -> String {
+fn waits_for(plan: &Plan, inputs: &[usize], verdicts: &[Standing], status: &Status) -> String {
     let names: Vec<String> = inputs
         .iter()
         .filter(|&&input| verdicts[input].status == *status)
@@ -136,7 +136,7 @@ fn reason(
     plan: &Plan,
     node: &crate::plan::Node,
     history: &History,
-    verdicts: &[Verdict],
+    verdicts: &[Standing],
 ) -> String {
     let Some(before) = history.nodes.get(&node.id) else {
         return if node

@@ -3,6 +3,8 @@
 //! Everything here is plain data with a documented file format. The crates that make these records (the graph) and the
 //! crates that read them (reports, the command line, plugin host) meet here and nowhere else.
 
+pub mod files;
+mod folder;
 mod results;
 mod rows;
 mod run_dir;
@@ -10,11 +12,13 @@ mod sample;
 mod table;
 mod training;
 pub mod value;
+mod visible;
 
+pub use folder::{FolderError, RunFile, Schema};
 pub use results::{
-    Adjustment, Comparison, Draws, EffectSizes, Expected, ExpectedVerdict, Flips, FurtherTest,
-    Gate, Interval, LeftOut, Metric, PairCounts, PairedDetail, PairedTest, RESULTS_SCHEMA,
-    Resampling, Results, Sides, Spread, Trainings,
+    Adjustment, Comparison, Draws, EffectSizes, Expected, Flips, FurtherTest, Gate, Interval,
+    LeftOut, Metric, PairCounts, PairedDetail, PairedTest, PublishedOutcome, Resampling, Results,
+    Sides, Spread, Trainings,
 };
 pub use rows::{SampleBatches, SampleRows, cell};
 pub use run_dir::RunDir;
@@ -23,3 +27,4 @@ pub use table::{
     SampleReader, SampleTableError, SampleWriter, TableRows, read_samples, write_samples,
 };
 pub use training::{TrainingLog, TrainingStep};
+pub use visible::{spreadsheet_cell, visible, visible_json, visible_line};

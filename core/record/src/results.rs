@@ -1,53 +1,10 @@
 //! `results.json`: every number of a run, in a form other programs rely on.
 
+// An interval is the same thing from the plugin that made it to the report that shows it.
+pub use driftgauge_plugin_protocol::wire::{Draws, Interval, Spread};
 use serde::{Deserialize, Serialize};
 
-/// Version of the `results.json` format written by this build.
-pub const RESULTS_SCHEMA: u32 = 1;
-
-/// A confidence interval and how it was made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    /// Confidence level, for example 0.95.
-    pub level: f64,
-    /// Lower bound.
-    pub low: f64,
-    /// Upper bound.
-    pub high: f64,
-    /// Method, for example `wilson` or `bootstrap-percentile`.
-    pub method: String,
-    /// What was drawn for it; `None` when nothing was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub draws: Option<Draws>,
-}
-
-/// Random draws behind an interval or a test, from [`Resampling::generator`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draws {
-    /// How often was drawn.
-    pub resamples: u64,
-    /// Seed of the generator.
-    pub seed: u64,
-}
-
-/// How the scores behind a number are spread, one score per prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// Sample standard deviation (divisor n - 1); `None` for one score.
-    pub sd: Option<f64>,
-    /// Standard error of the mean, `sd / sqrt(n)`; `None` for one score.
-    pub se: Option<f64>,
-    /// Population standard deviation (divisor n).
-    pub sd_population: f64,
-    /// `sd_population / sqrt(n)`: the binomial standard error of a rate.
-    pub se_population: f64,
-    /// Median.
-    pub median: f64,
-    /// Smallest score.
-    pub min: f64,
-    /// Largest score.
-    pub max: f64,
-}
+use crate::folder::{RunFile, Schema};
 
 /// One aggregate number of one model under one condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -294,7 +251,7 @@ pub struct Gate {
 /// What became of a published value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ExpectedVerdict {
+pub enum PublishedOutcome {
     /// The measured value, to the digits that were published.
     Agrees,
     /// Inside the interval of the measured value; nobody said how many digits were published.
@@ -310,7 +267,7 @@ pub enum ExpectedVerdict {
     NotMeasured,
 }
 
-impl ExpectedVerdict {
+impl PublishedOutcome {
     /// Whether the records contradict the published value; `None` when they say nothing.
     #[must_use]
     pub fn agrees(self) -> Option<bool> {
@@ -355,7 +312,7 @@ pub struct Expected {
     /// Interval of the measured value.
     pub ci: Option<Interval>,
     /// What came out.
-    pub verdict: ExpectedVerdict,
+    pub verdict: PublishedOutcome,
     /// False when the records contradict the published value, `None` when they say nothing.
     pub agrees: Option<bool>,
     /// Where the value was published.
@@ -375,8 +332,8 @@ pub struct Resampling {
 /// The whole of `results.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// [`RESULTS_SCHEMA`].
-    pub schema: u32,
+    /// Number of the format.
+    pub schema: Schema<1>,
     /// How bootstraps and permutations are drawn; how often and from which seed stands with each interval and test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resampling: Option<Resampling>,
@@ -408,4 +365,9 @@ pub struct Results {
     /// What a reader has to know about the numbers, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+impl RunFile for Results {
+    const NAME: &'static str = "results.json";
+    const SCHEMA: u32 = 1;
 }

@@ -1,4 +1,4 @@
-//! The layout of a run folder: the one place where its file names are spelled.
+//! The layout of a run folder. The names of its JSON files stand with their types, those of everything else here.
 
 use std::path::{Path, PathBuf};
 
@@ -25,40 +25,10 @@ impl RunDir {
         self.0.join("spec.yaml")
     }
 
-    /// The resolved experiment: defaults filled, every source pinned.
-    #[must_use]
-    pub fn resolved(&self) -> PathBuf {
-        self.0.join("resolved.json")
-    }
-
-    /// Digests of everything the run read.
-    #[must_use]
-    pub fn lock(&self) -> PathBuf {
-        self.0.join("lock.json")
-    }
-
     /// What happened, one JSON object a line.
     #[must_use]
     pub fn events(&self) -> PathBuf {
         self.0.join("events.jsonl")
-    }
-
-    /// Every number.
-    #[must_use]
-    pub fn results(&self) -> PathBuf {
-        self.0.join("results.json")
-    }
-
-    /// The plan with each node's key and outcome.
-    #[must_use]
-    pub fn plan(&self) -> PathBuf {
-        self.0.join("plan.json")
-    }
-
-    /// Per-metric details (tables, chart specs, notes) as the plugins returned them.
-    #[must_use]
-    pub fn metrics(&self) -> PathBuf {
-        self.0.join("metrics.json")
     }
 
     /// The report as data.
@@ -101,11 +71,5 @@ impl RunDir {
     #[must_use]
     pub fn train_log_of(&self, model: &str) -> PathBuf {
         self.models().join(model).join("train_log.jsonl")
-    }
-
-    /// Clock, host and versions: the only file that differs between two equal runs, beside `events.jsonl`.
-    #[must_use]
-    pub fn provenance(&self) -> PathBuf {
-        self.0.join("provenance.json")
     }
 }

@@ -9,10 +9,16 @@
       root.dataset.theme = dark ? "light" : "dark";
     });
   }
-  function value(cell) {
-    var text = cell ? cell.dataset.v || cell.textContent.trim() : "";
-    var number = parseFloat(text.replace("\u2212", "-"));
-    return isNaN(number) ? text : number;
+  // A cell with a number carries it; text is compared as text, and what is undefined comes last.
+  function key(cell) {
+    if (!cell) { return null; }
+    if (cell.dataset.v !== undefined) { return Number(cell.dataset.v); }
+    return cell.classList.contains("n") ? null : cell.textContent.trim();
+  }
+  function compare(a, b, down) {
+    if (a === null || b === null) { return (a === null) - (b === null); }
+    var order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, {numeric: true});
+    return down ? -order : order;
   }
   document.querySelectorAll("table.sortable").forEach(function (table) {
     table.querySelectorAll("thead th").forEach(function (head, column) {
@@ -26,15 +32,20 @@
         table.querySelectorAll("thead th").forEach(function (other) { other.removeAttribute("aria-sort"); });
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
         var body = table.tBodies[0];
-        Array.from(body.rows).sort(function (a, b) {
-          var x = value(a.cells[column]), y = value(b.cells[column]);
-          var order = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
-          return down ? -order : order;
-        }).forEach(function (row) { body.appendChild(row); });
+        Array.from(body.rows).map(function (row) { return [key(row.cells[column]), row]; }).sort(function (a, b) {
+          return compare(a[0], b[0], down);
+        }).forEach(function (pair) { body.appendChild(pair[1]); });
       });
     });
   });
-  addEventListener("beforeprint", function () {
-    document.querySelectorAll("details").forEach(function (details) { details.open = true; });
-  });
+  // A link to something inside a closed part opens it.
+  function reveal() {
+    var target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    for (var at = target; at; at = at.parentElement) {
+      if (at.tagName === "DETAILS") { at.open = true; }
+    }
+    if (target) { target.scrollIntoView(); }
+  }
+  addEventListener("hashchange", reveal);
+  reveal();
 })();

@@ -1,70 +1,88 @@
 //! What was asked: models, datasets, evaluations.
 
-use super::context::Context;
-use crate::experiment::{Evaluation, Experiment};
-use crate::model::{Asked, CompletionCount, DatasetInfo, EvaluationInfo, ModelInfo};
+use driftgauge_record::files::resolved::{
+    ConditionRecord, EvaluationRecord, ExperimentRecord, SourceRecord,
+};
 
-pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Asked {
+use super::context::Context;
+use crate::model::{
+    Asked, CompletionCount, DatasetInfo, EvaluationInfo, ModelInfo, PromptInfo, SampleSection,
+};
+use crate::words::{self, without_folders};
+
+pub(super) fn of(
+    context: &Context<'_>,
+    completions: &[CompletionCount],
+    samples: &[SampleSection],
+) -> Asked {
     let experiment = &context.files.experiment;
-    let is_baseline = |id: &str| context.baseline.as_deref() == Some(id);
-    let mut models: Vec<ModelInfo> = experiment
-        .models
-        .iter()
-        .map(|model| ModelInfo {
-            id: model.id.clone(),
-            description: model.description.clone(),
-            base: model.base.clone(),
-            baseline: is_baseline(&model.id),
-            evaluated: context.models.contains(&model.id),
-        })
-        .collect();
-    // A folder without a resolved experiment still names the models it measured.
-    for id in &context.models {
-        if !models.iter().any(|model| model.id == *id) {
-            models.push(ModelInfo {
-                id: id.clone(),
-                description: String::new(),
-                base: None,
-                baseline: is_baseline(id),
-                evaluated: true,
-            });
-        }
-    }
-    let datasets = experiment.datasets.iter().map(|dataset| DatasetInfo {
-        id: dataset.id.clone(),
-        description: dataset.description.clone(),
+    let models = experiment.models.iter().map(|(id, model)| ModelInfo {
+        id: id.clone(),
+        description: without_folders(&model.description),
+        base: match &model.source {
+            SourceRecord::Finetune { base, .. } => Some(base.clone()),
+            _ => None,
+        },
+        baseline: context.baseline.as_ref() == Some(id),
+        evaluated: context.models.contains(id),
+    });
+    let datasets = experiment.datasets.iter().map(|(id, dataset)| DatasetInfo {
+        id: id.clone(),
+        description: without_folders(&dataset.source),
         rows: dataset.rows,
         digest: dataset.digest.clone(),
     });
-    let evaluations = experiment
-        .evaluations
-        .iter()
-        .map(|evaluation| EvaluationInfo {
-            id: evaluation.id.clone(),
-            models: evaluation.models.clone(),
-            dataset: evaluation.dataset.clone(),
-            conditions: context.conditions(&evaluation.id),
-            judges: judges(evaluation, completions),
-            metrics: evaluation.metrics.clone(),
-            generation: generation(experiment, evaluation),
-        });
+    let evaluations = experiment.evaluations.iter();
+    let evaluations = evaluations.map(|(id, evaluation)| EvaluationInfo {
+        id: id.clone(),
+        description: evaluation.description.clone(),
+        prompts: prompts(context, id, evaluation),
+        example: samples
+            .iter()
+            .find(|section| section.evaluation == *id)
+            .and_then(|section| section.rows.iter().find_map(|row| row.prompt.clone())),
+        measured: context
+            .files
+            .results
+            .metrics
+            .iter()
+            .any(|metric| metric.evaluation == *id),
+        models: evaluation.models.clone(),
+        dataset: evaluation.dataset.clone(),
+        conditions: context.conditions(id),
+        judges: judges(id, evaluation, completions),
+        metrics: evaluation.metrics.clone(),
+        generation: generation(experiment, evaluation),
+    });
     Asked {
-        models,
+        models: models.collect(),
         datasets: datasets.collect(),
         evaluations: evaluations.collect(),
-        seed: experiment.seed,
+        seed: Some(experiment.seed),
     }
 }
 
+/// How the question is put, in templates: they are the spec's, and show no row.
+fn prompts(context: &Context<'_>, id: &str, evaluation: &EvaluationRecord) -> Vec<PromptInfo> {
+    let prompt = |(condition, record): (&String, &ConditionRecord)| PromptInfo {
+        condition: context.condition_label(id, condition),
+        description: record.description.clone(),
+        turns: record
+            .turns
+            .iter()
+            .map(|turn| format!("{}: {}", turn.role, turn.template))
+            .collect(),
+    };
+    evaluation.conditions.iter().map(prompt).collect()
+}
+
 /// The judges of the spec, then those whose verdicts came with a recording.
-fn judges(evaluation: &Evaluation, completions: &[CompletionCount]) -> Vec<String> {
-    let mut judges = evaluation.judges.clone();
-    let own = completions
-        .iter()
-        .filter(|count| count.evaluation == evaluation.id);
+fn judges(id: &str, evaluation: &EvaluationRecord, completions: &[CompletionCount]) -> Vec<String> {
+    let mut judges: Vec<String> = evaluation.judges.keys().cloned().collect();
+    let own = completions.iter().filter(|count| count.evaluation == id);
     for verdicts in own.flat_map(|count| &count.verdicts) {
         let recorded = format!("{} (as recorded)", verdicts.judge);
-        if !evaluation.judges.contains(&verdicts.judge) && !judges.contains(&recorded) {
+        if !evaluation.judges.contains_key(&verdicts.judge) && !judges.contains(&recorded) {
             judges.push(recorded);
         }
     }
@@ -72,23 +90,20 @@ fn judges(evaluation: &Evaluation, completions: &[CompletionCount]) -> Vec<Strin
 }
 
 /// How completions were made: the settings of the spec, but for models that were recorded.
-fn generation(experiment: &Experiment, evaluation: &Evaluation) -> String {
+fn generation(experiment: &ExperimentRecord, evaluation: &EvaluationRecord) -> String {
     let is_recorded = |model: &&String| {
-        let declared = experiment.models.iter().find(|entry| entry.id == **model);
-        declared.is_some_and(|entry| entry.recorded)
+        let declared = experiment.models.get(*model);
+        declared.is_some_and(|entry| matches!(entry.source, SourceRecord::Recorded(_)))
     };
     let (recorded, made): (Vec<&String>, Vec<&String>) =
         evaluation.models.iter().partition(is_recorded);
+    let settings = words::generation(&evaluation.generate);
     if recorded.is_empty() {
-        return evaluation.generation.clone();
+        return settings;
     }
     if made.is_empty() {
         return "as recorded".to_owned();
     }
     let recorded: Vec<&str> = recorded.into_iter().map(String::as_str).collect();
-    format!(
-        "{}; {} as recorded",
-        evaluation.generation,
-        recorded.join(", ")
-    )
+    format!("{settings}; {} as recorded", recorded.join(", "))
 }

@@ -1,10 +1,11 @@
 //! What a reader has to know before believing the numbers.
 
 use driftgauge_record::Expected;
+use driftgauge_record::files::plan::{NodeRecord, NodeStatus};
 
 use super::context::Context;
 use super::published;
-use crate::model::{Banner, BannerKind, CompletionCount, RunNode};
+use crate::model::{Banner, BannerKind, CompletionCount};
 use crate::numbers;
 
 /// Contradicted published values that the banner names; the table holds all.
@@ -34,18 +35,21 @@ fn banner(kind: BannerKind, text: String) -> Banner {
     }
 }
 
-fn failed_nodes(nodes: &[RunNode], banners: &mut Vec<Banner>) {
-    let failed: Vec<&RunNode> = nodes
+fn failed_nodes(nodes: &[NodeRecord], banners: &mut Vec<Banner>) {
+    let failed: Vec<&NodeRecord> = nodes
         .iter()
-        .filter(|node| node.status == "failed")
+        .filter(|node| node.status == NodeStatus::Failed)
         .collect();
-    let skipped = nodes.iter().filter(|node| node.status == "skipped").count();
+    let skipped = nodes
+        .iter()
+        .filter(|node| node.status == NodeStatus::Skipped)
+        .count();
     for node in failed.iter().take(NAMED_FAILURES) {
         let cause = node.error.as_deref().unwrap_or("no cause was recorded");
         let cause = cause.lines().next().unwrap_or_default();
         banners.push(banner(
             BannerKind::Failure,
-            format!("Step “{}” failed: {cause}", node.label),
+            format!("Step “{}” failed: {cause}", node.id),
         ));
     }
     if failed.len() > NAMED_FAILURES {

@@ -1,10 +1,11 @@
 //! What every part of a report needs to know: the order of models, how conditions are called, what a difference means.
 
+use driftgauge_record::files::resolved::EvaluationRecord;
 use driftgauge_record::{Comparison, Metric};
 
+use crate::anchor::anchor;
 use crate::files::RunFiles;
 use crate::model::{Cell, Delta, Effect, Shared};
-use crate::sanitise::slug;
 
 /// The files of a run with what follows from them.
 pub(super) struct Context<'a> {
@@ -25,7 +26,7 @@ impl<'a> Context<'a> {
                 evaluated.push(model.clone());
             }
         };
-        for evaluation in &files.experiment.evaluations {
+        for evaluation in files.experiment.evaluations.values() {
             evaluation.models.iter().for_each(&mut add);
         }
         files
@@ -35,30 +36,40 @@ impl<'a> Context<'a> {
             .for_each(|metric| add(&metric.model));
         let place = |model: &String| {
             let declared = &files.experiment.models;
-            let known = declared.iter().position(|entry| entry.id == *model);
-            known.unwrap_or(usize::MAX)
+            declared.get_index_of(model).unwrap_or(usize::MAX)
         };
         // Stable: models that the spec does not declare keep the order of the results.
         evaluated.sort_by_key(place);
         let compared = files.results.comparisons.first();
         let baseline = compared
             .map(|comparison| comparison.baseline.clone())
-            .or_else(|| files.experiment.baseline.clone());
-        let results = &files.results;
-        let differences = results.comparisons.iter().flat_map(|found| &found.ci);
-        let intervals = differences.chain(results.metrics.iter().flat_map(|found| &found.ci));
+            .or_else(|| files.experiment.compare.baseline.clone());
         Self {
             files,
             models: evaluated,
             baseline,
-            threshold: 1.0 - intervals.map(|ci| ci.level).next().unwrap_or(0.95),
+            threshold: 1.0 - files.experiment.compare.level,
         }
+    }
+
+    /// What the experiment says of an evaluation.
+    pub(super) fn evaluation(&self, id: &str) -> Option<&'a EvaluationRecord> {
+        self.files.experiment.evaluations.get(id)
+    }
+
+    /// The plugin behind a metric of an evaluation.
+    pub(super) fn plugin_of(&self, evaluation: &str, metric: &str) -> Option<&'a str> {
+        let mut outputs = self.files.outputs.iter();
+        let found = outputs
+            .find(|output| output.evaluation == evaluation && output.metric == metric_id(metric));
+        found.map(|output| output.plugin.id.as_str())
     }
 
     /// The conditions of an evaluation, in the order of the spec.
     pub(super) fn conditions(&self, evaluation: &str) -> Vec<String> {
-        let declared = self.files.experiment.evaluation(evaluation);
-        let mut conditions = declared.map_or_else(Vec::new, |entry| entry.conditions.clone());
+        let declared = self.evaluation(evaluation);
+        let mut conditions: Vec<String> =
+            declared.map_or_else(Vec::new, |entry| entry.conditions.keys().cloned().collect());
         for metric in &self.files.results.metrics {
             if metric.evaluation == evaluation && !conditions.contains(&metric.condition) {
                 conditions.push(metric.condition.clone());
@@ -84,7 +95,7 @@ impl<'a> Context<'a> {
 
     /// Models of an evaluation that have a number or should have one.
     pub(super) fn models_of(&self, evaluation: &str) -> Vec<String> {
-        let declared = self.files.experiment.evaluation(evaluation);
+        let declared = self.evaluation(evaluation);
         let asked = |model: &&String| {
             let measured = self
                 .files
@@ -143,6 +154,10 @@ impl<'a> Context<'a> {
             p_adjusted: comparison.p_adjusted,
             p_is_bound: is_bound(comparison),
             shared: shared(comparison),
+            detectable: comparison
+                .detail
+                .as_ref()
+                .and_then(|detail| detail.detectable),
             effect: effect(comparison, direction, self.threshold),
         }
     }
@@ -195,7 +210,7 @@ pub(super) fn metric_id(metric: &str) -> &str {
 
 /// Element id of the section of a metric.
 pub(super) fn section_id(evaluation: &str, metric: &str) -> String {
-    format!("{}--{}", slug(evaluation), slug(metric_id(metric)))
+    anchor(&["m", evaluation, metric_id(metric)])
 }
 
 #[cfg(test)]

@@ -4,15 +4,17 @@ use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series
 use driftgauge_record::Interval;
 
 use super::context::Context;
+use super::sections::Place;
+use crate::anchor::anchor;
 use crate::model::{ComparisonRow, Figure, NumberRow};
-use crate::numbers;
+use crate::{charts, numbers};
 
 /// Points spelled out in a description; the table beside the chart holds all.
 const SPELLED_OUT: usize = 12;
 
 pub(super) fn of(
     context: &Context<'_>,
-    section: &str,
+    place: &Place,
     title: &str,
     rows: &[NumberRow],
     comparisons: &[ComparisonRow],
@@ -25,10 +27,10 @@ pub(super) fn of(
         .collect();
     let mut figures = Vec::new();
     if !primary.is_empty() {
-        figures.push(values(context, section, title, &primary));
+        figures.push(values(context, place, title, &primary));
     }
     if !compared.is_empty() {
-        figures.push(differences(context, section, title, &compared));
+        figures.push(differences(context, place, title, &compared));
     }
     figures.retain(|figure| shows_something(&figure.chart));
     figures
@@ -40,7 +42,7 @@ pub(super) fn shows_something(chart: &ChartSpec) -> bool {
     points.any(|point| point.y.is_some_and(f64::is_finite))
 }
 
-fn values(context: &Context<'_>, section: &str, title: &str, rows: &[&NumberRow]) -> Figure {
+fn values(context: &Context<'_>, place: &Place, title: &str, rows: &[&NumberRow]) -> Figure {
     let unit = rows[0].unit.clone();
     let mut series: Vec<Series> = Vec::new();
     for row in rows {
@@ -56,7 +58,7 @@ fn values(context: &Context<'_>, section: &str, title: &str, rows: &[&NumberRow]
     );
     figure(
         context,
-        format!("{section}--values"),
+        anchor(&["v", &place.evaluation, &place.metric]),
         ChartSpec {
             id: "values".into(),
             title: format!("{title} by model{level}"),
@@ -74,19 +76,32 @@ fn values(context: &Context<'_>, section: &str, title: &str, rows: &[&NumberRow]
 
 fn differences(
     context: &Context<'_>,
-    section: &str,
+    place: &Place,
     title: &str,
     rows: &[&ComparisonRow],
 ) -> Figure {
+    // The same rows as the chart of the values beside it, so that both read across: the baseline's stay empty.
     let mut series: Vec<Series> = Vec::new();
-    for row in rows {
-        let point = point(
-            &row.condition,
-            row.delta.value,
-            row.delta.ci.as_ref(),
-            row.n,
-        );
-        push(&mut series, &row.model, point);
+    for model in context.models_of(&place.evaluation) {
+        for row in rows {
+            if row.model == model {
+                let delta = &row.delta;
+                let found = point(&row.condition, delta.value, delta.ci.as_ref(), row.n);
+                push(&mut series, &model, found);
+            } else if row.baseline == model {
+                let known = series.iter().any(|entry| {
+                    let mut points = entry.points.iter();
+                    entry.name == model && points.any(|point| point.label == row.condition)
+                });
+                if !known {
+                    push(
+                        &mut series,
+                        &model,
+                        point(&row.condition, None, None, row.n),
+                    );
+                }
+            }
+        }
     }
     let level = level(rows.iter().find_map(|row| row.delta.ci.as_ref()));
     let unit = match rows[0].unit.as_str() {
@@ -95,7 +110,7 @@ fn differences(
     };
     figure(
         context,
-        format!("{section}--differences"),
+        anchor(&["d", &place.evaluation, &place.metric]),
         ChartSpec {
             id: "differences".into(),
             title: format!("Difference from {}{level}", rows[0].baseline),
@@ -149,7 +164,7 @@ pub(super) fn figure(context: &Context<'_>, id: String, chart: ChartSpec) -> Fig
         if modelled {
             context.style(&series.name)
         } else {
-            index
+            charts::NEUTRAL + index
         }
     });
     Figure {

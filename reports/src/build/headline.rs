@@ -1,9 +1,14 @@
 //! The table of primary numbers.
 
+use std::collections::HashSet;
+
+use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
 use driftgauge_record::Metric;
 
 use super::context::{Context, section_id};
-use crate::model::{Headline, HeadlineRow};
+use super::figures::{figure, shows_something};
+use crate::anchor::anchor;
+use crate::model::{Figure, Headline, HeadlineRow};
 use crate::numbers;
 
 pub(super) fn of(context: &Context<'_>) -> Headline {
@@ -21,12 +26,105 @@ pub(super) fn of(context: &Context<'_>) -> Headline {
             rows.push(row(context, metric, condition, &models));
         }
     }
+    let rows = twins_beside(context, rows);
     Headline {
         level: level(metrics),
+        compared: models
+            .iter()
+            .enumerate()
+            .filter(|(column, _)| {
+                let mut cells = rows.iter().filter_map(|row| row.cells[*column].as_ref());
+                cells.any(|cell| cell.delta.is_some())
+            })
+            .map(|(_, model)| model.clone())
+            .collect(),
+        forests: forests(context, &rows, &models),
         models,
         baseline: context.baseline.clone(),
-        rows: twins_beside(context, rows),
+        rows,
     }
+}
+
+/// All differences from the baseline as points with intervals, one picture for each unit.
+fn forests(context: &Context<'_>, rows: &[HeadlineRow], models: &[String]) -> Vec<Figure> {
+    let mut units: Vec<&str> = rows.iter().map(|row| difference_unit(&row.unit)).collect();
+    let mut seen = HashSet::new();
+    units.retain(|unit| seen.insert(*unit));
+    units.sort_by_key(|unit| *unit != SHARES);
+    let Some(baseline) = &context.baseline else {
+        return Vec::new();
+    };
+    units
+        .into_iter()
+        .filter_map(|unit| {
+            let own: Vec<&HeadlineRow> = rows
+                .iter()
+                .filter(|row| difference_unit(&row.unit) == unit)
+                .collect();
+            let series: Vec<Series> = models
+                .iter()
+                .enumerate()
+                .filter(|(_, model)| *model != baseline)
+                .map(|(column, model)| Series {
+                    name: model.clone(),
+                    points: own.iter().filter_map(|row| point(row, column)).collect(),
+                })
+                .filter(|series| !series.points.is_empty())
+                .collect();
+            let chart = ChartSpec {
+                id: "differences".into(),
+                title: match series.as_slice() {
+                    [one] => format!("{} less {baseline}{}", one.name, worded(unit)),
+                    _ => format!("Differences from {baseline}{}", worded(unit)),
+                },
+                kind: ChartKind::Forest,
+                x: Axis::default(),
+                y: Axis {
+                    label: "difference".into(),
+                    unit: unit.to_owned(),
+                    domain: None,
+                },
+                series,
+            };
+            let id = anchor(&["f", unit]);
+            shows_something(&chart).then(|| figure(context, id, chart))
+        })
+        .collect()
+}
+
+/// The unit of differences of shares.
+const SHARES: &str = "difference of ratios";
+
+fn difference_unit(unit: &str) -> &str {
+    if numbers::is_share(unit) {
+        SHARES
+    } else {
+        unit
+    }
+}
+
+fn worded(unit: &str) -> String {
+    match unit {
+        SHARES => ", in percentage points".to_owned(),
+        "" => String::new(),
+        unit => format!(", in {unit}"),
+    }
+}
+
+fn point(row: &HeadlineRow, column: usize) -> Option<Point> {
+    let delta = row.cells.get(column)?.as_ref()?.delta.as_ref()?;
+    let place = if row.condition.is_empty() {
+        row.evaluation.clone()
+    } else {
+        format!("{}, {}", row.evaluation, row.condition)
+    };
+    Some(Point {
+        label: format!("{} ({place})", row.title),
+        y: Some(delta.value?),
+        low: delta.ci.as_ref().map(|ci| ci.low),
+        high: delta.ci.as_ref().map(|ci| ci.high),
+        ..Point::default()
+    })
 }
 
 /// The models in the order of the spec, but those that share no evaluation with the baseline (a judge that is checked, say)
@@ -67,7 +165,7 @@ fn level(metrics: &[Metric]) -> String {
 /// safe but useless, and a reader has to see both at once.
 fn twins_beside(context: &Context<'_>, rows: Vec<HeadlineRow>) -> Vec<HeadlineRow> {
     let twin_of = |row: &HeadlineRow| {
-        let evaluation = context.files.experiment.evaluation(&row.evaluation)?;
+        let evaluation = context.evaluation(&row.evaluation)?;
         evaluation.over_refusal_of.clone()
     };
     let (twins, mut ordered): (Vec<_>, Vec<_>) = rows

@@ -14,65 +14,130 @@ mod sections;
 mod training;
 mod verdict;
 
+use std::path::PathBuf;
+
 use driftgauge_record::RunDir;
+use driftgauge_record::files::metrics::PluginRecord;
+use driftgauge_record::files::resolved::{ExperimentRecord, SampleMode, SourceRecord};
 use serde_json::Value;
 
-use crate::ReportError;
 use crate::files::RunFiles;
 use crate::model::{REPORT_SCHEMA, Report, RunFacts};
+use crate::{ReportError, words};
 use context::Context;
+use samples::FromSamples;
 
 impl Report {
     /// Builds the report of a run from its folder.
     ///
-    /// Only `results.json` has to be there; what other files would have told is left out.
+    /// # Errors
+    /// When the folder is not that of a run that ended, or a file in it cannot be read.
+    pub fn build(run: &RunDir) -> Result<Self, ReportError> {
+        Self::build_showing(run, None)
+    }
+
+    /// The same, showing as much of the samples as `samples` says instead of what the spec says.
     ///
     /// # Errors
-    /// When the folder holds no results, or a file in it cannot be read.
-    pub fn build(run: &RunDir) -> Result<Self, ReportError> {
-        let files = RunFiles::read(run)?;
+    /// As [`Self::build`].
+    pub fn build_showing(run: &RunDir, samples: Option<SampleMode>) -> Result<Self, ReportError> {
+        let mut files = RunFiles::read(run)?;
+        files.experiment.samples = samples.unwrap_or(files.experiment.samples);
         let context = Context::new(&files);
-        let (samples, completions) = samples::of(run, &context)?;
+        let FromSamples {
+            sections: samples,
+            completions,
+            judging,
+        } = samples::of(run, &context)?;
         let sections = sections::of(&context, &completions);
         let headline = headline::of(&context);
         let experiment = &files.experiment;
-        let title = [&experiment.title, &experiment.name]
-            .into_iter()
-            .find(|text| !text.is_empty())
-            .map_or("What fine-tuning changed", String::as_str);
         Ok(Self {
             schema: REPORT_SCHEMA,
-            title: title.to_owned(),
+            title: experiment.title.clone(),
             name: experiment.name.clone(),
             description: experiment.description.clone(),
-            verdict: verdict::of(&headline),
+            verdict: verdict::of(&context, &headline),
             banners: banners::of(&context, &completions),
-            asked: asked::of(&context, &completions),
+            asked: asked::of(&context, &completions, &samples),
             headline,
             sections,
             expected: published::of(&context),
             gates: files.results.gates.clone(),
             completions,
+            judging,
             training: training::of(&context),
             sample_mode: experiment.samples,
             samples,
             reading: reading::of(&files.results, context.threshold),
             spec: files.spec.clone(),
-            resolved: without_paths(&files.resolved),
-            run: RunFacts {
+            resolved: Some(without_folders(experiment)),
+            run: Some(RunFacts {
                 nodes: files.nodes.clone(),
                 provenance: files.provenance.clone(),
-            },
+                plugins: plugins(&files),
+            }),
         })
     }
 }
 
-/// Drops absolute paths: they say where bytes were found on one machine, and never what they are.
+/// The plugins behind the metrics, each once.
+fn plugins(files: &RunFiles) -> Vec<PluginRecord> {
+    let mut plugins: Vec<PluginRecord> = Vec::new();
+    for output in &files.outputs {
+        if !plugins.contains(&output.plugin) {
+            plugins.push(output.plugin.clone());
+        }
+    }
+    plugins
+}
+
+/// The experiment without folders: they say where one machine keeps its files, and never what those are.
+fn without_folders(experiment: &ExperimentRecord) -> ExperimentRecord {
+    let mut experiment = experiment.clone();
+    let name = |path: &mut PathBuf| {
+        if let Some(name) = path.file_name() {
+            *path = PathBuf::from(name);
+        }
+    };
+    for dataset in experiment.datasets.values_mut() {
+        dataset.source = words::without_folders(&dataset.source);
+        name(&mut dataset.path);
+    }
+    for model in experiment.models.values_mut() {
+        model.description = words::without_folders(&model.description);
+        if let Some(file) = &mut model.chat_template {
+            name(&mut file.path);
+        }
+        match &mut model.source {
+            SourceRecord::Folder { path, .. } => name(path),
+            SourceRecord::Recorded(files) => files.iter_mut().for_each(|file| name(&mut file.path)),
+            SourceRecord::Finetune {
+                init_adapter: Some(file),
+                training,
+                ..
+            } => {
+                name(&mut file.path);
+                *training = without_paths(training);
+            }
+            SourceRecord::Pretrain { training } | SourceRecord::Finetune { training, .. } => {
+                *training = without_paths(training);
+            }
+            SourceRecord::Hub(_) | SourceRecord::Endpoint { .. } => {}
+        }
+    }
+    for metric in experiment.metrics.values_mut() {
+        metric.plugin = words::without_folders(&metric.plugin);
+    }
+    experiment
+}
+
+/// Settings without the `path`s of files in them.
 fn without_paths(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields
             .iter()
-            .filter(|(_, value)| !value.as_str().is_some_and(|text| text.starts_with('/')))
+            .filter(|(name, _)| *name != "path")
             .map(|(name, value)| (name.clone(), without_paths(value)))
             .collect(),
         Value::Array(items) => items.iter().map(without_paths).collect(),

@@ -1,14 +1,14 @@
 //! What the plugins said of a metric: their charts and tables, brought together over models.
 
 use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec, Series, Table};
+use driftgauge_record::files::metrics::{OutputRecord, PluginRecord};
 use serde_json::Value;
 
 use super::context::Context;
 use super::figures::{figure, shows_something};
 use super::sections::Place;
-use crate::files::PluginOutput;
-use crate::model::{FigureGroup, ONLY_CONDITION, Plugin, TableData};
-use crate::sanitise::slug;
+use crate::anchor::anchor;
+use crate::model::{FigureGroup, ONLY_CONDITION, TableData};
 
 /// Rows of a plugin's table on the page; `metrics.json` holds all.
 const TABLE_ROWS: usize = 100;
@@ -18,14 +18,14 @@ const SERIES_POINTS: usize = 400;
 /// The plugins' part of a section.
 #[derive(Default)]
 pub(super) struct Said {
-    pub(super) plugin: Option<Plugin>,
+    pub(super) plugin: Option<PluginRecord>,
     pub(super) groups: Vec<FigureGroup>,
     pub(super) tables: Vec<TableData>,
     pub(super) notes: Vec<String>,
 }
 
-pub(super) fn of(context: &Context<'_>, place: &Place, section: &str) -> Said {
-    let mut outputs: Vec<&PluginOutput> = context
+pub(super) fn of(context: &Context<'_>, place: &Place) -> Said {
+    let mut outputs: Vec<&OutputRecord> = context
         .files
         .outputs
         .iter()
@@ -33,15 +33,15 @@ pub(super) fn of(context: &Context<'_>, place: &Place, section: &str) -> Said {
         .collect();
     outputs.sort_by_key(|output| context.style(&output.model));
     Said {
-        plugin: outputs.iter().find_map(|output| output.plugin.clone()),
-        groups: groups(context, &outputs, section),
+        plugin: outputs.first().map(|output| &output.plugin).cloned(),
+        groups: groups(context, &outputs, place),
         tables: tables(&outputs),
         notes: notes(&outputs),
     }
 }
 
 /// Charts of the same id become one group.
-fn groups(context: &Context<'_>, outputs: &[&PluginOutput], section: &str) -> Vec<FigureGroup> {
+fn groups(context: &Context<'_>, outputs: &[&OutputRecord], place: &Place) -> Vec<FigureGroup> {
     let mut ids: Vec<&str> = Vec::new();
     for chart in outputs.iter().flat_map(|output| &output.output.charts) {
         if !ids.contains(&chart.id.as_str()) {
@@ -57,20 +57,29 @@ fn groups(context: &Context<'_>, outputs: &[&PluginOutput], section: &str) -> Ve
                     shows_something(chart).then(|| (output.model.as_str(), thinned(chart)))
                 })
                 .collect();
-            group(context, &parts, &format!("{section}--{}", slug(id)))
+            group(context, &parts, place, id)
         })
         .filter(|group| !group.figures.is_empty())
         .collect()
 }
 
-fn group(context: &Context<'_>, parts: &[(&str, ChartSpec)], id: &str) -> FigureGroup {
+fn group(
+    context: &Context<'_>,
+    parts: &[(&str, ChartSpec)],
+    place: &Place,
+    id: &str,
+) -> FigureGroup {
+    let named = |more: &[&str]| {
+        let parts = [&["p", &*place.evaluation, &*place.metric, id], more].concat();
+        anchor(&parts)
+    };
     let title = parts
         .first()
         .map_or_else(String::new, |(_, chart)| chart.title.clone());
     if let Some(chart) = overlaid(parts) {
         return FigureGroup {
             title,
-            figures: vec![figure(context, id.to_owned(), chart)],
+            figures: vec![figure(context, named(&[]), chart)],
         };
     }
     let figures = parts.iter().map(|(model, chart)| {
@@ -78,7 +87,7 @@ fn group(context: &Context<'_>, parts: &[(&str, ChartSpec)], id: &str) -> Figure
         chart.title = (*model).to_owned();
         // A single series speaks of the model and takes its colour.
         let own = chart.series.len() == 1;
-        let mut drawn = figure(context, format!("{id}--{}", slug(model)), chart);
+        let mut drawn = figure(context, named(&[model]), chart);
         if own {
             drawn.styles = vec![context.style(model)];
         }
@@ -133,7 +142,7 @@ fn thinned(chart: &ChartSpec) -> ChartSpec {
 }
 
 /// Tables of the same id become one, with a column for the model.
-fn tables(outputs: &[&PluginOutput]) -> Vec<TableData> {
+fn tables(outputs: &[&OutputRecord]) -> Vec<TableData> {
     let mut found: Vec<(&Table, Vec<(&str, &Table)>)> = Vec::new();
     for output in outputs {
         for table in &output.output.tables {
@@ -191,7 +200,7 @@ fn drop_only_condition(columns: &mut Vec<String>, rows: &mut [Vec<Value>]) {
 }
 
 /// Notes that all models share stand alone; others name their model.
-fn notes(outputs: &[&PluginOutput]) -> Vec<String> {
+fn notes(outputs: &[&OutputRecord]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for output in outputs {
         for note in &output.output.notes {

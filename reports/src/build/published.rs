@@ -1,6 +1,6 @@
 //! Published values beside the measured ones.
 
-use driftgauge_record::{Expected, ExpectedVerdict};
+use driftgauge_record::{Expected, PublishedOutcome};
 
 use super::context::Context;
 use crate::model::PublishedRow;
@@ -69,15 +69,15 @@ pub(super) fn models(entry: &Expected) -> String {
 
 fn words(entry: &Expected) -> &'static str {
     match entry.verdict {
-        ExpectedVerdict::Agrees => "agrees",
-        ExpectedVerdict::Inside => "inside the interval",
-        ExpectedVerdict::Differs if entry.ci.is_some() => {
+        PublishedOutcome::Agrees => "agrees",
+        PublishedOutcome::Inside => "inside the interval",
+        PublishedOutcome::Differs if entry.ci.is_some() => {
             "another number, though inside the interval"
         }
-        ExpectedVerdict::Differs => "another number",
-        ExpectedVerdict::Outside => "outside the interval",
-        ExpectedVerdict::Unjudged => "no interval to judge by",
-        ExpectedVerdict::NotMeasured => "not measured",
+        PublishedOutcome::Differs => "another number",
+        PublishedOutcome::Outside => "outside the interval",
+        PublishedOutcome::Unjudged => "no interval to judge by",
+        PublishedOutcome::NotMeasured => "not measured",
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
             measured: None,
             difference: None,
             ci: None,
-            verdict: ExpectedVerdict::NotMeasured,
+            verdict: PublishedOutcome::NotMeasured,
             agrees: None,
             source: String::new(),
         }

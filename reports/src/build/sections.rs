@@ -1,10 +1,17 @@
 //! One section per metric of an evaluation.
 
+use std::collections::HashSet;
+
 use driftgauge_record::{Comparison, Metric};
 
 use super::context::{Context, metric_id, section_id};
 use super::{figures, pairing, plugin_output};
 use crate::model::{ComparisonRow, CompletionCount, MetricSection, NumberRow};
+
+/// Numbers of a metric on the page, each under each condition.
+const NUMBERS: usize = 120;
+/// Comparisons of a kind on the page.
+const COMPARISONS: usize = 240;
 
 /// Which metric of which evaluation.
 #[derive(Clone, PartialEq)]
@@ -47,16 +54,11 @@ fn places(context: &Context<'_>) -> Vec<Place> {
 }
 
 fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]) -> MetricSection {
-    let metrics: Vec<&Metric> = context
-        .files
-        .results
-        .metrics
-        .iter()
-        .filter(|metric| place.holds(&metric.evaluation, &metric.metric))
-        .collect();
+    let (metrics, numbers_omitted) = metrics(context, place);
     let compared = |list: &[Comparison]| -> Vec<ComparisonRow> {
         list.iter()
             .filter(|comparison| place.holds(&comparison.evaluation, &comparison.metric))
+            .take(COMPARISONS)
             .map(|comparison| comparison_row(context, comparison))
             .collect()
     };
@@ -74,8 +76,8 @@ fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]
     let mut rows = compared(&results.comparisons);
     rows.extend(compared(&results.further_comparisons));
     let id = section_id(&place.evaluation, &place.metric);
-    let said = plugin_output::of(context, place, &id);
-    let figures = figures::of(context, &id, title, &numbers, &rows);
+    let said = plugin_output::of(context, place);
+    let figures = figures::of(context, place, title, &numbers, &rows);
     let is_asr = said
         .plugin
         .as_ref()
@@ -92,11 +94,14 @@ fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]
         evaluation: place.evaluation.clone(),
         metric: place.metric.clone(),
         title: title.to_owned(),
-        plugin: said.plugin,
+        plugin: said.plugin.map_or_else(String::new, |plugin| {
+            format!("{} {}", plugin.id, plugin.version)
+        }),
         formula: lead.map_or_else(String::new, |lead| formula(lead, &metrics)),
         direction: lead.map_or_else(String::new, |metric| metric.direction.clone()),
         models,
         numbers,
+        numbers_omitted,
         comparisons: rows,
         unpaired_prompts,
         condition_comparisons: compared(&results.condition_comparisons),
@@ -109,6 +114,23 @@ fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]
     }
 }
 
+/// The numbers of a metric, primary ones first, and how many found no room: a plugin may return any number of them.
+fn metrics<'a>(context: &Context<'a>, place: &Place) -> (Vec<&'a Metric>, usize) {
+    let all = context.files.results.metrics.iter();
+    let mut own: Vec<&Metric> = all
+        .filter(|metric| place.holds(&metric.evaluation, &metric.metric))
+        .collect();
+    own.sort_by_key(|metric| !metric.primary);
+    let mut names: HashSet<(&str, &str)> = HashSet::new();
+    let before = own.len();
+    own.retain(|metric| {
+        let name = (metric.metric.as_str(), metric.condition.as_str());
+        names.contains(&name) || (names.len() < NUMBERS && names.insert(name))
+    });
+    let omitted = before - own.len();
+    (own, omitted)
+}
+
 /// Adds the over-refusal on benign prompts right after the attack success rate, for each evaluation that measures it.
 fn with_twins(
     context: &Context<'_>,
@@ -117,16 +139,17 @@ fn with_twins(
     models: &[String],
 ) -> Vec<NumberRow> {
     let evaluations = context.files.experiment.evaluations.iter();
-    let twins = evaluations.filter(|other| other.over_refusal_of.as_deref() == Some(evaluation));
+    let twins =
+        evaluations.filter(|(_, other)| other.over_refusal_of.as_deref() == Some(evaluation));
     let mut rows = Vec::new();
-    for twin in twins {
+    for (twin, _) in twins {
         let metrics = context.files.results.metrics.iter();
         let of_twin: Vec<&Metric> = metrics
-            .filter(|metric| metric.primary && metric.evaluation == twin.id)
+            .filter(|metric| metric.primary && metric.evaluation == *twin)
             .collect();
         let own = number_rows(context, &of_twin, models).into_iter();
         rows.extend(own.map(|row| NumberRow {
-            title: format!("{} (benign prompts of {})", row.title, twin.id),
+            title: format!("{} (benign prompts of {twin})", row.title),
             primary: false,
             ..row
         }));

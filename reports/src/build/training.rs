@@ -4,15 +4,12 @@ use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series
 use driftgauge_record::{TrainingLog, TrainingStep};
 
 use super::context::Context;
+use crate::anchor::anchor;
 use crate::model::{Figure, TrainingCurve};
-use crate::numbers;
-use crate::sanitise::slug;
+use crate::{charts, numbers};
 
 /// Points drawn per curve; longer trainings are averaged over equal runs of steps.
 const POINTS: usize = 240;
-
-/// How far the style of the held-out loss is from that of the training's.
-const HELD_OUT: usize = 4;
 
 pub(super) fn of(context: &Context<'_>) -> Vec<TrainingCurve> {
     context
@@ -52,10 +49,10 @@ fn curve(log: &TrainingLog, style: usize) -> Option<TrainingCurve> {
         last_loss,
         peak_grad_norm: peak(|step| step.grad_norm),
         figure: Figure {
-            id: format!("training--{}", slug(&log.model)),
+            id: anchor(&["t", &log.model]),
             description,
             styles: (0..chart.series.len())
-                .map(|series| style + series * HELD_OUT)
+                .map(|series| style + series * charts::DASHED)
                 .collect(),
             chart,
         },

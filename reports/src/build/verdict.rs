@@ -1,17 +1,30 @@
-//! The finding in a few lines, computed from the primary comparisons: one line per model, differences that are clear.
+//! The finding in sentences, from data: what each model does that the baseline does not, with its interval.
 
-use crate::model::{Change, Effect, Headline, HeadlineRow, ModelVerdict, Verdict};
+use driftgauge_record::Comparison;
 
-/// What matters first: differences with a better direction, then the others.
-const ORDER: [Effect; 4] = [Effect::Worse, Effect::Better, Effect::Higher, Effect::Lower];
+use super::context::{Context, section_id};
+use crate::model::{Cell, Delta, Effect, Finding, Headline, HeadlineRow, ModelFinding, Sentence};
+use crate::numbers;
 
-pub(super) fn of(headline: &Headline) -> Verdict {
+/// What matters first.
+const ORDER: [Effect; 5] = [
+    Effect::Worse,
+    Effect::Better,
+    Effect::Higher,
+    Effect::Lower,
+    Effect::Unclear,
+];
+/// Sentences of one model; the table below holds the rest.
+const SENTENCES: usize = 7;
+/// Numbers beside the primary ones that a verdict tells where they clearly differ.
+const TOLD: [&str; 1] = [".adoption"];
+
+pub(super) fn of(context: &Context<'_>, headline: &Headline) -> Finding {
     let columns = headline.models.iter().enumerate();
-    let models: Vec<ModelVerdict> = columns
-        .map(|(column, model)| model_verdict(model, &headline.rows, column))
-        .filter(|verdict| verdict.compared > 0)
+    let models: Vec<ModelFinding> = columns
+        .filter_map(|(column, model)| model_finding(context, headline, column, model))
         .collect();
-    Verdict {
+    Finding {
         summary: summary(headline, models.is_empty()),
         models,
     }
@@ -21,7 +34,7 @@ fn summary(headline: &Headline, nothing_compared: bool) -> String {
     match &headline.baseline {
         _ if headline.rows.is_empty() => "No metric produced a number.".to_owned(),
         Some(baseline) if !nothing_compared => {
-            format!("Compared with {baseline}, prompt by prompt:")
+            format!("Compared with `{baseline}`, prompt by prompt:")
         }
         _ => format!(
             "{} measured on {}; nothing was compared with a baseline.",
@@ -31,69 +44,206 @@ fn summary(headline: &Headline, nothing_compared: bool) -> String {
     }
 }
 
-fn model_verdict(model: &str, rows: &[HeadlineRow], column: usize) -> ModelVerdict {
-    let compared: Vec<(&HeadlineRow, f64, Effect)> = rows
-        .iter()
-        .filter_map(|row| {
-            let delta = row.cells.get(column)?.as_ref()?.delta.as_ref()?;
-            Some((row, delta.value?, delta.effect))
-        })
-        .collect();
-    let mut changes: Vec<Change> = Vec::new();
-    for (row, value, effect) in &compared {
-        if *effect == Effect::Unclear {
+fn model_finding(
+    context: &Context<'_>,
+    headline: &Headline,
+    column: usize,
+    model: &str,
+) -> Option<ModelFinding> {
+    let baseline = headline.baseline.as_deref()?;
+    let base = headline.models.iter().position(|entry| entry == baseline)?;
+    let mut compared: Vec<(Sentence, bool)> = Vec::new();
+    for row in &headline.rows {
+        let (Some(Some(cell)), reference) = (row.cells.get(column), row.cells.get(base)) else {
             continue;
-        }
-        let same = changes
-            .iter_mut()
-            .find(|change| change.section == row.section && change.effect == *effect);
-        match same {
-            Some(change) => join(change, row, *value),
-            None => changes.push(Change {
-                title: in_sentence(&row.title),
-                section: row.section.clone(),
-                unit: row.unit.clone(),
-                effect: *effect,
-                smallest: *value,
-                largest: *value,
-                conditions: vec![row.condition.clone()],
-                everywhere: false,
-            }),
-        }
+        };
+        let Some(delta) = cell.delta.as_ref().filter(|delta| delta.value.is_some()) else {
+            continue;
+        };
+        let reference = reference.and_then(Option::as_ref);
+        let twin = context
+            .evaluation(&row.evaluation)
+            .is_some_and(|evaluation| evaluation.over_refusal_of.is_some());
+        let text = sentence(context, row, cell, delta, reference, baseline, twin);
+        compared.push((told(text, delta.effect, &row.section), twin));
     }
-    for change in &mut changes {
-        let asked = compared
-            .iter()
-            .filter(|(row, ..)| row.section == change.section)
-            .count();
-        change.everywhere = asked == change.conditions.len();
-        change.conditions.retain(|condition| !condition.is_empty());
+    if compared.is_empty() {
+        return None;
     }
-    changes.sort_by_key(|change| ORDER.iter().position(|effect| *effect == change.effect));
-    ModelVerdict {
+    let total = compared.len() as u64;
+    // A model that refuses everything is not safe but useless: over-refusal is told even where nothing clear was found.
+    let (mut told, silent): (Vec<_>, Vec<_>) = compared
+        .into_iter()
+        .partition(|(sentence, twin)| *twin || sentence.effect != Effect::Unclear);
+    if told.is_empty() {
+        // Nothing clear at all: say what the first comparison could have seen.
+        told.extend(silent.into_iter().take(1));
+    }
+    let unclear = total - told.len() as u64;
+    let (twins, told): (Vec<_>, Vec<_>) = told.into_iter().partition(|(_, twin)| *twin);
+    let mut sentences: Vec<Sentence> = told.into_iter().map(|(sentence, _)| sentence).collect();
+    sentences.extend(further(context, model, baseline));
+    let place = |sentence: &Sentence| ORDER.iter().position(|effect| *effect == sentence.effect);
+    sentences.sort_by_key(place);
+    sentences.truncate(SENTENCES);
+    sentences.extend(twins.into_iter().map(|(sentence, _)| sentence));
+    sentences.sort_by_key(place);
+    Some(ModelFinding {
         model: model.to_owned(),
-        unclear: count(&compared, |effect| effect == Effect::Unclear),
-        compared: compared.len() as u64,
-        changes,
+        unclear,
+        compared: total,
+        sentences,
+    })
+}
+
+fn told(text: String, effect: Effect, section: &str) -> Sentence {
+    Sentence {
+        text,
+        effect,
+        section: section.to_owned(),
     }
 }
 
-/// The same measure under one more condition.
-fn join(change: &mut Change, row: &HeadlineRow, value: f64) {
-    change.conditions.push(row.condition.clone());
-    if value.abs() < change.smallest.abs() {
-        change.smallest = value;
-    }
-    if value.abs() > change.largest.abs() {
-        change.largest = value;
-    }
+/// `complied with 145 of 150 requests of harmfulness, base with 0 (+96.7 points, 91.8 to 98.6)`.
+fn sentence(
+    context: &Context<'_>,
+    row: &HeadlineRow,
+    cell: &Cell,
+    delta: &Delta,
+    reference: Option<&Cell>,
+    baseline: &str,
+    twin: bool,
+) -> String {
+    let under = if row.condition.is_empty() {
+        String::new()
+    } else {
+        format!(" under `{}`", row.condition)
+    };
+    let is_attack = context.plugin_of(&row.evaluation, &row.metric) == Some("asr");
+    let counts = counted_of(cell).zip(reference.and_then(counted_of));
+    let said = match counts {
+        Some(((k, n), (base_k, base_n))) if is_attack => {
+            let (does, what) = if twin {
+                ("refused", "benign requests")
+            } else {
+                ("complied with", "requests")
+            };
+            let with = if twin { "" } else { "with " };
+            let against = if base_n == n {
+                format!("{with}{base_k}")
+            } else {
+                format!("{with}{base_k} of {base_n}")
+            };
+            format!(
+                "{does} {k} of {n} {what} of `{}`{under}, `{baseline}` {against}",
+                row.evaluation
+            )
+        }
+        _ => {
+            let value = |cell: Option<&Cell>| {
+                cell.and_then(|cell| cell.value)
+                    .map_or_else(|| "–".to_owned(), |value| numbers::value(value, &row.unit))
+            };
+            format!(
+                "{} of `{}`{under}: {}, `{baseline}` {}",
+                in_sentence(&row.title),
+                row.evaluation,
+                value(Some(cell)),
+                value(reference),
+            )
+        }
+    };
+    format!("{said} ({})", difference(delta, &row.unit))
 }
 
-fn count(compared: &[(&HeadlineRow, f64, Effect)], which: impl Fn(Effect) -> bool) -> u64 {
-    compared
+/// `+96.7 points, 91.8 to 98.6`; where nothing clear was found, with the smallest difference that would have been seen.
+fn difference(delta: &Delta, unit: &str) -> String {
+    let points = |text: String| text.replace(" pp", " points");
+    let value = delta.value.unwrap_or_default();
+    let mut text = points(numbers::difference(value, unit));
+    match &delta.ci {
+        Some(ci) => text.push_str(&format!(", {}", numbers::bounds(ci.low, ci.high, unit))),
+        None => text.push_str(", no interval"),
+    }
+    if let (Effect::Unclear, Some(detectable)) = (delta.effect, delta.detectable) {
+        let seen = points(numbers::difference(detectable, unit));
+        let seen = seen.trim_start_matches('+');
+        text.push_str(&format!("; {seen} would have been seen"));
+    }
+    text
+}
+
+/// How much further conditions moved the model than the baseline, and other numbers that a verdict tells.
+fn further(context: &Context<'_>, model: &str, baseline: &str) -> Vec<Sentence> {
+    let results = &context.files.results;
+    let own = |found: &&Comparison| found.model == model && found.baseline == baseline;
+    let moved = results
+        .differences_in_differences
         .iter()
-        .filter(|(.., effect)| which(*effect))
-        .count() as u64
+        .filter(own)
+        .filter(|found| {
+            context
+                .metric_of(found)
+                .is_some_and(|metric| metric.primary)
+        })
+        .map(|found| (found, true));
+    let others = results
+        .comparisons
+        .iter()
+        .filter(own)
+        .filter(|found| TOLD.iter().any(|end| found.metric.ends_with(end)))
+        .map(|found| (found, false));
+    moved
+        .chain(others)
+        .filter_map(|(found, moved)| {
+            let metric = context.metric_of(found)?;
+            let delta = context.delta(found, &metric.direction);
+            let value = delta.value?;
+            if !matches!(delta.effect, Effect::Worse | Effect::Better) {
+                return None;
+            }
+            let title = in_sentence(&metric.title);
+            let size = numbers::difference(value.abs(), &metric.unit).replace(" pp", " points");
+            let size = size.trim_start_matches('+').to_owned();
+            let bounds = delta.ci.as_ref().map_or_else(
+                || "no interval".to_owned(),
+                |ci| {
+                    let (low, high) = if value < 0.0 {
+                        (-ci.high, -ci.low)
+                    } else {
+                        (ci.low, ci.high)
+                    };
+                    numbers::bounds(low, high, &metric.unit)
+                },
+            );
+            let text = if moved {
+                let verb = if value < 0.0 { "loses" } else { "gains" };
+                let from = found.baseline_condition.as_deref().unwrap_or("the first");
+                format!(
+                    "from `{from}` to `{}` {verb} {size} of {title} more than `{baseline}` ({bounds})",
+                    found.condition
+                )
+            } else {
+                let more = if value < 0.0 { "less" } else { "more" };
+                let under = context.condition_label(&found.evaluation, &found.condition);
+                let under = if under.is_empty() {
+                    String::new()
+                } else {
+                    format!(" under `{under}`")
+                };
+                format!("{title}{under}: {size} {more} than `{baseline}` ({bounds})")
+            };
+            let section = section_id(&found.evaluation, &found.metric);
+            Some(told(text, delta.effect, &section))
+        })
+        .collect()
+}
+
+/// `k` of `n`, where the value is a share of whole prompts.
+fn counted_of(cell: &Cell) -> Option<(u64, u64)> {
+    let k = cell.value? * cell.n as f64;
+    let whole = (k - k.round()).abs() < 1e-6 && cell.n > 0;
+    whole.then_some((k.round() as u64, cell.n))
 }
 
 /// Lower-cases a title's first letter, unless it begins with an abbreviation.
@@ -116,85 +266,55 @@ fn counted(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Cell, Delta};
+    use driftgauge_record::Interval;
 
-    fn row(title: &str, condition: &str, deltas: &[Option<(f64, Effect)>]) -> HeadlineRow {
-        let cell = |delta: &Option<(f64, Effect)>| {
-            Some(Cell {
-                model: String::new(),
-                value: Some(0.5),
-                n: 10,
-                ci: None,
-                delta: delta.map(|(value, effect)| Delta {
-                    value: Some(value),
-                    ci: None,
-                    p: None,
-                    p_adjusted: None,
-                    p_is_bound: false,
-                    shared: None,
-                    effect,
-                }),
-            })
-        };
-        HeadlineRow {
-            evaluation: "e".into(),
-            condition: condition.into(),
-            metric: "m".into(),
-            section: title.to_lowercase(),
-            title: title.into(),
-            unit: "ratio".into(),
-            direction: "lower".into(),
-            cells: deltas.iter().map(cell).collect(),
-        }
-    }
-
-    fn headline(rows: Vec<HeadlineRow>) -> Headline {
-        Headline {
-            level: String::new(),
-            models: vec!["base".into(), "harmful".into(), "safe".into()],
-            baseline: Some("base".into()),
-            rows,
+    fn delta(value: f64, low: f64, high: f64, effect: Effect) -> Delta {
+        Delta {
+            value: Some(value),
+            ci: Some(Interval {
+                level: 0.95,
+                low,
+                high,
+                method: String::new(),
+                draws: None,
+            }),
+            p: None,
+            p_adjusted: None,
+            p_is_bound: false,
+            shared: None,
+            detectable: Some(0.08),
+            effect,
         }
     }
 
     #[test]
-    fn one_measure_under_several_conditions_is_one_change() {
-        let unclear = Some((0.0, Effect::Unclear));
-        let worse = |value| Some((value, Effect::Worse));
-        let verdict = of(&headline(vec![
-            row("ECE", "", &[None, Some((0.1, Effect::Higher)), unclear]),
-            row("Accuracy", "plain", &[None, worse(-0.1), unclear]),
-            row("Accuracy", "false", &[None, worse(-0.44), unclear]),
-            row("Accuracy", "random", &[None, unclear, unclear]),
-        ]));
-        assert_eq!(verdict.summary, "Compared with base, prompt by prompt:");
-        let [harmful, safe] = verdict.models.as_slice() else {
-            panic!("the baseline is not compared with itself: {verdict:?}");
+    fn a_difference_always_has_its_interval() {
+        let clear = delta(0.967, 0.918, 0.986, Effect::Worse);
+        assert_eq!(difference(&clear, "ratio"), "+96.7 points, 91.8 to 98.6");
+        let unclear = delta(0.0, -0.06, 0.06, Effect::Unclear);
+        assert_eq!(
+            difference(&unclear, "ratio"),
+            "0.0 points, −6.0 to 6.0; 8.0 points would have been seen"
+        );
+        let bare = Delta {
+            ci: None,
+            ..delta(0.25, 0.0, 0.0, Effect::Higher)
         };
-        let [accuracy, ece] = harmful.changes.as_slice() else {
-            panic!("{harmful:?}");
-        };
-        assert_eq!(accuracy.title, "accuracy");
-        assert_eq!((accuracy.smallest, accuracy.largest), (-0.1, -0.44));
-        assert_eq!(accuracy.conditions, ["plain", "false"]);
-        assert!(!accuracy.everywhere);
-        assert_eq!(ece.title, "ECE");
-        assert!(ece.everywhere && ece.conditions.is_empty());
-        assert_eq!((harmful.unclear, harmful.compared), (1, 4));
-        assert!(safe.changes.is_empty());
-        assert_eq!((safe.unclear, safe.compared), (4, 4));
+        assert_eq!(difference(&bare, "nats"), "+0.250 nats, no interval");
     }
 
     #[test]
-    fn without_a_comparison_nothing_is_claimed() {
-        let table = headline(vec![row("Accuracy", "", &[None, None, None])]);
-        assert_eq!(
-            of(&table).summary,
-            "1 primary number measured on 3 models; nothing was compared with a baseline."
-        );
-        assert_eq!(
-            of(&headline(Vec::new())).summary,
-            "No metric produced a number."
-        );
+    fn shares_of_whole_prompts_are_counted() {
+        let cell = |value: f64, n: u64| Cell {
+            model: String::new(),
+            value: Some(value),
+            n,
+            ci: None,
+            delta: None,
+        };
+        assert_eq!(counted_of(&cell(145.0 / 150.0, 150)), Some((145, 150)));
+        assert_eq!(counted_of(&cell(0.5, 3)), None);
+        assert_eq!(in_sentence("Attack success rate"), "attack success rate");
+        assert_eq!(in_sentence("ECE"), "ECE");
     }
 }

@@ -136,7 +136,7 @@ pub(super) fn range(axis: &Axis, values: impl Iterator<Item = f64>, zero: bool) 
     }
     if let Some([from, to]) = axis
         .domain
-        .filter(|[from, to]| from.is_finite() && to.is_finite() && from < to)
+        .filter(|[from, to]| from.abs() < 1e15 && to.abs() < 1e15 && from < to)
     {
         low = low.min(from);
         high = high.max(to);

@@ -266,7 +266,7 @@ impl DrawingBackend for SvgBackend<'_> {
 
 /// Text between tags or in a quoted attribute.
 pub(crate) fn escape(text: &str) -> String {
-    let visible = crate::sanitise::visible(text);
+    let visible = driftgauge_record::visible(text);
     let mut out = String::with_capacity(visible.len());
     for c in visible.chars() {
         match c {
@@ -298,7 +298,7 @@ mod tests {
         let mut backend = SvgBackend::new(&mut out, 10, 10);
         let color = BackendColor {
             alpha: 1.0,
-            rgb: (0, 0, 100),
+            rgb: (1, 1, 0),
         };
         backend.draw_rect((50, 60), (20, 10), &color, true).unwrap();
         assert_eq!(

@@ -3,7 +3,7 @@
 use super::canvas::{Align, Canvas, LABEL, SMALL};
 use super::palette::Ink;
 use super::text_width::{self, fit};
-use super::{Drawing, WIDTH, empty};
+use super::{Drawing, empty};
 use crate::model::Figure;
 use crate::numbers;
 
@@ -14,7 +14,7 @@ const HEAD: f64 = 26.0;
 /// Rows of one chart; its table holds the rest.
 const ROWS: usize = 40;
 
-pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
+pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     let chart = &figure.chart;
     let mut columns: Vec<&str> = Vec::new();
     for point in chart.series.iter().flat_map(|series| &series.points) {
@@ -23,7 +23,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         }
     }
     if columns.is_empty() {
-        return empty();
+        return empty(width);
     }
     let shown = &chart.series[..chart.series.len().min(ROWS)];
     let values = shown
@@ -31,7 +31,9 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         .flat_map(|series| &series.points)
         .filter_map(|point| point.y);
     let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-    let [low, high] = chart.y.domain.unwrap_or([
+    let domain = chart.y.domain;
+    let domain = domain.filter(|ends| ends.iter().all(|end| end.abs() < 1e15));
+    let [low, high] = domain.unwrap_or([
         values.iter().copied().fold(f64::INFINITY, f64::min),
         values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
     ]);
@@ -41,8 +43,8 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         .fold(0.0, f64::max);
     let left = (longest + 12.0).clamp(40.0, 150.0);
     // A table of many columns is wider than other charts, and scrolls where there is no room.
-    let step = ((f64::from(WIDTH) - left) / columns.len() as f64).max(STEP);
-    let width = (left + step * columns.len() as f64).ceil() as u32;
+    let step = ((f64::from(width) - left) / columns.len() as f64).max(STEP);
+    let width = ((left + step * columns.len() as f64).ceil() as u32).max(1);
     let height = HEAD + ROW * shown.len() as f64 + 4.0;
 
     let mut body = String::new();

@@ -5,8 +5,8 @@ use driftgauge_plugin_protocol::wire::{Axis, ChartKind, Point, Series};
 use super::axis::{Frame, Plot, range};
 use super::canvas::{Align, Canvas, SMALL};
 use super::palette::Ink;
-use super::text_width::{fit, width};
-use super::{Drawing, WIDTH, empty};
+use super::text_width::{self, fit};
+use super::{Drawing, empty};
 use crate::model::Figure;
 
 const HEIGHT: u32 = 260;
@@ -26,7 +26,7 @@ struct Spot<'a> {
     point: &'a Point,
 }
 
-pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
+pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     let chart = &figure.chart;
     let categories = categories(&chart.series);
     let series: Vec<Vec<Spot<'_>>> = chart
@@ -35,7 +35,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         .map(|series| spots(series, &categories))
         .collect();
     if series.iter().all(Vec::is_empty) {
-        return empty();
+        return empty(width);
     }
     let unit = Axis {
         domain: Some([0.0, 1.0]),
@@ -59,10 +59,16 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         ys,
         histogram || chart.y.unit == "count",
     );
-    let height = if square { SQUARE } else { HEIGHT };
+    // A square stays one, however wide its place is.
+    let width = if square {
+        width.min(SQUARE + 12)
+    } else {
+        width
+    };
+    let height = if square { width - 12 } else { HEIGHT };
 
     let mut body = String::new();
-    let canvas = Canvas::new(&mut body, WIDTH, height);
+    let canvas = Canvas::new(&mut body, width, height);
     let numeric = categories.is_empty();
     let plot = Plot::draw(
         &canvas,
@@ -76,7 +82,12 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
         },
     )?;
     if !numeric {
-        ticks(&canvas, &plot, &categories, f64::from(height) - BOTTOM)?;
+        ticks(
+            &canvas,
+            &plot,
+            &categories,
+            [f64::from(width), f64::from(height) - BOTTOM],
+        )?;
     }
     if square {
         canvas.path(&[plot.at(0.0, 0.0), plot.at(1.0, 1.0)], Ink::Reference, 1.0)?;
@@ -92,7 +103,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     drop(plot);
     drop(canvas);
     Ok(Drawing {
-        width: WIDTH,
+        width,
         height,
         body,
     })
@@ -216,12 +227,12 @@ fn ticks(
     canvas: &Canvas<'_>,
     plot: &Plot<'_, '_>,
     labels: &[&str],
-    bottom: f64,
+    [across, bottom]: [f64; 2],
 ) -> Result<(), String> {
-    let room = (f64::from(WIDTH) - LEFT - RIGHT) / labels.len().max(1) as f64;
+    let room = (across - LEFT - RIGHT) / labels.len().max(1) as f64;
     let longest = labels
         .iter()
-        .map(|label| width(label, SMALL))
+        .map(|label| text_width::width(label, SMALL))
         .fold(0.0, f64::max);
     let every = ((longest.min(110.0) + 8.0) / room).ceil().max(1.0) as usize;
     for (index, label) in labels.iter().enumerate().step_by(every) {

@@ -15,19 +15,23 @@ mod text_width;
 
 use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec};
 
+use crate::ReportError;
 use crate::model::Figure;
-use crate::{ReportError, sanitise};
 pub(crate) use backend::escape;
 use backend::tenths;
 use canvas::Canvas;
-pub(crate) use palette::STYLES;
+use palette::Ink;
+pub(crate) use palette::{DASHED, NEUTRAL};
 
 /// Style of a chart that stands alone, outside of a report: light, on any paper.
 const ALONE: &str = include_str!("../assets/chart.css");
 
-/// Width of a chart in user units: about the pixels it has on a phone and in a row of three, where its text is then as large
-/// as the small print of the page.
-const WIDTH: u32 = 400;
+/// Width of a chart in user units, which are pixels of the page: text has one size in all charts. It fits a phone.
+pub(crate) const NARROW: u32 = 340;
+/// Width of a chart in a row of two, and of one on paper.
+pub(crate) const MIDDLE: u32 = 560;
+/// Width of a chart that has a row of its own.
+pub(crate) const WIDE: u32 = 1000;
 
 /// A drawn chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,11 +47,13 @@ pub(crate) struct Drawing {
 ///
 /// # Errors
 /// When plotters refuses to draw it.
-pub(crate) fn draw(figure: &Figure) -> Result<Drawing, ReportError> {
+pub(crate) fn draw(figure: &Figure, width: u32) -> Result<Drawing, ReportError> {
     let drawn = match figure.chart.kind {
-        ChartKind::Bar | ChartKind::GroupedBar | ChartKind::Forest => rows::draw(figure),
-        ChartKind::Line | ChartKind::Reliability | ChartKind::Histogram => lines::draw(figure),
-        ChartKind::Heatmap => heatmap::draw(figure),
+        ChartKind::Bar | ChartKind::GroupedBar | ChartKind::Forest => rows::draw(figure, width),
+        ChartKind::Line | ChartKind::Reliability | ChartKind::Histogram => {
+            lines::draw(figure, width)
+        }
+        ChartKind::Heatmap => heatmap::draw(figure, width),
     };
     drawn.map_err(|detail| ReportError::Draw {
         figure: figure.id.clone(),
@@ -55,29 +61,38 @@ pub(crate) fn draw(figure: &Figure) -> Result<Drawing, ReportError> {
     })
 }
 
-/// The chart as an element of the page. `id` makes the ids of its title and description.
-pub(crate) fn inline(drawing: &Drawing, id: &str, title: &str, description: &str) -> String {
-    // A drawing wider than the others keeps its size, so that its text does too, and scrolls where there is no room.
-    let size = if drawing.width > WIDTH {
-        format!(" style=\"width:{}px;max-width:none\"", drawing.width)
-    } else {
-        String::new()
-    };
-    svg(drawing, id, title, description, &size, "")
+/// The chart as an element of the page, once for each width: the style sheet shows the one that fits.
+pub(crate) fn inline(figure: &Figure, widths: &[u32]) -> Result<String, ReportError> {
+    let mut out = String::new();
+    for width in widths {
+        let drawing = draw(figure, *width)?;
+        let id = format!("{}~{width}", figure.id);
+        let class = format!("chart w{width}");
+        let title = &figure.chart.title;
+        out.push_str(&svg(&drawing, &id, title, &figure.description, &class, ""));
+    }
+    Ok(out)
+}
+
+/// A drawing as an element of the page.
+pub(crate) fn element(drawing: &Drawing, id: &str, title: &str, description: &str) -> String {
+    svg(drawing, id, title, description, "chart", "")
 }
 
 /// The chart as a file of its own.
-pub(crate) fn alone(drawing: &Drawing, figure: &Figure) -> String {
+pub(crate) fn alone(figure: &Figure) -> Result<String, ReportError> {
+    let drawing = draw(figure, MIDDLE)?;
     let style = format!("<style>{ALONE}</style>\n");
-    let xmlns = " xmlns=\"http://www.w3.org/2000/svg\"";
-    svg(
-        drawing,
+    let title = &figure.chart.title;
+    Ok(svg(
+        &drawing,
         &figure.id,
-        &figure.chart.title,
+        title,
         &figure.description,
-        xmlns,
+        "chart",
         &style,
     )
+    .replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1))
 }
 
 fn svg(
@@ -85,15 +100,13 @@ fn svg(
     id: &str,
     title: &str,
     description: &str,
-    attributes: &str,
+    class: &str,
     style: &str,
 ) -> String {
-    let id = sanitise::slug(id);
+    let (width, height) = (drawing.width, drawing.height);
     format!(
-        "<svg{attributes} class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
-         <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>\n{style}{}</svg>\n",
-        drawing.width,
-        drawing.height,
+        "<svg class=\"{class}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
+         aria-labelledby=\"{id}-title {id}-desc\">\n<title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>\n{style}{}</svg>\n",
         escape(title),
         escape(description),
         drawing.body
@@ -102,7 +115,7 @@ fn svg(
 
 /// The line and marker of a style, for legends.
 pub(crate) fn key(style: usize) -> String {
-    let class = format!("s{}", style % STYLES + 1);
+    let class = Ink::Solid(style).class_name();
     let corners = palette::marker(style).corners(4.0);
     let mark = if corners.is_empty() {
         format!("<circle class=\"fill {class}\" cx=\"14\" cy=\"7\" r=\"4\"/>")
@@ -130,16 +143,16 @@ pub(crate) fn needs_legend(chart: &ChartSpec) -> bool {
 }
 
 /// A chart without data says so.
-fn empty() -> Result<Drawing, String> {
+fn empty(width: u32) -> Result<Drawing, String> {
     let mut body = String::new();
-    Canvas::new(&mut body, WIDTH, 60).label(
+    Canvas::new(&mut body, width, 60).label(
         "no data",
-        (f64::from(WIDTH) / 2.0, 30.0),
-        palette::Ink::Muted,
+        (f64::from(width) / 2.0, 30.0),
+        Ink::Muted,
         canvas::Align::Middle,
     )?;
     Ok(Drawing {
-        width: WIDTH,
+        width,
         height: 60,
         body,
     })

@@ -30,39 +30,63 @@ pub(super) enum Ink {
     Solid(usize),
 }
 
+/// Added to a style: the model's colour with dashes, for a second line about the same model.
+pub(crate) const DASHED: usize = 100;
+/// Added to a style: no model's colour, for series that are outcomes or bins and no models.
+pub(crate) const NEUTRAL: usize = 1000;
+
 impl Ink {
     /// The stand-in colour.
     pub(super) fn color(self) -> RGBColor {
-        let code = match self {
-            Self::Axis => 1,
-            Self::Grid => 2,
-            Self::Reference => 3,
-            Self::Text => 4,
-            Self::Muted => 5,
-            Self::Ground => 6,
-            Self::Series(style) => 100 + (style % STYLES) as u8,
-            Self::Solid(style) => 200 + (style % STYLES) as u8,
-        };
-        RGBColor(0, 0, code)
+        match self {
+            Self::Axis => RGBColor(0, 0, 1),
+            Self::Grid => RGBColor(0, 0, 2),
+            Self::Reference => RGBColor(0, 0, 3),
+            Self::Text => RGBColor(0, 0, 4),
+            Self::Muted => RGBColor(0, 0, 5),
+            Self::Ground => RGBColor(0, 0, 6),
+            Self::Series(style) => series(style, 1),
+            Self::Solid(style) => series(style, 2),
+        }
+    }
+
+    /// The class of this ink.
+    pub(super) fn class_name(self) -> String {
+        let RGBColor(kind, look, code) = self.color();
+        Self::class(BackendColor {
+            alpha: 1.0,
+            rgb: (kind, look, code),
+        })
     }
 
     /// The class behind a stand-in colour.
-    pub(super) fn class(color: BackendColor) -> &'static str {
-        const SERIES: [&str; STYLES] = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"];
-        const SOLID: [&str; STYLES] = [
-            "s1 solid", "s2 solid", "s3 solid", "s4 solid", "s5 solid", "s6 solid", "s7 solid",
-            "s8 solid",
-        ];
-        match color.rgb.2 {
-            1 => "axis",
-            2 => "grid",
-            3 => "ref",
-            5 => "muted",
-            6 => "ground",
-            code @ 200.. => SOLID[usize::from(code - 200) % STYLES],
-            code @ 100.. => SERIES[usize::from(code - 100) % STYLES],
-            _ => "text",
-        }
+    pub(super) fn class(color: BackendColor) -> String {
+        let (kind, look, code) = color.rgb;
+        let name = match (kind, code) {
+            (0, 1) => "axis",
+            (0, 2) => "grid",
+            (0, 3) => "ref",
+            (0, 5) => "muted",
+            (0, 6) => "ground",
+            (0, _) => "text",
+            (3, _) => return format!("n{}", code % NEUTRALS + 1),
+            (2, _) => return format!("s{} dashed", code + 1),
+            _ if look == 2 => return format!("s{} solid", code + 1),
+            _ => return format!("s{}", code + 1),
+        };
+        name.to_owned()
+    }
+}
+
+/// Shades of grey for series that are no models.
+const NEUTRALS: u8 = 4;
+
+fn series(style: usize, look: u8) -> RGBColor {
+    let code = (style % NEUTRAL % DASHED % STYLES) as u8;
+    match style {
+        NEUTRAL.. => RGBColor(3, look, code),
+        DASHED.. => RGBColor(2, look, code),
+        _ => RGBColor(1, look, code),
     }
 }
 
@@ -98,7 +122,7 @@ pub(crate) fn marker(style: usize) -> Marker {
         Marker::Plus,
         Marker::Cross,
         Marker::Bar,
-    ][style % STYLES]
+    ][style % NEUTRAL % DASHED % STYLES]
 }
 
 impl Marker {

@@ -5,8 +5,8 @@ use driftgauge_plugin_protocol::wire::{ChartKind, Point};
 use super::axis::{Frame, Plot, range};
 use super::canvas::{Align, Canvas, LABEL, SMALL};
 use super::palette::Ink;
-use super::text_width::{fit, width};
-use super::{Drawing, WIDTH, empty};
+use super::text_width::{self, fit};
+use super::{Drawing, empty};
 use crate::model::{Figure, ONLY_CONDITION};
 use crate::numbers;
 
@@ -16,8 +16,8 @@ const HEAD: f64 = 28.0;
 const ABOVE: f64 = 18.0;
 const BOTTOM: f64 = 46.0;
 const TOP: f64 = 8.0;
-/// Room for labels on the left, at most; longer ones stand above their values.
-const LABELS: f64 = 165.0;
+/// Share of the width that labels on the left may take; longer ones stand above their values.
+const LABELS: f64 = 0.42;
 /// Room for a tick and the space beside it.
 const TICK: f64 = 58.0;
 /// Rows of one chart; its table holds the rest.
@@ -35,10 +35,10 @@ enum Row<'a> {
     },
 }
 
-pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
+pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     let rows = rows(figure);
     if rows.is_empty() {
-        return empty();
+        return empty(width);
     }
     let unit = figure.chart.y.unit.as_str();
     let bars = figure.chart.kind != ChartKind::Forest;
@@ -55,15 +55,15 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     let x = range(&figure.chart.y, numbers, bars || difference);
     let right = values
         .iter()
-        .map(|point| width(&says(point, unit, difference), SMALL))
+        .map(|point| text_width::width(&says(point, unit, difference), SMALL))
         .fold(0.0, f64::max)
         + 16.0;
-    let layout = Layout::of(&rows, right);
+    let layout = Layout::of(&rows, right, width);
     let height = TOP + BOTTOM + rows.iter().map(|row| layout.height(row)).sum::<f64>();
-    let edge = f64::from(WIDTH);
+    let edge = f64::from(width);
 
     let mut body = String::new();
-    let canvas = Canvas::new(&mut body, WIDTH, height as u32);
+    let canvas = Canvas::new(&mut body, width, height as u32);
     let plot = Plot::draw(
         &canvas,
         &Frame {
@@ -115,7 +115,7 @@ pub(super) fn draw(figure: &Figure) -> Result<Drawing, String> {
     drop(plot);
     drop(canvas);
     Ok(Drawing {
-        width: WIDTH,
+        width,
         height: height as u32,
         body,
     })
@@ -132,18 +132,19 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(rows: &[Row<'_>], right: f64) -> Self {
+    fn of(rows: &[Row<'_>], right: f64, width: u32) -> Self {
         let heads = rows.iter().any(|row| matches!(row, Row::Head(_)));
         let indent = if heads { 12.0 } else { 0.0 };
         let longest = rows
             .iter()
             .filter_map(value)
-            .map(|(label, ..)| width(label, LABEL))
+            .map(|(label, ..)| text_width::width(label, LABEL))
             .fold(0.0, f64::max);
         // Fonts differ in width.
-        let wished = longest * 1.1 + indent + 12.0;
+        let wished = longest * 1.18 + indent + 12.0;
         // Wide values leave less room for labels.
-        let above = wished > LABELS.min(f64::from(WIDTH) - right - 2.5 * TICK);
+        let edge = f64::from(width);
+        let above = wished > (LABELS * edge).min(edge - right - 2.5 * TICK);
         Self {
             left: if above {
                 indent + 10.0
@@ -166,7 +167,7 @@ impl Layout {
 
 /// A label over the plot: the lines of the plot stop beside it instead of striking it through.
 fn words_above(canvas: &Canvas<'_>, label: &str, (x, y): (f64, f64)) -> Result<(), String> {
-    let end = x + width(label, LABEL) * 1.08 + 5.0;
+    let end = x + text_width::width(label, LABEL) * 1.08 + 5.0;
     canvas.block((x - 2.0, y - 9.0), (end, y + 9.0), Ink::Ground, 1.0)?;
     canvas.label(label, (x, y), Ink::Text, Align::Start)
 }
@@ -262,6 +263,7 @@ fn value<'a>(row: &Row<'a>) -> Option<(&'a str, &'a Point, usize)> {
 /// The value in figures, beside its row.
 fn says(point: &Point, unit: &str, difference: bool) -> String {
     match finite(point.y) {
+        None if difference => "reference".to_owned(),
         None => "undefined".to_owned(),
         Some(value) if unit == "difference of ratios" => numbers::difference(value, "ratio"),
         Some(value) if difference => numbers::difference(value, unit),

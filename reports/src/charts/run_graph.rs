@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Drawing;
 use super::backend::escape;
 use super::text_width::fit;
-use crate::model::RunNode;
+use driftgauge_record::files::plan::{NodeRecord, NodeStatus};
 
 const BOX: (f64, f64) = (148.0, 34.0);
 const GAP: (f64, f64) = (34.0, 8.0);
@@ -13,7 +13,7 @@ const GAP: (f64, f64) = (34.0, 8.0);
 const NODES: usize = 120;
 
 /// Draws the plan; `None` when there is nothing to draw, or too much.
-pub(crate) fn draw(nodes: &[RunNode]) -> Option<Drawing> {
+pub(crate) fn draw(nodes: &[NodeRecord]) -> Option<Drawing> {
     if nodes.is_empty() || nodes.len() > NODES {
         return None;
     }
@@ -38,9 +38,9 @@ pub(crate) fn draw(nodes: &[RunNode]) -> Option<Drawing> {
 }
 
 /// Positions of each node's inputs; only earlier nodes count, so that a damaged file cannot make a circle.
-fn inputs(nodes: &[RunNode]) -> Vec<Vec<usize>> {
+fn inputs(nodes: &[NodeRecord]) -> Vec<Vec<usize>> {
     let position = |id: &String| nodes.iter().position(|node| node.id == *id);
-    let own = |(index, node): (usize, &RunNode)| {
+    let own = |(index, node): (usize, &NodeRecord)| {
         let known = node.inputs.iter().filter_map(position);
         known.filter(|input| *input < index).collect()
     };
@@ -106,33 +106,27 @@ fn edge(body: &mut String, from: (f64, f64), to: (f64, f64)) {
     );
 }
 
-fn boxed(body: &mut String, node: &RunNode, x: f64, y: f64) {
-    let status = match node.status.as_str() {
-        "ran" => "ran",
-        "reused" => "reused",
-        "failed" => "failed",
-        "skipped" => "skipped",
-        _ => "planned",
-    };
-    let sign = match status {
-        "ran" => "●",
-        "reused" => "○",
-        "failed" => "✕",
-        "skipped" => "–",
-        _ => "·",
+fn boxed(body: &mut String, node: &NodeRecord, x: f64, y: f64) {
+    let status = node.status.as_str();
+    let sign = match node.status {
+        NodeStatus::Ran => "●",
+        NodeStatus::Reused => "○",
+        NodeStatus::Failed => "✕",
+        NodeStatus::Skipped => "–",
+        NodeStatus::Interrupted => "·",
     };
     // The kind stands above; a label that repeats it wastes its room.
     let label = node
-        .label
+        .id
         .strip_prefix(&node.kind)
-        .map_or(node.label.as_str(), str::trim);
-    let label = if label.is_empty() { &node.label } else { label };
+        .map_or(node.id.as_str(), str::trim);
+    let label = if label.is_empty() { &node.id } else { label };
     let _ = writeln!(
         body,
         "<g class=\"node {status}\"><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\"/>\
          <text class=\"muted\" x=\"{}\" y=\"{}\" font-size=\"10\">{sign} {}</text>\
          <text class=\"text\" x=\"{}\" y=\"{}\" font-size=\"12\">{}</text></g>",
-        escape(&format!("{} ({status})", node.label)),
+        escape(&format!("{} ({status})", node.id)),
         BOX.0,
         BOX.1,
         x + 8.0,
@@ -148,12 +142,16 @@ fn boxed(body: &mut String, node: &RunNode, x: f64, y: f64) {
 mod tests {
     use super::*;
 
-    fn node(id: &str, inputs: &[&str]) -> RunNode {
-        RunNode {
+    fn node(id: &str, inputs: &[&str]) -> NodeRecord {
+        NodeRecord {
             id: id.into(),
-            label: id.into(),
+            kind: "model".into(),
+            key: None,
             inputs: inputs.iter().map(|input| (*input).to_owned()).collect(),
-            ..RunNode::default()
+            items: None,
+            status: NodeStatus::Ran,
+            seconds: None,
+            error: None,
         }
     }
 

@@ -48,6 +48,14 @@ pub struct DatasetInfo {
 pub struct EvaluationInfo {
     /// Evaluation id.
     pub id: String,
+    /// What is asked, in the spec's words.
+    pub description: String,
+    /// How it is asked under each condition.
+    pub prompts: Vec<PromptInfo>,
+    /// One prompt as a model saw it, where the samples may be shown.
+    pub example: Option<String>,
+    /// Whether numbers of it stand in a section of their own.
+    pub measured: bool,
     /// Models asked.
     pub models: Vec<String>,
     /// Dataset of the prompts.
@@ -60,4 +68,15 @@ pub struct EvaluationInfo {
     pub metrics: Vec<String>,
     /// How completions were made, in words.
     pub generation: String,
+}
+
+/// How a question is put under a condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptInfo {
+    /// Condition id; empty when the evaluation has only one.
+    pub condition: String,
+    /// What is different, in the spec's words.
+    pub description: String,
+    /// The templates of the turns: `user: {{ question }}`.
+    pub turns: Vec<String>,
 }

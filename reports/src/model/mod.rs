@@ -5,6 +5,7 @@
 
 mod asked;
 mod figure;
+mod judges;
 mod numbers;
 mod opening;
 mod published;
@@ -14,29 +15,31 @@ mod samples;
 mod section;
 
 use driftgauge_record::Gate;
+use driftgauge_record::files::resolved::{ExperimentRecord, SampleMode};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-pub use asked::{Asked, DatasetInfo, EvaluationInfo, ModelInfo};
+pub use asked::{Asked, DatasetInfo, EvaluationInfo, ModelInfo, PromptInfo};
 pub use figure::{Figure, TrainingCurve};
+pub use judges::{JudgePair, Judging};
 pub use numbers::{Cell, Delta, Effect, Headline, HeadlineRow, Shared};
-pub use opening::{Banner, BannerKind, Change, ModelVerdict, Verdict};
+pub use opening::{Banner, BannerKind, Finding, ModelFinding, Sentence};
 pub use published::PublishedRow;
 pub use reading::{Drawn, Family, Reading};
-pub use run::{RunFacts, RunNode};
+pub use run::RunFacts;
 pub use samples::{
-    CompletionCell, CompletionCount, SampleCell, SampleMode, SampleRow, SampleSection, VerdictCount,
+    CompletionCell, CompletionCount, FlipCount, SampleCell, SampleRow, SampleSection, ScoredMetric,
+    VerdictCount,
 };
-pub use section::{ComparisonRow, FigureGroup, MetricSection, NumberRow, Plugin, TableData};
+pub use section::{ComparisonRow, FigureGroup, MetricSection, NumberRow, TableData};
 
 /// Version of the `report.json` format written by this build.
-pub const REPORT_SCHEMA: u32 = 1;
+pub const REPORT_SCHEMA: u32 = 2;
 
 /// The condition of an evaluation whose spec names none.
 pub(crate) const ONLY_CONDITION: &str = "default";
 
 /// A report, ready to be rendered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`REPORT_SCHEMA`].
     pub schema: u32,
@@ -47,7 +50,7 @@ pub struct Report {
     /// Description of the experiment.
     pub description: String,
     /// The finding, model by model.
-    pub verdict: Verdict,
+    pub verdict: Finding,
     /// What a reader has to know before believing the numbers.
     pub banners: Vec<Banner>,
     /// What was asked.
@@ -60,6 +63,8 @@ pub struct Report {
     pub expected: Vec<PublishedRow>,
     /// Gates and what they found.
     pub gates: Vec<Gate>,
+    /// How far the judges agree with each other.
+    pub judging: Vec<Judging>,
     /// What became of the completions, by evaluation, condition and model.
     pub completions: Vec<CompletionCount>,
     /// Loss curves.
@@ -69,23 +74,40 @@ pub struct Report {
     /// The samples, prompt by prompt.
     pub samples: Vec<SampleSection>,
     /// What a reader has to know of the methods of this report.
-    #[serde(default)]
     pub reading: Reading,
     /// The spec's text.
     pub spec: String,
     /// The resolved experiment.
-    pub resolved: Value,
-    /// How the run went: the only part with clock and host.
-    pub run: RunFacts,
+    pub resolved: Option<ExperimentRecord>,
+    /// How the run went: the only part with clock, host and state of the store. `None` in a report that has to be the same for the
+    /// same samples.
+    pub run: Option<RunFacts>,
 }
 
 impl Report {
+    /// The report without how the run went: the same bytes for the same samples, whatever the clock, the host, the command line and
+    /// the store were.
+    #[must_use]
+    pub fn stable(mut self) -> Self {
+        self.run = None;
+        self
+    }
+
+    /// The text of `report.json`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
     /// All charts, in the order of the page.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
         let sections = self.sections.iter().flat_map(|section| {
             let groups = section.groups.iter().flat_map(|group| group.figures.iter());
             section.figures.iter().chain(groups)
         });
-        sections.chain(self.training.iter().map(|curve| &curve.figure))
+        let training = self.training.iter().map(|curve| &curve.figure);
+        self.headline.forests.iter().chain(sections).chain(training)
     }
 }

@@ -3,18 +3,23 @@
 use driftgauge_record::Interval;
 use serde::{Deserialize, Serialize};
 
+use super::figure::Figure;
+
 /// The table of primary numbers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
     /// Level of the intervals, for example `95 %`; empty where they have several levels, or none is there.
-    #[serde(default)]
     pub level: String,
     /// Columns: evaluated models.
     pub models: Vec<String>,
     /// The model the others are compared with.
     pub baseline: Option<String>,
+    /// Models that have a difference from it.
+    pub compared: Vec<String>,
     /// Rows.
     pub rows: Vec<HeadlineRow>,
+    /// All differences from the baseline in one picture, one for each unit.
+    pub forests: Vec<Figure>,
 }
 
 /// One primary number under one condition.
@@ -65,11 +70,11 @@ pub struct Delta {
     /// p-value after Holm within the declared family.
     pub p_adjusted: Option<f64>,
     /// Whether the p-values are upper bounds: no sign pattern that was drawn gives as large a difference.
-    #[serde(default)]
     pub p_is_bound: bool,
     /// The pairs, where the difference rests on fewer prompts than the values beside it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<Shared>,
+    /// The smallest difference that a study of this size sees with a power of 0.8.
+    pub detectable: Option<f64>,
     /// What the difference amounts to.
     pub effect: Effect,
 }

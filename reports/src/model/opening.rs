@@ -5,46 +5,36 @@ use serde::{Deserialize, Serialize};
 use super::numbers::Effect;
 
 /// What the primary comparisons found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// What the lines below speak of; the whole finding when there are none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What the sentences below speak of; the whole finding when there are none.
     pub summary: String,
-    /// One line per model that was compared with the baseline.
-    pub models: Vec<ModelVerdict>,
+    /// What was found of each model that was compared with the baseline.
+    pub models: Vec<ModelFinding>,
 }
 
-/// What the primary comparisons found of one model.
+/// What was found of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelVerdict {
+pub struct ModelFinding {
     /// Model id.
     pub model: String,
-    /// Clear differences, those with a better direction first.
-    pub changes: Vec<Change>,
-    /// Comparisons that show no clear difference.
+    /// Sentences, clear differences first, the worse ones before the better.
+    pub sentences: Vec<Sentence>,
+    /// Comparisons that show no clear difference and have no sentence of their own.
     pub unclear: u64,
     /// All primary comparisons.
     pub compared: u64,
 }
 
-/// A measure that clearly differs from the baseline's.
+/// A sentence with what it amounts to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Change {
-    /// What the number is, as it reads within a sentence.
-    pub title: String,
-    /// Element id of the section with the details.
-    pub section: String,
-    /// Unit of the number.
-    pub unit: String,
+pub struct Sentence {
+    /// The sentence: always with the interval, never with a p-value.
+    pub text: String,
     /// What the difference amounts to.
     pub effect: Effect,
-    /// Difference under the condition where it is smallest.
-    pub smallest: f64,
-    /// Difference under the condition where it is largest.
-    pub largest: f64,
-    /// Conditions under which it differs; empty when the evaluation has only one.
-    pub conditions: Vec<String>,
-    /// Whether these are all conditions that were compared.
-    pub everywhere: bool,
+    /// Element id of the section with the details.
+    pub section: String,
 }
 
 /// A message above everything else.
@@ -55,7 +45,6 @@ pub struct Banner {
     /// The message.
     pub text: String,
     /// What it is about, one by one.
-    #[serde(default)]
     pub items: Vec<String>,
 }
 

@@ -9,7 +9,6 @@ pub struct PublishedRow {
     /// What the number is.
     pub measure: String,
     /// Evaluation and condition.
-    #[serde(default)]
     pub place: String,
     /// Model, or both sides of a difference.
     pub model: String,

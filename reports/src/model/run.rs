@@ -1,36 +1,17 @@
 //! How the run went: the only part with clock and host.
 
+use driftgauge_record::files::metrics::PluginRecord;
+use driftgauge_record::files::plan::NodeRecord;
+use driftgauge_record::files::provenance::ProvenanceRecord;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// How the run went: whatever may differ between two equal runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
     /// The nodes of the plan.
-    pub nodes: Vec<RunNode>,
-    /// `provenance.json` as it is.
-    pub provenance: Value,
-}
-
-/// A node of the plan and what became of it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunNode {
-    /// Node id.
-    pub id: String,
-    /// What it does.
-    pub kind: String,
-    /// What it is for.
-    pub label: String,
-    /// Its key.
-    pub key: Option<String>,
-    /// Ids of the nodes it needs.
-    pub inputs: Vec<String>,
-    /// `ran`, `reused`, `failed` or `skipped`.
-    pub status: String,
-    /// Why.
-    pub reason: String,
-    /// Seconds it took.
-    pub seconds: Option<f64>,
-    /// Why it failed.
-    pub error: Option<String>,
+    pub nodes: Vec<NodeRecord>,
+    /// Clock, host, versions, and what engines and trainers said of themselves.
+    pub provenance: ProvenanceRecord,
+    /// The metric plugins with the digests of their libraries, which every build of them changes.
+    pub plugins: Vec<PluginRecord>,
 }

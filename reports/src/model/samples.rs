@@ -42,21 +42,8 @@ pub struct VerdictCount {
     pub errors: u64,
 }
 
-/// How much of the samples a report shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SampleMode {
-    /// Prompt ids, verdicts and lengths.
-    #[default]
-    Hidden,
-    /// As hidden, with digest, category, flags and token statistics. No text of prompts or completions.
-    Redacted,
-    /// As redacted, with the text of prompts, completions and judges.
-    Full,
-}
-
 /// The samples of one evaluation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleSection {
     /// Evaluation id.
     pub evaluation: String,
@@ -66,21 +53,58 @@ pub struct SampleSection {
     pub models: Vec<String>,
     /// Judges in the order of the verdicts.
     pub judges: Vec<String>,
-    /// The score that decides whether models differ; empty without one.
-    pub score: String,
+    /// Metrics that score single prompts with 0 or 1, primary ones first.
+    pub metrics: Vec<ScoredMetric>,
+    /// Conditions that prompts were asked under, as in the spec.
+    pub conditions: Vec<String>,
     /// Prompts, counted once per condition.
     pub prompts: u64,
-    /// Conditions that prompts were asked under.
-    #[serde(default)]
-    pub conditions: u64,
-    /// How many prompts are known to separate the models.
+    /// How many of them separate the models by any metric (or, without metrics, by the first verdict).
     pub differing: u64,
+    /// On how many prompts each model's score is another than the baseline's.
+    pub flips: Vec<FlipCount>,
+    /// Prompts that separate the models and found no room here.
+    pub differing_left_out: u64,
+    /// Other prompts that found no room here.
+    pub alike_left_out: u64,
+    /// Characters after which a text is cut, the same for every model; `None` where no text was cut.
+    pub cut_at: Option<u64>,
     /// The prompts shown, those that separate the models first.
     pub rows: Vec<SampleRow>,
 }
 
+/// A metric that scores single prompts with 0 or 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoredMetric {
+    /// Metric, as in `results.json`.
+    pub metric: String,
+    /// What a score of 1 stands for.
+    pub title: String,
+    /// Whether it stands for its metric.
+    pub primary: bool,
+}
+
+/// How many scores differ between a model and the baseline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlipCount {
+    /// Place of the metric in [`SampleSection::metrics`].
+    pub metric: usize,
+    /// Condition id.
+    pub condition: String,
+    /// The baseline.
+    pub baseline: String,
+    /// The model.
+    pub model: String,
+    /// Prompts on which both have a score.
+    pub pairs: u64,
+    /// Prompts that only the baseline scored 1 on.
+    pub baseline_only: u64,
+    /// Prompts that only the model scored 1 on.
+    pub model_only: u64,
+}
+
 /// One prompt under one condition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleRow {
     /// Condition id.
     pub condition: String,
@@ -89,11 +113,13 @@ pub struct SampleRow {
     /// Whether the models differ on it.
     pub differs: bool,
     /// Category (redacted and full).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// The conversation (full).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
+    /// Accepted answers (full).
+    pub references: Vec<String>,
+    /// The false answer (full).
+    pub wrong_answer: Option<String>,
     /// One cell per model.
     pub cells: Vec<Option<SampleCell>>,
 }
@@ -101,15 +127,11 @@ pub struct SampleRow {
 /// What one model did with a prompt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleCell {
-    /// Model id.
-    pub model: String,
-    /// The score, when there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub score: Option<f64>,
+    /// Scores in the order of [`SampleSection::metrics`].
+    pub scores: Vec<Option<f64>>,
     /// The completions, several when the spec asks for several.
     pub completions: Vec<CompletionCell>,
     /// Completions left out.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub omitted: u64,
 }
 
@@ -125,25 +147,20 @@ pub struct CompletionCell {
     /// Why generation ended.
     pub finish: String,
     /// Degeneracy flags (redacted and full).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
-    /// First 16 hex digits of the BLAKE3 digest of the text (redacted and full).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// First 16 hex digits of the BLAKE3 digest of the text (redacted and full): who holds the text can check it.
     pub digest: Option<String>,
     /// Mean ln p of the tokens (redacted and full).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_logprob: Option<f64>,
-    /// The text (full).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Mean entropy of the tokens in nats (redacted and full).
+    pub mean_entropy: Option<f64>,
+    /// How sure the model was of each token, a digit each: 9 for a probability of 0.9 and more, 0 for one below 0.1
+    /// (redacted and full).
+    pub certainty: Option<String>,
+    /// The text: in full always, in redacted where no judge called it unsafe.
     pub text: Option<String>,
     /// What the judges wrote, where it is more than their verdict (full).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judged: Vec<String>,
-    /// Why there is no completion (full).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why there is no completion (redacted and full).
     pub error: Option<String>,
-}
-
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }

@@ -17,8 +17,8 @@ pub struct MetricSection {
     pub metric: String,
     /// Title of its primary number.
     pub title: String,
-    /// The plugin behind it.
-    pub plugin: Option<Plugin>,
+    /// The plugin behind it, with the version of its behaviour: `asr 0.1.0`.
+    pub plugin: String,
     /// Formula of the primary number.
     pub formula: String,
     /// `lower`, `higher` or `none`: which direction of the primary number is better.
@@ -29,20 +29,19 @@ pub struct MetricSection {
     pub figures: Vec<Figure>,
     /// All numbers, primary ones first.
     pub numbers: Vec<NumberRow>,
+    /// Numbers that found no room here; `results.json` holds all.
+    pub numbers_omitted: usize,
     /// Comparisons with the baseline, and of further pairs.
     pub comparisons: Vec<ComparisonRow>,
     /// Why prompts are in no pair, one sentence for each comparison that lacks some.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpaired_prompts: Vec<String>,
     /// Each condition against the first one, model by model.
     pub condition_comparisons: Vec<ComparisonRow>,
     /// How much further a condition moved each model than the baseline.
     pub differences_in_differences: Vec<ComparisonRow>,
     /// Models that were trained several times against the baseline, all trainings together.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub training_comparisons: Vec<ComparisonRow>,
     /// Numbers over prompts that each model chose by its own answers, without pairs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpaired_comparisons: Vec<ComparisonRow>,
     /// Charts of the plugin.
     pub groups: Vec<FigureGroup>,
@@ -50,25 +49,6 @@ pub struct MetricSection {
     pub tables: Vec<TableData>,
     /// Notes of the plugin.
     pub notes: Vec<String>,
-}
-
-/// A plugin's identity.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plugin {
-    /// Plugin id.
-    pub id: String,
-    /// Version of its behaviour.
-    #[serde(default)]
-    pub version: String,
-    /// Digest of its library.
-    #[serde(default)]
-    pub digest: String,
-    /// Title, when its manifest was recorded.
-    #[serde(default)]
-    pub title: String,
-    /// What it measures, in one sentence, when its manifest was recorded.
-    #[serde(default)]
-    pub description: String,
 }
 
 /// One number of a metric under one condition.
@@ -116,7 +96,6 @@ pub struct ComparisonRow {
     /// Pairs.
     pub n: u64,
     /// Prompts that both sides were asked.
-    #[serde(default)]
     pub asked: u64,
     /// Whether it compares the primary number.
     pub primary: bool,
@@ -127,10 +106,8 @@ pub struct ComparisonRow {
     /// What the p-value was adjusted with: `holm over 6`.
     pub adjustment: String,
     /// Prompts of the baseline and of the model, where they were not paired.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sides: Option<[u64; 2]>,
     /// Trainings of the baseline and of the model, where each side is all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trainings: Option<[u64; 2]>,
 }
 

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use driftgauge_problem::{Context as _, Problem, Result};
+use driftgauge_problem::{Problem, Result};
 use driftgauge_record::RunDir;
+use driftgauge_record::files::plan::PlanRecord;
 use driftgauge_store::{Entry, Store};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
@@ -137,19 +138,8 @@ fn prune(args: &PruneArgs) -> Result<Exit> {
 
 /// Keys of the nodes that a run folder rests on.
 fn keys(folder: &Path) -> Result<Vec<String>> {
-    let plan = RunDir::new(folder).plan();
-    let text = std::fs::read_to_string(&plan).with_context(|| {
-        format!(
-            "cannot read `{}`; `--keep` names the folder given to `driftgauge run --out`",
-            plan.display()
-        )
-    })?;
-    let plan: Value = serde_json::from_str(&text)
-        .with_context(|| format!("`{}` is not readable", plan.display()))?;
-    let nodes = plan["nodes"].as_array().into_iter().flatten();
-    Ok(nodes
-        .filter_map(|node| node["key"].as_str().map(str::to_owned))
-        .collect())
+    let plan: PlanRecord = RunDir::new(folder).read()?;
+    Ok(plan.nodes.into_iter().filter_map(|node| node.key).collect())
 }
 
 fn print(entry: &Entry) {

@@ -1,11 +1,14 @@
 //! `driftgauge export`: the samples of a run, for other programs.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use driftgauge_problem::{Context as _, Problem, Result};
-use driftgauge_record::{RunDir, Sample, SampleReader, SampleWriter};
+use driftgauge_record::files::resolved::ExperimentRecord;
+use driftgauge_record::{
+    RunDir, Sample, SampleReader, SampleTableError, SampleWriter, spreadsheet_cell, visible_json,
+};
 use serde_json::{Value, json};
 
 use crate::args::{ExportArgs, ExportFormat};
@@ -34,31 +37,23 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
             writer.finish().map_err(unwritable)?;
         }
         (format, to) => {
-            let mut sink: Box<dyn Write> = match to {
+            let sink: Box<dyn Write> = match to {
                 Some(path) => Box::new(
                     File::create(path)
                         .with_context(|| format!("cannot write `{}`", path.display()))?,
                 ),
                 None => Box::new(std::io::stdout().lock()),
             };
-            let mut buffer = BufWriter::new(&mut sink);
-            let mut header = format == ExportFormat::Csv;
-            for sample in samples {
-                let line = line(&sample?);
-                let text = if format == ExportFormat::Csv {
-                    csv_line(&line, &mut header)
-                } else {
-                    format!("{line}\n")
-                };
-                match buffer.write_all(text.as_bytes()) {
-                    // The reader of a pipe may have seen enough.
-                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                        return Ok(Exit::Done);
-                    }
-                    other => other.context("cannot write")?,
-                }
+            let written = if format == ExportFormat::Csv {
+                csv_lines(samples, sink, args.spreadsheet_safe)?
+            } else {
+                json_lines(samples, sink)?
+            };
+            match written {
+                // The reader of a pipe may have seen enough.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                other => other.context("cannot write")?,
             }
-            buffer.flush().context("cannot write")?;
         }
     }
     Ok(Exit::Done)
@@ -68,20 +63,42 @@ fn unwritable(error: impl std::fmt::Display) -> Problem {
     Problem::new("io", format!("cannot write the table: {error}"))
 }
 
+/// An error of the table, and within it what became of writing.
+type Written = Result<std::io::Result<()>, SampleTableError>;
+
+fn json_lines(
+    samples: impl Iterator<Item = Result<Sample, SampleTableError>>,
+    sink: impl Write,
+) -> Written {
+    let mut buffer = BufWriter::new(sink);
+    for sample in samples {
+        let line = line(&sample?).to_string();
+        if let Err(error) = writeln!(buffer, "{}", visible_json(&line)) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(buffer.flush())
+}
+
+fn csv_lines(
+    samples: impl Iterator<Item = Result<Sample, SampleTableError>>,
+    sink: impl Write,
+    spreadsheet_safe: bool,
+) -> Written {
+    let mut csv = Csv::new(sink, spreadsheet_safe);
+    for sample in samples {
+        if let Err(error) = csv.push(&line(&sample?)) {
+            return Ok(Err(error.into()));
+        }
+    }
+    Ok(csv.writer.flush())
+}
+
 /// The sample tables asked for, in the order of the experiment.
 fn tables(args: &ExportArgs) -> Result<Vec<PathBuf>> {
     let dir = RunDir::new(&args.dir);
-    let resolved = std::fs::read_to_string(dir.resolved()).with_context(|| {
-        format!(
-            "`{}` is not a run folder\nhint: name the folder given to `driftgauge run --out`",
-            args.dir.display()
-        )
-    })?;
-    let resolved: Value = serde_json::from_str(&resolved).context("resolved.json is damaged")?;
-    let ids: Vec<String> = resolved["evaluations"]
-        .as_object()
-        .map(|evaluations| evaluations.keys().cloned().collect())
-        .unwrap_or_default();
+    let resolved: ExperimentRecord = dir.read()?;
+    let ids: Vec<String> = resolved.evaluations.into_keys().collect();
     if let Some(wanted) = &args.evaluation
         && !ids.contains(wanted)
     {
@@ -130,31 +147,46 @@ fn line(sample: &Sample) -> Value {
     })
 }
 
-fn csv_line(line: &Value, header: &mut bool) -> String {
-    let Some(fields) = line.as_object() else {
-        return String::new();
-    };
-    let mut out = String::new();
-    if std::mem::take(header) {
-        let names: Vec<&str> = fields.keys().map(String::as_str).collect();
-        out.push_str(&names.join(","));
-        out.push('\n');
-    }
-    let cells: Vec<String> = fields.values().map(csv_cell).collect();
-    out.push_str(&cells.join(","));
-    out.push('\n');
-    out
+/// Writes samples as CSV: lists and objects as JSON text, names of the fields first.
+struct Csv<W: Write> {
+    writer: csv::Writer<W>,
+    spreadsheet_safe: bool,
+    begun: bool,
 }
 
-fn csv_cell(value: &Value) -> String {
-    let text = match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
+impl<W: Write> Csv<W> {
+    fn new(sink: W, spreadsheet_safe: bool) -> Self {
+        // Quotes everywhere: some spreadsheets take `;` or a tab for the end of a cell.
+        let quoted = csv::QuoteStyle::Always;
+        Self {
+            writer: csv::WriterBuilder::new()
+                .quote_style(quoted)
+                .from_writer(sink),
+            spreadsheet_safe,
+            begun: false,
+        }
+    }
+
+    fn push(&mut self, line: &Value) -> csv::Result<()> {
+        let Some(fields) = line.as_object() else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut self.begun, true) {
+            self.writer.write_record(fields.keys())?;
+        }
+        for value in fields.values() {
+            let text = match value {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            if self.spreadsheet_safe {
+                self.writer
+                    .write_field(spreadsheet_cell(&text).as_bytes())?;
+            } else {
+                self.writer.write_field(&text)?;
+            }
+        }
+        self.writer.write_record(None::<&[u8]>)
     }
 }

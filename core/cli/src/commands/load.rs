@@ -29,8 +29,6 @@ pub(super) struct Prepared {
     pub(super) metrics: Arc<PluginMetrics>,
     /// The spec with paths that hold from any folder and variables as they were set.
     pub(super) spec_text: String,
-    /// `cpu` or `cuda`.
-    pub(super) device: &'static str,
 }
 
 /// What became of a spec.
@@ -125,7 +123,6 @@ pub(super) fn prepare(
         spec_text: portable_text(&loaded.source, &loaded.spec, &loaded.variables, &paths),
         planned,
         metrics,
-        device,
     }))
 }
 

@@ -1,6 +1,6 @@
 //! `driftgauge plan`: every node with its key, and why it would run or not.
 
-use driftgauge_graph::why::{History, Status, Verdict, explain};
+use driftgauge_graph::why::{History, Standing, Status, explain};
 use driftgauge_problem::Result;
 use driftgauge_store::Store;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
+fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
     let nodes: Vec<Value> = prepared
         .planned
         .plan
@@ -55,7 +55,7 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Verdict]) -> Value {
     json!({ "experiment": prepared.planned.experiment.name, "nodes": nodes })
 }
 
-fn as_text(prepared: &load::Prepared, verdicts: &[Verdict]) -> String {
+fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
     let mut out = format!("plan of `{}`\n\n", prepared.planned.experiment.name);
     let width = prepared
         .planned

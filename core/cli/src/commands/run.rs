@@ -8,7 +8,9 @@ use driftgauge_graph::event::Outcome as NodeEnd;
 use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
 use driftgauge_problem::{Context as _, Problem, Result};
-use driftgauge_record::{Results, RunDir};
+use driftgauge_record::RunDir;
+use driftgauge_record::files::provenance::{HostRecord, ProvenanceRecord};
+use driftgauge_report::Report;
 use driftgauge_store::Store;
 use serde_json::json;
 
@@ -16,6 +18,10 @@ use super::load::{self, Network, Outcome, Prepared};
 use crate::args::{Format, RunArgs};
 use crate::exit::Exit;
 use crate::progress::Progress;
+
+/// What can be expected of a second run.
+const DETERMINISM: &str =
+    "byte-identical on one machine and build, whatever the number of threads and processes";
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let store = Store::open(&args.store.store)?;
@@ -84,15 +90,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         );
         return Ok(Exit::Interrupted);
     }
-    let report =
-        driftgauge_report::write_report(&out).context("the report could not be written")?;
+    let built = Report::build(&out).context("the report could not be made")?;
+    let report = built
+        .write(&out)
+        .context("the report could not be written")?;
     match args.format {
         Format::Json => println!("{}", as_json(&summary, &report)),
         Format::Text => {
-            print!("{}", headline(&summary.results));
-            for note in &summary.results.notes {
-                eprintln!("note: {note}");
-            }
+            print!("{}", built.to_text());
             eprintln!("{}", closing(&summary, &report));
         }
     }
@@ -151,24 +156,22 @@ fn not_at_hand(prepared: &Prepared, store: &Store, offline: bool) -> Option<Prob
 
 /// What the run folder says of how it was made. Only facts that no number depends on.
 fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
-    let command: Vec<String> = std::env::args().collect();
     RunRecord {
         spec_text: prepared.spec_text.clone(),
         lock: prepared.planned.lock.clone(),
-        provenance: json!({
-            "driftgauge": env!("CARGO_PKG_VERSION"),
-            "engine": driftgauge_mistralrs::ENGINE,
-            "trainer": driftgauge_lm::TRAINER,
-            "device": prepared.device,
-            "determinism": "byte-identical on one machine and build, whatever the number of threads and processes",
-            "command": command,
-            "host": {
-                "os": std::env::consts::OS,
-                "arch": std::env::consts::ARCH,
-                "cores": cores,
-                "jobs": jobs,
+        provenance: ProvenanceRecord {
+            driftgauge: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: prepared.planned.lock.engine.clone(),
+            determinism: DETERMINISM.to_owned(),
+            command: std::env::args().collect(),
+            host: HostRecord {
+                os: std::env::consts::OS.to_owned(),
+                arch: std::env::consts::ARCH.to_owned(),
+                cores: cores as u64,
+                jobs: jobs as u64,
             },
-        }),
+            ..ProvenanceRecord::default()
+        },
     }
 }
 
@@ -183,40 +186,6 @@ fn as_json(summary: &RunSummary, report: &std::path::Path) -> serde_json::Value 
         "unanswered": summary.unanswered,
         "results": summary.results,
     })
-}
-
-/// The primary numbers, one line each.
-fn headline(results: &Results) -> String {
-    let mut out = String::from("\n");
-    for metric in results.metrics.iter().filter(|metric| metric.primary) {
-        let place = if metric.condition == "default" {
-            metric.evaluation.clone()
-        } else {
-            format!("{}/{}", metric.evaluation, metric.condition)
-        };
-        let value = metric
-            .value
-            .map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-        let ci = metric
-            .ci
-            .as_ref()
-            .map_or_else(String::new, |ci| format!("[{:.4}, {:.4}]", ci.low, ci.high));
-        out.push_str(&format!(
-            "  {place:<36} {:<14} {:<12} {value:>8}  {ci:<18} n={}\n",
-            metric.metric, metric.model, metric.n
-        ));
-    }
-    for gate in &results.gates {
-        let verdict = if gate.passed { "passed" } else { "FAILED" };
-        let bound = gate
-            .bound
-            .map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
-        out.push_str(&format!(
-            "  gate {verdict}: {} (bound {bound})\n",
-            gate.rule
-        ));
-    }
-    out
 }
 
 fn closing(summary: &RunSummary, report: &std::path::Path) -> String {

@@ -43,6 +43,7 @@ impl Resolver<'_> {
     fn evaluation(&mut self, evaluation: &Evaluation) -> ResolvedEvaluation {
         let conditions = if evaluation.conditions.is_empty() {
             let only = ResolvedCondition {
+                description: String::new(),
                 turns: turns(&evaluation.prompt),
             };
             [(ONLY_CONDITION.to_owned(), only)].into_iter().collect()
@@ -51,8 +52,11 @@ impl Resolver<'_> {
                 .conditions
                 .iter()
                 .map(|(id, condition)| {
-                    let turns = turns(&condition.prompt);
-                    (id.get().clone(), ResolvedCondition { turns })
+                    let resolved = ResolvedCondition {
+                        description: super::text(condition.description.as_ref()),
+                        turns: turns(&condition.prompt),
+                    };
+                    (id.get().clone(), resolved)
                 })
                 .collect()
         };
@@ -64,6 +68,7 @@ impl Resolver<'_> {
         }
         let names = |texts: &[Text]| texts.iter().map(|text| text.get().clone()).collect();
         ResolvedEvaluation {
+            description: super::text(evaluation.description.as_ref()),
             models: names(&evaluation.models),
             dataset: evaluation.dataset.get().clone(),
             conditions,

@@ -5,7 +5,6 @@
 
 mod data;
 mod evaluations;
-mod lock;
 mod measures;
 mod models;
 mod numbers;
@@ -169,7 +168,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
         compare,
         gates,
         expected,
-        report_samples: spec.report.samples.as_str().to_owned(),
+        report_samples: spec.report.samples,
         readings: resolver.readings,
     };
     Ok(Resolved {

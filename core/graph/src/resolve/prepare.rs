@@ -2,11 +2,12 @@
 
 use driftgauge_engine::MetricRunner;
 use driftgauge_problem::Problem;
+use driftgauge_record::files::lock::LockRecord;
 use driftgauge_spec::ExperimentSpec;
 use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
-use serde_json::Value;
 
-use super::{lock, numbers, place, plugins, settings};
+use super::{numbers, place, plugins, settings};
+use crate::folder;
 use crate::plan::{EngineIdentity, Plan};
 use crate::resolved::ResolvedExperiment;
 
@@ -18,7 +19,7 @@ pub struct Prepared {
     /// Its plan.
     pub plan: Plan,
     /// Digests of everything read.
-    pub lock: Value,
+    pub lock: LockRecord,
 }
 
 /// Settles an experiment with its plugins and plans it.
@@ -40,7 +41,7 @@ pub fn prepare(
         refuse(bf16_on_cpu(spec))?;
     }
     let plan = Plan::of(&experiment, engine, &plugins);
-    let lock = lock::lock(&experiment, engine, &plugins);
+    let lock = folder::lock(&experiment, engine, &plugins);
     Ok(Prepared {
         experiment,
         plan,

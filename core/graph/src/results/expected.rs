@@ -1,6 +1,6 @@
 //! Published values held against the measured ones.
 
-use driftgauge_record::{Comparison, Expected, ExpectedVerdict, Interval, Metric, Results};
+use driftgauge_record::{Comparison, Expected, Interval, Metric, PublishedOutcome, Results};
 use driftgauge_spec::spec::Statistic;
 
 use super::families::written;
@@ -108,20 +108,20 @@ fn verdict(
     tolerance: Option<f64>,
     measured: Option<f64>,
     ci: Option<&Interval>,
-) -> ExpectedVerdict {
+) -> PublishedOutcome {
     let Some(measured) = measured else {
-        return ExpectedVerdict::NotMeasured;
+        return PublishedOutcome::NotMeasured;
     };
     // Decimals are not exact in binary: half a unit of the last digit may come out a hair larger.
     let slack = 1e-9 * published.abs().max(1e-3);
     let same = tolerance.map(|tolerance| (measured - published).abs() <= tolerance + slack);
     let inside = ci.map(|ci| ci.low - slack <= published && published <= ci.high + slack);
     match (same, inside) {
-        (Some(true), _) => ExpectedVerdict::Agrees,
-        (_, Some(false)) => ExpectedVerdict::Outside,
-        (Some(false), _) => ExpectedVerdict::Differs,
-        (None, Some(true)) => ExpectedVerdict::Inside,
-        (None, None) => ExpectedVerdict::Unjudged,
+        (Some(true), _) => PublishedOutcome::Agrees,
+        (_, Some(false)) => PublishedOutcome::Outside,
+        (Some(false), _) => PublishedOutcome::Differs,
+        (None, Some(true)) => PublishedOutcome::Inside,
+        (None, None) => PublishedOutcome::Unjudged,
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn each_verdict() {
-        use ExpectedVerdict::{Agrees, Differs, Inside, NotMeasured, Outside, Unjudged};
+        use PublishedOutcome::{Agrees, Differs, Inside, NotMeasured, Outside, Unjudged};
         let wilson = ci(0.0458, 0.1019);
         let cases = [
             // 7.38 % where the records give 6.875 %: inside the interval, another number all the same.
@@ -247,7 +247,7 @@ mod tests {
             source: String::new(),
         };
         results.expected = vec![hold_against(&results, &published)];
-        assert_eq!(results.expected[0].verdict, ExpectedVerdict::NotMeasured);
+        assert_eq!(results.expected[0].verdict, PublishedOutcome::NotMeasured);
         let notes = unknown(&results, std::slice::from_ref(&published));
         assert_eq!(notes.len(), 1);
         assert!(

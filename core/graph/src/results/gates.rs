@@ -112,9 +112,15 @@ mod tests {
             metrics: vec![serde_json::from_value(metric).unwrap()],
             ..Results::default()
         };
-        let gate = json!({"evaluation": "e", "metric": "u.brier", "condition": null, "model": "m", "difference": false,
-            "upper": 0.2, "lower": null});
-        let gate = serde_json::from_value(gate).unwrap();
+        let gate = ResolvedGate {
+            evaluation: "e".to_owned(),
+            metric: "u.brier".to_owned(),
+            condition: None,
+            model: "m".to_owned(),
+            difference: false,
+            upper: Some(0.2),
+            lower: None,
+        };
         judge(&results, &gate).remove(0)
     }
 

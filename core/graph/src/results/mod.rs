@@ -5,10 +5,8 @@ mod families;
 mod gates;
 
 use driftgauge_compare::{Between, Compared, PairComparison};
-use driftgauge_plugin_protocol::wire::{self, Direction, MetricOutput, Scalar};
-use driftgauge_record::{
-    Comparison, Draws, Interval, Metric, RESULTS_SCHEMA, Resampling, Results, Spread,
-};
+use driftgauge_plugin_protocol::wire::{Direction, MetricOutput, Scalar};
+use driftgauge_record::{Comparison, Metric, Resampling, Results, Schema};
 use driftgauge_stats::bootstrap;
 use indexmap::IndexMap;
 
@@ -69,7 +67,7 @@ pub fn results(
     compared: &[CompareResult],
 ) -> Results {
     let mut out = Results {
-        schema: RESULTS_SCHEMA,
+        schema: Schema,
         resampling: Some(Resampling {
             generator: bootstrap::GENERATOR.to_owned(),
             quantile: bootstrap::QUANTILE.to_owned(),
@@ -245,9 +243,9 @@ fn metric(result: &MetricResult, scalar: &Scalar) -> Metric {
         title: scalar.title.clone(),
         value: scalar.value,
         n: scalar.n,
-        ci: scalar.ci.as_ref().map(interval),
-        intervals: scalar.intervals.iter().map(interval).collect(),
-        spread: scalar.spread.map(spread),
+        ci: scalar.ci.clone(),
+        intervals: scalar.intervals.clone(),
+        spread: scalar.spread,
         direction: direction(scalar.direction).to_owned(),
         unit: scalar.unit.clone(),
         primary: scalar.primary,
@@ -276,31 +274,6 @@ fn comparison(result: &CompareResult, pair: &PairComparison) -> Comparison {
         n: pair.n,
         direction: pair.direction.clone(),
         detail: Some(pair.detail.clone()),
-    }
-}
-
-fn interval(ci: &wire::Interval) -> Interval {
-    Interval {
-        level: ci.level,
-        low: ci.low,
-        high: ci.high,
-        method: ci.method.clone(),
-        draws: ci.draws.map(|draws| Draws {
-            resamples: draws.resamples,
-            seed: draws.seed,
-        }),
-    }
-}
-
-fn spread(spread: wire::Spread) -> Spread {
-    Spread {
-        sd: spread.sd,
-        se: spread.se,
-        sd_population: spread.sd_population,
-        se_population: spread.se_population,
-        median: spread.median,
-        min: spread.min,
-        max: spread.max,
     }
 }
 
@@ -336,6 +309,7 @@ fn warn_below_floor(experiment: &ResolvedExperiment, results: &mut Results) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use driftgauge_plugin_protocol::wire;
 
     #[test]
     fn a_plugin_with_a_level_of_its_own_is_named() {

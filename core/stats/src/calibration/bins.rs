@@ -2,11 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::large;
-use super::predictions::{Group, Predictions};
-use crate::Interval;
-use crate::bootstrap::{Items, Options};
-use crate::proportion::wilson_bounded;
+use super::groups::{Group, share};
+use super::predictions::Predictions;
 
 /// Which bin a confidence on a border belongs to. Where all bins err to the same side, only the MCE can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -91,40 +88,6 @@ impl Predictions {
         }
         Some(Binned::new(format!("ece_{bins}_equal_mass"), &filling))
     }
-
-    /// Bootstrap interval over answers of the error over bins of equal width. It sits above the truth as the error itself
-    /// does. From 20,000 answers on, a bin's answers are drawn together (`bootstrap-percentile-by-bin`). When every answer is off by
-    /// the same, the error is the mean of scores that do not vary: [`wilson_bounded`]. `None` of one answer, without bins or when a
-    /// confidence is not a probability.
-    #[must_use]
-    pub fn equal_width_interval(&self, bins: usize, options: Options) -> Option<Interval> {
-        if bins == 0 || !self.are_probabilities() {
-            return None;
-        }
-        self.drawn_equal_width_interval(bins, options).or_else(|| {
-            let error = ece_of(self.groups(), bins)?;
-            wilson_bounded(error, self.n(), options.level)
-        })
-    }
-
-    fn drawn_equal_width_interval(&self, bins: usize, options: Options) -> Option<Interval> {
-        if self.n() >= large::MANY {
-            return large::equal_width_interval(self, bins, options);
-        }
-        let mut confidence = Vec::new();
-        let mut correct = Vec::new();
-        for group in self.groups() {
-            confidence.extend((0..group.n).map(|_| group.confidence));
-            correct.extend((0..group.n).map(|i| f64::from(u8::from(i < group.correct))));
-        }
-        Items::new(&[&confidence, &correct])?
-            .resample_features(
-                bins,
-                |row, gaps| gaps[bin_of(row[0], bins, Closed::Upper)] = row[1] - row[0],
-                options,
-            )
-            .percentile(|gaps, n| Some(gaps.iter().map(|gap| gap.abs()).sum::<f64>() / n))
-    }
 }
 
 /// The error of groups of answers over bins of equal width; `None` of none.
@@ -175,7 +138,7 @@ impl Filling {
     fn add(&mut self, group: &Group, n: f64) {
         self.n += n;
         self.confidence += n * group.confidence;
-        self.correct += n * super::predictions::share(group);
+        self.correct += n * share(group);
     }
 }
 
@@ -204,6 +167,7 @@ impl Binned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bootstrap::Options;
 
     #[test]
     fn borders_belong_where_they_should() {

@@ -2,11 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::large;
-use super::predictions::{Group, Predictions};
-use crate::Interval;
-use crate::bootstrap::{Items, Options};
-use crate::proportion::wilson_bounded;
+use super::groups::Group;
+use super::predictions::Predictions;
 
 /// The Brier score of probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,35 +29,6 @@ impl Predictions {
             skill: (reference > 0.0).then(|| 1.0 - score / reference),
         })
     }
-
-    /// Bootstrap interval over answers of the Brier score; from 20,000 answers on, where drawing them would cost seconds and
-    /// change nothing, the normal interval of their squared errors. When all errors are equal, [`wilson_bounded`]; `None` of one
-    /// answer, or when a confidence is not a probability.
-    #[must_use]
-    pub fn brier_interval(&self, options: Options) -> Option<Interval> {
-        if !self.are_probabilities() {
-            return None;
-        }
-        self.drawn_brier_interval(options).or_else(|| {
-            let score = brier_of(self.groups())?;
-            wilson_bounded(score, self.n(), options.level)
-        })
-    }
-
-    fn drawn_brier_interval(&self, options: Options) -> Option<Interval> {
-        if self.n() >= large::MANY {
-            return large::brier_interval(self, options.level);
-        }
-        let mut errors = Vec::new();
-        for group in self.groups() {
-            let (wrong, right) = (group.confidence, 1.0 - group.confidence);
-            errors.extend((0..group.correct).map(|_| right * right));
-            errors.extend((group.correct..group.n).map(|_| wrong * wrong));
-        }
-        Items::new(&[&errors])?
-            .resample(options)
-            .percentile(|total, n| Some(total[0] / n))
-    }
 }
 
 /// The score of groups of answers; `None` of none.
@@ -76,6 +44,7 @@ pub(super) fn brier_of(groups: &[Group]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bootstrap::Options;
 
     #[test]
     fn one_class_has_no_skill() {

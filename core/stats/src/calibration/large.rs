@@ -3,8 +3,10 @@
 use rayon::prelude::*;
 
 use super::bins::{Closed, bin_of, ece_of};
-use super::predictions::{Group, Predictions};
-use super::ranking::{RankStatistic, risks};
+use super::curves::risks;
+use super::groups::Group;
+use super::predictions::Predictions;
+use super::ranking::RankStatistic;
 use crate::bootstrap::Options;
 use crate::bootstrap::draw::{below, multinomial, normal, stream};
 use crate::bootstrap::replicates::{Drawn, Replicates};

@@ -6,6 +6,9 @@
 
 pub mod bins;
 pub mod brier;
+mod curves;
+mod groups;
+mod intervals;
 mod large;
 pub mod predictions;
 pub mod prompts;
@@ -13,6 +16,7 @@ pub mod ranking;
 
 pub use bins::{Bin, Binned, Closed};
 pub use brier::Brier;
-pub use predictions::{Group, Predictions};
+pub use groups::Group;
+pub use predictions::Predictions;
 pub use prompts::Prompted;
 pub use ranking::{RankStatistic, paired_rank_difference};

@@ -4,18 +4,8 @@ use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
-use super::ranking::Curves;
-
-/// Answers with the same confidence.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Group {
-    /// Their confidence: larger is surer.
-    pub confidence: f64,
-    /// How many answers.
-    pub n: u64,
-    /// How many of them are correct.
-    pub correct: u64,
-}
+use super::curves::Curves;
+use super::groups::{Group, share};
 
 /// Answers with a confidence each, and whether they are correct.
 #[derive(Debug, Clone)]
@@ -100,9 +90,4 @@ impl Predictions {
             .map(|group| group.n as f64 * value(group))
             .sum()
     }
-}
-
-/// Share of correct answers of a group.
-pub(super) fn share(group: &Group) -> f64 {
-    group.correct as f64 / group.n as f64
 }

@@ -2,8 +2,9 @@
 
 use super::bins::ece_of;
 use super::brier::brier_of;
-use super::predictions::Group;
-use super::ranking::{RankStatistic, intervals_of, or_one_class};
+use super::groups::Group;
+use super::intervals::{intervals_of, or_one_class};
+use super::ranking::RankStatistic;
 use crate::Interval;
 use crate::bootstrap::{Options, Resampler};
 use crate::proportion::wilson_bounded;

@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::large;
-use super::predictions::{Group, Predictions};
-use crate::bootstrap::replicates::{Drawn, Replicates};
+use super::curves::{Curves, curves};
+use super::groups::Group;
+use super::predictions::Predictions;
 use crate::bootstrap::{Options, Resampler};
 use crate::proportion::{wilson_bounded, wilson_bounds};
 use crate::special::normal_quantile;
@@ -43,7 +43,7 @@ impl RankStatistic {
         }
     }
 
-    fn of_curves(self, curves: Curves) -> Option<f64> {
+    pub(super) fn of_curves(self, curves: Curves) -> Option<f64> {
         match self {
             // No curve of risks says it.
             Self::Auroc => None,
@@ -79,7 +79,7 @@ impl RankStatistic {
     }
 }
 
-fn auroc(groups: &[Group]) -> Option<f64> {
+pub(super) fn auroc(groups: &[Group]) -> Option<f64> {
     let correct: u64 = groups.iter().map(|group| group.correct).sum();
     let wrong: u64 = groups.iter().map(|group| group.n - group.correct).sum();
     let (mut below, mut wins) = (0, 0.0);
@@ -89,61 +89,6 @@ fn auroc(groups: &[Group]) -> Option<f64> {
         below += here;
     }
     (correct > 0 && wrong > 0).then(|| wins / (correct as f64 * wrong as f64))
-}
-
-/// Areas under the curves of risk over coverage.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Curves {
-    aurc: f64,
-    oracle: f64,
-    augrc: f64,
-    risk: f64,
-}
-
-/// Tells `each` the expected number of errors among the k surest answers, for k = 1 to n.
-fn errors_by_place(groups: &[Group], mut each: impl FnMut(f64)) {
-    let mut errors = 0.0;
-    for group in groups.iter().rev().filter(|group| group.n > 0) {
-        // Within a tie, each next answer is wrong with the group's share.
-        let share = (group.n - group.correct) as f64 / group.n as f64;
-        for _ in 0..group.n {
-            errors += share;
-            each(errors);
-        }
-    }
-}
-
-/// The share of errors among the k surest answers, for k = 1 to n.
-pub(super) fn risks(groups: &[Group]) -> Vec<f64> {
-    let mut risks = Vec::new();
-    errors_by_place(groups, |errors| {
-        risks.push(errors / (risks.len() + 1) as f64)
-    });
-    risks
-}
-
-fn curves(groups: &[Group]) -> Option<Curves> {
-    let n: u64 = groups.iter().map(|group| group.n).sum();
-    if n == 0 {
-        return None;
-    }
-    let (mut risks, mut errors_so_far, mut covered) = (0.0, 0.0, 0.0);
-    errors_by_place(groups, |errors| {
-        covered += 1.0;
-        risks += errors / covered;
-        errors_so_far += errors;
-    });
-    let correct: u64 = groups.iter().map(|group| group.correct).sum();
-    let n_real = n as f64;
-    let oracle: f64 = (1..=n - correct)
-        .map(|error| error as f64 / (correct + error) as f64)
-        .sum();
-    Some(Curves {
-        aurc: risks / n_real,
-        oracle: oracle / n_real,
-        augrc: errors_so_far / (n_real * n_real),
-        risk: (n - correct) as f64 / n_real,
-    })
 }
 
 impl Predictions {
@@ -208,143 +153,6 @@ impl Predictions {
             "delong",
         ))
     }
-
-    /// Bootstrap interval over answers of a statistic of the order. From 20,000 answers on, where drawing them would cost
-    /// seconds and change nothing, the normal interval from each answer's influence (`infinitesimal-jackknife`, or `delong` for
-    /// the AUROC). `None` where the order does not vary, as of a perfect one: draws then say nothing about the spread. For the AURC
-    /// of answers that are all correct or all wrong, bounds on the share of errors (`wilson-one-class`).
-    #[must_use]
-    pub fn rank_interval(&self, statistic: RankStatistic, options: Options) -> Option<Interval> {
-        self.rank_intervals([statistic], options)[0].take()
-    }
-
-    /// [`Self::rank_interval`] of several statistics, which the same draws serve.
-    #[must_use]
-    pub fn rank_intervals<const S: usize>(
-        &self,
-        statistics: [RankStatistic; S],
-        options: Options,
-    ) -> [Option<Interval>; S] {
-        let drawn = if self.n() >= large::MANY {
-            statistics.map(|statistic| large::rank_interval(self, statistic, options.level))
-        } else {
-            let n = self.n() as usize;
-            intervals_of(statistics, (n, n), options, |weights| {
-                let mut weights = weights.iter().map(|&weight| u64::from(weight));
-                let mut drawn = |count: u64| weights.by_ref().take(count as usize).sum::<u64>();
-                let redrawn = |group: &Group| {
-                    let correct = drawn(group.correct);
-                    Group {
-                        confidence: group.confidence,
-                        n: correct + drawn(group.n - group.correct),
-                        correct,
-                    }
-                };
-                self.groups().iter().map(redrawn).collect()
-            })
-        };
-        let correct = self.accuracy() == 1.0;
-        let one_class = correct || self.accuracy() == 0.0;
-        or_one_class(
-            statistics,
-            drawn,
-            one_class.then_some(correct),
-            self.n(),
-            options.level,
-        )
-    }
-}
-
-/// Statistics of the order vary by more than this, or by the rounding of their sums only.
-const ROUNDING: f64 = 1e-9;
-
-/// Percentile intervals of statistics of the groups that each draw of `items` makes; `most` answers come of a draw at most.
-pub(super) fn intervals_of<const S: usize>(
-    statistics: [RankStatistic; S],
-    (items, most): (usize, usize),
-    options: Options,
-    groups: impl Fn(&[u32]) -> Vec<Group> + Sync,
-) -> [Option<Interval>; S] {
-    let harmonics = Harmonics::up_to(most);
-    let all = |weights: &[u32]| -> [Option<f64>; S] {
-        let groups = groups(weights);
-        let curves = curves_by(&groups, &harmonics);
-        statistics.map(|statistic| match statistic {
-            RankStatistic::Auroc => auroc(&groups),
-            _ => statistic.of_curves(curves?),
-        })
-    };
-    let Some(resampler) = Resampler::new(items, options) else {
-        return [const { None }; S];
-    };
-    let estimates = all(&vec![1; items]);
-    let drawn = resampler.map(all);
-    std::array::from_fn(|place| {
-        let values = drawn.iter().map(|values| values[place]).collect();
-        Replicates::new(estimates[place], values, Drawn::Items, options.seed)?
-            .percentile(options.level)
-            .filter(|ci| ci.high - ci.low > ROUNDING)
-    })
-}
-
-/// The intervals, with [`RankStatistic::of_one_class`] where there is none. `one_class`: whether all answers are correct, or all
-/// wrong; `None` when they are neither.
-pub(super) fn or_one_class<const S: usize>(
-    statistics: [RankStatistic; S],
-    mut intervals: [Option<Interval>; S],
-    one_class: Option<bool>,
-    n: u64,
-    level: f64,
-) -> [Option<Interval>; S] {
-    if let Some(correct) = one_class {
-        for (interval, statistic) in intervals.iter_mut().zip(statistics) {
-            let other = || statistic.of_one_class(correct, n, level);
-            *interval = interval.take().or_else(other);
-        }
-    }
-    intervals
-}
-
-/// Sums of `1/j` up to every k: with them the curve over a tie of any size takes one step.
-struct Harmonics(Vec<f64>);
-
-impl Harmonics {
-    fn up_to(n: usize) -> Self {
-        let mut sum = 0.0;
-        let next = |k: usize| {
-            sum += 1.0 / k as f64;
-            sum
-        };
-        Self(std::iter::once(0.0).chain((1..=n).map(next)).collect())
-    }
-
-    /// `Σ_{j=1..n} 1 / (k + j)`.
-    fn after(&self, k: u64, n: u64) -> f64 {
-        self.0[(k + n) as usize] - self.0[k as usize]
-    }
-}
-
-/// [`curves`] in one step for each group: with e errors among the k surer answers, the risks over a tie of n answers with the share
-/// s of errors add up to `Σ_{j=1..n} (e + s j) / (k + j) = s n + (e - s k) Σ 1 / (k + j)`.
-fn curves_by(groups: &[Group], harmonics: &Harmonics) -> Option<Curves> {
-    let (mut risks, mut errors_so_far) = (0.0, 0.0);
-    let (mut covered, mut errors) = (0_u64, 0_u64);
-    for group in groups.iter().rev().filter(|group| group.n > 0) {
-        let (n, wrong) = (group.n as f64, group.n - group.correct);
-        let share = wrong as f64 / n;
-        let before = errors as f64;
-        risks += share * n + (before - share * covered as f64) * harmonics.after(covered, group.n);
-        errors_so_far += n * before + share * n * (n + 1.0) / 2.0;
-        covered += group.n;
-        errors += wrong;
-    }
-    let (n, correct) = (covered as f64, covered - errors);
-    (covered > 0).then(|| Curves {
-        aurc: risks / n,
-        oracle: (errors as f64 - correct as f64 * harmonics.after(correct, errors)) / n,
-        augrc: errors_so_far / (n * n),
-        risk: errors as f64 / n,
-    })
 }
 
 /// The statistic of `model` less that of `baseline` on the same items, and its paired bootstrap interval: each replicate draws
@@ -411,6 +219,7 @@ impl Arm {
 
 #[cfg(test)]
 mod tests {
+    use super::super::curves::{Harmonics, curves_by};
     use super::*;
     use RankStatistic::{Augrc, Aurc, Auroc, EAurc, Prr};
 

@@ -1,0 +1,102 @@
+//! `provenance.json`: clock, host, versions and what engines and trainers said of themselves. Beside `plan.json` and
+//! `events.jsonl` the only file that differs between two equal runs.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::lock::EngineRecord;
+use crate::folder::{RunFile, Schema};
+
+/// The whole of `provenance.json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvenanceRecord {
+    /// Number of the format.
+    pub schema: Schema<1>,
+    /// Version of driftgauge.
+    pub driftgauge: String,
+    /// What makes completions and trains.
+    pub engine: EngineRecord,
+    /// What can be expected of a second run.
+    pub determinism: String,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The machine.
+    pub host: HostRecord,
+    /// When the run began, in seconds since 1970.
+    pub started_unix: u64,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// What the engine proved of each model that it loaded.
+    pub self_checks: IndexMap<String, LoadedRecord>,
+    /// What the trainer says of each training: [`Value`]s, since every trainer has its own figures, and nothing reads them.
+    pub trainings: IndexMap<String, Value>,
+    /// How fast completions of each model were made.
+    pub generation: IndexMap<String, SpeedRecord>,
+}
+
+impl RunFile for ProvenanceRecord {
+    const NAME: &'static str = "provenance.json";
+    const SCHEMA: u32 = 1;
+}
+
+/// The machine of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostRecord {
+    /// Operating system.
+    pub os: String,
+    /// Processor family.
+    pub arch: String,
+    /// Cores that the run could use.
+    pub cores: u64,
+    /// Heavy processes at a time.
+    pub jobs: u64,
+}
+
+/// What an engine says of a model it loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadedRecord {
+    /// Engine and version.
+    pub engine: String,
+    /// Device, for example `cpu`.
+    pub device: String,
+    /// Compute type, for example `f32`.
+    pub dtype: String,
+    /// How many requests may be in flight at once without changing any result.
+    pub max_in_flight: u64,
+    /// The self-check.
+    pub checks: Vec<CheckRecord>,
+}
+
+/// One check that an engine makes of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRecord {
+    /// Its name, for example `logits-agree`.
+    pub name: String,
+    /// `passed`, `failed`, `skipped` or `avoided`.
+    pub outcome: String,
+    /// What was compared and what came out.
+    pub detail: String,
+}
+
+/// How fast completions were made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpeedRecord {
+    /// Worker processes that shared the prompts.
+    pub workers: u64,
+    /// Seconds until the first of them was ready.
+    pub loading_seconds: f64,
+    /// Seconds from then to the last answer.
+    pub seconds: f64,
+    /// Completions made; those of an earlier, interrupted run not counted.
+    pub completions: u64,
+    /// Their tokens, prompts not counted.
+    pub tokens: u64,
+    /// `tokens / seconds`.
+    pub tokens_per_second: f64,
+}

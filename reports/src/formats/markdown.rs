@@ -1,0 +1,147 @@
+//! Markdown for pull requests: the verdict, the table of primary numbers, gates and contradicted published values.
+
+use driftgauge_record::visible_line;
+
+use super::{compared, difference, measure, value};
+use crate::Report;
+use crate::model::Effect;
+
+pub(super) fn of(report: &Report) -> String {
+    let mut out = format!("## {}\n\n", text(&report.title));
+    out.push_str(&format!("{}\n", prose(&report.verdict.summary)));
+    for found in &report.verdict.models {
+        out.push_str(&format!("\n**{}**\n\n", text(&found.model)));
+        for sentence in &found.sentences {
+            let word = word(sentence.effect);
+            out.push_str(&format!("- {word}: {}\n", prose(&sentence.text)));
+        }
+        if found.unclear > 0 {
+            out.push_str(&format!(
+                "- no clear difference in {} of {} primary comparisons\n",
+                found.unclear, found.compared
+            ));
+        }
+    }
+    for banner in &report.banners {
+        out.push_str(&format!("\n> {}\n", prose(&banner.text)));
+        for item in &banner.items {
+            out.push_str(&format!("> - {}\n", prose(item)));
+        }
+    }
+    out.push('\n');
+    out.push_str(&table(report));
+    if !report.gates.is_empty() {
+        out.push_str("\n| gate | bound | limit | outcome |\n|---|---:|---:|---|\n");
+    }
+    for gate in &report.gates {
+        let bound = gate
+            .bound
+            .map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
+        let outcome = if gate.passed { "passed" } else { "**failed**" };
+        let rule = text(&gate.rule);
+        out.push_str(&format!(
+            "| {rule} | {bound} | {} | {outcome} |\n",
+            gate.limit
+        ));
+    }
+    let contradicted = report
+        .expected
+        .iter()
+        .filter(|row| row.contradicted)
+        .count();
+    if !report.expected.is_empty() {
+        out.push_str(&format!(
+            "\n{contradicted} of {} published values are not those of the records.\n",
+            report.expected.len()
+        ));
+    }
+    out
+}
+
+fn word(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Better => "better",
+        Effect::Worse => "**worse**",
+        Effect::Higher => "higher",
+        Effect::Lower => "lower",
+        Effect::Unclear => "no clear difference",
+    }
+}
+
+fn table(report: &Report) -> String {
+    let compared = compared(report);
+    let baseline = report.headline.baseline.as_deref().unwrap_or_default();
+    let mut head = String::from("| measure |");
+    let mut rule = String::from("|---|");
+    for (column, model) in report.headline.models.iter().enumerate() {
+        head.push_str(&format!(" {} |", text(model)));
+        rule.push_str("---:|");
+        if compared.iter().any(|(own, _)| *own == column) {
+            head.push_str(&format!(" {} \u{2212} {} |", text(model), text(baseline)));
+            rule.push_str("---:|");
+        }
+    }
+    let mut out = format!("{head}\n{rule}\n");
+    for row in &report.headline.rows {
+        let mut line = format!("| {} |", text(&measure(row)));
+        for (column, cell) in row.cells.iter().enumerate() {
+            line.push_str(&format!(" {} |", value(cell.as_ref(), &row.unit)));
+            if compared.iter().any(|(own, _)| *own == column) {
+                let delta = cell.as_ref().and_then(|cell| cell.delta.as_ref());
+                line.push_str(&format!(" {} |", difference(delta, &row.unit)));
+            }
+        }
+        out.push_str(&format!("{line}\n"));
+    }
+    out
+}
+
+/// A name on one line in which nothing is markup: neither Markdown's nor HTML's.
+pub(super) fn text(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in visible_line(name).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '+' | '!' | '|'
+            | '~' | '@' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// A sentence of ours with names in backticks: those stay code where nothing in them can end it.
+fn prose(sentence: &str) -> String {
+    let pieces: Vec<&str> = sentence.split('`').collect();
+    if pieces.len().is_multiple_of(2) {
+        return text(sentence);
+    }
+    let piece = |(index, piece): (usize, &&str)| {
+        if index % 2 == 1 {
+            // In a table or out of it, a bar or a line's end would end the code.
+            format!("`{}`", visible_line(piece).replace('|', "\u{2502}"))
+        } else {
+            text(piece)
+        }
+    };
+    pieces.iter().enumerate().map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_no_markup() {
+        assert_eq!(
+            text("a|b<img src=x>\n@team [x](y) **z**"),
+            "a\\|b&lt;img src=x&gt;␊\\@team \\[x\\]\\(y\\) \\*\\*z\\*\\*"
+        );
+        assert_eq!(prose("of `a|b`: 1"), "of `a│b`: 1");
+    }
+}

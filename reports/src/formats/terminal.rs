@@ -1,0 +1,114 @@
+//! Plain text for a terminal: the verdict, an aligned table, gates last.
+
+use driftgauge_record::visible_line;
+
+use super::{compared, difference, measure, value};
+use crate::Report;
+use crate::model::Effect;
+
+pub(super) fn of(report: &Report) -> String {
+    let mut out = format!("\n{} ({})\n", shown(&report.title), shown(&report.name));
+    out.push_str(&format!("\n{}\n", prose(&report.verdict.summary)));
+    for found in &report.verdict.models {
+        out.push_str(&format!("\n  {}\n", shown(&found.model)));
+        for sentence in &found.sentences {
+            let word = word(sentence.effect);
+            out.push_str(&format!("    {word:<9} {}\n", prose(&sentence.text)));
+        }
+        if found.unclear > 0 {
+            out.push_str(&format!(
+                "    no clear difference in {} of {} primary comparisons\n",
+                found.unclear, found.compared
+            ));
+        }
+    }
+    for banner in &report.banners {
+        out.push_str(&format!("\n  ! {}\n", prose(&banner.text)));
+        for item in &banner.items {
+            out.push_str(&format!("    - {}\n", prose(item)));
+        }
+    }
+    out.push('\n');
+    out.push_str(&table(report));
+    if !report.gates.is_empty() {
+        out.push_str("\n  gates\n");
+    }
+    for gate in &report.gates {
+        let verdict = if gate.passed { "passed" } else { "FAILED" };
+        let bound = gate
+            .bound
+            .map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
+        let rule = shown(&gate.rule);
+        out.push_str(&format!("    {verdict}  {rule} (bound {bound})\n"));
+    }
+    out
+}
+
+/// What a difference amounts to, in a word.
+fn word(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Better => "better",
+        Effect::Worse => "WORSE",
+        Effect::Higher => "higher",
+        Effect::Lower => "lower",
+        Effect::Unclear => "unclear",
+    }
+}
+
+fn table(report: &Report) -> String {
+    let compared = compared(report);
+    let mut head = vec!["measure".to_owned()];
+    for (column, model) in report.headline.models.iter().enumerate() {
+        head.push(shown(model));
+        if compared.iter().any(|(own, _)| *own == column) {
+            let baseline = report.headline.baseline.as_deref().unwrap_or_default();
+            head.push(format!("{} \u{2212} {}", shown(model), shown(baseline)));
+        }
+    }
+    let mut rows = vec![head];
+    for row in &report.headline.rows {
+        let mut cells = vec![shown(&measure(row))];
+        for (column, cell) in row.cells.iter().enumerate() {
+            cells.push(value(cell.as_ref(), &row.unit));
+            if compared.iter().any(|(own, _)| *own == column) {
+                let delta = cell.as_ref().and_then(|cell| cell.delta.as_ref());
+                cells.push(difference(delta, &row.unit));
+            }
+        }
+        rows.push(cells);
+    }
+    aligned(&rows)
+}
+
+/// Columns of equal width; the first to the left, numbers to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::from("  ");
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let space = " ".repeat(width - cell.chars().count());
+            if column == 0 {
+                line.push_str(&format!("{cell}{space}"));
+            } else {
+                line.push_str(&format!("  {space}{cell}"));
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn shown(text: &str) -> String {
+    visible_line(text).into_owned()
+}
+
+/// Names are set as code on the page only.
+fn prose(text: &str) -> String {
+    shown(text).replace('`', "")
+}

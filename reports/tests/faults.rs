@@ -1,0 +1,381 @@
+//! Kinds of faults that reports had: each has a test that would have found it.
+
+mod common;
+
+use common::Run;
+use driftgauge_plugin_protocol::wire::{
+    Axis, ChartKind, ChartSpec, Point, Scalar, ScoreKind, Scores, Series,
+};
+use driftgauge_record::files::provenance::ProvenanceRecord;
+use driftgauge_record::files::resolved::SampleMode;
+use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
+use driftgauge_report::render_html;
+
+/// The fixture with a second evaluation, `to`, that is a copy of `from`.
+fn twice(from: &str, to: &str) -> Run {
+    let mut run = Run::smoke();
+    let copy = run.experiment.evaluations[from].clone();
+    run.experiment.evaluations.insert(to.to_owned(), copy);
+    let metrics: Vec<_> = run
+        .results
+        .metrics
+        .iter()
+        .filter(|m| m.evaluation == from)
+        .cloned()
+        .collect();
+    run.results
+        .metrics
+        .extend(metrics.into_iter().map(|mut metric| {
+            metric.evaluation = to.to_owned();
+            metric.value = metric.value.map(|value| value * 0.5 + 0.25);
+            metric
+        }));
+    let outputs: Vec<_> = run
+        .metrics
+        .outputs
+        .iter()
+        .filter(|o| o.evaluation == from)
+        .cloned()
+        .collect();
+    run.metrics
+        .outputs
+        .extend(outputs.into_iter().map(|mut output| {
+            output.evaluation = to.to_owned();
+            output
+        }));
+    run
+}
+
+#[test]
+fn evaluations_whose_names_differ_in_a_sign_keep_their_own_charts() {
+    // `drift` is renamed to `ask_1`, its copy is `ask-1`, and another one is `Ask-1`.
+    let mut run = twice("drift", "ask-1");
+    let again = twice("drift", "Ask-1");
+    run.results.metrics.extend(
+        again
+            .results
+            .metrics
+            .into_iter()
+            .filter(|m| m.evaluation == "Ask-1"),
+    );
+    run.metrics.outputs.extend(
+        again
+            .metrics
+            .outputs
+            .into_iter()
+            .filter(|o| o.evaluation == "Ask-1"),
+    );
+    run.experiment.evaluations.insert(
+        "Ask-1".to_owned(),
+        again.experiment.evaluations["Ask-1"].clone(),
+    );
+    let (report, page) = run.report();
+    let charts = |evaluation: &str| -> Vec<String> {
+        let sections = report
+            .sections
+            .iter()
+            .filter(|section| section.evaluation == evaluation);
+        sections
+            .flat_map(|section| &section.figures)
+            .map(|figure| figure.id.clone())
+            .collect()
+    };
+    assert!(!charts("drift").is_empty());
+    assert_eq!(charts("ask-1").len(), charts("Ask-1").len());
+    let ids: Vec<String> = report.figures().map(|figure| figure.id.clone()).collect();
+    let folded: std::collections::HashSet<String> =
+        ids.iter().map(|id| id.to_lowercase()).collect();
+    assert_eq!(folded.len(), ids.len(), "two charts share a file");
+    for id in &ids {
+        assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
+    }
+    let folder = run.save();
+    driftgauge_report::write_report(&folder).expect("a report");
+    let files = std::fs::read_dir(folder.charts()).expect("charts").count();
+    assert_eq!(files, ids.len());
+}
+
+#[test]
+fn every_link_within_the_page_leads_somewhere() {
+    let (_, page) = twice("drift", "ask_1 (ü)").report();
+    for link in page.split("href=\"#").skip(1) {
+        let target = link.split('"').next().expect("a link");
+        if target.starts_with("f=") || target.starts_with("s=") {
+            continue;
+        }
+        assert_eq!(
+            page.matches(&format!("id=\"{target}\"")).count(),
+            1,
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn flips_are_counted_metric_by_metric() {
+    let mut run = Run::smoke();
+    let ids: Vec<String> = run
+        .samples("drift")
+        .iter()
+        .filter(|s| s.condition == "plain" && s.model == "base")
+        .map(|s| s.sample_id.clone())
+        .collect();
+    assert_eq!(ids.len(), 10);
+    for output in run
+        .metrics
+        .outputs
+        .iter_mut()
+        .filter(|output| output.evaluation == "drift")
+    {
+        output.output.scores.clear();
+        if output.metric != "truthfulness" {
+            continue;
+        }
+        // The first metric is the same for both models, the second differs on nine of ten prompts.
+        let tuned = output.model == "tuned";
+        for (id, values) in [
+            ("same", vec![Some(1.0); 10]),
+            (
+                "other",
+                (0..10)
+                    .map(|i| Some(f64::from(u8::from(tuned && i != 3))))
+                    .collect(),
+            ),
+        ] {
+            let mut scalar = Scalar::new(id, id, "plain").value(0.5, 10);
+            scalar.primary = id == "same";
+            output.output.scalars.push(scalar);
+            output.output.scores.push(Scores {
+                id: id.to_owned(),
+                condition: "plain".to_owned(),
+                kind: ScoreKind::Binary,
+                sample_ids: ids.iter().collect(),
+                values,
+            });
+        }
+    }
+    let (report, page) = run.report();
+    let section = report
+        .samples
+        .iter()
+        .find(|section| section.evaluation == "drift")
+        .expect("samples");
+    assert_eq!(section.differing, 9);
+    let flips: Vec<_> = section
+        .flips
+        .iter()
+        .map(|flip| {
+            (
+                section.metrics[flip.metric].metric.as_str(),
+                flip.baseline_only,
+                flip.model_only,
+                flip.pairs,
+            )
+        })
+        .collect();
+    assert_eq!(
+        flips,
+        [("truthfulness", 0, 0, 10), ("truthfulness.other", 0, 9, 10)]
+    );
+    assert!(page.contains("#f=drift/truthfulness.other/plain/tuned/model"));
+}
+
+#[test]
+fn rows_are_sorted_by_numbers_and_not_by_what_is_printed() {
+    let mut run = Run::smoke();
+    for (place, comparison) in run.results.comparisons.iter_mut().enumerate() {
+        comparison.p = Some(4.1e-5 * (place + 1) as f64);
+    }
+    let (_, page) = run.report();
+    assert!(page.contains("<td class=\"n\" data-v=\"0.000041\">4.1 × 10⁻⁵</td>"));
+}
+
+#[test]
+fn what_a_plugin_returns_never_costs_the_page() {
+    let mut run = Run::smoke();
+    let long = "i".repeat(300);
+    let output = run
+        .metrics
+        .outputs
+        .iter_mut()
+        .find(|output| output.metric == "uncertainty")
+        .expect("an output");
+    let point = |y: f64| Point {
+        x: Some(y),
+        y: Some(y),
+        low: Some(-f64::MAX),
+        high: Some(f64::MAX),
+        ..Point::default()
+    };
+    for kind in [
+        ChartKind::Line,
+        ChartKind::Histogram,
+        ChartKind::Reliability,
+        ChartKind::Forest,
+        ChartKind::Heatmap,
+        ChartKind::Bar,
+    ] {
+        output.output.charts.push(ChartSpec {
+            id: format!("{long}{kind:?}"),
+            title: long.clone(),
+            kind,
+            x: Axis {
+                label: "\u{1b}[2J".to_owned(),
+                unit: String::new(),
+                domain: Some([-1e308, 1e308]),
+            },
+            y: Axis {
+                label: String::new(),
+                unit: "ratio".to_owned(),
+                domain: Some([f64::MIN, f64::MAX]),
+            },
+            series: vec![Series {
+                name: long.clone(),
+                points: vec![point(1e308), point(-1e308), point(f64::NAN), point(0.0)],
+            }],
+        });
+    }
+    let pattern = run
+        .results
+        .metrics
+        .iter()
+        .find(|metric| metric.metric == "uncertainty")
+        .expect("a number")
+        .clone();
+    run.results.metrics.extend((0..20_000).map(|i| {
+        let mut metric = pattern.clone();
+        metric.metric = format!("uncertainty.{long}{i}");
+        metric.primary = false;
+        metric
+    }));
+    let (report, page) = run.report();
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    assert!(!page.contains("NaN") && !page.contains("inf"));
+    let section = report
+        .sections
+        .iter()
+        .find(|section| section.metric == "uncertainty")
+        .expect("a section");
+    assert!(section.numbers_omitted > 19_000);
+    let folder = run.save();
+    driftgauge_report::write_report(&folder).expect("charts with names that a file system takes");
+}
+
+/// Samples of which the first is unsafe, the second safe, the third without a verdict, the fourth not made.
+fn judged(mode: SampleMode) -> (driftgauge_report::Report, String) {
+    let mut run = Run::smoke();
+    let mut samples = run.samples("harmfulness");
+    for (place, sample) in samples.iter_mut().enumerate() {
+        let label = [
+            VerdictLabel::Unsafe,
+            VerdictLabel::Safe,
+            VerdictLabel::Unparsable,
+        ][place % 10 % 3];
+        sample.completion.text = format!("said-{}-{}", label.as_str(), sample.model);
+        for verdict in sample.verdicts.values_mut() {
+            *verdict = Verdict {
+                label,
+                output: format!("judge-wrote-{}", label.as_str()),
+                ..verdict.clone()
+            };
+        }
+        if place % 10 == 3 {
+            sample.completion.finish_reason = FinishReason::Error;
+            sample.completion.text = String::new();
+            sample.error = Some("the-server-was-gone".to_owned());
+        }
+        sample.references = vec!["the-accepted-answer".to_owned()];
+        sample.wrong_answer = Some("the-false-answer".to_owned());
+    }
+    run.set_samples("harmfulness", samples);
+    run.experiment.samples = mode;
+    run.report()
+}
+
+#[test]
+fn redacted_shows_what_every_judge_called_safe_and_nothing_else() {
+    let shown = |mode| {
+        let (_, page) = judged(mode);
+        [
+            "said-safe-",
+            "said-unsafe-",
+            "said-unparsable-",
+            "judge-wrote-",
+            "the-accepted-answer",
+            "the-server-was-gone",
+        ]
+        .map(|text| page.contains(text))
+    };
+    assert_eq!(shown(SampleMode::Hidden), [false; 6]);
+    assert_eq!(
+        shown(SampleMode::Redacted),
+        [true, false, false, false, false, true]
+    );
+    assert_eq!(shown(SampleMode::Full), [true; 6]);
+}
+
+#[test]
+fn unsafe_text_is_covered_until_it_is_asked_for() {
+    let (_, page) = judged(SampleMode::Full);
+    let before = page.split("said-unsafe-").next().expect("the page");
+    assert!(before.ends_with("<details><summary>unsafe text</summary><span class=\"text\">"));
+}
+
+#[test]
+fn a_folder_without_completions_has_a_report() {
+    let run = Run::smoke();
+    std::fs::remove_dir_all(run.dir().samples()).expect("removed");
+    let (report, page) = run.report();
+    assert!(report.samples.is_empty() && !report.headline.rows.is_empty());
+    assert!(page.contains("id=\"headline\"") && !page.contains("id=\"samples\""));
+}
+
+#[test]
+fn a_stable_report_holds_no_clock_host_command_or_state_of_the_store() {
+    let page = |seconds: f64| {
+        let mut run = Run::smoke();
+        let mut provenance: ProvenanceRecord = run.dir().read().expect("provenance.json");
+        provenance.seconds = seconds;
+        provenance.started_unix = seconds as u64;
+        provenance.command.push(format!("--jobs={seconds}"));
+        provenance.host.cores = seconds as u64;
+        run.dir().write(&provenance).expect("written");
+        for node in &mut run.plan.nodes {
+            node.seconds = Some(seconds);
+        }
+        let (report, page) = run.report();
+        let stable = report.stable();
+        (
+            stable.to_json(),
+            render_html(&stable).expect("a page"),
+            page,
+        )
+    };
+    let (first, second) = (page(71.25), page(93.75));
+    assert_eq!(first.0, second.0);
+    assert_eq!(first.1, second.1);
+    assert_ne!(first.2, second.2);
+}
+
+#[test]
+fn names_of_a_recording_reach_no_terminal_raw() {
+    let mut run = Run::smoke();
+    let evil = "\u{1b}[2J=cmd|' /C calc'!A0";
+    run.results.metrics[0].title = evil.to_owned();
+    run.experiment.title = format!("{evil}\u{202e}");
+    run.results.notes.push(evil.to_owned());
+    let (report, page) = run.report();
+    for text in [
+        report.to_text(),
+        report.to_markdown(),
+        report.to_junit(),
+        report.to_csv(true),
+        page,
+    ] {
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{202e}'),
+            "{text}"
+        );
+    }
+    assert!(!report.to_csv(true).contains("\n="));
+}
