@@ -111,6 +111,16 @@ impl Measure {
         })
     }
 
+    /// The column of a recording that holds it under a name of its own: `columns: {probability: ..., entropy: ...}`.
+    #[must_use]
+    pub(super) fn column(self) -> Option<&'static str> {
+        match self {
+            Self::MeanTokenProbability => Some("probability"),
+            Self::TokenEntropy => Some("entropy"),
+            _ => None,
+        }
+    }
+
     /// Its title.
     #[must_use]
     pub(super) fn title(self) -> Cow<'static, str> {

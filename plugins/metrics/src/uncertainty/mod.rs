@@ -46,8 +46,8 @@ pub struct Uncertainty {
     vocabulary: Option<u32>,
     estimator: Estimator,
     measures: Vec<Measure>,
-    /// Field of the recorded value of each measure.
-    fields: Vec<String>,
+    /// Fields of the recorded value of each measure, the first that a sample has.
+    fields: Vec<Vec<String>>,
     prompts: Prompts,
     conditions: Conditions<Gathered>,
 }
@@ -69,6 +69,8 @@ struct Gathered {
     values: Vec<Vec<f64>>,
     /// By measure: how many values were recorded, and how many come from tokens.
     told: Vec<(u64, u64)>,
+    /// By measure: which of its fields the recorded values stand in.
+    named: Vec<usize>,
     /// Whether some prompt was sampled several times.
     repeated: bool,
     /// Whether some prompt was asked several times, whatever came of it.
@@ -102,12 +104,21 @@ impl Metric for Uncertainty {
             confidence,
             measures,
         } = config.chosen()?;
+        // A column that the configuration gives to one measure is that of no other.
+        let is_taken = |column: &str| config.recorded.values().any(|name| name == column);
         let fields = measures
             .iter()
             .map(|measure| {
                 let id = measure.id();
-                let name = config.recorded.get(id.as_ref()).map(String::as_str);
-                format!("value.{}", name.unwrap_or(&id))
+                let names = match config.recorded.get(id.as_ref()) {
+                    Some(name) => vec![name.as_str()],
+                    None => {
+                        let column = measure.column().filter(|name| !is_taken(name));
+                        [id.as_ref()].into_iter().chain(column).collect()
+                    }
+                };
+                let fields = names.into_iter().map(|name| format!("value.{name}"));
+                fields.collect()
             })
             .collect();
         Ok(Self {
@@ -164,19 +175,26 @@ impl Uncertainty {
         }
         gathered.values.resize_with(self.measures.len(), Vec::new);
         gathered.told.resize(self.measures.len(), (0, 0));
+        gathered.named.resize(self.measures.len(), 0);
         let mut any = false;
-        for (((measure, field), values), told) in self
+        for ((((measure, fields), values), told), named) in self
             .measures
             .iter()
             .zip(&self.fields)
             .zip(&mut gathered.values)
             .zip(&mut gathered.told)
+            .zip(&mut gathered.named)
         {
             let computed = measure.of(&tokens);
-            let value = match computed {
-                Some(value) => Some(value),
-                None => recorded(sample, *measure, field)?,
-            };
+            let mut value = computed;
+            for (place, field) in fields.iter().enumerate() {
+                if value.is_none() {
+                    value = recorded(sample, *measure, field)?;
+                    if value.is_some() {
+                        *named = place;
+                    }
+                }
+            }
             told.0 += u64::from(computed.is_none() && value.is_some());
             told.1 += u64::from(computed.is_some());
             any |= value.is_some();

@@ -159,7 +159,8 @@ impl Uncertainty {
             parts.push(self.eos.words().to_owned());
         }
         if recorded > 0 {
-            let field = &self.fields[index];
+            let place = gathered.named.get(index).copied().unwrap_or_default();
+            let field = &self.fields[index][place];
             let name = field.strip_prefix("value.").unwrap_or(field);
             let part = if computed > 0 { "partly " } else { "" };
             parts.push(format!("{part}as recorded in `{name}`"));

@@ -327,6 +327,29 @@ fn impossible_tokens_are_named() {
 }
 
 #[test]
+fn the_columns_of_a_recording_need_no_second_key() {
+    let recorded = |id: &str, p: f64, h: f64| json!({"sample_id": id, "completion": {"text": "", "finish_reason": "stop"}, "values": {"probability": [p], "entropy": [h], "correct": [1.0]}});
+    let samples = [recorded("a", 0.25, 1.5), recorded("b", 0.75, 0.5)];
+    let number = |config: &serde_json::Value, id: &str| {
+        let output = run(config, &samples);
+        assert!(
+            output
+                .notes
+                .iter()
+                .all(|note| !note.contains("no token statistics"))
+        );
+        let found = output.scalars.iter().find(|scalar| scalar.id == id);
+        found.and_then(|scalar| scalar.value)
+    };
+    assert_eq!(number(&json!({}), "mean_token_probability"), Some(0.5));
+    assert_eq!(number(&json!({}), "token_entropy"), Some(1.0));
+    // What the configuration gives to another measure is that one alone.
+    let named = json!({"recorded": {"top10_entropy": "entropy"}});
+    assert_eq!(number(&named, "top10_entropy"), Some(1.0));
+    assert_eq!(number(&named, "token_entropy"), None);
+}
+
+#[test]
 fn nothing_and_one_are_defined() {
     assert_eq!(run(&json!({}), &[]).scalars, []);
     let mut empty = sample("a", "", [0.5, 0.5, 0.5]);

@@ -81,8 +81,10 @@ fn document(line: IndexMap<String, Value>, rows: &mut Vec<Row>) -> Result<(), Pr
                 check_mark(logliks, &labels, mark)?;
                 known.push(("choice_loglik", json!(logliks)));
                 known.push(("choice_correct", json!(labels)));
+                // Without the space that stands between question and choice: lengths are those of the choices themselves.
+                let length = |choice: &str| choice.strip_prefix(' ').unwrap_or(choice).len();
                 let bytes: Option<Vec<usize>> = (0..choices)
-                    .map(|at| Some(requests.get(at)?.get(1)?.as_str()?.len()))
+                    .map(|at| Some(length(requests.get(at)?.get(1)?.as_str()?)))
                     .collect();
                 known.push(("choice_bytes", json!(bytes)));
             }
@@ -319,7 +321,7 @@ mod tests {
             let table = reading(text).unwrap();
             assert_eq!(cell(&table, 0, "choice_loglik"), json!([-3.5, -1.25]));
             assert_eq!(cell(&table, 0, "choice_correct"), json!([0, 1]));
-            assert_eq!(cell(&table, 0, "choice_bytes"), json!([2, 4]));
+            assert_eq!(cell(&table, 0, "choice_bytes"), json!([1, 3]));
             assert_eq!(
                 cell(&table, 0, "completion"),
                 Value::Null,
