@@ -27,7 +27,7 @@ pub struct Problem {
     pub help: Option<String>,
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// Whose it is to mend.
     #[serde(default)]
     pub blame: Blame,
@@ -103,7 +103,7 @@ impl Problem {
     /// Says where.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 

@@ -157,7 +157,7 @@ pub(super) fn diagnostic(problem: Problem) -> Diagnostic {
         labels: Vec::new(),
         help: problem.help,
     };
-    match problem.place {
+    match problem.place.as_deref() {
         Some(Place::Spec(range)) => shown.at(Span::new(range.start, range.end), ""),
         _ => shown,
     }
