@@ -135,6 +135,9 @@ pub(crate) struct RunArgs {
     /// Heavy processes at a time; models too large to share the machine run alone.
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<usize>,
+    /// Refuse models of which the self-check cannot prove that they are computed as their configuration says.
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// How the summary is written.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,

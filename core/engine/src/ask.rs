@@ -31,6 +31,12 @@ pub struct LoadModel {
     /// Whether every prompt will be plain text, so that the model needs no chat template.
     #[serde(default)]
     pub plain_text: bool,
+    /// Tokens of the longest prompt and answer together that the model will be asked for, at most.
+    #[serde(default)]
+    pub longest: Option<usize>,
+    /// Whether a model of which the self-check proves less than everything is refused.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 fn auto() -> String {

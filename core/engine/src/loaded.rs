@@ -23,8 +23,10 @@ pub enum CheckOutcome {
     Failed,
     /// Did not hold, and the engine works around it (for example: no batching).
     Avoided,
-    /// Could not be made here.
+    /// There is nothing to check.
     Skipped,
+    /// Could not be made here: what it would prove is not proven.
+    Unproven,
 }
 
 /// What an engine says of the model it loaded.

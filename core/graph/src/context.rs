@@ -35,6 +35,8 @@ pub struct Context {
     pub jobs: usize,
     /// Processor cores to share among them.
     pub cores: usize,
+    /// Whether a model of which the self-check proves less than everything is refused.
+    pub strict: bool,
 }
 
 impl Context {

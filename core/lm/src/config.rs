@@ -1,64 +1,166 @@
 //! `config.json` of a model folder: which decoder it is, and nothing guessed.
 
-mod normalise;
+mod families;
+mod fields;
+mod rope;
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use fields::Fields;
 
-pub use normalise::normalise_config_json;
+pub use rope::{Rope, RopeScaling};
 
 /// The decoder families whose arithmetic this crate knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
     /// `LlamaForCausalLM`
     Llama,
-    /// `MistralForCausalLM`
+    /// `MistralForCausalLM`: a sliding window.
     Mistral,
+    /// `MixtralForCausalLM`: Mistral with experts.
+    Mixtral,
     /// `Qwen2ForCausalLM`: biases on the query, key and value projections.
     Qwen2,
     /// `Qwen3ForCausalLM`: queries and keys are normalised per head.
     Qwen3,
+    /// `Qwen3MoeForCausalLM`: Qwen 3 with experts.
+    Qwen3Moe,
+    /// `GemmaForCausalLM`: scaled embeddings, and factors of the normalisations around 1.
+    Gemma,
+    /// `Gemma2ForCausalLM`: capped logits, every second layer with a window.
+    Gemma2,
+    /// `Gemma3ForCausalLM`: two rotations.
+    Gemma3,
+    /// `Phi3ForCausalLM`: fused projections.
+    Phi3,
+    /// `SmolLM3ForCausalLM`: layers without positions.
+    SmolLm3,
+    /// `GlmForCausalLM`: neighbours are rotated against each other, in half of each head.
+    Glm,
+    /// `Glm4ForCausalLM`: GLM with normalisations behind attention and MLP too.
+    Glm4,
 }
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Llama,
+        Self::Mistral,
+        Self::Mixtral,
+        Self::Qwen2,
+        Self::Qwen3,
+        Self::Qwen3Moe,
+        Self::Gemma,
+        Self::Gemma2,
+        Self::Gemma3,
+        Self::Phi3,
+        Self::SmolLm3,
+        Self::Glm,
+        Self::Glm4,
+    ];
+
     /// The class name in `architectures`.
     #[must_use]
     pub fn class_name(self) -> &'static str {
         match self {
             Self::Llama => "LlamaForCausalLM",
             Self::Mistral => "MistralForCausalLM",
+            Self::Mixtral => "MixtralForCausalLM",
             Self::Qwen2 => "Qwen2ForCausalLM",
             Self::Qwen3 => "Qwen3ForCausalLM",
+            Self::Qwen3Moe => "Qwen3MoeForCausalLM",
+            Self::Gemma => "GemmaForCausalLM",
+            Self::Gemma2 => "Gemma2ForCausalLM",
+            Self::Gemma3 => "Gemma3ForCausalLM",
+            Self::Phi3 => "Phi3ForCausalLM",
+            Self::SmolLm3 => "SmolLM3ForCausalLM",
+            Self::Glm => "GlmForCausalLM",
+            Self::Glm4 => "Glm4ForCausalLM",
         }
     }
 
     fn from_class_name(name: &str) -> Option<Self> {
-        [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3]
-            .into_iter()
-            .find(|a| a.class_name() == name)
+        Self::ALL.into_iter().find(|a| a.class_name() == name)
     }
 }
 
-/// `llama3` scaling of the rotary frequencies: long wavelengths are slowed by `factor`, short ones kept, with a ramp between.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Llama3Rope {
-    /// How much the lowest frequencies are slowed.
-    pub factor: f64,
-    /// Wavelengths above `original / low_freq_factor` are slowed fully.
-    pub low_freq_factor: f64,
-    /// Wavelengths below `original / high_freq_factor` are kept.
-    pub high_freq_factor: f64,
-    /// Context length before scaling.
-    pub original_max_position_embeddings: usize,
+/// Function inside an MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x / (1 + e^-x)`
+    Silu,
+    /// GELU with its hyperbolic tangent approximation.
+    GeluTanh,
+}
+
+/// How the attention of every layer is built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttentionConfig {
+    /// Query, key and value projections are one matrix.
+    pub fused: bool,
+    /// Query, key and value projections add a bias.
+    pub biases: bool,
+    /// The output projection adds one.
+    pub output_bias: bool,
+    /// Queries and keys are normalised per head.
+    pub qk_norm: bool,
+    /// Scores are multiplied by it.
+    pub scale: f64,
+    /// Scores are squeezed to `cap * tanh(x / cap)`.
+    pub softcap: Option<f64>,
+}
+
+/// How the MLP of every layer is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mlp {
+    /// Gate and up projections are one matrix.
+    pub fused: bool,
+    /// The projections add biases.
+    pub bias: bool,
+    /// Function of the gate.
+    pub activation: Activation,
+}
+
+/// Experts in place of one MLP: each token goes through those that a router scores highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many a token goes through.
+    pub per_token: usize,
+    /// Width inside each.
+    pub width: usize,
+    /// The weights of the chosen ones are made to add up to 1.
+    pub normalised: bool,
+}
+
+/// Where a layer normalises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norms {
+    /// Before attention and before the MLP.
+    Before,
+    /// Before and behind both, by Gemma's names.
+    AroundBothAsGemma,
+    /// Before and behind both, by GLM's names.
+    AroundBothAsGlm,
+}
+
+/// What differs from layer to layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerConfig {
+    /// A position sees so many tokens, itself among them; all of the past when absent.
+    pub window: Option<usize>,
+    /// Which of the rotations it has, if one.
+    pub rope: Option<usize>,
+    /// Whether it has experts.
+    pub experts: bool,
 }
 
 /// The sizes and switches of a decoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DecoderConfig {
     /// Family.
     pub architecture: Architecture,
@@ -78,16 +180,30 @@ pub struct DecoderConfig {
     pub head_dim: usize,
     /// Longest sequence, in tokens.
     pub max_position_embeddings: usize,
-    /// Attention sees this many tokens back, when less than the context. Sequences longer than it are refused.
-    pub sliding_window: Option<usize>,
     /// Epsilon of the RMS normalisations.
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// Scaling of the rotary frequencies.
-    pub rope_scaling: Option<Llama3Rope>,
     /// Whether the output head is the embedding table.
     pub tie_word_embeddings: bool,
+    /// Attention.
+    pub attention: AttentionConfig,
+    /// MLP.
+    pub mlp: Mlp,
+    /// Experts of the layers that have some.
+    pub experts: Option<Experts>,
+    /// Normalisations.
+    pub norms: Norms,
+    /// A normalisation's factor is its weight plus 1.
+    pub norm_offset: bool,
+    /// Embeddings are multiplied by it.
+    pub embedding_scale: Option<f64>,
+    /// Logits are squeezed to `cap * tanh(x / cap)`.
+    pub logit_softcap: Option<f64>,
+    /// One for each layer.
+    pub layers: Vec<LayerConfig>,
+    /// The rotations that layers refer to.
+    pub ropes: Vec<Rope>,
+    /// A key of the file that asks for dropout in trainings, with its value.
+    pub dropout: Option<String>,
 }
 
 impl DecoderConfig {
@@ -95,7 +211,8 @@ impl DecoderConfig {
     ///
     /// # Errors
     /// When the file is missing or malformed, and [`Error::Unsupported`], by name, for everything that would compute
-    /// something else than the model means: another architecture, rope type, activation, bias, or quantised weights.
+    /// something else than the model means: another architecture, rope type, activation, quantised weights, and any key that
+    /// is not known to be read or to change nothing.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
@@ -115,82 +232,45 @@ impl DecoderConfig {
     /// As [`Self::from_folder`].
     pub fn from_json(value: &Value) -> Result<Self> {
         let architecture = architecture_of(value)?;
-        let fields = Fields(value);
-        refuse_what_is_not_computed(architecture, fields)?;
-
-        let hidden_size = fields.required("hidden_size")?;
-        let num_attention_heads = fields.required("num_attention_heads")?;
-        // The defaults are those of the family's configuration class, which transformers 4 leaves out of the file.
-        let num_key_value_heads = match fields.size("num_key_value_heads")? {
-            Some(heads) => heads,
-            None => match architecture {
-                Architecture::Llama => num_attention_heads,
-                Architecture::Mistral => 8,
-                Architecture::Qwen2 | Architecture::Qwen3 => 32,
-            },
-        };
-        if num_key_value_heads == 0 || num_attention_heads % num_key_value_heads != 0 {
-            return Err(Error::Config(format!(
-                "`num_attention_heads` {num_attention_heads} is not a multiple of `num_key_value_heads` {num_key_value_heads}"
+        let fields = Fields::new(value, "")?;
+        if let Some(quantised) = fields.get("quantization_config") {
+            let method = quantised["quant_method"].as_str().unwrap_or("unknown");
+            return Err(Error::Unsupported(format!(
+                "weights quantised by `{method}`; hint: use the unquantised model"
             )));
         }
-        let head_dim = match fields.size("head_dim")? {
-            Some(width) => width,
-            None if architecture == Architecture::Qwen3 => 128,
-            None => hidden_size / num_attention_heads,
-        };
-        let (rope_theta, rope_scaling) = rope(fields)?;
-        let max_position_embeddings =
-            fields
-                .size("max_position_embeddings")?
-                .unwrap_or(match architecture {
-                    Architecture::Llama => 2048,
-                    Architecture::Mistral => 131_072,
-                    Architecture::Qwen2 | Architecture::Qwen3 => 32_768,
-                });
-        let sliding_window = match architecture {
-            Architecture::Mistral if value.get("sliding_window").is_none() => Some(4096),
-            Architecture::Mistral => fields.size("sliding_window")?,
-            _ => None,
-        }
-        .filter(|&window| window < max_position_embeddings);
-        Ok(Self {
-            architecture,
-            vocab_size: fields.required("vocab_size")?,
-            hidden_size,
-            intermediate_size: fields.required("intermediate_size")?,
-            num_hidden_layers: fields.required("num_hidden_layers")?,
-            num_attention_heads,
-            num_key_value_heads,
-            head_dim,
-            max_position_embeddings,
-            sliding_window,
-            rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
-            rope_theta,
-            rope_scaling,
-            tie_word_embeddings: fields.flag("tie_word_embeddings"),
-        })
+        let config = families::read(architecture, &fields)?;
+        fields.all_read(architecture.class_name())?;
+        Ok(config)
     }
 
-    /// The longest sequence that is computed exactly: the context, or the sliding window where that is shorter.
+    /// Says why a model that is scored cannot be trained.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], by name.
+    pub fn check_trainable(&self) -> Result<()> {
+        if self.experts.is_some() {
+            return Err(Error::Unsupported(format!(
+                "`{}` is scored but not trained: its experts have no gradients here; hint: train it elsewhere and merge the adapter",
+                self.architecture.class_name()
+            )));
+        }
+        match &self.dropout {
+            Some(dropout) => Err(Error::Unsupported(format!(
+                "`{dropout}` is not trained with; hint: set it to 0 where the training may do without"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The longest sequence that is computed.
     #[must_use]
     pub fn longest_sequence(&self) -> usize {
-        self.sliding_window
-            .map_or(self.max_position_embeddings, |window| {
-                window.min(self.max_position_embeddings)
-            })
-    }
-
-    /// Whether the query, key and value projections add a bias.
-    #[must_use]
-    pub fn qkv_bias(&self) -> bool {
-        self.architecture == Architecture::Qwen2
-    }
-
-    /// Whether queries and keys are normalised per head.
-    #[must_use]
-    pub fn qk_norm(&self) -> bool {
-        self.architecture == Architecture::Qwen3
+        let stretched = self.ropes.iter().filter_map(|rope| match rope.scaling {
+            RopeScaling::Dynamic { factor, original } => Some((original as f64 * factor) as usize),
+            _ => None,
+        });
+        stretched.fold(self.max_position_embeddings, usize::max)
     }
 }
 
@@ -205,221 +285,10 @@ fn architecture_of(value: &Value) -> Result<Architecture> {
         ));
     };
     Architecture::from_class_name(name).ok_or_else(|| {
-        Error::Unsupported(format!(
-            "architecture `{name}`; hint: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM work"
-        ))
+        let known = Architecture::ALL.map(Architecture::class_name).join(", ");
+        Error::Unsupported(format!("architecture `{name}`; hint: {known} work"))
     })
 }
 
-fn refuse_what_is_not_computed(architecture: Architecture, fields: Fields<'_>) -> Result<()> {
-    let refuse = |what: String| Err(Error::Unsupported(what));
-    let activation = fields.0["hidden_act"].as_str().unwrap_or("silu");
-    if activation != "silu" {
-        return refuse(format!("activation `{activation}`"));
-    }
-    if !fields.is_null("quantization_config") {
-        let method = fields.0["quantization_config"]["quant_method"]
-            .as_str()
-            .unwrap_or("unknown");
-        return refuse(format!(
-            "weights quantised by `{method}`; hint: use the unquantised model"
-        ));
-    }
-    for bias in ["attention_bias", "mlp_bias"] {
-        // Qwen2 has its biases by definition and knows no such switch.
-        if architecture != Architecture::Qwen2 && fields.flag(bias) {
-            return refuse(format!("`{bias}: true`"));
-        }
-    }
-    if architecture != Architecture::Mistral && fields.flag("use_sliding_window") {
-        return refuse("`use_sliding_window: true`".to_owned());
-    }
-    if let Some(layers) = fields.0["layer_types"].as_array()
-        && let Some(kind) = layers.iter().find(|kind| *kind != "full_attention")
-    {
-        return refuse(format!("layer type {kind}"));
-    }
-    if let Some(part) = fields.number("partial_rotary_factor")?
-        && part != 1.0
-    {
-        return refuse(format!("`partial_rotary_factor: {part}`"));
-    }
-    Ok(())
-}
-
-/// Base and scaling of the rotary frequencies, from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling`.
-fn rope(fields: Fields<'_>) -> Result<(f64, Option<Llama3Rope>)> {
-    let nested = ["rope_parameters", "rope_scaling"]
-        .into_iter()
-        .find(|key| !fields.is_null(key))
-        .map(|key| Fields(&fields.0[key]));
-    let theta = match nested {
-        Some(nested) => nested.number("rope_theta")?,
-        None => None,
-    };
-    let theta = match theta {
-        Some(theta) => theta,
-        None => fields.number("rope_theta")?.unwrap_or(10_000.0),
-    };
-    let Some(nested) = nested else {
-        return Ok((theta, None));
-    };
-    let kind = ["rope_type", "type"]
-        .into_iter()
-        .find_map(|key| nested.0[key].as_str())
-        .unwrap_or("default");
-    let scaling = match kind {
-        "default" => None,
-        "llama3" => Some(Llama3Rope {
-            factor: nested.required_number("factor")?,
-            low_freq_factor: nested.required_number("low_freq_factor")?,
-            high_freq_factor: nested.required_number("high_freq_factor")?,
-            original_max_position_embeddings: nested
-                .required("original_max_position_embeddings")?,
-        }),
-        other => {
-            return Err(Error::Unsupported(format!(
-                "rope type `{other}`; hint: `default` and `llama3` work"
-            )));
-        }
-    };
-    Ok((theta, scaling))
-}
-
-/// Typed access to the fields of a JSON object, where null means absent.
-#[derive(Clone, Copy)]
-struct Fields<'a>(&'a Value);
-
-impl Fields<'_> {
-    fn is_null(self, key: &str) -> bool {
-        self.0[key].is_null()
-    }
-
-    fn flag(self, key: &str) -> bool {
-        self.0[key].as_bool().unwrap_or(false)
-    }
-
-    fn number(self, key: &str) -> Result<Option<f64>> {
-        match &self.0[key] {
-            Value::Null => Ok(None),
-            value => value
-                .as_f64()
-                .map(Some)
-                .ok_or_else(|| Error::Config(format!("`{key}` is not a number"))),
-        }
-    }
-
-    fn size(self, key: &str) -> Result<Option<usize>> {
-        match &self.0[key] {
-            Value::Null => Ok(None),
-            value => match value.as_u64() {
-                Some(size) if size > 0 => Ok(Some(size as usize)),
-                _ => Err(Error::Config(format!("`{key}` is not a positive integer"))),
-            },
-        }
-    }
-
-    fn required(self, key: &str) -> Result<usize> {
-        self.size(key)?
-            .ok_or_else(|| Error::Config(format!("`{key}` is missing")))
-    }
-
-    fn required_number(self, key: &str) -> Result<f64> {
-        self.number(key)?
-            .ok_or_else(|| Error::Config(format!("`{key}` is missing")))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn with(architecture: &str, extra: Value) -> Value {
-        let mut config = json!({
-            "architectures": [architecture], "vocab_size": 100, "hidden_size": 64, "intermediate_size": 96,
-            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
-        });
-        for (key, value) in extra.as_object().unwrap() {
-            config[key] = value.clone();
-        }
-        config
-    }
-
-    #[test]
-    fn llama_3_scaling_reads_from_transformers_4_and_5() {
-        let scaling = json!({"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192, "rope_type": "llama3"});
-        let four = with(
-            "LlamaForCausalLM",
-            json!({"rope_theta": 5e5, "rope_scaling": scaling}),
-        );
-        let mut parameters = scaling.clone();
-        parameters["rope_theta"] = json!(5e5);
-        let five = with("LlamaForCausalLM", json!({"rope_parameters": parameters}));
-        let four = DecoderConfig::from_json(&four).unwrap();
-        assert_eq!(four, DecoderConfig::from_json(&five).unwrap());
-        assert_eq!(four.rope_theta, 5e5);
-        assert_eq!(four.rope_scaling.unwrap().factor, 8.0);
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_family() {
-        let qwen3 = DecoderConfig::from_json(&with("Qwen3ForCausalLM", json!({}))).unwrap();
-        assert_eq!((qwen3.head_dim, qwen3.qk_norm()), (128, true));
-        let mistral = with(
-            "MistralForCausalLM",
-            json!({"max_position_embeddings": 32768}),
-        );
-        let mistral = DecoderConfig::from_json(&mistral).unwrap();
-        assert_eq!(mistral.longest_sequence(), 4096);
-        let open = with(
-            "MistralForCausalLM",
-            json!({"max_position_embeddings": 32768, "sliding_window": null}),
-        );
-        assert_eq!(
-            DecoderConfig::from_json(&open).unwrap().longest_sequence(),
-            32768
-        );
-    }
-
-    #[test]
-    fn what_is_not_computed_is_refused_by_name() {
-        for (architecture, extra, name) in [
-            ("GemmaForCausalLM", json!({}), "GemmaForCausalLM"),
-            ("LlamaForCausalLM", json!({"hidden_act": "gelu"}), "`gelu`"),
-            (
-                "LlamaForCausalLM",
-                json!({"attention_bias": true}),
-                "attention_bias",
-            ),
-            (
-                "Qwen2ForCausalLM",
-                json!({"use_sliding_window": true}),
-                "use_sliding_window",
-            ),
-            (
-                "LlamaForCausalLM",
-                json!({"rope_scaling": {"type": "yarn", "factor": 2}}),
-                "`yarn`",
-            ),
-            (
-                "LlamaForCausalLM",
-                json!({"quantization_config": {"quant_method": "gptq"}}),
-                "`gptq`",
-            ),
-            (
-                "Qwen3ForCausalLM",
-                json!({"layer_types": ["full_attention", "sliding_attention"]}),
-                "sliding_attention",
-            ),
-        ] {
-            let error = DecoderConfig::from_json(&with(architecture, extra)).unwrap_err();
-            assert!(matches!(error, Error::Unsupported(_)), "{error}");
-            assert!(error.to_string().contains(name), "{error}");
-        }
-        let error = DecoderConfig::from_json(&with("LlamaForCausalLM", json!({"vocab_size": -3})))
-            .unwrap_err();
-        assert!(error.to_string().contains("`vocab_size`"), "{error}");
-    }
-}
+mod tests;

@@ -5,14 +5,14 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
-use crate::config::normalise_config_json;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::Parameters;
 use crate::tensors::{weight_files, write_atomically};
 
 /// Files that say how a model is used, copied beside new weights.
-const COMPANIONS: [&str; 9] = [
+const COMPANIONS: [&str; 10] = [
+    "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
@@ -35,7 +35,7 @@ pub(crate) fn digest_weights(folder: &Path) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Copies everything but the weights from one model folder to another; `config.json` as every engine reads it.
+/// Copies everything but the weights from one model folder to another.
 pub(crate) fn copy_companions(from: &Path, to: &Path) -> Result<()> {
     for name in COMPANIONS {
         let source = from.join(name);
@@ -44,10 +44,7 @@ pub(crate) fn copy_companions(from: &Path, to: &Path) -> Result<()> {
             files::write_bytes(&to.join(name), &bytes)?;
         }
     }
-    let source = from.join("config.json");
-    let bytes = std::fs::read(&source).map_err(Error::io("read", &source))?;
-    let config: Value = serde_json::from_slice(&bytes).map_err(|e| Error::file(&source, e))?;
-    write_json(&to.join("config.json"), &normalise_config_json(&config))
+    Ok(())
 }
 
 /// Writes `model.safetensors` from trained weights.

@@ -10,12 +10,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod chat;
+mod check;
 pub mod compute;
 pub mod config;
 mod divergence;
 mod error;
 mod files;
 mod folder;
+#[cfg(test)]
+mod golden_architectures;
 pub mod logits;
 mod lora;
 mod merge;
@@ -33,8 +36,9 @@ pub mod train;
 pub mod worker;
 
 pub use chat::{ChatTemplate, Message};
+pub use check::{check_folder, check_tied_head, check_trainable};
 pub use compute::{BaseQuantization, Compute, built_for_gpu};
-pub use config::{DecoderConfig, normalise_config_json};
+pub use config::DecoderConfig;
 pub use divergence::{Divergence, divergences};
 pub use error::{Error, Result};
 pub use lora::{LoraConfig, TargetModules};

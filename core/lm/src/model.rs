@@ -1,8 +1,9 @@
-//! The decoder: Llama, Mistral, Qwen2 and Qwen3 as one set of layers.
+//! The decoder: every family as one set of layers.
 
 mod build;
 mod layer;
 mod linear;
+mod mlp;
 mod rope;
 
 use candle_core::{DType, Device, Tensor};
@@ -11,7 +12,7 @@ use crate::config::DecoderConfig;
 use crate::error::Result;
 use crate::ops::{self, Traced};
 
-pub(crate) use build::{Parameters, Precision, module_names};
+pub(crate) use build::{Parameters, Precision, expected_weights, module_names};
 pub(crate) use layer::Layer;
 pub(crate) use linear::{Adapter, Linear};
 pub(crate) use rope::RopeTables;
@@ -26,7 +27,8 @@ pub(crate) struct Decoder {
     layers: Vec<Layer>,
     norm: Traced,
     lm_head: Traced,
-    rope: RopeTables,
+    /// Of each rotation, where it does not depend on the length of a sequence.
+    ropes: Vec<Option<RopeTables>>,
 }
 
 /// What one forward pass is about.
@@ -40,8 +42,8 @@ pub(crate) struct Pass {
     pub(crate) segments: Option<Tensor>,
     /// Key of the dropout masks; absent when nothing is dropped.
     pub(crate) dropout: Option<DropoutKey>,
-    /// Rotary tables `[time, head_dim / 2]`, or `[batch, time, head_dim / 2]` where rows hold several sequences.
-    rope: RopeTables,
+    /// Tables of each rotation, `[time, width / 2]`, or `[batch, time, width / 2]` where rows hold several sequences.
+    ropes: Vec<RopeTables>,
 }
 
 /// With the module's number, the name of a dropout mask.
@@ -75,38 +77,46 @@ impl Decoder {
             time,
             segments: None,
             dropout: None,
-            rope: RopeTables {
-                cos: self.rope.cos.narrow(0, 0, time)?,
-                sin: self.rope.sin.narrow(0, 0, time)?,
-            },
+            ropes: self.rope_tables(time)?,
         })
+    }
+
+    /// Tables of a sequence of `length` tokens.
+    fn rope_tables(&self, length: usize) -> Result<Vec<RopeTables>> {
+        let tables = self.config.ropes.iter().zip(&self.ropes);
+        tables
+            .map(|(rope, tables)| match tables {
+                Some(tables) => tables.first(length),
+                None => RopeTables::new(rope, length, self.dtype, &self.device),
+            })
+            .collect()
     }
 
     /// A pass over rows that hold several sequences each; `positions` within a sequence and `segments` are `[batch, time]`
     /// of u32.
     pub(crate) fn packed_pass(&self, positions: &Tensor, segments: Tensor) -> Result<Pass> {
         let (batch, time) = positions.dims2()?;
-        let positions = positions.flatten_all()?;
-        let at_positions = |table: &Tensor| -> Result<Tensor> {
-            Ok(table
-                .index_select(&positions, 0)?
-                .reshape((batch, time, ()))?)
-        };
+        let last: u32 = positions.flatten_all()?.max(0)?.to_scalar()?;
+        let tables = self.rope_tables(last as usize + 1)?;
         Ok(Pass {
             batch,
             time,
             segments: Some(segments),
             dropout: None,
-            rope: RopeTables {
-                cos: at_positions(&self.rope.cos)?,
-                sin: at_positions(&self.rope.sin)?,
-            },
+            ropes: tables
+                .iter()
+                .map(|tables| tables.at(positions))
+                .collect::<Result<_>>()?,
         })
     }
 
     /// Embeds token ids `[batch * time]` into the residual stream `[batch * time, hidden]`.
     pub(crate) fn embed(&self, ids: &Tensor) -> Result<Traced> {
-        Ok(ops::embedding(ids, &self.embed_tokens)?.to_dtype(self.dtype)?)
+        let x = ops::embedding(ids, &self.embed_tokens)?.to_dtype(self.dtype)?;
+        match self.config.embedding_scale {
+            Some(scale) => Ok(x.scale(scale)?),
+            None => Ok(x),
+        }
     }
 
     /// Applies one layer to the residual stream.
@@ -118,14 +128,23 @@ impl Decoder {
     pub(crate) fn logits(&self, h: &Tensor) -> Result<Tensor> {
         let x = layer::norm(&Traced::constant(h.clone()), &self.norm, &self.config)?;
         let weight = self.lm_head.to_dtype(self.dtype)?;
-        Ok(ops::linear(&x, &weight.into(), None)?.tensor().clone())
+        let logits = ops::linear(&x, &weight.into(), None)?.tensor().clone();
+        match self.config.logit_softcap {
+            Some(cap) => Ok(((logits / cap)?.tanh()? * cap)?),
+            None => Ok(logits),
+        }
     }
 
     /// Sum over rows `[n, hidden]` of the residual stream of the negative log-likelihood of the `targets [n]` after them.
     pub(crate) fn loss(&self, h: &Traced, targets: &Tensor) -> Result<Traced> {
         let x = layer::norm(h, &self.norm, &self.config)?;
         let weight = self.lm_head.to_dtype(self.dtype)?;
-        Ok(ops::linear_cross_entropy(&x, &weight, targets)?)
+        Ok(ops::linear_cross_entropy(
+            &x,
+            &weight,
+            targets,
+            self.config.logit_softcap,
+        )?)
     }
 
     /// The residual stream after all layers, without a graph for gradients.

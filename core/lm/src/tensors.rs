@@ -78,26 +78,32 @@ impl TensorFile {
 
     /// Reads one tensor in its stored type.
     pub(crate) fn read(&self, name: &str, device: &Device) -> Result<Tensor> {
-        let slot = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| Error::file(&self.path, format!("tensor `{name}` is missing")))?;
-        let mut bytes = vec![0; slot.range.1 - slot.range.0];
-        {
-            let mut file = self
-                .file
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            file.seek(SeekFrom::Start(self.data_start + slot.range.0 as u64))
-                .and_then(|_| file.read_exact(&mut bytes))
-                .map_err(Error::io("read", &self.path))?;
-        }
+        let bytes = self.piece(name, 0, usize::MAX)?;
+        let slot = &self.tensors[name];
         Ok(Tensor::from_raw_buffer(
             &bytes,
             slot.dtype,
             &slot.shape,
             device,
         )?)
+    }
+
+    /// The bytes of a tensor from `from` on, at most `most`.
+    fn piece(&self, name: &str, from: usize, most: usize) -> Result<Vec<u8>> {
+        let slot = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| Error::file(&self.path, format!("tensor `{name}` is missing")))?;
+        let start = (slot.range.0 + from).min(slot.range.1);
+        let mut bytes = vec![0; (slot.range.1 - start).min(most)];
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.data_start + start as u64))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(Error::io("read", &self.path))?;
+        Ok(bytes)
     }
 }
 

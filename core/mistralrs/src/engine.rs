@@ -5,6 +5,7 @@ use std::sync::Arc;
 use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
 use driftgauge_record::{Completion, FinishReason};
 
+use crate::config::Reach;
 use crate::folder::Prepared;
 use crate::recorder::{Ending, Plan, Recorder, Recording};
 use crate::runtime::{self, Refusal, Runtime};
@@ -16,6 +17,8 @@ pub struct MistralRsEngine {
     pub(crate) text: Arc<Text>,
     pub(crate) end_tokens: Arc<[u32]>,
     pub(crate) ending: Ending,
+    /// How far mistral.rs computes the model as transformers does.
+    pub(crate) reach: Option<Reach>,
     pub(crate) loaded: Loaded,
     /// The links that the weights are mapped through, removed with the engine.
     pub(crate) folder: Option<Prepared>,
@@ -100,6 +103,16 @@ impl MistralRsEngine {
         }
         // mistral.rs 0.8.1 would run past the last position that the model has.
         let max_tokens = request.max_tokens.min(context - tokens.len());
+        if let Some(Reach { tokens: reach, key }) = &self.reach
+            && tokens.len() + max_tokens > *reach
+        {
+            return Err(format!(
+                "the prompt has {} tokens and its answer up to {max_tokens}, which reaches beyond `{key}`; mistral.rs 0.8.1 does \
+                 not compute sliding windows and scaled contexts there as transformers does; hint: shorten prompts or \
+                 `max_tokens`, or serve the model with another engine and use an `endpoint` source",
+                tokens.len()
+            ));
+        }
         Ok((tokens, max_tokens))
     }
 

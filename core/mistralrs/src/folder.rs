@@ -8,11 +8,10 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_lm::DecoderConfig;
-use driftgauge_lm::config::normalise_config_json;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::config::{self, Reach};
 use crate::weights::{self, Weights};
 
 /// A private folder of links, removed when dropped.
@@ -25,6 +24,10 @@ pub(crate) struct Prepared {
     pub(crate) config: Value,
     /// How many tokens the model reads, where mistral.rs is told that it were more.
     pub(crate) context: Option<usize>,
+    /// How far mistral.rs computes the model as transformers does.
+    pub(crate) reach: Option<Reach>,
+    /// The folder that the links lead to.
+    pub(crate) origin: PathBuf,
 }
 
 impl Prepared {
@@ -34,15 +37,36 @@ impl Prepared {
     }
 }
 
+/// Says, from configuration and headers alone, why mistral.rs would not compute the model of a folder as transformers does.
+///
+/// # Errors
+/// With the reason.
+pub fn check(folder: &Path) -> Result<(), String> {
+    inspect(folder).map(drop)
+}
+
+fn inspect(folder: &Path) -> Result<(config::Config, Weights), String> {
+    let config = config::read(folder)?;
+    let weights = weights::inspect(folder)?;
+    // Names of quantised weights are those of their method.
+    if config.json.get("quantization_config").is_none() {
+        config::check_tensors(&config.json, &weights.shapes)
+            .and_then(|()| {
+                driftgauge_lm::check_tied_head(folder, &config.json).map_err(|e| e.to_string())
+            })
+            .map_err(|why| format!("{why} (in `{}`)", folder.display()))?;
+    }
+    Ok((config, weights))
+}
+
 /// Links a model folder for mistral.rs.
 ///
 /// # Errors
-/// When a file is missing or unsound, or the architecture is one that mistral.rs does not know.
+/// When a file is missing or unsound, or mistral.rs would not compute the model as transformers does.
 pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
-    let mut config = read_config(folder)?;
-    check_architecture(&config)?;
+    let (config, weights) = inspect(folder)?;
+    let (mut config, reach) = (config.json, config.reach);
     let context = in_whole_blocks(&mut config);
-    let weights = weights::inspect(folder)?;
     let dir = private_folder()?;
     for (i, file) in weights.files.iter().enumerate() {
         let name = match weights.files.len() {
@@ -67,6 +91,8 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
         weights,
         config,
         context,
+        reach,
+        origin: folder.to_owned(),
     })
 }
 
@@ -82,13 +108,11 @@ pub(crate) fn whole_blocks(context: usize) -> usize {
 }
 
 /// Rounds the context up to whole blocks of 512 tokens, and gives what it was: the cache of mistral.rs 0.8.1 grows by
-/// such blocks, and refuses one that goes beyond the context. Only for models whose forward pass knows nothing of the
-/// context but how far its table of positions has to go.
+/// such blocks, and refuses one that goes beyond the context. Not where the scaling of positions depends on the context.
 fn in_whole_blocks(config: &mut Value) -> Option<usize> {
-    let context = DecoderConfig::from_json(config)
-        .ok()?
-        .max_position_embeddings;
-    if context <= BLOCK || context.is_multiple_of(BLOCK) {
+    let context = usize::try_from(config["max_position_embeddings"].as_u64()?).ok()?;
+    let stretched = config["rope_scaling"]["type"] == "longrope";
+    if stretched || context <= BLOCK || context.is_multiple_of(BLOCK) {
         return None;
     }
     config["max_position_embeddings"] = context.next_multiple_of(BLOCK).into();
@@ -147,64 +171,4 @@ pub(crate) fn link(from: &Path, to: &Path) -> Result<(), String> {
     #[cfg(not(unix))]
     let linked = std::fs::hard_link(&from, to);
     linked.map_err(|e| format!("cannot link `{}`: {e}", from.display()))
-}
-
-fn read_config(folder: &Path) -> Result<Value, String> {
-    let path = folder.join("config.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| {
-        format!(
-            "cannot read `{}`: {e}; hint: a model folder has `config.json`, `tokenizer.json` and safetensors weights",
-            path.display()
-        )
-    })?;
-    let config: Value =
-        serde_json::from_str(&text).map_err(|e| format!("`{}` is no JSON: {e}", path.display()))?;
-    Ok(normalise_config_json(&config))
-}
-
-/// Model classes that mistral.rs 0.8.1 loads as text models.
-const ARCHITECTURES: [&str; 21] = [
-    "DeepseekV2ForCausalLM",
-    "DeepseekV3ForCausalLM",
-    "Gemma2ForCausalLM",
-    "GemmaForCausalLM",
-    "Glm4ForCausalLM",
-    "Glm4MoeForCausalLM",
-    "Glm4MoeLiteForCausalLM",
-    "GptOssForCausalLM",
-    "GraniteMoeHybridForCausalLM",
-    "LlamaForCausalLM",
-    "MistralForCausalLM",
-    "MixtralForCausalLM",
-    "Phi3ForCausalLM",
-    "PhiForCausalLM",
-    "PhiMoEForCausalLM",
-    "Qwen2ForCausalLM",
-    "Qwen3ForCausalLM",
-    "Qwen3MoeForCausalLM",
-    "Qwen3NextForCausalLM",
-    "SmolLM3ForCausalLM",
-    "Starcoder2ForCausalLM",
-];
-
-fn check_architecture(config: &Value) -> Result<(), String> {
-    let names: Vec<&str> = config["architectures"]
-        .as_array()
-        .map(|a| a.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    match names.as_slice() {
-        [name] if ARCHITECTURES.contains(name) => Ok(()),
-        [] => Err("`config.json` names no model class; hint: add `\"architectures\": [\"LlamaForCausalLM\"]` or \
-                   whatever the model is"
-            .to_owned()),
-        [name] => Err(format!(
-            "mistral.rs 0.8.1 cannot run the architecture `{name}`; it runs {}; hint: for another model, serve it with \
-             any OpenAI-compatible server and use an `endpoint` source",
-            ARCHITECTURES.join(", ")
-        )),
-        several => Err(format!(
-            "`config.json` names several model classes ({}); hint: keep the one that the weights belong to",
-            several.join(", ")
-        )),
-    }
 }

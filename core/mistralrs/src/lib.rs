@@ -4,11 +4,14 @@
 //! tokenizer (`driftgauge-lm`), the choice of each token, its statistics, and the end of an answer. See `ARCHITECTURE.md`
 //! for the bugs of mistral.rs that this avoids.
 
+mod config;
 mod device;
 mod end_tokens;
 mod engine;
 mod folder;
 mod gguf;
+#[cfg(test)]
+mod golden_architectures;
 mod load;
 mod quantization;
 mod recorder;
@@ -20,6 +23,7 @@ mod text;
 mod weights;
 
 pub use engine::MistralRsEngine;
+pub use folder::check as check_folder;
 pub use load::load;
 
 /// The engine of this build, as keys and provenance name it.

@@ -45,13 +45,19 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
         .map_err(|e| format!("mistral.rs cannot load `{}`: {e}", model.folder.display()))?;
     runtime.context = folder.context.unwrap_or(runtime.context);
     let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
+    engine.reach = folder.reach.clone();
     let facts = Facts {
         folder: Some(&folder),
         parameters: folder.weights.parameters(),
         quantization,
         plain_text: model.plain_text,
+        longest: model.longest,
+        tokens: tokens(&engine.text, rows),
     };
     checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
+    if model.strict {
+        selfcheck::nothing_unproven(&checks)?;
+    }
     engine.loaded.checks = checks;
     engine.folder = Some(folder);
     Ok(engine)
@@ -116,10 +122,22 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
         parameters: header.parameters(),
         quantization: None,
         plain_text: model.plain_text,
+        longest: model.longest,
+        tokens: tokens(&engine.text, rows),
     };
     checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
+    if model.strict {
+        selfcheck::nothing_unproven(&checks)?;
+    }
     engine.loaded.checks = checks;
     Ok(engine)
+}
+
+/// Ids below it are tokens with a row in the embedding.
+fn tokens(text: &Text, embedding_rows: Option<u64>) -> u32 {
+    let rows = embedding_rows.and_then(|rows| u32::try_from(rows).ok());
+    let known = text.vocabulary().largest.0 + 1;
+    rows.map_or(known, |rows| rows.min(known))
 }
 
 fn tokenizer_hint(model: &LoadModel) -> &'static str {
@@ -143,6 +161,7 @@ fn assemble(
         ending: end_tokens::ending(&end_tokens, &text.vocabulary().special),
         end_tokens: end_tokens.into(),
         text,
+        reach: None,
         loaded: Loaded {
             engine: ENGINE.to_owned(),
             device: device::name(device).to_owned(),

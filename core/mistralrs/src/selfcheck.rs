@@ -3,7 +3,7 @@
 //! Each check compares two ways to the same number. One that fails stops the model, with an explanation; one whose cause
 //! the engine can work around is recorded as avoided. The checks go to provenance and the report.
 
-mod batching;
+pub(crate) mod batching;
 mod logits;
 
 use driftgauge_engine::{Check, CheckOutcome};
@@ -24,6 +24,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) quantization: Option<&'a str>,
     /// Whether every prompt will be plain text.
     pub(crate) plain_text: bool,
+    /// Tokens of the longest prompt and answer together that will be asked for, at most.
+    pub(crate) longest: Option<usize>,
+    /// Ids below it are tokens.
+    pub(crate) tokens: u32,
 }
 
 /// Checks of the tokenizer and the chat template, before the weights are loaded.
@@ -50,6 +54,7 @@ pub(crate) fn of_text(
     all_held(vec![
         template,
         tokenizer_fits(text, embedding_rows),
+        tokens_as_listed(text),
         round_trip(text, &rendered, &tokens),
         single_bos(text, &tokens),
     ])
@@ -71,6 +76,25 @@ pub(crate) fn of_engine(engine: &mut MistralRsEngine, facts: &Facts) -> Result<V
     }
     let logits = logits::agree(engine, facts, &prompt);
     all_held(vec![batching, logits])
+}
+
+/// Refuses a model of which not everything was proven, for those who want nothing less.
+///
+/// # Errors
+/// With the checks that could not be made.
+pub(crate) fn nothing_unproven(checks: &[Check]) -> Result<(), String> {
+    let unproven: Vec<String> = checks
+        .iter()
+        .filter(|check| check.outcome == CheckOutcome::Unproven)
+        .map(|check| format!("`{}` was not proven: {}", check.name, check.detail))
+        .collect();
+    match unproven.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{}; hint: run without `--strict` to have the numbers with a note in the report",
+            unproven.join("; ")
+        )),
+    }
 }
 
 fn all_held(checks: Vec<Check>) -> Result<Vec<Check>, String> {
@@ -104,6 +128,15 @@ fn probe() -> Vec<Message> {
     }]
 }
 
+/// The same with a turn of the system.
+fn probe_with_system_turn() -> Vec<Message> {
+    let system = Message {
+        role: "system".to_owned(),
+        content: "You are terse.".to_owned(),
+    };
+    std::iter::once(system).chain(probe()).collect()
+}
+
 /// Every id of the tokenizer has a row in the embedding.
 fn tokenizer_fits(text: &Text, embedding_rows: Option<u64>) -> Check {
     let (largest, spelling) = &text.vocabulary().largest;
@@ -125,6 +158,31 @@ fn tokenizer_fits(text: &Text, embedding_rows: Option<u64>) -> Check {
         ),
     };
     check("tokenizer-fits", outcome, detail)
+}
+
+/// The tokenizer gives each added token the id that its configuration lists.
+fn tokens_as_listed(text: &Text) -> Check {
+    const NAME: &str = "tokens-as-listed";
+    match (text.listed(), text.not_as_listed()) {
+        (0, _) => check(
+            NAME,
+            CheckOutcome::Skipped,
+            "`tokenizer_config.json` lists no tokens".to_owned(),
+        ),
+        (n, None) => check(
+            NAME,
+            CheckOutcome::Passed,
+            format!("{n} tokens of `tokenizer_config.json` have the ids that it lists"),
+        ),
+        (_, Some((id, spelling, tokens))) => check(
+            NAME,
+            CheckOutcome::Failed,
+            format!(
+                "`tokenizer_config.json` lists `{spelling}` as token {id}, and the tokenizer makes {tokens:?} of it; hint: save the \
+                 tokenizer again with `AutoTokenizer.from_pretrained(...).save_pretrained(...)`"
+            ),
+        ),
+    }
 }
 
 /// The tokens of the rendered prompt are the text of the rendered prompt.

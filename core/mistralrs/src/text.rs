@@ -19,6 +19,8 @@ pub(crate) struct Text {
     bos: Option<String>,
     /// Spelling of the token that ends an answer.
     eos: Option<String>,
+    /// Tokens with their ids as the tokenizer's configuration lists them.
+    listed: Vec<(u32, String)>,
 }
 
 impl Text {
@@ -44,6 +46,7 @@ impl Text {
             vocabulary: Vocabulary::read(&folder.join("tokenizer.json"))?,
             bos: spelling("bos_token"),
             eos: spelling("eos_token"),
+            listed: listed(&config["added_tokens_decoder"]),
         })
     }
 
@@ -71,6 +74,19 @@ impl Text {
         self.tokenizer
             .encode(text, !begins)
             .map_err(|e| e.to_string())
+    }
+
+    /// The first token that the tokenizer's configuration lists and that its text does not become.
+    pub(crate) fn not_as_listed(&self) -> Option<(u32, &str, Vec<u32>)> {
+        self.listed.iter().find_map(|(id, spelling)| {
+            let tokens = self.encode(spelling).unwrap_or_default();
+            (tokens != [*id]).then_some((*id, spelling.as_str(), tokens))
+        })
+    }
+
+    /// How many tokens the tokenizer's configuration lists.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed.len()
     }
 
     /// Text of an answer, without special tokens.
@@ -104,6 +120,20 @@ impl Text {
         let bos = self.bos_id();
         bos.is_some() && with.first().copied() == bos
     }
+}
+
+/// The entries of `added_tokens_decoder`, by id. White space alone may become part of another token.
+fn listed(decoder: &Value) -> Vec<(u32, String)> {
+    let entries = decoder.as_object().into_iter().flatten();
+    let mut listed: Vec<(u32, String)> = entries
+        .filter_map(|(id, token)| {
+            let spelling = token["content"].as_str()?;
+            Some((id.parse().ok()?, spelling.to_owned()))
+        })
+        .filter(|(_, spelling)| !spelling.trim().is_empty())
+        .collect();
+    listed.sort();
+    listed
 }
 
 /// The ids of a `tokenizer.json`.

@@ -22,6 +22,7 @@ pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<
     failed_nodes(&context.files.nodes, &mut banners);
     failed_gates(context, &mut banners);
     notes(context, &mut banners);
+    unproven(context, &mut banners);
     completion_faults(completions, &mut banners);
     contradictions(context, &mut banners);
     banners
@@ -100,6 +101,31 @@ fn notes(context: &Context<'_>, banners: &mut Vec<Banner>) {
         if !of_plugin(note) {
             banners.push(banner(BannerKind::Warning, note.clone()));
         }
+    }
+}
+
+/// What the engine's self-check could not prove: the numbers of these models rest on trust.
+fn unproven(context: &Context<'_>, banners: &mut Vec<Banner>) {
+    let checks = context.files.provenance["self_checks"].as_object();
+    let of_model = |(model, loaded): (&String, &serde_json::Value)| {
+        let checks = loaded["checks"].as_array().cloned().unwrap_or_default();
+        let unproven = checks.iter().filter(|check| check["outcome"] == "unproven");
+        let said = unproven.map(|check| {
+            let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+            format!("{model}, {}: {}", text("name"), text("detail"))
+        });
+        said.collect::<Vec<String>>()
+    };
+    let items: Vec<String> = checks.into_iter().flatten().flat_map(of_model).collect();
+    if !items.is_empty() {
+        banners.push(Banner {
+            items,
+            ..banner(
+                BannerKind::Warning,
+                "The engine was not held against an independent computation of these models:"
+                    .to_owned(),
+            )
+        });
     }
 }
 

@@ -90,11 +90,9 @@ pub(super) fn prepare(
         base: base.clone(),
         limit: options.limit,
         digests: store.digests(),
-        computed: |folder| {
-            driftgauge_lm::DecoderConfig::from_folder(folder)
-                .map(drop)
-                .map_err(Problem::from)
-        },
+        computed: |folder| driftgauge_lm::check_folder(folder).map_err(Problem::from),
+        trained: |folder| driftgauge_lm::check_trainable(folder).map_err(Problem::from),
+        generated: |folder| driftgauge_mistralrs::check_folder(folder).map_err(Problem::from),
     };
     let mut resolved = resolve(&loaded.spec, &resolve_options);
     if let Ok(Resolved { experiment, .. }) = &resolved

@@ -64,6 +64,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         cancel: Arc::clone(&cancel),
         jobs,
         cores,
+        strict: args.strict,
     });
     let name = context.experiment.name.clone();
     eprintln!(
@@ -101,13 +102,42 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
             eprintln!("{}", closing(&summary, &report));
         }
     }
+    let unproven = unproven(&out);
+    for what in &unproven {
+        eprintln!("note: {what}");
+    }
     Ok(if summary.count(NodeEnd::Failed) > 0 {
+        Exit::Failed
+    } else if args.strict && !unproven.is_empty() {
+        eprintln!("error: `--strict`, and not everything was proven of every model");
         Exit::Failed
     } else if summary.gate_failed() {
         Exit::GateFailed
     } else {
         Exit::Done
     })
+}
+
+/// What the self-checks of the run's models could not prove, also where an earlier run made the answers.
+fn unproven(out: &RunDir) -> Vec<String> {
+    let provenance = std::fs::read(out.provenance()).unwrap_or_default();
+    let provenance: serde_json::Value = serde_json::from_slice(&provenance).unwrap_or_default();
+    let models = provenance["self_checks"].as_object();
+    let checks = models.into_iter().flatten().flat_map(|(model, loaded)| {
+        let checks = loaded["checks"].as_array().into_iter().flatten();
+        checks.map(move |check| (model, check))
+    });
+    checks
+        .filter(|(_, check)| check["outcome"] == "unproven")
+        .map(|(model, check)| {
+            let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+            format!(
+                "not proven of `{model}`: `{}`, {}",
+                text("name"),
+                text("detail")
+            )
+        })
+        .collect()
 }
 
 /// `HF_HUB_OFFLINE`, as the hub's own tools read it.

@@ -116,7 +116,13 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
             .try_for_each(|model| check_files(context, model))
     };
     let plain_text = tasks.iter().flat_map(Task::asks).all(is_plain_text);
-    let job = match unchanged().and_then(|()| job(context, &model, purpose, plain_text)) {
+    let longest = tasks
+        .iter()
+        .flat_map(Task::asks)
+        .filter_map(most_tokens)
+        .max();
+    let job = match unchanged().and_then(|()| job(context, &model, purpose, (plain_text, longest)))
+    {
         Ok(job) => job,
         Err(error) => {
             finished.extend(carried.into_iter().map(|node| (node, Err(error.clone()))));
@@ -178,12 +184,18 @@ fn task(context: &Context, node: usize) -> Result<Task, Problem> {
 }
 
 /// What a worker is started for.
-fn job(context: &Context, model: &str, purpose: Purpose, plain_text: bool) -> Result<Job, Problem> {
+fn job(
+    context: &Context,
+    model: &str,
+    purpose: Purpose,
+    (plain_text, longest): (bool, Option<usize>),
+) -> Result<Job, Problem> {
     if let ModelSource::Endpoint(endpoint) = &context.experiment.models[model].source {
         return Ok(Job::Endpoint(endpoint.clone()));
     }
     let load = LoadModel {
         plain_text,
+        longest,
         ..load_model(context, model)?
     };
     Ok(match purpose {
@@ -198,6 +210,22 @@ fn job(context: &Context, model: &str, purpose: Purpose, plain_text: bool) -> Re
 
 fn is_plain_text(ask: Ask) -> bool {
     matches!(ask, Ask::Generate(request) if request.text.is_some())
+}
+
+/// How many tokens a prompt and its answer can have: a token has a byte at least, and a template adds some to each turn.
+fn most_tokens(ask: &Ask) -> Option<usize> {
+    const OF_A_TURN: usize = 32;
+    let Ask::Generate(request) = ask else {
+        return None;
+    };
+    let prompt = match &request.text {
+        Some(text) => text.len(),
+        None => {
+            let turns = request.messages.iter();
+            turns.map(|turn| turn.content.len() + OF_A_TURN).sum()
+        }
+    };
+    Some(prompt + request.max_tokens)
 }
 
 /// A generous guess of the memory that one process with the model takes: weights stored in 16 bits are computed in 32.

@@ -57,6 +57,8 @@ pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, Pr
         dtype: resolved.dtype.clone(),
         device: context.device.clone(),
         plain_text: false,
+        longest: None,
+        strict: context.strict,
     })
 }
 

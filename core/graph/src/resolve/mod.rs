@@ -39,9 +39,13 @@ pub struct ResolveOptions {
     pub limit: Option<usize>,
     /// Remembered digests of large files.
     pub digests: FileDigests,
-    /// Whether our own decoder, which trains and scores, computes the model of a folder, or why not. Reads its
-    /// configuration, not its weights.
+    /// Whether our own decoder, which scores, computes the model of a folder, or why not. Reads its configuration and the
+    /// headers of its weights.
     pub computed: fn(&Path) -> Result<(), Problem>,
+    /// Whether it can be trained too.
+    pub trained: fn(&Path) -> Result<(), Problem>,
+    /// Whether the engine that generates computes the model of a folder, or why not.
+    pub generated: fn(&Path) -> Result<(), Problem>,
 }
 
 /// Collects problems while resolving.
@@ -142,6 +146,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let evaluations = resolver.evaluations(&datasets);
     resolver.trainable(&models);
     resolver.scorable(&models);
+    resolver.generable(&models, &evaluations);
     let left_over = resolver.recorded_samples(&datasets, &models, &evaluations);
     resolver.notes.extend(resolver.readings.notes());
     resolver.notes.extend(left_over);

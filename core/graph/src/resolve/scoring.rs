@@ -1,11 +1,13 @@
-//! Which models can be trained and scored: found out before anything runs, from the configuration alone.
+//! Which models can be trained, scored and asked: found out before anything runs, from configurations and headers.
+
+use std::path::Path;
 
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
 use indexmap::IndexMap;
 
 use super::Resolver;
-use crate::resolved::{ModelSource, ResolvedModel};
+use crate::resolved::{ModelSource, ResolvedEvaluation, ResolvedModel};
 
 type Models = IndexMap<String, ResolvedModel>;
 
@@ -24,13 +26,13 @@ impl Resolver<'_> {
             else {
                 continue;
             };
-            if let Err(reason) = self.computed_by_us(models, base) {
+            if let Err(reason) = on_folder(models, base, self.options.trained) {
                 self.problem(
                     "not-trainable",
                     finetune.base.span(),
                     format!("`{}`, the base of `{id}`, cannot be fine-tuned: {reason}", finetune.base),
                     Some(
-                        "a base is an unquantised Llama, Mistral, Qwen2 or Qwen3 folder, or a model trained from scratch"
+                        "a base is an unquantised folder of a family that `driftgauge` trains, or a model trained from scratch"
                             .to_owned(),
                     ),
                 );
@@ -65,7 +67,7 @@ impl Resolver<'_> {
                         id.span(),
                         format!("model `{id}` cannot be scored, and here {purpose}: {reason}"),
                         Some(
-                            "scoring needs an unquantised Llama, Mistral, Qwen2 or Qwen3 folder"
+                            "scoring needs an unquantised folder of a family that `driftgauge` computes itself"
                                 .to_owned(),
                         ),
                     );
@@ -82,24 +84,83 @@ impl Resolver<'_> {
         if let Some(name) = &model.quantization {
             return Err(format!("its weights are quantised to `{name}` while loading").into());
         }
-        self.computed_by_us(models, model)
+        on_folder(models, model, self.options.computed)
     }
 
-    fn computed_by_us(&self, models: &Models, model: &ResolvedModel) -> Result<(), Problem> {
-        match &model.source {
-            ModelSource::Folder { gguf: Some(_), .. } => Err("it is a GGUF file".into()),
-            ModelSource::Folder { path, .. } => (self.options.computed)(path),
-            // What a repository of the hub holds is known when it is here; our own trainer makes what we compute.
-            ModelSource::Hub { .. } | ModelSource::Pretrain(_) => Ok(()),
-            ModelSource::Finetune { base, .. } => match models.get(base) {
-                Some(base) => self.computed_by_us(models, base),
-                None => Ok(()),
-            },
-            ModelSource::Endpoint(_) => {
-                Err("an endpoint gives no probabilities of given text".into())
+    /// Reports every model that is to answer prompts or to judge, and that the engine does not compute.
+    pub(super) fn generable(
+        &mut self,
+        models: &Models,
+        evaluations: &IndexMap<String, ResolvedEvaluation>,
+    ) {
+        let spec = self.spec;
+        let mut seen = std::collections::HashSet::new();
+        for (id, evaluation) in evaluations {
+            // Scored text is not generated.
+            let answers = evaluation.score.is_none();
+            let asked = evaluation.models.iter().filter(|_| answers);
+            let judges = evaluation
+                .judges
+                .values()
+                .filter_map(|judge| judge.model.as_ref());
+            for model in asked.chain(judges) {
+                let Some(resolved) = models.get(model).filter(|_| seen.insert(model.clone()))
+                else {
+                    continue;
+                };
+                let reason = match root(models, resolved).map(|root| &root.source) {
+                    Some(ModelSource::Folder {
+                        path, gguf: None, ..
+                    }) => (self.options.generated)(path),
+                    _ => Ok(()),
+                };
+                let Err(reason) = reason else {
+                    continue;
+                };
+                let span = spec.evaluations.get(id).map(|evaluation| {
+                    let named = evaluation.models.iter().find(|name| name.get() == model);
+                    named.map_or_else(|| evaluation.dataset.span(), |name| name.span())
+                });
+                self.problem(
+                    "not-generable",
+                    span.unwrap_or_default(),
+                    format!("model `{model}` cannot be asked: {}", reason.message),
+                    reason.help,
+                );
             }
-            ModelSource::Recorded(_) => Err("it is a recording".into()),
         }
+    }
+}
+
+/// The model that a chain of fine-tunes begins with.
+fn root<'a>(models: &'a Models, model: &'a ResolvedModel) -> Option<&'a ResolvedModel> {
+    let mut model = model;
+    // A circle of bases was reported by itself.
+    for _ in 0..=models.len() {
+        match &model.source {
+            ModelSource::Finetune { base, .. } => model = models.get(base)?,
+            _ => return Some(model),
+        }
+    }
+    None
+}
+
+/// What `check` says of the folder that a model is made from.
+fn on_folder(
+    models: &Models,
+    model: &ResolvedModel,
+    check: fn(&Path) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    match root(models, model).map(|root| &root.source) {
+        Some(ModelSource::Folder { gguf: Some(_), .. }) => Err("it is a GGUF file".into()),
+        Some(ModelSource::Folder { path, .. }) => check(path),
+        Some(ModelSource::Endpoint(_)) => {
+            Err("an endpoint gives no probabilities of given text".into())
+        }
+        Some(ModelSource::Recorded(_)) => Err("it is a recording".into()),
+        // What a repository of the hub holds is known when it is here; our own trainer makes what we compute.
+        Some(ModelSource::Hub { .. } | ModelSource::Pretrain(_) | ModelSource::Finetune { .. })
+        | None => Ok(()),
     }
 }
 

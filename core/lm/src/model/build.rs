@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::layer::{Attention, Projections};
+use super::mlp::{GateAndUp, Gated, Mlp};
+use super::rope::depends_on_length;
 use super::{Adapter, Decoder, Layer, Linear, RopeTables};
+use crate::check::check_weights;
 use crate::compute::BaseQuantization;
-use crate::config::DecoderConfig;
+use crate::config::{Architecture, DecoderConfig, Experts, Norms};
 use crate::error::{Error, Result};
 use crate::lora::LoraConfig;
 use crate::ops::{QuantizedWeight, Traced, Weight};
@@ -105,32 +109,165 @@ impl Builder<'_> {
 
     fn layer(&mut self, index: usize, config: &DecoderConfig) -> Result<Layer> {
         let hidden = config.hidden_size;
-        let inner = config.intermediate_size;
-        let queries = config.num_attention_heads * config.head_dim;
-        let keys = config.num_key_value_heads * config.head_dim;
-        let bias = config.qkv_bias();
         let at = |part: &str| format!("model.layers.{index}.{part}");
-        let attention = |name: &str| at(&format!("self_attn.{name}"));
-        let mlp = |name: &str| at(&format!("mlp.{name}"));
+        // What stands before the MLP, and behind attention and MLP where anything does.
+        let (mlp_norm, behind) = match config.norms {
+            Norms::Before => ("post_attention_layernorm", None),
+            Norms::AroundBothAsGemma => (
+                "pre_feedforward_layernorm",
+                Some(("post_attention_layernorm", "post_feedforward_layernorm")),
+            ),
+            Norms::AroundBothAsGlm => (
+                "post_attention_layernorm",
+                Some(("post_self_attn_layernorm", "post_mlp_layernorm")),
+            ),
+        };
+        let mut norm = |name: &str| self.tensor(&at(&format!("{name}.weight")), &[hidden]);
+        let input_norm = norm("input_layernorm")?;
+        let mlp_norm = norm(mlp_norm)?;
+        let (after_attention, after_mlp) = match behind {
+            Some((attention, mlp)) => (Some(norm(attention)?), Some(norm(mlp)?)),
+            None => (None, None),
+        };
+        let layer = config.layers[index];
         Ok(Layer {
-            input_norm: self.tensor(&at("input_layernorm.weight"), &[hidden])?,
-            q_proj: self.linear(&attention("q_proj"), (queries, hidden), bias)?,
-            k_proj: self.linear(&attention("k_proj"), (keys, hidden), bias)?,
-            v_proj: self.linear(&attention("v_proj"), (keys, hidden), bias)?,
-            o_proj: self.linear(&attention("o_proj"), (hidden, queries), false)?,
-            qk_norm: match config.qk_norm() {
+            config: layer,
+            input_norm,
+            attention: self.attention(&at("self_attn"), config)?,
+            after_attention,
+            mlp_norm,
+            mlp: match (layer.experts, config.experts) {
+                (true, Some(experts)) => self.experts(&at(""), experts, config)?,
+                _ => Mlp::Dense(self.dense(&at("mlp"), config)?),
+            },
+            after_mlp,
+        })
+    }
+
+    fn attention(&mut self, at: &str, config: &DecoderConfig) -> Result<Attention> {
+        let (hidden, width) = (config.hidden_size, config.head_dim);
+        let queries = config.num_attention_heads * width;
+        let keys = config.num_key_value_heads * width;
+        let settings = &config.attention;
+        let mut projection = |name: &str, rows| {
+            self.linear(&format!("{at}.{name}"), (rows, hidden), settings.biases)
+        };
+        let input = match settings.fused {
+            true => Projections::Fused(Box::new(projection("qkv_proj", queries + 2 * keys)?)),
+            false => Projections::Apart(Box::new([
+                projection("q_proj", queries)?,
+                projection("k_proj", keys)?,
+                projection("v_proj", keys)?,
+            ])),
+        };
+        Ok(Attention {
+            input,
+            output: self.linear(
+                &format!("{at}.o_proj"),
+                (hidden, queries),
+                settings.output_bias,
+            )?,
+            qk_norm: match settings.qk_norm {
                 true => Some((
-                    self.tensor(&attention("q_norm.weight"), &[config.head_dim])?,
-                    self.tensor(&attention("k_norm.weight"), &[config.head_dim])?,
+                    self.tensor(&format!("{at}.q_norm.weight"), &[width])?,
+                    self.tensor(&format!("{at}.k_norm.weight"), &[width])?,
                 )),
                 false => None,
             },
-            post_attention_norm: self.tensor(&at("post_attention_layernorm.weight"), &[hidden])?,
-            gate_proj: self.linear(&mlp("gate_proj"), (inner, hidden), false)?,
-            up_proj: self.linear(&mlp("up_proj"), (inner, hidden), false)?,
-            down_proj: self.linear(&mlp("down_proj"), (hidden, inner), false)?,
         })
     }
+
+    fn dense(&mut self, at: &str, config: &DecoderConfig) -> Result<Gated> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let bias = config.mlp.bias;
+        let mut projection =
+            |name: &str, rows| self.linear(&format!("{at}.{name}"), (rows, hidden), bias);
+        let input = match config.mlp.fused {
+            true => GateAndUp::Fused(Box::new(projection("gate_up_proj", 2 * inner)?)),
+            false => GateAndUp::Apart(Box::new([
+                projection("gate_proj", inner)?,
+                projection("up_proj", inner)?,
+            ])),
+        };
+        Ok(Gated {
+            input,
+            down: self.linear(&format!("{at}.down_proj"), (hidden, inner), bias)?,
+        })
+    }
+
+    fn experts(&mut self, at: &str, experts: Experts, config: &DecoderConfig) -> Result<Mlp> {
+        let (hidden, inner) = (config.hidden_size, experts.width);
+        let (part, [gate, up, down]) = match config.architecture {
+            Architecture::Mixtral => ("block_sparse_moe", ["w1", "w3", "w2"]),
+            _ => ("mlp", ["gate_proj", "up_proj", "down_proj"]),
+        };
+        let router = self.linear(&format!("{at}{part}.gate"), (experts.count, hidden), false)?;
+        let experts = (0..experts.count)
+            .map(|number| {
+                let at = format!("{at}{part}.experts.{number}");
+                let mut projection =
+                    |name: &str, shape| self.linear(&format!("{at}.{name}"), shape, false);
+                let input = [
+                    projection(gate, (inner, hidden))?,
+                    projection(up, (inner, hidden))?,
+                ];
+                Ok(Gated {
+                    input: GateAndUp::Apart(Box::new(input)),
+                    down: projection(down, (hidden, inner))?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Mlp::Experts { router, experts })
+    }
+
+    /// Everything of a decoder but its rotary tables.
+    fn decoder(&mut self, config: &DecoderConfig) -> Result<Weights> {
+        let table = [config.vocab_size, config.hidden_size];
+        let embed_tokens = self.tensor("model.embed_tokens.weight", &table)?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|index| self.layer(index, config))
+            .collect::<Result<Vec<_>>>()?;
+        let norm = self.tensor("model.norm.weight", &[config.hidden_size])?;
+        let lm_head = match config.tie_word_embeddings {
+            true => embed_tokens.clone(),
+            false => self.tensor("lm_head.weight", &table)?,
+        };
+        Ok(Weights {
+            embed_tokens,
+            layers,
+            norm,
+            lm_head,
+        })
+    }
+}
+
+/// What a [`Builder`] makes.
+struct Weights {
+    embed_tokens: Traced,
+    layers: Vec<Layer>,
+    norm: Traced,
+    lm_head: Traced,
+}
+
+/// Name and shape of every weight that a decoder reads.
+///
+/// # Errors
+/// When the tensor library fails.
+pub(crate) fn expected_weights(config: &DecoderConfig) -> Result<BTreeMap<String, Vec<usize>>> {
+    let mut expected = BTreeMap::new();
+    let number = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+    Builder {
+        read: &mut |name, shape| {
+            expected.insert(name.to_owned(), shape.to_vec());
+            // One number in memory, whatever the shape.
+            Ok(number.broadcast_as(shape)?)
+        },
+        device: &Device::Cpu,
+        precision: Precision::frozen(DType::F32),
+        parameters: Parameters::new(),
+    }
+    .decoder(config)?;
+    Ok(expected)
 }
 
 impl Decoder {
@@ -147,25 +284,21 @@ impl Decoder {
             precision,
             parameters: Parameters::new(),
         };
-        let table = [config.vocab_size, config.hidden_size];
-        let embed_tokens = builder.tensor("model.embed_tokens.weight", &table)?;
-        let layers = (0..config.num_hidden_layers)
-            .map(|index| builder.layer(index, config))
-            .collect::<Result<Vec<_>>>()?;
-        let norm = builder.tensor("model.norm.weight", &[config.hidden_size])?;
-        let lm_head = match config.tie_word_embeddings {
-            true => embed_tokens.clone(),
-            false => builder.tensor("lm_head.weight", &table)?,
+        let weights = builder.decoder(config)?;
+        let longest = config.longest_sequence();
+        let tables = |rope| match depends_on_length(rope) {
+            true => Ok(None),
+            false => RopeTables::new(rope, longest, precision.dtype, device).map(Some),
         };
         let decoder = Self {
-            rope: RopeTables::new(config, config.longest_sequence(), precision.dtype, device)?,
+            ropes: config.ropes.iter().map(tables).collect::<Result<_>>()?,
             config: config.clone(),
             device: device.clone(),
             dtype: precision.dtype,
-            embed_tokens,
-            layers,
-            norm,
-            lm_head,
+            embed_tokens: weights.embed_tokens,
+            layers: weights.layers,
+            norm: weights.norm,
+            lm_head: weights.lm_head,
         };
         Ok((decoder, builder.parameters))
     }
@@ -178,34 +311,10 @@ impl Decoder {
         device: &Device,
         precision: Precision,
     ) -> Result<(Self, Parameters)> {
-        let mut used = std::collections::BTreeSet::new();
-        let built = Self::build(config, device, precision, &mut |name, shape| {
-            if let Some(slot) = shards.slot(name)
-                && slot.shape != shape
-            {
-                return Err(Error::Unsupported(format!(
-                    "weight `{name}` has shape {:?}, but `config.json` asks for {shape:?}",
-                    slot.shape
-                )));
-            }
-            used.insert(name.to_owned());
+        check_weights(config, shards)?;
+        Self::build(config, device, precision, &mut |name, _| {
             shards.read(name, &Device::Cpu)
-        })?;
-        let spare = shards
-            .files()
-            .iter()
-            .flat_map(|file| file.tensors().keys())
-            .find(|name| {
-                let tied_head = config.tie_word_embeddings && *name == "lm_head.weight";
-                !used.contains(*name) && !tied_head && !name.ends_with("rotary_emb.inv_freq")
-            });
-        match spare {
-            Some(name) => Err(Error::Unsupported(format!(
-                "weight `{name}` has no place in `{}`",
-                config.architecture.class_name()
-            ))),
-            None => Ok(built),
-        }
+        })
     }
 
     /// Gives every target module an adapter whose factors `init` makes (name, shape), and returns them as parameters.
@@ -218,8 +327,8 @@ impl Decoder {
         let scale = lora.scale();
         let mut parameters = Parameters::new();
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let linears = layer.linears_mut();
-            for (number, ((part, name), linear)) in MODULES.into_iter().zip(linears).enumerate() {
+            let linears = layer.linears_mut().into_iter().enumerate();
+            for (number, (part, name, linear)) in linears {
                 if !targets.contains(name) {
                     continue;
                 }
@@ -249,9 +358,7 @@ impl Decoder {
         let plain = |weight: &Traced| Weight::Plain(weight.clone());
         let mut weights = vec![plain(&self.embed_tokens), plain(&self.norm)];
         for layer in &self.layers {
-            weights.extend([&layer.input_norm, &layer.post_attention_norm].map(plain));
-            weights.extend(layer.qk_norm.iter().flat_map(|(q, k)| [plain(q), plain(k)]));
-            weights.extend(layer.linears().into_iter().flat_map(Linear::weights));
+            weights.extend(layer.weights());
         }
         if !self.config.tie_word_embeddings {
             weights.push(plain(&self.lm_head));

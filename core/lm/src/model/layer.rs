@@ -1,25 +1,45 @@
 //! One decoder layer.
 
+use super::mlp::Mlp;
 use super::{Linear, Pass};
-use crate::config::DecoderConfig;
+use crate::config::{DecoderConfig, LayerConfig};
 use crate::error::Result;
-use crate::ops::{self, Traced};
+use crate::ops::{self, Scores, Traced, Weight};
 
-/// Self-attention and a gated MLP, each behind a normalisation and added to the residual stream.
+/// Self-attention and an MLP, each behind a normalisation and added to the residual stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
+    pub(super) config: LayerConfig,
     pub(super) input_norm: Traced,
-    pub(super) q_proj: Linear,
-    pub(super) k_proj: Linear,
-    pub(super) v_proj: Linear,
-    pub(super) o_proj: Linear,
-    /// Per-head normalisation of queries and keys (Qwen3), `[head_dim]` each.
-    pub(super) qk_norm: Option<(Traced, Traced)>,
-    pub(super) post_attention_norm: Traced,
-    pub(super) gate_proj: Linear,
-    pub(super) up_proj: Linear,
-    pub(super) down_proj: Linear,
+    pub(super) attention: Attention,
+    /// Normalises what attention adds (Gemma 2 and 3, GLM-4).
+    pub(super) after_attention: Option<Traced>,
+    pub(super) mlp_norm: Traced,
+    pub(super) mlp: Mlp,
+    /// Normalises what the MLP adds.
+    pub(super) after_mlp: Option<Traced>,
 }
+
+/// Projections of the attention.
+#[derive(Debug, Clone)]
+pub(crate) struct Attention {
+    pub(super) input: Projections,
+    pub(super) output: Linear,
+    /// Per-head normalisation of queries and keys, `[head_dim]` each.
+    pub(super) qk_norm: Option<(Traced, Traced)>,
+}
+
+/// What makes queries, keys and values.
+#[derive(Debug, Clone)]
+pub(crate) enum Projections {
+    /// A matrix each.
+    Apart(Box<[Linear; 3]>),
+    /// One for all.
+    Fused(Box<Linear>),
+}
+
+/// A linear module: the part of the layer it stands in, its name there, and itself.
+pub(crate) type Named<L> = (&'static str, &'static str, L);
 
 impl Layer {
     /// `h` is the residual stream, `[batch * time, hidden]`.
@@ -29,64 +49,116 @@ impl Layer {
         config: &DecoderConfig,
         pass: &Pass,
     ) -> Result<Traced> {
+        let behind = |x: Traced, weight: &Option<Traced>| match weight {
+            Some(weight) => norm(&x, weight, config),
+            None => Ok(x),
+        };
         let x = norm(h, &self.input_norm, config)?;
-        let h = h.add(&self.attention(&x, config, pass)?)?;
-        let x = norm(&h, &self.post_attention_norm, config)?;
-        let gated = ops::swiglu(
-            &self.gate_proj.forward(&x, pass)?,
-            &self.up_proj.forward(&x, pass)?,
-        )?;
-        Ok(h.add(&self.down_proj.forward(&gated, pass)?)?)
+        let mixed = self.attention.forward(&x, self.config, config, pass)?;
+        let h = h.add(&behind(mixed, &self.after_attention)?)?;
+        let x = norm(&h, &self.mlp_norm, config)?;
+        let x = self.mlp.forward(&x, config, pass)?;
+        Ok(h.add(&behind(x, &self.after_mlp)?)?)
     }
 
-    /// The linear modules, in the order of PEFT's names.
-    pub(super) fn linears(&self) -> [&Linear; 7] {
-        [
-            &self.q_proj,
-            &self.k_proj,
-            &self.v_proj,
-            &self.o_proj,
-            &self.gate_proj,
-            &self.up_proj,
-            &self.down_proj,
-        ]
+    /// The linear modules that can have an adapter, in the order of PEFT's names.
+    pub(super) fn linears_mut(&mut self) -> Vec<Named<&mut Linear>> {
+        let mut linears: Vec<Named<&mut Linear>> = Vec::new();
+        match &mut self.attention.input {
+            Projections::Apart(three) => {
+                let names = ["q_proj", "k_proj", "v_proj"];
+                let named = names.into_iter().zip(three.iter_mut());
+                linears.extend(named.map(|(name, linear)| ("self_attn", name, linear)));
+            }
+            Projections::Fused(one) => linears.push(("self_attn", "qkv_proj", &mut **one)),
+        }
+        linears.push(("self_attn", "o_proj", &mut self.attention.output));
+        linears.extend(self.mlp.linears_mut());
+        linears
     }
 
-    /// The linear modules, to be given adapters.
-    pub(super) fn linears_mut(&mut self) -> [&mut Linear; 7] {
-        [
-            &mut self.q_proj,
-            &mut self.k_proj,
-            &mut self.v_proj,
-            &mut self.o_proj,
-            &mut self.gate_proj,
-            &mut self.up_proj,
-            &mut self.down_proj,
-        ]
+    /// Every weight, in a fixed order.
+    pub(super) fn weights(&self) -> Vec<Weight> {
+        let plain = |weight: &Traced| Weight::Plain(weight.clone());
+        let mut weights = vec![plain(&self.input_norm), plain(&self.mlp_norm)];
+        let behind = [&self.after_attention, &self.after_mlp];
+        weights.extend(behind.into_iter().flatten().map(plain));
+        let attention = &self.attention;
+        weights.extend(
+            attention
+                .qk_norm
+                .iter()
+                .flat_map(|(q, k)| [plain(q), plain(k)]),
+        );
+        match &attention.input {
+            Projections::Apart(three) => weights.extend(three.iter().flat_map(Linear::weights)),
+            Projections::Fused(one) => weights.extend(one.weights()),
+        }
+        weights.extend(attention.output.weights());
+        weights.extend(self.mlp.weights());
+        weights
     }
+}
 
-    fn attention(&self, x: &Traced, config: &DecoderConfig, pass: &Pass) -> Result<Traced> {
+impl Attention {
+    fn forward(
+        &self,
+        x: &Traced,
+        layer: LayerConfig,
+        config: &DecoderConfig,
+        pass: &Pass,
+    ) -> Result<Traced> {
         let width = config.head_dim;
+        let (query_heads, key_heads) = (config.num_attention_heads, config.num_key_value_heads);
         let heads = |x: Traced, heads: usize| x.reshape((pass.batch, pass.time, heads, width));
-        let mut q = heads(self.q_proj.forward(x, pass)?, config.num_attention_heads)?;
-        let mut k = heads(self.k_proj.forward(x, pass)?, config.num_key_value_heads)?;
-        let v = heads(self.v_proj.forward(x, pass)?, config.num_key_value_heads)?;
+        let [q, k, v] = match &self.input {
+            Projections::Apart(three) => {
+                let [q, k, v] = &**three;
+                [
+                    q.forward(x, pass)?,
+                    k.forward(x, pass)?,
+                    v.forward(x, pass)?,
+                ]
+            }
+            Projections::Fused(one) => {
+                let all = one.forward(x, pass)?;
+                let (queries, keys) = (query_heads * width, key_heads * width);
+                [
+                    all.columns(0, queries)?,
+                    all.columns(queries, keys)?,
+                    all.columns(queries + keys, keys)?,
+                ]
+            }
+        };
+        let (mut q, mut k) = (heads(q, query_heads)?, heads(k, key_heads)?);
+        let v = heads(v, key_heads)?;
         if let Some((q_norm, k_norm)) = &self.qk_norm {
             q = norm(&q, q_norm, config)?;
             k = norm(&k, k_norm, config)?;
         }
-        let q = ops::rope(&q, &pass.rope.cos, &pass.rope.sin)?;
-        let k = ops::rope(&k, &pass.rope.cos, &pass.rope.sin)?;
-        let scale = 1.0 / (width as f64).sqrt();
-        let mixed = ops::causal_attention(&q, &k, &v, scale, pass.segments.as_ref())?;
+        if let Some(rope) = layer.rope {
+            let tables = &pass.ropes[rope];
+            q = ops::rope(&q, &tables.cos, &tables.sin, tables.pairs)?;
+            k = ops::rope(&k, &tables.cos, &tables.sin, tables.pairs)?;
+        }
+        let scores = Scores {
+            scale: config.attention.scale,
+            softcap: config.attention.softcap,
+            window: layer.window,
+        };
+        let mixed = ops::causal_attention(&q, &k, &v, scores, pass.segments.as_ref())?;
         let tokens = pass.batch * pass.time;
-        let mixed = mixed.reshape((tokens, config.num_attention_heads * width))?;
-        self.o_proj.forward(&mixed, pass)
+        let mixed = mixed.reshape((tokens, query_heads * width))?;
+        self.output.forward(&mixed, pass)
     }
 }
 
 /// RMS normalisation over the last dimension. A trained weight is f32 and cast to the compute type.
 pub(super) fn norm(x: &Traced, weight: &Traced, config: &DecoderConfig) -> Result<Traced> {
-    let weight = weight.to_dtype(x.tensor().dtype())?;
+    let mut weight = weight.to_dtype(x.tensor().dtype())?;
+    if config.norm_offset {
+        let one = weight.tensor().ones_like()?;
+        weight = weight.add(&Traced::constant(one))?;
+    }
     Ok(ops::rms_norm(x, &weight, config.rms_norm_eps)?)
 }

@@ -10,14 +10,20 @@ const LOGITS_AT_ONCE: usize = 1 << 22;
 /// The same for the composition: a GPU wants more work per call.
 const COMPOSED_LOGITS_AT_ONCE: usize = 1 << 26;
 
-/// Sum over the rows of the negative log-likelihood `-ln softmax(x w^T)[target]`, in nats, as a scalar in `f32` at least.
+/// Sum over the rows of the negative log-likelihood `-ln softmax(x w^T)[target]`, in nats, as a scalar in `f32` at least. With a
+/// `softcap` the logits are squeezed to `cap * tanh(logit / cap)` before.
 ///
 /// `x` is `[n, in]` (supervised rows), `w` is `[v, in]`, `targets` is `u32 [n]`. The logits are computed a few rows at a
 /// time, and turned into gradients at once: those of a large vocabulary are never held all together.
 ///
 /// # Errors
 /// When the shapes do not fit, or a target is not below `v`.
-pub(crate) fn linear_cross_entropy(x: &Traced, w: &Traced, targets: &Tensor) -> Result<Traced> {
+pub(crate) fn linear_cross_entropy(
+    x: &Traced,
+    w: &Traced,
+    targets: &Tensor,
+    softcap: Option<f64>,
+) -> Result<Traced> {
     let (n, vocabulary) = (x.tensor().dim(0)?, w.tensor().dim(0)?);
     if targets.dims() != [n] || n == 0 {
         bail!(
@@ -39,10 +45,20 @@ pub(crate) fn linear_cross_entropy(x: &Traced, w: &Traced, targets: &Tensor) -> 
         let rows = x.tensor().narrow(0, start, len)?;
         let targets = targets.narrow(0, start, len)?;
         let logits = rows.matmul(&w.tensor().t()?)?;
-        let (loss, logits_gradient) = match on_cpu {
+        let logits = match softcap {
+            Some(cap) => plain::softcap(&logits, cap)?,
+            None => logits,
+        };
+        // d cap tanh(x / cap) / dx = 1 - tanh^2
+        let slope = softcap.map(|cap| (logits.clone() / cap)?.sqr()?.affine(-1.0, 1.0));
+        let slope = slope.transpose()?;
+        let (loss, mut logits_gradient) = match on_cpu {
             true => cpu_loss(logits, &targets)?,
             false => composed_loss(logits, &targets)?,
         };
+        if let Some(slope) = slope {
+            logits_gradient = (logits_gradient * slope)?;
+        }
         total += loss;
         let (x_term, w_term) = side_by_side(
             rows.device(),

@@ -67,27 +67,45 @@ pub(crate) fn rms_norm(x: &Traced, weight: &Traced, eps: f64) -> Result<Traced> 
     }))
 }
 
-/// Rotary position embedding of `x [b, t, h, d]`, rotating the two halves of the last dimension against each other.
+/// Which dimensions of a head's vector are rotated against each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pairs {
+    /// The first half of them against the second.
+    Halves,
+    /// Each even one against the next.
+    Neighbours,
+}
+
+/// Rotary position embedding of `x [b, t, h, d]`: rotates the first `w` numbers of the last dimension in pairs, and leaves the
+/// others as they are.
 ///
-/// `cos` and `sin` are `[t, d/2]`, or `[b, t, d/2]` when positions differ between rows (packing).
+/// `cos` and `sin` are `[t, w/2]`, or `[b, t, w/2]` when positions differ between rows (packing).
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub(crate) fn rope(x: &Traced, cos: &Tensor, sin: &Tensor) -> Result<Traced> {
-    let (_, t, heads, width) = x.tensor().dims4()?;
+pub(crate) fn rope(x: &Traced, cos: &Tensor, sin: &Tensor, pairs: Pairs) -> Result<Traced> {
+    let (b, t, heads, width) = x.tensor().dims4()?;
     let (cos, sin) = (cos.contiguous()?, sin.contiguous()?);
-    let rows = cos.elem_count() * 2 / width.max(1);
-    if cos.dims() != sin.dims() || !(rows == t || rows == t * x.dims()[0]) {
+    let rotated = cos.dim(candle_core::D::Minus1)?;
+    let rows = cos.elem_count() / rotated.max(1);
+    if cos.dims() != sin.dims() || 2 * rotated > width || !(rows == t || rows == t * b) {
         bail!("rope: tables of {:?} for {:?}", cos.dims(), x.dims());
     }
     if !cpu::applies(&[x.tensor(), &cos, &sin]) {
-        return Traced::compose(&[x], move |inputs| plain::rope(&inputs[0], &cos, &sin));
+        return Traced::compose(&[x], move |inputs| {
+            plain::rope(&inputs[0], &cos, &sin, pairs)
+        });
     }
     let rotate = move |x: &Tensor, inverse: bool| -> Result<Tensor> {
         let x = x.contiguous()?;
         let tables = (cpu::values(&cos)?, cpu::values(&sin)?);
         let (heads, tables) = ((heads, width), (&*tables.0, &*tables.1));
-        let y = cpu::rope::rotate(&cpu::values(&x)?, heads, tables, inverse);
+        let turn = cpu::rope::Turn {
+            rotated,
+            pairs,
+            inverse,
+        };
+        let y = cpu::rope::rotate(&cpu::values(&x)?, heads, tables, turn);
         cpu::tensor(y, x.shape().clone())
     };
     let y = rotate(x.tensor(), false)?;
@@ -96,7 +114,30 @@ pub(crate) fn rope(x: &Traced, cos: &Tensor, sin: &Tensor) -> Result<Traced> {
     }))
 }
 
-/// `softmax(scale * q k^T) v`, every position looking at itself and the past.
+/// What becomes of the products of queries and keys before their softmax.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Scores {
+    /// They are multiplied by it,
+    pub(crate) scale: f64,
+    /// squeezed to `cap * tanh(x / cap)`,
+    pub(crate) softcap: Option<f64>,
+    /// and seen by the position itself and those before it, so many in all.
+    pub(crate) window: Option<usize>,
+}
+
+impl Scores {
+    /// Scaled, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn scaled(scale: f64) -> Self {
+        Self {
+            scale,
+            softcap: None,
+            window: None,
+        }
+    }
+}
+
+/// `softmax(scores(q k^T)) v`, every position looking at itself and the past, or as much of it as a window shows.
 ///
 /// `q` is `[b, t, h, d]`; `k` and `v` are `[b, t, hk, d]` with `h` a multiple of `hk` (query head `i` reads key head
 /// `i / (h / hk)`); the result is `[b, t, h, d]`. With `segments` (`u32 [b, t]`) a position sees only its own segment:
@@ -108,7 +149,7 @@ pub(crate) fn causal_attention(
     q: &Traced,
     k: &Traced,
     v: &Traced,
-    scale: f64,
+    scores: Scores,
     segments: Option<&Tensor>,
 ) -> Result<Traced> {
     let (b, t, h, d) = q.tensor().dims4()?;
@@ -124,8 +165,9 @@ pub(crate) fn causal_attention(
         );
     }
     let inputs = [q, k, v];
-    if !cpu::applies(&inputs.map(Traced::tensor)) {
-        return sliced::causal_attention(&inputs, scale, segments, sliced::SCORES_AT_ONCE);
+    // The kernel knows no cap, which few models have.
+    if !cpu::applies(&inputs.map(Traced::tensor)) || scores.softcap.is_some() {
+        return sliced::causal_attention(&inputs, scores, segments, sliced::SCORES_AT_ONCE);
     }
     let segments = segments
         .map(|segments| segments.flatten_all()?.to_vec1::<u32>())
@@ -136,7 +178,8 @@ pub(crate) fn causal_attention(
         k: k.tensor().contiguous()?,
         v: v.tensor().contiguous()?,
         segments,
-        scale: scale as f32,
+        scale: scores.scale as f32,
+        window: scores.window,
     };
     let (output, denominators) = tensors.with(cpu::attention::forward)?;
     let output = cpu::tensor(output, (b, t, h, d))?;
@@ -163,6 +206,7 @@ struct CpuAttention {
     v: Tensor,
     segments: Option<Vec<u32>>,
     scale: f32,
+    window: Option<usize>,
 }
 
 impl CpuAttention {
@@ -181,6 +225,7 @@ impl CpuAttention {
             v: &v,
             segments: self.segments.as_deref(),
             scale: self.scale,
+            window: self.window,
         };
         Ok(kernel(self.shape, inputs))
     }
@@ -215,6 +260,14 @@ pub(crate) fn swiglu(gate: &Traced, up: &Traced) -> Result<Traced> {
         );
         Ok(vec![Some(d_gate), Some(d_up)])
     }))
+}
+
+/// `gelu(gate) * up`, elementwise, with the hyperbolic tangent's approximation of GELU.
+///
+/// # Errors
+/// When the shapes differ.
+pub(crate) fn geglu(gate: &Traced, up: &Traced) -> Result<Traced> {
+    Traced::compose(&[gate, up], |inputs| inputs[0].gelu()? * &inputs[1])
 }
 
 /// Rows `ids` (`u32`, any shape) of the table `weight [v, c]`: shape of `ids` plus `[c]`.

@@ -3,6 +3,8 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
+use super::{Pairs, Scores};
+
 /// The type in which norms, softmax and losses are computed: at least `f32`.
 pub(super) fn wide(tensor: &Tensor) -> DType {
     match tensor.dtype() {
@@ -19,9 +21,15 @@ pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> 
     normed.to_dtype(x.dtype())?.broadcast_mul(weight)
 }
 
-/// Rotates the halves of the last dimension of `x [b, t, h, d]`; `cos` and `sin` are `[t, d/2]` or `[b, t, d/2]`.
-pub(super) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
-    let half = x.dim(D::Minus1)? / 2;
+/// Rotates the first `w` of the last dimension of `x [b, t, h, d]`; `cos` and `sin` are `[t, w/2]` or `[b, t, w/2]`.
+pub(super) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor, pairs: Pairs) -> Result<Tensor> {
+    let (b, t, h, width) = x.dims4()?;
+    let half = cos.dim(D::Minus1)?;
+    if 2 * half < width {
+        let turned = rope(&x.narrow(D::Minus1, 0, 2 * half)?, cos, sin, pairs)?;
+        let kept = x.narrow(D::Minus1, 2 * half, width - 2 * half)?;
+        return Tensor::cat(&[turned, kept], D::Minus1);
+    }
     let over_heads = |table: &Tensor| -> Result<Tensor> {
         let table = match table.rank() {
             2 => table.unsqueeze(0)?,
@@ -30,13 +38,25 @@ pub(super) fn rope(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
         table.unsqueeze(2)?.to_dtype(x.dtype())
     };
     let (cos, sin) = (over_heads(cos)?, over_heads(sin)?);
-    let (first, second) = (
-        x.narrow(D::Minus1, 0, half)?,
-        x.narrow(D::Minus1, half, half)?,
-    );
+    let (first, second) = match pairs {
+        Pairs::Halves => (
+            x.narrow(D::Minus1, 0, half)?,
+            x.narrow(D::Minus1, half, half)?,
+        ),
+        Pairs::Neighbours => {
+            let x = x.contiguous()?.reshape((b, t, h, half, 2))?;
+            let side = |i| x.narrow(D::Minus1, i, 1)?.squeeze(D::Minus1);
+            (side(0)?, side(1)?)
+        }
+    };
     let rotated_first = (first.broadcast_mul(&cos)? - second.broadcast_mul(&sin)?)?;
     let rotated_second = (second.broadcast_mul(&cos)? + first.broadcast_mul(&sin)?)?;
-    Tensor::cat(&[rotated_first, rotated_second], D::Minus1)
+    match pairs {
+        Pairs::Halves => Tensor::cat(&[rotated_first, rotated_second], D::Minus1),
+        Pairs::Neighbours => {
+            Tensor::stack(&[rotated_first, rotated_second], D::Minus1)?.reshape((b, t, h, width))
+        }
+    }
 }
 
 /// Softmax attention to the past; `q [b, t, h, d]`, `k` and `v [b, t, hk, d]`, `segments [b, t]`.
@@ -44,7 +64,7 @@ pub(super) fn causal_attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
-    scale: f64,
+    how: Scores,
     segments: Option<&Tensor>,
 ) -> Result<Tensor> {
     let (b, t, h, d) = q.dims4()?;
@@ -55,9 +75,13 @@ pub(super) fn causal_attention(
     };
     let (k, v) = (repeat(k)?, repeat(v)?);
     let q = q.transpose(1, 2)?.contiguous()?;
-    let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * scale)?;
+    let mut scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * how.scale)?;
+    if let Some(cap) = how.softcap {
+        scores = softcap(&scores, cap)?;
+    }
     let scores = scores.to_dtype(wide(&scores))?;
-    let visible = visible(b, t, segments, scores.device())?.broadcast_as(scores.shape())?;
+    let visible =
+        visible((b, t), how.window, segments, scores.device())?.broadcast_as(scores.shape())?;
     let hidden = Tensor::new(f32::NEG_INFINITY, scores.device())?
         .to_dtype(scores.dtype())?
         .broadcast_as(scores.shape())?;
@@ -68,12 +92,14 @@ pub(super) fn causal_attention(
 
 /// `u8 [b or 1, 1, t, t]`: 1 where a query may look at a key.
 fn visible(
-    b: usize,
-    t: usize,
+    (b, t): (usize, usize),
+    window: Option<usize>,
     segments: Option<&Tensor>,
     device: &candle_core::Device,
 ) -> Result<Tensor> {
-    let causal: Vec<u8> = (0..t * t).map(|i| u8::from(i % t <= i / t)).collect();
+    let sees =
+        |query: usize, key: usize| key <= query && window.is_none_or(|window| query - key < window);
+    let causal: Vec<u8> = (0..t * t).map(|i| u8::from(sees(i / t, i % t))).collect();
     let causal = Tensor::from_vec(causal, (1, 1, t, t), device)?;
     let Some(segments) = segments else {
         return Ok(causal);
@@ -82,6 +108,11 @@ fn visible(
         .reshape((b, 1, t, 1))?
         .broadcast_eq(&segments.reshape((b, 1, 1, t))?)?;
     causal.broadcast_mul(&same)
+}
+
+/// `cap * tanh(x / cap)`
+pub(super) fn softcap(x: &Tensor, cap: f64) -> Result<Tensor> {
+    (x / cap)?.tanh()? * cap
 }
 
 /// `silu(gate) * up`.

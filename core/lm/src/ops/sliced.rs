@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 
 use super::traced::compose_backward;
-use super::{Traced, plain};
+use super::{Scores, Traced, plain};
 
 /// Scores held at once: a quarter of a gibibyte per copy in `f32`.
 pub(super) const SCORES_AT_ONCE: usize = 1 << 26;
@@ -65,7 +65,7 @@ fn assemble(slices: &[Slice], mut parts: Vec<Tensor>) -> Result<Tensor> {
 /// `plain::causal_attention` of queries, keys and values, at most `limit` scores at a time.
 pub(super) fn causal_attention(
     inputs: &[&Traced; 3],
-    scale: f64,
+    scores: Scores,
     segments: Option<&Tensor>,
     limit: usize,
 ) -> Result<Traced> {
@@ -81,7 +81,7 @@ pub(super) fn causal_attention(
             Some(segments) => Some(segments.narrow(0, slice.row, slice.rows)?),
             None => None,
         };
-        plain::causal_attention(&parts[0], &parts[1], &parts[2], scale, segments.as_ref())
+        plain::causal_attention(&parts[0], &parts[1], &parts[2], scores, segments.as_ref())
     };
     let parts = move |slice: Slice| -> Result<Vec<Tensor>> {
         let [q, k, v] = &tensors;

@@ -5,8 +5,9 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::{
-    AdamW, LoraFactors, QuantizedWeight, Traced, Weight, causal_attention, clip_factor, embedding,
-    gradient_norm, linear, linear_cross_entropy, lora_linear, rms_norm, rope, sliced, swiglu,
+    AdamW, LoraFactors, Pairs, QuantizedWeight, Scores, Traced, Weight, causal_attention,
+    clip_factor, embedding, geglu, gradient_norm, linear, linear_cross_entropy, lora_linear,
+    rms_norm, rope, sliced, swiglu,
 };
 
 /// Numbers between -1 and 1 that look random (a linear congruential generator).
@@ -150,16 +151,19 @@ fn rms_norm_of_rows_and_heads() {
 
 #[test]
 fn rope_with_and_without_positions_of_its_own() {
-    for rows in [&[7usize, 5] as &[usize], &[2, 7, 5]] {
-        check("rope", &[&[2, 7, 3, 10]], &|x| {
-            let dtype = x[0].tensor().dtype();
-            let angles = inputs(&[rows], DType::F32).remove(0);
-            let (cos, sin) = (
-                angles.cos()?.to_dtype(dtype)?,
-                angles.sin()?.to_dtype(dtype)?,
-            );
-            rope(&x[0], &cos, &sin)
-        });
+    // All of a head's numbers, and some.
+    for rows in [&[7usize, 5] as &[usize], &[2, 7, 5], &[7, 3]] {
+        for pairs in [Pairs::Halves, Pairs::Neighbours] {
+            check("rope", &[&[2, 7, 3, 10]], &|x| {
+                let dtype = x[0].tensor().dtype();
+                let angles = inputs(&[rows], DType::F32).remove(0);
+                let (cos, sin) = (
+                    angles.cos()?.to_dtype(dtype)?,
+                    angles.sin()?.to_dtype(dtype)?,
+                );
+                rope(&x[0], &cos, &sin, pairs)
+            });
+        }
     }
 }
 
@@ -169,12 +173,26 @@ fn attention_with_grouped_heads_several_blocks_and_segments() {
         let (q, k) = ([b, t, h, d], [b, t, hk, d]);
         let scale = 1.0 / (d as f64).sqrt();
         check("attention", &[&q, &k, &k], &|x| {
-            causal_attention(&x[0], &x[1], &x[2], scale, None)
+            causal_attention(&x[0], &x[1], &x[2], Scores::scaled(scale), None)
         });
         let segments: Vec<u32> = (0..b * t).map(|i| u32::from(i % t > t / 3)).collect();
         let segments = Tensor::from_vec(segments, (b, t), &Device::Cpu).unwrap();
+        let behind = Scores {
+            window: Some(3),
+            ..Scores::scaled(scale)
+        };
+        check("attention with a window", &[&q, &k, &k], &|x| {
+            causal_attention(&x[0], &x[1], &x[2], behind, None)
+        });
+        let capped = Scores {
+            softcap: Some(0.7),
+            ..behind
+        };
+        check("attention with a cap", &[&q, &k, &k], &|x| {
+            causal_attention(&x[0], &x[1], &x[2], capped, None)
+        });
         check("attention in segments", &[&q, &k, &k], &|x| {
-            causal_attention(&x[0], &x[1], &x[2], scale, Some(&segments))
+            causal_attention(&x[0], &x[1], &x[2], Scores::scaled(scale), Some(&segments))
         });
     }
 }
@@ -191,7 +209,12 @@ fn sliced_attention_is_whole_attention() {
         let run = |limit| {
             evaluate(
                 &|x: &[Traced]| {
-                    sliced::causal_attention(&[&x[0], &x[1], &x[2]], 0.4, segments, limit)
+                    sliced::causal_attention(
+                        &[&x[0], &x[1], &x[2]],
+                        Scores::scaled(0.4),
+                        segments,
+                        limit,
+                    )
                 },
                 &x,
             )
@@ -212,7 +235,7 @@ fn sliced_attention_is_whole_attention() {
 fn later_tokens_and_other_segments_change_nothing() {
     let run = |x: &[Tensor], segments: Option<&Tensor>| {
         let x: Vec<Traced> = x.iter().cloned().map(Traced::constant).collect();
-        let y = causal_attention(&x[0], &x[1], &x[2], 0.5, segments).unwrap();
+        let y = causal_attention(&x[0], &x[1], &x[2], Scores::scaled(0.5), segments).unwrap();
         y.tensor().clone()
     };
     let shape: &[usize] = &[1, 60, 2, 8];
@@ -371,15 +394,17 @@ fn a_quantised_weight_is_the_rounded_matrix() {
 fn cross_entropy_of_several_pieces() {
     let targets: Vec<u32> = (0..30).map(|i| i * 7 % 50).collect();
     let targets = Tensor::new(targets, &Device::Cpu).unwrap();
-    check("cross-entropy", &[&[30, 12], &[50, 12]], &|x| {
-        linear_cross_entropy(&x[0], &x[1], &targets)
-    });
+    for cap in [None, Some(1.5)] {
+        check("cross-entropy", &[&[30, 12], &[50, 12]], &|x| {
+            linear_cross_entropy(&x[0], &x[1], &targets, cap)
+        });
+    }
     // ln(v) where every logit is the same; and a piece boundary within the rows.
     let (n, vocabulary) = (40, 150_000);
     let x = Traced::parameter(Tensor::zeros((n, 4), DType::F32, &Device::Cpu).unwrap());
     let w = Tensor::ones((vocabulary, 4), DType::F32, &Device::Cpu).unwrap();
     let targets = Tensor::new(vec![7u32; n], &Device::Cpu).unwrap();
-    let loss = linear_cross_entropy(&x, &w.into(), &targets).unwrap();
+    let loss = linear_cross_entropy(&x, &w.into(), &targets, None).unwrap();
     let value = f64::from(loss.tensor().to_scalar::<f32>().unwrap());
     assert!((value / n as f64 - (vocabulary as f64).ln()).abs() < 1e-5);
     let gradient = loss.backward().unwrap().remove(&x).unwrap();
@@ -389,10 +414,17 @@ fn cross_entropy_of_several_pieces() {
         linear_cross_entropy(
             &x,
             &Traced::constant(Tensor::ones((vocabulary, 4), DType::F32, &Device::Cpu).unwrap()),
-            &beyond
+            &beyond,
+            None,
         )
         .is_err()
     );
+}
+
+#[test]
+fn geglu_and_some_columns() {
+    check("geglu", &[&[9, 14], &[9, 14]], &|x| geglu(&x[0], &x[1]));
+    check("columns", &[&[9, 14]], &|x| x[0].columns(3, 6));
 }
 
 #[test]

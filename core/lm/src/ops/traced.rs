@@ -240,6 +240,19 @@ impl Traced {
         }))
     }
 
+    /// `count` columns of a matrix, from `first` on.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub(crate) fn columns(&self, first: usize, count: usize) -> Result<Traced> {
+        let all = self.tensor.dim(1)?;
+        let output = self.tensor.narrow(1, first, count)?.contiguous()?;
+        Ok(Self::record(output, &[self], move |gradient| {
+            let padded = gradient.pad_with_zeros(1, first, all - first - count)?;
+            Ok(vec![Some(padded)])
+        }))
+    }
+
     /// The same values in another type; the gradient comes back in this one's.
     ///
     /// # Errors

@@ -56,17 +56,37 @@ impl Shards {
     pub(crate) fn read(&self, name: &str, device: &Device) -> Result<Tensor> {
         match self.holder.get(name) {
             Some(&file) => self.files[file].read(name, device),
-            None => {
-                let paths: Vec<String> = self
-                    .files
-                    .iter()
-                    .map(|file| format!("`{}`", file.path().display()))
-                    .collect();
-                Err(Error::Unsupported(format!(
-                    "weight `{name}` is not in {}",
-                    paths.join(", ")
-                )))
+            None => Err(self.missing(name)),
+        }
+    }
+
+    /// That a tensor is in none of the files.
+    pub(crate) fn missing(&self, name: &str) -> Error {
+        let paths: Vec<String> = self
+            .files
+            .iter()
+            .map(|file| format!("`{}`", file.path().display()))
+            .collect();
+        Error::Unsupported(format!("weight `{name}` is not in {}", paths.join(", ")))
+    }
+
+    /// Whether two tensors are stored alike: in one type, with the same bytes. Reads them a piece at a time.
+    pub(crate) fn same_bytes(&self, a: &str, b: &str) -> Result<bool> {
+        const PIECE: usize = 1 << 20;
+        let (Some(&in_a), Some(&in_b)) = (self.holder.get(a), self.holder.get(b)) else {
+            return Ok(false);
+        };
+        let (in_a, in_b) = (&self.files[in_a], &self.files[in_b]);
+        let mut from = 0;
+        loop {
+            let (one, other) = (in_a.piece(a, from, PIECE)?, in_b.piece(b, from, PIECE)?);
+            if one != other || in_a.tensors()[a].dtype != in_b.tensors()[b].dtype {
+                return Ok(false);
             }
+            if one.len() < PIECE {
+                return Ok(true);
+            }
+            from += PIECE;
         }
     }
 }

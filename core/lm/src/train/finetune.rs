@@ -43,6 +43,7 @@ pub fn finetune(
     config.validate()?;
     let (device, dtype) = config.compute.resolve()?;
     let model = DecoderConfig::from_folder(base_dir)?;
+    model.check_trainable()?;
     let tokenizer = Tokenizer::from_folder(base_dir)?;
     let encoder = Encoder {
         template: &ChatTemplate::of_model(base_dir, config.chat_template.as_deref())?,

@@ -54,7 +54,7 @@ pub(super) fn check(
     let (runtime, text) = (&mut engine.runtime, &engine.text);
     let mut alone = Vec::new();
     for prompt in &prompts {
-        let (recorder, mut receiver) = send(runtime, text, prompt)?;
+        let (recorder, mut receiver) = send(runtime, text, prompt, STEPS)?;
         let outcome = finished(&mut receiver);
         let recording = recorder.take();
         if let Some(failure) = recording.failure {
@@ -95,14 +95,16 @@ fn difference(a: &Recording, b: &Recording) -> f32 {
 
 type Responses = tokio::sync::mpsc::Receiver<mistralrs::Response>;
 
-pub(super) fn send(
+/// Asks for a greedy answer of `steps` tokens.
+pub(crate) fn send(
     runtime: &mut Runtime,
     text: &Arc<Text>,
     prompt: &[u32],
+    steps: usize,
 ) -> Result<(Arc<Recorder>, Responses), String> {
     let plan = Plan {
         prompt_len: prompt.len(),
-        max_tokens: STEPS,
+        max_tokens: steps,
         sampling: Sampling::greedy(),
         end_tokens: Arc::new([]),
         stop: Vec::new(),
@@ -112,11 +114,11 @@ pub(super) fn send(
         keep_first: true,
     };
     let recorder = Arc::new(Recorder::new(plan, text.clone()));
-    let receiver = runtime.send(prompt.to_vec(), STEPS, Ending::Failure, recorder.clone())?;
+    let receiver = runtime.send(prompt.to_vec(), steps, Ending::Failure, recorder.clone())?;
     Ok((recorder, receiver))
 }
 
-pub(super) fn finished(receiver: &mut Responses) -> Result<(), String> {
+pub(crate) fn finished(receiver: &mut Responses) -> Result<(), String> {
     runtime::wait(receiver).map_err(|e| match e {
         Refusal::Request(why) | Refusal::Stopped(why) => {
             format!("the model does not answer the self-check: {why}")
@@ -137,7 +139,7 @@ fn decode_together(
     let _ = keeper.held.recv();
     let mut sent = Vec::new();
     for prompt in prompts {
-        sent.push(send(runtime, text, prompt)?);
+        sent.push(send(runtime, text, prompt, STEPS)?);
     }
     let _ = keeper.open.send(());
     finished(&mut held)?;

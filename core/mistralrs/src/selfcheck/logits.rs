@@ -33,71 +33,173 @@ impl Tolerance {
     }
 }
 
-/// Compares the distribution after the probe with that of `driftgauge-lm`'s own decoder on the same weights.
+/// How many tokens of each answer are compared.
+const STEPS: usize = 3;
+/// Parameters times tokens of a probe: what a CPU computes in some seconds.
+const MOST_WORK: u64 = 200_000_000_000;
+
+/// What the check asks, shortest first.
+pub(super) struct Probes {
+    /// Prompts as people write them, and one without sense as long as the spec's.
+    pub(super) prompts: Vec<Vec<u32>>,
+    /// What could not be asked, and why.
+    pub(super) left_out: Vec<String>,
+}
+
+impl Probes {
+    /// A prompt with a user's turn, one with a system turn too, and one as long as the longest that the spec has.
+    pub(super) fn of(engine: &MistralRsEngine, facts: &Facts, prompt: &[u32]) -> Self {
+        let mut prompts = vec![prompt.to_vec()];
+        let mut left_out = Vec::new();
+        if !facts.plain_text {
+            let rendered = engine.text.render(&super::probe_with_system_turn());
+            match rendered.and_then(|text| engine.text.encode(&text)) {
+                Ok(tokens) if tokens.is_empty() => {}
+                Ok(tokens) => prompts.push(tokens),
+                Err(_) => left_out.push("its template takes no system turn".to_owned()),
+            }
+        }
+        let context = engine.runtime.context.saturating_sub(STEPS);
+        let wanted = facts.longest.unwrap_or(LONG).min(context);
+        let affordable = (MOST_WORK / facts.parameters.max(1)) as usize;
+        if affordable < wanted {
+            left_out.push(format!(
+                "positions beyond {affordable}, which would take long to compute twice"
+            ));
+        }
+        let reach = engine
+            .reach
+            .as_ref()
+            .map_or(usize::MAX, |reach| reach.tokens);
+        let within = reach.saturating_sub(STEPS);
+        prompts.retain(|prompt| prompt.len() <= within);
+        let length = wanted.min(affordable).min(within);
+        if prompts.iter().all(|prompt| prompt.len() < length) {
+            prompts.push(senseless(length, facts));
+        }
+        Self { prompts, left_out }
+    }
+}
+
+/// Length of the longest probe where nobody says how long prompts will be.
+const LONG: usize = 512;
+
+/// Tokens in no order, so that every position counts.
+fn senseless(length: usize, facts: &Facts) -> Vec<u32> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % u64::from(facts.tokens.max(1))) as u32
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Compares the answers to the probes with `driftgauge-lm`'s own decoder on the same files.
 pub(super) fn agree(engine: &mut MistralRsEngine, facts: &Facts, prompt: &[u32]) -> Check {
-    let skipped = |reason: String| check(NAME, CheckOutcome::Skipped, reason);
+    let unproven = |reason: String| check(NAME, CheckOutcome::Unproven, reason);
     let Some(folder) = facts.folder else {
-        return skipped("a GGUF file has no weights that the other decoder reads".to_owned());
+        return unproven("a GGUF file has no weights that the other decoder reads".to_owned());
     };
     if let Some(name) = facts.quantization {
-        return skipped(format!(
+        return unproven(format!(
             "the weights are quantised to `{name}` while loading"
         ));
     }
     if facts.parameters > MOST_PARAMETERS {
-        return skipped(format!(
+        return unproven(format!(
             "{} parameters are more than {MOST_PARAMETERS}: loading them twice is not worth it",
             facts.parameters
         ));
     }
-    let theirs = Scorer::load(folder.path(), &Compute::cpu())
-        .and_then(|scorer| scorer.next_token_logits(prompt));
-    let theirs = match theirs {
-        Ok(logits) => logits,
+    let scorer = match Scorer::load(&folder.origin, &Compute::cpu()) {
+        Ok(scorer) => scorer,
         Err(error) => {
-            return skipped(format!(
+            return unproven(format!(
                 "the other decoder does not compute this model: {error}"
             ));
         }
     };
-    match first_logits(engine, prompt) {
-        Err(reason) => skipped(format!("the probe gave no token: {reason}")),
-        Ok(ours) => compare(&ours, &theirs, &Tolerance::of(&engine.loaded.dtype)),
+    let probes = Probes::of(engine, facts, prompt);
+    let tolerance = Tolerance::of(&engine.loaded.dtype);
+    let mut largest = 0.0_f64;
+    for prompt in &probes.prompts {
+        match difference(engine, &scorer, prompt, &tolerance) {
+            Ok(found) => largest = largest.max(found),
+            Err(reason) => return check(NAME, CheckOutcome::Failed, reason),
+        }
     }
-}
-
-/// The logits with which mistral.rs goes on after the prompt.
-fn first_logits(engine: &mut MistralRsEngine, prompt: &[u32]) -> Result<Vec<f32>, String> {
-    let (recorder, mut receiver) = batching::send(&mut engine.runtime, &engine.text, prompt)?;
-    batching::finished(&mut receiver)?;
-    Ok(recorder.take().first_logits)
-}
-
-/// In f32 over every token of the vocabulary, not only the likely ones.
-fn compare(ours: &[f32], theirs: &[f32], tolerance: &Tolerance) -> Check {
-    if ours.len() != theirs.len() {
-        let detail = format!(
-            "the engine gives {} logits and an independent forward pass {}",
-            ours.len(),
-            theirs.len()
-        );
-        return check(NAME, CheckOutcome::Failed, detail);
-    }
-    let (p, q) = (log_softmax(ours), log_softmax(theirs));
-    let difference = p
-        .iter()
-        .zip(&q)
-        .filter(|(_, theirs)| **theirs >= tolerance.least)
-        .map(|(ours, theirs)| (ours - theirs).abs())
-        .fold(0.0, f64::max);
-    let said = format!(
-        "ln p of the tokens that may follow the probe is at most {difference:.1e} from that of an independent forward pass"
+    free_beyond_reach(engine, facts, &scorer, &tolerance);
+    let lengths: Vec<String> = probes.prompts.iter().map(|p| p.len().to_string()).collect();
+    let mut said = format!(
+        "ln p of the tokens that may follow prompts of {} tokens, and of the first {STEPS} that do, is at most {largest:.1e} from \
+         that of an independent forward pass",
+        lengths.join(", ")
     );
-    if difference <= tolerance.most {
+    if !probes.left_out.is_empty() {
+        said = format!("{said}; not asked: {}", probes.left_out.join("; "));
+    }
+    if largest <= tolerance.most {
         return check(NAME, CheckOutcome::Passed, said);
     }
     let detail = format!("{said}; hint: the engine does not compute this model as its config says");
     check(NAME, CheckOutcome::Failed, detail)
+}
+
+/// A model with a window may be asked beyond it where both decoders agree there.
+fn free_beyond_reach(
+    engine: &mut MistralRsEngine,
+    facts: &Facts,
+    scorer: &Scorer,
+    tolerance: &Tolerance,
+) {
+    let Some(reach) = &engine.reach else {
+        return;
+    };
+    let length = (2 * reach.tokens + 1).min(engine.runtime.context.saturating_sub(STEPS));
+    let affordable = length as u64 <= MOST_WORK / facts.parameters.max(1);
+    if length <= reach.tokens || !affordable {
+        return;
+    }
+    let found = difference(engine, scorer, &senseless(length, facts), tolerance);
+    if found.is_ok_and(|found| found <= tolerance.most) {
+        engine.reach = None;
+    }
+}
+
+/// Largest difference of ln p after a prompt, over the vocabulary, and of the tokens that mistral.rs goes on with.
+fn difference(
+    engine: &mut MistralRsEngine,
+    scorer: &Scorer,
+    prompt: &[u32],
+    tolerance: &Tolerance,
+) -> Result<f64, String> {
+    let (recorder, mut receiver) =
+        batching::send(&mut engine.runtime, &engine.text, prompt, STEPS)?;
+    batching::finished(&mut receiver)
+        .map_err(|reason| format!("the probe gave no token: {reason}"))?;
+    let recording = recorder.take();
+    let other = |error: driftgauge_lm::Error| format!("the other decoder does not answer: {error}");
+    let first = scorer.next_token_logits(prompt).map_err(other)?;
+    if first.len() != recording.first_logits.len() {
+        return Err(format!(
+            "the engine gives {} logits and an independent forward pass {}",
+            recording.first_logits.len(),
+            first.len()
+        ));
+    }
+    let (p, q) = (log_softmax(&recording.first_logits), log_softmax(&first));
+    let pairs = p.into_iter().zip(q);
+    let likely = pairs.filter(|(_, theirs)| *theirs >= tolerance.least);
+    let steps = scorer
+        .token_logprobs(prompt, &recording.tokens)
+        .map_err(other)?;
+    let steps = recording.logprob.iter().copied().map(f64::from).zip(steps);
+    Ok(likely
+        .chain(steps)
+        .map(|(ours, theirs)| (ours - theirs).abs())
+        .fold(0.0, f64::max))
 }
 
 fn log_softmax(logits: &[f32]) -> Vec<f64> {
@@ -146,6 +248,8 @@ mod tests {
             dtype: "auto".to_owned(),
             device: "auto".to_owned(),
             plain_text: false,
+            longest: Some(200),
+            strict: false,
         };
         let mut engine = crate::load(&model).unwrap();
         let passed = engine
@@ -155,6 +259,9 @@ mod tests {
             .find(|c| c.name == NAME)
             .unwrap();
         assert_eq!(passed.outcome, CheckOutcome::Passed, "{}", passed.detail);
+        // The longest that the spec will use, and a turn of the system.
+        assert!(passed.detail.contains(", 200 tokens"), "{}", passed.detail);
+        assert_eq!(passed.detail.matches(", ").count(), 3, "{}", passed.detail);
         let dir = tempfile::tempdir().unwrap();
         other_weights(dir.path());
         let other = folder::prepare(dir.path()).unwrap();
@@ -163,6 +270,8 @@ mod tests {
             parameters: 1,
             quantization: None,
             plain_text: false,
+            longest: None,
+            tokens: 300,
         };
         let prompt = engine
             .text

@@ -48,6 +48,8 @@ pub(crate) fn model(folder: &Path) -> LoadModel {
         dtype: "auto".to_owned(),
         device: "auto".to_owned(),
         plain_text: false,
+        longest: None,
+        strict: false,
     }
 }
 

@@ -31,6 +31,7 @@ pub(in crate::ops) struct Inputs<'a> {
     pub(in crate::ops) v: &'a [f32],
     pub(in crate::ops) segments: Option<&'a [u32]>,
     pub(in crate::ops) scale: f32,
+    pub(in crate::ops) window: Option<usize>,
 }
 
 impl Shape {
@@ -126,6 +127,9 @@ impl<'a> Task<'a> {
     #[inline(always)]
     fn mask(&self, scores: &mut [f32], time: usize, hidden: f32) {
         scores[time + 1..].fill(hidden);
+        if let Some(window) = self.inputs.window {
+            scores[..(time + 1).saturating_sub(window)].fill(hidden);
+        }
         if let Some(segments) = self.inputs.segments {
             let segments = &segments[self.batch * self.shape.t..][..self.shape.t];
             for (score, segment) in scores.iter_mut().zip(&segments[..=time]) {

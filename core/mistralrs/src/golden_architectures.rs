@@ -1,0 +1,159 @@
+//! mistral.rs against transformers: every reference of `tests/golden/architectures` is answered alike, or refused by name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use mistralrs::ModelDType;
+use serde_json::Value;
+
+use crate::runtime::{Runtime, Source};
+use crate::selfcheck::batching;
+use crate::text::Text;
+use crate::{config, folder};
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
+}
+
+fn references() -> Vec<(String, Value)> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(golden().join("architectures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        (
+            name,
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap(),
+        )
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// The numbers that `tests/python/make_architectures.py` gives a tensor of this name.
+fn weight(name: &str, shape: &[usize]) -> Tensor {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in name.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    let norm = name.contains("norm") && name.ends_with("weight");
+    let values: Vec<f32> = (0..shape.iter().product::<usize>() as u64)
+        .map(|i| {
+            let mut x = hash.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            x ^= x >> 31;
+            let unit = (x >> 40) as f32 / (1 << 23) as f32 - 1.0;
+            if norm { 1.0 + unit * 0.25 } else { unit * 0.25 }
+        })
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// A model folder of a reference.
+fn write_model(to: &Path, reference: &Value) {
+    let mut config = reference["config"].clone();
+    // The name that models of the hub have.
+    if config["architectures"][0] == "PhimoeForCausalLM" {
+        config["architectures"][0] = "PhiMoEForCausalLM".into();
+    }
+    std::fs::write(to.join("config.json"), config.to_string()).unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(golden().join("llama").join(name), to.join(name)).unwrap();
+    }
+    let shapes: std::collections::HashMap<String, Vec<usize>> =
+        serde_json::from_value(reference["tensors"].clone()).unwrap();
+    let tensors = shapes
+        .iter()
+        .map(|(name, shape)| (name.clone(), weight(name, shape)));
+    let tensors: std::collections::HashMap<String, Tensor> = tensors.collect();
+    candle_core::safetensors::save(&tensors, to.join("model.safetensors")).unwrap();
+}
+
+/// Largest difference of ln p in the answers to the reference's sequences, as far as mistral.rs goes; or why it is refused.
+fn largest_difference(reference: &Value) -> Result<f64, String> {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(dir.path(), reference);
+    let prepared = folder::prepare(dir.path())?;
+    let text = Arc::new(Text::load(dir.path())?);
+    let source = Source::Folder(prepared.path());
+    let mut runtime = Runtime::start(&source, ModelDType::F32, &Device::Cpu, None)
+        .map_err(|why| format!("does not load: {why}"))?;
+    let mut largest: Option<f64> = None;
+    for sequence in reference["sequences"].as_array().unwrap() {
+        let ids: Vec<u32> = serde_json::from_value(sequence["ids"].clone()).unwrap();
+        let answer: Vec<u32> = serde_json::from_value(sequence["answer"].clone()).unwrap();
+        let expected: Vec<f64> = serde_json::from_value(sequence["answer_lp"].clone()).unwrap();
+        let reach = prepared
+            .reach
+            .as_ref()
+            .map_or(usize::MAX, |reach| reach.tokens);
+        if ids.len() + answer.len() > reach {
+            continue;
+        }
+        let (recorder, mut receiver) = batching::send(&mut runtime, &text, &ids, answer.len())?;
+        batching::finished(&mut receiver)?;
+        let recording = recorder.take();
+        let pairs = recording.tokens.iter().zip(&answer);
+        let pairs = pairs.zip(recording.logprob.iter().zip(&expected));
+        let mut difference = 0.0_f64;
+        for ((ours, theirs), (lp, expected)) in pairs {
+            difference = difference.max((f64::from(*lp) - expected).abs());
+            if ours != theirs {
+                difference = difference.max(1.0);
+                break;
+            }
+        }
+        largest = Some(largest.unwrap_or(0.0).max(difference));
+    }
+    largest.ok_or_else(|| "no sequence is within its reach".to_owned())
+}
+
+#[test]
+fn answers_are_those_of_transformers_or_refused_by_name() {
+    let only = std::env::var("DRIFTGAUGE_ARCHITECTURE").ok();
+    let mut wrong = Vec::new();
+    for (name, reference) in references() {
+        if only
+            .as_ref()
+            .is_some_and(|only| !name.starts_with(only.as_str()))
+        {
+            continue;
+        }
+        match largest_difference(&reference) {
+            Ok(difference) => {
+                println!("{name}: {difference:.1e}");
+                if difference > 1e-4 {
+                    wrong.push((name, difference));
+                }
+            }
+            Err(why) => println!("{name}: refused: {why}"),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn configurations_of_transformers_4_and_5_are_shown_alike() {
+    let shown = |config: &Value| {
+        config::from_json(config).map(|config| {
+            let mut json = config.json;
+            let fields = json.as_object_mut().unwrap();
+            // What is inert may differ.
+            fields.retain(|key, _| !config::is_inert(key));
+            (json, config.reach)
+        })
+    };
+    for (name, reference) in references() {
+        if let Some(four) = reference.get("config_4") {
+            let (four, five) = (shown(four), shown(&reference["config"]));
+            assert_eq!(four.is_ok(), five.is_ok(), "{name}: {four:?} {five:?}");
+            if let (Ok(four), Ok(five)) = (four, five) {
+                assert_eq!(four, five, "{name}");
+            }
+        }
+    }
+}
