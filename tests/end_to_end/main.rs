@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compare;
+mod configs;
 mod endpoint;
 mod export;
 mod gguf;

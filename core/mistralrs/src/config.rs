@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) json: Value,
     /// Beyond so many tokens mistral.rs would compute something else than transformers, and why.
     pub(crate) reach: Option<Reach>,
+    /// mistral.rs runs it on GPUs alone.
+    pub(crate) needs_gpu: bool,
 }
 
 /// How far mistral.rs computes what transformers does.
@@ -84,6 +86,7 @@ pub(crate) fn from_json(json: &Value) -> Result<Config, String> {
     Ok(Config {
         json: Value::Object(fields),
         reach,
+        needs_gpu: family.needs_gpu,
     })
 }
 
@@ -140,6 +143,8 @@ fn check_keys(fields: &Map<String, Value>, family: &Family) -> Result<(), String
                 return Err(not_computed(family, &format!("`{key}: {value}`")));
             }
         } else if !(READ_BY_ALL.contains(&name)
+            || (name == "head_dim" && family.head_dim == HeadDim::Read)
+            || (window_by_switch(family) && WINDOW_KEYS.contains(&name))
             || family.reads.contains(&name)
             || family.defaults.iter().any(|(default, _)| *default == name)
             || ROPE_KEYS.contains(&name)
@@ -381,6 +386,20 @@ fn partial(fields: &mut Map<String, Value>, family: &Family) -> Result<(), Strin
     }
 }
 
+/// Keys about windows, which [`reach`] has looked at.
+const WINDOW_KEYS: [&str; 2] = ["use_sliding_window", "max_window_layers"];
+
+/// Whether a class has a window only where another key says so.
+fn window_by_switch(family: &Family) -> bool {
+    let named = [
+        "Qwen2ForCausalLM",
+        "Qwen3ForCausalLM",
+        "Qwen3MoeForCausalLM",
+        "SmolLM3ForCausalLM",
+    ];
+    named.contains(&family.class)
+}
+
 /// How far the attention of mistral.rs is that of transformers: its sliding windows are one token wider, and it does not
 /// apply them to the layers that transformers does. Within the window both see everything.
 fn reach(
@@ -409,8 +428,7 @@ fn reach(
     if let Some(odd) = types.iter().find(odd) {
         return Err(not_computed(family, &format!("layer type {odd}")));
     }
-    // These have a window only where another key says so.
-    let optional = family.class.starts_with("Qwen") || family.class.starts_with("SmolLM3");
+    let optional = window_by_switch(family);
     let used = fields.get("use_sliding_window") == Some(&Value::Bool(true))
         || types.iter().any(|kind| kind == "sliding_attention");
     if optional && !used {

@@ -44,6 +44,8 @@ impl MistralRsEngine {
         let (prompt, max_tokens) = self
             .prompt(request)
             .map_err(|why| EngineError::Request(why.into()))?;
+        self.within_reach(prompt.len(), max_tokens)
+            .map_err(|why| EngineError::Model(why.into()))?;
         let watch = self
             .watched(request)
             .map_err(|why| EngineError::Request(why.into()))?;
@@ -103,17 +105,19 @@ impl MistralRsEngine {
         }
         // mistral.rs 0.8.1 would run past the last position that the model has.
         let max_tokens = request.max_tokens.min(context - tokens.len());
-        if let Some(Reach { tokens: reach, key }) = &self.reach
-            && tokens.len() + max_tokens > *reach
-        {
-            return Err(format!(
-                "the prompt has {} tokens and its answer up to {max_tokens}, which reaches beyond `{key}`; mistral.rs 0.8.1 does \
-                 not compute sliding windows and scaled contexts there as transformers does; hint: shorten prompts or \
-                 `max_tokens`, or serve the model with another engine and use an `endpoint` source",
-                tokens.len()
-            ));
-        }
         Ok((tokens, max_tokens))
+    }
+
+    /// Refuses what mistral.rs would compute otherwise than transformers: no sample of the model could be trusted.
+    fn within_reach(&self, prompt: usize, max_tokens: usize) -> Result<(), String> {
+        match &self.reach {
+            Some(Reach { tokens, key }) if prompt + max_tokens > *tokens => Err(format!(
+                "a prompt has {prompt} tokens and its answer up to {max_tokens}, which reaches beyond `{key}`; mistral.rs 0.8.1 does \
+                 not compute sliding windows and scaled contexts there as transformers does; hint: shorten prompts or \
+                 `max_tokens`, or serve the model with another engine and use an `endpoint` source"
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn watched(&self, request: &GenerateRequest) -> Result<Vec<u32>, String> {

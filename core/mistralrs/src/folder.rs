@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     pub(crate) context: Option<usize>,
     /// How far mistral.rs computes the model as transformers does.
     pub(crate) reach: Option<Reach>,
+    /// mistral.rs runs it on GPUs alone.
+    pub(crate) needs_gpu: bool,
     /// The folder that the links lead to.
     pub(crate) origin: PathBuf,
 }
@@ -55,8 +57,20 @@ fn inspect(folder: &Path) -> Result<(config::Config, Weights), String> {
                 driftgauge_lm::check_tied_head(folder, &config.json).map_err(|e| e.to_string())
             })
             .map_err(|why| format!("{why} (in `{}`)", folder.display()))?;
+        shapes_fit(folder)?;
     }
     Ok((config, weights))
+}
+
+/// Where our own decoder knows the model, it knows every weight with its shape.
+fn shapes_fit(folder: &Path) -> Result<(), String> {
+    if driftgauge_lm::DecoderConfig::from_folder(folder).is_err() {
+        return Ok(());
+    }
+    match driftgauge_lm::check_folder(folder) {
+        Err(error @ driftgauge_lm::Error::Unsupported(_)) => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 /// Links a model folder for mistral.rs.
@@ -65,7 +79,8 @@ fn inspect(folder: &Path) -> Result<(config::Config, Weights), String> {
 /// When a file is missing or unsound, or mistral.rs would not compute the model as transformers does.
 pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
     let (config, weights) = inspect(folder)?;
-    let (mut config, reach) = (config.json, config.reach);
+    let (reach, needs_gpu) = (config.reach, config.needs_gpu);
+    let mut config = config.json;
     let context = in_whole_blocks(&mut config);
     let dir = private_folder()?;
     for (i, file) in weights.files.iter().enumerate() {
@@ -92,6 +107,7 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
         config,
         context,
         reach,
+        needs_gpu,
         origin: folder.to_owned(),
     })
 }

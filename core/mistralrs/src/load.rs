@@ -34,6 +34,13 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
     let isq = quantization.map(quantization::parse).transpose()?;
 
     let folder = folder::prepare(&model.folder)?;
+    if folder.needs_gpu && device.is_cpu() {
+        return Err(format!(
+            "`{}`: mistral.rs 0.8.1 runs the experts of this architecture on GPUs alone; hint: `--device cuda`, or serve the model \
+             with another engine and use an `endpoint` source",
+            model.folder.display()
+        ));
+    }
     let text_folder = folder::prepare_text(Some(&model.folder), model.chat_template.as_deref())?;
     let text = Arc::new(Text::load(text_folder.path())?);
     let end_tokens = end_tokens::declared(&model.folder, &folder.config, text.eos_id())?;

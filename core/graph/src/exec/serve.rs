@@ -213,7 +213,7 @@ fn is_plain_text(ask: Ask) -> bool {
 }
 
 /// How many tokens a prompt and its answer can have: a token has a byte at least, and a template adds some to each turn.
-fn most_tokens(ask: &Ask) -> Option<usize> {
+fn most_tokens(ask: Ask) -> Option<usize> {
     const OF_A_TURN: usize = 32;
     let Ask::Generate(request) = ask else {
         return None;

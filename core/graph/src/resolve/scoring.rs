@@ -117,13 +117,17 @@ impl Resolver<'_> {
                 let Err(reason) = reason else {
                     continue;
                 };
-                let span = spec.evaluations.get(id).map(|evaluation| {
-                    let named = evaluation.models.iter().find(|name| name.get() == model);
-                    named.map_or_else(|| evaluation.dataset.span(), |name| name.span())
-                });
+                let place = spec.evaluations.iter().find(|(name, _)| name.get() == id);
+                let span = place.map_or_else(
+                    || spec.name.span(),
+                    |(name, evaluation)| {
+                        let named = evaluation.models.iter().find(|name| name.get() == model);
+                        named.unwrap_or(name).span()
+                    },
+                );
                 self.problem(
                     "not-generable",
-                    span.unwrap_or_default(),
+                    span,
                     format!("model `{model}` cannot be asked: {}", reason.message),
                     reason.help,
                 );

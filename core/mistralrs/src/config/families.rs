@@ -13,10 +13,12 @@ pub(super) struct Family {
     pub(super) ropes: &'static [&'static str],
     /// It rotates a part of each head where `partial_rotary_factor` says so; the default of transformers.
     pub(super) partial_rotary: Option<&'static str>,
-    /// Heads are as wide as the hidden size by their number, whatever `head_dim` says.
+    /// Where the width of a head comes from.
     pub(super) head_dim: HeadDim,
     /// Defaults of transformers that mistral.rs does not have.
     pub(super) defaults: &'static [(&'static str, &'static str)],
+    /// Its layers of experts run on GPUs alone.
+    pub(super) needs_gpu: bool,
     /// Names of the tensors, `#` for a number, with `?` before those that some models or layers lack.
     pub(super) tensors: &'static [&'static [&'static str]],
 }
@@ -28,8 +30,6 @@ pub(super) enum HeadDim {
     Read,
     /// The hidden size by the number of heads.
     Derived,
-    /// Other keys, which are in the list.
-    Elsewhere,
 }
 
 /// Keys that it reads of every class.
@@ -229,123 +229,16 @@ const NORM_BIASES: &[&str] = &[
     "model.layers.#.input_layernorm.bias",
     "model.layers.#.post_attention_layernorm.bias",
 ];
-const LATENT_ATTENTION: &[&str] = &[
-    "?model.layers.#.self_attn.q_proj.weight",
-    "?model.layers.#.self_attn.q_a_proj.weight",
-    "?model.layers.#.self_attn.q_a_layernorm.weight",
-    "?model.layers.#.self_attn.q_b_proj.weight",
-    "model.layers.#.self_attn.kv_a_proj_with_mqa.weight",
-    "model.layers.#.self_attn.kv_a_layernorm.weight",
-    "model.layers.#.self_attn.kv_b_proj.weight",
-    "model.layers.#.self_attn.o_proj.weight",
-];
 const SILU: (&str, &[&str]) = ("hidden_act", &["\"silu\"", "\"swish\""]);
 const NO_BIAS: (&str, &[&str]) = ("attention_bias", &["false"]);
 const TIED: (&str, &[&str]) = ("tie_word_embeddings", &["true"]);
 const UNTIED: (&str, &str) = ("tie_word_embeddings", "false");
 const THETA: (&str, &str) = ("rope_theta", "10000.0");
 
-/// All of them, by name.
+/// All of them, by name. Of the classes that mistral.rs knows these are left out: DeepseekV2, DeepseekV3, Glm4MoeLite and Phi,
+/// which do not run on a CPU with heads as wide as theirs are, PhiMoE, which gives other numbers than transformers, and
+/// GraniteMoeHybrid, whose configurations have other layer types in transformers.
 pub(super) const FAMILIES: &[Family] = &[
-    Family {
-        class: "DeepseekV2ForCausalLM",
-        reads: &[
-            "first_k_dense_replace",
-            "kv_lora_rank",
-            "moe_intermediate_size",
-            "n_group",
-            "n_routed_experts",
-            "n_shared_experts",
-            "num_experts_per_tok",
-            "q_lora_rank",
-            "qk_nope_head_dim",
-            "qk_rope_head_dim",
-            "routed_scaling_factor",
-            "topk_group",
-            "topk_method",
-            "v_head_dim",
-            // Sums and names of others.
-            "head_dim",
-            "qk_head_dim",
-            "num_local_experts",
-        ],
-        only: &[
-            SILU,
-            NO_BIAS,
-            ("mlp_bias", &["false"]),
-            ("norm_topk_prob", &["false"]),
-            ("scoring_func", &["\"softmax\""]),
-            ("moe_layer_freq", &["1"]),
-            ("rope_interleave", &["true"]),
-            ("aux_loss_alpha", &["0.001"]),
-            ("seq_aux", &["true"]),
-            ("ep_size", &["1"]),
-        ],
-        ropes: &["default"],
-        partial_rotary: None,
-        head_dim: HeadDim::Elsewhere,
-        defaults: &[THETA, UNTIED, ("n_group", "1"), ("topk_group", "1")],
-        tensors: &[
-            TABLES,
-            NORMS,
-            LATENT_ATTENTION,
-            GATED,
-            EXPERTS,
-            SHARED_EXPERTS,
-        ],
-    },
-    Family {
-        class: "DeepseekV3ForCausalLM",
-        reads: &[
-            "first_k_dense_replace",
-            "kv_lora_rank",
-            "moe_intermediate_size",
-            "n_group",
-            "n_routed_experts",
-            "n_shared_experts",
-            "num_experts_per_tok",
-            "q_lora_rank",
-            "qk_nope_head_dim",
-            "qk_rope_head_dim",
-            "routed_scaling_factor",
-            "topk_group",
-            "v_head_dim",
-            "head_dim",
-            "qk_head_dim",
-            "num_local_experts",
-            // Layers that predict further tokens, which transformers does not load either.
-            "num_nextn_predict_layers",
-        ],
-        only: &[
-            SILU,
-            NO_BIAS,
-            ("norm_topk_prob", &["true"]),
-            ("scoring_func", &["\"sigmoid\""]),
-            ("topk_method", &["\"noaux_tc\""]),
-            ("moe_layer_freq", &["1"]),
-            ("rope_interleave", &["true"]),
-            ("aux_loss_alpha", &["0.001"]),
-            ("seq_aux", &["true"]),
-            ("ep_size", &["1"]),
-        ],
-        ropes: &["default"],
-        partial_rotary: None,
-        head_dim: HeadDim::Elsewhere,
-        defaults: &[
-            THETA,
-            UNTIED,
-            ("scoring_func", "\"sigmoid\""),
-            ("topk_method", "\"noaux_tc\""),
-        ],
-        tensors: &[
-            TABLES,
-            NORMS,
-            LATENT_ATTENTION,
-            GATED,
-            EXPERTS,
-            SHARED_EXPERTS,
-        ],
-    },
     Family {
         class: "Gemma2ForCausalLM",
         reads: &[
@@ -372,6 +265,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("final_logit_softcapping", "30.0"),
             ("attention_bias", "false"),
         ],
+        needs_gpu: false,
         tensors: &[
             TABLES,
             NORMS,
@@ -404,6 +298,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("max_position_embeddings", "8192"),
             ("attention_bias", "false"),
         ],
+        needs_gpu: false,
         tensors: &[TABLES, NORMS, QKVO, GATED],
     },
     Family {
@@ -421,6 +316,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1.5625e-7"),
             ("max_position_embeddings", "131072"),
         ],
+        needs_gpu: false,
         tensors: &[
             TABLES,
             NORMS,
@@ -454,54 +350,13 @@ pub(super) const FAMILIES: &[Family] = &[
         partial_rotary: Some("0.5"),
         head_dim: HeadDim::Read,
         defaults: &[THETA, UNTIED],
+        needs_gpu: true,
         tensors: &[
             TABLES,
             NORMS,
             QKVO,
             QKV_BIASES,
             QK_NORMS,
-            GATED,
-            EXPERTS,
-            SHARED_EXPERTS,
-        ],
-    },
-    Family {
-        class: "Glm4MoeLiteForCausalLM",
-        reads: &[
-            "first_k_dense_replace",
-            "kv_lora_rank",
-            "moe_intermediate_size",
-            "n_group",
-            "n_routed_experts",
-            "n_shared_experts",
-            "num_experts_per_tok",
-            "q_lora_rank",
-            "qk_nope_head_dim",
-            "qk_rope_head_dim",
-            "routed_scaling_factor",
-            "topk_group",
-            "v_head_dim",
-            "head_dim",
-            "qk_head_dim",
-            "num_local_experts",
-            "num_nextn_predict_layers",
-        ],
-        only: &[
-            SILU,
-            NO_BIAS,
-            ("norm_topk_prob", &["true"]),
-            ("rope_interleave", &["true"]),
-            ("moe_layer_freq", &["1"]),
-            ("topk_method", &["\"noaux_tc\""]),
-        ],
-        ropes: &["default"],
-        partial_rotary: None,
-        head_dim: HeadDim::Elsewhere,
-        defaults: &[THETA, UNTIED],
-        tensors: &[
-            TABLES,
-            NORMS,
-            LATENT_ATTENTION,
             GATED,
             EXPERTS,
             SHARED_EXPERTS,
@@ -524,6 +379,7 @@ pub(super) const FAMILIES: &[Family] = &[
         partial_rotary: None,
         head_dim: HeadDim::Read,
         defaults: &[("rope_theta", "150000.0"), UNTIED, ("head_dim", "64")],
+        needs_gpu: true,
         tensors: &[
             TABLES,
             NORMS,
@@ -558,6 +414,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1e-6"),
             ("max_position_embeddings", "2048"),
         ],
+        needs_gpu: false,
         tensors: &[TABLES, NORMS, QKVO, GATED],
     },
     Family {
@@ -575,6 +432,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1e-6"),
             ("max_position_embeddings", "131072"),
         ],
+        needs_gpu: false,
         tensors: &[TABLES, NORMS, QKVO, GATED],
     },
     Family {
@@ -593,6 +451,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1e-5"),
             ("max_position_embeddings", "131072"),
         ],
+        needs_gpu: false,
         tensors: &[TABLES, NORMS, QKVO, MIXTRAL_EXPERTS],
     },
     Family {
@@ -609,6 +468,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("max_position_embeddings", "4096"),
             ("original_max_position_embeddings", "4096"),
         ],
+        needs_gpu: false,
         tensors: &[
             TABLES,
             NORMS,
@@ -617,89 +477,6 @@ pub(super) const FAMILIES: &[Family] = &[
                 "model.layers.#.self_attn.o_proj.weight",
             ],
             FUSED_MLP,
-        ],
-    },
-    Family {
-        class: "PhiForCausalLM",
-        reads: &["layer_norm_eps", "qk_layernorm"],
-        only: &[(
-            "hidden_act",
-            &[
-                "\"gelu_new\"",
-                "\"gelu_pytorch_tanh\"",
-                "\"gelu\"",
-                "\"relu\"",
-            ],
-        )],
-        ropes: &["default"],
-        partial_rotary: Some("0.5"),
-        head_dim: HeadDim::Derived,
-        defaults: &[
-            THETA,
-            UNTIED,
-            ("layer_norm_eps", "1e-5"),
-            ("qk_layernorm", "false"),
-            ("max_position_embeddings", "2048"),
-        ],
-        tensors: &[
-            &[
-                "model.embed_tokens.weight",
-                "?lm_head.weight",
-                "?lm_head.bias",
-                "model.final_layernorm.weight",
-                "model.final_layernorm.bias",
-                "model.layers.#.input_layernorm.weight",
-                "model.layers.#.input_layernorm.bias",
-                "model.layers.#.mlp.fc1.weight",
-                "model.layers.#.mlp.fc1.bias",
-                "model.layers.#.mlp.fc2.weight",
-                "model.layers.#.mlp.fc2.bias",
-                "model.layers.#.self_attn.q_proj.weight",
-                "model.layers.#.self_attn.k_proj.weight",
-                "model.layers.#.self_attn.v_proj.weight",
-                "model.layers.#.self_attn.dense.weight",
-                "model.layers.#.self_attn.dense.bias",
-                "?model.layers.#.self_attn.q_layernorm.weight",
-                "?model.layers.#.self_attn.q_layernorm.bias",
-                "?model.layers.#.self_attn.k_layernorm.weight",
-                "?model.layers.#.self_attn.k_layernorm.bias",
-            ],
-            QKV_BIASES,
-        ],
-    },
-    Family {
-        class: "PhiMoEForCausalLM",
-        reads: &[
-            "attention_bias",
-            "lm_head_bias",
-            "num_local_experts",
-            "router_jitter_noise",
-            "sliding_window",
-            "original_max_position_embeddings",
-            // Of trainings.
-            "input_jitter_noise",
-        ],
-        only: &[SILU, ("num_experts_per_tok", &["2"])],
-        ropes: &["default", "longrope", "su"],
-        partial_rotary: None,
-        head_dim: HeadDim::Derived,
-        defaults: &[
-            ("rope_theta", "1000000.0"),
-            UNTIED,
-            ("original_max_position_embeddings", "4096"),
-            ("attention_bias", "false"),
-            ("lm_head_bias", "false"),
-            ("router_jitter_noise", "0.01"),
-        ],
-        tensors: &[
-            TABLES,
-            NORMS,
-            NORM_BIASES,
-            QKVO,
-            QKV_BIASES,
-            OUTPUT_BIAS,
-            MIXTRAL_EXPERTS,
-            &["?lm_head.bias"],
         ],
     },
     Family {
@@ -717,6 +494,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1e-6"),
             ("max_position_embeddings", "32768"),
         ],
+        needs_gpu: false,
         tensors: &[TABLES, NORMS, QKVO, QKV_BIASES, GATED],
     },
     Family {
@@ -735,6 +513,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1e-6"),
             ("max_position_embeddings", "32768"),
         ],
+        needs_gpu: false,
         tensors: &[TABLES, NORMS, QKVO, QK_NORMS, GATED],
     },
     Family {
@@ -766,6 +545,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1e-6"),
             ("max_position_embeddings", "32768"),
         ],
+        needs_gpu: true,
         tensors: &[TABLES, NORMS, QKVO, QK_NORMS, GATED, EXPERTS],
     },
     Family {
@@ -791,6 +571,7 @@ pub(super) const FAMILIES: &[Family] = &[
         partial_rotary: Some("0.25"),
         head_dim: HeadDim::Read,
         defaults: &[THETA, UNTIED, ("head_dim", "256")],
+        needs_gpu: true,
         tensors: &[
             TABLES,
             NORMS,
@@ -831,6 +612,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("rms_norm_eps", "1e-6"),
             ("max_position_embeddings", "32768"),
         ],
+        needs_gpu: false,
         tensors: &[TABLES, NORMS, QKVO, GATED],
     },
     Family {
@@ -854,6 +636,7 @@ pub(super) const FAMILIES: &[Family] = &[
             ("use_bias", "true"),
             ("num_key_value_heads", "2"),
         ],
+        needs_gpu: false,
         tensors: &[
             TABLES,
             NORMS,

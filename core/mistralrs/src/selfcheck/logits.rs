@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(passed.outcome, CheckOutcome::Passed, "{}", passed.detail);
         // The longest that the spec will use, and a turn of the system.
         assert!(passed.detail.contains(", 200 tokens"), "{}", passed.detail);
-        assert_eq!(passed.detail.matches(", ").count(), 3, "{}", passed.detail);
+        assert_eq!(passed.detail.matches(", ").count(), 4, "{}", passed.detail);
         let dir = tempfile::tempdir().unwrap();
         other_weights(dir.path());
         let other = folder::prepare(dir.path()).unwrap();
