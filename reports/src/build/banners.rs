@@ -106,17 +106,10 @@ fn notes(context: &Context<'_>, banners: &mut Vec<Banner>) {
 
 /// What the engine's self-check could not prove: the numbers of these models rest on trust.
 fn unproven(context: &Context<'_>, banners: &mut Vec<Banner>) {
-    let checks = context.files.provenance["self_checks"].as_object();
-    let of_model = |(model, loaded): (&String, &serde_json::Value)| {
-        let checks = loaded["checks"].as_array().cloned().unwrap_or_default();
-        let unproven = checks.iter().filter(|check| check["outcome"] == "unproven");
-        let said = unproven.map(|check| {
-            let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
-            format!("{model}, {}: {}", text("name"), text("detail"))
-        });
-        said.collect::<Vec<String>>()
-    };
-    let items: Vec<String> = checks.into_iter().flatten().flat_map(of_model).collect();
+    let unproven = context.files.provenance.unproven();
+    let items: Vec<String> = unproven
+        .map(|(model, check)| format!("{model}, {}: {}", check.name, check.detail))
+        .collect();
     if !items.is_empty() {
         banners.push(Banner {
             items,

@@ -120,21 +120,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
 
 /// What the self-checks of the run's models could not prove, also where an earlier run made the answers.
 fn unproven(out: &RunDir) -> Vec<String> {
-    let provenance = std::fs::read(out.provenance()).unwrap_or_default();
-    let provenance: serde_json::Value = serde_json::from_slice(&provenance).unwrap_or_default();
-    let models = provenance["self_checks"].as_object();
-    let checks = models.into_iter().flatten().flat_map(|(model, loaded)| {
-        let checks = loaded["checks"].as_array().into_iter().flatten();
-        checks.map(move |check| (model, check))
-    });
-    checks
-        .filter(|(_, check)| check["outcome"] == "unproven")
+    let provenance: Option<ProvenanceRecord> = out.read_if_there().ok().flatten();
+    let unproven = provenance.iter().flat_map(ProvenanceRecord::unproven);
+    unproven
         .map(|(model, check)| {
-            let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
             format!(
                 "not proven of `{model}`: `{}`, {}",
-                text("name"),
-                text("detail")
+                check.name, check.detail
             )
         })
         .collect()

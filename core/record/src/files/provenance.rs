@@ -36,6 +36,17 @@ pub struct ProvenanceRecord {
     pub generation: IndexMap<String, SpeedRecord>,
 }
 
+impl ProvenanceRecord {
+    /// What the self-checks could not prove, by model.
+    pub fn unproven(&self) -> impl Iterator<Item = (&str, &CheckRecord)> {
+        let checks = self.self_checks.iter().flat_map(|(model, loaded)| {
+            let checks = loaded.checks.iter();
+            checks.map(move |check| (model.as_str(), check))
+        });
+        checks.filter(|(_, check)| check.outcome == "unproven")
+    }
+}
+
 impl RunFile for ProvenanceRecord {
     const NAME: &'static str = "provenance.json";
     const SCHEMA: u32 = 1;
@@ -77,7 +88,7 @@ pub struct LoadedRecord {
 pub struct CheckRecord {
     /// Its name, for example `logits-agree`.
     pub name: String,
-    /// `passed`, `failed`, `skipped` or `avoided`.
+    /// `passed`, `failed`, `skipped`, `avoided` or `unproven`.
     pub outcome: String,
     /// What was compared and what came out.
     pub detail: String,
