@@ -1,5 +1,6 @@
 //! Datasets: files of rows in the formats the field uses, read into one form.
 
+mod access;
 mod files;
 mod json;
 mod parquet;
@@ -18,7 +19,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::files::Columns;
+use self::access::Columns;
 pub(crate) use self::json::parse as parse_json;
 pub use self::shards::files_of;
 pub(crate) use self::text::{unpacked_name, whole_text};
@@ -113,7 +114,7 @@ pub struct Table {
 /// # Errors
 /// When there is no file, or a file or a row is unusable; the message names the file and the line.
 pub fn read_table(path: &Path, format: DatasetFormat) -> Result<Table, DatasetError> {
-    let files = files_of(path, format).map_err(|error| files::io_error(path, error))?;
+    let files = files_of(path, format).map_err(|error| access::io_error(path, error))?;
     let mut table = Table::default();
     for file in files {
         let read = files::read(&file, format)?;

@@ -4,7 +4,7 @@ use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series
 use driftgauge_record::Interval;
 
 use super::context::Context;
-use super::sections::Place;
+use super::place::Place;
 use crate::anchor::anchor;
 use crate::model::{ComparisonRow, Figure, NumberRow};
 use crate::{charts, numbers};

@@ -6,6 +6,7 @@ mod context;
 mod figures;
 mod headline;
 mod pairing;
+mod place;
 mod plugin_output;
 mod published;
 mod reading;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::figures::{figure, shows_something};
-use super::sections::Place;
+use super::place::Place;
 use crate::anchor::anchor;
 use crate::model::{FigureGroup, ONLY_CONDITION, TableData};
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use driftgauge_record::{Comparison, Metric};
 
 use super::context::{Context, metric_id, section_id};
+use super::place::Place;
 use super::{figures, pairing, plugin_output};
 use crate::model::{ComparisonRow, CompletionCount, MetricSection, NumberRow};
 
@@ -12,19 +13,6 @@ use crate::model::{ComparisonRow, CompletionCount, MetricSection, NumberRow};
 const NUMBERS: usize = 120;
 /// Comparisons of a kind on the page.
 const COMPARISONS: usize = 240;
-
-/// Which metric of which evaluation.
-#[derive(Clone, PartialEq)]
-pub(super) struct Place {
-    pub(super) evaluation: String,
-    pub(super) metric: String,
-}
-
-impl Place {
-    fn holds(&self, evaluation: &str, metric: &str) -> bool {
-        self.evaluation == evaluation && self.metric == metric_id(metric)
-    }
-}
 
 pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<MetricSection> {
     places(context)

@@ -1,28 +1,17 @@
 //! Rows of files, as objects of columns: JSON Lines, JSON and tables of text.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufRead, Read as _};
 use std::path::Path;
 
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::DatasetFormat;
-use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::access::{Read, row_error};
 use super::json::{self, Parsed};
 use super::text::{self, text_of};
 use super::{DatasetError, parquet};
-
-pub(crate) type Columns = IndexMap<String, Value>;
-
-/// What was read of one file.
-#[derive(Default)]
-pub(crate) struct Read {
-    pub(crate) rows: Vec<Columns>,
-    /// Numbers that were not finite, and are null.
-    pub(crate) nulls: usize,
-}
 
 /// Reads one file.
 pub(super) fn read(path: &Path, format: DatasetFormat) -> Result<Read, DatasetError> {
@@ -33,27 +22,6 @@ pub(super) fn read(path: &Path, format: DatasetFormat) -> Result<Read, DatasetEr
         DatasetFormat::Csv => read_table(path, b','),
         DatasetFormat::Tsv => read_table(path, b'\t'),
         DatasetFormat::Parquet => parquet::read(path),
-    }
-}
-
-pub(super) fn open(path: &Path) -> Result<File, DatasetError> {
-    File::open(path).map_err(|source| io_error(path, source))
-}
-
-pub(super) fn io_error(path: &Path, source: std::io::Error) -> DatasetError {
-    DatasetError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-pub(super) fn row_error(path: &Path, line: usize, problem: impl Into<Problem>) -> DatasetError {
-    let problem = problem.into();
-    DatasetError::Row {
-        path: path.to_owned(),
-        line,
-        problem: problem.message,
-        hint: problem.help,
     }
 }
 

@@ -12,7 +12,7 @@ use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
 use super::DatasetError;
-use super::files::{Columns, Read, open, row_error};
+use super::access::{Columns, Read, open, row_error};
 
 pub(super) fn read(path: &Path) -> Result<Read, DatasetError> {
     let broken = |problem: Problem| DatasetError::File {

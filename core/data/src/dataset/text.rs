@@ -4,7 +4,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use super::DatasetError;
-use super::files::{io_error, open};
+use super::access::{io_error, open};
 
 /// Endings of packed files.
 pub(super) const PACKED: [&str; 3] = [".gz", ".zst", ".zstd"];

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{DatasetError, Row, names};
-use crate::dataset::files::row_error;
+use crate::dataset::access::row_error;
 
 /// Gives the declared columns their types.
 ///

@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::de::OneOrMany;
 pub use data::{ColumnType, Dataset, DatasetFormat, DatasetSource, Shuffle};
 pub use evaluations::{
     Condition, Evaluation, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices,
@@ -101,39 +102,6 @@ pub struct Variable(
     #[schemars(extend("type" = ["string", "number", "boolean", "null"]))]
     pub Located<serde_json::Value>,
 );
-
-/// One value or a list of them.
-#[derive(Debug, Clone, PartialEq, JsonSchema)]
-#[schemars(untagged)]
-pub enum OneOrMany<T> {
-    /// One.
-    One(T),
-    /// Several, in order.
-    Many(Vec<T>),
-}
-
-impl<T> OneOrMany<T> {
-    /// The values, in order.
-    #[must_use]
-    pub fn as_slice(&self) -> &[T] {
-        match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Many(values) => values,
-        }
-    }
-}
-
-impl<T> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::de::one_or_many(deserializer)
-    }
-}
 
 /// One turn of a conversation: a role and a minijinja template over the columns of a row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
