@@ -80,9 +80,11 @@ impl Sampling {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LongPrompt {
-    /// Fail the sample.
+    /// Fail the sample; refused before a run where it is known by then.
     #[default]
     Error,
+    /// Fail the sample.
+    Skip,
     /// Drop tokens from the start of the prompt.
     Truncate,
 }
@@ -111,6 +113,9 @@ pub struct GenerateRequest {
     /// Policy for prompts longer than the context.
     #[serde(default)]
     pub on_long_prompt: LongPrompt,
+    /// Whether reasoning is kept apart from the answer.
+    #[serde(default)]
+    pub strip_thinking: bool,
 }
 
 /// What stands before scored tokens.
@@ -134,6 +139,9 @@ pub struct ScoreRequest {
     pub prompt: Prompt,
     /// What is scored.
     pub continuations: Vec<Continuation>,
+    /// Whether they are choices, which are scored whole even where nothing stands before them.
+    #[serde(default)]
+    pub choices: bool,
 }
 
 /// A continuation as text or as the very tokens of another model's answer.
@@ -147,10 +155,13 @@ pub enum Continuation {
 }
 
 /// Scores of one prompt's continuations.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScoreResponse {
     /// Per continuation: ln p of each of its tokens.
     pub token_logprob: Vec<Vec<f64>>,
+    /// Per continuation: whether the tokenizer merges its beginning with the end of the prompt.
+    #[serde(default)]
+    pub merged: Vec<bool>,
 }
 
 /// Two models to hold against each other on the same tokens.
@@ -178,4 +189,7 @@ pub struct DivergenceResponse {
     pub kl: Vec<f64>,
     /// Whether both find the same token the most likely.
     pub top1_agree: Vec<bool>,
+    /// Whether the tokenizer merges the beginning of the text with the end of the prompt.
+    #[serde(default)]
+    pub merged: bool,
 }

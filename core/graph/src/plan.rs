@@ -70,7 +70,8 @@ impl Kind {
             // 2: values keep their type: bytes are text, null is absent, a system turn of null is none.
             Self::Dataset => 2,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used.
-            Self::Score => 2,
+            // 3: prompt and text are encoded together.
+            Self::Score => 3,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
             // 3: an answer of one token disturbs neither itself nor the next one.
             Self::Generate => 3,

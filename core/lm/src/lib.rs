@@ -19,6 +19,7 @@ mod files;
 mod folder;
 #[cfg(test)]
 mod golden_architectures;
+mod gguf;
 pub mod logits;
 mod lora;
 mod merge;
@@ -28,6 +29,7 @@ mod model;
     expect(dead_code, reason = "kernels offer more than the decoder uses")
 )]
 mod ops;
+mod pair;
 mod random;
 mod score;
 mod tensors;
@@ -41,8 +43,10 @@ pub use compute::{BaseQuantization, Compute, built_for_gpu};
 pub use config::DecoderConfig;
 pub use divergence::{Divergence, divergences};
 pub use error::{Error, Result};
+pub use gguf::GgufFile;
 pub use lora::{LoraConfig, TargetModules};
 pub use merge::merge;
+pub use pair::Pair;
 pub use score::{Entropies, Scorer};
 pub use tokenize::Tokenizer;
 

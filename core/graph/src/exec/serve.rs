@@ -282,6 +282,9 @@ fn commit(context: &Context, node: usize, task: &Task, answers: Answers) -> Resu
         .store
         .scratch(&task.key)
         .map_err(|error| error.to_string())?;
+    for note in task.work.notes(&answers.answers) {
+        context.note(&context.plan.nodes[node].id, note);
+    }
     let failures = task.work.write(answers.answers, &scratch)?;
     if unanswered == 0 {
         note_failures(context, node, &failures);

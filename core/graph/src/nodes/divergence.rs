@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use driftgauge_data::prompt::Templates;
-use driftgauge_engine::worker::{Answer, Ask};
+use driftgauge_engine::worker::{Answer, Answered, Ask};
 use driftgauge_engine::{Continuation, DivergenceRequest, DivergenceResponse, Prompt};
 use driftgauge_problem::Problem;
 use driftgauge_record::{FinishReason, Sample, read_samples};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::artifacts::{COMPLETIONS, DIVERGENCE, artifact_of};
 use super::inference::{Failure, Inference, no_answer};
 use super::prompts::prompted;
-use super::score::given;
+use super::score::{given, merged_note};
 use crate::context::Context;
 use crate::plan::Part;
 use crate::resolved::ResolvedKl;
@@ -106,6 +106,14 @@ impl Inference for Divergences {
     fn ask(&self, item: usize) -> Option<Ask> {
         let request = self.items.get(item)?.ask.clone().ok()?;
         Some(Ask::Diverge(request))
+    }
+
+    fn notes(&self, answers: &[Option<Answer>]) -> Vec<String> {
+        let merged = self.items.iter().zip(answers).filter(|(_, answer)| {
+            matches!(answer, Some(Ok(Answered::Divergences(response))) if response.merged)
+        });
+        let ids: Vec<&str> = merged.map(|(item, _)| item.sample_id.as_str()).collect();
+        merged_note(&ids).into_iter().collect()
     }
 
     fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, Problem> {

@@ -59,6 +59,7 @@ impl Inference for Generation {
             watch_first_token: Vec::new(),
             top_logprobs: settings.top_logprobs,
             on_long_prompt: settings.on_long_prompt,
+            strip_thinking: settings.strip_thinking,
         }))
     }
 

@@ -15,6 +15,11 @@ pub(crate) trait Inference: Send + Sync {
     /// What the model is asked for an item; `None` where nothing is to be asked.
     fn ask(&self, item: usize) -> Option<Ask>;
 
+    /// What a reader of the log should know of the answers, beside those that failed.
+    fn notes(&self, _answers: &[Option<Answer>]) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Writes the files of the artifact. `answers` has an entry for every item, `None` where nothing was asked. Returns what
     /// a reader of the log should know of samples that came to nothing.
     ///

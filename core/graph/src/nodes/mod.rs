@@ -8,10 +8,10 @@ pub(crate) mod inference;
 mod judging;
 mod light;
 pub(crate) mod models;
-mod prompts;
+pub(crate) mod prompts;
 mod recorded;
 pub(crate) mod samples;
-mod score;
+pub(crate) mod score;
 
 pub(crate) use light::make;
 

@@ -6,6 +6,7 @@ use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 
 use crate::context::Context;
+use crate::resolved::ResolvedExperiment;
 
 /// The samples of a condition before anything was generated: ids and conversations. Names of evaluation, condition and
 /// model stay empty, since an artifact does not depend on them.
@@ -24,8 +25,17 @@ pub(crate) fn prompted<'a>(
     evaluation: &str,
     condition: &str,
 ) -> Result<Vec<(&'a Row, Sample)>, Problem> {
-    let rows = evaluated_rows(context, evaluation);
-    let evaluation = &context.experiment.evaluations[evaluation];
+    prompted_of(&context.experiment, evaluation, condition)
+}
+
+/// The same, before there is a plan.
+pub(crate) fn prompted_of<'a>(
+    experiment: &'a ResolvedExperiment,
+    evaluation: &str,
+    condition: &str,
+) -> Result<Vec<(&'a Row, Sample)>, Problem> {
+    let rows = rows_of(experiment, evaluation);
+    let evaluation = &experiment.evaluations[evaluation];
     let turns = &evaluation.conditions[condition].turns;
     let stand_ins = derangement(rows.len(), evaluation.shuffle_seed);
     let templates = Templates::default();
@@ -46,7 +56,11 @@ pub(crate) fn prompted<'a>(
 
 /// The rows of the dataset that an evaluation asks.
 pub(crate) fn evaluated_rows<'a>(context: &'a Context, evaluation: &str) -> &'a [Row] {
-    let evaluation = &context.experiment.evaluations[evaluation];
-    let rows = &context.experiment.datasets[&evaluation.dataset].rows;
+    rows_of(&context.experiment, evaluation)
+}
+
+fn rows_of<'a>(experiment: &'a ResolvedExperiment, evaluation: &str) -> &'a [Row] {
+    let evaluation = &experiment.evaluations[evaluation];
+    let rows = &experiment.datasets[&evaluation.dataset].rows;
     &rows[..evaluation.limit.unwrap_or(usize::MAX).min(rows.len())]
 }

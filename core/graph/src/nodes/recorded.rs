@@ -1,5 +1,6 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
+use driftgauge_data::degenerate;
 use driftgauge_data::recording::{Asked, ConditionRows, Recorded};
 use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
@@ -25,6 +26,7 @@ pub(super) fn samples(
         })?;
     let all = context.experiment.readings.rows(recorded)?;
     let resolved = &context.experiment.evaluations[evaluation];
+    let strip = resolved.generate.strip_thinking;
     let asked = Asked {
         condition,
         judged: !resolved.judges.is_empty(),
@@ -33,6 +35,15 @@ pub(super) fn samples(
     let rows = ConditionRows::of(&all, recorded, asked)?;
     prompts(context, evaluation, condition)?
         .into_iter()
-        .map(|sample| Ok(rows.fill(sample)?))
+        .map(|sample| {
+            let mut sample = rows.fill(sample)?;
+            if strip {
+                sample.completion.keep_thinking_apart(None);
+                if sample.completion.thinking.is_some() {
+                    sample.degenerate = degenerate::flags(&sample.completion);
+                }
+            }
+            Ok(sample)
+        })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::{Templates, lone_expression, plain_text};
-use driftgauge_engine::worker::{Answer, Ask};
+use driftgauge_engine::worker::{Answer, Answered, Ask};
 use driftgauge_engine::{Continuation, Prompt, ScoreRequest, ScoreResponse};
 use driftgauge_problem::Problem;
 use driftgauge_record::{Completion, Message, Sample, write_samples};
@@ -22,6 +22,8 @@ pub(crate) const CHOICE_LOGLIK: &str = "choice_loglik";
 pub(crate) const CHOICE_CORRECT: &str = "choice_correct";
 /// Number of tokens of each choice.
 pub(crate) const CHOICE_TOKENS: &str = "choice_tokens";
+/// Number of bytes of each choice, without the white space before it: that parts it from the prompt.
+pub(crate) const CHOICE_BYTES: &str = "choice_bytes";
 /// ln p of each token of a scored text.
 pub(crate) const TEXT_LOGPROB: &str = "text_logprob";
 
@@ -56,25 +58,31 @@ impl Scoring {
 }
 
 fn item(score: &ResolvedScore, row: &Row, sample: Sample) -> Result<Item, Problem> {
-    let (continuations, labels) = match score {
-        ResolvedScore::Choices { choices, correct } => {
-            let choices = list(choices, row)?;
-            let labels = labels(correct, row, choices.len())?;
-            (choices, Some(labels))
-        }
-        ResolvedScore::Perplexity { text } => {
-            let text = Templates::default().fill(text, row, None);
-            (vec![text.map_err(|error| error.to_string())?], None)
-        }
+    let continuations = texts(score, row)?;
+    let labels = match score {
+        ResolvedScore::Choices { correct, .. } => Some(labels(correct, row, continuations.len())?),
+        ResolvedScore::Perplexity { .. } => None,
     };
-    if continuations.is_empty() {
-        return Err(format!("row `{}` has no choices", row.id).into());
-    }
     Ok(Item {
         sample,
         continuations,
         labels,
     })
+}
+
+/// What is scored of a row: its choices, or its text.
+pub(crate) fn texts(score: &ResolvedScore, row: &Row) -> Result<Vec<String>, Problem> {
+    let texts = match score {
+        ResolvedScore::Choices { choices, .. } => list(choices, row)?,
+        ResolvedScore::Perplexity { text } => {
+            let text = Templates::default().fill(text, row, None);
+            vec![text.map_err(|error| error.to_string())?]
+        }
+    };
+    if texts.is_empty() {
+        return Err(format!("row `{}` has no choices", row.id).into());
+    }
+    Ok(texts)
 }
 
 impl Inference for Scoring {
@@ -92,7 +100,18 @@ impl Inference for Scoring {
                 .cloned()
                 .map(Continuation::Text)
                 .collect(),
+            choices: item.labels.is_some(),
         }))
+    }
+
+    fn notes(&self, answers: &[Option<Answer>]) -> Vec<String> {
+        let merged = self.items.iter().zip(answers).filter(|(_, answer)| {
+            matches!(answer, Some(Ok(Answered::Scores(response))) if response.merged.contains(&true))
+        });
+        let ids: Vec<&str> = merged
+            .map(|(item, _)| item.sample.sample_id.as_str())
+            .collect();
+        merged_note(&ids).into_iter().collect()
     }
 
     fn write(&self, answers: Vec<Option<Answer>>, folder: &Path) -> Result<Vec<Failure>, Problem> {
@@ -104,7 +123,7 @@ impl Inference for Scoring {
                 .unwrap_or_else(no_answer)
                 .and_then(|answered| answered.scores())
             {
-                Ok(response) => fill(&mut sample, item.labels.as_deref(), &response),
+                Ok(response) => fill(&mut sample, item, &response),
                 Err(error) => {
                     failures.push(Failure::of(&sample, &error));
                     sample.error = Some(error.to_string());
@@ -117,9 +136,19 @@ impl Inference for Scoring {
     }
 }
 
-fn fill(sample: &mut Sample, labels: Option<&[f64]>, response: &ScoreResponse) {
+/// Says in which samples the tokenizer merges the end of the prompt with the beginning of what is scored.
+pub(super) fn merged_note(samples: &[&str]) -> Option<String> {
+    let first = samples.first()?;
+    Some(format!(
+        "in {} samples, sample `{first}` the first, the tokenizer makes one token of the end of the prompt and the beginning of what \
+         follows; it is cut behind the prompt's own tokens, as lm-eval does. A space between the two avoids it",
+        samples.len()
+    ))
+}
+
+fn fill(sample: &mut Sample, item: &Item, response: &ScoreResponse) {
     let values = &mut sample.values;
-    match labels {
+    match &item.labels {
         Some(labels) => {
             let sums = response
                 .token_logprob
@@ -132,6 +161,9 @@ fn fill(sample: &mut Sample, labels: Option<&[f64]>, response: &ScoreResponse) {
                 .iter()
                 .map(|tokens| tokens.len() as f64);
             values.insert(CHOICE_TOKENS.to_owned(), lengths.collect());
+            let texts = item.continuations.iter();
+            let bytes = texts.map(|text| text.trim_start().len() as f64);
+            values.insert(CHOICE_BYTES.to_owned(), bytes.collect());
         }
         None => {
             let first = response.token_logprob.first().cloned().unwrap_or_default();

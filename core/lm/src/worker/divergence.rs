@@ -58,10 +58,10 @@ impl DivergenceMeter for FolderPair {
         let longest = model
             .longest_sequence()
             .min(self.reference.longest_sequence());
-        let (prompt, tokens) =
+        let pair =
             self.reader
-                .tokens_within(longest, &request.prompt, &request.continuation)?;
-        let positions = divergences(&self.reference, model, &prompt, &tokens)
+                .tokens_within(longest, &request.prompt, &request.continuation, false)?;
+        let positions = divergences(&self.reference, model, &pair.prompt, &pair.continuation)
             .map_err(|error| EngineError::Request(error.into()))?;
         if let Some(position) = positions.iter().position(|at| !at.kl.is_finite()) {
             return Err(EngineError::Request(Problem::failed(format!(
@@ -72,6 +72,7 @@ impl DivergenceMeter for FolderPair {
         Ok(DivergenceResponse {
             kl: positions.iter().map(|at| at.kl).collect(),
             top1_agree: positions.iter().map(|at| at.top1_agree).collect(),
+            merged: pair.merged,
         })
     }
 }

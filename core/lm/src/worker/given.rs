@@ -3,7 +3,8 @@
 use driftgauge_engine::{Continuation, EngineError, LoadModel, Prompt};
 use driftgauge_problem::Problem;
 
-use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
+use crate::chat::tokenizer_config;
+use crate::{ChatTemplate, Error, Message, Pair, Result, Tokenizer};
 
 /// The tokenizer and chat template of a model.
 pub(super) struct Reader {
@@ -12,45 +13,60 @@ pub(super) struct Reader {
     template: Result<ChatTemplate>,
     /// Tokens that the tokenizer itself puts before a text.
     leading: Vec<u32>,
+    /// What a choice without a prompt follows where the tokenizer puts nothing before a text: the token that begins texts, else
+    /// the one that ends them.
+    prefix: Option<u32>,
 }
 
 impl Reader {
     /// Reads them from the model's folder, with the chat template of the spec where it names one.
     pub(super) fn of(model: &LoadModel) -> Result<Self> {
         let tokenizer = Tokenizer::from_folder(&model.folder)?;
-        let leading = leading(&tokenizer)?;
+        let leading = tokenizer.leading()?;
+        let special = tokenizer_config(&model.folder)?;
+        let prefix = ["bos_token", "eos_token"].iter().find_map(|name| {
+            let token = &special[name];
+            tokenizer.token_to_id(token.as_str().or_else(|| token["content"].as_str())?)
+        });
         Ok(Self {
             tokenizer,
             template: ChatTemplate::of_model(&model.folder, model.chat_template.as_deref()),
             leading,
+            prefix,
         })
     }
 
     /// Prompt and continuation as tokens; both have at least one.
     ///
-    /// Without a prompt, and with a tokenizer that puts nothing before a text, the first token of the text is given and
-    /// the rest is scored.
+    /// Where nothing stands before it, the first token of a text is given and the rest is scored; a `choice` is scored whole.
     fn tokens(
         &self,
         prompt: &Prompt,
         continuation: &Continuation,
-    ) -> std::result::Result<(Vec<u32>, Vec<u32>), EngineError> {
-        let refuse = |error: Error| EngineError::Request(error.into());
-        let prompt = self.prompt(prompt).map_err(refuse)?;
-        let tokens = match continuation {
-            Continuation::Text(text) => self.tokenizer.encode(text, false).map_err(refuse)?,
-            Continuation::Tokens(tokens) => tokens.clone(),
-        };
-        let (prompt, tokens) = match (prompt.as_slice(), tokens.as_slice()) {
-            ([], [first, rest @ ..]) => (vec![*first], rest.to_vec()),
-            _ => (prompt, tokens),
-        };
-        if tokens.is_empty() {
+        choice: bool,
+    ) -> std::result::Result<Pair, EngineError> {
+        let mut pair = self
+            .pair(prompt, continuation)
+            .map_err(|error| EngineError::Request(error.into()))?;
+        if pair.prompt.is_empty() {
+            match self.prefix.filter(|_| choice) {
+                Some(prefix) if pair.continuation.first() != Some(&prefix) => {
+                    pair.prompt.push(prefix);
+                }
+                _ => {
+                    pair.prompt = pair
+                        .continuation
+                        .drain(..1.min(pair.continuation.len()))
+                        .collect()
+                }
+            }
+        }
+        if pair.continuation.is_empty() {
             return Err(EngineError::Request(Problem::failed(
                 "there is nothing to score: the text is empty",
             )));
         }
-        Ok((prompt, tokens))
+        Ok(pair)
     }
 
     /// As [`Self::tokens`], for a model that reads so many tokens; the last one need not be read.
@@ -59,9 +75,10 @@ impl Reader {
         longest: usize,
         prompt: &Prompt,
         continuation: &Continuation,
-    ) -> std::result::Result<(Vec<u32>, Vec<u32>), EngineError> {
-        let (prompt, tokens) = self.tokens(prompt, continuation)?;
-        let all = prompt.len() + tokens.len();
+        choice: bool,
+    ) -> std::result::Result<Pair, EngineError> {
+        let pair = self.tokens(prompt, continuation, choice)?;
+        let all = pair.prompt.len() + pair.continuation.len();
         if all - 1 > longest {
             return Err(EngineError::Request(
                 Problem::new(
@@ -71,15 +88,31 @@ impl Reader {
                 .help("shorten them, or leave the row out with the dataset's `filter`"),
             ));
         }
-        Ok((prompt, tokens))
+        Ok(pair)
     }
 
-    fn prompt(&self, prompt: &Prompt) -> Result<Vec<u32>> {
-        if let Some(tokens) = &prompt.tokens {
-            return Ok(tokens.clone());
+    fn pair(&self, prompt: &Prompt, continuation: &Continuation) -> Result<Pair> {
+        let (given, before) = self.given(prompt)?;
+        match (&prompt.tokens, continuation) {
+            (None, Continuation::Text(text)) => self.tokenizer.pair(&given, text, before),
+            (tokens, continuation) => Ok(Pair {
+                prompt: match tokens {
+                    Some(tokens) => tokens.clone(),
+                    None => self.tokenizer.pair(&given, "", before)?.prompt,
+                },
+                continuation: match continuation {
+                    Continuation::Text(text) => self.tokenizer.encode(text, false)?,
+                    Continuation::Tokens(tokens) => tokens.clone(),
+                },
+                merged: false,
+            }),
         }
+    }
+
+    /// The prompt as text, and the tokens that begin it: a chat template writes them itself.
+    fn given(&self, prompt: &Prompt) -> Result<(String, &[u32])> {
         let Some(messages) = &prompt.messages else {
-            return self.plain(&prompt.text);
+            return Ok((prompt.text.clone(), &self.leading));
         };
         let template = self
             .template
@@ -89,29 +122,6 @@ impl Reader {
             .iter()
             .map(|message| Message::new(message.role.clone(), message.content.clone()))
             .collect();
-        let mut text = template.render(&messages, true)?;
-        text.push_str(&prompt.text);
-        self.tokenizer.encode(&text, false)
+        Ok((template.render(&messages, true)? + &prompt.text, &[]))
     }
-
-    /// Plain text begins as the tokenizer begins a text, unless it begins so already.
-    fn plain(&self, text: &str) -> Result<Vec<u32>> {
-        let tokens = self.tokenizer.encode(text, false)?;
-        if tokens.starts_with(&self.leading) {
-            return Ok(tokens);
-        }
-        Ok([self.leading.as_slice(), &tokens].concat())
-    }
-}
-
-/// What the tokenizer puts before any text (often a first token); what it puts after one has no place in a prompt.
-fn leading(tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-    let bare = tokenizer.encode("a", false)?;
-    let mut dressed = tokenizer.encode("a", true)?;
-    let before = dressed
-        .windows(bare.len().max(1))
-        .position(|window| window == bare)
-        .unwrap_or(0);
-    dressed.truncate(before);
-    Ok(dressed)
 }

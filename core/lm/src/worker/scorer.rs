@@ -54,19 +54,22 @@ impl TextScorer for FolderScorer {
     }
 
     fn score(&mut self, request: &ScoreRequest) -> std::result::Result<ScoreResponse, EngineError> {
-        let token_logprob = request
-            .continuations
-            .iter()
-            .map(|continuation| {
-                let longest = self.scorer.longest_sequence();
-                let (prompt, tokens) =
-                    self.reader
-                        .tokens_within(longest, &request.prompt, continuation)?;
-                self.scorer
-                    .token_logprobs(&prompt, &tokens)
-                    .map_err(|error| EngineError::Request(error.into()))
-            })
-            .collect::<std::result::Result<_, EngineError>>()?;
-        Ok(ScoreResponse { token_logprob })
+        let longest = self.scorer.longest_sequence();
+        let mut response = ScoreResponse::default();
+        for continuation in &request.continuations {
+            let pair = self.reader.tokens_within(
+                longest,
+                &request.prompt,
+                continuation,
+                request.choices,
+            )?;
+            let logprobs = self
+                .scorer
+                .token_logprobs(&pair.prompt, &pair.continuation)
+                .map_err(|error| EngineError::Request(error.into()))?;
+            response.token_logprob.push(logprobs);
+            response.merged.push(pair.merged);
+        }
+        Ok(response)
     }
 }

@@ -55,6 +55,29 @@ impl<'a> Choices<'a> {
         (log_sum_exp(self.of(true)) - all).exp()
     }
 
+    /// 1 when the likeliest choice, the first of equals, is a true one.
+    pub(super) fn accuracy(&self) -> f64 {
+        self.chosen(|choice| self.likelihoods[choice])
+    }
+
+    /// As [`Self::accuracy`], by the log-likelihood of a byte. `None` where a choice has no bytes.
+    pub(super) fn accuracy_per_byte(&self, bytes: &[f64]) -> Option<f64> {
+        let fits = bytes.len() == self.likelihoods.len() && bytes.iter().all(|&count| count > 0.0);
+        fits.then(|| self.chosen(|choice| self.likelihoods[choice] / bytes[choice]))
+    }
+
+    /// 1 when the choice with the greatest score, the first of equals, is a true one.
+    fn chosen(&self, score: impl Fn(usize) -> f64) -> f64 {
+        let best = (0..self.truth.len()).reduce(|best, next| {
+            if score(next) > score(best) {
+                next
+            } else {
+                best
+            }
+        });
+        f64::from(u8::from(best.is_some_and(|best| self.truth[best])))
+    }
+
     fn of(&self, wanted: bool) -> impl Iterator<Item = f64> + Clone {
         let chosen = self.likelihoods.iter().zip(&self.truth);
         chosen.filter_map(move |(&likelihood, &truth)| (truth == wanted).then_some(likelihood))
@@ -99,6 +122,22 @@ mod tests {
     #[test]
     fn a_tie_is_not_a_win() {
         assert_eq!(Choices::new(&[-1.0, -1.0], &[]).unwrap().mc1(), 0.0);
+    }
+
+    #[test]
+    fn the_likeliest_by_all_and_by_byte() {
+        // numpy.argmax of [-4, -6, -9] is 0, and of [-4/2, -6/4, -9/9] it is 2.
+        let choices = Choices::new(&[-4.0, -6.0, -9.0], &[0.0, 0.0, 1.0]).unwrap();
+        assert_eq!(choices.accuracy(), 0.0);
+        assert_eq!(choices.accuracy_per_byte(&[2.0, 4.0, 9.0]), Some(1.0));
+        assert_eq!(choices.accuracy_per_byte(&[2.0, 4.0, 0.0]), None);
+        // The first of equals is chosen, as numpy does: no tie is lost by rule, unlike in MC1.
+        let tie = Choices::new(&[-1.0, -1.0], &[]).unwrap();
+        assert_eq!((tie.accuracy(), tie.mc1()), (1.0, 0.0));
+        assert_eq!(
+            Choices::new(&[-1.0, -1.0], &[0.0, 1.0]).unwrap().accuracy(),
+            0.0
+        );
     }
 
     #[test]

@@ -90,6 +90,10 @@ struct Gathered {
     mc2: Column,
     /// MC1 over two choices.
     binary: Column,
+    /// Likeliest choice is true.
+    acc: Column,
+    /// Likeliest choice by byte is true.
+    acc_norm: Column,
     completions: u64,
     unscored: u64,
 }
@@ -150,6 +154,11 @@ impl Truthfulness {
                 .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()))?;
             gathered.mc1.add(row, Some(chosen.mc1()));
             gathered.mc2.add(row, Some(chosen.mc2()));
+            gathered.acc.add(row, Some(chosen.accuracy()));
+            let bytes = sample.f64s("value.choice_bytes")?;
+            if let Some(score) = chosen.accuracy_per_byte(bytes) {
+                gathered.acc_norm.add(row, Some(score));
+            }
             if likelihoods.len() == 2 {
                 gathered.binary.add(row, Some(chosen.mc1()));
             }

@@ -10,13 +10,15 @@ use crate::columns::Column;
 use crate::estimate::{Estimate, SHARE};
 
 /// Every number; which of them stands for the metric depends on the samples.
-pub(super) const LISTED: [&str; 11] = [
+pub(super) const LISTED: [&str; 13] = [
     "accuracy",
     "accuracy_*",
     "adoption",
     "abstention",
     "mc1",
     "mc2",
+    "acc",
+    "acc_norm",
     "binary_choice",
     "drop",
     "flip_rate",
@@ -148,6 +150,20 @@ impl Truthfulness {
         );
         let shares = self.estimator.mean(&gathered.mc2, SHARE);
         self.push(&gathered.mc2, shares, mc2, output);
+        let acc = new(
+            "acc",
+            "Choice accuracy",
+            "share of questions whose likeliest choice, the first of equals, is a true one",
+        );
+        self.push_rate(&gathered.acc, acc, output);
+        if gathered.acc_norm.total() > 0 {
+            let acc_norm = new(
+                "acc_norm",
+                "Choice accuracy, by byte",
+                "share of questions whose likeliest choice by log-likelihood / bytes, the first of equals, is a true one",
+            );
+            self.push_rate(&gathered.acc_norm, acc_norm, output);
+        }
         if gathered.binary.total() > 0 {
             let binary = new(
                 "binary_choice",
