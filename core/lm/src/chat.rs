@@ -52,7 +52,7 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     /// Reads the template of a model folder: `chat_template.jinja` where there is one, else `chat_template` of
-    /// `tokenizer_config.json` (one string, or a list of named templates of which `default` is taken).
+    /// `tokenizer_config.json` (one string, or a list or a table of named templates of which `default` is taken).
     ///
     /// # Errors
     /// When there is no template, or it is not valid.
@@ -70,7 +70,7 @@ impl ChatTemplate {
         let source = match std::fs::read_to_string(instead.unwrap_or(&own)) {
             Ok(source) => source,
             Err(e) if instead.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
-                template_of(&config).ok_or_else(|| {
+                template_of(&config, folder)?.ok_or_else(|| {
                     Error::Template(format!(
                         "`{}` has neither `chat_template.jinja` nor `chat_template` in `tokenizer_config.json`; hint: this \
                          is a base model without a chat format, give it a template",
@@ -92,13 +92,9 @@ impl ChatTemplate {
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        python::set_up(&mut environment);
         environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", python::raise_exception);
-        environment.add_function("strftime_now", python::strftime_now);
-        environment.add_filter("tojson", python::tojson);
-        environment
-            .add_template_owned("chat", python::without_generation_tags(source))
+            .add_template_owned("chat", python::rewritten(source))
             .map_err(|e| Error::Template(describe(&e)))?;
         Ok(Self {
             environment,
@@ -120,20 +116,25 @@ impl ChatTemplate {
             .environment
             .get_template("chat")
             .map_err(|e| Error::Template(describe(&e)))?;
-        template
-            .render(context! {
-                messages => messages,
-                add_generation_prompt => add_generation_prompt,
-                tools => minijinja::Value::from(()),
-                documents => minijinja::Value::from(()),
-                ..specials
-            })
+        let given = context! {
+            messages => messages,
+            add_generation_prompt => add_generation_prompt,
+            tools => minijinja::Value::from(()),
+            documents => minijinja::Value::from(()),
+            ..specials
+        };
+        // minijinja panics where an empty text is cut backwards (`''[::-1]`).
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| template.render(given)))
+            .map_err(|_| Error::Template("the template engine failed on this template".to_owned()))?
             .map_err(|e| Error::Template(describe(&e)))
     }
 }
 
 /// `tokenizer_config.json` of a folder; null when there is none.
-fn tokenizer_config(folder: &Path) -> Result<Value> {
+///
+/// # Errors
+/// When it cannot be read, or is no JSON.
+pub fn tokenizer_config(folder: &Path) -> Result<Value> {
     let path = folder.join("tokenizer_config.json");
     match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e)),
@@ -143,17 +144,36 @@ fn tokenizer_config(folder: &Path) -> Result<Value> {
 }
 
 /// The template inside `tokenizer_config.json`.
-fn template_of(config: &Value) -> Option<String> {
-    match config.get("chat_template")? {
-        Value::String(source) => Some(source.clone()),
-        Value::Array(named) => named
+fn template_of(config: &Value, folder: &Path) -> Result<Option<String>> {
+    let named: Vec<(&str, &Value)> = match &config["chat_template"] {
+        Value::Null => return Ok(None),
+        Value::String(source) => return Ok(Some(source.clone())),
+        Value::Array(list) => list
             .iter()
-            .find(|entry| entry["name"] == "default")
-            .or_else(|| named.first())
-            .and_then(|entry| entry["template"].as_str())
-            .map(str::to_owned),
-        _ => None,
+            .map(|entry| {
+                (
+                    entry["name"].as_str().unwrap_or_default(),
+                    &entry["template"],
+                )
+            })
+            .collect(),
+        Value::Object(table) => table
+            .iter()
+            .map(|(name, source)| (name.as_str(), source))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let default = named.iter().find(|(name, _)| *name == "default");
+    if let Some(source) = default.and_then(|(_, source)| source.as_str()) {
+        return Ok(Some(source.to_owned()));
     }
+    let names: Vec<String> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
+    Err(Error::Template(format!(
+        "`chat_template` in `{}` has no template `default`, only {}; hint: write the one that is meant into a file and name it with the \
+         model's `chat_template: FILE`",
+        folder.join("tokenizer_config.json").display(),
+        names.join(", ")
+    )))
 }
 
 /// Special tokens of `tokenizer_config.json`: plain strings, or objects with the string in `content`.
@@ -251,5 +271,102 @@ mod tests {
         )
         .unwrap();
         assert_eq!(rendered(folder.path()).unwrap(), "<B>2");
+    }
+
+    #[test]
+    fn several_templates_need_a_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer_config.json");
+        let template = |value: serde_json::Value| {
+            std::fs::write(
+                &path,
+                serde_json::json!({"chat_template": value}).to_string(),
+            )
+            .unwrap();
+            ChatTemplate::from_folder(folder.path())?.render(&[], false)
+        };
+        let table = serde_json::json!({"rag": "no", "default": "yes"});
+        assert_eq!(template(table).unwrap(), "yes");
+        for without in [
+            serde_json::json!({"rag": "no", "tool_use": "no"}),
+            serde_json::json!([{"name": "rag", "template": "no"}, {"name": "tool_use", "template": "no"}]),
+        ] {
+            let error = template(without).unwrap_err().to_string();
+            assert!(
+                error.contains("`rag`, `tool_use`") && error.contains("`chat_template: FILE`"),
+                "{error}"
+            );
+        }
+    }
+
+    /// Expressions whose meaning is minijinja's own, or that print what has no likeness in it (tuples).
+    const KNOWN: [&str; 19] = [
+        " < 3 ",
+        " >= 'A' ",
+        "1 < 'a'",
+        "1 / 0",
+        " ~ ",
+        " and 1 ",
+        "[:1]",
+        "[1:]",
+        "[::-1]",
+        "items",
+        "dictsort",
+        "partition",
+        "for x in none",
+        "(1, 2)",
+        "('a',)",
+        "()",
+        "is defined }}",
+        "sameas",
+        "{1: 'a'",
+    ];
+
+    /// Every conversation and every expression of `tests/fixtures/templates` against Jinja2.
+    #[test]
+    fn templates_render_as_jinja2_renders_them() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/templates");
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let (mut templates, mut expressions, mut refused) = (0, 0, 0);
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let file: Value = serde_json::from_str(&read(&path)).unwrap();
+            let own = std::fs::read_to_string(path.with_extension("jinja")).ok();
+            for case in file["cases"].as_array().unwrap() {
+                let source = own.as_deref().or(case["template"].as_str()).unwrap();
+                let messages = case.get("messages").unwrap_or(&file["messages"]);
+                let messages: Vec<Message> = serde_json::from_value(messages.clone()).unwrap();
+                let prompt = case["add_generation_prompt"].as_bool().unwrap_or(false);
+                let ours = ChatTemplate::new(source, special_tokens(&file["special_tokens"]))
+                    .and_then(|template| template.render(&messages, prompt));
+                let theirs = case["text"].as_str();
+                if own.is_some() {
+                    templates += 1;
+                    assert_eq!(
+                        ours.as_deref().ok(),
+                        theirs,
+                        "{}: {messages:?}",
+                        path.display()
+                    );
+                    continue;
+                }
+                expressions += 1;
+                match (&ours, theirs) {
+                    (Ok(ours), Some(theirs)) if ours == theirs => {}
+                    (Err(_), None) => {}
+                    // What we cannot do as Jinja2 does is refused.
+                    (Err(_), Some(_)) => refused += 1,
+                    _ if KNOWN.iter().any(|form| source.contains(form)) => {}
+                    _ => panic!("{source}: {ours:?} is not {theirs:?}"),
+                }
+            }
+        }
+        assert!(
+            templates > 800 && expressions > 2500 && refused < 90,
+            "{templates} {expressions} {refused}"
+        );
     }
 }
