@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_tests::gguf::write_qwen2;
+use driftgauge_tests::gguf::{Metadata, Number, Tensors, tensor, write_edited, write_qwen2};
 use serde_json::Value;
 
 use crate::support::{Place, tests_dir, text};
@@ -139,8 +139,12 @@ fn a_tokenizer_that_is_none_or_does_not_fit_is_refused() {
     refused("gguf: model.gguf, tokenizer: empty", 2, &none);
     let alone = ["`tokenizer` goes with `gguf` only", "spec.yaml:5"];
     refused("path: empty, tokenizer: empty", 2, &alone);
-    let nowhere = ["cannot load `model.gguf`", "`tokenizer: DIR`"];
-    refused("gguf: model.gguf", 1, &nowhere);
+    let nowhere = [
+        "`model.gguf` cannot be run",
+        "has no tokenizer",
+        "`tokenizer: DIR`",
+    ];
+    refused("gguf: model.gguf", 2, &nowhere);
 
     tokenizer(&place, "large");
     let file = place.path("large/tokenizer.json");
@@ -154,4 +158,116 @@ fn a_tokenizer_that_is_none_or_does_not_fit_is_refused() {
     place.write("large/tokenizer.json", &larger.to_string());
     let larger = ["`tokenizer-fits` failed", "5000", "<|more|>", "hint: "];
     refused("gguf: model.gguf, tokenizer: large", 1, &larger);
+}
+
+/// What an edit of the header or the tensors makes `plan` say.
+fn plan_says(edit: impl FnOnce(&mut Metadata, &mut Tensors)) -> (Option<i32>, String) {
+    let place = Place::new();
+    write_edited(&qwen2(), &place.path("model.gguf"), true, edit);
+    let spec = spec(&place, "gguf: model.gguf");
+    let output = place.output(&["plan", text(&spec)]);
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
+    type Edit = fn(&mut Metadata, &mut Tensors);
+    let set = |key: &'static str, number: Number| {
+        move |keys: &mut Metadata, _: &mut Tensors| drop(keys.insert(key.to_owned(), number))
+    };
+    let refused = |edit: Edit, parts: &[&str]| {
+        let (code, said) = plan_says(edit);
+        assert_eq!(code, Some(2), "{said}");
+        for part in parts.iter().chain(&["model.gguf", "spec.yaml:5"]) {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    };
+    // What changes nothing is passed.
+    for number in [
+        ("qwen2.rope.scaling.factor", Number::F32(1.0)),
+        ("qwen2.attention.sliding_window", Number::U32(1 << 20)),
+    ] {
+        let (code, said) = plan_says(set(number.0, number.1));
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let (code, said) = plan_says(|_, tensors| {
+        drop(tensors.insert("rope_freqs.weight".to_owned(), tensor(&[1.0; 8])))
+    });
+    assert_eq!(code, Some(0), "{said}");
+
+    refused(
+        |keys, _| {
+            drop(keys.insert(
+                "qwen2.rope.scaling.type".to_owned(),
+                Number::String("yarn".to_owned()),
+            ))
+        },
+        &[
+            "`qwen2.rope.scaling.type: yarn` is not honoured",
+            "docs/gguf.md",
+        ],
+    );
+    refused(
+        |keys, _| drop(keys.insert("qwen2.attention.sliding_window".to_owned(), Number::U32(64))),
+        &["`qwen2.attention.sliding_window: 64`"],
+    );
+    refused(
+        |keys, _| drop(keys.insert("qwen2.unheard_of".to_owned(), Number::U32(1))),
+        &["`qwen2.unheard_of: 1` is not honoured"],
+    );
+    refused(
+        |keys, _| drop(keys.insert("qwen2.rope.freq_base".to_owned(), Number::F64(5e5))),
+        &["`qwen2.rope.freq_base: 500000` is a F64, and only a F32 is read"],
+    );
+    refused(
+        |keys, _| {
+            drop(keys.insert(
+                "general.architecture".to_owned(),
+                Number::String("gemma2".to_owned()),
+            ))
+        },
+        &["the architecture `gemma2`", "qwen3moe"],
+    );
+    refused(
+        |keys, _| drop(keys.remove("qwen2.context_length")),
+        &["`qwen2.context_length` is missing"],
+    );
+    refused(
+        |_, tensors| drop(tensors.insert("rope_freqs.weight".to_owned(), tensor(&[1.0, 2.0]))),
+        &["`rope_freqs.weight` is read by no one"],
+    );
+    refused(
+        |_, tensors| drop(tensors.insert("blk.0.attn_output.bias".to_owned(), tensor(&[0.5]))),
+        &["`blk.0.attn_output.bias` is read by no one"],
+    );
+    refused(
+        |_, tensors| drop(tensors.remove("blk.1.ffn_up.weight")),
+        &["`blk.1.ffn_up.weight` is missing"],
+    );
+    // What says how words are split, or nothing.
+    refused(
+        |keys, _| drop(keys.remove("tokenizer.ggml.pre")),
+        &["`tokenizer.ggml.pre`", "`tokenizer: DIR`"],
+    );
+    refused(
+        |keys, _| {
+            drop(keys.insert(
+                "tokenizer.ggml.pre".to_owned(),
+                Number::String("kimi-k2".to_owned()),
+            ))
+        },
+        &["`tokenizer.ggml.pre: kimi-k2`", "`tokenizer: DIR`"],
+    );
+    refused(
+        |keys, _| {
+            drop(keys.insert(
+                "tokenizer.ggml.model".to_owned(),
+                Number::String("t5".to_owned()),
+            ))
+        },
+        &["of the kind `t5`", "`tokenizer: DIR`"],
+    );
 }

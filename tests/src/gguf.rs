@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::{self, Value};
+use candle_core::quantized::gguf_file;
+pub use candle_core::quantized::gguf_file::Value as Number;
+use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use serde_json::Value as Json;
@@ -101,6 +103,7 @@ fn tokenizer(folder: &Path) -> Vec<(&'static str, Value)> {
         .map(|token| Value::I32(if token.2 { 3 } else { 1 }));
     vec![
         ("tokenizer.ggml.model", Value::String("gpt2".to_owned())),
+        ("tokenizer.ggml.pre", Value::String("gpt-2".to_owned())),
         ("tokenizer.ggml.tokens", Value::Array(spellings.collect())),
         ("tokenizer.ggml.token_type", Value::Array(types.collect())),
         ("tokenizer.ggml.merges", Value::Array(merges.collect())),
@@ -114,23 +117,58 @@ fn tokenizer(folder: &Path) -> Vec<(&'static str, Value)> {
 /// # Panics
 /// When the folder is no such model or the file cannot be written.
 pub fn write_qwen2(folder: &Path, to: &Path, with_tokenizer: bool) {
-    let mut metadata = shape(&json(&folder.join("config.json")));
+    write_edited(folder, to, with_tokenizer, |_, _| {});
+}
+
+/// Keys with their values.
+pub type Metadata = std::collections::BTreeMap<String, Value>;
+/// Tensors by name.
+pub type Tensors = std::collections::BTreeMap<String, QTensor>;
+
+/// As [`write_qwen2`], with other keys and tensors.
+///
+/// # Panics
+/// As [`write_qwen2`].
+pub fn write_edited(
+    folder: &Path,
+    to: &Path,
+    with_tokenizer: bool,
+    edit: impl FnOnce(&mut Metadata, &mut Tensors),
+) {
+    let mut metadata: Metadata = shape(&json(&folder.join("config.json")))
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
     if with_tokenizer {
-        metadata.extend(tokenizer(folder));
+        let words = tokenizer(folder);
+        metadata.extend(
+            words
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value)),
+        );
     }
-    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (*key, value)).collect();
-    let weights: std::collections::HashMap<String, Tensor> =
-        candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu)
-            .expect("weights");
-    let mut tensors: Vec<(String, QTensor)> = weights
+    let weights = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu);
+    let mut tensors: Tensors = weights
+        .expect("weights")
         .iter()
-        .map(|(name, tensor)| {
+        .map(|(name, tensor): (&String, &Tensor)| {
             let stored = QTensor::quantize(tensor, GgmlDType::F32).expect("a tensor");
             (gguf_name(name), stored)
         })
         .collect();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    edit(&mut metadata, &mut tensors);
+    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let mut file = File::create(to).expect("a file");
     gguf_file::write(&mut file, &metadata, &tensors).expect("a GGUF file");
+}
+
+/// A tensor of f32 numbers.
+///
+/// # Panics
+/// When there is no memory for it.
+#[must_use]
+pub fn tensor(numbers: &[f32]) -> QTensor {
+    let tensor = Tensor::from_slice(numbers, numbers.len(), &Device::Cpu).expect("a tensor");
+    QTensor::quantize(&tensor, GgmlDType::F32).expect("a tensor")
 }

@@ -1,6 +1,11 @@
 //! Text to token ids and back, and byte-level BPE learnt from data.
 
+mod sentencepiece;
+
+use std::collections::BTreeMap;
 use std::path::Path;
+
+pub(crate) use sentencepiece::{Piece, SentencePiece};
 
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -8,10 +13,26 @@ use tokenizers::{AddedToken, TokenizerBuilder, TokenizerImpl};
 
 use crate::error::{Error, Result};
 
-/// A model folder's `tokenizer.json`.
+/// What turns text into tokens and back: a model folder's `tokenizer.json`, or what a GGUF file has.
 #[derive(Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Inner,
+}
+
+#[derive(Clone)]
+enum Inner {
+    /// As a `tokenizer.json` says.
+    Json(Box<tokenizers::Tokenizer>),
+    /// Of a GGUF file: the scores of its pieces have no like in a `tokenizer.json`.
+    Pieces(SentencePiece),
+}
+
+impl From<SentencePiece> for Tokenizer {
+    fn from(pieces: SentencePiece) -> Self {
+        Self {
+            inner: Inner::Pieces(pieces),
+        }
+    }
 }
 
 impl Tokenizer {
@@ -34,7 +55,9 @@ impl Tokenizer {
         // A folder may carry the padding and truncation of whoever saved it; neither is wanted here.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(failed)?;
-        Ok(Self { inner })
+        Ok(Self {
+            inner: Inner::Json(Box::new(inner)),
+        })
     }
 
     /// Token ids of `text`. With `add_special`, the tokenizer adds what its post-processor says (often a first token);
@@ -43,8 +66,13 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer fails.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, add_special).map_err(failed)?;
-        Ok(encoding.get_ids().to_vec())
+        match &self.inner {
+            Inner::Json(inner) => {
+                let encoding = inner.encode_fast(text, add_special).map_err(failed)?;
+                Ok(encoding.get_ids().to_vec())
+            }
+            Inner::Pieces(pieces) => Ok(pieces.encode(text, add_special)),
+        }
     }
 
     /// Text of token ids. With `skip_special`, special tokens are left out.
@@ -52,28 +80,75 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        self.inner.decode(ids, skip_special).map_err(failed)
+        match &self.inner {
+            Inner::Json(inner) => inner.decode(ids, skip_special).map_err(failed),
+            Inner::Pieces(pieces) => Ok(pieces.decode(ids, skip_special)),
+        }
     }
 
     /// Id of a token by its exact spelling.
     #[must_use]
     pub fn token_to_id(&self, token: &str) -> Option<u32> {
-        self.inner.token_to_id(token)
+        match &self.inner {
+            Inner::Json(inner) => inner.token_to_id(token),
+            Inner::Pieces(pieces) => pieces.id(token),
+        }
     }
 
     /// Number of token ids, added tokens included.
     #[must_use]
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        match &self.inner {
+            Inner::Json(inner) => inner.get_vocab_size(true),
+            Inner::Pieces(pieces) => pieces.tokens().len(),
+        }
+    }
+
+    /// The largest id with its spelling.
+    #[must_use]
+    pub fn largest(&self) -> Option<(u32, String)> {
+        match &self.inner {
+            Inner::Json(inner) => inner
+                .get_vocab(true)
+                .into_iter()
+                .map(|(token, id)| (id, token))
+                .max(),
+            Inner::Pieces(pieces) => {
+                let last = pieces.tokens().last()?;
+                Some((pieces.id(last)?, last.clone()))
+            }
+        }
+    }
+
+    /// Spellings of the special tokens, by id.
+    #[must_use]
+    pub fn special(&self) -> BTreeMap<u32, String> {
+        match &self.inner {
+            Inner::Json(inner) => {
+                let added = inner.get_added_tokens_decoder();
+                let special = added.iter().filter(|(_, token)| token.special);
+                special
+                    .map(|(id, token)| (*id, token.content.clone()))
+                    .collect()
+            }
+            Inner::Pieces(pieces) => {
+                let tokens = (0_u32..).zip(pieces.tokens());
+                let special = tokens.filter(|(id, _)| pieces.is_special(*id));
+                special.map(|(id, token)| (id, token.clone())).collect()
+            }
+        }
     }
 
     /// Whether `id` is a special token, such as the end of a turn.
     #[must_use]
     pub fn is_special(&self, id: u32) -> bool {
-        self.inner
-            .get_added_tokens_decoder()
-            .get(&id)
-            .is_some_and(|token| token.special)
+        match &self.inner {
+            Inner::Json(inner) => inner
+                .get_added_tokens_decoder()
+                .get(&id)
+                .is_some_and(|token| token.special),
+            Inner::Pieces(pieces) => pieces.is_special(id),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
-use driftgauge_record::{Completion, FinishReason};
+use driftgauge_record::{Completion, FinishReason, thinking};
 
 use crate::config::Reach;
 use crate::folder::Prepared;
@@ -41,14 +41,15 @@ impl Generator for MistralRsEngine {
 
 impl MistralRsEngine {
     fn send(&mut self, request: &GenerateRequest) -> Result<InFlight, EngineError> {
-        let (prompt, max_tokens) = self
-            .prompt(request)
-            .map_err(|why| EngineError::Request(why.into()))?;
+        let refused = |why: String| EngineError::Request(why.into());
+        let (prompt, max_tokens) = self.prompt(request).map_err(refused)?;
         self.within_reach(prompt.len(), max_tokens)
             .map_err(|why| EngineError::Model(why.into()))?;
-        let watch = self
-            .watched(request)
-            .map_err(|why| EngineError::Request(why.into()))?;
+        let thinking = match request.strip_thinking {
+            true => Some(self.opened(request).map_err(refused)?),
+            false => None,
+        };
+        let watch = self.watched(request).map_err(refused)?;
         let recorder = Arc::new(Recorder::new(
             Plan {
                 prompt_len: prompt.len(),
@@ -70,8 +71,17 @@ impl MistralRsEngine {
         Ok(InFlight {
             prompt,
             watch: request.watch_first_token.clone(),
+            thinking,
             recorder,
             receiver,
+        })
+    }
+
+    /// The tag that closes the reasoning in which the prompt ends.
+    fn opened(&self, request: &GenerateRequest) -> Result<Option<&'static str>, String> {
+        Ok(match &request.text {
+            Some(text) => thinking::opened_by(text),
+            None => thinking::opened_by(&self.text.render(&request.messages)?),
         })
     }
 
@@ -90,7 +100,7 @@ impl MistralRsEngine {
         let context = self.runtime.context;
         if tokens.len() >= context {
             match request.on_long_prompt {
-                LongPrompt::Error => {
+                LongPrompt::Error | LongPrompt::Skip => {
                     return Err(format!(
                         "the prompt has {} tokens and the model's context holds {context}; hint: shorten it, or set \
                          `on_long_prompt: truncate`",
@@ -136,6 +146,8 @@ impl MistralRsEngine {
 struct InFlight {
     prompt: Vec<u32>,
     watch: Vec<String>,
+    /// Where reasoning is kept apart: the tag that closes what the prompt began.
+    thinking: Option<Option<&'static str>>,
     recorder: Arc<Recorder>,
     receiver: tokio::sync::mpsc::Receiver<mistralrs::Response>,
 }
@@ -164,7 +176,12 @@ impl InFlight {
         if let Some(cut) = recording.cut {
             answer.truncate(cut);
         }
-        Completion {
+        // Tags may be special tokens, which are no part of the text.
+        let tagged = self.thinking.map(|opened| match recording.cut {
+            None => (text.decode_with_tags(&recording.tokens), opened),
+            Some(_) => (answer.clone(), opened),
+        });
+        let mut completion = Completion {
             prompt_token_ids: self.prompt,
             completion_token_ids: recording.tokens,
             text: answer,
@@ -177,7 +194,15 @@ impl InFlight {
             token_top10_mass: recording.top10_mass,
             token_entropy: recording.entropy,
             token_top_logprobs: recording.top_logprobs,
+            thinking: None,
             first_token_logprob: self.watch.into_iter().zip(recording.watched).collect(),
+        };
+        if let Some((tagged, opened)) = tagged
+            && let (Some(thinking), answer) = thinking::apart(&tagged, opened)
+        {
+            completion.thinking = Some(thinking);
+            completion.text = answer;
         }
+        completion
     }
 }

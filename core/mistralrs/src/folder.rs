@@ -116,7 +116,8 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
 const BLOCK: usize = 512;
 
 /// As much of a context as whole blocks of the cache fill: what can be used where mistral.rs cannot be told that it is longer.
-pub(crate) fn whole_blocks(context: usize) -> usize {
+#[must_use]
+pub fn whole_blocks(context: usize) -> usize {
     match context {
         0..=BLOCK | usize::MAX => context,
         _ => context - context % BLOCK,

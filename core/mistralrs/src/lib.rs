@@ -9,7 +9,6 @@ mod device;
 mod end_tokens;
 mod engine;
 mod folder;
-mod gguf;
 #[cfg(test)]
 mod golden_architectures;
 mod load;
@@ -24,6 +23,7 @@ mod weights;
 
 pub use engine::MistralRsEngine;
 pub use folder::check as check_folder;
+pub use folder::whole_blocks;
 pub use load::load;
 
 /// The engine of this build, as keys and provenance name it.

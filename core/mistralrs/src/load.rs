@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use driftgauge_engine::{EngineError, LoadModel, Loaded};
+use driftgauge_lm::GgufFile;
+use serde_json::json;
 
 use crate::ENGINE;
 use crate::engine::MistralRsEngine;
 use crate::folder;
-use crate::gguf;
 use crate::runtime::{Runtime, Source};
 use crate::selfcheck::{self, Facts};
 use crate::text::Text;
@@ -78,13 +79,20 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
     }
     let device = device::device(&model.device)?;
     let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
-    let header = gguf::Header::read(&model.folder.join(file))?;
+    let path = model.folder.join(file);
+    let header = GgufFile::open(&path).map_err(|e| e.to_string())?;
+    header.check().map_err(|e| e.to_string())?;
+    let tokenizer = model.tokenizer.as_deref();
+    let text = match tokenizer {
+        Some(tokenizer) => text_beside(&header, tokenizer, model.chat_template.as_deref())?,
+        None => Text::of_gguf(&header, model.chat_template.as_deref())?,
+    };
+    let text = Arc::new(text);
     // mistral.rs is shown the GGUF file and, where the spec names one, the tokenizer: nothing else that lies beside it.
     let folder = folder::private_folder()?;
     let name = Path::new(file).file_name().and_then(|n| n.to_str());
     let name = name.ok_or_else(|| format!("`{file}` is no file name"))?;
-    folder::link(&model.folder.join(file), &folder.path().join(name))?;
-    let tokenizer = model.tokenizer.as_deref();
+    folder::link(&path, &folder.path().join(name))?;
     if let Some(tokenizer) = tokenizer {
         let from = tokenizer.join("tokenizer.json");
         folder::link(&from, &folder.path().join("tokenizer.json"))?;
@@ -95,15 +103,8 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
         file: name,
         tokenizer: tokenizer.is_some(),
     };
-    let mut runtime = Runtime::start(&source, dtype, &device, None).map_err(|e| {
-        format!(
-            "mistral.rs cannot load `{file}`: {e}{}",
-            tokenizer_hint(model)
-        )
-    })?;
-    let template = model.chat_template.as_deref();
-    let text_folder = header.text_folder(tokenizer, template, runtime.tokenizer.as_deref())?;
-    let text = Arc::new(Text::load(text_folder.path())?);
+    let mut runtime = Runtime::start(&source, dtype, &device, None)
+        .map_err(|e| format!("mistral.rs cannot load `{file}`: {e}"))?;
     let mut end_tokens = header.end_tokens();
     end_tokens.extend(text.eos_id());
     if let Some(tokenizer) = tokenizer {
@@ -147,13 +148,23 @@ fn tokens(text: &Text, embedding_rows: Option<u64>) -> u32 {
     rows.map_or(known, |rows| rows.min(known))
 }
 
-fn tokenizer_hint(model: &LoadModel) -> &'static str {
-    match model.tokenizer {
-        None => {
-            "; hint: name a folder with its `tokenizer.json` (`tokenizer: DIR`) when the file has no tokenizer"
-        }
-        Some(_) => "",
+/// The tokenizer of a folder, with the special tokens and the chat template of the file where the folder has none.
+fn text_beside(
+    header: &GgufFile,
+    tokenizer: &Path,
+    chat_template: Option<&Path>,
+) -> Result<Text, String> {
+    let dir = folder::prepare_text(Some(tokenizer), chat_template)?;
+    let config = dir.path().join("tokenizer_config.json");
+    if !config.exists() {
+        let told = json!({
+            "bos_token": header.token("bos"),
+            "eos_token": header.token("eos"),
+            "chat_template": header.chat_template(),
+        });
+        folder::write(&config, told.to_string().as_bytes())?;
     }
+    Text::load(dir.path())
 }
 
 fn assemble(

@@ -32,8 +32,6 @@ pub(crate) enum Source<'a> {
 /// A running mistral.rs with one model.
 pub(crate) struct Runtime {
     engine: Arc<MistralRs>,
-    /// For a GGUF file without a tokenizer beside it: the one in the file, as `tokenizer.json` has it.
-    pub(crate) tokenizer: Option<String>,
     /// How many tokens fit.
     pub(crate) context: usize,
     next_id: usize,
@@ -52,17 +50,10 @@ impl Runtime {
         quantization: Option<IsqType>,
     ) -> Result<Self, String> {
         let loader = loader_of(source)?;
-        let take_tokenizer = matches!(
-            source,
-            Source::Gguf {
-                tokenizer: false,
-                ..
-            }
-        );
         let device = device.clone();
         let thread = std::thread::Builder::new()
             .name("driftgauge-load".to_owned())
-            .spawn(move || build(&*loader, dtype, &device, quantization, take_tokenizer))
+            .spawn(move || build(&*loader, dtype, &device, quantization))
             .map_err(|e| format!("cannot start a thread: {e}"))?;
         match thread.join() {
             Ok(result) => result,
@@ -190,7 +181,6 @@ fn build(
     dtype: ModelDType,
     device: &Device,
     quantization: Option<IsqType>,
-    take_tokenizer: bool,
 ) -> Result<Runtime, String> {
     let map = match device {
         Device::Cpu => DeviceMapSetting::dummy(),
@@ -208,10 +198,6 @@ fn build(
             None,
         )
         .map_err(|e| format!("{e:#}"))?;
-    let tokenizer = match take_tokenizer {
-        true => tokenizer_of(&pipeline)?,
-        false => None,
-    };
     let engine = engine_of(pipeline)?;
     let context = engine
         .max_sequence_length(None)
@@ -219,21 +205,9 @@ fn build(
         .unwrap_or(usize::MAX);
     Ok(Runtime {
         engine,
-        tokenizer,
         context,
         next_id: 0,
     })
-}
-
-/// The pipeline's tokenizer as JSON: mistral.rs has another version of the tokenizers crate.
-fn tokenizer_of(
-    pipeline: &tokio::sync::Mutex<dyn Pipeline + Send + Sync>,
-) -> Result<Option<String>, String> {
-    let pipeline = pipeline.try_lock().map_err(|e| e.to_string())?;
-    let tokenizer = pipeline.tokenizer();
-    tokenizer
-        .map(|t| t.to_string(false).map_err(|e| e.to_string()))
-        .transpose()
 }
 
 fn engine_of(pipeline: Arc<tokio::sync::Mutex<dyn Pipeline>>) -> Result<Arc<MistralRs>, String> {

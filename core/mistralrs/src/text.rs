@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use driftgauge_lm::GgufFile;
 use driftgauge_lm::chat::{self, ChatTemplate};
 use driftgauge_lm::tokenize::Tokenizer;
-use driftgauge_record::Message;
+use driftgauge_record::{Message, thinking};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -40,13 +41,30 @@ impl Text {
             let text = token.as_str().or_else(|| token["content"].as_str());
             text.map(str::to_owned)
         };
+        let tokenizer = Tokenizer::from_folder(folder).map_err(|e| e.to_string())?;
         Ok(Self {
-            tokenizer: Tokenizer::from_folder(folder).map_err(|e| e.to_string())?,
-            template: ChatTemplate::from_folder(folder).map_err(|e| e.to_string()),
             vocabulary: Vocabulary::read(&folder.join("tokenizer.json"))?,
+            tokenizer,
+            template: ChatTemplate::from_folder(folder).map_err(|e| e.to_string()),
             bos: spelling("bos_token"),
             eos: spelling("eos_token"),
             listed: listed(&config["added_tokens_decoder"]),
+        })
+    }
+
+    /// The tokenizer and the chat template inside a GGUF file, or another template.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot be built as llama.cpp builds it, or the template that is named cannot be read.
+    pub(crate) fn of_gguf(file: &GgufFile, chat_template: Option<&Path>) -> Result<Self, String> {
+        let tokenizer = file.tokenizer().map_err(|e| e.to_string())?;
+        Ok(Self {
+            vocabulary: Vocabulary::of(&tokenizer),
+            tokenizer,
+            template: file.template(chat_template).map_err(|e| e.to_string()),
+            bos: file.token("bos").map(str::to_owned),
+            eos: file.token("eos").map(str::to_owned),
+            listed: Vec::new(),
         })
     }
 
@@ -94,6 +112,25 @@ impl Text {
         self.tokenizer.decode(tokens, true).unwrap_or_default()
     }
 
+    /// Text of an answer with the tags around reasoning, where they are special tokens, and without other special tokens.
+    pub(crate) fn decode_with_tags(&self, tokens: &[u32]) -> String {
+        let is_tag = |id: &u32| {
+            let spelling = self.vocabulary.special.get(id);
+            spelling.is_some_and(|spelling| thinking::is_tag(spelling))
+        };
+        if !tokens.iter().any(is_tag) {
+            return self.decode(tokens);
+        }
+        let mut text = String::new();
+        for run in tokens.chunk_by(|a, b| !is_tag(a) && !is_tag(b)) {
+            match run {
+                [id] if is_tag(id) => text.push_str(&self.vocabulary.special[id]),
+                run => text.push_str(&self.decode(run)),
+            }
+        }
+        text
+    }
+
     /// Text of tokens, special tokens included.
     pub(crate) fn decode_all(&self, tokens: &[u32]) -> String {
         self.tokenizer.decode(tokens, false).unwrap_or_default()
@@ -136,7 +173,7 @@ fn listed(decoder: &Value) -> Vec<(u32, String)> {
     listed
 }
 
-/// The ids of a `tokenizer.json`.
+/// The ids of a tokenizer.
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
     /// Largest id with its spelling.
@@ -146,6 +183,7 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// As the file says, which is not what the tokenizer gives where ids in it contradict one another.
     fn read(path: &Path) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct File {
@@ -187,5 +225,12 @@ impl Vocabulary {
             largest,
             special: special.map(|t| (t.id, t.content)).collect(),
         })
+    }
+
+    fn of(tokenizer: &Tokenizer) -> Self {
+        Self {
+            largest: tokenizer.largest().unwrap_or_default(),
+            special: tokenizer.special(),
+        }
     }
 }

@@ -7,6 +7,7 @@ use driftgauge_graph::plan::EngineIdentity;
 use driftgauge_graph::resolve::{
     Prepared as Planned, ResolveOptions, Resolved, portable_text, prepare as settle, resolve,
 };
+use driftgauge_lm::GgufFile;
 use driftgauge_problem::{Context as _, Place, Problem, Result};
 use driftgauge_spec::{
     Diagnostic, ExperimentSpec, Source, Span, Variables, check, parse, render_human,
@@ -14,6 +15,7 @@ use driftgauge_spec::{
 use driftgauge_store::Store;
 
 use crate::args::{SpecArgs, StoreArgs};
+use crate::lengths;
 use crate::metrics::PluginMetrics;
 
 /// A spec that was read, with its text.
@@ -93,6 +95,7 @@ pub(super) fn prepare(
         computed: |folder| driftgauge_lm::check_folder(folder).map_err(Problem::from),
         trained: |folder| driftgauge_lm::check_trainable(folder).map_err(Problem::from),
         generated: |folder| driftgauge_mistralrs::check_folder(folder).map_err(Problem::from),
+        gguf: runs,
     };
     let mut resolved = resolve(&loaded.spec, &resolve_options);
     if let Ok(Resolved { experiment, .. }) = &resolved
@@ -117,6 +120,10 @@ pub(super) fn prepare(
         Ok(planned) => planned,
         Err(problems) => return refused(problems),
     };
+    let unread = lengths::complaints(&loaded.spec, &planned.experiment);
+    if !unread.is_empty() {
+        return Ok(refuse(&loaded.source, &unread));
+    }
     Ok(Outcome::Ready(Prepared {
         spec_text: portable_text(&loaded.source, &loaded.spec, &loaded.variables, &paths),
         planned,
@@ -127,6 +134,24 @@ pub(super) fn prepare(
 fn refuse<T>(source: &Source, diagnostics: &[Diagnostic]) -> Outcome<T> {
     eprint!("{}", render_human(source, diagnostics));
     Outcome::Refused
+}
+
+/// Whether mistral.rs runs a GGUF file, with the tokenizer of a folder or else with the one inside.
+fn runs(file: &Path, tokenizer: Option<&Path>) -> Result<()> {
+    let checked = GgufFile::open(file).and_then(|file| {
+        file.check()?;
+        match tokenizer {
+            Some(_) => Ok(()),
+            None => file.tokenizer().map(drop),
+        }
+    });
+    checked.map_err(|error| {
+        let problem = Problem::from(error);
+        match problem.message.split_once("; hint: ") {
+            Some((message, hint)) => Problem::new("not-runnable", message).help(hint),
+            None => problem,
+        }
+    })
 }
 
 /// Class of the device that models will compute on; part of every key.

@@ -46,6 +46,9 @@ pub struct ResolveOptions {
     pub trained: fn(&Path) -> Result<(), Problem>,
     /// Whether the engine that generates computes the model of a folder, or why not.
     pub generated: fn(&Path) -> Result<(), Problem>,
+    /// Whether the engine runs a GGUF file with the tokenizer of a folder, or else with the one inside, or why not. Reads the
+    /// file's header.
+    pub gguf: fn(&Path, Option<&Path>) -> Result<(), Problem>,
 }
 
 /// Collects problems while resolving.

@@ -258,6 +258,14 @@ impl Resolver<'_> {
             Some(folder) => Some(self.tokenizer(place, folder)?),
             None => None,
         };
+        if let Err(reason) = (self.options.gguf)(&file.path, folder.as_deref()) {
+            self.refuse(
+                "not-runnable",
+                path.span(),
+                reason.while_doing(format!("`{path}` cannot be run")),
+            );
+            return None;
+        }
         let name = file.path.file_name()?.to_string_lossy().into_owned();
         Some(ModelSource::Folder {
             path: std::path::absolute(file.path.parent()?).ok()?,

@@ -67,6 +67,7 @@ pub(crate) fn request(messages: &[Message], max_tokens: usize) -> GenerateReques
         watch_first_token: Vec::new(),
         top_logprobs: 0,
         on_long_prompt: LongPrompt::Error,
+        strip_thinking: false,
     }
 }
 

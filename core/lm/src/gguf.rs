@@ -1,0 +1,249 @@
+//! GGUF files: what the header says, whether mistral.rs computes all of it, and the tokenizer inside.
+//!
+//! mistral.rs 0.8.1 passes over what it does not know in a header: scaling of the rotary frequencies, windows, biases. So here is the
+//! list of what it honours, by architecture; anything else is refused by name. The tokenizer is built as llama.cpp builds it.
+
+mod architectures;
+mod header;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use crate::chat::ChatTemplate;
+use crate::error::{Error, Result};
+use crate::tokenize::Tokenizer;
+use header::Header;
+
+/// A GGUF file whose header was read.
+#[derive(Debug)]
+pub struct GgufFile {
+    path: PathBuf,
+    header: Header,
+}
+
+impl GgufFile {
+    /// Reads the header, and checks that the file is whole.
+    ///
+    /// # Errors
+    /// When the file is no GGUF file, is cut off, or stores numbers in a form that mistral.rs cannot read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let header = Header::read(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            header,
+        })
+    }
+
+    /// Whether mistral.rs computes what the file says: its architecture, every key of it, every tensor.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], with the key or tensor that it would pass over.
+    pub fn check(&self) -> Result<()> {
+        architectures::check(&self.header, &self.path).map_err(|what| {
+            let (what, hint) = what.split_once("; hint: ").unwrap_or((&what, ""));
+            let hint = match hint {
+                "" => String::new(),
+                hint => format!("; hint: {hint}"),
+            };
+            Error::Unsupported(format!("{what} (in `{}`){hint}", self.path.display()))
+        })
+    }
+
+    /// How many tokens the model reads.
+    #[must_use]
+    pub fn context(&self) -> Option<usize> {
+        let architecture = self.header.text("general.architecture")?;
+        let context = self
+            .header
+            .whole(&format!("{architecture}.context_length"))?;
+        usize::try_from(context).ok()
+    }
+
+    /// How many tokens the input embedding has a row for.
+    #[must_use]
+    pub fn embedding_rows(&self) -> Option<u64> {
+        // The dimension that changes fastest comes first.
+        self.header
+            .tensors
+            .get("token_embd.weight")?
+            .shape
+            .last()
+            .copied()
+    }
+
+    /// How many numbers the weights are.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        self.header
+            .tensors
+            .values()
+            .map(|tensor| tensor.shape.iter().product::<u64>())
+            .sum()
+    }
+
+    /// The tokens that end an answer or a turn.
+    #[must_use]
+    pub fn end_tokens(&self) -> Vec<u32> {
+        ["eos_token_id", "eot_token_id", "eom_token_id"]
+            .iter()
+            .filter_map(|key| self.token_id(key))
+            .collect()
+    }
+
+    /// Whether the file has a tokenizer.
+    #[must_use]
+    pub fn has_tokenizer(&self) -> bool {
+        self.header.metadata.contains_key("tokenizer.ggml.tokens")
+    }
+
+    /// The tokenizer inside.
+    ///
+    /// # Errors
+    /// When there is none, or it is one that cannot be built exactly; the message says to name another.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        words::tokenizer(&self.header).map_err(|why| {
+            Error::Tokenizer(format!(
+                "{why} (in `{}`); hint: name a folder with the model's own `tokenizer.json`: `tokenizer: DIR`",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// The chat template inside.
+    #[must_use]
+    pub fn chat_template(&self) -> Option<&str> {
+        self.header.text("tokenizer.chat_template")
+    }
+
+    /// The chat template inside, or the file `instead` with the special tokens of this one.
+    ///
+    /// # Errors
+    /// When there is none, or it does not parse.
+    pub fn template(&self, instead: Option<&Path>) -> Result<ChatTemplate> {
+        let source = match instead {
+            Some(path) => Some(std::fs::read_to_string(path).map_err(Error::io("read", path))?),
+            None => self.chat_template().map(str::to_owned),
+        };
+        let source = source.ok_or_else(|| {
+            Error::Template(format!(
+                "`{}` has no `tokenizer.chat_template`; hint: this is a base model without a chat format, give it a template \
+                 (`chat_template: FILE`)",
+                self.path.display()
+            ))
+        })?;
+        ChatTemplate::new(&source, self.special_tokens())
+    }
+
+    /// Spelling of a token that is named by its part in the header: `bos`, `eos`, `unknown`, `padding`.
+    #[must_use]
+    pub fn token(&self, part: &str) -> Option<&str> {
+        let id = self.token_id(&format!("{part}_token_id"))?;
+        self.header
+            .list("tokenizer.ggml.tokens")?
+            .get(id as usize)?
+            .text()
+    }
+
+    /// The special tokens that a chat template may name.
+    #[must_use]
+    pub fn special_tokens(&self) -> Vec<(&'static str, String)> {
+        [
+            ("bos_token", "bos"),
+            ("eos_token", "eos"),
+            ("unk_token", "unknown"),
+            ("pad_token", "padding"),
+        ]
+        .into_iter()
+        .filter_map(|(name, part)| Some((name, self.token(part)?.to_owned())))
+        .collect()
+    }
+
+    fn token_id(&self, key: &str) -> Option<u32> {
+        let id = self.header.whole(&format!("tokenizer.ggml.{key}"))?;
+        u32::try_from(id).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value as Json;
+
+    fn fixtures() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/gguf")
+    }
+
+    fn json(path: &Path) -> Json {
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    /// Every file of `tests/fixtures/gguf`: 200 texts by its tokenizer, as `tests/python/make_gguf.py` had the families' own files,
+    /// SentencePiece and llama.cpp encode them.
+    #[test]
+    fn the_tokenizer_inside_encodes_as_the_one_that_the_model_was_made_with() {
+        let texts = json(&fixtures().join("texts.json"));
+        let texts: Vec<&str> = texts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap())
+            .collect();
+        assert_eq!(texts.len(), 200);
+        let mut files = 0;
+        for entry in std::fs::read_dir(fixtures()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "gguf") {
+                continue;
+            }
+            files += 1;
+            let tokenizer = GgufFile::open(&path).unwrap().tokenizer().unwrap();
+            let reference = json(&path.with_extension("json"));
+            for (i, text) in texts.iter().enumerate() {
+                let ids = |name: &str| -> Vec<u32> {
+                    serde_json::from_value(reference[name][i].clone()).unwrap()
+                };
+                let place = format!("{} {text:?}", path.display());
+                assert_eq!(
+                    tokenizer.encode(text, false).unwrap(),
+                    ids("ids"),
+                    "{place}"
+                );
+                assert_eq!(
+                    tokenizer.encode(text, true).unwrap(),
+                    ids("dressed"),
+                    "{place}"
+                );
+                let decoded = tokenizer.decode(&ids("ids"), true).unwrap();
+                assert_eq!(
+                    decoded,
+                    reference["decoded"][i].as_str().unwrap(),
+                    "{place}"
+                );
+            }
+        }
+        assert!(files >= 10, "{files}");
+    }
+
+    #[test]
+    fn a_broken_header_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken.gguf");
+        let sound = std::fs::read(fixtures().join("spm.gguf")).unwrap();
+        let said = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            GgufFile::open(&path).unwrap_err().to_string()
+        };
+        assert!(said(b"PK\x03\x04").contains("does not begin with `GGUF`"));
+        for length in [5, 30, 200, sound.len() / 2] {
+            let said = said(&sound[..length]);
+            assert!(said.contains("no sound GGUF file"), "{said}");
+        }
+        // A text as long as 2^60 bytes.
+        let mut long = sound[..24].to_vec();
+        long.extend((1_u64 << 60).to_le_bytes());
+        assert!(said(&long).contains("its header ends at byte"));
+        let mut old = sound.clone();
+        old[4] = 1;
+        assert!(said(&old).contains("GGUF version 1"));
+    }
+}
