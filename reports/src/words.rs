@@ -61,6 +61,7 @@ mod tests {
             stop: Vec::new(),
             top_logprobs: 0,
             on_long_prompt: "error".to_owned(),
+            strip_thinking: false,
         };
         assert_eq!(
             generation(&settings),

@@ -179,7 +179,7 @@ fn the_self_check_is_in_provenance_and_report() {
 }
 
 #[test]
-fn a_prompt_longer_than_the_context_fails_by_name_or_is_cut() {
+fn a_prompt_longer_than_the_context_is_refused_fails_by_name_or_is_cut() {
     let long = "name a king ".repeat(300);
     let asked = |policy: &str| {
         let place = Place::new();
@@ -198,10 +198,25 @@ fn a_prompt_longer_than_the_context_fails_by_name_or_is_cut() {
         );
         let output = place.output(&["run", text(&spec), "--out", "run"]);
         let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{message}");
-        (message, place.samples("run"))
+        let samples = match output.status.code() {
+            Some(0) => place.samples("run"),
+            _ => Vec::new(),
+        };
+        (message, samples)
     };
+    // The default tells it before anything runs.
     let (message, samples) = asked("");
+    assert!(samples.is_empty());
+    for part in [
+        "prompt-too-long",
+        "1 of 2 prompts",
+        "sample `long` has",
+        "context holds 512",
+        "`truncate`",
+    ] {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
+    let (message, samples) = asked(", on_long_prompt: skip");
     assert!(
         message.contains("sample `long`: the prompt has"),
         "{message}"
@@ -224,12 +239,15 @@ fn a_prompt_longer_than_the_context_fails_by_name_or_is_cut() {
     );
     let output = place.output(&["run", text(&scored), "--out", "run"]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        message.contains("sample `long`: the prompt and the text to score have"),
-        "{message}"
-    );
-    assert!(message.contains("the model reads 512\nhint: "), "{message}");
-    assert!(place.samples("run")[1]["error"].is_string());
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for part in [
+        "prompt-too-long",
+        "sample `long` has",
+        "context holds 512",
+        "given text is never cut",
+    ] {
+        assert!(message.contains(part), "no `{part}` in:\n{message}");
+    }
     let (_, samples) = asked(", on_long_prompt: truncate");
     let prompt = samples[1]["prompt_token_ids"].as_array().expect("tokens");
     assert_eq!(prompt.len(), 512 - 8);

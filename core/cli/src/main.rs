@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit;
 mod hub;
+mod lengths;
 mod metrics;
 mod progress;
 mod worker;

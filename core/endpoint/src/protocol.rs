@@ -207,6 +207,9 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
     );
     completion.ends_with_eos =
         finish == FinishReason::Stop && ends_beyond(&positions, &completion.text);
+    if request.strip_thinking {
+        completion.keep_thinking_apart(None);
+    }
     Ok(Answer {
         completion,
         served: Served {
@@ -294,6 +297,7 @@ mod tests {
             watch_first_token: Vec::new(),
             top_logprobs: 0,
             on_long_prompt: driftgauge_engine::LongPrompt::Error,
+            strip_thinking: false,
         }
     }
 

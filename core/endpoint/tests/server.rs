@@ -39,6 +39,7 @@ fn chat(question: &str) -> GenerateRequest {
         watch_first_token: Vec::new(),
         top_logprobs: 0,
         on_long_prompt: LongPrompt::Error,
+        strip_thinking: false,
     }
 }
 

@@ -271,6 +271,9 @@ pub struct ResolvedGenerate {
     pub top_logprobs: usize,
     /// Policy for long prompts.
     pub on_long_prompt: LongPrompt,
+    /// Whether reasoning is kept apart from the answer. Where it is not, it is no part of the key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strip_thinking: bool,
 }
 
 #[expect(

@@ -111,6 +111,7 @@ impl Judge {
                 watch_first_token: Vec::new(),
                 top_logprobs: 0,
                 on_long_prompt: LongPrompt::Error,
+                strip_thinking: false,
             };
         Ok(match self {
             Self::LlamaGuard {

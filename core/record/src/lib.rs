@@ -10,6 +10,7 @@ mod rows;
 mod run_dir;
 mod sample;
 mod table;
+pub mod thinking;
 mod training;
 pub mod value;
 mod visible;

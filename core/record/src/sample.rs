@@ -61,6 +61,10 @@ pub struct Completion {
     pub completion_token_ids: Vec<u32>,
     /// The generated text without special tokens.
     pub text: String,
+    /// Reasoning that was written before the answer, where the evaluation keeps it apart (`thinking: strip`); the lists of
+    /// tokens hold both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<String>,
     /// Why generation ended.
     pub finish_reason: FinishReason,
     /// True when the last entry of the token lists is the token that ended the answer.
@@ -121,6 +125,7 @@ impl Completion {
             prompt_token_ids: Vec::new(),
             completion_token_ids: Vec::new(),
             text,
+            thinking: None,
             finish_reason,
             ends_with_eos: false,
             token_logprob: Vec::new(),
@@ -131,6 +136,17 @@ impl Completion {
             token_entropy: Vec::new(),
             token_top_logprobs: Vec::new(),
             first_token_logprob: IndexMap::new(),
+        }
+    }
+}
+
+impl Completion {
+    /// Keeps the reasoning apart from the answer. `opened` is the tag that closes what the prompt began.
+    pub fn keep_thinking_apart(&mut self, opened: Option<&str>) {
+        let (thinking, answer) = crate::thinking::apart(&self.text, opened);
+        if thinking.is_some() {
+            self.thinking = thinking;
+            self.text = answer;
         }
     }
 }

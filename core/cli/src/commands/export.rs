@@ -127,6 +127,7 @@ fn line(sample: &Sample) -> Value {
         "prompt_token_ids": completion.prompt_token_ids,
         "completion_token_ids": completion.completion_token_ids,
         "completion": completion.text,
+        "thinking": completion.thinking,
         "finish_reason": completion.finish_reason,
         "ends_with_eos": completion.ends_with_eos,
         "token_logprob": completion.token_logprob,

@@ -185,9 +185,11 @@ fn generate(generate: &ResolvedGenerate) -> GenerateRecord {
         top_logprobs: generate.top_logprobs as u64,
         on_long_prompt: match generate.on_long_prompt {
             LongPrompt::Error => "error",
+            LongPrompt::Skip => "skip",
             LongPrompt::Truncate => "truncate",
         }
         .to_owned(),
+        strip_thinking: generate.strip_thinking,
     }
 }
 

@@ -6,7 +6,9 @@ use driftgauge_engine::ResolvedMetric;
 use driftgauge_engine::{LongPrompt, Sampling};
 use driftgauge_judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
 use driftgauge_record::value;
-use driftgauge_spec::spec::{Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, Turn};
+use driftgauge_spec::spec::{
+    Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, Thinking, Turn,
+};
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -87,10 +89,13 @@ impl Resolver<'_> {
                 .map(|text| text.get().clone()),
             behavior: evaluation.behavior.as_ref().map(|text| text.get().clone()),
             category: evaluation.category.as_ref().map(|text| text.get().clone()),
-            generate: generate(
-                &evaluation.generate.clone().unwrap_or_default(),
-                *self.spec.seed,
-            ),
+            generate: ResolvedGenerate {
+                strip_thinking: evaluation.thinking == Thinking::Strip,
+                ..generate(
+                    &evaluation.generate.clone().unwrap_or_default(),
+                    *self.spec.seed,
+                )
+            },
             score: score(evaluation),
             kl: evaluation.kl.as_ref().map(|kl| ResolvedKl {
                 reference: kl.reference.get().clone(),
@@ -305,8 +310,10 @@ fn generate(generate: &Generate, seed: u64) -> ResolvedGenerate {
         top_logprobs: generate.top_logprobs.as_ref().map_or(0, |n| **n),
         on_long_prompt: match generate.on_long_prompt {
             OnLongPrompt::Error => LongPrompt::Error,
+            OnLongPrompt::Skip => LongPrompt::Skip,
             OnLongPrompt::Truncate => LongPrompt::Truncate,
         },
+        strip_thinking: false,
     }
 }
 

@@ -112,8 +112,20 @@ impl Encoder<'_> {
             }
             let render =
                 |messages, prompt| self.rendered(messages, prompt).map_err(|e| e.to_string());
-            let (before, before_ids) = render(&messages[..turn], true)?;
+            let (mut before, mut before_ids) = render(&messages[..turn], true)?;
             let (after, after_ids) = render(&messages[..=turn], false)?;
+            // Some templates begin the answer inside a block of reasoning that their turns do not have: what follows the turn's
+            // beginning is learnt.
+            if !after.starts_with(&before)
+                && let Some(begins) = without_open_reasoning(&before)
+                && after.starts_with(begins)
+            {
+                before_ids = self
+                    .tokenizer
+                    .encode(begins, false)
+                    .map_err(|e| e.to_string())?;
+                before = begins.to_owned();
+            }
             let bounds = common_prefix(ids, &before_ids).zip(common_prefix(ids, &after_ids));
             let Some((start, end)) =
                 bounds.filter(|_| text.starts_with(&after) && after.starts_with(&before))
@@ -178,6 +190,19 @@ impl Encoder<'_> {
             )
         }
     }
+}
+
+/// A prompt up to the tag that opens its reasoning (`<think>`, `[THINK]`), when it ends with one.
+fn without_open_reasoning(prompt: &str) -> Option<&str> {
+    let trimmed = prompt.trim_end();
+    let start = trimmed.rfind(['<', '['])?;
+    let name = trimmed[start + 1..]
+        .strip_suffix(['>', ']'])?
+        .to_lowercase();
+    let reasons = ["think", "thought", "reason"]
+        .iter()
+        .any(|word| name.contains(word));
+    (reasons && !name.starts_with('/')).then(|| &trimmed[..start])
 }
 
 /// Tokens that `ids` has in common with a text that `ids` goes on from. The last token of that text may differ: a
@@ -269,6 +294,24 @@ mod tests {
         let learnt = encode(source, &turns, 1000).unwrap();
         assert_eq!(learnt.len(), 1);
         assert!(learnt[0].trim_start() == "a a a a<|im_end|>", "{learnt:?}");
+    }
+
+    #[test]
+    fn what_follows_a_prompt_that_ends_inside_reasoning_is_learnt() {
+        let turns = [("user", "q"), ("assistant", "<b>a")];
+        // The turn has the block as well: its end and the answer are learnt.
+        let both = "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n\n</think>\n\n{% endif %}\
+                    {{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
+        let learnt = encode(both, &turns, 1000).unwrap();
+        assert_eq!(learnt.concat().trim_start(), "</think>\n\n<b>a<|im_end|>");
+        // The turn has none: the answer is learnt from where the turn begins.
+        let open = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
+                    {% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
+        assert_eq!(encode(open, &turns, 1000).unwrap(), ["<b>a<|im_end|>"]);
+        // Another difference is none of reasoning.
+        let other = open.replace("<think>", "<b>");
+        let turns = [("user", "q"), ("assistant", "a")];
+        assert!(encode(&other, &turns, 1000).is_err());
     }
 
     #[test]

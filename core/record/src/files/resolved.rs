@@ -269,8 +269,11 @@ pub struct GenerateRecord {
     pub stop: Vec<String>,
     /// How many of the likeliest tokens are recorded at every position.
     pub top_logprobs: u64,
-    /// `error` or `truncate`.
+    /// `error`, `skip` or `truncate`.
     pub on_long_prompt: String,
+    /// Whether reasoning was kept apart from the answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strip_thinking: bool,
 }
 
 /// A judge and the model it asks.

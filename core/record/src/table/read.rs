@@ -151,6 +151,11 @@ pub(super) fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static st
     let prompt_token_ids = Ids::new(batch, "prompt_token_ids")?;
     let completion_token_ids = Ids::new(batch, "completion_token_ids")?;
     let completion = text(batch, "completion")?;
+    // Tables of versions that knew no such columns hold none of them.
+    let thinking = match batch.column_by_name("thinking") {
+        Some(_) => Some(text(batch, "thinking")?),
+        None => None,
+    };
     let finish_reason = text(batch, "finish_reason")?;
     let ends_with_eos = flags(batch, "ends_with_eos")?;
     let token_logprob = Floats::new(batch, "token_logprob")?;
@@ -159,7 +164,6 @@ pub(super) fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static st
     let token_top10_entropy = Floats::new(batch, "token_top10_entropy")?;
     let token_top10_mass = Floats::new(batch, "token_top10_mass")?;
     let token_entropy = Floats::new(batch, "token_entropy")?;
-    // Tables of versions that knew no such column hold none of it.
     let token_top_logprobs = match batch.column_by_name("token_top_logprobs") {
         Some(_) => Some(Floats::new(batch, "token_top_logprobs")?),
         None => None,
@@ -188,6 +192,7 @@ pub(super) fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static st
                     prompt_token_ids: prompt_token_ids.numbers(row),
                     completion_token_ids: completion_token_ids.numbers(row),
                     text: completion.value(row).to_owned(),
+                    thinking: thinking.and_then(|column| optional(column, row)),
                     finish_reason: FinishReason::parse(finish_reason.value(row))
                         .ok_or("finish_reason")?,
                     ends_with_eos: ends_with_eos.value(row),

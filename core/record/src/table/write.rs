@@ -154,6 +154,7 @@ fn to_batch(samples: &[Sample]) -> Result<RecordBatch, arrow_schema::ArrowError>
             ids(&|s| &s.completion.prompt_token_ids),
             ids(&|s| &s.completion.completion_token_ids),
             text(&|s| s.completion.text.clone()),
+            optional(&|s| s.completion.thinking.clone()),
             text(&|s| s.completion.finish_reason.as_str().to_owned()),
             flag(&|s| s.completion.ends_with_eos),
             floats(&|c| &c.token_logprob),

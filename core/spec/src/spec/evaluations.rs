@@ -41,6 +41,10 @@ pub struct Evaluation {
     /// How completions are made.
     #[serde(default)]
     pub generate: Option<Generate>,
+    /// Whether the reasoning that a model writes before its answer (`<think>` to `</think>`) is part of it for judges and metrics,
+    /// or kept apart in the record.
+    #[serde(default)]
+    pub thinking: Thinking,
     /// Judges by id; the first stands for the evaluation.
     #[serde(default)]
     pub judges: Named<Judge>,
@@ -64,6 +68,17 @@ pub struct Evaluation {
     /// Seed of the `shuffled` rows; the experiment's when absent.
     #[serde(default)]
     pub shuffle_seed: Option<Located<u64>>,
+}
+
+/// What becomes of the reasoning before an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Thinking {
+    /// It is part of the answer.
+    #[default]
+    Keep,
+    /// It stands apart, as `thinking`; an answer that was cut off while reasoning is empty.
+    Strip,
 }
 
 /// One way to put the question.
@@ -143,9 +158,11 @@ fn default_samples() -> Located<u32> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnLongPrompt {
-    /// Fail the sample and say which.
+    /// Refuse the experiment before anything runs, where it can be known; else fail the sample and say which.
     #[default]
     Error,
+    /// Fail the sample and say which; the others go on.
+    Skip,
     /// Drop tokens from the start of the prompt.
     Truncate,
 }

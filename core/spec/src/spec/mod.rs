@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::de::OneOrMany;
 pub use data::{ColumnType, Dataset, DatasetFormat, DatasetSource, Shuffle};
 pub use evaluations::{
-    Condition, Evaluation, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices,
+    Condition, Evaluation, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices, Thinking,
 };
 pub use judges::{
     HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PluginJudge, PromptJudge, StrongRejectJudge,
