@@ -17,9 +17,9 @@ mod divergence;
 mod error;
 mod files;
 mod folder;
+mod gguf;
 #[cfg(test)]
 mod golden_architectures;
-mod gguf;
 pub mod logits;
 mod lora;
 mod merge;
