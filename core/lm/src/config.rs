@@ -255,6 +255,13 @@ impl DecoderConfig {
                 self.architecture.class_name()
             )));
         }
+        if self.attention.fused || self.mlp.fused {
+            return Err(Error::Unsupported(format!(
+                "`{}` is scored but not trained: adapters have no names here for its fused projections; hint: train it elsewhere \
+                 and merge the adapter",
+                self.architecture.class_name()
+            )));
+        }
         match &self.dropout {
             Some(dropout) => Err(Error::Unsupported(format!(
                 "`{dropout}` is not trained with; hint: set it to 0 where the training may do without"

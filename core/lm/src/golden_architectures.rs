@@ -145,7 +145,8 @@ fn logits_are_those_of_transformers() {
 #[test]
 fn losses_and_gradients_are_those_of_torch() {
     for (name, value, config) in references() {
-        if config.check_trainable().is_err() {
+        // The experts' gradients are not computed.
+        if config.experts.is_some() {
             continue;
         }
         let precision = Precision {
