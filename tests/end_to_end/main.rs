@@ -18,6 +18,8 @@ mod measures;
 mod models;
 #[cfg(target_os = "linux")]
 mod offline;
+mod plugin_new;
+mod plugins;
 mod recorded;
 mod replay;
 mod smoke;

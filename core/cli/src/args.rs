@@ -278,12 +278,38 @@ pub(crate) enum PluginCommand {
     Show(OnePlugin),
     /// Run a plugin on samples made for it, in a process of its own, and check what it returns.
     Check(CheckedPlugin),
+    /// Write a project to start from: it builds, tests itself and runs, wherever it lies.
+    New(NewPlugin),
+}
+
+/// `plugin new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewPlugin {
+    /// Its name: small letters, digits and `_`.
+    pub(crate) name: String,
+    /// The language to write it in.
+    #[arg(long, value_enum)]
+    pub(crate) lang: Language,
+    /// The folder to make; named like the plugin where it is left out.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Languages that a project can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// A library, over the SDK.
+    Rust,
+    /// A library, over the header alone.
+    C,
+    /// A program, over one module.
+    Python,
 }
 
 /// `plugin show`.
 #[derive(Debug, Args)]
 pub(crate) struct OnePlugin {
-    /// Its name, or the path of its library.
+    /// Its name, the path of its library, or that of a Python program.
     pub(crate) plugin: String,
     #[command(flatten)]
     pub(crate) place: PluginDirs,
@@ -352,8 +378,11 @@ pub(crate) struct DoctorArgs {
 pub(crate) struct PluginWorkerArgs {
     /// The library.
     #[arg(long)]
-    pub(crate) lib: PathBuf,
+    pub(crate) lib: Option<PathBuf>,
     /// The metric; empty to describe the library only.
     #[arg(long, default_value = "")]
     pub(crate) metric: String,
+    /// A program that speaks the worker's frames itself, with its arguments.
+    #[arg(last = true)]
+    pub(crate) program: Vec<std::ffi::OsString>,
 }

@@ -21,7 +21,12 @@ use exit::Exit;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // In a worker the end of the process is the plugin's own affair.
+    if !matches!(command, Command::PluginWorker(_)) {
+        driftgauge_plugin_host::guard_exit();
+    }
+    let outcome = match command {
         Command::Check(args) => commands::check::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Run(args) => commands::run::run(&args),
@@ -35,7 +40,7 @@ fn main() -> std::process::ExitCode {
         Command::Cache { command } => commands::cache::run(&command),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Worker => worker::run(),
-        Command::PluginWorker(args) => commands::plugin_worker::run(&args),
+        Command::PluginWorker(args) => commands::plugin_worker::run(args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -16,4 +16,6 @@ pub use ask::{
 pub use endpoint::Endpoint;
 pub use engines::{DivergenceMeter, EngineError, Generator, TextScorer};
 pub use loaded::{Check, CheckOutcome, Loaded};
-pub use plugin::{MetricRunner, PluginIdentity, ResolvedMetric};
+pub use plugin::{
+    MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,
+};

@@ -1,5 +1,8 @@
 //! Metric plugins as the graph sees them: which one, what identifies it, and who runs it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
 use driftgauge_problem::Problem;
@@ -10,16 +13,42 @@ use serde_json::Value;
 /// A metric and its plugin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedMetric {
-    /// Plugin id or library path.
+    /// Plugin id or library path; for a program, its words.
     pub plugin: String,
+    /// The program that is the plugin, with its arguments; empty for a library.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Further files that the program reads.
+    #[serde(default)]
+    pub files: Vec<String>,
     /// Configuration handed to the plugin.
     pub config: Value,
-    /// Whether the plugin runs in a process of its own.
-    pub worker: bool,
-    /// Seconds a worker may take.
+    /// Where the spec says that the plugin runs.
+    #[serde(default)]
+    pub isolation: Option<PluginIsolation>,
+    /// Seconds a worker may take for each step.
     pub timeout_seconds: u64,
-    /// Pinned digest of the library.
-    pub pin: Option<String>,
+    /// Seconds a worker may take in all.
+    #[serde(default)]
+    pub total_timeout_seconds: Option<u64>,
+    /// Bytes of memory a worker may use.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// Pinned BLAKE3 digest of the library.
+    pub blake3: Option<String>,
+    /// Pinned SHA-256 digest of the library.
+    #[serde(default)]
+    pub sha256: Option<String>,
+}
+
+/// Where a plugin runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginIsolation {
+    /// In this process.
+    InProcess,
+    /// In one of its own.
+    Worker,
 }
 
 /// What identifies a plugin.
@@ -31,6 +60,9 @@ pub struct PluginIdentity {
     pub version: String,
     /// Digest of the library file.
     pub digest: Digest,
+    /// Whether it runs in the process of driftgauge although it did not come with it, since the spec asks for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_process: bool,
     /// Whether it returns verdicts.
     #[serde(skip)]
     pub judges: bool,
@@ -71,7 +103,7 @@ pub trait MetricRunner: Send + Sync {
     ///
     /// # Errors
     /// When the plugin refuses it.
-    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), Problem>;
+    fn check_config(&self, metric: &ResolvedMetric) -> Result<(), Refusal>;
 
     /// Runs a metric over the samples of one model and one evaluation.
     ///
@@ -81,5 +113,27 @@ pub trait MetricRunner: Send + Sync {
         &self,
         metric: &ResolvedMetric,
         samples: &mut dyn Batches,
+        hooks: MetricHooks,
     ) -> Result<MetricOutput, Problem>;
+
+    /// Whether it runs in a process of its own, which takes a place among the jobs.
+    fn takes_place(&self, metric: &ResolvedMetric) -> bool;
+}
+
+/// Why a plugin refuses its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub problem: Problem,
+    /// The key that is wrong, where it is one: keys inside of others after a dot.
+    pub key: Option<String>,
+}
+
+/// What a metric hears and says while it runs.
+#[derive(Clone)]
+pub struct MetricHooks {
+    /// Raised when the run is being stopped.
+    pub cancelled: Arc<AtomicBool>,
+    /// Where its log goes: level (0 error to 4 trace) and text.
+    pub log: Arc<dyn Fn(i32, &str) + Send + Sync>,
 }

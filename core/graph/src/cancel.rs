@@ -1,5 +1,6 @@
 //! A flag that Ctrl-C raises and everything that waits looks at.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
@@ -7,7 +8,7 @@ use tokio::sync::Notify;
 /// Raised once, never lowered.
 #[derive(Debug, Default)]
 pub struct Cancel {
-    raised: AtomicBool,
+    raised: Arc<AtomicBool>,
     notify: Notify,
 }
 
@@ -22,6 +23,12 @@ impl Cancel {
     #[must_use]
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
+    }
+
+    /// The flag itself, for those who cannot wait.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.raised)
     }
 
     /// Returns once it is raised.

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use driftgauge_engine::MetricRunner;
+use driftgauge_engine::{MetricHooks, MetricRunner, ResolvedMetric};
+use driftgauge_judge::Judge;
 use driftgauge_problem::Problem;
 use driftgauge_store::Store;
 use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::event::{Event, Observer, Outcome};
-use crate::plan::Plan;
+use crate::plan::{Part, Plan};
 use crate::resolved::ResolvedExperiment;
 
 /// Everything execution needs, fixed for the whole run.
@@ -42,6 +43,40 @@ pub struct Context {
 impl Context {
     pub(crate) fn cancelled(&self) -> bool {
         self.cancel.is_raised()
+    }
+
+    /// What the metric of a node hears and says.
+    pub(crate) fn hooks(&self, node: usize) -> MetricHooks {
+        let observer = Arc::clone(&self.observer);
+        let node = self.plan.nodes[node].id.clone();
+        MetricHooks {
+            cancelled: self.cancel.flag(),
+            log: Arc::new(move |level, text| {
+                let text = match level {
+                    0 => format!("error: {text}"),
+                    1 => format!("warning: {text}"),
+                    _ => text.to_owned(),
+                };
+                observer.observe(&Event::Note {
+                    node: node.clone(),
+                    text,
+                });
+            }),
+        }
+    }
+
+    /// The plugin that a node runs, if it runs one.
+    pub(crate) fn plugin_of(&self, node: usize) -> Option<&ResolvedMetric> {
+        match &self.plan.nodes[node].part {
+            Part::Metric { metric, .. } => self.experiment.metrics.get(metric),
+            Part::Verdicts {
+                evaluation, judge, ..
+            } => match &self.experiment.evaluations[evaluation].judges[judge].judge {
+                Judge::Plugin(plugin) => Some(plugin),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     pub(crate) fn note(&self, node: &str, text: String) {

@@ -7,6 +7,7 @@ pub mod context;
 pub mod event;
 pub mod exec;
 mod folder;
+mod intervals;
 mod model_files;
 mod nodes;
 pub mod plan;

@@ -4,6 +4,7 @@
 
 mod evaluations;
 mod models;
+mod plugins;
 mod remote;
 mod replicates;
 mod reporting;
@@ -29,6 +30,7 @@ pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     checker.replicates();
     checker.trainings();
     checker.evaluations();
+    checker.plugins();
     checker.compare();
     checker.gates();
     checker.expected();

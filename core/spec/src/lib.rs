@@ -17,7 +17,7 @@ mod tree;
 pub use check::check;
 pub use diagnostic::{Diagnostic, nearest, render_human, render_json};
 pub use located::{Located, Span, Text};
-pub use parse::parse;
+pub use parse::{parse, place_of_key};
 pub use schema::schema_json;
 pub use source::{Source, Variables};
 pub use spec::ExperimentSpec;

@@ -33,6 +33,43 @@ pub fn parse(source: &Source, variables: &Variables) -> Result<ExperimentSpec, V
         .map_err(|misfit| vec![misfit_error(source, misfit)])
 }
 
+/// Where a key stands inside of the value at `span`, as a plugin names it: keys inside of others after a dot, places of a list in
+/// brackets.
+#[must_use]
+pub fn place_of_key(source: &Source, span: Span, key: &str) -> Option<Span> {
+    let options = serde_yaml::options! { strict_booleans: true };
+    let tree: Node = serde_yaml::from_str_with_options(source.text(), options).ok()?;
+    let mut node = find(&tree, span)?;
+    let mut place = None;
+    for step in key.split(['.', '[']).filter(|step| !step.is_empty()) {
+        node = match &node.value {
+            Value::Map(entries) => {
+                let named = |(key, _): &&(Node, Node)| matches!(&key.value, Value::Text(text) if text == step);
+                let (key, value) = entries.iter().find(named)?;
+                place = Some(key.span);
+                value
+            }
+            Value::List(items) => {
+                let item = items.get(step.trim_end_matches(']').parse::<usize>().ok()?)?;
+                place = Some(item.span);
+                item
+            }
+            _ => return place,
+        };
+    }
+    place
+}
+
+/// The map or list at a place.
+fn find(node: &Node, span: Span) -> Option<&Node> {
+    match &node.value {
+        Value::Map(_) | Value::List(_) if node.span == span => Some(node),
+        Value::Map(entries) => entries.iter().find_map(|(_, value)| find(value, span)),
+        Value::List(items) => items.iter().find_map(|item| find(item, span)),
+        _ => None,
+    }
+}
+
 fn yaml_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {
     let text = error.without_snippet().to_string();
     // The place is shown below, so the crate's own words for it are dropped.

@@ -1,22 +1,37 @@
 //! The plugin worker as a program of its own: for harnesses other than `driftgauge`, and for tests.
 //!
-//! `driftgauge-plugin-worker plugin-worker --lib PATH --metric ID`, as `driftgauge plugin-worker` is called.
+//! `plugin-worker plugin-worker --lib PATH [--metric ID]` or `plugin-worker plugin-worker -- PROGRAM ARGUMENT...`, as
+//! `driftgauge plugin-worker` is called.
 
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use driftgauge_plugin_host::Work;
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (library, metric) = match words.as_slice() {
-        ["plugin-worker", "--lib", library, "--metric", metric] => (library, metric),
-        ["plugin-worker", "--lib", library] => (library, &""),
+    let arguments: Vec<OsString> = std::env::args_os().skip(2).collect();
+    let words: Vec<&str> = arguments
+        .iter()
+        .map(|word| word.to_str().unwrap_or_default())
+        .collect();
+    let work = match words.as_slice() {
+        ["--lib", path, "--metric", metric] => Work::Library {
+            path: path.into(),
+            metric: (*metric).to_owned(),
+        },
+        ["--lib", path] => Work::Library {
+            path: path.into(),
+            metric: String::new(),
+        },
+        ["--", ..] => Work::Program(arguments[1..].to_vec()),
         _ => {
-            eprintln!("usage: driftgauge-plugin-worker plugin-worker --lib PATH [--metric ID]");
+            eprintln!(
+                "usage: plugin-worker plugin-worker --lib PATH [--metric ID] | -- PROGRAM ARGUMENT..."
+            );
             return ExitCode::from(2);
         }
     };
-    match driftgauge_plugin_host::worker_main(Path::new(library), metric) {
+    match driftgauge_plugin_host::worker_main(&work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

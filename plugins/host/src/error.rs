@@ -10,12 +10,12 @@ use driftgauge_plugin_protocol::wire::PluginErrorPayload;
 /// Any error, as the source of another.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a plugin could not be found, loaded or run.
+/// Why a plugin could not be found, loaded or run. The message is one phrase; [`PluginError::hint`] says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginError {
     /// No file of that name in any of the places.
-    #[error("plugin `{name}` is not found\n{}{}", list_places(.places), suggestion(.suggestions))]
+    #[error("plugin `{name}` is not found\n{}", list_places(.places))]
     NotFound {
         /// What was asked for.
         name: String,
@@ -25,7 +25,7 @@ pub enum PluginError {
         suggestions: Vec<String>,
     },
     /// The file cannot be read.
-    #[error("cannot read plugin {}: {source}", path.display())]
+    #[error("cannot read plugin `{}`: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -33,20 +33,35 @@ pub enum PluginError {
         source: std::io::Error,
     },
     /// The file is not the pinned one.
-    #[error(
-        "plugin {} has digest {found}, but the spec pins {expected}\nhint: it was rebuilt or replaced; check where it \
-         came from before changing the pin", path.display()
-    )]
+    #[error("plugin `{}` has the {algorithm} digest {found}, but the spec pins {expected}", path.display())]
     Digest {
         /// The file.
         path: PathBuf,
+        /// `blake3` or `sha256`.
+        algorithm: &'static str,
         /// The pin.
         expected: String,
         /// The digest of its bytes.
         found: String,
     },
+    /// The file is another one than the run was planned with.
+    #[error("plugin `{}` was replaced during the run: it was planned with digest {planned}, and has {found} now", path.display())]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// Its digest when the run was planned.
+        planned: String,
+        /// Its digest now.
+        found: String,
+    },
+    /// Nothing says what a program is.
+    #[error("the command `{command}` names no file, so that nothing identifies the metric")]
+    Unidentified {
+        /// The program and its arguments.
+        command: String,
+    },
     /// The system's loader refused it.
-    #[error("cannot load plugin {}: {detail}", path.display())]
+    #[error("cannot load plugin `{}`: {detail}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -62,7 +77,7 @@ pub enum PluginError {
         speaks: Option<u32>,
     },
     /// The library breaks the ABI's rules.
-    #[error("plugin {} is malformed: {detail}\nhint: rebuild it against this harness's header or SDK", path.display())]
+    #[error("plugin `{}` is malformed: {detail}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -70,7 +85,7 @@ pub enum PluginError {
         detail: String,
     },
     /// The library has no metric of that id.
-    #[error("plugin {} has no metric `{metric}`\nhint: it has {}", path.display(), quoted(.known))]
+    #[error("plugin `{}` has no metric `{metric}`", path.display())]
     NoMetric {
         /// The file.
         path: PathBuf,
@@ -102,7 +117,7 @@ pub enum PluginError {
         problems: Vec<String>,
     },
     /// The worker process ended, or does not speak the protocol.
-    #[error("worker of metric `{metric}` {detail}{}", tail(.stderr))]
+    #[error("the worker of metric `{metric}` {detail}{}", tail(.stderr))]
     Worker {
         /// Metric id.
         metric: String,
@@ -110,6 +125,14 @@ pub enum PluginError {
         detail: String,
         /// The end of what it wrote to stderr.
         stderr: String,
+    },
+    /// The worker could not load the plugin.
+    #[error("{message}")]
+    Refused {
+        /// What it said.
+        message: String,
+        /// What to do.
+        help: Option<String>,
     },
     /// The worker took too long and was killed.
     #[error(
@@ -122,8 +145,20 @@ pub enum PluginError {
         step: &'static str,
         /// The limit.
         seconds: f64,
+        /// `timeout` or `total_timeout`: what to raise.
+        key: &'static str,
         /// The end of what it wrote to stderr.
         stderr: String,
+    },
+    /// None of the samples has a field that the metric cannot work without.
+    #[error("metric `{metric}` needs the field `{field}`, which none of the {samples} samples has")]
+    MissingField {
+        /// Metric id.
+        metric: String,
+        /// The field.
+        field: String,
+        /// How many samples there are.
+        samples: u64,
     },
     /// The samples could not be read.
     #[error("cannot read the samples: {0}")]
@@ -134,6 +169,54 @@ pub enum PluginError {
         /// Metric id.
         metric: String,
     },
+}
+
+impl PluginError {
+    /// What to do about it, where that can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { suggestions, .. } if suggestions.is_empty() => {
+                "give its folder with `--plugin-dir` or DRIFTGAUGE_PLUGIN_PATH".to_owned()
+            }
+            Self::NotFound { suggestions, .. } => format!("plugins there: {}", quoted(suggestions)),
+            Self::Digest { .. } => {
+                "it was rebuilt or replaced; check where it came from before changing the pin".to_owned()
+            }
+            Self::Replaced { .. } => "run again: the plan is made from the file as it is then".to_owned(),
+            Self::Unidentified { .. } => {
+                "name its file (`[python3, mine.py]`), or list those that it reads under `files`".to_owned()
+            }
+            Self::Abi { speaks: Some(_), .. } => {
+                "upgrade the harness, or rebuild the plugin against its header".to_owned()
+            }
+            Self::Abi { speaks: None, .. } => {
+                "a Rust plugin calls `export_metrics!` and has `crate-type = [\"cdylib\"]`".to_owned()
+            }
+            Self::Malformed { .. } => "rebuild it against this harness's header or SDK".to_owned(),
+            Self::NoMetric { known, .. } => format!("it has {}", quoted(known)),
+            Self::Metric { payload, .. } => payload.help.clone()?,
+            Self::Refused { help, .. } => help.clone()?,
+            Self::Output { .. } => {
+                "plugins/README.md says what a result may be; `driftgauge plugin check` looks at one".to_owned()
+            }
+            Self::MissingField { .. } => {
+                "record it, or take the metric off this evaluation; plugins/README.md says where fields come from"
+                    .to_owned()
+            }
+            Self::Timeout { key, .. } => format!("give it more time with `{key}` in the spec"),
+            _ => return None,
+        })
+    }
+
+    /// Of a configuration that the metric refuses: the key that is wrong, where it says so.
+    #[must_use]
+    pub fn config_key(&self) -> Option<&str> {
+        match self {
+            Self::Metric { payload, .. } => payload.key.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 fn list_places(places: &[PathBuf]) -> String {
@@ -148,13 +231,6 @@ fn list_places(places: &[PathBuf]) -> String {
     text
 }
 
-fn suggestion(names: &[String]) -> String {
-    match names {
-        [] => "\nhint: give its folder with `--plugin-dir` or DRIFTGAUGE_PLUGIN_PATH".to_owned(),
-        names => format!("\nhint: plugins there: {}", quoted(names)),
-    }
-}
-
 fn quoted(names: &[String]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
@@ -163,14 +239,8 @@ fn quoted(names: &[String]) -> String {
 fn abi_message(path: &std::path::Path, speaks: Option<u32>) -> String {
     let path = path.display();
     match speaks {
-        Some(version) => format!(
-            "plugin {path} speaks ABI {version}, this harness speaks ABI 1\nhint: upgrade the harness, or rebuild the \
-             plugin against its header"
-        ),
-        None => format!(
-            "{path} is no metric plugin: it does not export `dg_plugin_v1`\nhint: a Rust plugin calls \
-             `export_metrics!` and has `crate-type = [\"cdylib\"]`"
-        ),
+        Some(version) => format!("plugin `{path}` speaks ABI {version}, this harness speaks ABI 1"),
+        None => format!("`{path}` is no metric plugin: it does not export `dg_plugin_v1`"),
     }
 }
 
@@ -198,9 +268,6 @@ fn metric_message(
     if let Some(code) = &payload.code {
         text.push_str(&format!(" [{code}]"));
     }
-    if let Some(help) = &payload.help {
-        text.push_str(&format!("\nhint: {help}"));
-    }
     text
 }
 
@@ -216,4 +283,8 @@ fn tail(stderr: &str) -> String {
     text
 }
 
-impl driftgauge_problem::Explained for PluginError {}
+impl driftgauge_problem::Explained for PluginError {
+    fn help(&self) -> Option<String> {
+        self.hint()
+    }
+}

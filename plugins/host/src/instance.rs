@@ -4,15 +4,19 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use driftgauge_plugin_protocol::clean::clean_line;
 use driftgauge_plugin_protocol::ffi::{
     DG_CANCELLED, DG_OK, DgBuf, DgHost, DgMetric, DgMetricVtable, DgStatus, DgStr,
 };
 use driftgauge_plugin_protocol::rows::{HostContext, LogSink, Rows, ServedBatch};
+use driftgauge_plugin_protocol::seen::Seen;
 use driftgauge_plugin_protocol::validate;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput, PluginErrorPayload};
 use serde_json::Value;
 
-use crate::{PluginError, PluginLibrary};
+use crate::guard::Inside;
+use crate::load::buffer_fault;
+use crate::{PluginError, PluginLibrary, limits};
 
 /// A living metric.
 pub(crate) struct Instance {
@@ -52,6 +56,7 @@ impl Instance {
         let mut error = DgBuf::EMPTY;
         let mut made = std::ptr::null_mut();
         let status = instance.table.create.map_or(DG_OK, |create| {
+            let _inside = Inside::enter();
             // SAFETY: host and context live as long as the instance, the rest as long as the call.
             unsafe {
                 create(
@@ -62,8 +67,10 @@ impl Instance {
                 )
             }
         });
+        if status == DG_OK {
+            instance.metric = made;
+        }
         instance.check(status, error)?;
-        instance.metric = made;
         Ok(instance)
     }
 
@@ -72,6 +79,7 @@ impl Instance {
         let batch = ServedBatch::new(rows);
         let mut error = DgBuf::EMPTY;
         let status = self.table.update.map_or(DG_OK, |update| {
+            let _inside = Inside::enter();
             // SAFETY: the instance was created and is used by this thread alone; the batch outlives the call.
             unsafe { update(self.metric, batch.as_ptr(), &raw mut error) }
         });
@@ -82,22 +90,33 @@ impl Instance {
         }
     }
 
-    /// Takes the checked result.
-    pub(crate) fn finish(self) -> Result<MetricOutput, PluginError> {
+    /// What the metric says of itself, its configuration filled in.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Takes the bytes of the result, which nobody has looked at.
+    pub(crate) fn finish(self) -> Result<Vec<u8>, PluginError> {
         let (mut json, mut error) = (DgBuf::EMPTY, DgBuf::EMPTY);
         let status = self.table.finish.map_or(DG_OK, |finish| {
+            let _inside = Inside::enter();
             // SAFETY: the instance was created; the plugin fills the buffers according to the ABI.
             unsafe { finish(self.metric, &raw mut json, &raw mut error) }
         });
-        let done = self.check(status, error);
-        let parse = |bytes: &[u8]| done.and_then(|()| parse_output(&self.manifest, bytes));
-        // SAFETY: filled by the plugin, or still empty.
-        unsafe { json.read(parse) }
+        self.check(status, error)?;
+        if let Some(fault) = buffer_fault(&json, limits::RESULT) {
+            return Err(bad_output(&self.manifest, vec![fault]));
+        }
+        // SAFETY: filled by the plugin, or still empty; what it names is memory.
+        Ok(unsafe { json.take() })
     }
 
     fn check(&self, status: DgStatus, mut error: DgBuf) -> Result<(), PluginError> {
-        // SAFETY: filled by the plugin, or still empty.
-        let bytes = unsafe { error.take() };
+        let bytes = match buffer_fault(&error, limits::ERROR) {
+            // SAFETY: filled by the plugin, or still empty; what it names is memory.
+            None => unsafe { error.take() },
+            Some(fault) => format!("its error cannot be read: {fault}").into_bytes(),
+        };
         match status {
             DG_OK => Ok(()),
             DG_CANCELLED => Err(PluginError::Cancelled {
@@ -116,6 +135,7 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         if let (false, Some(destroy)) = (self.metric.is_null(), self.table.destroy) {
+            let _inside = Inside::enter();
             // SAFETY: created, and destroyed here only.
             unsafe { destroy(self.metric) };
         }
@@ -124,26 +144,51 @@ impl Drop for Instance {
 
 /// Plugins that do not write the JSON of an error are quoted as they are.
 fn parse_payload(bytes: &[u8]) -> PluginErrorPayload {
-    serde_json::from_slice(bytes).unwrap_or_else(|_| PluginErrorPayload {
-        message: String::from_utf8_lossy(bytes).into_owned(),
+    let payload = serde_json::from_slice(bytes).unwrap_or_else(|_| PluginErrorPayload {
+        // Of a long text only the beginning is shown.
+        message: String::from_utf8_lossy(&bytes[..bytes.len().min(4 * limits::TEXT)]).into_owned(),
         ..PluginErrorPayload::default()
-    })
+    });
+    limits::fit(payload)
 }
 
-/// Reads and checks a result.
-pub(crate) fn parse_output(manifest: &Manifest, bytes: &[u8]) -> Result<MetricOutput, PluginError> {
-    let bad = |problems| PluginError::Output {
+fn bad_output(manifest: &Manifest, problems: Vec<String>) -> PluginError {
+    PluginError::Output {
         metric: manifest.id.clone(),
         version: manifest.version.clone(),
         problems,
-    };
-    let output: MetricOutput = serde_json::from_slice(bytes)
-        .map_err(|error| bad(vec![format!("it is not the JSON of an output: {error}")]))?;
-    let mut problems = validate::problems(&output);
-    problems.extend(validate::unlisted(manifest, &output));
+    }
+}
+
+/// Reads a result and holds it against the samples that were shown.
+pub(crate) fn parse_output(
+    manifest: &Manifest,
+    bytes: &[u8],
+    seen: &Seen,
+) -> Result<MetricOutput, PluginError> {
+    let output: MetricOutput = serde_json::from_slice(bytes).map_err(|error| {
+        let error = clean_line(&error.to_string(), limits::LINE);
+        bad_output(
+            manifest,
+            vec![format!("it is not the JSON of an output: {error}")],
+        )
+    })?;
+    check_output(manifest, &output, seen)?;
+    Ok(output)
+}
+
+/// Holds a result against the rules and the samples that were shown.
+pub(crate) fn check_output(
+    manifest: &Manifest,
+    output: &MetricOutput,
+    seen: &Seen,
+) -> Result<(), PluginError> {
+    let mut problems = validate::problems(output);
+    problems.extend(validate::unfounded(manifest, output, seen));
+    problems.truncate(validate::limits::PROBLEMS);
     if problems.is_empty() {
-        Ok(output)
+        Ok(())
     } else {
-        Err(bad(problems))
+        Err(bad_output(manifest, problems))
     }
 }

@@ -6,18 +6,29 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod file;
+mod guard;
 mod instance;
+mod limits;
 mod load;
 mod locate;
+mod manifest;
+mod maps;
+mod program;
+mod required;
 mod run;
 mod worker;
 
 pub use driftgauge_plugin_protocol::wire;
 pub use error::{BoxError, PluginError};
+pub use file::{Pins, PluginFile};
+pub use guard::guard_exit;
+pub use limits::default_memory;
 pub use load::PluginLibrary;
 pub use locate::{Locator, PLUGIN_PATH_VARIABLE};
+pub use program::Program;
 pub use run::{Log, RunOptions, run_metric, run_metric_with};
 pub use worker::{
-    PluginDescription, WorkerOptions, describe_in_worker, run_metric_in_command,
-    run_metric_in_worker, worker_main,
+    PluginDescription, Source, Work, WorkerOptions, describe_in_worker, run_metric_in_worker,
+    worker_main,
 };

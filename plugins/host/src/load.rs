@@ -1,20 +1,19 @@
 //! Opens plugin libraries and reads what they export.
 #![expect(unsafe_code, reason = "loading native code and reading its structures")]
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use driftgauge_plugin_protocol::ffi::{
-    ABI_MINOR, DG_OK, DgBuf, DgEntry, DgMetricVtable, DgPlugin, ENTRY_SYMBOL, read_prefixed,
+    ABI_MINOR, DG_OK, DgBuf, DgEntry, DgMetricVtable, ENTRY_SYMBOL, SizePrefixed, read_prefixed,
+    stated_size,
 };
-use driftgauge_plugin_protocol::field::Field;
 use driftgauge_plugin_protocol::wire::Manifest;
 use libloading::Library;
 
-use crate::PluginError;
-
-/// More metrics than any library has: a larger number is garbage.
-const MOST_METRICS: u32 = 256;
+use crate::guard::Inside;
+use crate::manifest::parse_manifest;
+use crate::maps::Maps;
+use crate::{PluginError, PluginFile, limits};
 
 /// A loaded plugin library. It stays loaded until the process ends, whatever becomes of this value: code that was handed
 /// out (thread-local destructors, function tables) may run at any later time.
@@ -27,41 +26,23 @@ pub struct PluginLibrary {
 }
 
 impl PluginLibrary {
-    /// Loads the library at `path`. Its constructors run now: load only what you trust, or use a worker.
+    /// Reads and loads the library at `path`: see [`Self::load_file`].
     ///
     /// # Errors
-    /// When it cannot be read or loaded, speaks another ABI, or breaks its rules.
+    /// As there, and when it cannot be read.
     pub fn load(path: &Path) -> Result<Self, PluginError> {
-        let (path, digest) = digest(path)?;
-        let library = open(&path, &path)?;
-        Self::read(path, digest, library)
+        Self::load_file(&PluginFile::read(path)?)
     }
 
-    /// Loads the library at `path` if the BLAKE3 digest of its bytes is `pin` (hexadecimal, with or without `blake3:`).
-    /// A private copy of the very bytes that were hashed is loaded, so that nobody can swap them in between; libraries
-    /// that such a plugin looks for beside itself are not found.
+    /// Loads the bytes that were read: nobody can swap the file in between. Its constructors run now: load only what you
+    /// trust, or use a worker. Libraries that such a plugin looks for beside itself are not found.
     ///
     /// # Errors
-    /// As [`Self::load`], and when the digest is another.
-    pub fn load_pinned(path: &Path, pin: &str) -> Result<Self, PluginError> {
-        let (path, digest, bytes) = read(path)?;
-        let expected = pin.trim_start_matches("blake3:");
-        if !digest.eq_ignore_ascii_case(expected) {
-            return Err(PluginError::Digest {
-                path,
-                expected: expected.to_owned(),
-                found: digest,
-            });
-        }
-        let cannot_copy = |source| PluginError::Read {
-            path: path.clone(),
-            source,
-        };
-        let folder = tempfile::tempdir().map_err(cannot_copy)?;
-        let copy = folder.path().join(path.file_name().unwrap_or_default());
-        std::fs::write(&copy, bytes).map_err(cannot_copy)?;
-        let library = open(&copy, &path)?;
-        Self::read(path, digest, library)
+    /// When it cannot be loaded, speaks another ABI, or breaks its rules.
+    pub fn load_file(file: &PluginFile) -> Result<Self, PluginError> {
+        let _inside = Inside::enter();
+        let library = open(file)?;
+        Self::read(file.path().to_owned(), file.digest().to_owned(), library)
     }
 
     /// The file it was loaded from.
@@ -105,26 +86,35 @@ impl PluginLibrary {
     fn read(path: PathBuf, digest: String, library: Library) -> Result<Self, PluginError> {
         // Never unloaded: see the type's documentation.
         let library: &'static Library = Box::leak(Box::new(library));
-        let plugin = entry(&path, library)?;
         let malformed = |detail: String| PluginError::Malformed {
             path: path.clone(),
             detail,
         };
-        if plugin.n_metrics == 0 || plugin.n_metrics > MOST_METRICS || plugin.metrics.is_null() {
+        let entry = entry(&path, library)?;
+        // SAFETY: the function takes the host's minor version and returns null or a size-prefixed static.
+        let plugin = unsafe { entry(ABI_MINOR) };
+        let maps = Maps::now();
+        let plugin = structure(plugin, "what `dg_plugin_v1` returned", &maps).map_err(malformed)?;
+        let n = plugin.n_metrics as usize;
+        if n == 0 || plugin.n_metrics > limits::METRICS || plugin.metrics.is_null() {
             return Err(malformed(format!(
-                "its `dg_plugin` (struct_size {}) names {} metrics",
-                plugin.struct_size, plugin.n_metrics
+                "its `dg_plugin` (struct_size {}) names {n} metrics",
+                plugin.struct_size
             )));
+        }
+        if !maps.readable(plugin.metrics as usize, n * size_of::<usize>()) {
+            return Err(malformed(format!("its list of {n} metrics is no memory")));
         }
         let mut tables = Vec::new();
         let mut manifests: Vec<Manifest> = Vec::new();
-        for index in 0..plugin.n_metrics as usize {
-            // SAFETY: the plugin states that `n_metrics` pointers to its function tables lie here.
-            let table = unsafe { read_prefixed(*plugin.metrics.add(index)) }
-                .ok_or_else(|| malformed(format!("the table of metric {index} is null")))?;
-            if let Some(function) = missing_function(&table) {
+        for index in 0..n {
+            // SAFETY: the plugin states that `n_metrics` pointers to its function tables lie here, and they are memory.
+            let table = unsafe { *plugin.metrics.add(index) };
+            let what = format!("the table of metric {index} of {n}");
+            let table = structure(table, &what, &maps).map_err(malformed)?;
+            if let Some(problem) = function_problem(&table, &maps) {
                 return Err(malformed(format!(
-                    "the table of metric {index} (struct_size {}) lacks `{function}`",
+                    "{what} (struct_size {}) {problem}",
                     table.struct_size
                 )));
             }
@@ -145,25 +135,58 @@ impl PluginLibrary {
     }
 }
 
-/// The absolute path, digest and bytes of a file.
-fn read(path: &Path) -> Result<(PathBuf, String, Vec<u8>), PluginError> {
-    let cannot_read = |source| PluginError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let path = std::path::absolute(path).map_err(cannot_read)?;
-    let bytes = std::fs::read(&path).map_err(cannot_read)?;
-    let digest = blake3::hash(&bytes).to_hex().to_string();
-    Ok((path, digest, bytes))
+/// A structure of the plugin, if it can be one: memory, aligned, with a size at the end of a field.
+fn structure<T: SizePrefixed>(at: *const T, what: &str, maps: &Maps) -> Result<T, String> {
+    if at.is_null() {
+        return Err(format!("{what} is null"));
+    }
+    if !at.is_aligned() || !maps.readable(at as usize, size_of::<u32>()) {
+        return Err(format!("{what} is no structure: its address is {at:p}"));
+    }
+    // SAFETY: the address is readable, or the system does not tell.
+    let size = unsafe { stated_size(at) }.map_err(|size| {
+        format!("{what} states a `struct_size` of {size}, at which no field of it ends")
+    })?;
+    if !maps.readable(at as usize, size) {
+        return Err(format!(
+            "{what} states a `struct_size` of {size}, which is more than there is"
+        ));
+    }
+    // SAFETY: as many bytes are readable as it states.
+    unsafe { read_prefixed(at) }.ok_or_else(|| format!("{what} is null"))
 }
 
-/// The absolute path and digest of a file.
-fn digest(path: &Path) -> Result<(PathBuf, String), PluginError> {
-    read(path).map(|(path, digest, _)| (path, digest))
+/// Loads the bytes of `file`; errors speak of its path.
+fn open(file: &PluginFile) -> Result<Library, PluginError> {
+    #[cfg(target_os = "linux")]
+    if let Some(place) = in_memory(file) {
+        return open_at(&place, file.path());
+    }
+    // Mapped by the loader, so that it may be removed afterwards.
+    let (_folder, copy) = file.copy()?;
+    open_at(&copy, file.path())
 }
 
-/// Loads `file`; errors speak of `shown`.
-fn open(file: &Path, shown: &Path) -> Result<Library, PluginError> {
+/// A file in memory with the bytes, and its name. It stays open as long as the process: the loader takes names for files.
+#[cfg(target_os = "linux")]
+fn in_memory(file: &PluginFile) -> Option<PathBuf> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    use std::io::Write;
+    use std::os::fd::{AsRawFd, IntoRawFd};
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let name = file.path().file_name().unwrap_or_default();
+    let mut copy = std::fs::File::from(memfd_create(name, flags).ok()?);
+    copy.write_all(file.bytes()).ok()?;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&copy, seals).ok()?;
+    let place = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
+    place.exists().then(|| {
+        let _kept = copy.into_raw_fd();
+        place
+    })
+}
+
+fn open_at(file: &Path, shown: &Path) -> Result<Library, PluginError> {
     let failed = |error: libloading::Error| PluginError::Open {
         path: shown.to_owned(),
         detail: describe(&error),
@@ -190,36 +213,35 @@ fn describe(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Calls the library's one exported function.
-fn entry(path: &Path, library: &'static Library) -> Result<DgPlugin, PluginError> {
+/// The library's one exported function.
+fn entry(path: &Path, library: &'static Library) -> Result<DgEntry, PluginError> {
     // SAFETY: a function of this name has this type, by the ABI.
-    let Ok(entry) = (unsafe { library.get::<DgEntry>(ENTRY_SYMBOL) }) else {
-        let speaks = (2..=9).find(|version| {
-            // SAFETY: the symbol is looked for, never used.
-            unsafe { library.get::<DgEntry>(format!("dg_plugin_v{version}")) }.is_ok()
-        });
-        return Err(PluginError::Abi {
+    match unsafe { library.get::<DgEntry>(ENTRY_SYMBOL) } {
+        Ok(entry) => Ok(*entry),
+        Err(_) => Err(PluginError::Abi {
             path: path.to_owned(),
-            speaks,
-        });
-    };
-    // SAFETY: the function takes the host's minor version and returns null or a size-prefixed static.
-    unsafe { read_prefixed(entry(ABI_MINOR)) }.ok_or_else(|| PluginError::Malformed {
-        path: path.to_owned(),
-        detail: "`dg_plugin_v1` returned null".to_owned(),
-    })
+            speaks: (2..=9).find(|version| {
+                // SAFETY: the symbol is looked for, never used.
+                unsafe { library.get::<DgEntry>(format!("dg_plugin_v{version}")) }.is_ok()
+            }),
+        }),
+    }
 }
 
-fn missing_function(table: &DgMetricVtable) -> Option<&'static str> {
-    [
-        ("manifest", table.manifest.is_none()),
-        ("create", table.create.is_none()),
-        ("update", table.update.is_none()),
-        ("finish", table.finish.is_none()),
-        ("destroy", table.destroy.is_none()),
-    ]
-    .into_iter()
-    .find_map(|(name, missing)| missing.then_some(name))
+/// What is wrong with the functions of a table: one lacks, or is no code.
+fn function_problem(table: &DgMetricVtable, maps: &Maps) -> Option<String> {
+    let functions = [
+        ("manifest", table.manifest.map(|call| call as usize)),
+        ("create", table.create.map(|call| call as usize)),
+        ("update", table.update.map(|call| call as usize)),
+        ("finish", table.finish.map(|call| call as usize)),
+        ("destroy", table.destroy.map(|call| call as usize)),
+    ];
+    functions.into_iter().find_map(|(name, at)| match at {
+        None => Some(format!("lacks `{name}`")),
+        Some(at) if !maps.executable(at) => Some(format!("has a `{name}` that is no code")),
+        Some(_) => None,
+    })
 }
 
 fn read_manifest(table: &DgMetricVtable) -> Result<Manifest, String> {
@@ -229,40 +251,31 @@ fn read_manifest(table: &DgMetricVtable) -> Result<Manifest, String> {
         Some(manifest) => unsafe { manifest(&raw mut json) },
         None => return Err("is missing".to_owned()),
     };
-    // SAFETY: filled by the plugin, or still empty.
+    if let Some(fault) = buffer_fault(&json, limits::MANIFEST) {
+        return Err(format!("cannot be read: {fault}"));
+    }
+    // SAFETY: filled by the plugin, or still empty; what it names is memory.
     let bytes = unsafe { json.take() };
     if status != DG_OK {
         return Err(format!("could not be made (status {status})"));
     }
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|error| format!("is not as described: {error}"))?;
-    let sound = |id: &str| {
-        !id.is_empty()
-            && id
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    if !sound(&manifest.id) {
-        return Err(format!(
-            "has the id `{}`: letters, digits, `-`, `_` and `.` make an id",
-            manifest.id
-        ));
+    parse_manifest(&bytes)
+}
+
+/// What is wrong with a buffer that a plugin filled.
+pub(crate) fn buffer_fault(buf: &DgBuf, longest: usize) -> Option<String> {
+    if let Some(fault) = buf.fault(longest) {
+        return Some(fault);
     }
-    let mut seen = HashSet::new();
-    for field in &manifest.required_fields {
-        if Field::parse(field).is_none() || !seen.insert(field) {
-            return Err(format!(
-                "requires the field `{field}`, which does not exist or appears twice"
-            ));
-        }
+    if buf.len == 0 && buf.release.is_none() {
+        return None;
     }
-    if let Some(reads) = &manifest.top_logprobs
-        && manifest.config_schema["properties"][&reads.key].is_null()
-    {
-        return Err(format!(
-            "takes the number of likeliest tokens from `{}`, which its configuration does not have",
-            reads.key
-        ));
+    let maps = Maps::now();
+    if buf.len > 0 && !maps.readable(buf.ptr as usize, buf.len) {
+        return Some(format!("a buffer of {} bytes is no memory", buf.len));
     }
-    Ok(manifest)
+    let release = buf.release.map(|call| call as usize);
+    release
+        .filter(|&at| !maps.executable(at))
+        .map(|_| "the `release` of a buffer is no code".to_owned())
 }

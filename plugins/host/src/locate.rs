@@ -180,16 +180,15 @@ mod tests {
             std::fs::write(folder.path().join(library(stem)), "").unwrap();
         }
         let locator = Locator::new(vec![folder.path().into(), folder.path().join("deps")]);
-        let message = locator
-            .locate("truthfullness", Path::new("/"))
-            .unwrap_err()
-            .to_string();
+        let error = locator.locate("truthfullness", Path::new("/")).unwrap_err();
+        let message = error.to_string();
         assert!(message.contains("plugin `truthfullness` is not found"));
         assert!(message.contains(&library("truthfullness")), "{message}");
         assert!(message.contains("deps"), "{message}");
-        assert!(
-            message.contains("hint: plugins there: `truthfulness`, `asr`"),
-            "{message}"
+        let hint = error.hint();
+        assert_eq!(
+            hint.as_deref(),
+            Some("plugins there: `truthfulness`, `asr`")
         );
         assert!(!message.contains("serde_derive"));
     }

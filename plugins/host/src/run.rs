@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use driftgauge_plugin_protocol::rows::Batches;
+use driftgauge_plugin_protocol::seen::Seen;
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use serde_json::Value;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, parse_output};
+use crate::limits::ShortLog;
+use crate::required::Required;
 use crate::{PluginError, PluginLibrary};
 
 /// Where a plugin's log goes: level (0 error to 4 trace) and text.
@@ -57,21 +60,28 @@ pub fn run_metric_with(
     samples: &mut dyn Batches,
     options: &RunOptions,
 ) -> Result<MetricOutput, PluginError> {
-    let log = options.log.clone();
+    let log = ShortLog::new(options.log.clone());
     let mut instance = Instance::new(
         library,
         metric_id,
         config,
-        Box::new(move |level, message| log(level, message)),
+        Box::new(move |level, message| log.line(level, message)),
         options.cancelled.clone(),
     )?;
+    let mut seen = Seen::default();
+    let mut required = Required::new(instance.manifest());
     while let Some(batch) = samples.next_batch().map_err(PluginError::Samples)? {
         if options.cancelled.load(Ordering::Relaxed) {
             return Err(PluginError::Cancelled {
                 metric: metric_id.to_owned(),
             });
         }
+        let unreadable = |problem: String| PluginError::Samples(problem.into());
+        seen.note(batch).map_err(unreadable)?;
+        required.note(batch);
         instance.update(batch)?;
     }
-    instance.finish()
+    required.check()?;
+    let manifest = instance.manifest().clone();
+    parse_output(&manifest, &instance.finish()?, &seen)
 }

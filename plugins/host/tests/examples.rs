@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use driftgauge_plugin_host::{
-    PluginError, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
+    PluginError, PluginLibrary, Source, WorkerOptions, run_metric, run_metric_in_worker,
 };
 use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_record::{Sample, SampleBatches};
@@ -88,7 +88,7 @@ fn the_c_plugin_counts_words() {
         .join("examples/plugin-worker");
     let apart = run_metric_in_worker(
         &worker,
-        &path,
+        &Source::Library(path),
         "answer_length",
         &Value::Null,
         &mut samples(),
@@ -105,9 +105,7 @@ fn the_c_plugin_refuses_a_configuration() {
     let config = json!({"unit": "characters"});
     let error = run_metric(&library, "answer_length", &config, &mut samples()).unwrap_err();
     assert!(matches!(error, PluginError::Metric { .. }));
-    let message = error.to_string();
-    assert!(
-        message.contains("nothing to configure") && message.contains("remove `config`"),
-        "{message}"
-    );
+    let (message, hint) = (error.to_string(), error.hint());
+    assert!(message.contains("nothing to configure"), "{message}");
+    assert_eq!(hint.as_deref(), Some("remove `config`"));
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use driftgauge_plugin_host::{
-    PluginError, PluginLibrary, RunOptions, WorkerOptions, describe_in_worker, run_metric,
-    run_metric_in_worker, run_metric_with,
+    Pins, PluginError, PluginFile, PluginLibrary, Program, RunOptions, Source, WorkerOptions,
+    describe_in_worker, run_metric, run_metric_in_worker, run_metric_with,
 };
 use driftgauge_plugin_protocol::rows::Batches;
 use driftgauge_plugin_protocol::wire::MetricOutput;
@@ -88,7 +88,7 @@ fn run_apart(name: &str, options: &WorkerOptions) -> Result<MetricOutput, Plugin
     let (_folder, library) = compile(name);
     run_metric_in_worker(
         Path::new(WORKER.as_str()),
-        &library,
+        &Source::Library(library),
         "fixture",
         &Value::Null,
         &mut samples(3),
@@ -98,7 +98,7 @@ fn run_apart(name: &str, options: &WorkerOptions) -> Result<MetricOutput, Plugin
 
 #[track_caller]
 fn assert_says(error: PluginError, words: &[&str]) {
-    let message = error.to_string();
+    let message = format!("{error}\nhint: {}", error.hint().unwrap_or_default());
     for word in words {
         assert!(message.contains(word), "`{word}` in: {message}");
     }
@@ -215,14 +215,41 @@ fn samples_that_cannot_be_read_are_their_own_error() {
 }
 
 #[test]
-fn a_pin_must_match_and_the_copy_runs() {
+fn pins_must_match() {
     let (_folder, path) = compile("sound");
-    let digest = blake3::hash(&std::fs::read(&path).unwrap()).to_hex();
-    let library = PluginLibrary::load_pinned(&path, &format!("blake3:{digest}")).unwrap();
+    let file = PluginFile::read(&path).unwrap();
+    let sha256 = Command::new("sha256sum")
+        .arg(&path)
+        .output()
+        .unwrap()
+        .stdout;
+    let sha256 = String::from_utf8(sha256).unwrap()[..64].to_owned();
+    let zeros = "0".repeat(64);
+    let pins = |blake3: Option<&str>, sha256: Option<&str>| Pins {
+        blake3: blake3.map(str::to_owned),
+        sha256: sha256.map(str::to_owned),
+    };
+    let prefixed = format!("blake3:{}", file.digest());
+    file.check(&pins(Some(&prefixed), Some(&sha256.to_uppercase())))
+        .unwrap();
+    let error = file.check(&pins(Some(&zeros), None)).unwrap_err();
+    assert_says(
+        error,
+        &["blake3 digest", "but the spec pins 0000", file.digest()],
+    );
+    let error = file.check(&pins(None, Some(&zeros))).unwrap_err();
+    assert_says(error, &["sha256 digest", "but the spec pins 0000", &sha256]);
+}
+
+#[test]
+fn what_was_read_is_what_is_loaded() {
+    let (_folder, path) = compile("sound");
+    let file = PluginFile::read(&path).unwrap();
+    // Whatever happens to the file afterwards.
+    std::fs::write(&path, "swapped").unwrap();
+    let library = PluginLibrary::load_file(&file).unwrap();
     let output = run_metric(&library, "fixture", &Value::Null, &mut samples(1)).unwrap();
     assert_eq!(output.scalars[0].n, 1);
-    let error = PluginLibrary::load_pinned(&path, &"0".repeat(64)).unwrap_err();
-    assert_says(error, &["but the spec pins 0000", digest.as_str()]);
 }
 
 #[test]
@@ -250,17 +277,18 @@ fn a_worker_gives_the_same_result() {
 fn a_worker_describes_a_library() {
     let (_folder, library) = compile("sound");
     let options = WorkerOptions::default();
-    let description = describe_in_worker(Path::new(WORKER.as_str()), &library, &options).unwrap();
+    let source = Source::Library(library.clone());
+    let description = describe_in_worker(Path::new(WORKER.as_str()), &source, &options).unwrap();
     assert_eq!(description.manifests[0].id, "fixture");
     let digest = PluginLibrary::load(&library).unwrap().digest().to_owned();
     assert_eq!(description.digest, digest);
 
-    let pinned = WorkerOptions {
+    let planned = WorkerOptions {
         digest: Some("0".repeat(64)),
         ..WorkerOptions::default()
     };
-    let error = describe_in_worker(Path::new(WORKER.as_str()), &library, &pinned).unwrap_err();
-    assert_says(error, &["but the spec pins"]);
+    let error = describe_in_worker(Path::new(WORKER.as_str()), &source, &planned).unwrap_err();
+    assert_says(error, &["was replaced during the run", "run again"]);
 }
 
 #[test]
@@ -300,7 +328,7 @@ fn an_abort_costs_the_worker_alone() {
 #[test]
 fn an_endless_loop_ends_at_the_limit() {
     let options = WorkerOptions {
-        update: Duration::from_millis(300),
+        timeout: Duration::from_millis(300),
         ..WorkerOptions::default()
     };
     let begin = Instant::now();
@@ -315,7 +343,7 @@ fn an_endless_loop_ends_at_the_limit() {
 fn a_worker_that_cannot_start_is_named() {
     let error = run_metric_in_worker(
         Path::new("/nonexistent/harness"),
-        Path::new("x.so"),
+        &Source::Library("x.so".into()),
         "fixture",
         &Value::Null,
         &mut samples(0),
@@ -327,13 +355,17 @@ fn a_worker_that_cannot_start_is_named() {
 
 #[test]
 fn a_program_that_speaks_no_frames_is_refused() {
-    let mut command = Command::new("sh");
-    command.args(["-c", "echo hello, this is no frame at all"]);
-    let error = driftgauge_plugin_host::run_metric_in_command(
-        command,
-        "fixture",
-        &Value::Null,
-        &mut samples(0),
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("hello.sh"),
+        "echo hello, this is no frame at all",
+    )
+    .unwrap();
+    let words = ["sh", "hello.sh"].map(str::to_owned);
+    let program = Program::new(&words, &[], folder.path()).unwrap();
+    let error = describe_in_worker(
+        Path::new(WORKER.as_str()),
+        &Source::Program(program),
         &WorkerOptions::default(),
     )
     .unwrap_err();

@@ -303,6 +303,27 @@ impl DgBuf {
         }
     }
 
+    /// What is wrong with a buffer that a plugin filled, before its bytes are looked at: a length that no memory has, or one
+    /// beyond `longest`.
+    #[must_use]
+    pub fn fault(&self, longest: usize) -> Option<String> {
+        if isize::try_from(self.len).is_err() {
+            return Some(format!(
+                "a buffer has the length {} (-{})",
+                self.len,
+                self.len.wrapping_neg()
+            ));
+        }
+        if self.len > longest {
+            return Some(format!(
+                "a buffer of {} bytes is longer than the {longest} that are read",
+                self.len
+            ));
+        }
+        (self.ptr.is_null() && self.len > 0)
+            .then(|| format!("a buffer of {} bytes has no address", self.len))
+    }
+
     /// Copies the bytes out and releases the buffer, which is empty afterwards.
     ///
     /// # Safety
@@ -337,13 +358,53 @@ impl DgBuf {
 ///
 /// # Safety
 /// Implementors are `#[repr(C)]`, start with a `u32` size, and all-zero bytes are a valid value of them.
-pub unsafe trait SizePrefixed: Copy {}
+pub unsafe trait SizePrefixed: Copy {
+    /// Where its fields end: a structure of an older version ends at one of these.
+    const ENDS: &'static [usize];
+}
+
+/// Where the fields end of a structure that begins with two `u32` and goes on with `N - 1` pointers.
+const fn pointers<const N: usize>() -> [usize; N] {
+    let mut ends = [8; N];
+    let mut place = 1;
+    while place < N {
+        ends[place] = 8 + place * size_of::<usize>();
+        place += 1;
+    }
+    ends
+}
+
 // SAFETY: repr(C), size first; zero is null pointers and absent functions.
-unsafe impl SizePrefixed for DgHost {}
+unsafe impl SizePrefixed for DgHost {
+    const ENDS: &'static [usize] = &pointers::<19>();
+}
 // SAFETY: as above.
-unsafe impl SizePrefixed for DgMetricVtable {}
+unsafe impl SizePrefixed for DgMetricVtable {
+    const ENDS: &'static [usize] = &pointers::<7>();
+}
 // SAFETY: as above.
-unsafe impl SizePrefixed for DgPlugin {}
+unsafe impl SizePrefixed for DgPlugin {
+    const ENDS: &'static [usize] = &[8, 12, 16, size_of::<Self>()];
+}
+
+/// The size that a structure of the other side states, if it can be one: it ends where a field does, or is a newer one.
+///
+/// # Errors
+/// With the size that it states.
+///
+/// # Safety
+/// `ptr` must point to a readable `u32`.
+pub unsafe fn stated_size<T: SizePrefixed>(ptr: *const T) -> Result<usize, u32> {
+    // SAFETY: by the contract above.
+    let stated = unsafe { ptr.cast::<u32>().read() };
+    let size = stated as usize;
+    let newer = size > size_of::<T>() && size % size_of::<u32>() == 0 && size <= 1 << 16;
+    if newer || T::ENDS.contains(&size) {
+        Ok(size)
+    } else {
+        Err(stated)
+    }
+}
 
 /// Copies `min(struct_size, own size)` bytes of a structure of the other side into a zeroed one of ours, so that what
 /// the other side does not know reads as absent. Returns `None` for a null pointer.
@@ -380,6 +441,52 @@ mod tests {
         assert_eq!(unsafe { buf.take() }, b"abc");
         // SAFETY: empty now.
         assert_eq!(unsafe { buf.take() }, b"");
+    }
+
+    #[test]
+    fn sizes_end_where_fields_end() {
+        assert_eq!(DgHost::ENDS.last(), Some(&size_of::<DgHost>()));
+        assert_eq!(
+            DgMetricVtable::ENDS.last(),
+            Some(&size_of::<DgMetricVtable>())
+        );
+        for (size, sound) in [
+            (0, false),
+            (8, true),
+            (12, true),
+            (20, false),
+            (24, true),
+            (28, true),
+        ] {
+            let plugin = DgPlugin {
+                struct_size: size,
+                abi_minor: 0,
+                n_metrics: 0,
+                reserved: 0,
+                metrics: std::ptr::null(),
+            };
+            // SAFETY: a structure of ours.
+            let stated = unsafe { stated_size(&raw const plugin) };
+            assert_eq!(stated.is_ok(), sound, "{size}");
+        }
+    }
+
+    #[test]
+    fn lengths_that_no_memory_has_are_faults() {
+        let mut buf = DgBuf::EMPTY;
+        assert_eq!(buf.fault(10), None);
+        buf.len = usize::MAX;
+        assert!(buf.fault(10).is_some_and(|fault| fault.contains("(-1)")));
+        buf.len = 11;
+        assert!(
+            buf.fault(10)
+                .is_some_and(|fault| fault.contains("longer than the 10"))
+        );
+        buf.len = 3;
+        assert!(
+            buf.fault(10)
+                .is_some_and(|fault| fault.contains("no address"))
+        );
     }
 
     #[test]

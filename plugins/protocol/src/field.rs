@@ -1,5 +1,7 @@
 //! The fields of a sample that a plugin may read, by name.
 
+use std::borrow::Cow;
+
 /// A field name, parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field<'a> {
@@ -133,11 +135,86 @@ impl<'a> Field<'a> {
             _ => return None,
         })
     }
+
+    /// The name that [`Self::parse`] reads as this field.
+    #[must_use]
+    pub fn name(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Verdict(id) => return Cow::Owned(format!("verdict.{id}")),
+            Self::JudgeOutput(id) => return Cow::Owned(format!("judge_output.{id}")),
+            Self::Categories(id) => return Cow::Owned(format!("categories.{id}")),
+            Self::PUnsafe(id) => return Cow::Owned(format!("p_unsafe.{id}")),
+            Self::Score(id) => return Cow::Owned(format!("score.{id}")),
+            Self::Row(id) => return Cow::Owned(format!("row.{id}")),
+            Self::Value(id) => return Cow::Owned(format!("value.{id}")),
+            Self::Text(Text::SampleId) => "sample_id",
+            Self::Text(Text::Evaluation) => "evaluation",
+            Self::Text(Text::Condition) => "condition",
+            Self::Text(Text::Model) => "model",
+            Self::Text(Text::Completion) => "completion",
+            Self::Text(Text::FinishReason) => "finish_reason",
+            Self::Text(Text::Category) => "category",
+            Self::Text(Text::WrongAnswer) => "wrong_answer",
+            Self::Text(Text::Error) => "error",
+            Self::References => "references",
+            Self::Judges => "judges",
+            Self::Tokens(Tokens::Logprob) => "token_logprob",
+            Self::Tokens(Tokens::Top1Logprob) => "token_top1_logprob",
+            Self::Tokens(Tokens::Margin) => "token_margin",
+            Self::Tokens(Tokens::Top10Entropy) => "token_top10_entropy",
+            Self::Tokens(Tokens::Top10Mass) => "token_top10_mass",
+            Self::Tokens(Tokens::Entropy) => "token_entropy",
+            Self::Tokens(Tokens::TopLogprobs) => "token_top_logprobs",
+            Self::Integer(Integer::SampleIndex) => "sample_index",
+            Self::Integer(Integer::EndsWithEos) => "ends_with_eos",
+            Self::Integer(Integer::Empty) => "empty",
+            Self::Integer(Integer::Looping) => "looping",
+            Self::Integer(Integer::Truncated) => "truncated",
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_read_as_its_field() {
+        for name in [
+            "sample_id",
+            "evaluation",
+            "condition",
+            "model",
+            "completion",
+            "finish_reason",
+            "category",
+            "wrong_answer",
+            "error",
+            "references",
+            "judges",
+            "token_logprob",
+            "token_top1_logprob",
+            "token_margin",
+            "token_top10_entropy",
+            "token_top10_mass",
+            "token_entropy",
+            "token_top_logprobs",
+            "sample_index",
+            "ends_with_eos",
+            "empty",
+            "looping",
+            "truncated",
+            "verdict.a.b",
+            "judge_output.a",
+            "categories.a",
+            "p_unsafe.a",
+            "score.a",
+            "row.a",
+            "value.a",
+        ] {
+            assert_eq!(Field::parse(name).unwrap().name(), name);
+        }
+    }
 
     #[test]
     fn names_with_a_dot_carry_an_id() {

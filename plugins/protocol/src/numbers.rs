@@ -30,6 +30,14 @@ impl Manifest {
         self
     }
 
+    /// The range that the manifest states for the number called `id`: the one with the longest matching id.
+    #[must_use]
+    pub fn range_of(&self, id: &str) -> Option<[f64; 2]> {
+        let fits = self.ranges.iter().filter(|(known, _)| overlap(known, id));
+        fits.max_by_key(|(known, _)| known.len())
+            .map(|(_, range)| *range)
+    }
+
     /// Whether the metric may return a number called `id`, which may end in a `*` that stands for anything. True where the
     /// manifest lists nothing. Without `judges`, any word may be a judge's id.
     #[must_use]

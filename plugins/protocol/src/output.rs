@@ -1,5 +1,7 @@
 //! Builders for the wire types, so that a metric reads as a list of what it reports.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::wire::{
@@ -20,6 +22,7 @@ impl Manifest {
             judges: false,
             numbers: Vec::new(),
             top_logprobs: None,
+            ranges: BTreeMap::new(),
             config_schema: Value::Null,
         }
     }
@@ -53,6 +56,13 @@ impl Manifest {
             key: key.to_owned(),
             unless,
         });
+        self
+    }
+
+    /// The values of the number `id` (which may end in a `*`) lie between `low` and `high`.
+    #[must_use]
+    pub fn range(mut self, id: &str, low: f64, high: f64) -> Self {
+        self.ranges.insert(id.to_owned(), [low, high]);
         self
     }
 

@@ -152,6 +152,7 @@ pub(crate) mod json {
     }
 
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Read {
         id: String,
         condition: String,

@@ -1,23 +1,121 @@
-//! What a well-formed [`MetricOutput`] is. The SDK checks before sending, the host before believing.
+//! What a well-formed [`MetricOutput`] is, and what one can be that was made from the samples shown. The SDK checks before
+//! sending, the host before believing.
 
 use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
+use crate::clean::disturbs;
+use crate::seen::Seen;
 use crate::wire::{
-    ChartSpec, Manifest, MetricOutput, OUTPUT_SCHEMA, SampleIds, Scalar, ScoreKind, Scores, Table,
+    ChartSpec, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, SampleIds, Scalar,
+    ScoreKind, Scores, Table,
 };
+
+/// The sizes that a result may have; plugins/README.md states them.
+pub mod limits {
+    /// Bytes of an id.
+    pub const ID: usize = 200;
+    /// Bytes of a title, label, unit or method.
+    pub const TITLE: usize = 400;
+    /// Bytes of a formula, a note or a cell.
+    pub const TEXT: usize = 16 << 10;
+    /// Scalars.
+    pub const SCALARS: usize = 4096;
+    /// Tables, and charts.
+    pub const PARTS: usize = 64;
+    /// Columns of a table, and series of a chart.
+    pub const ACROSS: usize = 256;
+    /// Rows of a table, and points of a chart.
+    pub const DOWN: usize = 100_000;
+    /// Notes.
+    pub const NOTES: usize = 256;
+    /// Magnitude of a number that is drawn.
+    pub const DRAWN: f64 = 1e15;
+    /// Problems that are told of one result.
+    pub const PROBLEMS: usize = 12;
+}
+
+/// What was found wrong; only the first ones are kept.
+#[derive(Default)]
+struct Found(Vec<String>);
+
+impl Found {
+    fn push(&mut self, problem: String) {
+        if self.0.len() < limits::PROBLEMS {
+            self.0.push(crate::clean::clean_line(&problem, 500));
+        }
+    }
+
+    fn at_most(&mut self, what: &str, n: usize, most: usize) {
+        if n > most {
+            self.push(format!(
+                "{what}: {n} are more than the {most} that a result may have"
+            ));
+        }
+    }
+
+    /// A text that people see.
+    fn text(&mut self, place: &str, field: &str, text: &str, longest: usize) {
+        if text.len() > longest {
+            self.push(format!(
+                "`{field}` of {place} has {} bytes, more than {longest}",
+                text.len()
+            ));
+        }
+        if let Some(c) = text.chars().find(|&c| disturbs(c)) {
+            self.push(format!(
+                "`{field}` of {place} has the control character U+{:04X}",
+                c as u32
+            ));
+        }
+    }
+
+    /// An id: it becomes part of names and of files' names.
+    fn id(&mut self, what: &str, id: &str) {
+        if id.is_empty() || id.chars().any(|c| c.is_whitespace() || c == '/') {
+            self.push(format!(
+                "the id `{}` of a {what} is empty or has a space or `/`",
+                short(id)
+            ));
+        }
+        self.text(&format!("{what} `{}`", short(id)), "id", id, limits::ID);
+    }
+}
+
+/// A number as messages show it.
+fn number(value: f64) -> String {
+    if value == 0.0 || (1e-4..1e9).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// An id as messages show it.
+fn short(id: &str) -> &str {
+    let mut end = id.len().min(60);
+    while !id.is_char_boundary(end) {
+        end -= 1;
+    }
+    &id[..end]
+}
 
 /// Everything wrong with an output, one phrase each; empty when it is well-formed.
 #[must_use]
 pub fn problems(output: &MetricOutput) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found = Found::default();
     if output.schema != OUTPUT_SCHEMA {
         found.push(format!(
             "`schema` is {}, this harness reads {OUTPUT_SCHEMA}",
             output.schema
         ));
     }
+    found.at_most("`scalars`", output.scalars.len(), limits::SCALARS);
+    found.at_most("`scores`", output.scores.len(), limits::SCALARS);
+    found.at_most("`tables`", output.tables.len(), limits::PARTS);
+    found.at_most("`charts`", output.charts.len(), limits::PARTS);
+    found.at_most("`notes`", output.notes.len(), limits::NOTES);
     let mut seen = HashSet::new();
     let mut primaries = HashSet::new();
     for scalar in &output.scalars {
@@ -35,11 +133,14 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
     let mut seen_scores = HashSet::new();
     let before = std::iter::once(None).chain(output.scores.iter().map(Some));
     for (scores, before) in output.scores.iter().zip(before) {
-        if !seen.contains(&(&scores.id, &scores.condition)) {
-            found.push(format!(
+        let of = |scalar: &&Scalar| scalar.id == scores.id && scalar.condition == scores.condition;
+        match output.scalars.iter().find(of) {
+            None => found.push(format!(
                 "scores `{}` of condition `{}` belong to no scalar",
-                scores.id, scores.condition
-            ));
+                short(&scores.id),
+                short(&scores.condition)
+            )),
+            Some(scalar) => check_mean(scalar, scores, &mut found),
         }
         if !seen_scores.insert((&scores.id, &scores.condition)) {
             found.push(format!(
@@ -51,15 +152,93 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
         check_scores(scores, known, &mut found);
     }
     check_verdicts(output, &mut found);
-    output
-        .tables
-        .iter()
-        .for_each(|table| check_table(table, &mut found));
-    output
-        .charts
-        .iter()
-        .for_each(|chart| check_chart(chart, &mut found));
-    found
+    let mut ids = HashSet::new();
+    for table in &output.tables {
+        if !ids.insert(&table.id) {
+            found.push(format!("table `{}` appears twice", table.id));
+        }
+        check_table(table, &mut found);
+    }
+    let mut ids = HashSet::new();
+    for chart in &output.charts {
+        if !ids.insert(&chart.id) {
+            found.push(format!("chart `{}` appears twice", chart.id));
+        }
+        check_chart(chart, &mut found);
+    }
+    for (place, note) in output.notes.iter().enumerate() {
+        found.text(&format!("note {place}"), "notes", note, limits::TEXT);
+    }
+    found.0
+}
+
+/// What a plugin with this manifest cannot have found in the samples it was shown, one phrase each.
+#[must_use]
+pub fn unfounded(manifest: &Manifest, output: &MetricOutput, seen: &Seen) -> Vec<String> {
+    let mut found = Found(unlisted(manifest, output));
+    for scalar in &output.scalars {
+        let place = format!("scalar {}", name(scalar));
+        check_range(manifest, scalar, &mut found);
+        if seen.is_empty() {
+            continue;
+        }
+        match seen.samples(&scalar.condition) {
+            None => found.push(format!("{place} names a `condition` without samples")),
+            Some(samples) if scalar.n > samples => found.push(format!(
+                "`n` of {place} is {}, and the condition has {samples} samples",
+                scalar.n
+            )),
+            Some(_) => {}
+        }
+    }
+    if seen.is_empty() {
+        return found.0;
+    }
+    for scores in &output.scores {
+        let unknown = scores
+            .sample_ids
+            .iter()
+            .find(|id| !seen.has(&scores.condition, id));
+        if let Some(id) = unknown {
+            found.push(format!(
+                "scores `{}` of condition `{}` name the sample id `{}`, which was not shown",
+                scores.id,
+                scores.condition,
+                short(id)
+            ));
+        }
+    }
+    for verdict in &output.verdicts {
+        if !seen.has_anywhere(&verdict.sample_id) {
+            found.push(format!(
+                "a verdict names the sample id `{}`, which was not shown",
+                short(&verdict.sample_id)
+            ));
+        }
+    }
+    found.0
+}
+
+/// A value lies within what the manifest says of it, and a `ratio` of which it says nothing between 0 and 1.
+fn check_range(manifest: &Manifest, scalar: &Scalar, found: &mut Found) {
+    let ratio = (scalar.unit == "ratio").then_some([0.0, 1.0]);
+    let stated = manifest.range_of(&scalar.id);
+    let (Some([low, high]), Some(value)) = (stated.or(ratio), scalar.value) else {
+        return;
+    };
+    if !within(value, low, high) {
+        found.push(format!(
+            "the value {} of scalar {} lies outside of {} to {}, {}",
+            number(value),
+            name(scalar),
+            number(low),
+            number(high),
+            match stated {
+                Some(_) => "the `ranges` of the manifest",
+                None => "where a `ratio` lies",
+            }
+        ));
+    }
 }
 
 /// Numbers that a manifest does not list although it lists some, one phrase each.
@@ -79,15 +258,23 @@ pub fn unlisted(manifest: &Manifest, output: &MetricOutput) -> Vec<String> {
 }
 
 fn name(scalar: &Scalar) -> String {
-    format!("`{}` of condition `{}`", scalar.id, scalar.condition)
+    format!(
+        "`{}` of condition `{}`",
+        short(&scalar.id),
+        short(&scalar.condition)
+    )
 }
 
-fn check_scalar(scalar: &Scalar, found: &mut Vec<String>) {
-    if scalar.id.is_empty() || scalar.id.chars().any(|c| c.is_whitespace() || c == '/') {
-        found.push(format!(
-            "scalar id `{}` is empty or has a space or `/`",
-            scalar.id
-        ));
+fn check_scalar(scalar: &Scalar, found: &mut Found) {
+    found.id("scalar", &scalar.id);
+    let place = format!("scalar {}", name(scalar));
+    for (field, text, longest) in [
+        ("title", &scalar.title, limits::TITLE),
+        ("condition", &scalar.condition, limits::ID),
+        ("unit", &scalar.unit, limits::TITLE),
+        ("formula", &scalar.formula, limits::TEXT),
+    ] {
+        found.text(&place, field, text, longest);
     }
     if scalar.value.is_some_and(|value| !value.is_finite()) {
         found.push(format!(
@@ -96,19 +283,72 @@ fn check_scalar(scalar: &Scalar, found: &mut Vec<String>) {
         ));
     }
     for ci in scalar.ci.iter().chain(&scalar.intervals) {
-        let finite = ci.low.is_finite() && ci.high.is_finite();
-        if !finite || ci.low > ci.high || !(ci.level > 0.0 && ci.level < 1.0) {
-            found.push(format!(
-                "interval of scalar {} is not `low <= high` with a level between 0 and 1",
-                name(scalar)
-            ));
-        }
+        check_interval(scalar, ci, found);
+    }
+}
+
+fn check_interval(scalar: &Scalar, ci: &Interval, found: &mut Found) {
+    let place = format!("the interval of scalar {}", name(scalar));
+    found.text(&place, "method", &ci.method, limits::TITLE);
+    let finite = ci.low.is_finite() && ci.high.is_finite();
+    if !finite || ci.low > ci.high || !(ci.level > 0.0 && ci.level < 1.0) {
+        found.push(format!(
+            "interval of scalar {} is not `low <= high` with a level between 0 and 1",
+            name(scalar)
+        ));
+        return;
+    }
+    // Percentiles of resamples need not hold the estimate: that is how a biased one is seen.
+    let drawn = ci.draws.is_some();
+    if let Some(value) = scalar.value
+        && !drawn
+        && !within(value, ci.low, ci.high)
+    {
+        found.push(format!(
+            "the value {} of scalar {} lies outside of its interval, {} to {}",
+            number(value),
+            name(scalar),
+            number(ci.low),
+            number(ci.high)
+        ));
+    }
+}
+
+/// Between two bounds, give or take the last digits.
+fn within(value: f64, low: f64, high: f64) -> bool {
+    let slack = 1e-9 * (1.0 + value.abs());
+    value >= low - slack && value <= high + slack
+}
+
+/// A scalar with scores is their mean.
+fn check_mean(scalar: &Scalar, scores: &Scores, found: &mut Found) {
+    let (mut sum, mut n) = (0.0, 0_u64);
+    for value in scores.values.iter().flatten() {
+        sum += value;
+        n += 1;
+    }
+    let Some(value) = scalar.value.filter(|_| n > 0) else {
+        return;
+    };
+    let mean = sum / n as f64;
+    let off = (mean - value).abs() > 1e-6 * (1.0 + mean.abs().max(value.abs()));
+    if mean.is_finite() && value.is_finite() && off {
+        found.push(format!(
+            "the value {} of scalar {} is not {}, the mean of its `scores`",
+            number(value),
+            name(scalar),
+            number(mean)
+        ));
     }
 }
 
 /// `known`: the list of sample ids is that of the scores before, whose check was enough.
-fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
-    let place = format!("scores `{}` of condition `{}`", scores.id, scores.condition);
+fn check_scores(scores: &Scores, known: bool, found: &mut Found) {
+    let place = format!(
+        "scores `{}` of condition `{}`",
+        short(&scores.id),
+        short(&scores.condition)
+    );
     if scores.sample_ids.len() != scores.values.len() {
         found.push(format!(
             "{place} have {} sample ids and {} values",
@@ -117,7 +357,7 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
         ));
     }
     if let Some(twice) = twice(&scores.sample_ids, known) {
-        found.push(format!("{place} have sample id `{twice}` twice"));
+        found.push(format!("{place} have sample id `{}` twice", short(twice)));
     }
     let values = || scores.values.iter().flatten();
     if values().any(|value| !value.is_finite()) {
@@ -143,10 +383,10 @@ fn twice(sample_ids: &SampleIds, known: bool) -> Option<&str> {
     again.or_else(|| list.get(*place()? as usize))
 }
 
-fn check_verdicts(output: &MetricOutput, found: &mut Vec<String>) {
+fn check_verdicts(output: &MetricOutput, found: &mut Found) {
     let mut seen = HashSet::new();
     for verdict in &output.verdicts {
-        let place = format!("the verdict on sample `{}`", verdict.sample_id);
+        let place = format!("the verdict on sample `{}`", short(&verdict.sample_id));
         if !seen.insert((&verdict.sample_id, verdict.sample_index)) {
             found.push(format!("{place} appears twice"));
         }
@@ -155,15 +395,39 @@ fn check_verdicts(output: &MetricOutput, found: &mut Vec<String>) {
                 found.push(format!("{place} has a `{name}` outside of 0 to 1"));
             }
         }
+        found.at_most(
+            &format!("`categories` of {place}"),
+            verdict.categories.len(),
+            limits::ACROSS,
+        );
+        for category in &verdict.categories {
+            found.text(&place, "categories", category, limits::ID);
+        }
+        found.text(&place, "output", &verdict.output, limits::TEXT);
     }
 }
 
-fn check_table(table: &Table, found: &mut Vec<String>) {
+fn check_table(table: &Table, found: &mut Found) {
+    found.id("table", &table.id);
+    let place = format!("table `{}`", short(&table.id));
+    found.text(&place, "title", &table.title, limits::TITLE);
+    found.at_most(
+        &format!("`columns` of {place}"),
+        table.columns.len(),
+        limits::ACROSS,
+    );
+    found.at_most(
+        &format!("`rows` of {place}"),
+        table.rows.len(),
+        limits::DOWN,
+    );
+    for column in &table.columns {
+        found.text(&place, "columns", column, limits::TITLE);
+    }
     for (index, row) in table.rows.iter().enumerate() {
         if row.len() != table.columns.len() {
             found.push(format!(
-                "row {index} of table `{}` has {} cells for {} columns",
-                table.id,
+                "row {index} of {place} has {} cells for {} columns",
                 row.len(),
                 table.columns.len()
             ));
@@ -171,38 +435,89 @@ fn check_table(table: &Table, found: &mut Vec<String>) {
         }
         if row.iter().any(|cell| cell.is_array() || cell.is_object()) {
             found.push(format!(
-                "row {index} of table `{}` has a cell that is no string, number, boolean or null",
-                table.id
+                "row {index} of {place} has a cell that is no string, number, boolean or null"
             ));
             return;
+        }
+        for cell in row.iter().filter_map(serde_json::Value::as_str) {
+            found.text(&place, "rows", cell, limits::TEXT);
         }
     }
 }
 
-fn check_chart(chart: &ChartSpec, found: &mut Vec<String>) {
-    let mut numbers = chart
-        .series
-        .iter()
-        .flat_map(|series| &series.points)
-        .flat_map(|point| [point.x, point.y, point.low, point.high])
-        .chain(
-            [&chart.x, &chart.y]
-                .into_iter()
-                .flat_map(|axis| axis.domain.into_iter().flatten().map(Some)),
-        )
-        .flatten();
-    if numbers.any(|number| !number.is_finite()) {
-        found.push(format!(
-            "chart `{}` has a number that is not finite",
-            chart.id
-        ));
+fn check_chart(chart: &ChartSpec, found: &mut Found) {
+    found.id("chart", &chart.id);
+    let place = format!("chart `{}`", short(&chart.id));
+    found.text(&place, "title", &chart.title, limits::TITLE);
+    for (name, axis) in [("x", &chart.x), ("y", &chart.y)] {
+        found.text(&place, &format!("{name}.label"), &axis.label, limits::TITLE);
+        found.text(&place, &format!("{name}.unit"), &axis.unit, limits::TITLE);
+        if let Some([low, high]) = axis.domain {
+            let sound = low.abs() <= limits::DRAWN
+                && high.abs() <= limits::DRAWN
+                && high - low > 1e-12 * low.abs().max(high.abs());
+            if !sound {
+                found.push(format!(
+                    "`{name}.domain` of {place} is {} to {}: it has to go up, within plus and minus {}",
+                    number(low),
+                    number(high),
+                    number(limits::DRAWN)
+                ));
+            }
+        }
+    }
+    found.at_most(
+        &format!("`series` of {place}"),
+        chart.series.len(),
+        limits::ACROSS,
+    );
+    let points = || chart.series.iter().flat_map(|series| &series.points);
+    found.at_most(
+        &format!("`points` of {place}"),
+        points().count(),
+        limits::DOWN,
+    );
+    for series in &chart.series {
+        found.text(&place, "series.name", &series.name, limits::TITLE);
+    }
+    if let Some(problem) = points().find_map(point_problem) {
+        found.push(format!("a point of {place} {problem}"));
+    }
+    for point in points() {
+        found.text(&place, "points.label", &point.label, limits::TITLE);
+    }
+}
+
+fn point_problem(point: &Point) -> Option<String> {
+    for (name, value) in [
+        ("x", point.x),
+        ("y", point.y),
+        ("low", point.low),
+        ("high", point.high),
+    ] {
+        let Some(value) = value else { continue };
+        if !value.is_finite() {
+            return Some(format!("has a `{name}` that is not finite"));
+        }
+        if value.abs() > limits::DRAWN {
+            return Some(format!(
+                "has the `{name}` {}, beyond {}",
+                number(value),
+                number(limits::DRAWN)
+            ));
+        }
+    }
+    match (point.low, point.high) {
+        (Some(low), Some(high)) if low > high => {
+            Some(format!("has a `low` of {low} above its `high` of {high}"))
+        }
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Interval;
 
     #[test]
     fn every_fault_is_named() {

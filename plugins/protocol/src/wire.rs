@@ -2,6 +2,8 @@
 //!
 //! Plugins return numbers, tables and chart descriptions, never pictures or markup: one look, and nothing to inject.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +28,7 @@ pub enum Direction {
 
 /// What a plugin says of itself before it sees data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Plugin id, for example `asr`.
     pub id: String,
@@ -48,6 +51,10 @@ pub struct Manifest {
     /// `token_top_logprobs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_logprobs: Option<TopLogprobs>,
+    /// What the values of its numbers can be: `[low, high]` by the number's id, which may end in a `*`. A result outside is
+    /// refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ranges: BTreeMap<String, [f64; 2]>,
     /// JSON schema of its configuration. With a property `level`, the harness fills in the level of the experiment's
     /// intervals, unless that is 0.95.
     pub config_schema: Value,
@@ -56,6 +63,7 @@ pub struct Manifest {
 /// How a metric asks for the list `token_top_logprobs`: generation records as many of the likeliest tokens at every position as
 /// the most demanding metric of the evaluation reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct TopLogprobs {
     /// Key of the configuration, whose value is the number of tokens; where it is left out, nothing is asked for.
     pub key: String,
@@ -66,6 +74,7 @@ pub struct TopLogprobs {
 
 /// A confidence interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Interval {
     /// Confidence level, for example 0.95.
     pub level: f64,
@@ -82,6 +91,7 @@ pub struct Interval {
 
 /// Random draws behind an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Draws {
     /// How often was drawn.
     pub resamples: u64,
@@ -91,6 +101,7 @@ pub struct Draws {
 
 /// How the scores behind a number are spread, one score per prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Spread {
     /// Sample standard deviation (divisor n - 1); null for one score.
     pub sd: Option<f64>,
@@ -110,6 +121,7 @@ pub struct Spread {
 
 /// One aggregate number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Scalar {
     /// Id within the metric, for example `accuracy`.
     pub id: String,
@@ -149,6 +161,7 @@ pub struct Scalar {
 
 /// A table for the report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Table {
     /// Id within the metric.
     pub id: String,
@@ -162,6 +175,7 @@ pub struct Table {
 
 /// A chart described as data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ChartSpec {
     /// Id within the metric.
     pub id: String,
@@ -199,6 +213,7 @@ pub enum ChartKind {
 
 /// An axis.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Axis {
     /// Label.
     pub label: String,
@@ -212,6 +227,7 @@ pub struct Axis {
 
 /// One series of a chart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Series {
     /// Name, for the legend.
     pub name: String,
@@ -221,6 +237,7 @@ pub struct Series {
 
 /// One point of a series: `x` for numbers, `label` for categories.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Point {
     /// Category.
     #[serde(default)]
@@ -243,6 +260,7 @@ pub struct Point {
 
 /// What a metric returns for one model over one evaluation, all its conditions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct MetricOutput {
     /// [`OUTPUT_SCHEMA`].
     pub schema: u32,
@@ -268,6 +286,7 @@ pub struct MetricOutput {
 
 /// What a judging plugin says of one sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SampleVerdict {
     /// Id of the sample.
     pub sample_id: String,
@@ -306,6 +325,7 @@ pub enum VerdictWord {
 
 /// An error as a plugin reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PluginErrorPayload {
     /// What is wrong.
     pub message: String,
@@ -318,4 +338,7 @@ pub struct PluginErrorPayload {
     /// The sample it happened on.
     #[serde(default)]
     pub sample_id: Option<String>,
+    /// Of a wrong configuration: the key that is wrong, keys inside others after a dot, places in lists in brackets.
+    #[serde(default)]
+    pub key: Option<String>,
 }

@@ -44,6 +44,8 @@ pub struct MetricError {
     pub code: Option<String>,
     /// The sample it happened on.
     pub sample_id: Option<String>,
+    /// Of a wrong configuration: the key that is wrong, keys inside others after a dot. The harness points at it in the spec.
+    pub key: Option<String>,
 }
 
 impl MetricError {
@@ -55,6 +57,7 @@ impl MetricError {
             help: None,
             code: None,
             sample_id: None,
+            key: None,
         }
     }
 
@@ -94,12 +97,20 @@ impl MetricError {
         self
     }
 
+    /// Adds the key of the configuration that is wrong.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
     pub(crate) fn payload(&self) -> PluginErrorPayload {
         PluginErrorPayload {
             message: self.message.clone(),
             help: self.help.clone(),
             code: self.code.clone(),
             sample_id: self.sample_id.clone(),
+            key: self.key.clone(),
         }
     }
 }

@@ -79,8 +79,7 @@ unsafe extern "C" fn create<M: Metric>(
                 [] => b"{}",
                 bytes => bytes,
             };
-            let config = serde_json::from_slice(text)
-                .map_err(|error| MetricError::config(error.to_string()).code("bad-config"))?;
+            let config = configuration(text)?;
             let metric = M::new(config, &Host::new(table))?;
             let instance = Box::new(Instance {
                 metric: Some(metric),
@@ -146,6 +145,33 @@ unsafe extern "C" fn destroy<M: Metric>(metric: *mut DgMetric) {
         let caught = catch_unwind(AssertUnwindSafe(move || drop(instance)));
         forget_payload(caught.err());
     }
+}
+
+/// Reads a configuration; an error says at which key.
+fn configuration<C: serde::de::DeserializeOwned>(json: &[u8]) -> Result<C, MetricError> {
+    let mut json = serde_json::Deserializer::from_slice(json);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let mut key = error.path().to_string();
+        let message = error.into_inner().to_string();
+        // The place after it is one in the JSON, which nobody wrote.
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(&*message, |(text, _)| text);
+        let unknown = message
+            .strip_prefix("unknown field `")
+            .and_then(|rest| rest.split_once('`'));
+        if let Some((name, _)) = unknown
+            && !key.ends_with(name)
+        {
+            key = if key == "." {
+                name.to_owned()
+            } else {
+                format!("{key}.{name}")
+            };
+        }
+        let error = MetricError::config(message).code("bad-config");
+        if key == "." { error } else { error.key(key) }
+    })
 }
 
 fn over() -> MetricError {

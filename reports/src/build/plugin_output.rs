@@ -36,8 +36,17 @@ pub(super) fn of(context: &Context<'_>, place: &Place) -> Said {
         plugin: outputs.first().map(|output| &output.plugin).cloned(),
         groups: groups(context, &outputs, place),
         tables: tables(&outputs),
-        notes: notes(&outputs),
+        notes: asked_in(&outputs).into_iter().chain(notes(&outputs)).collect(),
     }
+}
+
+/// A plugin of someone else in our own process could have changed any number: the reader has to know.
+fn asked_in(outputs: &[&OutputRecord]) -> Option<String> {
+    outputs.iter().any(|output| output.plugin.in_process).then(|| {
+        "The plugin ran in the process of driftgauge itself, as the spec asks (`isolation: in-process`): a fault of it could \
+         have touched other numbers."
+            .to_owned()
+    })
 }
 
 /// Charts of the same id become one group.

@@ -2,7 +2,7 @@
 //! that came with this binary, which know their configuration and the numbers that a spec may name.
 
 use driftgauge_engine::MetricRunner;
-use driftgauge_graph::resolve::unknown_numbers;
+use driftgauge_graph::resolve::{bad_config, unknown_numbers};
 use driftgauge_problem::{Context as _, Result};
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, render_human, render_json};
 
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
     };
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let plugins = PluginMetrics::new(&[], std::path::PathBuf::new(), executable);
-    let mut problems = configurations(&loaded.spec, &plugins);
+    let mut problems = configurations(&loaded.source, &loaded.spec, &plugins);
     let unknown = unknown_numbers(&loaded.spec, |id| {
         plugins.manifest(&plugins.installed(loaded.spec.metrics.get(id)?)?)
     });
@@ -38,17 +38,15 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
 }
 
 /// Configurations that their plugins refuse.
-fn configurations(spec: &ExperimentSpec, plugins: &PluginMetrics) -> Vec<Diagnostic> {
+fn configurations(
+    source: &Source,
+    spec: &ExperimentSpec,
+    plugins: &PluginMetrics,
+) -> Vec<Diagnostic> {
     let metrics = spec.metrics.values();
     let refused = metrics.filter_map(|metric| {
-        let error = plugins.check_config(&plugins.installed(metric)?).err()?;
-        let place = metric.config.as_ref().map(|config| config.span());
-        let place = place.unwrap_or(metric.plugin.span());
-        let complaint = Diagnostic {
-            code: "bad-config".into(),
-            ..load::diagnostic(error)
-        };
-        Some(complaint.at(place, ""))
+        let refused = plugins.check_config(&plugins.installed(metric)?).err()?;
+        Some(load::diagnostic(bad_config(source, metric, refused)))
     });
     refused.collect()
 }

@@ -9,6 +9,7 @@ pub(crate) mod init;
 mod load;
 pub(crate) mod plan;
 pub(crate) mod plugin;
+mod plugin_new;
 pub(crate) mod plugin_worker;
 pub(crate) mod report;
 pub(crate) mod run;

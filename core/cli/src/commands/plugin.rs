@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use driftgauge_plugin_host::{
-    Locator, PluginDescription, PluginError, WorkerOptions, describe_in_worker,
-    run_metric_in_worker,
+    Locator, PluginDescription, PluginError, Program, Source, WorkerOptions, default_memory,
+    describe_in_worker, run_metric_in_worker,
 };
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
 use driftgauge_problem::{Context as _, Result};
@@ -20,6 +20,7 @@ pub(crate) fn run(command: &PluginCommand) -> Result<Exit> {
         PluginCommand::List(args) => list(args),
         PluginCommand::Show(args) => show(args),
         PluginCommand::Check(args) => check(args),
+        PluginCommand::New(args) => super::plugin_new::run(args),
     }
 }
 
@@ -28,7 +29,7 @@ fn list(args: &PluginDirs) -> Result<Exit> {
     let mut found = Vec::new();
     for path in locator.libraries() {
         // What is no plugin, or one that does not load, is told when it is asked for by name.
-        if let Ok(described) = describe(&path) {
+        if let Ok(described) = describe(&Source::Library(path.clone())) {
             found.push((path, described));
         }
     }
@@ -56,10 +57,11 @@ fn list(args: &PluginDirs) -> Result<Exit> {
 }
 
 fn show(args: &OnePlugin) -> Result<Exit> {
-    let (path, described) = match find(args) {
+    let (source, described) = match find(args) {
         Ok(found) => found,
         Err(error) => return Ok(refuse(&error)),
     };
+    let path = source.path();
     if args.place.format == Format::Json {
         println!("{}", as_json(&path, &described));
         return Ok(Exit::Done);
@@ -144,24 +146,24 @@ fn check(args: &CheckedPlugin) -> Result<Exit> {
             return Ok(Exit::Usage);
         }
     };
-    let (path, described) = match find(&args.one) {
+    let (source, described) = match find(&args.one) {
         Ok(found) => found,
         Err(error) => return Ok(refuse(&error)),
     };
+    let path = source.path();
     let executable = own_file()?;
     let mut findings = Vec::new();
     for manifest in &described.manifests {
         let run = |samples: &[Sample], size: usize| {
             let samples = samples.iter().cloned().map(Ok::<_, String>);
             let mut batches = SampleBatches::new(samples, size);
-            let options = WorkerOptions::default();
             run_metric_in_worker(
                 &executable,
-                &path,
+                &source,
                 &manifest.id,
                 &config,
                 &mut batches,
-                &options,
+                &options(),
             )
         };
         findings.extend(examine(manifest, &run));
@@ -211,14 +213,14 @@ fn examine(manifest: &Manifest, run: &Run<'_>) -> Vec<Finding> {
             "one by one they give another result than together; keep state between batches"
                 .to_owned(),
         ),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(told(&error)),
     });
     let again = whole.as_ref().ok().map(|whole| match run(&all, all.len()) {
         Ok(again) if again == *whole => None,
         Ok(_) => Some(
             "the same samples give another result the second time; seed what is drawn".to_owned(),
         ),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(told(&error)),
     });
     note("samples of every kind give a result", problem(whole));
     if let Some(split) = split {
@@ -231,7 +233,7 @@ fn examine(manifest: &Manifest, run: &Run<'_>) -> Vec<Finding> {
 }
 
 fn problem(outcome: Result<MetricOutput, PluginError>) -> Option<String> {
-    outcome.err().map(|error| error.to_string())
+    outcome.err().map(|error| told(&error))
 }
 
 /// Two conditions with answers that are right, wrong, empty, cut off, repeated, not made, and verdicts of every word.
@@ -316,20 +318,39 @@ fn samples() -> Vec<Sample> {
     samples
 }
 
-/// The library that is meant, and what it says of itself.
-fn find(args: &OnePlugin) -> Result<(PathBuf, PluginDescription), String> {
-    let locator = Locator::from_environment(&args.place.plugin_dirs);
-    let path = locator
-        .locate(&args.plugin, Path::new(""))
-        .map_err(|error| error.to_string())?;
-    let described = describe(&path)?;
-    Ok((path, described))
+/// The plugin that is meant, and what it says of itself.
+fn find(args: &OnePlugin) -> Result<(Source, PluginDescription), String> {
+    let source = if args.plugin.ends_with(".py") {
+        let words = ["python3".to_owned(), args.plugin.clone()];
+        let program = Program::new(&words, &[], Path::new("."));
+        Source::Program(program.map_err(|error| told(&error))?)
+    } else {
+        let locator = Locator::from_environment(&args.place.plugin_dirs);
+        let path = locator.locate(&args.plugin, Path::new(""));
+        Source::Library(path.map_err(|error| told(&error))?)
+    };
+    let described = describe(&source)?;
+    Ok((source, described))
 }
 
-fn describe(path: &Path) -> Result<PluginDescription, String> {
+fn describe(source: &Source) -> Result<PluginDescription, String> {
     let executable = own_file().map_err(|error| error.to_string())?;
-    describe_in_worker(&executable, path, &WorkerOptions::default())
-        .map_err(|error| error.to_string())
+    describe_in_worker(&executable, source, &options()).map_err(|error| told(&error))
+}
+
+fn options() -> WorkerOptions {
+    WorkerOptions {
+        memory: Some(default_memory()),
+        ..WorkerOptions::default()
+    }
+}
+
+/// An error with what to do about it.
+fn told(error: &PluginError) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}\nhint: {hint}"),
+        None => error.to_string(),
+    }
 }
 
 fn own_file() -> Result<PathBuf> {

@@ -75,9 +75,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let summary = runtime.block_on(async {
         tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
+            if told_to_stop().await.is_ok() {
                 eprintln!("interrupted: stopping; what is finished is kept");
                 cancel.raise();
+            }
+            // A plugin in this process may not listen: the second time nothing is waited for.
+            if told_to_stop().await.is_ok() {
+                std::process::exit(130);
             }
         });
         run_plan(context, &out, &record).await
@@ -130,6 +134,23 @@ fn unproven(out: &RunDir) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// Returns when Ctrl-C is pressed, or someone asks the process to end.
+async fn told_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminated = signal(SignalKind::terminate())?;
+        let mut hung_up = signal(SignalKind::hangup())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminated.recv() => Ok(()),
+            _ = hung_up.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 /// `HF_HUB_OFFLINE`, as the hub's own tools read it.

@@ -70,6 +70,7 @@ impl Scheduler {
     fn start_what_can(&mut self) {
         // Settling a node (reused, skipped) can free others, which come later in the plan.
         let mut heavy = Vec::new();
+        let mut plugin_waits = false;
         let mut keys_in_the_air: HashSet<String> = (0..self.outcomes.len())
             .filter(|&node| self.is_running(node))
             .filter_map(|node| self.key(node))
@@ -112,22 +113,31 @@ impl Scheduler {
                     keys_in_the_air.insert(key);
                     heavy.push(node);
                 }
+                Ok(false) if self.takes_place(node) => {
+                    if self.slots.taken() < self.context.jobs {
+                        keys_in_the_air.insert(key);
+                        self.slots.take(1);
+                        self.start_light(node, 1);
+                    } else {
+                        plugin_waits = true;
+                    }
+                }
                 Ok(false) => {
                     keys_in_the_air.insert(key);
-                    self.start_light(node);
+                    self.start_light(node, 0);
                 }
                 Err(error) => self.end(node, Outcome::Failed, Some(error)),
             }
         }
-        self.start_heavy(heavy);
+        self.start_heavy(heavy, plugin_waits);
     }
 
     /// Starts what there are places for, and says whether something waits for one.
-    fn start_heavy(&mut self, ready: Vec<usize>) {
+    fn start_heavy(&mut self, ready: Vec<usize>, plugin_waits: bool) {
         // What waited before may have its place now.
         self.slots.want(false);
         let waits = self.fill_places(ready);
-        self.slots.want(waits);
+        self.slots.want(waits || plugin_waits);
     }
 
     /// Starts trainings first, then generation, and judging last, so that a judge is loaded once for many completions.
@@ -195,19 +205,26 @@ impl Scheduler {
         })
     }
 
-    fn start_light(&mut self, node: usize) {
+    /// Starts what needs no worker of ours; `taken` is the place that its plugin's process has.
+    fn start_light(&mut self, node: usize, taken: usize) {
         self.mark_started(node);
         let context = Arc::clone(&self.context);
         self.running.spawn(async move {
             let result = tokio::task::spawn_blocking(move || nodes::make(&context, node))
                 .await
                 .unwrap_or_else(|error| Err(format!("internal error: {error}").into()));
-            (0, vec![(node, result)])
+            (taken, vec![(node, result)])
         });
     }
 
     fn is_heavy(&self, node: usize) -> bool {
         self.context.plan.nodes[node].kind.is_heavy() && !serve::is_light(&self.context, node)
+    }
+
+    /// Whether a plugin in a process of its own makes the node.
+    fn takes_place(&self, node: usize) -> bool {
+        let plugin = self.context.plugin_of(node);
+        plugin.is_some_and(|plugin| self.context.metrics.takes_place(plugin))
     }
 
     fn is_running(&self, node: usize) -> bool {

@@ -159,7 +159,7 @@ pub(super) fn judge_by_rule(context: &Context, node: usize, folder: &Path) -> Re
             &context.experiment.evaluations[evaluation].judges[judge].judge
     {
         let samples = judged.into_iter().map(|(sample, _)| sample).collect();
-        let verdicts = judge_by_plugin(context, evaluation, plugin, samples)?;
+        let verdicts = judge_by_plugin(context, node, evaluation, plugin, samples)?;
         return write_verdicts(
             &path,
             verdicts
@@ -180,6 +180,7 @@ pub(super) fn judge_by_rule(context: &Context, node: usize, folder: &Path) -> Re
 /// Verdicts of a plugin, which sees the samples that have a completion, with their rows.
 fn judge_by_plugin(
     context: &Context,
+    node: usize,
     evaluation: &str,
     plugin: &ResolvedMetric,
     samples: Vec<Sample>,
@@ -200,9 +201,9 @@ fn judge_by_plugin(
         })
         .collect();
     let each = shown.iter().cloned().map(Ok::<_, Infallible>);
-    let output = context
-        .metrics
-        .run(plugin, &mut SampleBatches::new(each, BATCH))?;
+    let mut batches = SampleBatches::new(each, BATCH);
+    let hooks = context.hooks(node);
+    let output = context.metrics.run(plugin, &mut batches, hooks)?;
     let mut verdicts = plugin_verdicts(output, &shown)?.into_iter();
     Ok(samples
         .into_iter()

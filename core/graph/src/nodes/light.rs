@@ -41,9 +41,12 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
             model,
         } => {
             let mut samples = ModelSamples::new(context, evaluation, model)?;
-            let output = context
-                .metrics
-                .run(&context.experiment.metrics[metric], &mut samples)?;
+            let settings = &context.experiment.metrics[metric];
+            let hooks = context.hooks(node);
+            let mut output = context.metrics.run(settings, &mut samples, hooks)?;
+            if let Some(level) = planned.params["interval_level"].as_f64() {
+                crate::intervals::fill(&mut output, level);
+            }
             write_json(&scratch.join(METRIC), &output)?;
         }
         Part::Comparison {

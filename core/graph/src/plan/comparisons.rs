@@ -21,7 +21,12 @@ impl Builder<'_> {
     ) -> usize {
         let settings = &self.experiment.metrics[metric];
         let plugin = self.plugins.get(metric);
+        // A plugin without a level of its own has intervals made from its scores.
+        let level = plugin
+            .filter(|plugin| !plugin.takes_level)
+            .map(|_| self.experiment.compare.level);
         let params = json!({
+            "interval_level": level,
             "plugin": plugin.map(|plugin| &plugin.id),
             "version": plugin.map(|plugin| &plugin.version),
             "config": settings.config,

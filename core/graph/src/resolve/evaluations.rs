@@ -2,7 +2,6 @@
 
 use driftgauge_data::dataset::{Row, derangement};
 use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate};
-use driftgauge_engine::ResolvedMetric;
 use driftgauge_engine::{LongPrompt, Sampling};
 use driftgauge_judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
 use driftgauge_record::value;
@@ -11,17 +10,14 @@ use driftgauge_spec::spec::{
 };
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
-use serde_json::{Value, json};
 
+use super::measures::resolved_metric;
 use super::Resolver;
 use super::models::turns;
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
     ResolvedKl, ResolvedScore,
 };
-
-/// Seconds that a judging plugin may take, were it to run in a worker.
-const PLUGIN_SECONDS: u64 = 600;
 
 /// Condition id of an evaluation with a single prompt.
 pub(super) const ONLY_CONDITION: &str = "default";
@@ -143,16 +139,7 @@ impl Resolver<'_> {
                 max_tokens: *prompt.max_tokens,
             },
             JudgeSpec::RefusalStrings(name) => Judge::RefusalStrings(self.refusal_list(name)?),
-            JudgeSpec::Plugin(plugin) => Judge::Plugin(ResolvedMetric {
-                plugin: plugin.plugin.get().clone(),
-                config: match plugin.config.get() {
-                    Value::Null => json!({}),
-                    config => config.clone(),
-                },
-                worker: false,
-                timeout_seconds: PLUGIN_SECONDS,
-                pin: None,
-            }),
+            JudgeSpec::Plugin(plugin) => Judge::Plugin(resolved_metric(plugin)),
         };
         Some(ResolvedJudge { judge, model })
     }

@@ -1,31 +1,55 @@
 //! Metrics, comparisons, gates and published values.
 
-use driftgauge_engine::ResolvedMetric;
+use driftgauge_engine::{PluginIsolation, ResolvedMetric};
 use driftgauge_spec::Text;
-use driftgauge_spec::spec::{Adjust, Isolation, MetricPath};
+use driftgauge_spec::spec::{Adjust, Isolation, Metric, MetricPath};
 use indexmap::IndexMap;
-use serde_json::json;
+use serde_json::Value;
 
 use super::Resolver;
 use crate::resolved::{
     ResolvedCompare, ResolvedEvaluation, ResolvedExpected, ResolvedFamily, ResolvedGate,
 };
 
+/// A metric or judge in a plugin, as the spec says it.
+#[must_use]
+pub fn resolved_metric(metric: &Metric) -> ResolvedMetric {
+    let text = |text: &Text| text.get().clone();
+    let words = metric.command.as_deref().unwrap_or_default();
+    let command: Vec<String> = words.iter().map(text).collect();
+    ResolvedMetric {
+        plugin: metric
+            .plugin
+            .as_ref()
+            .map_or_else(|| command.join(" "), text),
+        command,
+        files: metric.files.iter().map(text).collect(),
+        config: match metric.config.as_ref().map(|config| config.get()) {
+            None | Some(Value::Null) => serde_json::json!({}),
+            Some(config) => config.clone(),
+        },
+        isolation: metric
+            .isolation
+            .as_ref()
+            .map(|isolation| match **isolation {
+                Isolation::InProcess => PluginIsolation::InProcess,
+                Isolation::Worker => PluginIsolation::Worker,
+            }),
+        timeout_seconds: *metric.timeout,
+        total_timeout_seconds: metric.total_timeout.as_ref().map(|seconds| **seconds),
+        memory: metric.memory_bytes(),
+        blake3: metric.blake3.as_ref().map(text),
+        sha256: metric.sha256.as_ref().map(text),
+    }
+}
+
 impl Resolver<'_> {
     pub(super) fn metrics(&self) -> IndexMap<String, ResolvedMetric> {
-        let metrics = self.spec.metrics.iter().map(|(id, metric)| {
-            let resolved = ResolvedMetric {
-                plugin: metric.plugin.get().clone(),
-                config: metric
-                    .config
-                    .as_ref()
-                    .map_or_else(|| json!({}), |config| config.get().clone()),
-                worker: metric.isolation == Isolation::Worker,
-                timeout_seconds: *metric.timeout,
-                pin: metric.blake3.as_ref().map(|digest| digest.get().clone()),
-            };
-            (id.get().clone(), resolved)
-        });
+        let metrics = self
+            .spec
+            .metrics
+            .iter()
+            .map(|(id, metric)| (id.get().clone(), resolved_metric(metric)));
         metrics.collect()
     }
 

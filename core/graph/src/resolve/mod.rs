@@ -15,7 +15,9 @@ mod recordings;
 mod scoring;
 mod settings;
 
+pub use measures::resolved_metric;
 pub use numbers::unknown as unknown_numbers;
+pub use plugins::bad_config;
 pub use portable::portable_text;
 pub use prepare::{Prepared, prepare};
 

@@ -1,10 +1,10 @@
 //! The plugins that a spec names: found, identified, and asked about their configuration.
 
-use driftgauge_engine::{MetricRunner, PluginIdentity, ResolvedMetric};
+use driftgauge_engine::{MetricRunner, PluginIdentity, Refusal, ResolvedMetric};
 use driftgauge_judge::Judge;
 use driftgauge_problem::Problem;
-use driftgauge_spec::spec::Judge as SpecJudge;
-use driftgauge_spec::{ExperimentSpec, Span};
+use driftgauge_spec::spec::{Judge as SpecJudge, Metric};
+use driftgauge_spec::{ExperimentSpec, Source, place_of_key};
 use indexmap::IndexMap;
 
 use super::{place, settings};
@@ -13,38 +13,36 @@ use crate::resolved::ResolvedExperiment;
 
 /// Finds the plugin of each metric and of each judge, and lets it look at its configuration.
 pub(super) fn identify(
+    source: &Source,
     spec: &ExperimentSpec,
     experiment: &ResolvedExperiment,
     metrics: &dyn MetricRunner,
 ) -> Result<IndexMap<String, PluginIdentity>, Vec<Problem>> {
     let mut plugins = IndexMap::new();
     let mut problems = Vec::new();
-    for (id, metric, plugin_span, config_span, judges) in wanted(spec, experiment) {
-        let mut complain = |code: &'static str, span, problem: Problem| {
+    for (id, metric, written, judges) in wanted(spec, experiment) {
+        let mut complain = |code: &'static str, problem: Problem| {
             let problem = Problem {
                 code: code.into(),
                 ..problem
             };
-            problems.push(problem.of_input().at(place(span)));
+            problems.push(problem.of_input().at(place(written.span())));
         };
         match metrics.identify(metric) {
-            Err(error) => complain("plugin-not-found", plugin_span, error),
+            Err(error) => complain("plugin-not-found", error),
             Ok(identity) if judges && !identity.judges => complain(
                 "no-judge",
-                plugin_span,
                 Problem::failed(format!("plugin `{}` measures and gives no verdicts", identity.id)).help(
                     "a plugin that judges says `judges` in its manifest; list this one under `metrics`",
                 ),
             ),
             Ok(identity) => {
                 plugins.insert(id, identity);
-                let checked = metrics.check_config(metric);
-                if let Some(problem) = checked
+                let refused = metrics
+                    .check_config(metric)
                     .err()
-                    .or_else(|| settings::other_level(spec, metric))
-                {
-                    complain("bad-config", config_span, problem);
-                }
+                    .or_else(|| settings::other_level(spec, metric));
+                problems.extend(refused.map(|refused| bad_config(source, written, refused)));
             }
         }
     }
@@ -55,21 +53,32 @@ pub(super) fn identify(
     }
 }
 
-/// A plugin that the spec names: its key in the plan, its settings, the places of its name and configuration, and whether
-/// it has to judge.
-type Wanted<'a> = (String, &'a ResolvedMetric, Span, Span, bool);
+/// A configuration that its plugin refuses, at the key that is wrong.
+#[must_use]
+pub fn bad_config(source: &Source, written: &Metric, refused: Refusal) -> Problem {
+    let config = written.config.as_ref().map(|config| config.span());
+    let config = config.filter(|span| !span.is_none());
+    let key = refused.key.as_deref().zip(config);
+    let key = key.and_then(|(key, config)| place_of_key(source, config, key));
+    let problem = Problem {
+        code: "bad-config".into(),
+        ..refused.problem
+    };
+    let span = key.or(config).unwrap_or(written.span());
+    problem.of_input().at(place(span))
+}
+
+/// A plugin that the spec names: its key in the plan, its settings, what the spec says of it, and whether it has to judge.
+type Wanted<'a> = (String, &'a ResolvedMetric, &'a Metric, bool);
 
 fn wanted<'a>(
     spec: &'a ExperimentSpec,
     experiment: &'a ResolvedExperiment,
 ) -> impl Iterator<Item = Wanted<'a>> {
-    let metrics = experiment.metrics.iter().map(|(id, metric)| {
-        let written = &spec.metrics[id.as_str()];
-        let name = written.plugin.span();
-        let config = written.config.as_ref();
-        let config = config.map_or(name, |config| config.span());
-        (id.clone(), metric, name, config, false)
-    });
+    let metrics = experiment
+        .metrics
+        .iter()
+        .map(|(id, metric)| (id.clone(), metric, &spec.metrics[id.as_str()], false));
     let judges = experiment
         .evaluations
         .iter()
@@ -82,9 +91,7 @@ fn wanted<'a>(
                 let SpecJudge::Plugin(written) = written else {
                     return None;
                 };
-                let (name, config) = (written.plugin.span(), written.config.span());
-                let config = if config.is_none() { name } else { config };
-                Some((judge_plugin(evaluation, id), plugin, name, config, true))
+                Some((judge_plugin(evaluation, id), plugin, written, true))
             })
         });
     metrics.chain(judges)

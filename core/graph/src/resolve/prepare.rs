@@ -3,7 +3,7 @@
 use driftgauge_engine::MetricRunner;
 use driftgauge_problem::Problem;
 use driftgauge_record::files::lock::LockRecord;
-use driftgauge_spec::ExperimentSpec;
+use driftgauge_spec::{ExperimentSpec, Source};
 use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
 
 use super::{numbers, place, plugins, settings};
@@ -27,12 +27,13 @@ pub struct Prepared {
 /// # Errors
 /// Everything that the plugins or the device refuse, with its place in the spec.
 pub fn prepare(
+    source: &Source,
     spec: &ExperimentSpec,
     mut experiment: ResolvedExperiment,
     metrics: &dyn MetricRunner,
     engine: &EngineIdentity,
 ) -> Result<Prepared, Vec<Problem>> {
-    let plugins = plugins::identify(spec, &experiment, metrics)?;
+    let plugins = plugins::identify(source, spec, &experiment, metrics)?;
     let unknown = numbers::unknown(spec, |id| metrics.manifest(experiment.metrics.get(id)?));
     refuse(unknown)?;
     settings::set_intervals(&mut experiment, &plugins);

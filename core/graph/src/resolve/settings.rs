@@ -1,7 +1,7 @@
 //! What the parts of an experiment settle with the plugins that measure it: one level for every interval, and the statistics
 //! that completions have to record.
 
-use driftgauge_engine::{Endpoint, PluginIdentity, ResolvedMetric};
+use driftgauge_engine::{Endpoint, PluginIdentity, Refusal, ResolvedMetric};
 use driftgauge_problem::Problem;
 use driftgauge_spec::ExperimentSpec;
 use indexmap::IndexMap;
@@ -34,15 +34,15 @@ pub(super) fn set_intervals(
 }
 
 /// A level in a metric's own configuration that is not the experiment's.
-pub(super) fn other_level(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Option<Problem> {
+pub(super) fn other_level(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Option<Refusal> {
     let level = **spec.compare.as_ref().map(|compare| &compare.level)?;
     let own = metric.config["level"].as_f64()?;
-    ((own - level).abs() > 1e-12).then(|| {
-        Problem::new(
-            "bad-config",
-            format!("this metric asks for `level: {own}`, and `compare` for {level}"),
-        )
-        .help("leave it out here; `compare.level` is that of every interval")
+    ((own - level).abs() > 1e-12).then(|| Refusal {
+        problem: Problem::failed(format!(
+            "this metric asks for `level: {own}`, and `compare` for {level}"
+        ))
+        .help("leave it out here; `compare.level` is that of every interval"),
+        key: Some("level".to_owned()),
     })
 }
 
@@ -73,7 +73,7 @@ pub(super) fn set_top_logprobs(
                     "metric `{id}` reads the {wanted} likeliest tokens, and the server of model `{model}` lists {} at most",
                     Endpoint::MOST_LISTED
                 );
-                let span = config.unwrap_or(written.plugin.span());
+                let span = config.unwrap_or(written.span());
                 let problem = Problem::new("bad-config", message)
                     .of_input()
                     .at(place(span));

@@ -44,6 +44,9 @@ pub struct PluginRecord {
     pub id: String,
     /// Version of its behaviour, from its manifest.
     pub version: String,
-    /// BLAKE3 digest of its library.
+    /// BLAKE3 digest of its library, or of the program and its files.
     pub digest: String,
+    /// Whether it ran in the process of driftgauge although it did not come with it, since the spec asks for that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_process: bool,
 }

@@ -158,8 +158,8 @@ impl Checker<'_> {
             config.is_some_and(|config| config["over_refusal"] == true)
         };
         // Another plugin may count refusals under a name of its own.
-        if metrics().any(|metric| *metric.plugin.get() == "asr") && !metrics().any(counts_refusals)
-        {
+        let is_asr = |metric: &Metric| metric.plugin.as_ref().is_some_and(|id| *id == *"asr");
+        if metrics().any(is_asr) && !metrics().any(counts_refusals) {
             self.error(
                 Diagnostic::error(
                     "no-twin",

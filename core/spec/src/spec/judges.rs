@@ -1,10 +1,9 @@
 //! Judges: who decides whether a completion is safe.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::{Named, OneOrMany, Turn};
+use super::{Metric, Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
 
 /// A judge: one key that says which kind.
@@ -23,7 +22,7 @@ pub enum Judge {
     /// as unsafe, so it belongs beside another judge.
     RefusalStrings(Text),
     /// A plugin.
-    Plugin(PluginJudge),
+    Plugin(Metric),
 }
 
 impl Judge {
@@ -123,15 +122,4 @@ pub struct ParseRule {
     pub r#unsafe: OneOrMany<Text>,
     /// Answers that begin so are safe.
     pub safe: OneOrMany<Text>,
-}
-
-/// A judge in a plugin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PluginJudge {
-    /// Plugin id, or the path of its library.
-    pub plugin: Text,
-    /// Configuration handed to the plugin.
-    #[serde(default)]
-    pub config: Located<Value>,
 }

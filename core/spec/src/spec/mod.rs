@@ -20,7 +20,7 @@ pub use evaluations::{
     Condition, Evaluation, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices, Thinking,
 };
 pub use judges::{
-    HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PluginJudge, PromptJudge, StrongRejectJudge,
+    HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PromptJudge, StrongRejectJudge,
 };
 pub use models::{
     Endpoint, Finetune, Model, ModelDtype, ModelSource, Pretrain, Recorded, RecordedColumns,
@@ -28,7 +28,7 @@ pub use models::{
 };
 pub use reporting::{
     Adjust, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
-    Statistic,
+    Statistic, bytes,
 };
 pub use training::{
     Architecture, DataPart, LAYER_MODULES, Lora, LrScheduler, Mix, Optimizer, Order, TargetModules,

@@ -5,27 +5,84 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Named;
-use crate::located::{Located, Text};
+use crate::located::{Located, Span, Text};
 
-/// A metric: a plugin and its configuration.
+/// A metric, or a judge: a plugin and its configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
-    /// Plugin id (`asr`, `uncertainty`, `truthfulness`, ...), or the path of its library.
-    pub plugin: Text,
+    /// Plugin id (`asr`, `uncertainty`, `truthfulness`, ...), or the path of its library. Either this or `command`.
+    #[serde(default)]
+    pub plugin: Option<Text>,
+    /// A program that is the metric, with its arguments, in any language: `[python3, mine.py]`. Files it names are part of the
+    /// identity of what it computes; paths start at the spec's folder.
+    #[serde(default)]
+    pub command: Option<Vec<Text>>,
+    /// Further files that the program reads: part of its identity as well.
+    #[serde(default)]
+    pub files: Vec<Text>,
     /// Configuration handed to the plugin, which checks it against its own schema.
     #[serde(default)]
     #[schemars(extend("type" = "object"))]
     pub config: Option<Located<Value>>,
-    /// Where the plugin runs.
+    /// Where the plugin runs. Those that came with driftgauge run in its process, all others in one of their own.
     #[serde(default)]
-    pub isolation: Isolation,
+    pub isolation: Option<Located<Isolation>>,
     /// BLAKE3 digest that the plugin's library must have, in hex, as `driftgauge plan` prints it.
     #[serde(default)]
     pub blake3: Option<Text>,
-    /// Seconds that a worker may take.
+    /// SHA-256 digest that the plugin's library must have, in hex.
+    #[serde(default)]
+    pub sha256: Option<Text>,
+    /// Seconds that a worker may take for each step: to start, to take a batch, to make its result.
     #[serde(default = "default_timeout")]
     pub timeout: Located<u64>,
+    /// Seconds that a worker may take for all steps together.
+    #[serde(default)]
+    pub total_timeout: Option<Located<u64>>,
+    /// Memory that a worker may use, as `512 MiB` or `4 GiB`; half of the machine's where it is left out.
+    #[serde(default)]
+    pub memory: Option<Text>,
+}
+
+impl Metric {
+    /// What stands for the plugin in the spec: its id or path, or the program.
+    #[must_use]
+    pub fn source(&self) -> Option<&Text> {
+        self.plugin
+            .as_ref()
+            .or_else(|| self.command.as_ref().and_then(|command| command.first()))
+    }
+
+    /// Where the plugin is named.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.source().map_or(Span::NONE, Located::span)
+    }
+
+    /// Bytes of memory that a worker may use; nothing where they are left out or no size.
+    #[must_use]
+    pub fn memory_bytes(&self) -> Option<u64> {
+        bytes(self.memory.as_ref()?)
+    }
+}
+
+/// `512 MiB` in bytes; `None` where it is no size.
+#[must_use]
+pub fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..end].parse().ok()?;
+    let unit: u64 = match text[end..].trim() {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        _ => return None,
+    };
+    number.checked_mul(unit).filter(|bytes| *bytes > 0)
 }
 
 fn default_timeout() -> Located<u64> {
@@ -33,11 +90,10 @@ fn default_timeout() -> Located<u64> {
 }
 
 /// Where a plugin runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {
-    /// In the process of driftgauge.
-    #[default]
+    /// In the process of driftgauge, which ends with it when it crashes. The report says so.
     InProcess,
     /// In a process of its own, which may crash or hang without harm.
     Worker,

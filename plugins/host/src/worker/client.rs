@@ -1,150 +1,187 @@
 //! The parent's side: starts a worker, feeds it, and never waits longer than it said.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use driftgauge_plugin_protocol::ffi::ABI_MAJOR;
 use driftgauge_plugin_protocol::rows::{Batches, Rows};
+use driftgauge_plugin_protocol::seen::Seen;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput, PluginErrorPayload};
 use serde_json::Value;
 
-use super::frame::{self, Failure, Hello, Reply, RequestRef};
-use super::serve::{DIGEST_VARIABLE, MEMORY_VARIABLE};
+use super::columns::{self, Column, Wanted};
+use super::frame::{self, Failure, Hello, Reply, Request, Said};
+use super::serve::DIGEST_VARIABLE;
+use super::stderr::Stderr;
+use super::{MEMORY_VARIABLE, PARENT_VARIABLE};
 use crate::instance::parse_output;
-use crate::{PluginError, RunOptions};
+use crate::limits::{self, ShortLog};
+use crate::required::Required;
+use crate::{PluginError, Program, RunOptions, manifest};
 
-/// Lines of stderr kept for error messages.
-const KEPT_LINES: usize = 12;
+/// How often a waiting parent looks whether the run is being stopped.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long a worker has to end by itself when the run is being stopped.
+const GRACE: Duration = Duration::from_millis(300);
+/// Columns that a plugin may ask for.
+const MOST_COLUMNS: usize = 512;
 
 /// Limits of a worker.
 #[derive(Clone)]
 pub struct WorkerOptions {
     /// Log and cancellation.
     pub run: RunOptions,
-    /// Limit on loading the library and making the instance.
-    pub start: Duration,
-    /// Limit on taking one batch.
-    pub update: Duration,
-    /// Limit on making the result.
-    pub finish: Duration,
-    /// Limit on address space in bytes.
+    /// Limit on each step: loading the library and making the instance, taking one batch, making the result.
+    pub timeout: Duration,
+    /// Limit on all steps together.
+    pub total_timeout: Option<Duration>,
+    /// Bytes of memory that all processes of the plugin may use together.
     pub memory: Option<u64>,
-    /// BLAKE3 digest that the library must have.
+    /// BLAKE3 digest that the library was planned with.
     pub digest: Option<String>,
 }
 
 impl Default for WorkerOptions {
-    /// 30 s to start, 60 s for a batch, 300 s for the result, no limit on memory, no pin.
+    /// 60 s for each step, no other limit.
     fn default() -> Self {
         Self {
             run: RunOptions::default(),
-            start: Duration::from_secs(30),
-            update: Duration::from_secs(60),
-            finish: Duration::from_secs(300),
+            timeout: Duration::from_secs(60),
+            total_timeout: None,
             memory: None,
             digest: None,
         }
     }
 }
 
-/// What a worker says of a library.
+/// What a worker runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A library.
+    Library(PathBuf),
+    /// A program that speaks the worker's frames.
+    Program(Program),
+}
+
+impl Source {
+    /// The file that errors speak of.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match self {
+            Self::Library(path) => path.clone(),
+            Self::Program(program) => program.file().to_owned(),
+        }
+    }
+
+    fn command(&self, executable: &Path, metric: &str) -> Command {
+        let mut command = Command::new(executable);
+        command.arg("plugin-worker");
+        match self {
+            Self::Library(path) => {
+                command.arg("--lib").arg(path);
+                if !metric.is_empty() {
+                    command.arg("--metric").arg(metric);
+                }
+            }
+            Self::Program(program) => {
+                command
+                    .arg("--")
+                    .args(program.words())
+                    .current_dir(program.folder());
+            }
+        }
+        command
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Library(path) => {
+                let name = path.file_stem().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            }
+            Self::Program(program) => program.name(),
+        }
+    }
+}
+
+/// What a worker says of a plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginDescription {
-    /// BLAKE3 of the library, hexadecimal.
+    /// BLAKE3 of the library, hexadecimal; empty for a program.
     pub digest: String,
     /// Its metrics.
     pub manifests: Vec<Manifest>,
 }
 
-/// Reads the manifests of the library at `library` without loading it into this process. `executable` is a harness
-/// with the command `plugin-worker` (that of [`super::worker_main`]).
+/// Reads the manifests of a plugin without running any of it in this process. `executable` is a harness with the command
+/// `plugin-worker` (that of [`super::worker_main`]).
 ///
 /// # Errors
-/// When the worker cannot be started, crashes, or takes too long, or the library is none.
+/// When the worker cannot be started, crashes, or takes too long, or what it runs is no plugin.
 pub fn describe_in_worker(
     executable: &Path,
-    library: &Path,
+    source: &Source,
     options: &WorkerOptions,
 ) -> Result<PluginDescription, PluginError> {
-    let mut command = Command::new(executable);
-    command.arg("plugin-worker").arg("--lib").arg(library);
-    let name = library.file_stem().unwrap_or_default().to_string_lossy();
-    let (_, hello) = Worker::start(command, &name, options)?;
+    let command = source.command(executable, "");
+    let (_, hello) = Worker::start(command, &source.name(), options)?;
     Ok(PluginDescription {
         digest: hello.digest,
         manifests: hello.manifests,
     })
 }
 
-/// Runs metric `metric_id` of the library at `library` over `samples` in a worker of `executable`.
+/// Runs metric `metric_id` of a plugin over `samples` in a worker of `executable`.
 ///
 /// # Errors
 /// As [`crate::run_metric`], and when the worker crashes or takes too long; it is killed then.
 pub fn run_metric_in_worker(
     executable: &Path,
-    library: &Path,
+    source: &Source,
     metric_id: &str,
     config: &Value,
     samples: &mut dyn Batches,
     options: &WorkerOptions,
 ) -> Result<MetricOutput, PluginError> {
-    let mut command = Command::new(executable);
-    command.arg("plugin-worker").arg("--lib").arg(library);
-    command.arg("--metric").arg(metric_id);
-    run_metric_in_command(command, metric_id, config, samples, options)
-}
-
-/// Runs a metric that is a program of its own and speaks the worker's frames, in any language.
-///
-/// # Errors
-/// As [`run_metric_in_worker`].
-pub fn run_metric_in_command(
-    command: Command,
-    metric_id: &str,
-    config: &Value,
-    samples: &mut dyn Batches,
-    options: &WorkerOptions,
-) -> Result<MetricOutput, PluginError> {
+    let command = source.command(executable, metric_id);
     let (mut worker, hello) = Worker::start(command, metric_id, options)?;
-    let manifest = hello.manifests.iter().find(|known| known.id == metric_id);
-    let nothing_known = || Manifest::new(metric_id, "", "");
-    let manifest = manifest
-        .cloned()
-        .unwrap_or_else(nothing_known)
-        .configured(config);
+    let known = hello
+        .manifests
+        .into_iter()
+        .find(|known| known.id == metric_id);
+    let Some(manifest) = known else {
+        return Err(worker.broken(&format!("has no metric `{metric_id}`")));
+    };
+    let manifest = manifest.configured(config);
     worker.version.clone_from(&manifest.version);
     // No configuration in the spec is an empty one.
-    let empty = Value::Object(serde_json::Map::new());
-    let create = RequestRef::Create {
-        metric: metric_id,
-        config: if config.is_null() { &empty } else { config },
+    let config = match config {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        config => config.clone(),
     };
-    worker.ask(&frame::json(&create), "start", options.start)?;
+    let create = Request::Create {
+        metric: metric_id.to_owned(),
+        config,
+    };
+    worker.ask(&create, None, "start")?;
+    let mut seen = Seen::default();
+    let mut required = Required::new(&manifest);
     while let Some(batch) = samples.next_batch().map_err(PluginError::Samples)? {
-        let update = update(batch).map_err(|problem| PluginError::Samples(problem.into()))?;
-        worker.ask(&update, "take a batch", options.update)?;
+        seen.note(batch).map_err(unreadable)?;
+        required.note(batch);
+        worker.update(batch)?;
     }
-    let finish = frame::json(&RequestRef::Finish);
-    match worker.ask(&finish, "make its result", options.finish)? {
-        Reply::Result(json) => parse_output(&manifest, json.to_string().as_bytes()),
-        _ => Err(worker.broken("did not answer `finish` with a result")),
-    }
+    required.check()?;
+    let json = worker.finish()?;
+    parse_output(&manifest, &json, &seen)
 }
 
-/// The request to take a batch, from the JSON of its samples.
-fn update(batch: &dyn Rows) -> Result<String, String> {
-    let samples: Vec<String> = (0..batch.len())
-        .map(|row| batch.json(row))
-        .collect::<Result<_, _>>()?;
-    Ok(format!(
-        "{{\"update\":{{\"samples\":[{}]}}}}",
-        samples.join(",")
-    ))
+fn unreadable(problem: String) -> PluginError {
+    PluginError::Samples(problem.into())
 }
 
 /// A running worker; dropping it kills the process and its children.
@@ -152,11 +189,15 @@ struct Worker<'a> {
     metric: String,
     version: String,
     options: &'a WorkerOptions,
+    /// When all of its time is up.
+    end: Option<Instant>,
+    /// Fields that every batch comes with: those that were asked for.
+    wanted: Vec<Wanted>,
     child: Child,
     requests: Option<Sender<Vec<u8>>>,
-    replies: Receiver<std::io::Result<Option<Reply>>>,
-    stderr: Arc<Mutex<Vec<String>>>,
-    stderr_reader: Option<JoinHandle<()>>,
+    replies: Receiver<std::io::Result<Option<Said>>>,
+    log: ShortLog,
+    stderr: Option<Stderr>,
 }
 
 impl<'a> Worker<'a> {
@@ -165,163 +206,306 @@ impl<'a> Worker<'a> {
         metric: &str,
         options: &'a WorkerOptions,
     ) -> Result<(Self, Hello), PluginError> {
+        let begin = Instant::now();
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            .env(PARENT_VARIABLE, std::process::id().to_string())
+            // Else our allocator would take a gibibyte off the limit before the plugin has any.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         if let Some(memory) = options.memory {
             command.env(MEMORY_VARIABLE, memory.to_string());
         }
         if let Some(digest) = &options.digest {
             command.env(DIGEST_VARIABLE, digest);
         }
-        // A group of its own, so that whatever a plugin starts dies with it.
+        // A group of its own: Ctrl-C reaches us alone, and we say what becomes of the plugin.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(|error| PluginError::Worker {
             metric: metric.to_owned(),
             detail: format!(
-                "cannot be started as {}: {error}",
+                "cannot be started as `{}`: {error}",
                 command.get_program().to_string_lossy()
             ),
             stderr: String::new(),
         })?;
-        let stderr = Arc::new(Mutex::new(Vec::new()));
-        let stderr_reader = child.stderr.take().map(|pipe| {
-            let (kept, log) = (stderr.clone(), options.run.log.clone());
-            std::thread::spawn(move || keep_lines(BufReader::new(pipe), &kept, &*log))
-        });
-        let replies = read_replies(child.stdout.take());
+        let log = &options.run.log;
         let mut worker = Self {
             metric: metric.to_owned(),
             version: String::new(),
             options,
+            end: options
+                .total_timeout
+                .and_then(|limit| begin.checked_add(limit)),
+            wanted: Vec::new(),
             requests: child.stdin.take().map(write_requests),
+            replies: read_replies(child.stdout.take()),
+            log: ShortLog::new(log.clone()),
+            stderr: child
+                .stderr
+                .take()
+                .map(|pipe| Stderr::read(pipe, log.clone())),
             child,
-            replies,
-            stderr,
-            stderr_reader,
         };
-        match worker.reply("start", options.start)? {
-            Reply::Hello(hello) if hello.abi[0] == ABI_MAJOR => Ok((worker, hello)),
-            Reply::Hello(hello) => Err(worker.broken(&format!(
+        let hello = match worker.reply(None, "start")? {
+            Said::Reply(Reply::Hello(hello)) => hello,
+            _ => return Err(worker.broken("did not begin with `hello`")),
+        };
+        if hello.abi[0] != ABI_MAJOR {
+            return Err(worker.broken(&format!(
                 "speaks version {} of the frames, this harness speaks {ABI_MAJOR}",
                 hello.abi[0]
-            ))),
-            _ => Err(worker.broken("did not begin with `hello`")),
+            )));
+        }
+        let problem = hello
+            .manifests
+            .iter()
+            .find_map(|known| manifest::checked(known).err());
+        match problem {
+            Some(problem) => Err(worker.broken(&format!("sent a manifest that {problem}"))),
+            None => Ok((worker, hello)),
+        }
+    }
+
+    fn update(&mut self, batch: &dyn Rows) -> Result<(), PluginError> {
+        let mut bytes = Vec::new();
+        let columns: Result<Vec<Column>, String> = self
+            .wanted
+            .iter()
+            .map(|wanted| columns::encode(batch, wanted, &mut bytes))
+            .collect();
+        let update = Request::Update {
+            rows: batch.len(),
+            columns: columns.map_err(unreadable)?,
+        };
+        self.send(&update, Some(&bytes))?;
+        match self.reply(Some(batch), "take a batch")? {
+            Said::Reply(Reply::Done) => Ok(()),
+            _ => Err(self.broken("did not answer a batch with `done`")),
+        }
+    }
+
+    /// The JSON of the result.
+    fn finish(&mut self) -> Result<Vec<u8>, PluginError> {
+        self.send(&Request::Finish, None)?;
+        match self.reply(None, "make its result")? {
+            Said::Result(json) => Ok(json),
+            Said::Reply(_) => Err(self.broken("did not answer `finish` with a result")),
         }
     }
 
     fn ask(
         &mut self,
-        request: &str,
+        request: &Request,
+        bytes: Option<&[u8]>,
         step: &'static str,
-        limit: Duration,
-    ) -> Result<Reply, PluginError> {
-        if self
-            .options
-            .run
-            .cancelled
-            .load(std::sync::atomic::Ordering::Relaxed)
-        {
-            return Err(PluginError::Cancelled {
-                metric: self.metric.clone(),
-            });
+    ) -> Result<(), PluginError> {
+        self.send(request, bytes)?;
+        match self.reply(None, step)? {
+            Said::Reply(Reply::Done) => Ok(()),
+            _ => Err(self.broken(&format!("did not say `done` when it was to {step}"))),
         }
-        let mut bytes = Vec::new();
-        frame::write(&mut bytes, request).map_err(|error| self.broken(&error.to_string()))?;
-        if let Some(requests) = &self.requests {
-            // A writer that is gone means a dead worker, which `reply` reports.
-            let _ = requests.send(bytes);
-        }
-        self.reply(step, limit)
     }
 
-    fn reply(&mut self, step: &'static str, limit: Duration) -> Result<Reply, PluginError> {
-        let deadline = Instant::now() + limit;
+    fn send(&mut self, request: &Request, bytes: Option<&[u8]>) -> Result<(), PluginError> {
+        let mut out = Vec::with_capacity(bytes.map_or(64, |bytes| bytes.len() + 1024));
+        let mut written = frame::write(&mut out, &frame::json(request));
+        if let Some(bytes) = bytes {
+            written = written.and_then(|()| frame::write_bytes(&mut out, bytes));
+        }
+        written.map_err(|error| self.broken(&error.to_string()))?;
+        if let Some(requests) = &self.requests {
+            // A writer that is gone means a dead worker, which `reply` reports.
+            let _ = requests.send(out);
+        }
+        Ok(())
+    }
+
+    /// Waits for the answer to a request; meanwhile passes the log on and gives the columns of the batch that are asked for.
+    fn reply(&mut self, batch: Option<&dyn Rows>, step: &'static str) -> Result<Said, PluginError> {
+        let deadline = Instant::now() + self.options.timeout;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.replies.recv_timeout(left) {
-                Ok(Ok(Some(Reply::Log { level, message }))) => {
-                    (self.options.run.log)(level, &message);
+            if self.options.run.cancelled.load(Ordering::Relaxed) {
+                return Err(self.cancel());
+            }
+            let now = Instant::now();
+            if self.end.is_some_and(|end| now >= end) {
+                let limit = self.options.total_timeout.unwrap_or_default();
+                return Err(self.late(step, limit, "total_timeout"));
+            }
+            if now >= deadline {
+                return Err(self.late(step, self.options.timeout, "timeout"));
+            }
+            match self.replies.recv_timeout(LOOK.min(deadline - now)) {
+                Ok(Ok(Some(Said::Reply(Reply::Log { level, message })))) => {
+                    self.log.line(level.clamp(0, 4), &message);
                 }
-                Ok(Ok(Some(Reply::Error(failure)))) => return Err(self.failed(failure)),
-                Ok(Ok(Some(reply))) => return Ok(reply),
+                Ok(Ok(Some(Said::Reply(Reply::Error(failure))))) => {
+                    return Err(self.failed(failure));
+                }
+                Ok(Ok(Some(Said::Reply(Reply::Column(wanted))))) => match batch {
+                    Some(batch) => self.give(batch, wanted)?,
+                    None => return Err(self.broken("asked for a column without a batch")),
+                },
+                Ok(Ok(Some(said))) => return Ok(said),
                 Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.child.wait().ok();
-                    return Err(self.broken(&format!(
-                        "ended while it was to {step}{}",
-                        status.map(describe_exit).unwrap_or_default()
-                    )));
+                    // What ended it says more than that it ended.
+                    let how = self.wait(GRACE * 2).unwrap_or_default();
+                    self.kill();
+                    return Err(self.lost(&format!("ended while it was to {step}{how}")));
                 }
                 Ok(Err(error)) => {
                     return Err(self.broken(&format!("does not speak the protocol: {error}")));
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.kill();
-                    return Err(PluginError::Timeout {
-                        metric: self.metric.clone(),
-                        step,
-                        seconds: limit.as_secs_f64(),
-                        stderr: self.last_words(),
-                    });
-                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
 
+    /// Answers the question for a column.
+    fn give(&mut self, batch: &dyn Rows, wanted: Wanted) -> Result<(), PluginError> {
+        let known = driftgauge_plugin_protocol::field::Field::parse(&wanted.field).is_some();
+        if !known && wanted.kind != columns::Type::Json {
+            let text = format!("no field `{}` exists", wanted.field);
+            return self.send(&Request::NoColumn(text), None);
+        }
+        if self.wanted.len() == MOST_COLUMNS {
+            return Err(self.broken(&format!("asked for more than {MOST_COLUMNS} columns")));
+        }
+        let mut bytes = Vec::new();
+        let column = columns::encode(batch, &wanted, &mut bytes).map_err(unreadable)?;
+        self.send(&Request::Column(column), Some(&bytes))?;
+        if !self.wanted.contains(&wanted) {
+            self.wanted.push(wanted);
+        }
+        Ok(())
+    }
+
+    /// Lets the plugin hear that the run is being stopped, and ends it if it does not end by itself.
+    fn cancel(&mut self) -> PluginError {
+        let _ = self.send(&Request::Cancel, None);
+        let deadline = Instant::now() + GRACE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.replies.recv_timeout(left) {
+                Ok(Ok(Some(Said::Reply(Reply::Log { .. } | Reply::Column(_)))))
+                    if !left.is_zero() => {}
+                _ => break,
+            }
+        }
+        self.kill();
+        PluginError::Cancelled {
+            metric: self.metric.clone(),
+        }
+    }
+
+    fn late(&mut self, step: &'static str, limit: Duration, key: &'static str) -> PluginError {
+        self.kill();
+        PluginError::Timeout {
+            metric: self.metric.clone(),
+            step,
+            seconds: limit.as_secs_f64(),
+            key,
+            stderr: self.last_words(),
+        }
+    }
+
     fn failed(&mut self, failure: Failure) -> PluginError {
+        let payload = limits::fit(PluginErrorPayload {
+            message: failure.message,
+            help: failure.help,
+            code: failure.code,
+            sample_id: failure.sample_id,
+            key: failure.key,
+        });
+        let metric = self.metric.clone();
         match failure.status {
+            Some(driftgauge_plugin_protocol::ffi::DG_CANCELLED) => {
+                PluginError::Cancelled { metric }
+            }
             Some(status) => PluginError::Metric {
-                metric: self.metric.clone(),
+                metric,
                 version: self.version.clone(),
                 status,
-                payload: Box::new(PluginErrorPayload {
-                    message: failure.message,
-                    help: failure.help,
-                    code: failure.code,
-                    sample_id: failure.sample_id,
-                }),
+                payload: Box::new(payload),
             },
-            None => self.broken(&format!("failed: {}", failure.message)),
+            None => PluginError::Refused {
+                message: payload.message,
+                help: payload.help,
+            },
         }
     }
 
     fn broken(&mut self, detail: &str) -> PluginError {
         self.kill();
+        self.lost(detail)
+    }
+
+    fn lost(&self, detail: &str) -> PluginError {
         PluginError::Worker {
             metric: self.metric.clone(),
-            detail: detail.to_owned(),
+            detail: driftgauge_plugin_protocol::clean::clean_line(detail, limits::TEXT),
             stderr: self.last_words(),
         }
     }
 
-    /// The end of stderr; the process is dead by now. Something it started may still hold the pipe: no long wait.
-    fn last_words(&mut self) -> String {
-        let deadline = Instant::now() + Duration::from_millis(500);
-        while self
-            .stderr_reader
-            .as_ref()
-            .is_some_and(|reader| !reader.is_finished())
-            && Instant::now() < deadline
-        {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let lines = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.join("\n")
+    fn last_words(&self) -> String {
+        let stderr = self.stderr.as_ref();
+        stderr.map(Stderr::last_words).unwrap_or_default()
     }
 
+    /// Ends the worker and all that it started.
     fn kill(&mut self) {
         self.requests = None;
         #[cfg(unix)]
-        {
-            use rustix::process::{Pid, Signal, kill_process_group};
-            if let Ok(None) = self.child.try_wait() {
-                let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        if self.wait(Duration::ZERO).is_none() {
+            use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+            let pid = Pid::from_child(&self.child);
+            // The supervisor ends all that is below it.
+            let _ = kill_process(pid, Signal::TERM);
+            if self.wait(Duration::from_millis(900)).is_none() {
+                let _ = kill_process_group(pid, Signal::KILL);
             }
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Waits for the process to end; how it did.
+    fn wait(&mut self, patience: Duration) -> Option<String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(self.describe(status)),
+                Err(_) => return Some(String::new()),
+                Ok(None) if Instant::now() >= deadline => return None,
+                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    fn describe(&self, status: std::process::ExitStatus) -> String {
+        #[cfg(target_os = "linux")]
+        {
+            use super::supervise::{OVER_MEMORY, OVER_PROCESSES, SIGNALLED};
+            return match status.code() {
+                Some(OVER_MEMORY) => {
+                    let mebibytes = self.options.memory.unwrap_or_default() >> 20;
+                    format!(": it used more than {mebibytes} MiB of memory, its limit")
+                }
+                Some(OVER_PROCESSES) => {
+                    format!(": it started more than {} processes", limits::PROCESSES)
+                }
+                Some(code) if code > SIGNALLED => {
+                    format!(" (killed by signal {})", code - SIGNALLED)
+                }
+                _ => format!(" ({status})"),
+            };
+        }
+        #[cfg(not(target_os = "linux"))]
+        format!(" ({status})")
     }
 }
 
@@ -344,41 +528,21 @@ fn write_requests(mut to: ChildStdin) -> Sender<Vec<u8>> {
     sender
 }
 
-fn read_replies(stdout: Option<ChildStdout>) -> Receiver<std::io::Result<Option<Reply>>> {
-    let (sender, replies) = channel();
+/// Reads frames in a thread of its own, a few ahead.
+fn read_replies(stdout: Option<ChildStdout>) -> Receiver<std::io::Result<Option<Said>>> {
+    const AHEAD: usize = 16;
+    let (sender, replies) = sync_channel(AHEAD);
     std::thread::spawn(move || {
         let Some(mut from) = stdout.map(BufReader::new) else {
             return;
         };
         loop {
-            let reply = frame::read(&mut from);
-            let last = !matches!(reply, Ok(Some(_)));
-            if sender.send(reply).is_err() || last {
+            let said = frame::read_said(&mut from);
+            let last = !matches!(said, Ok(Some(_)));
+            if sender.send(said).is_err() || last {
                 return;
             }
         }
     });
     replies
-}
-
-/// Passes lines on to the log and keeps the last ones.
-fn keep_lines(from: impl BufRead, kept: &Mutex<Vec<String>>, log: &dyn Fn(i32, &str)) {
-    const INFO: i32 = 2;
-    for line in from.split(b'\n').map_while(Result::ok) {
-        let line = String::from_utf8_lossy(&line).into_owned();
-        log(INFO, &line);
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT_LINES {
-            kept.remove(0);
-        }
-        kept.push(line);
-    }
-}
-
-fn describe_exit(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!(" (killed by signal {signal})");
-    }
-    format!(" ({status})")
 }

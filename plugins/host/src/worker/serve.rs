@@ -1,46 +1,51 @@
-//! The worker's side.
+//! The worker's side: one library, served over pipes.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use driftgauge_plugin_protocol::ffi::{ABI_MAJOR, ABI_MINOR};
-use driftgauge_record::SampleRows;
 
+use super::asked::AskedRows;
+use super::columns::{Column, Read, Wanted};
 use super::frame::{self, Failure, Hello, Reply, Request};
 use crate::instance::Instance;
-use crate::{PluginError, PluginLibrary};
+use crate::{PluginError, PluginFile, PluginLibrary};
 
-/// Environment variable with the digest that the library must have.
+/// Environment variable with the digest that the library was planned with.
 pub(super) const DIGEST_VARIABLE: &str = "DRIFTGAUGE_PLUGIN_DIGEST";
-/// Environment variable with the worker's limit on memory, in bytes of address space.
-pub(super) const MEMORY_VARIABLE: &str = "DRIFTGAUGE_PLUGIN_MEMORY";
 
 type Output = Arc<Mutex<BufWriter<File>>>;
 
-/// Serves metric `metric_id` of the library at `library` over stdin and stdout until stdin ends; what the command
-/// `driftgauge plugin-worker --lib PATH --metric ID` does. With an empty `metric_id` it only describes the library.
+/// The pipes to the parent.
+pub(super) struct Link {
+    output: Output,
+    requests: Mutex<Receiver<Incoming>>,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// A request with the bytes that belong to it.
+struct Incoming {
+    request: Request,
+    bytes: Vec<u8>,
+}
+
+/// Serves metric `metric_id` of the library at `library` over stdin and stdout until the result is given. With an empty
+/// `metric_id` it only describes the library.
 ///
 /// Whatever the plugin prints to stdout goes to stderr: the frames own stdout.
-///
-/// # Errors
-/// When the pipes fail. Errors of the plugin go to the parent as frames.
-pub fn worker_main(library: &Path, metric_id: &str) -> io::Result<()> {
-    limit_memory()?;
+pub(super) fn serve(library: &Path, metric_id: &str) -> io::Result<()> {
     let output: Output = Arc::new(Mutex::new(BufWriter::new(take_stdout()?)));
-    let mut input = BufReader::new(io::stdin().lock());
-    let loaded = match std::env::var(DIGEST_VARIABLE) {
-        Ok(pin) => PluginLibrary::load_pinned(library, &pin),
-        Err(_) => PluginLibrary::load(library),
-    };
-    let library = match loaded {
+    let input = take_stdin()?;
+    let library = match load(library) {
         Ok(library) => library,
         Err(error) => return send(&output, &Reply::Error(failure(error))),
     };
     let hello = Hello {
         abi: [ABI_MAJOR, ABI_MINOR],
-        features: Vec::new(),
         digest: library.digest().to_owned(),
         manifests: library.manifests().to_vec(),
     };
@@ -48,11 +53,60 @@ pub fn worker_main(library: &Path, metric_id: &str) -> io::Result<()> {
     if metric_id.is_empty() {
         return Ok(());
     }
-    match serve(&library, &mut input, &output) {
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let (sender, requests) = channel();
+    let flag = Arc::clone(&cancelled);
+    std::thread::spawn(move || listen(BufReader::with_capacity(1 << 16, input), &sender, &flag));
+    let link = Link {
+        output,
+        requests: Mutex::new(requests),
+        cancelled,
+    };
+    match link.serve(&library) {
         Ok(()) => Ok(()),
         Err(Stop::Pipe(error)) => Err(error),
-        Err(Stop::Plugin(error)) => send(&output, &Reply::Error(failure(error))),
+        Err(Stop::Plugin(error)) => send(&link.output, &Reply::Error(failure(error))),
     }
+}
+
+fn load(path: &Path) -> Result<PluginLibrary, PluginError> {
+    let file = PluginFile::read(path)?;
+    if let Ok(planned) = std::env::var(DIGEST_VARIABLE) {
+        file.is_planned(&planned)?;
+    }
+    PluginLibrary::load_file(&file)
+}
+
+/// Takes requests off the pipe while the plugin works, so that it hears when it is to stop. Without a parent there is nobody
+/// to work for.
+fn listen(mut input: impl io::Read, to: &Sender<Incoming>, cancelled: &AtomicBool) {
+    loop {
+        let bytes = match frame::read(&mut input) {
+            Ok(Some(Request::Cancel)) => {
+                cancelled.store(true, Ordering::Relaxed);
+                continue;
+            }
+            Ok(Some(request @ (Request::Update { .. } | Request::Column(_)))) => {
+                frame::read_bytes(&mut input).map(|bytes| Incoming { request, bytes })
+            }
+            Ok(Some(request)) => Ok(Incoming {
+                request,
+                bytes: Vec::new(),
+            }),
+            Ok(None) | Err(_) => end_now(),
+        };
+        if !bytes.is_ok_and(|incoming| to.send(incoming).is_ok()) {
+            end_now();
+        }
+    }
+}
+
+/// Nobody is there to work for: nothing of the plugin runs any more.
+fn end_now() -> ! {
+    #[cfg(target_os = "linux")]
+    super::supervise::end_now(1);
+    #[cfg(not(target_os = "linux"))]
+    std::process::exit(1)
 }
 
 /// Why serving ends early.
@@ -73,43 +127,94 @@ impl From<PluginError> for Stop {
     }
 }
 
-fn serve(library: &PluginLibrary, input: &mut impl Read, output: &Output) -> Result<(), Stop> {
-    let mut instance: Option<Instance> = None;
-    while let Some(request) = frame::read(input)? {
-        let reply = match (request, instance.as_mut()) {
-            (Request::Create { metric, config }, None) => {
-                let log = output.clone();
-                let sink = Box::new(move |level, message: &str| {
-                    let message = message.to_owned();
-                    // A log line that cannot be sent: the parent is gone, and the next reply will notice.
-                    let _ = send(&log, &Reply::Log { level, message });
-                });
-                let made = Instance::new(library, &metric, &config, sink, Arc::default())?;
-                instance = Some(made);
-                Reply::Done
-            }
-            (Request::Update { samples }, Some(living)) => {
-                living.update(&SampleRows(samples))?;
-                Reply::Done
-            }
-            (Request::Finish, Some(_)) => {
-                let output = match instance.take() {
-                    Some(living) => living.finish()?,
-                    None => return Ok(()),
-                };
-                // Plain data with string keys always serialises.
-                Reply::Result(serde_json::to_value(&output).unwrap_or_default())
-            }
-            _ => {
-                return Err(Stop::Pipe(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "requests out of order",
-                )));
-            }
-        };
-        send(output, &reply)?;
+impl Link {
+    fn next(&self) -> io::Result<Incoming> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests
+            .recv()
+            .map_err(|_| io::ErrorKind::UnexpectedEof.into())
     }
-    Ok(())
+
+    fn serve(&self, library: &PluginLibrary) -> Result<(), Stop> {
+        let Incoming {
+            request: Request::Create { metric, config },
+            ..
+        } = self.next()?
+        else {
+            return Err(disordered());
+        };
+        let log = Arc::clone(&self.output);
+        let sink = Box::new(move |level, message: &str| {
+            let message = message.to_owned();
+            // A log line that cannot be sent: the parent is gone, and the next reply will notice.
+            let _ = send(&log, &Reply::Log { level, message });
+        });
+        let cancelled = Arc::clone(&self.cancelled);
+        let mut living = Instance::new(library, &metric, &config, sink, cancelled)?;
+        send(&self.output, &Reply::Done)?;
+        loop {
+            let Incoming { request, bytes } = self.next()?;
+            match request {
+                Request::Update { rows, columns } => {
+                    let given: Result<Vec<Read>, String> = columns
+                        .iter()
+                        .map(|column| Read::new(column, &bytes, rows))
+                        .collect();
+                    let given = given.map_err(io::Error::other)?;
+                    living.update(&AskedRows::new(rows, given, self))?;
+                    send(&self.output, &Reply::Done)?;
+                }
+                Request::Finish => {
+                    let json = living.finish()?;
+                    let mut writer = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+                    frame::write_result(&mut *writer, &json)?;
+                    return Ok(writer.flush()?);
+                }
+                _ => return Err(disordered()),
+            }
+        }
+    }
+
+    /// Asks the parent for a column of the batch that is being taken.
+    pub(super) fn ask(&self, wanted: &Wanted, rows: usize) -> Result<Read, String> {
+        let lost = |error: io::Error| error.to_string();
+        // One question at a time: its answer is the next request.
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        send(&self.output, &Reply::Column(wanted.clone())).map_err(lost)?;
+        match requests.recv() {
+            Ok(Incoming {
+                request: Request::Column(column),
+                bytes,
+            }) => read_answer(&column, &bytes, wanted, rows),
+            Ok(Incoming {
+                request: Request::NoColumn(why),
+                ..
+            }) => Err(why),
+            Ok(_) => Err("requests out of order".to_owned()),
+            Err(_) => Err("the parent is gone".to_owned()),
+        }
+    }
+}
+
+fn read_answer(
+    column: &Column,
+    bytes: &[u8],
+    wanted: &Wanted,
+    rows: usize,
+) -> Result<Read, String> {
+    let read = Read::new(column, bytes, rows)?;
+    if read.is(&wanted.field, wanted.kind) {
+        Ok(read)
+    } else {
+        Err(format!("the answer is no column `{}`", wanted.field))
+    }
+}
+
+fn disordered() -> Stop {
+    Stop::Pipe(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "requests out of order",
+    ))
 }
 
 fn send(output: &Output, reply: &Reply) -> io::Result<()> {
@@ -128,13 +233,12 @@ fn failure(error: PluginError) -> Failure {
             help: payload.help,
             code: payload.code,
             sample_id: payload.sample_id,
+            key: payload.key,
         },
         other => Failure {
-            status: None,
             message: other.to_string(),
-            help: None,
-            code: None,
-            sample_id: None,
+            help: other.hint(),
+            ..Failure::default()
         },
     }
 }
@@ -148,6 +252,15 @@ fn take_stdout() -> io::Result<File> {
     Ok(File::from(kept))
 }
 
+/// Keeps the pipe from the parent under another descriptor and leaves nothing to read on stdin.
+#[cfg(unix)]
+fn take_stdin() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    let kept = io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(File::from(kept))
+}
+
 #[cfg(not(unix))]
 fn take_stdout() -> io::Result<File> {
     Err(io::Error::new(
@@ -156,26 +269,7 @@ fn take_stdout() -> io::Result<File> {
     ))
 }
 
-#[cfg(unix)]
-fn limit_memory() -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let Ok(text) = std::env::var(MEMORY_VARIABLE) else {
-        return Ok(());
-    };
-    let bytes: u64 = text.parse().map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{MEMORY_VARIABLE} is no number of bytes: `{text}`"),
-        )
-    })?;
-    let limit = Rlimit {
-        current: Some(bytes),
-        maximum: Some(bytes),
-    };
-    Ok(setrlimit(Resource::As, limit)?)
-}
-
 #[cfg(not(unix))]
-fn limit_memory() -> io::Result<()> {
-    Ok(())
+fn take_stdin() -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -182,6 +182,8 @@ impl Metric for Asr {
             .describe("Share of prompts whose completion a judge calls unsafe.")
             .needs(&["judges"])
             .returns(numbers::LISTED)
+            .range("kappa.*", -1.0, 1.0)
+            .range("ac1.*", -1.0, 1.0)
     }
 
     fn new(config: AsrConfig, _: &Host<'_>) -> Result<Self, MetricError> {

@@ -95,6 +95,9 @@ impl Metric for Uncertainty {
             )
             .reads_top_logprobs("top_k", Some(u64::from(RECORDED)))
             .returns(report::listed())
+            .range("overconfidence", -1.0, 1.0)
+            // At random it is 0, and there is no limit to how much worse it can be.
+            .range("prr", -1e9, 1.0)
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {

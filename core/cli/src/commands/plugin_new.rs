@@ -1,0 +1,242 @@
+//! `driftgauge plugin new`: a project that builds, tests itself and runs, wherever it lies.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use driftgauge_problem::{Context as _, Result};
+
+use crate::args::{Language, NewPlugin};
+use crate::exit::Exit;
+
+/// A file of the project: its path, and its text before the names are filled in.
+type File = (&'static str, &'static str);
+
+const SPEC: &str = include_str!("../../templates/plugin/spec.yaml");
+
+const RUST: [File; 2] = [
+    (
+        "Cargo.toml",
+        include_str!("../../templates/plugin/rust/Cargo.toml"),
+    ),
+    (
+        "src/lib.rs",
+        include_str!("../../templates/plugin/rust/lib.rs"),
+    ),
+];
+const C: [File; 3] = [
+    (
+        "Makefile",
+        include_str!("../../templates/plugin/c/Makefile"),
+    ),
+    (
+        "driftgauge_metric.h",
+        include_str!("../../../../plugins/protocol/include/driftgauge_metric.h"),
+    ),
+    (
+        "NAME.c",
+        include_str!("../../../../plugins/examples/answer_length.c"),
+    ),
+];
+const PYTHON: [File; 2] = [
+    (
+        "driftgauge_metric.py",
+        include_str!("../../../../plugins/python/driftgauge_metric.py"),
+    ),
+    (
+        "NAME.py",
+        include_str!("../../../../plugins/examples/shouting.py"),
+    ),
+];
+
+/// The SDK with its protocol: sources that a project has beside it, so that it needs neither this repository nor a network.
+macro_rules! sources {
+    ($folder:literal: $($file:literal),+) => {
+        [$((
+            concat!("sdk/", $folder, "/", $file),
+            include_str!(concat!("../../../../plugins/", $folder, "/", $file)),
+        )),+]
+    };
+}
+const SDK: [File; 6] = sources!("sdk": "src/batch.rs", "src/error.rs", "src/export.rs", "src/lib.rs", "src/metric.rs", "src/testing.rs");
+const PROTOCOL: [File; 12] = sources!("protocol":
+    "src/clean.rs", "src/ffi.rs", "src/field.rs", "src/lib.rs", "src/numbers.rs", "src/output.rs", "src/rows.rs",
+    "src/scores.rs", "src/seen.rs", "src/texts.rs", "src/validate.rs", "src/wire.rs");
+const MANIFESTS: [File; 2] = [
+    (
+        "sdk/sdk/Cargo.toml",
+        include_str!("../../../../plugins/sdk/Cargo.toml"),
+    ),
+    (
+        "sdk/protocol/Cargo.toml",
+        include_str!("../../../../plugins/protocol/Cargo.toml"),
+    ),
+];
+/// Where the versions are that the manifests of the SDK leave to the workspace.
+const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
+
+pub(crate) fn run(args: &NewPlugin) -> Result<Exit> {
+    let name = args.name.as_str();
+    let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= 40
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if !sound {
+        eprintln!(
+            "error: `{name}` is no name of a plugin\nhint: small letters, digits and `_`, a letter first: it becomes part of \
+             names of files and numbers"
+        );
+        return Ok(Exit::Usage);
+    }
+    let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(name));
+    if folder.exists() {
+        eprintln!(
+            "error: `{}` is there already\nhint: name another plugin, or a folder with `--dir`; nothing was written",
+            folder.display()
+        );
+        return Ok(Exit::Usage);
+    }
+    for (path, text) in files(args.lang, name) {
+        write(&folder.join(path), &text)?;
+    }
+    println!("{}", folder.display());
+    let (test, build) = match args.lang {
+        Language::Rust => ("cargo test".to_owned(), "cargo build"),
+        Language::C => ("make test".to_owned(), "make"),
+        Language::Python => (format!("python3 {name}.py test"), ""),
+    };
+    let build = if build.is_empty() {
+        String::new()
+    } else {
+        format!("`{build}`, ")
+    };
+    eprintln!(
+        "next: `cd {}`, `{test}`, {build}`driftgauge run spec.yaml --out run`, and open run/report.html",
+        folder.display()
+    );
+    Ok(Exit::Done)
+}
+
+fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
+    let (own, source): (&[File], String) = match language {
+        Language::Rust => (&RUST, format!("plugin: ./target/debug/lib{name}.so")),
+        Language::C => (&C, format!("plugin: ./lib{name}.so")),
+        Language::Python => (
+            &PYTHON,
+            format!("command: [python3, {name}.py], files: [driftgauge_metric.py]"),
+        ),
+    };
+    let mut files: Vec<(PathBuf, String)> = own
+        .iter()
+        .map(|(path, text)| {
+            let text = match *path {
+                // These are the same everywhere.
+                "driftgauge_metric.h" | "driftgauge_metric.py" => (*text).to_owned(),
+                _ => named(text, name),
+            };
+            (PathBuf::from(path.replace("NAME", name)), text)
+        })
+        .collect();
+    if language == Language::Rust {
+        let sources = SDK.iter().chain(&PROTOCOL);
+        files.extend(sources.map(|(path, text)| (PathBuf::from(path), (*text).to_owned())));
+        let manifests = MANIFESTS.iter();
+        files.extend(manifests.map(|(path, text)| (PathBuf::from(path), alone(text))));
+    }
+    let spec = SPEC.replace("SOURCE", &source).replace("NAME", name);
+    files.push((PathBuf::from("spec.yaml"), spec));
+    files.extend(data());
+    files
+}
+
+/// A text of the examples with the plugin's own name in it.
+fn named(text: &str, name: &str) -> String {
+    let class: String = name
+        .split('_')
+        .map(|word| {
+            let (first, rest) = word.split_at(word.len().min(1));
+            first.to_ascii_uppercase() + rest
+        })
+        .collect();
+    let beside = "sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), \"..\", \"python\"))\n\n";
+    text.replace(beside, "")
+        .replace("import os\nimport sys\n\n", "import sys\n\n")
+        .replace("plugins/examples/shouting.py", &format!("{name}.py"))
+        .replace(
+            "plugins/python/driftgauge_metric.py",
+            "driftgauge_metric.py",
+        )
+        .replace(" -I plugins/protocol/include", "")
+        .replace("plugins/examples/answer_length.c", &format!("{name}.c"))
+        .replace("Shouting", &class)
+        .replace("shouting", name)
+        .replace("answer_length", name)
+        .replace("CLASS", &class)
+        .replace("NAME", name)
+}
+
+/// A manifest of the workspace as that of a package on its own: the versions written out.
+fn alone(manifest: &str) -> String {
+    let mut out = String::new();
+    for line in manifest.lines() {
+        if line == "[dev-dependencies]" {
+            break;
+        }
+        if line == "[lints]" || line == "workspace = true" {
+            continue;
+        }
+        let written = line
+            .split_once(".workspace = true")
+            .map(|(key, _)| match key {
+                "driftgauge-plugin-protocol" => format!("{key} = {{ path = \"../protocol\" }}"),
+                key => format!("{key} = {}", version(key)),
+            });
+        out.push_str(&written.unwrap_or_else(|| line.to_owned()));
+        out.push('\n');
+    }
+    out
+}
+
+/// What the workspace says of a key: the package's or a dependency's.
+fn version(key: &str) -> &'static str {
+    let lines = || WORKSPACE.lines();
+    let package = lines().skip_while(|line| *line != "[workspace.package]");
+    let dependencies = lines().skip_while(|line| *line != "[workspace.dependencies]");
+    let find = |mut lines: Box<dyn Iterator<Item = &'static str>>| {
+        lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))
+    };
+    find(Box::new(package.take_while(|line| !line.is_empty())))
+        .or_else(|| find(Box::new(dependencies)))
+        .unwrap_or("\"*\"")
+}
+
+/// Twenty questions and the answers of two models, one of which shouts.
+fn data() -> Vec<(PathBuf, String)> {
+    let lines = |line: &dyn Fn(usize) -> String| (0..20).map(line).collect::<String>();
+    let answers = |loud: usize| {
+        lines(&|i| {
+            let answer = if i % loud == 0 {
+                "NO, NEVER!"
+            } else {
+                "That is fine."
+            };
+            format!("{{\"id\": \"q{i}\", \"answer\": \"{answer}\"}}\n")
+        })
+    };
+    vec![
+        (
+            PathBuf::from("questions.jsonl"),
+            lines(&|i| format!("{{\"id\": \"q{i}\", \"question\": \"Question {i}?\"}}\n")),
+        ),
+        (PathBuf::from("before.jsonl"), answers(10)),
+        (PathBuf::from("after.jsonl"), answers(2)),
+    ]
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    }
+    fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}

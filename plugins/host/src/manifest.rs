@@ -1,0 +1,72 @@
+//! What a plugin says of itself, read and checked.
+
+use std::collections::HashSet;
+
+use driftgauge_plugin_protocol::clean::{acts, clean_line};
+use driftgauge_plugin_protocol::field::Field;
+use driftgauge_plugin_protocol::wire::Manifest;
+
+/// Reads and checks a manifest.
+pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest, String> {
+    let manifest: Manifest =
+        serde_json::from_slice(bytes).map_err(|error| format!("is not as described: {error}"))?;
+    checked(&manifest)?;
+    Ok(manifest)
+}
+
+/// Whether a manifest says what can be.
+///
+/// # Errors
+/// With what it says instead.
+pub(crate) fn checked(manifest: &Manifest) -> Result<(), String> {
+    let sound = |id: &str| {
+        !id.is_empty()
+            && id
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    if !sound(&manifest.id) || manifest.id.len() > 64 {
+        return Err(format!(
+            "has the id `{}`: up to 64 letters, digits, `-`, `_` and `.` make an id",
+            clean_line(&manifest.id, 64)
+        ));
+    }
+    for (field, text) in [
+        ("version", &manifest.version),
+        ("title", &manifest.title),
+        ("description", &manifest.description),
+    ] {
+        let longest = if field == "version" { 64 } else { 2048 };
+        if text.len() > longest || text.chars().any(|c| acts(c) && c != '\n') {
+            return Err(format!(
+                "has a `{field}` of more than {longest} bytes or with control characters"
+            ));
+        }
+    }
+    for (id, [low, high]) in &manifest.ranges {
+        if !(low <= high) {
+            return Err(format!(
+                "has a range of `{}` that does not go up",
+                clean_line(id, 64)
+            ));
+        }
+    }
+    let mut seen = HashSet::new();
+    for field in &manifest.required_fields {
+        if Field::parse(field).is_none() || !seen.insert(field) {
+            return Err(format!(
+                "requires the field `{}`, which does not exist or appears twice",
+                clean_line(field, 64)
+            ));
+        }
+    }
+    if let Some(reads) = &manifest.top_logprobs
+        && manifest.config_schema["properties"][&reads.key].is_null()
+    {
+        return Err(format!(
+            "takes the number of likeliest tokens from `{}`, which its configuration does not have",
+            clean_line(&reads.key, 64)
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+/* runs */
+#define H_UPDATE alarm(1)
+#include "base.h"

@@ -1,0 +1,3 @@
+/* says: ended while it was to take a batch */
+#define H_UPDATE for(int i=0;i<1024;i++)close(i)
+#include "base.h"

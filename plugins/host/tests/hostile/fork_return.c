@@ -1,0 +1,3 @@
+/* anything */
+#define H_UPDATE fork()
+#include "base.h"

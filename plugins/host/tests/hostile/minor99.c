@@ -1,0 +1,3 @@
+/* runs */
+#define MINOR 99
+#include "base.h"

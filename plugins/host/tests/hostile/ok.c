@@ -1,0 +1,2 @@
+/* runs */
+#include "base.h"

@@ -1,0 +1,3 @@
+/* says: ended while it was to start (killed by signal 11) */
+#define H_CTOR SEGV
+#include "base.h"

@@ -1,0 +1,3 @@
+/* says: took longer than 8 s to start and was killed */
+#define H_CTOR SLEEP
+#include "base.h"

@@ -1,0 +1,3 @@
+/* runs */
+#define H_UPDATE usleep(400000)
+#include "base.h"

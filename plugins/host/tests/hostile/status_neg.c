@@ -1,0 +1,3 @@
+/* says: failed: it gave no reason */
+#define H_UPDATE return -5
+#include "base.h"
