@@ -36,7 +36,10 @@ pub(super) fn of(context: &Context<'_>, place: &Place) -> Said {
         plugin: outputs.first().map(|output| &output.plugin).cloned(),
         groups: groups(context, &outputs, place),
         tables: tables(&outputs),
-        notes: asked_in(&outputs).into_iter().chain(notes(&outputs)).collect(),
+        notes: asked_in(&outputs)
+            .into_iter()
+            .chain(notes(&outputs))
+            .collect(),
     }
 }
 

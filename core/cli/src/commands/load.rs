@@ -116,7 +116,13 @@ pub(super) fn prepare(
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
     let metrics = Arc::new(PluginMetrics::new(&options.plugin_dirs, base, executable));
     let device = device_class(&options.device).map_err(|error| Problem::from(error).of_input())?;
-    let planned = match settle(&loaded.source, &loaded.spec, experiment, metrics.as_ref(), &engine(device)) {
+    let planned = match settle(
+        &loaded.source,
+        &loaded.spec,
+        experiment,
+        metrics.as_ref(),
+        &engine(device),
+    ) {
         Ok(planned) => planned,
         Err(problems) => return refused(problems),
     };

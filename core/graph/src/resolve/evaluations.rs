@@ -11,8 +11,8 @@ use driftgauge_spec::spec::{
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
 
-use super::measures::resolved_metric;
 use super::Resolver;
+use super::measures::resolved_metric;
 use super::models::turns;
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,

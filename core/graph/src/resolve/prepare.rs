@@ -3,8 +3,8 @@
 use driftgauge_engine::MetricRunner;
 use driftgauge_problem::Problem;
 use driftgauge_record::files::lock::LockRecord;
-use driftgauge_spec::{ExperimentSpec, Source};
 use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
+use driftgauge_spec::{ExperimentSpec, Source};
 
 use super::{numbers, place, plugins, settings};
 use crate::folder;
