@@ -31,9 +31,9 @@ fn the_terminal_has_the_verdict_an_aligned_table_and_gates_last() {
         text.find(what)
             .unwrap_or_else(|| panic!("no {what} in\n{text}"))
     };
-    assert!(place("Compared with base") < place("measure"));
-    assert!(place("measure") < place("  gates\n"));
-    assert!(text.ends_with("FAILED  drift/<accuracy> of tuned (bound undefined)\n"));
+    assert!(place("Compared with `base`") < place("measure"));
+    assert!(place("measure") < place("  gate passed: "));
+    assert!(text.ends_with("  gate FAILED: drift/<accuracy> of tuned (bound undefined)\n"));
     let table: Vec<&str> = text
         .lines()
         .filter(|line| line.contains("(drift, "))

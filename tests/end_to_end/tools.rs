@@ -186,7 +186,7 @@ fn the_store_is_listed_verified_and_pruned() {
     assert_eq!(code, Some(2));
     assert!(problems.contains("--keep DIR"), "{problems}");
     let (code, _, problems) = said(&place, &["cache", "prune", "--keep", "nowhere"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(problems.contains("nowhere"), "{problems}");
     assert_eq!(listed(&place).len(), before.len());
 

@@ -135,6 +135,11 @@ pub fn check_run_folder(out: &RunDir, experiment: &str) -> Result<(), RunError> 
         path: out.path().to_owned(),
         what,
     };
+    let another = |name: &str| {
+        other(format!(
+            "a run of another experiment, `{name}`; this one is `{experiment}`"
+        ))
+    };
     if out.path().is_file() {
         return Err(other("a file, not a folder".to_owned()));
     }
@@ -149,26 +154,24 @@ pub fn check_run_folder(out: &RunDir, experiment: &str) -> Result<(), RunError> 
     }
     match out.read::<ExperimentRecord>() {
         Ok(record) if record.name == experiment => Ok(()),
-        Ok(record) => Err(other(format!(
-            "a run of another experiment, `{}`; this one is `{experiment}`",
-            record.name
-        ))),
+        Ok(record) => Err(another(&record.name)),
         // A folder of another version is written anew, if it is of this experiment.
-        Err(FolderError::Version { path, .. }) if names(&path, experiment) => Ok(()),
+        Err(FolderError::Version { path, .. }) => match name_in(&path) {
+            Some(name) if name == experiment => Ok(()),
+            name => Err(another(&name.unwrap_or_default())),
+        },
         Err(error) => Err(error.into()),
     }
 }
 
-/// Whether a `resolved.json` of any version is of the experiment: the name is the one field that all versions have.
-fn names(path: &Path, experiment: &str) -> bool {
+/// The name in a `resolved.json`: the one field that all versions have.
+fn name_in(path: &Path) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Named {
         name: String,
     }
-    fs::read_to_string(path)
-        .ok()
-        .and_then(|text| serde_json::from_str::<Named>(&text).ok())
-        .is_some_and(|found| found.name == experiment)
+    let text = fs::read_to_string(path).ok()?;
+    Some(serde_json::from_str::<Named>(&text).ok()?.name)
 }
 
 /// Runs the plan and writes the run folder, also after failures: what was made is reported.

@@ -13,7 +13,8 @@ use crate::numbers;
 
 pub(super) fn of(context: &Context<'_>) -> Headline {
     let metrics = &context.files.results.metrics;
-    let models = columns(context);
+    let (beside, alone) = columns(context);
+    let models = [beside, alone.clone()].concat();
     let mut rows: Vec<HeadlineRow> = Vec::new();
     for metric in metrics.iter().filter(|metric| metric.primary) {
         let condition = context.condition_label(&metric.evaluation, &metric.condition);
@@ -40,6 +41,7 @@ pub(super) fn of(context: &Context<'_>) -> Headline {
             .collect(),
         forests: forests(context, &rows, &models),
         models,
+        alone,
         baseline: context.baseline.clone(),
         rows,
     }
@@ -129,9 +131,9 @@ fn point(row: &HeadlineRow, column: usize) -> Option<Point> {
 
 /// The models in the order of the spec, but those that share no evaluation with the baseline (a judge that is checked, say)
 /// last: nothing of theirs is compared with their neighbours'.
-fn columns(context: &Context<'_>) -> Vec<String> {
+fn columns(context: &Context<'_>) -> (Vec<String>, Vec<String>) {
     let Some(baseline) = &context.baseline else {
-        return context.models.clone();
+        return (context.models.clone(), Vec::new());
     };
     let metrics = &context.files.results.metrics;
     let measured = |model: &String, evaluation: &str| {
@@ -142,9 +144,7 @@ fn columns(context: &Context<'_>) -> Vec<String> {
         let of = |metric: &Metric| metric.model == *model && measured(baseline, &metric.evaluation);
         metrics.iter().any(of)
     };
-    let (compared, apart): (Vec<String>, Vec<String>) =
-        context.models.iter().cloned().partition(beside_baseline);
-    [compared, apart].concat()
+    context.models.iter().cloned().partition(beside_baseline)
 }
 
 /// The level that all intervals have.

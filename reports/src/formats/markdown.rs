@@ -2,7 +2,7 @@
 
 use driftgauge_record::visible_line;
 
-use super::{compared, difference, measure, value};
+use super::{alone, beside, compared, difference, measure, value};
 use crate::Report;
 use crate::model::Effect;
 
@@ -73,7 +73,9 @@ fn table(report: &Report) -> String {
     let baseline = report.headline.baseline.as_deref().unwrap_or_default();
     let mut head = String::from("| measure |");
     let mut rule = String::from("|---|");
-    for (column, model) in report.headline.models.iter().enumerate() {
+    let (columns, rows) = beside(report);
+    for &column in &columns {
+        let model = &report.headline.models[column];
         head.push_str(&format!(" {} |", text(model)));
         rule.push_str("---:|");
         if compared.iter().any(|(own, _)| *own == column) {
@@ -82,9 +84,10 @@ fn table(report: &Report) -> String {
         }
     }
     let mut out = format!("{head}\n{rule}\n");
-    for row in &report.headline.rows {
+    for row in rows {
         let mut line = format!("| {} |", text(&measure(row)));
-        for (column, cell) in row.cells.iter().enumerate() {
+        for &column in &columns {
+            let cell = &row.cells[column];
             line.push_str(&format!(" {} |", value(cell.as_ref(), &row.unit)));
             if compared.iter().any(|(own, _)| *own == column) {
                 let delta = cell.as_ref().and_then(|cell| cell.delta.as_ref());
@@ -92,6 +95,9 @@ fn table(report: &Report) -> String {
             }
         }
         out.push_str(&format!("{line}\n"));
+    }
+    for line in alone(report) {
+        out.push_str(&format!("\n{}\n", text(&line)));
     }
     out
 }

@@ -81,6 +81,32 @@ fn bracketed(low: f64, high: f64, unit: &str) -> String {
     )
 }
 
+/// Columns of the models that stand beside each other, and the rows that have a number of one of them.
+fn beside(report: &Report) -> (Vec<usize>, Vec<&HeadlineRow>) {
+    let headline = &report.headline;
+    let columns: Vec<usize> = (0..headline.models.len())
+        .filter(|column| !headline.alone.contains(&headline.models[*column]))
+        .collect();
+    let shown = |row: &&HeadlineRow| columns.iter().any(|column| row.cells[*column].is_some());
+    let rows = headline.rows.iter().filter(shown).collect();
+    (columns, rows)
+}
+
+/// `guard: Accuracy (guard-check) 94.4 % [89.7, 97.0]` for each number of a model that stands beside no other.
+fn alone(report: &Report) -> Vec<String> {
+    let headline = &report.headline;
+    let mut lines = Vec::new();
+    for row in &headline.rows {
+        for cell in row.cells.iter().flatten() {
+            if headline.alone.contains(&cell.model) {
+                let number = value(Some(cell), &row.unit);
+                lines.push(format!("{}: {} {number}", cell.model, measure(row)));
+            }
+        }
+    }
+    lines
+}
+
 /// Models of the headline that are held against the baseline.
 fn compared(report: &Report) -> Vec<(usize, &str)> {
     let models = report.headline.models.iter().enumerate();

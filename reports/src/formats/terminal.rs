@@ -2,18 +2,18 @@
 
 use driftgauge_record::visible_line;
 
-use super::{compared, difference, measure, value};
+use super::{alone, beside, compared, difference, measure, value};
 use crate::Report;
 use crate::model::Effect;
 
 pub(super) fn of(report: &Report) -> String {
     let mut out = format!("\n{} ({})\n", shown(&report.title), shown(&report.name));
-    out.push_str(&format!("\n{}\n", prose(&report.verdict.summary)));
+    out.push_str(&format!("\n{}\n", shown(&report.verdict.summary)));
     for found in &report.verdict.models {
         out.push_str(&format!("\n  {}\n", shown(&found.model)));
         for sentence in &found.sentences {
             let word = word(sentence.effect);
-            out.push_str(&format!("    {word:<9} {}\n", prose(&sentence.text)));
+            out.push_str(&format!("    {word:<9} {}\n", shown(&sentence.text)));
         }
         if found.unclear > 0 {
             out.push_str(&format!(
@@ -23,15 +23,15 @@ pub(super) fn of(report: &Report) -> String {
         }
     }
     for banner in &report.banners {
-        out.push_str(&format!("\n  ! {}\n", prose(&banner.text)));
+        out.push_str(&format!("\n  ! {}\n", shown(&banner.text)));
         for item in &banner.items {
-            out.push_str(&format!("    - {}\n", prose(item)));
+            out.push_str(&format!("    - {}\n", shown(item)));
         }
     }
     out.push('\n');
     out.push_str(&table(report));
     if !report.gates.is_empty() {
-        out.push_str("\n  gates\n");
+        out.push('\n');
     }
     for gate in &report.gates {
         let verdict = if gate.passed { "passed" } else { "FAILED" };
@@ -39,7 +39,7 @@ pub(super) fn of(report: &Report) -> String {
             .bound
             .map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
         let rule = shown(&gate.rule);
-        out.push_str(&format!("    {verdict}  {rule} (bound {bound})\n"));
+        out.push_str(&format!("  gate {verdict}: {rule} (bound {bound})\n"));
     }
     out
 }
@@ -58,7 +58,9 @@ fn word(effect: Effect) -> &'static str {
 fn table(report: &Report) -> String {
     let compared = compared(report);
     let mut head = vec!["measure".to_owned()];
-    for (column, model) in report.headline.models.iter().enumerate() {
+    let (columns, shown_rows) = beside(report);
+    for &column in &columns {
+        let model = &report.headline.models[column];
         head.push(shown(model));
         if compared.iter().any(|(own, _)| *own == column) {
             let baseline = report.headline.baseline.as_deref().unwrap_or_default();
@@ -66,9 +68,10 @@ fn table(report: &Report) -> String {
         }
     }
     let mut rows = vec![head];
-    for row in &report.headline.rows {
+    for row in shown_rows {
         let mut cells = vec![shown(&measure(row))];
-        for (column, cell) in row.cells.iter().enumerate() {
+        for &column in &columns {
+            let cell = &row.cells[column];
             cells.push(value(cell.as_ref(), &row.unit));
             if compared.iter().any(|(own, _)| *own == column) {
                 let delta = cell.as_ref().and_then(|cell| cell.delta.as_ref());
@@ -77,7 +80,11 @@ fn table(report: &Report) -> String {
         }
         rows.push(cells);
     }
-    aligned(&rows)
+    let mut out = aligned(&rows);
+    for line in alone(report) {
+        out.push_str(&format!("  {}\n", shown(&line)));
+    }
+    out
 }
 
 /// Columns of equal width; the first to the left, numbers to the right.
@@ -108,7 +115,3 @@ fn shown(text: &str) -> String {
     visible_line(text).into_owned()
 }
 
-/// Names are set as code on the page only.
-fn prose(text: &str) -> String {
-    shown(text).replace('`', "")
-}

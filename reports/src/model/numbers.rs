@@ -16,6 +16,8 @@ pub struct Headline {
     pub baseline: Option<String>,
     /// Models that have a difference from it.
     pub compared: Vec<String>,
+    /// Models that share no evaluation with the baseline, a judge that is checked, say: nothing of theirs stands beside the others.
+    pub alone: Vec<String>,
     /// Rows.
     pub rows: Vec<HeadlineRow>,
     /// All differences from the baseline in one picture, one for each unit.

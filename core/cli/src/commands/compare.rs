@@ -1,10 +1,8 @@
 //! `driftgauge compare`: holds one finished run against another, sample by sample.
 
-use std::path::Path;
-
 use driftgauge_graph::across::{Across, FinishedRun, compare_runs};
 use driftgauge_problem::Result;
-use driftgauge_record::{Comparison, RunDir};
+use driftgauge_record::{Comparison, RunDir, visible, visible_json};
 use serde_json::json;
 
 use crate::args::{CompareArgs, Format};
@@ -28,16 +26,19 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit> {
             }
         }
     }
-    let (Some(a), Some(b)) = (read(&args.run_a), read(&args.run_b)) else {
-        return Ok(Exit::Usage);
-    };
+    let [a, b] = [&args.run_a, &args.run_b].map(RunDir::new);
+    let (a, b) = (FinishedRun::read(&a)?, FinishedRun::read(&b)?);
     let across = compare_runs(&a, &b, &pairs);
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&json!(across))?),
-        Format::Text => print!("{}", table(&across, args)),
+        Format::Json => {
+            let text = serde_json::to_string_pretty(&json!(across))?;
+            println!("{}", visible_json(&text));
+        }
+        Format::Text => print!("{}", visible(&table(&across, args))),
     }
     for refusal in &across.refused {
-        eprintln!("not compared: {}: {}", refusal.what, refusal.reason);
+        let text = format!("not compared: {}: {}", refusal.what, refusal.reason);
+        eprintln!("{}", visible(&text));
     }
     if across.refused.is_empty() && !across.comparisons.is_empty() {
         return Ok(Exit::Done);
@@ -50,16 +51,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit> {
         );
     }
     Ok(Exit::Usage)
-}
-
-fn read(path: &Path) -> Option<FinishedRun> {
-    match FinishedRun::read(&RunDir::new(path)) {
-        Ok(run) => Some(run),
-        Err(error) => {
-            eprintln!("error: {error}");
-            None
-        }
-    }
 }
 
 /// One line per number, B less A.

@@ -244,12 +244,13 @@ pub struct Report {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SampleDisplay {
-    /// Nothing.
+    /// No texts: ids, scores, verdicts and lengths only.
     #[default]
     Hidden,
-    /// Verdicts and lengths, and the text of completions that no judge called unsafe.
+    /// Also the texts of completions that every judge called safe, categories, flags, token statistics, errors, and digests by which
+    /// who holds the other texts can check them.
     Redacted,
-    /// Everything.
+    /// Everything; what a judge called unsafe stays covered until it is asked for.
     Full,
 }
 
