@@ -280,7 +280,7 @@
     filters.append(control("Text or id", "text", search));
     var scroll = make("div", null, "scroll");
     scroll.tabIndex = 0;
-    scroll.setAttribute("role", "region");
+    scroll.setAttribute("role", "group");
     scroll.setAttribute("aria-label", "Samples");
     table = make("table");
     table.append(make("caption", "Samples, models side by side; words that the baseline did not say are marked.", "unseen"));

@@ -10,7 +10,7 @@ use super::Key;
 /// Bytes of a row and of a cell without texts, about.
 const ROW: usize = 60;
 const CELL: usize = 90;
-/// Characters that each text of a row has room for, at least.
+/// Characters that each text of a row has room for, at least; fewer where texts are shorter.
 const LEAST_TEXT: usize = 300;
 
 /// A prompt and how the models differ on it.
@@ -44,13 +44,20 @@ pub(super) fn choose(
     room: usize,
     mode: SampleMode,
     seed: u64,
+    mean_text: usize,
 ) -> Chosen {
     let texts = match mode {
         SampleMode::Hidden => 0,
         SampleMode::Redacted => models,
         SampleMode::Full => models + 1,
     };
-    let row = ROW + models * CELL + texts * LEAST_TEXT;
+    // Prompts are shown as well in `full`, and judges' words: their length is not known before.
+    let mean_text = if mode == SampleMode::Full {
+        LEAST_TEXT
+    } else {
+        mean_text
+    };
+    let row = ROW + models * CELL + texts * LEAST_TEXT.min(mean_text);
     let limit = (room / row).max(50);
     let mut strata: BTreeMap<(&str, u64), Vec<usize>> = BTreeMap::new();
     let mut alike: Vec<usize> = Vec::new();
@@ -129,7 +136,7 @@ mod tests {
     #[test]
     fn every_prompt_is_shown_where_there_is_room() {
         let prompts = prompts(40, |place| u64::from(place % 4 == 3));
-        let chosen = choose(&prompts, 2, 1_000_000, SampleMode::Hidden, 1);
+        let chosen = choose(&prompts, 2, 1_000_000, SampleMode::Hidden, 1, 0);
         assert_eq!(chosen.places.len(), 40);
         assert_eq!((chosen.differing_left_out, chosen.alike_left_out), (0, 0));
         // The ten that differ stand first, in the order of the file.
@@ -153,7 +160,7 @@ mod tests {
         };
         let all = prompts(10_000, pattern);
         let room = 300 * (ROW + 2 * CELL);
-        let chosen = choose(&all, 2, room, SampleMode::Hidden, 1);
+        let chosen = choose(&all, 2, room, SampleMode::Hidden, 1, 0);
         assert_eq!(chosen.places.len(), 300);
         assert_eq!(chosen.differing_left_out, 9_090 - 300);
         assert_eq!(chosen.alike_left_out, 910);
@@ -164,7 +171,7 @@ mod tests {
         assert_eq!(rare.count(), 3);
         let last = chosen.places.keys().map(|key| &key.1).max().unwrap();
         assert!(*last > "08000".to_owned(), "{last}");
-        let other = choose(&all, 2, room, SampleMode::Hidden, 2);
+        let other = choose(&all, 2, room, SampleMode::Hidden, 2, 0);
         assert_ne!(
             chosen
                 .places

@@ -73,6 +73,7 @@ fn section(
     let mut verdicts: HashMap<Key, Vec<Option<&'static str>>> = HashMap::new();
     let mut prompts: Vec<Prompt> = Vec::new();
     let mut known: HashMap<Key, usize> = HashMap::new();
+    let (mut characters, mut texts) = (0, 0_usize);
     for sample in read()? {
         let sample = sample?;
         for judge in sample.verdicts.keys() {
@@ -81,6 +82,8 @@ fn section(
             }
         }
         counts.take(&sample);
+        characters += sample.completion.text.len();
+        texts += 1;
         let key = (sample.condition.clone(), sample.sample_id.clone());
         let Some(column) = models.iter().position(|model| *model == sample.model) else {
             continue;
@@ -113,6 +116,7 @@ fn section(
         room,
         mode,
         context.files.experiment.seed,
+        characters.div_ceil(texts.max(1)) + 1,
     );
     let mut rows = rows(read, &models, &judges, &scores, mode, &chosen)?;
     let cut_at = cut_texts(&mut rows, room);
