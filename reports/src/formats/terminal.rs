@@ -114,4 +114,3 @@ fn aligned(rows: &[Vec<String>]) -> String {
 fn shown(text: &str) -> String {
     visible_line(text).into_owned()
 }
-

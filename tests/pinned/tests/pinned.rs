@@ -8,9 +8,7 @@ use driftgauge_report::Report;
 /// The report of a run that lies beside the tests, without clock, host, command and state of the store.
 fn report() -> Report {
     let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/runs/smoke");
-    Report::build(&RunDir::new(run))
-        .expect("a report")
-        .stable()
+    Report::build(&RunDir::new(run)).expect("a report").stable()
 }
 
 #[test]
@@ -31,7 +29,13 @@ fn the_whole_core_is_free_of_clocks() {
     let text = report().to_json();
     let core: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert!(core["run"].is_null());
-    for word in ["started_unix", "\"seconds\"", "\"cores\"", "\"command\"", "\"reused\""] {
+    for word in [
+        "started_unix",
+        "\"seconds\"",
+        "\"cores\"",
+        "\"command\"",
+        "\"reused\"",
+    ] {
         assert!(!text.contains(word), "{word} is in the core");
     }
 }

@@ -22,7 +22,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
             "{}",
             serde_json::to_string_pretty(&as_json(&prepared, &verdicts))?
         ),
-        Format::Text => print!("{}", driftgauge_record::visible(&as_text(&prepared, &verdicts))),
+        Format::Text => print!(
+            "{}",
+            driftgauge_record::visible(&as_text(&prepared, &verdicts))
+        ),
     }
     Ok(Exit::Done)
 }
