@@ -1,5 +1,6 @@
 //! The binary as a user runs it: specs in, exit codes, messages and run folders out.
 
+mod adapters;
 mod bad_input;
 mod choices;
 mod compare;

@@ -107,7 +107,7 @@ fn truncated_weights_are_named() {
         &[
             "model.safetensors",
             "is truncated",
-            "hint: copy or download it again",
+            "copy or download it again",
         ],
     );
 }
@@ -209,7 +209,7 @@ fn a_sample_whose_logits_are_not_numbers_is_an_error_by_name() {
 
 #[test]
 fn a_tokenizer_that_does_not_fit_the_embedding_is_named() {
-    fails(
+    refused(
         |m| {
             edit_json(&m.join("tokenizer.json"), |tokenizer| {
                 let added = tokenizer["added_tokens"].as_array_mut().expect("a list");
@@ -219,7 +219,7 @@ fn a_tokenizer_that_does_not_fit_the_embedding_is_named() {
             });
         },
         &[
-            "`tokenizer-fits` failed",
+            "error[bad-model]",
             "`<|new|>`",
             "357 rows",
             "resize_token_embeddings",
@@ -254,12 +254,12 @@ fn a_missing_template_is_named_when_there_is_a_conversation_to_render() {
                 .remove("chat_template");
         });
     };
-    fails(
+    refused(
         without,
         &[
-            "chat template",
-            "tokenizer_config.json",
-            "give it a template",
+            "error[no-template]",
+            "has no chat template",
+            "`chat_template: FILE`",
         ],
     );
     // Plain text needs none.

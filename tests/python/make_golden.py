@@ -164,7 +164,8 @@ def factor(schedule: str, step: int, warmup: int, total: int) -> float:
 def train(model, rows: list[dict], h: dict) -> list[dict]:
     """Plain steps: loss over the supervised tokens of the whole step, clipping, AdamW."""
     model.train()
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    # Whole modules of an adapter are called as in the base: the trainer of transformers decays no normalisation either.
+    named = [(n.replace(".modules_to_save.default", ""), p) for n, p in model.named_parameters() if p.requires_grad]
     plain = [p for n, p in named if n.endswith("norm.weight") or n.endswith("bias")]
     decayed = [p for n, p in named if not (n.endswith("norm.weight") or n.endswith("bias"))]
     groups = [{"params": decayed, "weight_decay": h["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]

@@ -3,8 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_folder::adapter::{CONFIG_FILE, WEIGHTS_FILE};
+use driftgauge_folder::weights::{INDEX, WeightSet, choose, files_of_index};
 use driftgauge_spec::spec::DatasetFormat;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What kind of repository a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum RepositoryKind {
     /// A model.
     Model,
+    /// An adapter, in a repository of the same sort as models.
+    Adapter,
     /// A dataset.
     Dataset,
 }
@@ -22,6 +27,7 @@ impl RepositoryKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Adapter => "adapter",
             Self::Dataset => "dataset",
         }
     }
@@ -30,7 +36,7 @@ impl RepositoryKind {
     #[must_use]
     pub fn plural(self) -> &'static str {
         match self {
-            Self::Model => "models",
+            Self::Model | Self::Adapter => "models",
             Self::Dataset => "datasets",
         }
     }
@@ -121,7 +127,9 @@ impl HubSource {
             return Some("nothing of it is there".to_owned());
         };
         match self.kind {
-            RepositoryKind::Model => missing_model_file(&snapshot.folder),
+            RepositoryKind::Model | RepositoryKind::Adapter => {
+                missing_file(self.kind, &snapshot.folder)
+            }
             RepositoryKind::Dataset => self.cached_dataset().err(),
         }
     }
@@ -194,13 +202,15 @@ fn is_one_of_several(name: &str) -> bool {
     count.is_some_and(|count| count.parse::<u64>().is_ok_and(|count| count > 1))
 }
 
-/// The files of a model repository that an engine reads, out of all its files: settings, tokenizer and one set of
-/// weights. The configuration comes last, so that a folder with one is whole.
+/// The files of a model repository that an engine reads, out of all its files: settings, tokenizer and the set of weights that
+/// a folder of them stands for. `index` is the content of its index of shards, where [`needs_index`] says that it counts. The
+/// configuration comes last, so that a folder with one is whole.
 ///
 /// # Errors
 /// In words, what the repository lacks.
-pub fn model_files(names: &[String]) -> Result<Vec<String>, String> {
-    const SETTINGS: [&str; 7] = [
+pub fn model_files(names: &[String], index: Option<&Value>) -> Result<Vec<String>, String> {
+    const SETTINGS: [&str; 8] = [
+        "added_tokens.json",
         "generation_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -215,47 +225,65 @@ pub fn model_files(names: &[String]) -> Result<Vec<String>, String> {
             return Err(format!("it has no {needed}"));
         }
     }
-    let mut files: Vec<String> = if has(INDEX) {
-        let is_shard = |name: &&String| {
-            name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors")
-        };
-        let shards = names.iter().filter(is_shard).cloned();
-        shards.chain([INDEX.to_owned()]).collect()
-    } else if has(WHOLE) {
-        vec![WHOLE.to_owned()]
-    } else {
-        let weights = [".safetensors", ".gguf", ".bin", ".pth"];
-        let other = names
-            .iter()
-            .find(|name| weights.iter().any(|ending| name.ends_with(ending)));
-        return Err(match other {
-            Some(other) => format!(
-                "its weights (`{other}`) are not in the form in which transformers saves safetensors"
-            ),
-            None => "it has no weights".to_owned(),
-        });
+    let chosen = choose(names).map_err(|refusal| match refusal.help {
+        Some(help) => format!("{}; {help}", refusal.reason),
+        None => refusal.reason,
+    })?;
+    let mut files = match (chosen, index) {
+        (WeightSet::Files(files), _) => files,
+        (WeightSet::Indexed, None) => return Err(format!("its {INDEX} is not there")),
+        (WeightSet::Indexed, Some(index)) => {
+            let shards = files_of_index(index, Path::new(INDEX)).map_err(|e| e.to_string())?;
+            shards.into_iter().chain([INDEX.to_owned()]).collect()
+        }
     };
     let settings = SETTINGS.into_iter().filter(|name| has(name));
     files.extend(settings.map(str::to_owned));
     Ok(files)
 }
 
-const WHOLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+/// The file of a model repository that says which others are wanted, if one does.
+#[must_use]
+pub fn needs_index(names: &[String]) -> Option<&'static str> {
+    matches!(choose(names), Ok(WeightSet::Indexed)).then_some(INDEX)
+}
 
-/// What a cached model folder lacks.
-fn missing_model_file(folder: &Path) -> Option<String> {
-    let names = file_names(folder, "");
-    if let Err(problem) = model_files(&names) {
-        return Some(problem);
+/// The files of a repository that holds an adapter in PEFT's layout. The settings come last.
+///
+/// # Errors
+/// In words, what the repository lacks.
+pub fn adapter_files(names: &[String]) -> Result<Vec<String>, String> {
+    let has = |name: &str| names.iter().any(|known| known == name);
+    match (has(CONFIG_FILE), has(WEIGHTS_FILE)) {
+        (true, true) => Ok([WEIGHTS_FILE, CONFIG_FILE].map(str::to_owned).into()),
+        (false, _) => Err(format!("it is no adapter: it has no {CONFIG_FILE}")),
+        (_, false) => Err(format!(
+            "it has no {WEIGHTS_FILE}; where its weights are a pickle (`adapter_model.bin`), load them with PEFT and save them \
+             again into a folder, for `path`"
+        )),
     }
-    let index = std::fs::read_to_string(folder.join(INDEX)).ok()?;
-    let index: serde_json::Value = serde_json::from_str(&index).ok()?;
-    let shards = index["weight_map"].as_object()?.values();
-    let missing = shards
-        .filter_map(serde_json::Value::as_str)
-        .find(|shard| !folder.join(shard).is_file())?;
-    Some(format!("{missing} is missing"))
+}
+
+/// What a cached folder of a repository lacks.
+fn missing_file(kind: RepositoryKind, folder: &Path) -> Option<String> {
+    let names = file_names(folder, "");
+    let wanted = match kind {
+        RepositoryKind::Adapter => adapter_files(&names),
+        _ => {
+            let index = std::fs::read_to_string(folder.join(INDEX)).ok();
+            let index = index.and_then(|text| serde_json::from_str(&text).ok());
+            model_files(&names, index.as_ref())
+        }
+    };
+    match wanted {
+        Err(problem) => Some(problem),
+        Ok(files) => {
+            let missing = files
+                .into_iter()
+                .find(|file| !folder.join(file).is_file())?;
+            Some(format!("{missing} is missing"))
+        }
+    }
 }
 
 /// Names of the files in a folder and its subfolders, with `/`. A link to a file that is not there is no file.
@@ -341,7 +369,10 @@ mod tests {
             "params.json",
             "tokenizer.json",
         ]);
-        let files = model_files(&all).unwrap();
+        let index = serde_json::json!({"weight_map": {"a": "model-00001-of-00002.safetensors",
+            "b": "model-00002-of-00002.safetensors"}});
+        assert_eq!(needs_index(&all), Some(INDEX));
+        let files = model_files(&all, Some(&index)).unwrap();
         assert_eq!(files[0], "model-00001-of-00002.safetensors");
         assert_eq!(files[2], INDEX);
         assert_eq!(files.last().unwrap(), "config.json");
@@ -354,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_repository_without_what_is_needed_says_so() {
-        let problem = |list: &[&str]| model_files(&names(list)).unwrap_err();
+        let problem = |list: &[&str]| model_files(&names(list), None).unwrap_err();
         assert_eq!(problem(&["README.md"]), "it has no config.json");
         assert_eq!(problem(&["config.json"]), "it has no tokenizer.json");
         let old = problem(&["config.json", "tokenizer.json", "pytorch_model.bin"]);
@@ -372,13 +403,13 @@ mod tests {
             r#"{"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}"#,
         );
         write("model-1-of-2.safetensors", "");
-        let lacking = missing_model_file(dir.path());
+        let lacking = missing_file(RepositoryKind::Model, dir.path());
         assert_eq!(
             lacking.as_deref(),
             Some("model-2-of-2.safetensors is missing")
         );
         write("model-2-of-2.safetensors", "");
-        assert_eq!(missing_model_file(dir.path()), None);
+        assert_eq!(missing_file(RepositoryKind::Model, dir.path()), None);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use driftgauge_folder::adapter::AdapterFiles;
+use driftgauge_folder::weights::{INDEX, WHOLE};
 use driftgauge_store::{Digest, node_key};
 use serde_json::{Value, json};
 
@@ -14,29 +16,20 @@ pub(crate) const TOKENIZER: &str = "tokenizer.json";
 /// Gives the digest of one file.
 type OfFile<'a> = dyn Fn(&Path) -> std::io::Result<Digest> + 'a;
 
-/// Whether an engine reads this file of a model folder.
-fn matters(name: &str) -> bool {
-    const NAMES: [&str; 10] = [
-        "config.json",
-        "params.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer.model",
-        "tekken.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "chat_template.jinja",
-        "chat_template.json",
-    ];
-    NAMES.contains(&name)
-        || name.ends_with(".safetensors")
-        || name.ends_with(".safetensors.index.json")
-}
-
-/// Whether this file of a folder says how text becomes tokens, and where answers end.
-fn is_tokenizer_file(name: &str) -> bool {
-    matters(name) && !name.contains(".safetensors") && name != "config.json"
-}
+/// Files of a model folder, beside its weights, that an engine reads.
+const SETTINGS: [&str; 11] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "config.json",
+    "generation_config.json",
+    "params.json",
+    "special_tokens_map.json",
+    "tekken.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+];
 
 /// Whether a GGUF file has a tokenizer inside: its header, which comes first, then names a list of tokens.
 pub(crate) fn has_tokenizer(gguf: &Path) -> bool {
@@ -48,14 +41,51 @@ pub(crate) fn has_tokenizer(gguf: &Path) -> bool {
         .is_ok_and(|_| header.windows(KEY.len()).any(|part| part == KEY))
 }
 
-/// Digest over the names inside a model folder and the bytes of the files that an engine reads.
+/// Whether a folder has a chat template.
+pub(crate) fn has_template(folder: &Path) -> bool {
+    template_text(folder).is_some()
+}
+
+/// The source of a folder's chat template, or the list of several.
+pub(crate) fn template_text(folder: &Path) -> Option<String> {
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    read("chat_template.jinja").or_else(|| {
+        let config: Value = serde_json::from_str(&read("tokenizer_config.json")?).ok()?;
+        match &config["chat_template"] {
+            Value::Null => None,
+            Value::String(source) => Some(source.clone()),
+            several => Some(several.to_string()),
+        }
+    })
+}
+
+/// Digest over the names inside a model folder and the bytes of the files that an engine reads: its settings, and the one set
+/// of weights that every engine takes.
 pub(crate) fn folder_digest(folder: &Path, digest: &OfFile<'_>) -> std::io::Result<Digest> {
-    digest_of(folder, matters, digest)
+    let weights = driftgauge_folder::weight_files(folder).map_err(std::io::Error::other)?;
+    let mut names: Vec<String> = weights
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    let whole = names.iter().any(|name| name == WHOLE);
+    names.extend(settings(folder)?);
+    if !whole && folder.join(INDEX).is_file() {
+        names.push(INDEX.to_owned());
+    }
+    digest_of(folder, names, digest)
 }
 
 /// Digest of what is read of a tokenizer's folder.
 pub(crate) fn tokenizer_digest(folder: &Path, digest: &OfFile<'_>) -> std::io::Result<Digest> {
-    digest_of(folder, is_tokenizer_file, digest)
+    let mut names = settings(folder)?;
+    names.retain(|name| name != "config.json");
+    digest_of(folder, names, digest)
+}
+
+/// Digest of an adapter: of its settings and of its weights.
+pub(crate) fn adapter_digest(files: &AdapterFiles, digest: &OfFile<'_>) -> std::io::Result<Digest> {
+    let leaves = [digest(&files.settings)?, digest(&files.weights)?];
+    Ok(node_key("adapter", 1, &Value::Null, &leaves))
 }
 
 /// Digest of a GGUF file and of the tokenizer that is read with it.
@@ -91,15 +121,20 @@ pub(crate) fn source_digest(
     }))
 }
 
+/// Names of the settings that a folder has.
+fn settings(folder: &Path) -> std::io::Result<Vec<String>> {
+    let names = std::fs::read_dir(folder)?
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+    Ok(names
+        .filter(|name| SETTINGS.contains(&name.as_str()))
+        .collect())
+}
+
 fn digest_of(
     folder: &Path,
-    matters: fn(&str) -> bool,
+    mut names: Vec<String>,
     digest: &OfFile<'_>,
 ) -> std::io::Result<Digest> {
-    let mut names: Vec<String> = std::fs::read_dir(folder)?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| matters(name))
-        .collect();
     names.sort_unstable();
     let digests = names
         .iter()
@@ -121,6 +156,8 @@ mod tests {
             std::fs::write(dir.path().join("model.safetensors"), "weights").unwrap();
         }
         std::fs::write(right.path().join("README.md"), "hello").unwrap();
+        // Weights that nobody reads while there is `model.safetensors`.
+        std::fs::write(right.path().join("model-00001-of-00001.safetensors"), "x").unwrap();
         let of = |dir: &tempfile::TempDir| {
             folder_digest(dir.path(), &|path| Digest::of_file(path)).unwrap()
         };

@@ -65,18 +65,20 @@ impl Kind {
             // 0/1 scores of several trainings have Newcombe's interval. 6: nothing is held against a number made in another way.
             // 7: draws are named, prompts without a pair counted. 8: differences that are all equal have a careful interval or none.
             Self::Compare => 8,
-            // 2: shares held out exactly, mixes counted exactly, a base's own chat template.
-            Self::Pretrain | Self::Finetune => 2,
+            // 2: shares held out exactly, mixes counted exactly, a base's own chat template. 3: what closes answers is an end token,
+            // special tokens come from all of a tokenizer's files, an adapter to start from is known by its settings too.
+            Self::Pretrain | Self::Finetune => 3,
             // 2: values keep their type: bytes are text, null is absent, a system turn of null is none.
             Self::Dataset => 2,
-            // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used.
-            // 3: prompt and text are encoded together.
+            // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used. 3: prompt and text are
+            // encoded together, special tokens come from all of a tokenizer's files.
             Self::Score => 3,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
-            // 3: an answer of one token disturbs neither itself nor the next one.
-            Self::Generate => 3,
-            // 2: the context stands apart from the behavior. 3: as for completions.
-            Self::Judge => 3,
+            // 3: an answer of one token disturbs neither itself nor the next one. 4: special tokens come from all of a tokenizer's
+            // files.
+            Self::Generate => 4,
+            // 2: the context stands apart from the behavior. 3 and 4: as for completions.
+            Self::Judge => 4,
             _ => 1,
         }
     }

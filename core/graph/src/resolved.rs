@@ -63,6 +63,7 @@ impl ResolvedExperiment {
         let models = self.models.values();
         let models = models.filter_map(|model| match &model.source {
             ModelSource::Hub(source) => Some(source),
+            ModelSource::Adapter { hub, .. } => hub.as_ref(),
             _ => None,
         });
         datasets.chain(models).collect()
@@ -133,6 +134,17 @@ pub struct ResolvedModel {
     pub description: String,
 }
 
+impl ModelSource {
+    /// Id of the model that it is made from, if it is made from one.
+    #[must_use]
+    pub fn base(&self) -> Option<&str> {
+        match self {
+            Self::Finetune { base, .. } | Self::Adapter { base, .. } => Some(base),
+            _ => None,
+        }
+    }
+}
+
 /// Where a model comes from.
 #[derive(Debug, Clone)]
 pub enum ModelSource {
@@ -159,6 +171,15 @@ pub enum ModelSource {
         training: Training,
         /// Adapter to start from.
         init_adapter: Option<PinnedFile>,
+    },
+    /// Another model merged with an adapter that was made elsewhere.
+    Adapter {
+        /// Id of the base model.
+        base: String,
+        /// The adapter; `None` while it is not on this machine.
+        adapter: Option<PinnedFile>,
+        /// Its repository, when it comes from the hub and is not on this machine yet.
+        hub: Option<HubSource>,
     },
     /// A server with an OpenAI-compatible interface.
     Endpoint(Endpoint),

@@ -150,7 +150,8 @@ impl HubError {
                     .unwrap_or_else(|| response.status_text());
                 let problem = said.to_owned();
                 let prefix = match source.kind {
-                    driftgauge_data::hub::RepositoryKind::Model => "",
+                    driftgauge_data::hub::RepositoryKind::Model
+                    | driftgauge_data::hub::RepositoryKind::Adapter => "",
                     driftgauge_data::hub::RepositoryKind::Dataset => "datasets/",
                 };
                 let page = format!("{endpoint}/{prefix}{}", source.repository);

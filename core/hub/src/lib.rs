@@ -11,7 +11,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use driftgauge_data::hub::{HubSource, RepositoryKind, Snapshot, cache, model_files};
+use driftgauge_data::hub::{
+    HubSource, RepositoryKind, Snapshot, adapter_files, cache, model_files, needs_index,
+};
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
@@ -97,15 +99,24 @@ impl Hub {
             .into_iter()
             .map(|file| file.rfilename)
             .collect();
+        let pinned = self.repository(source, &info.sha);
+        let index = match needs_index(&names).filter(|_| source.kind == RepositoryKind::Model) {
+            Some(index) => {
+                let path = pinned.get(index).map_err(error)?;
+                let text = fs::read(path).unwrap_or_default();
+                serde_json::from_slice(&text).ok()
+            }
+            None => None,
+        };
         let wanted = match source.kind {
-            RepositoryKind::Model => model_files(&names),
+            RepositoryKind::Model => model_files(&names, index.as_ref()),
+            RepositoryKind::Adapter => adapter_files(&names),
             RepositoryKind::Dataset => source.dataset_file(&names).map(|file| vec![file]),
         };
         let wanted = wanted.map_err(|problem| HubError::Unfit {
             source_name: name(source),
             problem,
         })?;
-        let pinned = self.repository(source, &info.sha);
         let folder = self
             .cache
             .join(repo(source, &info.sha).folder_name())
@@ -149,7 +160,7 @@ impl Hub {
 
 fn repo(source: &HubSource, revision: &str) -> Repo {
     let kind = match source.kind {
-        RepositoryKind::Model => RepoType::Model,
+        RepositoryKind::Model | RepositoryKind::Adapter => RepoType::Model,
         RepositoryKind::Dataset => RepoType::Dataset,
     };
     Repo::with_revision(source.repository.clone(), kind, revision.to_owned())
@@ -158,6 +169,7 @@ fn repo(source: &HubSource, revision: &str) -> Repo {
 fn name(source: &HubSource) -> String {
     let kind = match source.kind {
         RepositoryKind::Model => "model",
+        RepositoryKind::Adapter => "adapter",
         RepositoryKind::Dataset => "dataset",
     };
     format!("{kind} `{}` at `{}`", source.repository, source.revision)

@@ -4,6 +4,7 @@ mod python;
 
 use std::path::Path;
 
+use driftgauge_folder::special::SpecialTokens;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,17 +30,6 @@ impl Message {
     }
 }
 
-/// Tokens that a chat template may name, with the key it names them by.
-const SPECIAL_TOKENS: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
-
 /// The chat template of a model folder.
 ///
 /// Templates that ask for today's date (`strftime_now`) always get 26 July 2024, the date Llama 3 templates fall back to:
@@ -47,7 +37,7 @@ const SPECIAL_TOKENS: [&str; 7] = [
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
-    special_tokens: Vec<(&'static str, String)>,
+    special_tokens: Vec<(String, String)>,
 }
 
 impl ChatTemplate {
@@ -80,14 +70,17 @@ impl ChatTemplate {
             }
             Err(e) => return Err(Error::io("read", instead.unwrap_or(&own))(e)),
         };
-        Self::new(&source, special_tokens(&config))
+        Self::new(
+            &source,
+            SpecialTokens::read(folder)?.named.into_iter().collect(),
+        )
     }
 
     /// A template from its source, and the special tokens by their name in templates (`bos_token`, ...).
     ///
     /// # Errors
     /// When the template does not parse.
-    pub fn new(source: &str, special_tokens: Vec<(&'static str, String)>) -> Result<Self> {
+    pub fn new(source: &str, special_tokens: Vec<(String, String)>) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -110,7 +103,7 @@ impl ChatTemplate {
         let specials: minijinja::Value = self
             .special_tokens
             .iter()
-            .map(|(name, token)| (*name, token.as_str()))
+            .map(|(name, token)| (name.as_str(), token.as_str()))
             .collect();
         let template = self
             .environment
@@ -176,21 +169,6 @@ fn template_of(config: &Value, folder: &Path) -> Result<Option<String>> {
     )))
 }
 
-/// Special tokens of `tokenizer_config.json`: plain strings, or objects with the string in `content`.
-pub(crate) fn special_tokens(config: &Value) -> Vec<(&'static str, String)> {
-    SPECIAL_TOKENS
-        .into_iter()
-        .filter_map(|name| {
-            let token = match config.get(name)? {
-                Value::String(token) => token.clone(),
-                Value::Object(object) => object.get("content")?.as_str()?.to_owned(),
-                _ => return None,
-            };
-            Some((name, token))
-        })
-        .collect()
-}
-
 fn describe(error: &minijinja::Error) -> String {
     match (error.detail(), error.line()) {
         (Some(detail), Some(line)) => format!("{detail} (line {line})"),
@@ -204,7 +182,7 @@ mod tests {
     use super::*;
 
     fn render(source: &str, messages: &[Message], generation_prompt: bool) -> Result<String> {
-        ChatTemplate::new(source, vec![("bos_token", "<s>".to_owned())])?
+        ChatTemplate::new(source, vec![("bos_token".to_owned(), "<s>".to_owned())])?
             .render(messages, generation_prompt)
     }
 
@@ -340,7 +318,11 @@ mod tests {
                 let messages = case.get("messages").unwrap_or(&file["messages"]);
                 let messages: Vec<Message> = serde_json::from_value(messages.clone()).unwrap();
                 let prompt = case["add_generation_prompt"].as_bool().unwrap_or(false);
-                let ours = ChatTemplate::new(source, special_tokens(&file["special_tokens"]))
+                let specials = file["special_tokens"].as_object().into_iter().flatten();
+                let specials = specials
+                    .filter_map(|(name, token)| Some((name.clone(), token.as_str()?.to_owned())))
+                    .collect();
+                let ours = ChatTemplate::new(source, specials)
                     .and_then(|template| template.render(&messages, prompt));
                 let theirs = case["text"].as_str();
                 if own.is_some() {

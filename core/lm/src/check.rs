@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::model::expected_weights;
@@ -28,30 +26,7 @@ pub fn check_trainable(folder: &Path) -> Result<()> {
     check_folder(folder)
 }
 
-/// Refuses a model whose head is its embedding (`tie_word_embeddings`), and which stores another head nevertheless: which of
-/// both would run depends on who reads it.
-///
-/// # Errors
-/// [`Error::Unsupported`], and when the files cannot be read.
-pub fn check_tied_head(folder: &Path, config: &Value) -> Result<()> {
-    match config["tie_word_embeddings"].as_bool() {
-        Some(true) => tied_head(&Shards::open(folder)?),
-        _ => Ok(()),
-    }
-}
-
 const HEAD: &str = "lm_head.weight";
-const EMBEDDING: &str = "model.embed_tokens.weight";
-
-fn tied_head(shards: &Shards) -> Result<()> {
-    if !shards.contains(HEAD) || shards.same_bytes(HEAD, EMBEDDING)? {
-        return Ok(());
-    }
-    Err(Error::Unsupported(format!(
-        "`tie_word_embeddings: true` beside a stored `{HEAD}` that differs from `{EMBEDDING}`; hint: set it to false where the \
-         stored head is the model's, else take the tensor out"
-    )))
-}
 
 /// Every weight that the configuration asks for is there with its shape, and no other: the model would compute something else
 /// than its makers meant.
@@ -83,8 +58,5 @@ pub(crate) fn check_weights(config: &DecoderConfig, shards: &Shards) -> Result<(
             config.architecture.class_name()
         )));
     }
-    match config.tie_word_embeddings {
-        true => tied_head(shards),
-        false => Ok(()),
-    }
+    Ok(())
 }

@@ -28,6 +28,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A folder says nothing, or two things, where one is needed.
+    #[error(transparent)]
+    Folder(#[from] driftgauge_folder::Error),
     /// The model is of a kind this crate does not compute.
     #[error("unsupported model: {0}")]
     Unsupported(String),
@@ -94,6 +97,7 @@ impl Explained for Error {
         match self {
             Self::Io { .. } => "io",
             Self::File { .. } => "bad-model-file",
+            Self::Folder(error) => error.code(),
             Self::Unsupported(_) => "unsupported-model",
             Self::Template(_) => "chat-template",
             Self::Tokenizer(_) => "tokenizer",
@@ -113,6 +117,7 @@ impl Explained for Error {
             Self::Io { reason, .. } if is_full(reason) => {
                 "free some space and run again, finished work is kept"
             }
+            Self::Folder(error) => return error.help(),
             Self::Diverged { .. } => "lower `learning_rate` or add `warmup_steps`",
             Self::Resume { .. } => "choose another output folder or delete this one",
             _ => return None,

@@ -146,7 +146,7 @@ impl GgufFile {
 
     /// The special tokens that a chat template may name.
     #[must_use]
-    pub fn special_tokens(&self) -> Vec<(&'static str, String)> {
+    pub fn special_tokens(&self) -> Vec<(String, String)> {
         [
             ("bos_token", "bos"),
             ("eos_token", "eos"),
@@ -154,7 +154,7 @@ impl GgufFile {
             ("pad_token", "padding"),
         ]
         .into_iter()
-        .filter_map(|(name, part)| Some((name, self.token(part)?.to_owned())))
+        .filter_map(|(name, part)| Some((name.to_owned(), self.token(part)?.to_owned())))
         .collect()
     }
 

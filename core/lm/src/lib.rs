@@ -38,7 +38,7 @@ pub mod train;
 pub mod worker;
 
 pub use chat::{ChatTemplate, Message};
-pub use check::{check_folder, check_tied_head, check_trainable};
+pub use check::{check_folder, check_trainable};
 pub use compute::{BaseQuantization, Compute, built_for_gpu};
 pub use config::DecoderConfig;
 pub use divergence::{Divergence, divergences};

@@ -1,21 +1,19 @@
 //! LoRA adapters: their settings, and PEFT's files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use driftgauge_folder::Weights;
+use driftgauge_folder::adapter::{Adapter, AdapterSettings, CONFIG_FILE, Change, WEIGHTS_FILE};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::files;
-use crate::model::module_names;
+use crate::folder;
+use crate::model::{Parameters, module_names};
 use crate::tensors::{TensorFile, write_atomically};
-
-/// Name of PEFT's settings file.
-pub(crate) const CONFIG_FILE: &str = "adapter_config.json";
-/// Name of PEFT's weights file.
-pub(crate) const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// Settings of a LoRA adapter (arXiv 2106.09685): `W x + scale * B(A(dropout(x)))`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +29,14 @@ pub struct LoraConfig {
     pub target_modules: TargetModules,
     /// Scale by `alpha / sqrt(rank)` instead (arXiv 2312.03732).
     pub rslora: bool,
+    /// Learn the lengths of the updated weights' rows as well (DoRA, arXiv 2402.09353).
+    pub dora: bool,
+    /// Other ranks by the name of a module, its end, or a pattern for both, as PEFT reads them: the first that fits counts.
+    pub rank_pattern: IndexMap<String, usize>,
+    /// Other alphas, likewise.
+    pub alpha_pattern: IndexMap<String, f64>,
+    /// Ends of the names of modules that are trained as a whole, beside the updates: `embed_tokens`, `lm_head`, `norm`, ...
+    pub modules_to_save: Vec<String>,
 }
 
 impl Default for LoraConfig {
@@ -41,6 +47,10 @@ impl Default for LoraConfig {
             dropout: 0.0,
             target_modules: TargetModules::Named("all-linear".to_owned()),
             rslora: false,
+            dora: false,
+            rank_pattern: IndexMap::new(),
+            alpha_pattern: IndexMap::new(),
+            modules_to_save: Vec::new(),
         }
     }
 }
@@ -84,12 +94,6 @@ impl LoraConfig {
             .collect()
     }
 
-    /// What the update is multiplied by.
-    pub(crate) fn scale(&self) -> f64 {
-        let rank = self.rank as f64;
-        self.alpha / if self.rslora { rank.sqrt() } else { rank }
-    }
-
     /// Checks the numbers.
     pub(crate) fn validate(&self) -> Result<()> {
         self.targets()?;
@@ -110,13 +114,36 @@ impl LoraConfig {
                 self.dropout
             )));
         }
-        Ok(())
+        for (what, name) in self
+            .alpha_pattern
+            .iter()
+            .filter(|(_, alpha)| !(alpha.is_finite() && **alpha > 0.0))
+            .map(|(name, _)| ("alpha_pattern", name))
+            .chain(
+                self.modules_to_save
+                    .iter()
+                    .filter(|name| name.is_empty())
+                    .map(|name| ("modules_to_save", name)),
+            )
+        {
+            return Err(Error::Config(format!(
+                "`{what}` has an entry `{name}` that makes no sense: alphas are above 0, names are not empty"
+            )));
+        }
+        self.settings().map(drop)
+    }
+
+    /// What an adapter with these settings does, read as PEFT's files are.
+    pub(crate) fn settings(&self) -> Result<AdapterSettings> {
+        AdapterSettings::from_json(&self.to_peft(None)?)
+            .map_err(|refusal| Error::Config(refusal.reason))
     }
 
     /// The content of PEFT's `adapter_config.json`. Targets are sorted: PEFT's own order changes from run to run.
-    fn to_peft(&self, base_model: Option<&str>) -> Result<Value> {
+    pub(crate) fn to_peft(&self, base_model: Option<&str>) -> Result<Value> {
         Ok(json!({
-            "alpha_pattern": {},
+            "alpha_pattern": self.alpha_pattern.iter().map(|(name, alpha)| (name.clone(), whole_number(*alpha)))
+                .collect::<serde_json::Map<_, _>>(),
             "base_model_name_or_path": base_model,
             "bias": "none",
             "fan_in_fan_out": false,
@@ -126,124 +153,92 @@ impl LoraConfig {
             "layers_to_transform": null,
             "lora_alpha": whole_number(self.alpha),
             "lora_dropout": self.dropout,
-            "modules_to_save": null,
+            "modules_to_save": Some(&self.modules_to_save).filter(|names| !names.is_empty()),
             "peft_type": "LORA",
             "r": self.rank,
-            "rank_pattern": {},
+            "rank_pattern": self.rank_pattern,
             "revision": null,
             "target_modules": self.targets()?,
             "task_type": "CAUSAL_LM",
-            "use_dora": false,
+            "use_dora": self.dora,
             "use_rslora": self.rslora,
         }))
     }
-
-    /// Reads PEFT's settings; refuses, by name, what would change the arithmetic.
-    fn from_peft(value: &Value) -> Result<Self> {
-        let refuse = |what: String| Err(Error::Unsupported(format!("adapter with {what}")));
-        let kind = value["peft_type"].as_str().unwrap_or("none");
-        if kind != "LORA" {
-            return refuse(format!("`peft_type: {kind}`"));
-        }
-        for switch in ["use_dora", "fan_in_fan_out"] {
-            if value[switch].as_bool() == Some(true) {
-                return refuse(format!("`{switch}: true`"));
-            }
-        }
-        for key in [
-            "rank_pattern",
-            "alpha_pattern",
-            "modules_to_save",
-            "layers_to_transform",
-            "target_parameters",
-            "trainable_token_indices",
-        ] {
-            let empty = match &value[key] {
-                Value::Null => true,
-                Value::Array(items) => items.is_empty(),
-                Value::Object(items) => items.is_empty(),
-                _ => false,
-            };
-            if !empty {
-                return refuse(format!("`{key}`"));
-            }
-        }
-        if let Some(bias) = value["bias"].as_str()
-            && bias != "none"
-        {
-            return refuse(format!("`bias: {bias}`"));
-        }
-        let target_modules = serde_json::from_value(value["target_modules"].clone())
-            .map_err(|_| Error::Config("`target_modules` is not a list of names".to_owned()))?;
-        let rank = value["r"]
-            .as_u64()
-            .ok_or_else(|| Error::Config("`r` is missing".to_owned()))?;
-        let config = Self {
-            rank: rank as usize,
-            alpha: value["lora_alpha"]
-                .as_f64()
-                .ok_or_else(|| Error::Config("`lora_alpha` is missing".to_owned()))?,
-            dropout: value["lora_dropout"].as_f64().unwrap_or(0.0),
-            target_modules,
-            rslora: value["use_rslora"].as_bool().unwrap_or(false),
-        };
-        config.validate()?;
-        Ok(config)
-    }
 }
 
-/// An adapter on disk: settings, and factors by their name in PEFT's file.
+/// An adapter on disk: settings, and tensors by their name in PEFT's file.
 pub(crate) struct AdapterFolder {
-    pub(crate) config: LoraConfig,
+    adapter: Adapter,
     weights: TensorFile,
 }
 
-/// Settings and weights of the adapter at `path`: a folder in PEFT's layout, or a weights file with the settings beside it.
-pub(crate) fn adapter_files(path: &Path) -> (PathBuf, PathBuf) {
-    if path.is_file() {
-        (path.with_file_name(CONFIG_FILE), path.to_path_buf())
-    } else {
-        (path.join(CONFIG_FILE), path.join(WEIGHTS_FILE))
-    }
-}
-
 impl AdapterFolder {
-    /// Opens an adapter in PEFT's layout, or a weights file with its settings beside it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let (path, weights) = adapter_files(path);
-        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
-        let config = LoraConfig::from_peft(&value).map_err(|e| Error::file(&path, e))?;
-        let weights = TensorFile::open(&weights)?;
-        Ok(Self { config, weights })
+    /// Opens an adapter in PEFT's layout, or a weights file with its settings beside it, made for a base with these weights.
+    pub(crate) fn open(path: &Path, base: &Weights) -> Result<Self> {
+        let adapter = Adapter::open(path)?;
+        adapter.check_base(base)?;
+        let weights = TensorFile::open(&adapter.files.weights)?;
+        Ok(Self { adapter, weights })
     }
 
-    /// Reads one factor and checks its shape.
-    pub(crate) fn read(&self, name: &str, shape: (usize, usize)) -> Result<Tensor> {
-        let tensor = self.weights.read(name, &Device::Cpu)?;
-        if tensor.dims() != [shape.0, shape.1] {
-            return Err(Error::file(
-                self.weights.path(),
-                format!(
-                    "`{name}` has shape {:?}, the base model asks for {shape:?}",
-                    tensor.dims()
-                ),
-            ));
+    /// What it does.
+    pub(crate) fn settings(&self) -> &AdapterSettings {
+        &self.adapter.settings
+    }
+
+    /// Its settings as they are written again after a training that began with it.
+    pub(crate) fn config(&self) -> Value {
+        let mut config = self.adapter.config.clone();
+        config["inference_mode"] = true.into();
+        config
+    }
+
+    /// What it does to a weight of the base.
+    pub(crate) fn change(&self, weight: &str) -> Option<&Change> {
+        self.adapter.changes.get(weight)
+    }
+
+    /// Reads one tensor.
+    pub(crate) fn read(&self, name: &str) -> Result<Tensor> {
+        self.weights.read(name, &Device::Cpu)
+    }
+
+    /// Sets the modules that are trained as a whole, by their names in the base, to what the adapter has; they are added to
+    /// `parameters` under the names in its file.
+    pub(crate) fn take_whole(&self, whole: Parameters, parameters: &mut Parameters) -> Result<()> {
+        for (weight, parameter) in whole {
+            let Some(Change::Whole(name)) = self.change(&weight) else {
+                return Err(Error::file(
+                    self.weights.path(),
+                    format!("has nothing for `{weight}`, which it says it replaces"),
+                ));
+            };
+            let value = self.read(name)?.to_dtype(DType::F32)?;
+            let value = value.to_device(parameter.tensor().device())?;
+            parameter.tensor().slice_set(&value, 0, 0)?;
+            parameters.insert(name.clone(), parameter);
         }
-        Ok(tensor)
+        Ok(())
     }
 
-    /// Names of all factors.
+    /// The type in which a tensor is stored.
+    pub(crate) fn dtype(&self, name: &str) -> Result<DType> {
+        let slot = self.weights.tensors().get(name);
+        let missing = || Error::file(self.weights.path(), format!("tensor `{name}` is missing"));
+        Ok(slot.ok_or_else(missing)?.dtype)
+    }
+
+    /// Names of the tensors.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.weights.tensors().keys().map(String::as_str)
     }
 
-    /// Errors when the file holds a factor that `used` does not name: it would be lost silently.
+    /// Errors when the file holds a tensor that `used` does not name: it would be lost silently.
     pub(crate) fn check_all_used<T>(&self, used: &BTreeMap<String, T>) -> Result<()> {
         match self.names().find(|name| !used.contains_key(*name)) {
             Some(name) => Err(Error::file(
                 self.weights.path(),
-                format!("`{name}` belongs to no target module of the base model"),
+                format!("`{name}` belongs to no module that can be trained here"),
             )),
             None => Ok(()),
         }
@@ -253,14 +248,10 @@ impl AdapterFolder {
 /// Writes an adapter in PEFT's layout into an existing folder.
 pub(crate) fn write_adapter(
     folder: &Path,
-    config: &LoraConfig,
-    base_model: Option<&str>,
+    config: &Value,
     factors: &[(String, Tensor)],
 ) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(&config.to_peft(base_model)?)
-        .map_err(|e| Error::Config(e.to_string()))?;
-    text.push('\n');
-    files::write_bytes(&folder.join(CONFIG_FILE), text.as_bytes())?;
+    folder::write_json(&folder.join(CONFIG_FILE), config)?;
     write_atomically(&folder.join(WEIGHTS_FILE), factors)
 }
 
@@ -285,17 +276,23 @@ mod tests {
             dropout: 0.05,
             target_modules: TargetModules::List(vec!["v_proj".into(), "q_proj".into()]),
             rslora: true,
+            dora: true,
+            rank_pattern: [("v_proj".to_owned(), 16)].into(),
+            alpha_pattern: [("v_proj".to_owned(), 2.0)].into(),
+            modules_to_save: vec!["lm_head".to_owned()],
         };
         let peft = config.to_peft(None).unwrap();
         assert_eq!(peft["target_modules"], json!(["q_proj", "v_proj"]));
         assert_eq!(peft["lora_alpha"].to_string(), "8");
-        let back = LoraConfig::from_peft(&peft).unwrap();
-        assert_eq!(back.targets().unwrap(), config.targets().unwrap());
-        assert_eq!(back.scale(), 4.0);
-        let mut dora = peft.clone();
-        dora["use_dora"] = json!(true);
-        let error = LoraConfig::from_peft(&dora).unwrap_err().to_string();
-        assert!(error.contains("use_dora"), "{error}");
+        assert_eq!(peft["alpha_pattern"].to_string(), r#"{"v_proj":2}"#);
+        let back = config.settings().unwrap();
+        assert!(back.dora && back.saves("lm_head"));
+        let (q, v) = (
+            "model.layers.0.self_attn.q_proj",
+            "model.layers.0.self_attn.v_proj",
+        );
+        assert!(back.targets(q) && !back.targets("model.layers.0.self_attn.k_proj"));
+        assert_eq!((back.scale_of(q), back.scale_of(v)), (4.0, 0.5));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Merging an adapter into its base: a plain model folder that every engine loads.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use driftgauge_folder::adapter::Change;
+use driftgauge_folder::weights::{INDEX, WHOLE};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -11,96 +13,134 @@ use crate::folder;
 use crate::lora::AdapterFolder;
 use crate::tensors::{Shards, TensorFile, TensorSpec, write_tensors};
 
+const HEAD: &str = "lm_head.weight";
+
 /// Writes `base_dir` with the adapter in `adapter_dir` merged into its weights to `out_dir`: `W + scale * B A`, computed in
-/// f32 and stored in the base's type. Weights go through memory one at a time, shard by shard; configuration and tokenizer
-/// are copied. `out_dir` appears whole or not at all, in place of what was there.
+/// f32 and stored in the base's type, its rows brought to their learnt lengths where the adapter has some (DoRA), and whole
+/// modules in the place of the base's. Weights go through memory one at a time, shard by shard; configuration and tokenizer
+/// are copied, and the end tokens that a fine-tune of ours has learnt are added. `out_dir` appears whole or not at all, in
+/// place of what was there.
 ///
 /// # Errors
 /// When the adapter does not fit the base, or has parts that cannot be merged.
 pub fn merge(base_dir: &Path, adapter_dir: &Path, out_dir: &Path) -> Result<()> {
     let shards = Shards::open(base_dir)?;
-    let adapter = AdapterFolder::open(adapter_dir)?;
-    check_targets(&shards, &adapter)?;
+    let adapter = AdapterFolder::open(adapter_dir, shards.weights())?;
+    let merge = Merge {
+        head_of_its_own: needs_a_head(&shards, &adapter),
+        shards: &shards,
+        adapter: &adapter,
+    };
     files::replace_folder(out_dir, |out| {
         for shard in shards.files() {
-            write_shard(shard, &adapter, out)?;
+            merge.write_shard(shard, out)?;
         }
-        let index = base_dir.join("model.safetensors.index.json");
-        if index.exists() {
-            let bytes = std::fs::read(&index).map_err(Error::io("read", &index))?;
-            files::write_bytes(&out.join("model.safetensors.index.json"), &bytes)?;
+        if !base_dir.join(WHOLE).exists() && base_dir.join(INDEX).exists() {
+            merge.write_index(base_dir, out)?;
         }
-        folder::copy_companions(base_dir, out)
+        folder::copy_companions(base_dir, out)?;
+        folder::copy_learnt_ends(adapter_dir, out)?;
+        match merge.head_of_its_own {
+            Some(_) => folder::untie(out),
+            None => Ok(()),
+        }
     })
 }
 
-/// Every factor belongs to a weight of the base, or part of the fine-tune would be lost.
-fn check_targets(shards: &Shards, adapter: &AdapterFolder) -> Result<()> {
-    let mut letters = BTreeSet::new();
-    for name in adapter.names() {
-        let module = name
-            .strip_prefix("base_model.model.")
-            .and_then(|rest| {
-                rest.strip_suffix(".lora_A.weight")
-                    .or_else(|| rest.strip_suffix(".lora_B.weight"))
+/// The input embedding, where the base's output head is the same weight and the adapter replaces one of both only.
+fn needs_a_head(shards: &Shards, adapter: &AdapterFolder) -> Option<String> {
+    let embedding = shards.weights().embedding()?;
+    let replaced = |weight: &str| {
+        let module = weight.trim_end_matches(".weight");
+        adapter.settings().saves(module) && adapter.change(weight).is_some()
+    };
+    let tied = !shards.contains(HEAD);
+    (tied && (replaced(embedding) || replaced(HEAD))).then(|| embedding.to_owned())
+}
+
+struct Merge<'a> {
+    shards: &'a Shards,
+    adapter: &'a AdapterFolder,
+    head_of_its_own: Option<String>,
+}
+
+impl Merge<'_> {
+    fn write_shard(&self, shard: &TensorFile, out: &Path) -> Result<()> {
+        let mut specs: Vec<TensorSpec> = shard
+            .tensors()
+            .iter()
+            .map(|(name, slot)| TensorSpec {
+                name: name.clone(),
+                dtype: slot.dtype,
+                shape: slot.shape.clone(),
             })
-            .filter(|module| shards.contains(&format!("{module}.weight")));
-        match module {
-            Some(module) => letters.insert((module.to_owned(), name.ends_with("lora_A.weight"))),
-            None => {
-                return Err(Error::Unsupported(format!(
-                    "adapter tensor `{name}` matches no weight of the base model"
-                )));
+            .collect();
+        let embedding = self.head_of_its_own.as_deref();
+        if let Some(embedding) = specs.iter().find(|s| Some(s.name.as_str()) == embedding) {
+            specs.push(TensorSpec {
+                name: HEAD.to_owned(),
+                ..embedding.clone()
+            });
+        }
+        for spec in &mut specs {
+            if let Some(Change::Whole(name)) = self.adapter.change(&spec.name) {
+                spec.dtype = self.adapter.dtype(name)?;
             }
+        }
+        let file_name = shard.path().file_name().unwrap_or_default();
+        write_tensors(&out.join(file_name), &specs, |i| self.merged(&specs[i]))
+    }
+
+    /// The index of shards, with the head where it is new.
+    fn write_index(&self, base_dir: &Path, out: &Path) -> Result<()> {
+        let path = base_dir.join(INDEX);
+        let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
+        let Some(embedding) = &self.head_of_its_own else {
+            return files::write_bytes(&out.join(INDEX), &bytes);
         };
+        let mut index: Value = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
+        let holder = index["weight_map"][embedding.as_str()].clone();
+        index["weight_map"][HEAD] = holder;
+        folder::write_json(&out.join(INDEX), &index)
     }
-    match letters
-        .iter()
-        .find(|(module, is_a)| !letters.contains(&(module.clone(), !is_a)))
-    {
-        Some((module, _)) => Err(Error::Unsupported(format!(
-            "adapter of `{module}` lacks one of its two factors"
-        ))),
-        None => Ok(()),
-    }
-}
 
-fn write_shard(shard: &TensorFile, adapter: &AdapterFolder, out: &Path) -> Result<()> {
-    let specs: Vec<TensorSpec> = shard
-        .tensors()
-        .iter()
-        .map(|(name, slot)| TensorSpec {
-            name: name.clone(),
-            dtype: slot.dtype,
-            shape: slot.shape.clone(),
-        })
-        .collect();
-    let file_name = shard.path().file_name().unwrap_or_default();
-    write_tensors(&out.join(file_name), &specs, |i| {
-        merged(shard, adapter, &specs[i])
-    })
-}
-
-/// One weight, with its update if it has one.
-fn merged(shard: &TensorFile, adapter: &AdapterFolder, spec: &TensorSpec) -> Result<Tensor> {
-    let weight = shard.read(&spec.name, &Device::Cpu)?;
-    let Some(module) = spec.name.strip_suffix(".weight") else {
-        return Ok(weight);
-    };
-    let factor = |letter: char| format!("base_model.model.{module}.lora_{letter}.weight");
-    if !adapter.names().any(|name| name == factor('A')) {
-        return Ok(weight);
+    /// One weight, changed if the adapter changes it.
+    fn merged(&self, spec: &TensorSpec) -> Result<Tensor> {
+        let stored = match &self.head_of_its_own {
+            Some(embedding) if spec.name == HEAD => embedding,
+            _ => &spec.name,
+        };
+        let weight = || self.shards.read(stored, &Device::Cpu);
+        let factor =
+            |name: &str| -> Result<Tensor> { Ok(self.adapter.read(name)?.to_dtype(DType::F32)?) };
+        match self.adapter.change(&spec.name) {
+            None => weight(),
+            Some(Change::Whole(name)) => self.adapter.read(name),
+            Some(Change::Update {
+                a,
+                b,
+                lengths,
+                embedding,
+                below,
+            }) => {
+                let module = spec.name.trim_end_matches(".weight");
+                let product = factor(b)?.matmul(&factor(a)?)?;
+                let update = match embedding {
+                    true => product.t()?,
+                    false => product,
+                };
+                let scale = self.adapter.settings().scale_of(module);
+                let weight = match below {
+                    Some(name) => self.adapter.read(name)?,
+                    None => weight()?,
+                };
+                let mut merged = (weight.to_dtype(DType::F32)? + (update * scale)?)?;
+                if let Some(lengths) = lengths {
+                    let norms = merged.sqr()?.sum(1)?.sqrt()?;
+                    merged = merged.broadcast_mul(&(factor(lengths)? / norms)?.unsqueeze(1)?)?;
+                }
+                Ok(merged.to_dtype(spec.dtype)?)
+            }
+        }
     }
-    let (outputs, inputs) = weight.dims2()?;
-    let rank = adapter.config.rank;
-    let read = |letter, shape| {
-        adapter
-            .read(&factor(letter), shape)?
-            .to_dtype(DType::F32)
-            .map_err(Error::from)
-    };
-    let a = read('A', (rank, inputs))?;
-    let b = read('B', (outputs, rank))?;
-    let update = (b.matmul(&a)? * adapter.config.scale())?;
-    Ok((weight.to_dtype(DType::F32)? + update)?.to_dtype(spec.dtype)?)
 }

@@ -40,13 +40,20 @@ impl Scorer {
         adapter_dir: &Path,
         compute: &Compute,
     ) -> Result<Self> {
-        let mut scorer = Self::load(model_dir, compute)?;
-        let adapter = AdapterFolder::open(adapter_dir)?;
-        let used = scorer
-            .decoder
-            .attach_lora(&adapter.config, |name, shape| adapter.read(name, shape))?;
+        let (device, dtype) = compute.resolve()?;
+        let config = DecoderConfig::from_folder(model_dir)?;
+        let shards = Shards::open(model_dir)?;
+        let adapter = AdapterFolder::open(adapter_dir, shards.weights())?;
+        let settings = adapter.settings();
+        let precision = Precision {
+            whole: settings.modules_to_save.clone(),
+            ..Precision::frozen(dtype)
+        };
+        let (mut decoder, whole) = Decoder::from_shards(&config, &shards, &device, precision)?;
+        let mut used = decoder.attach_lora(settings, |tensor| adapter.read(tensor.name))?;
+        adapter.take_whole(whole, &mut used)?;
         adapter.check_all_used(&used)?;
-        Ok(scorer)
+        Ok(Self { decoder })
     }
 
     /// The longest prompt and continuation together, in tokens.

@@ -14,7 +14,7 @@ use safetensors::tensor::Metadata;
 
 use crate::error::{Error, Result};
 
-pub(crate) use shards::{Shards, weight_files};
+pub(crate) use shards::Shards;
 pub(crate) use write::{TensorSpec, hash_elements, write_atomically, write_tensors};
 
 /// An open safetensors file.

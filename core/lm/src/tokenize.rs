@@ -2,9 +2,10 @@
 
 mod sentencepiece;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use driftgauge_folder::special::{Added, SpecialTokens};
 pub(crate) use sentencepiece::{Piece, SentencePiece};
 
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
@@ -17,6 +18,10 @@ use crate::error::{Error, Result};
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Inner,
+    /// Whether it has tokens that `tokenizer.json` lacks.
+    completed: bool,
+    /// Special tokens, those of further files among them.
+    special: BTreeSet<u32>,
 }
 
 #[derive(Clone)]
@@ -29,21 +34,89 @@ enum Inner {
 
 impl From<SentencePiece> for Tokenizer {
     fn from(pieces: SentencePiece) -> Self {
+        let count = pieces.tokens().len() as u32;
         Self {
+            completed: false,
+            special: (0..count).filter(|&id| pieces.is_special(id)).collect(),
             inner: Inner::Pieces(pieces),
         }
     }
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` of a model folder.
+    /// Reads the tokenizer of a model folder: `tokenizer.json`, and the tokens that its other files add, as transformers adds
+    /// them.
     ///
     /// # Errors
-    /// When the file is missing or malformed.
+    /// When a file is missing or malformed, or when two of them give a token different ids.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        Self::from_bytes(&bytes).map_err(|e| Error::file(&path, e))
+        let mut tokenizer = Self::from_bytes(&bytes).map_err(|e| Error::file(&path, e))?;
+        tokenizer.add(&SpecialTokens::read(folder)?.added, folder)?;
+        Ok(tokenizer)
+    }
+
+    /// Adds tokens, or marks them where the vocabulary has them already.
+    fn add(&mut self, tokens: &[Added], folder: &Path) -> Result<()> {
+        let Inner::Json(inner) = &mut self.inner else {
+            return Ok(());
+        };
+        let known: BTreeMap<String, bool> = inner
+            .get_added_tokens_decoder()
+            .into_values()
+            .map(|token| (token.content, token.special))
+            .collect();
+        // Those that are there already change nothing, unless they become special.
+        let news: Vec<AddedToken> = tokens
+            .iter()
+            .filter(|token| {
+                known
+                    .get(&token.content)
+                    .is_none_or(|special| token.special && !special)
+            })
+            .map(|token| AddedToken {
+                content: token.content.clone(),
+                single_word: token.single_word,
+                lstrip: token.lstrip,
+                rstrip: token.rstrip,
+                normalized: token.normalized.unwrap_or(!token.special),
+                special: token.special,
+            })
+            .collect();
+        self.completed = news.iter().any(|token| !known.contains_key(&token.content));
+        inner.add_tokens(&news);
+        for token in tokens {
+            let found = inner.token_to_id(&token.content);
+            if let (Some(said), Some(found)) = (token.id, found)
+                && said != found
+            {
+                return Err(Error::file(
+                    folder,
+                    format!(
+                        "`{}` is token {said} by `tokenizer_config.json` or `added_tokens.json` and token {found} by \
+                         `tokenizer.json`; hint: save the tokenizer again with `save_pretrained`, from what the model was \
+                         trained with",
+                        token.content
+                    ),
+                ));
+            }
+            self.special.extend(found.filter(|_| token.special));
+        }
+        Ok(())
+    }
+
+    /// The content of a `tokenizer.json` with all added tokens in it, where the folder's own lacks some.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn completed_json(&self) -> Result<Option<String>> {
+        match &self.inner {
+            Inner::Json(inner) if self.completed => {
+                inner.to_string(false).map_err(failed).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Reads the content of a `tokenizer.json`.
@@ -55,8 +128,15 @@ impl Tokenizer {
         // A folder may carry the padding and truncation of whoever saved it; neither is wanted here.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(failed)?;
+        let added = inner.get_added_tokens_decoder();
         Ok(Self {
             inner: Inner::Json(Box::new(inner)),
+            completed: false,
+            special: added
+                .into_iter()
+                .filter(|(_, token)| token.special)
+                .map(|(id, _)| id)
+                .collect(),
         })
     }
 
@@ -123,32 +203,32 @@ impl Tokenizer {
     /// Spellings of the special tokens, by id.
     #[must_use]
     pub fn special(&self) -> BTreeMap<u32, String> {
+        let spelling = |id: u32| match &self.inner {
+            Inner::Json(inner) => inner.id_to_token(id),
+            Inner::Pieces(pieces) => pieces.tokens().get(id as usize).cloned(),
+        };
+        let special = self.special.iter();
+        special
+            .filter_map(|&id| Some((id, spelling(id)?)))
+            .collect()
+    }
+
+    /// Whether `id` was added to the vocabulary as a whole, special or not.
+    #[must_use]
+    pub fn is_added(&self, id: u32) -> bool {
         match &self.inner {
-            Inner::Json(inner) => {
-                let added = inner.get_added_tokens_decoder();
-                let special = added.iter().filter(|(_, token)| token.special);
-                special
-                    .map(|(id, token)| (*id, token.content.clone()))
-                    .collect()
-            }
-            Inner::Pieces(pieces) => {
-                let tokens = (0_u32..).zip(pieces.tokens());
-                let special = tokens.filter(|(id, _)| pieces.is_special(*id));
-                special.map(|(id, token)| (id, token.clone())).collect()
-            }
+            Inner::Json(inner) => inner
+                .get_added_vocabulary()
+                .simple_id_to_token(id)
+                .is_some(),
+            Inner::Pieces(_) => self.is_special(id),
         }
     }
 
     /// Whether `id` is a special token, such as the end of a turn.
     #[must_use]
     pub fn is_special(&self, id: u32) -> bool {
-        match &self.inner {
-            Inner::Json(inner) => inner
-                .get_added_tokens_decoder()
-                .get(&id)
-                .is_some_and(|token| token.special),
-            Inner::Pieces(pieces) => pieces.is_special(id),
-        }
+        self.special.contains(&id)
     }
 }
 

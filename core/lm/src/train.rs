@@ -5,6 +5,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod encode;
+mod ends;
 mod event;
 mod finetune;
 mod gradients;

@@ -70,6 +70,100 @@ fn a_merged_folder_says_what_base_and_adapter_say() {
     }
 }
 
+/// `tests/python/make_adapters.py` had PEFT load and merge them.
+#[test]
+fn adapters_do_what_they_do_in_peft() {
+    let mut seen = 0;
+    for model in ["llama", "qwen2", "qwen3", "mistral"] {
+        let base = golden(model);
+        for entry in std::fs::read_dir(base.join("loads"))
+            .expect("adapters")
+            .flatten()
+        {
+            let folder = entry.path();
+            let text = std::fs::read_to_string(folder.join("expected.json")).expect("a file");
+            let expected: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            let ids: Vec<u32> =
+                serde_json::from_value(expected["probe_input_ids"].clone()).expect("token ids");
+            let worst = |scorer: Scorer, key: &str| {
+                let theirs = expected[key].as_array().expect("logits");
+                let ours = scorer.next_token_logits(&ids).expect("logits");
+                ours.iter()
+                    .zip(theirs)
+                    .map(|(a, b)| (f64::from(*a) - b.as_f64().expect("a number")).abs())
+                    .fold(0.0, f64::max)
+            };
+            let place = tempfile::tempdir().expect("a folder");
+            let merged = place.path().join("merged");
+            merge(&base, &folder, &merged).expect("a merged folder");
+            let scorer = Scorer::load(&merged, &Compute::cpu()).expect("merged");
+            let inside = worst(scorer, "merged");
+            // The decoder knows no updates of embedding and head beside the weights, only merged ones.
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let beside = Scorer::load_with_adapter(&base, &folder, &Compute::cpu());
+            let beside = match name.as_str() {
+                "head" | "embedding" | "embedding-stored" => {
+                    assert!(beside.is_err(), "{name}");
+                    0.0
+                }
+                _ => worst(beside.expect("both"), "loaded"),
+            };
+            println!("{model}/{name}: beside within {beside:.1e}, merged within {inside:.1e}");
+            let tolerance = if model == "mistral" { 5e-2 } else { 1e-4 };
+            assert!(
+                beside < 1e-4 && inside < tolerance,
+                "{model}/{name}: {beside} {inside}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 20);
+}
+
+#[test]
+fn adapters_that_peft_would_take_for_something_else_are_refused_by_name() {
+    let base = golden("llama");
+    let from = base.join("loads/gaussian");
+    let place = tempfile::tempdir().expect("a folder");
+    let adapter = place.path().join("adapter");
+    std::fs::create_dir(&adapter).expect("a folder");
+    let write = |change: &dyn Fn(&mut serde_json::Value)| {
+        let text = std::fs::read_to_string(from.join("adapter_config.json")).expect("settings");
+        let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        change(&mut config);
+        std::fs::write(adapter.join("adapter_config.json"), config.to_string()).expect("a file");
+    };
+    let weights = adapter.join("adapter_model.safetensors");
+    std::fs::copy(from.join("adapter_model.safetensors"), &weights).expect("a copy");
+    let refusal = || {
+        let error = merge(&base, &adapter, &place.path().join("out")).expect_err("a refusal");
+        error.to_string()
+    };
+    for (key, value) in [
+        ("init_lora_weights", serde_json::json!("pissa")),
+        ("init_lora_weights", serde_json::json!("olora")),
+        ("alora_invocation_tokens", serde_json::json!([5])),
+        ("target_modules", serde_json::json!(["q_proj"])),
+        ("r", serde_json::json!(3)),
+        ("use_dora", serde_json::json!(true)),
+        ("modules_to_save", serde_json::json!(["lm_head"])),
+    ] {
+        write(&|config| config[key] = value.clone());
+        let said = refusal();
+        let named = match key {
+            "target_modules" => "none of the modules",
+            "r" => "has shape",
+            "modules_to_save" => "has nothing for `lm_head`",
+            key => key,
+        };
+        assert!(said.contains(named), "{key}: {said}");
+    }
+    write(&|_| {});
+    std::fs::rename(&weights, adapter.join("adapter_model.bin")).expect("a rename");
+    let said = refusal();
+    assert!(said.contains("an adapter as a pickle"), "{said}");
+}
+
 /// Largest resident memory of this process so far.
 #[cfg(target_os = "linux")]
 fn peak_bytes() -> usize {

@@ -8,11 +8,12 @@
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_folder::Weights;
+use driftgauge_lm::Tokenizer;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::config::{self, Reach};
-use crate::weights::{self, Weights};
 
 /// A private folder of links, removed when dropped.
 #[derive(Debug)]
@@ -49,13 +50,10 @@ pub fn check(folder: &Path) -> Result<(), String> {
 
 fn inspect(folder: &Path) -> Result<(config::Config, Weights), String> {
     let config = config::read(folder)?;
-    let weights = weights::inspect(folder)?;
+    let weights = driftgauge_folder::inspect(folder).map_err(|e| e.to_string())?;
     // Names of quantised weights are those of their method.
     if config.json.get("quantization_config").is_none() {
-        config::check_tensors(&config.json, &weights.shapes)
-            .and_then(|()| {
-                driftgauge_lm::check_tied_head(folder, &config.json).map_err(|e| e.to_string())
-            })
+        config::check_tensors(&config.json, &weights.shapes())
             .map_err(|why| format!("{why} (in `{}`)", folder.display()))?;
         shapes_fit(folder)?;
     }
@@ -98,7 +96,14 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
             folder.display()
         ));
     }
-    link(&tokenizer, &dir.path().join("tokenizer.json"))?;
+    let completed = Tokenizer::from_folder(folder)
+        .and_then(|tokenizer| tokenizer.completed_json())
+        .map_err(|e| e.to_string())?;
+    let to = dir.path().join("tokenizer.json");
+    match completed {
+        Some(json) => write(&to, json.as_bytes())?,
+        None => link(&tokenizer, &to)?,
+    }
     let text = serde_json::to_vec(&config).map_err(|e| e.to_string())?;
     write(&dir.path().join("config.json"), &text)?;
     Ok(Prepared {
@@ -147,7 +152,12 @@ pub(crate) fn prepare_text(
 ) -> Result<TempDir, String> {
     let dir = private_folder()?;
     let own = |name: &str| Some(folder?.join(name)).filter(|file| file.exists());
-    for name in ["tokenizer.json", "tokenizer_config.json"] {
+    for name in [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    ] {
         if let Some(file) = own(name) {
             link(&file, &dir.path().join(name))?;
         }

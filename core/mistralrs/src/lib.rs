@@ -19,7 +19,6 @@ mod sampling;
 mod selfcheck;
 mod statistics;
 mod text;
-mod weights;
 
 pub use engine::MistralRsEngine;
 pub use folder::check as check_folder;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use driftgauge_engine::{EngineError, LoadModel, Loaded};
+use driftgauge_folder::ends;
 use driftgauge_lm::GgufFile;
 use serde_json::json;
 
@@ -44,7 +45,8 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
     }
     let text_folder = folder::prepare_text(Some(&model.folder), model.chat_template.as_deref())?;
     let text = Arc::new(Text::load(text_folder.path())?);
-    let end_tokens = end_tokens::declared(&model.folder, &folder.config, text.eos_id())?;
+    let end_tokens =
+        ends::declared(&model.folder, &folder.config, text.eos_id()).map_err(|e| e.to_string())?;
     let rows = folder.weights.embedding_rows();
     let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
 
@@ -108,11 +110,8 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
     let mut end_tokens = header.end_tokens();
     end_tokens.extend(text.eos_id());
     if let Some(tokenizer) = tokenizer {
-        end_tokens.extend(end_tokens::declared(
-            tokenizer,
-            &serde_json::Value::Null,
-            None,
-        )?);
+        let declared = ends::declared(tokenizer, &serde_json::Value::Null, None);
+        end_tokens.extend(declared.map_err(|e| e.to_string())?);
     }
     end_tokens.sort_unstable();
     end_tokens.dedup();

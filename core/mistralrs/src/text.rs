@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use driftgauge_folder::special::SpecialTokens;
 use driftgauge_lm::GgufFile;
 use driftgauge_lm::chat::{self, ChatTemplate};
 use driftgauge_lm::tokenize::Tokenizer;
 use driftgauge_record::{Message, thinking};
-use serde::Deserialize;
-use serde_json::Value;
 
 /// The tokenizer and chat template of a model.
 pub(crate) struct Text {
@@ -25,30 +24,26 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of a folder.
+    /// Reads the tokenizer, its special tokens and the chat template of a folder.
     ///
     /// # Errors
     /// When a file is missing or malformed.
     pub(crate) fn load(folder: &Path) -> Result<Self, String> {
-        let config = folder.join("tokenizer_config.json");
-        let config: Value = match std::fs::read(&config) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|e| format!("`{}` is no JSON: {e}", config.display()))?,
-            Err(_) => Value::Null,
-        };
-        let spelling = |key: &str| {
-            let token = &config[key];
-            let text = token.as_str().or_else(|| token["content"].as_str());
-            text.map(str::to_owned)
-        };
         let tokenizer = Tokenizer::from_folder(folder).map_err(|e| e.to_string())?;
+        let special = SpecialTokens::read(folder).map_err(|e| e.to_string())?;
+        let spelling = |name: &str| special.get(name).map(str::to_owned);
         Ok(Self {
-            vocabulary: Vocabulary::read(&folder.join("tokenizer.json"))?,
-            tokenizer,
+            vocabulary: Vocabulary::of(&tokenizer),
             template: ChatTemplate::from_folder(folder).map_err(|e| e.to_string()),
             bos: spelling("bos_token"),
             eos: spelling("eos_token"),
-            listed: listed(&config["added_tokens_decoder"]),
+            listed: special
+                .added
+                .iter()
+                .filter(|token| !token.content.trim().is_empty())
+                .filter_map(|token| Some((token.id?, token.content.clone())))
+                .collect(),
+            tokenizer,
         })
     }
 
@@ -159,20 +154,6 @@ impl Text {
     }
 }
 
-/// The entries of `added_tokens_decoder`, by id. White space alone may become part of another token.
-fn listed(decoder: &Value) -> Vec<(u32, String)> {
-    let entries = decoder.as_object().into_iter().flatten();
-    let mut listed: Vec<(u32, String)> = entries
-        .filter_map(|(id, token)| {
-            let spelling = token["content"].as_str()?;
-            Some((id.parse().ok()?, spelling.to_owned()))
-        })
-        .filter(|(_, spelling)| !spelling.trim().is_empty())
-        .collect();
-    listed.sort();
-    listed
-}
-
 /// The ids of a tokenizer.
 #[derive(Debug, Default)]
 pub(crate) struct Vocabulary {
@@ -183,50 +164,6 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// As the file says, which is not what the tokenizer gives where ids in it contradict one another.
-    fn read(path: &Path) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct File {
-            #[serde(default)]
-            added_tokens: Vec<Added>,
-            model: Model,
-        }
-        #[derive(Deserialize)]
-        struct Added {
-            id: u32,
-            content: String,
-            #[serde(default)]
-            special: bool,
-        }
-        #[derive(Deserialize)]
-        struct Model {
-            vocab: Ids,
-        }
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Ids {
-            /// BPE, WordPiece, WordLevel.
-            Named(BTreeMap<String, u32>),
-            /// Unigram: pieces with their scores, in the order of their ids.
-            Listed(Vec<(String, f64)>),
-        }
-        let text =
-            std::fs::read(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
-        let file: File = serde_json::from_slice(&text)
-            .map_err(|e| format!("`{}` is no tokenizer: {e}", path.display()))?;
-        let largest = match file.model.vocab {
-            Ids::Named(ids) => ids.into_iter().map(|(s, id)| (id, s)).max(),
-            Ids::Listed(pieces) => (0_u32..).zip(pieces).map(|(id, p)| (id, p.0)).last(),
-        };
-        let added = file.added_tokens.iter().map(|t| (t.id, t.content.clone()));
-        let largest = added.chain(largest).max().unwrap_or_default();
-        let special = file.added_tokens.into_iter().filter(|t| t.special);
-        Ok(Self {
-            largest,
-            special: special.map(|t| (t.id, t.content)).collect(),
-        })
-    }
-
     fn of(tokenizer: &Tokenizer) -> Self {
         Self {
             largest: tokenizer.largest().unwrap_or_default(),

@@ -20,7 +20,9 @@ pub(super) fn of(
         id: id.clone(),
         description: without_folders(&model.description),
         base: match &model.source {
-            SourceRecord::Finetune { base, .. } => Some(base.clone()),
+            SourceRecord::Finetune { base, .. } | SourceRecord::Adapter { base, .. } => {
+                Some(base.clone())
+            }
             _ => None,
         },
         baseline: context.baseline.as_ref() == Some(id),

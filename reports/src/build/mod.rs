@@ -124,6 +124,9 @@ fn without_folders(experiment: &ExperimentRecord) -> ExperimentRecord {
             SourceRecord::Pretrain { training } | SourceRecord::Finetune { training, .. } => {
                 *training = without_paths(training);
             }
+            SourceRecord::Adapter { adapter, .. } => {
+                adapter.iter_mut().for_each(|file| name(&mut file.path));
+            }
             SourceRecord::Hub(_) | SourceRecord::Endpoint { .. } => {}
         }
     }

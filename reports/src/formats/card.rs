@@ -104,7 +104,7 @@ pub(super) fn of(report: &Report, model: &str) -> Option<String> {
 fn base_of<'r>(report: &'r Report, model: &str) -> Option<&'r str> {
     let record = report.resolved.as_ref()?;
     match &record.models.get(model)?.source {
-        SourceRecord::Finetune { base, .. } => {
+        SourceRecord::Finetune { base, .. } | SourceRecord::Adapter { base, .. } => {
             // A base of the hub is named as the hub names it.
             let hub = record.models.get(base).and_then(|base| base.hub.as_ref());
             Some(hub.map_or(base.as_str(), |hub| hub.repository.as_str()))

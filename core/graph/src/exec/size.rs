@@ -43,7 +43,9 @@ pub(super) fn is_small(context: &Context, node: usize) -> bool {
         ModelSource::Pretrain(training) if node.kind == Kind::Pretrain => training
             .parameters
             .is_some_and(|count| count <= SMALL_PARAMETERS),
-        ModelSource::Finetune { base, .. } if node.kind != Kind::Generate => {
+        ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. }
+            if node.kind != Kind::Generate =>
+        {
             model_folder(context, base).is_some_and(|folder| folder_size(&folder) <= SMALL_BYTES)
         }
         ModelSource::Endpoint(_) | ModelSource::Recorded(_) => true,

@@ -8,7 +8,7 @@ use driftgauge_problem::{Context as _, Problem};
 use serde_json::Value;
 
 use super::process::Worker;
-use super::unchanged::check_files;
+use super::unchanged::{check_adapter, check_files};
 use crate::context::Context;
 use crate::event::Event;
 use crate::nodes::models::{finetune_folder, model_folder};
@@ -53,12 +53,18 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
             init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
             ..train_job(context, training, &work)?
         }),
-        (ModelSource::Finetune { base, .. }, _) => Job::Merge(MergeJob {
-            base: model_folder(context, base).ok_or("the base has no folder")?,
-            adapter: finetune_folder(context, model).ok_or("the adapter has no folder")?,
-            out: scratch.join("model"),
-            lock: work.join(LOCK),
-        }),
+        (source @ (ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. }), _) => {
+            let adapter = match source {
+                ModelSource::Adapter { adapter, .. } => adapter.as_ref().map(|a| a.path.clone()),
+                _ => finetune_folder(context, model),
+            };
+            Job::Merge(MergeJob {
+                base: model_folder(context, base).ok_or("the base has no folder")?,
+                adapter: adapter.ok_or("the adapter has no folder")?,
+                out: scratch.join("model"),
+                lock: work.join(LOCK),
+            })
+        }
         _ => return Err("this model is not trained here".into()),
     };
     check_base(context, model)?;
@@ -82,11 +88,12 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     Ok(())
 }
 
-/// Whether the files of a fine-tune's base are still those that its key was made from.
+/// Whether the files of a model's base, and of an adapter that was there already, are still those that its key was made from.
 fn check_base(context: &Context, model: &str) -> Result<(), Problem> {
-    match &context.experiment.models[model].source {
-        ModelSource::Finetune { base, .. } => check_files(context, base),
-        _ => Ok(()),
+    check_adapter(context, model)?;
+    match context.experiment.models[model].source.base() {
+        Some(base) => check_files(context, base),
+        None => Ok(()),
     }
 }
 

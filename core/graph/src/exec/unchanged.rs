@@ -3,7 +3,7 @@
 use driftgauge_problem::Problem;
 
 use crate::context::Context;
-use crate::model_files::source_digest;
+use crate::model_files::{adapter_digest, source_digest};
 use crate::resolved::ModelSource;
 
 /// Whether the files of a model that lies on this machine are those that the plan knew. Large files are known by size, time of
@@ -30,6 +30,32 @@ pub(super) fn check_files(context: &Context, model: &str) -> Result<(), Problem>
         .into()),
         Some(Ok(now)) if now != *digest => Err(changed("the files", model, path)),
         _ => Ok(()),
+    }
+}
+
+/// Whether an adapter that a model is made from, or whose training begins with it, is the one that the plan knew.
+///
+/// # Errors
+/// When it is another one now, or cannot be read.
+pub(super) fn check_adapter(context: &Context, model: &str) -> Result<(), Problem> {
+    let adapter = match &context.experiment.models[model].source {
+        ModelSource::Adapter { adapter, .. } => adapter,
+        ModelSource::Finetune { init_adapter, .. } => init_adapter,
+        _ => &None,
+    };
+    let Some(adapter) = adapter else {
+        return Ok(());
+    };
+    let files = driftgauge_folder::adapter::files(&adapter.path)?;
+    let digests = context.store.digests();
+    match adapter_digest(&files, &|file| digests.of(file)) {
+        Ok(now) if now == adapter.digest => Ok(()),
+        Ok(_) => Err(changed("the adapter", model, &adapter.path)),
+        Err(error) => Err(format!(
+            "cannot read the adapter of model `{model}` (`{}`): {error}",
+            adapter.path.display()
+        )
+        .into()),
     }
 }
 

@@ -57,6 +57,9 @@ fn model_of(model: &ResolvedModel) -> Option<LockedModel> {
             .iter()
             .map(|recorded| recorded.file.digest.to_string())
             .collect(),
+        ModelSource::Adapter { adapter, .. } => {
+            adapter.iter().map(|file| file.digest.to_string()).collect()
+        }
         ModelSource::Endpoint(_) => Vec::new(),
         ModelSource::Hub(_) | ModelSource::Pretrain(_) | ModelSource::Finetune { .. } => {
             return None;

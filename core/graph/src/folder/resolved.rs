@@ -118,6 +118,10 @@ fn source(source: &ModelSource) -> SourceRecord {
             training: json!(training),
             init_adapter: init_adapter.as_ref().map(file),
         },
+        ModelSource::Adapter { base, adapter, .. } => SourceRecord::Adapter {
+            base: base.clone(),
+            adapter: adapter.as_ref().map(file),
+        },
         ModelSource::Endpoint(endpoint) => SourceRecord::Endpoint {
             base_url: endpoint.base_url.clone(),
             model: endpoint.model.clone(),

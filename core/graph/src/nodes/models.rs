@@ -1,12 +1,12 @@
 //! Where the models of an experiment lie, and what a worker loads for them.
 
-use std::fs;
 use std::path::PathBuf;
 
 use driftgauge_engine::LoadModel;
 use driftgauge_problem::Problem;
 
 use crate::context::Context;
+use crate::model_files::has_template;
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
 
@@ -24,7 +24,9 @@ pub(crate) fn model_folder(context: &Context, model: &str) -> Option<PathBuf> {
     match &context.experiment.models.get(model)?.source {
         ModelSource::Folder { path, .. } => Some(path.clone()),
         ModelSource::Pretrain(_) => node_folder(context, Kind::Pretrain, model, "model"),
-        ModelSource::Finetune { .. } => node_folder(context, Kind::Merge, model, "model"),
+        ModelSource::Finetune { .. } | ModelSource::Adapter { .. } => {
+            node_folder(context, Kind::Merge, model, "model")
+        }
         _ => None,
     }
 }
@@ -83,9 +85,5 @@ pub(crate) fn has_chat_template(context: &Context, model: &str) -> bool {
             None => return true,
         },
     };
-    folder.join("chat_template.jinja").is_file()
-        || fs::read_to_string(folder.join("tokenizer_config.json"))
-            .ok()
-            .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok())
-            .is_some_and(|config| !config["chat_template"].is_null())
+    has_template(&folder)
 }

@@ -176,6 +176,7 @@ impl<'a> Builder<'a> {
                     items,
                 )
             }
+            ModelSource::Adapter { base, adapter, .. } => self.adapter(id, base, adapter.as_ref()),
             ModelSource::Finetune {
                 base,
                 training,
@@ -209,6 +210,29 @@ impl<'a> Builder<'a> {
                 )
             }
         }
+    }
+
+    /// The merge of a base with an adapter that was made elsewhere.
+    fn adapter(
+        &mut self,
+        id: &str,
+        base: &str,
+        adapter: Option<&driftgauge_data::PinnedFile>,
+    ) -> usize {
+        let leaves: Vec<Digest> = adapter.iter().map(|a| a.digest.clone()).collect();
+        let node = self.add(
+            format!("merge {id}"),
+            Kind::Merge,
+            Part::Model(id.to_owned()),
+            json!({}),
+            vec![self.models[base]],
+            &leaves,
+            None,
+        );
+        if adapter.is_none() {
+            self.plan.nodes[node].key = None;
+        }
+        node
     }
 
     fn training(&self, training: &Training) -> (Value, Vec<usize>, Option<u64>) {

@@ -3,8 +3,10 @@
 //! Everything found wrong is collected, with its place in the spec. Nothing is fetched: a source of the hub that is not in
 //! the local cache stays unpinned.
 
+mod adapters;
 mod data;
 mod evaluations;
+mod folders;
 mod measures;
 mod models;
 mod numbers;
@@ -149,6 +151,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let models = resolver.models(&datasets);
     let metrics = resolver.metrics();
     let evaluations = resolver.evaluations(&datasets);
+    resolver.templates(&models, &evaluations);
     resolver.trainable(&models);
     resolver.scorable(&models);
     resolver.generable(&models, &evaluations);

@@ -41,13 +41,14 @@ impl Resolver<'_> {
             let before = waiting.len();
             let mut later = Vec::new();
             for (id, model) in waiting {
-                let base = model.finetune.as_ref().map(|finetune| finetune.base.get());
-                if base.is_some_and(|base| !out.contains_key(base)) {
+                if model
+                    .base()
+                    .is_some_and(|base| !out.contains_key(base.get()))
+                {
                     later.push((id, model));
                     continue;
                 }
-                let base = base.and_then(|base| out.get(base));
-                match self.model(model, base, datasets) {
+                match self.model(model, &out, datasets) {
                     Some(resolved) => {
                         out.insert(id.get().clone(), resolved);
                     }
@@ -74,9 +75,10 @@ impl Resolver<'_> {
     fn model(
         &mut self,
         model: &Model,
-        base: Option<&ResolvedModel>,
+        made: &IndexMap<String, ResolvedModel>,
         datasets: &Datasets,
     ) -> Option<ResolvedModel> {
+        let base = model.base().and_then(|base| made.get(base.get()));
         // A fine-tune speaks as its base does, unless the spec says otherwise.
         let chat_template = match &model.chat_template {
             Some(path) => Some(self.pin(path)?),
@@ -90,7 +92,8 @@ impl Resolver<'_> {
                 format!("GGUF {path}"),
             ),
             SpecSource::Hub(repository) => {
-                let wanted = hub_model(model, repository);
+                let revision = model.revision.as_ref();
+                let wanted = hub_source(RepositoryKind::Model, repository, revision);
                 let mut description = format!("hub {repository} at {}", wanted.revision);
                 let source = match wanted.snapshot().filter(|_| wanted.lacks().is_none()) {
                     Some(snapshot) => {
@@ -132,10 +135,6 @@ impl Resolver<'_> {
             }
             SpecSource::Finetune(finetune) => {
                 let settings = &self.spec.finetune[finetune.settings.get().as_str()];
-                let init_adapter = match &finetune.init_adapter {
-                    Some(path) => Some(self.adapter(path)?),
-                    None => None,
-                };
                 let mut training = self.training(
                     settings,
                     &finetune.settings,
@@ -144,6 +143,15 @@ impl Resolver<'_> {
                     datasets,
                 )?;
                 training.chat_template.clone_from(&chat_template);
+                let init_adapter = match &finetune.init_adapter {
+                    Some(path) => {
+                        let (pinned, adapter) = self.adapter(path, finetune.base.get(), made)?;
+                        let (lora, training) = (settings.lora.as_ref(), &mut training.settings);
+                        self.settings_of_adapter(path, &adapter, lora, training)?;
+                        Some(pinned)
+                    }
+                    None => None,
+                };
                 let data: Vec<_> = training
                     .data
                     .iter()
@@ -163,6 +171,7 @@ impl Resolver<'_> {
                     ),
                 )
             }
+            SpecSource::Adapter(adapter) => self.adapter_source(adapter, made, &mut hub)?,
             SpecSource::Endpoint(server) => (
                 ModelSource::Endpoint(endpoint(server)),
                 format!("`{}` at {}", server.model, server.base_url),
@@ -220,6 +229,7 @@ impl Resolver<'_> {
     }
 
     fn found_folder(&mut self, folder: PathBuf, place: &Text) -> Option<ModelSource> {
+        self.sound_folder(place, &folder)?;
         match folder_digest(&folder, &|path| self.options.digests.of(path)) {
             Ok(digest) => Some(ModelSource::Folder {
                 path: std::path::absolute(&folder).unwrap_or(folder),
@@ -291,29 +301,6 @@ impl Resolver<'_> {
             Ok(digest) => Some(digest),
             Err(error) => {
                 self.missing(place, folder, &error);
-                None
-            }
-        }
-    }
-
-    /// An adapter folder, or its safetensors file.
-    fn adapter(&mut self, path: &Text) -> Option<driftgauge_data::PinnedFile> {
-        let full = self.path(path);
-        let folder = if full.is_file() {
-            full.parent()?.to_owned()
-        } else {
-            full
-        };
-        let weights = folder.join("adapter_model.safetensors");
-        let named = self.path(path);
-        let weights = if named.is_file() { named } else { weights };
-        match self.options.digests.of(&weights) {
-            Ok(digest) => Some(driftgauge_data::PinnedFile {
-                path: std::path::absolute(&weights).unwrap_or(weights),
-                digest,
-            }),
-            Err(error) => {
-                self.missing(path, &weights, &error);
                 None
             }
         }
@@ -421,10 +408,13 @@ impl Resolver<'_> {
     }
 }
 
-fn hub_model(model: &Model, repository: &Text) -> HubSource {
-    let revision = model.revision.as_ref();
+pub(super) fn hub_source(
+    kind: RepositoryKind,
+    repository: &Text,
+    revision: Option<&Text>,
+) -> HubSource {
     HubSource {
-        kind: RepositoryKind::Model,
+        kind,
         repository: repository.get().clone(),
         revision: revision.map_or_else(|| "main".to_owned(), |revision| revision.get().clone()),
         split: None,
@@ -449,7 +439,7 @@ fn endpoint(server: &EndpointSpec) -> Endpoint {
 
 /// Settings in the trainer's own names, all of them that decide the result.
 fn training_settings(settings: &TrainingSettings, seed: u64) -> Value {
-    let method = match &settings.lora {
+    let mut method = match &settings.lora {
         Some(lora) => json!({ "lora": {
             "rank": lora.rank,
             "alpha": lora.alpha.as_ref().map_or(*lora.rank as f64, |alpha| **alpha),
@@ -459,6 +449,29 @@ fn training_settings(settings: &TrainingSettings, seed: u64) -> Value {
         }}),
         None => json!("full"),
     };
+    if let Some(lora) = &settings.lora {
+        // What is not asked for is no part of the key.
+        let further = [
+            ("dora", lora.dora.then(|| json!(true))),
+            (
+                "rank_pattern",
+                Some(json!(lora.rank_pattern)).filter(|_| !lora.rank_pattern.is_empty()),
+            ),
+            (
+                "alpha_pattern",
+                Some(json!(lora.alpha_pattern)).filter(|_| !lora.alpha_pattern.is_empty()),
+            ),
+            (
+                "modules_to_save",
+                Some(json!(lora.modules_to_save)).filter(|_| !lora.modules_to_save.is_empty()),
+            ),
+        ];
+        for (key, value) in further {
+            if let Some(value) = value {
+                method["lora"][key] = value;
+            }
+        }
+    }
     let mut value = json!({
         "method": method,
         "learning_rate": settings.learning_rate,

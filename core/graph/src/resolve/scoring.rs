@@ -142,7 +142,9 @@ fn root<'a>(models: &'a Models, model: &'a ResolvedModel) -> Option<&'a Resolved
     // A circle of bases was reported by itself.
     for _ in 0..=models.len() {
         match &model.source {
-            ModelSource::Finetune { base, .. } => model = models.get(base)?,
+            ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. } => {
+                model = models.get(base)?;
+            }
             _ => return Some(model),
         }
     }
@@ -163,7 +165,12 @@ fn on_folder(
         }
         Some(ModelSource::Recorded(_)) => Err("it is a recording".into()),
         // What a repository of the hub holds is known when it is here; our own trainer makes what we compute.
-        Some(ModelSource::Hub { .. } | ModelSource::Pretrain(_) | ModelSource::Finetune { .. })
+        Some(
+            ModelSource::Hub { .. }
+            | ModelSource::Pretrain(_)
+            | ModelSource::Finetune { .. }
+            | ModelSource::Adapter { .. },
+        )
         | None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
+use driftgauge_folder::adapter::AdapterSettings;
 
 use super::layer::{Attention, Projections};
 use super::mlp::{GateAndUp, Gated, Mlp};
@@ -12,7 +13,6 @@ use crate::check::check_weights;
 use crate::compute::BaseQuantization;
 use crate::config::{Architecture, DecoderConfig, Experts, Norms};
 use crate::error::{Error, Result};
-use crate::lora::LoraConfig;
 use crate::ops::{QuantizedWeight, Traced, Weight};
 use crate::tensors::Shards;
 
@@ -36,7 +36,7 @@ pub(crate) fn module_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// How the weights of a decoder are held.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Precision {
     /// The type that is computed in, and in which frozen weights are held.
     pub(crate) dtype: DType,
@@ -44,17 +44,35 @@ pub(crate) struct Precision {
     pub(crate) trainable: bool,
     /// The frozen weights of the linear modules are rounded to this format.
     pub(crate) quantization: Option<BaseQuantization>,
+    /// Ends of the names of modules whose weights are parameters although the others are frozen.
+    pub(crate) whole: Vec<String>,
 }
 
 impl Precision {
+    /// Whether the weight of this name is a parameter.
+    fn trains(&self, name: &str) -> bool {
+        let module = name.trim_end_matches(".weight").trim_end_matches(".bias");
+        self.trainable || self.whole.iter().any(|end| module.ends_with(end.as_str()))
+    }
+
     /// Frozen weights in the compute type.
     pub(crate) fn frozen(dtype: DType) -> Self {
         Self {
             dtype,
             trainable: false,
             quantization: None,
+            whole: Vec::new(),
         }
     }
+}
+
+/// A tensor of an adapter that is about to be made.
+pub(crate) struct Fresh<'a> {
+    /// Its name in PEFT's file.
+    pub(crate) name: &'a str,
+    pub(crate) shape: &'a [usize],
+    /// The weight that it changes.
+    pub(crate) weight: &'a Weight,
 }
 
 /// Where weights come from while a decoder is built, and whether they are trained.
@@ -67,8 +85,13 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Traced> {
-        let tensor = (self.read)(name, shape)?.to_device(self.device)?;
-        if !self.precision.trainable {
+        self.tensor_like(name, name, shape)
+    }
+
+    /// A weight that begins as the one stored under another name.
+    fn tensor_like(&mut self, name: &str, stored: &str, shape: &[usize]) -> Result<Traced> {
+        let tensor = (self.read)(stored, shape)?.to_device(self.device)?;
+        if !self.precision.trains(name) {
             return Ok(Traced::constant(tensor.to_dtype(self.precision.dtype)?));
         }
         let parameter = Traced::parameter(tensor.to_dtype(DType::F32)?);
@@ -78,7 +101,8 @@ impl Builder<'_> {
 
     /// A weight that is multiplied with, quantised where that was asked for.
     fn matrix(&mut self, name: &str, shape: (usize, usize)) -> Result<Weight> {
-        let Some(quantization) = self.precision.quantization else {
+        let quantization = self.precision.quantization;
+        let Some(quantization) = quantization.filter(|_| !self.precision.trains(name)) else {
             return Ok(self.tensor(name, &[shape.0, shape.1])?.into());
         };
         let block = quantization.block_size();
@@ -228,9 +252,13 @@ impl Builder<'_> {
             .map(|index| self.layer(index, config))
             .collect::<Result<Vec<_>>>()?;
         let norm = self.tensor("model.norm.weight", &[config.hidden_size])?;
+        let (embedding, head) = ("model.embed_tokens.weight", "lm_head.weight");
+        let one_moves = |p: &Precision| !p.trainable && (p.trains(embedding) || p.trains(head));
         let lm_head = match config.tie_word_embeddings {
+            // As in PEFT, a whole module that is trained moves alone.
+            true if one_moves(&self.precision) => self.tensor_like(head, embedding, &table)?,
             true => embed_tokens.clone(),
-            false => self.tensor("lm_head.weight", &table)?,
+            false => self.tensor(head, &table)?,
         };
         Ok(Weights {
             embed_tokens,
@@ -285,16 +313,17 @@ impl Decoder {
             parameters: Parameters::new(),
         };
         let weights = builder.decoder(config)?;
+        let dtype = builder.precision.dtype;
         let longest = config.longest_sequence();
         let tables = |rope| match depends_on_length(rope) {
             true => Ok(None),
-            false => RopeTables::new(rope, longest, precision.dtype, device).map(Some),
+            false => RopeTables::new(rope, longest, dtype, device).map(Some),
         };
         let decoder = Self {
             ropes: config.ropes.iter().map(tables).collect::<Result<_>>()?,
             config: config.clone(),
             device: device.clone(),
-            dtype: precision.dtype,
+            dtype,
             embed_tokens: weights.embed_tokens,
             layers: weights.layers,
             norm: weights.norm,
@@ -317,37 +346,46 @@ impl Decoder {
         })
     }
 
-    /// Gives every target module an adapter whose factors `init` makes (name, shape), and returns them as parameters.
+    /// Gives every module that the settings name an adapter whose tensors `init` makes, and returns them as parameters.
     pub(crate) fn attach_lora(
         &mut self,
-        lora: &LoraConfig,
-        mut init: impl FnMut(&str, (usize, usize)) -> Result<Tensor>,
+        settings: &AdapterSettings,
+        mut init: impl FnMut(&Fresh<'_>) -> Result<Tensor>,
     ) -> Result<Parameters> {
-        let targets = lora.targets()?;
-        let scale = lora.scale();
         let mut parameters = Parameters::new();
         for (index, layer) in self.layers.iter_mut().enumerate() {
             let linears = layer.linears_mut().into_iter().enumerate();
             for (number, (part, name, linear)) in linears {
-                if !targets.contains(name) {
+                let module = format!("model.layers.{index}.{part}.{name}");
+                if !settings.targets(&module) {
                     continue;
                 }
                 let (outputs, inputs) = linear.shape()?;
-                let module = format!("base_model.model.model.layers.{index}.{part}.{name}");
-                let mut factor = |letter: char, shape: (usize, usize)| -> Result<Traced> {
-                    let name = format!("{module}.lora_{letter}.weight");
-                    let value = init(&name, shape)?.to_device(&self.device)?;
+                let rank = settings.rank_of(&module);
+                let mut tensor = |what: &str, shape: &[usize]| -> Result<Traced> {
+                    let name = format!("base_model.model.{module}.{what}");
+                    let fresh = Fresh {
+                        name: &name,
+                        shape,
+                        weight: &linear.weight,
+                    };
+                    let value = init(&fresh)?.to_device(&self.device)?;
                     let parameter = Traced::parameter(value.to_dtype(DType::F32)?);
                     parameters.insert(name, parameter.clone());
                     Ok(parameter)
                 };
-                linear.adapter = Some(Adapter {
-                    a: factor('A', (lora.rank, inputs))?,
-                    b: factor('B', (outputs, lora.rank))?,
-                    scale,
-                    dropout: lora.dropout,
+                let adapter = Adapter {
+                    a: tensor("lora_A.weight", &[rank, inputs])?,
+                    b: tensor("lora_B.weight", &[outputs, rank])?,
+                    lengths: match settings.dora {
+                        true => Some(tensor("lora_magnitude_vector", &[outputs])?),
+                        false => None,
+                    },
+                    scale: settings.scale_of(&module),
+                    dropout: settings.dropout,
                     module: (index * MODULES.len() + number) as u64,
-                });
+                };
+                linear.adapter = Some(adapter);
             }
         }
         Ok(parameters)
@@ -360,7 +398,7 @@ impl Decoder {
         for layer in &self.layers {
             weights.extend(layer.weights());
         }
-        if !self.config.tie_word_embeddings {
+        if !self.config.tie_word_embeddings || self.lm_head.is_apart_from(&self.embed_tokens) {
             weights.push(plain(&self.lm_head));
         }
         weights.retain(|weight| !weight.requires_grad());

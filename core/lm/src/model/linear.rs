@@ -17,13 +17,15 @@ pub(crate) struct Linear {
     pub(super) adapter: Option<Adapter>,
 }
 
-/// The two factors of a low-rank update, in f32.
+/// A low-rank update, in f32.
 #[derive(Debug, Clone)]
 pub(crate) struct Adapter {
     /// `[rank, in]`
     pub(super) a: Traced,
     /// `[out, rank]`
     pub(super) b: Traced,
+    /// Learnt lengths of the updated weight's rows (DoRA), `[out]`.
+    pub(super) lengths: Option<Traced>,
     /// `alpha / rank`, or `alpha / sqrt(rank)`.
     pub(super) scale: f64,
     /// Probability that an input element is dropped while training.
@@ -49,7 +51,16 @@ impl Linear {
             scale: adapter.scale,
             dropout_mask: mask.as_ref(),
         };
-        Ok(ops::lora_linear(x, &weight, bias.as_ref(), &factors)?)
+        match &adapter.lengths {
+            None => Ok(ops::lora_linear(x, &weight, bias.as_ref(), &factors)?),
+            Some(lengths) => Ok(ops::dora_linear(
+                x,
+                &weight,
+                bias.as_ref(),
+                &factors,
+                lengths,
+            )?),
+        }
     }
 
     /// `(out, in)`

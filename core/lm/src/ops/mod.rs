@@ -10,6 +10,7 @@
 
 mod adamw;
 mod cpu;
+mod dora;
 mod elementwise;
 mod linear;
 mod loss;
@@ -25,6 +26,7 @@ mod tests;
 use candle_core::{Result, Tensor, bail};
 
 pub(crate) use adamw::{AdamW, clip_factor, gradient_norm};
+pub(crate) use dora::{dora_linear, row_lengths};
 pub(crate) use linear::{LoraFactors, linear, lora_linear};
 pub(crate) use loss::linear_cross_entropy;
 pub(crate) use pool::on_pool;

@@ -191,6 +191,11 @@ impl Traced {
         Ok(Gradients(gradients))
     }
 
+    /// Whether this is another parameter, or another constant, than `other`.
+    pub(crate) fn is_apart_from(&self, other: &Traced) -> bool {
+        self.tensor.id() != other.tensor.id()
+    }
+
     /// Sum of two values of the same shape.
     ///
     /// # Errors

@@ -1,10 +1,9 @@
 //! The weights of a model folder: one file, or several with an index.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use serde_json::Value;
 
 use super::{TensorFile, TensorSlot};
 use crate::error::{Error, Result};
@@ -14,27 +13,33 @@ pub(crate) struct Shards {
     files: Vec<TensorFile>,
     /// Index into `files` by tensor name.
     holder: BTreeMap<String, usize>,
+    weights: driftgauge_folder::Weights,
 }
 
 impl Shards {
-    /// Opens `model.safetensors.index.json` with its shards, or `model.safetensors`.
+    /// Opens the weight files that the folder stands for.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let files = weight_files(folder)?
+        let weights = driftgauge_folder::inspect(folder)?;
+        let files = weights
+            .files
             .iter()
             .map(|path| TensorFile::open(path))
             .collect::<Result<Vec<_>>>()?;
-        let mut holder = BTreeMap::new();
-        for (i, file) in files.iter().enumerate() {
-            for name in file.tensors().keys() {
-                if holder.insert(name.clone(), i).is_some() {
-                    return Err(Error::file(
-                        file.path(),
-                        format!("tensor `{name}` is also in another shard"),
-                    ));
-                }
-            }
-        }
-        Ok(Self { files, holder })
+        let holder = weights
+            .tensors
+            .iter()
+            .map(|(name, (file, _))| (name.clone(), *file))
+            .collect();
+        Ok(Self {
+            files,
+            holder,
+            weights,
+        })
+    }
+
+    /// What the headers say.
+    pub(crate) fn weights(&self) -> &driftgauge_folder::Weights {
+        &self.weights
     }
 
     /// The files, in the order of their names.
@@ -69,51 +74,4 @@ impl Shards {
             .collect();
         Error::Unsupported(format!("weight `{name}` is not in {}", paths.join(", ")))
     }
-
-    /// Whether two tensors are stored alike: in one type, with the same bytes. Reads them a piece at a time.
-    pub(crate) fn same_bytes(&self, a: &str, b: &str) -> Result<bool> {
-        const PIECE: usize = 1 << 20;
-        let (Some(&in_a), Some(&in_b)) = (self.holder.get(a), self.holder.get(b)) else {
-            return Ok(false);
-        };
-        let (in_a, in_b) = (&self.files[in_a], &self.files[in_b]);
-        let mut from = 0;
-        loop {
-            let (one, other) = (in_a.piece(a, from, PIECE)?, in_b.piece(b, from, PIECE)?);
-            if one != other || in_a.tensors()[a].dtype != in_b.tensors()[b].dtype {
-                return Ok(false);
-            }
-            if one.len() < PIECE {
-                return Ok(true);
-            }
-            from += PIECE;
-        }
-    }
-}
-
-/// Paths of a folder's weight files, sorted.
-pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let index = folder.join("model.safetensors.index.json");
-    if !index.exists() {
-        return Ok(vec![folder.join("model.safetensors")]);
-    }
-    let bytes = std::fs::read(&index).map_err(Error::io("read", &index))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::file(&index, e))?;
-    let map = value["weight_map"]
-        .as_object()
-        .ok_or_else(|| Error::file(&index, "`weight_map` is missing"))?;
-    let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-    if names.is_empty() {
-        return Err(Error::file(&index, "`weight_map` names no file"));
-    }
-    for name in &names {
-        // A file elsewhere would escape the folder's digest.
-        if name.contains(['/', '\\']) {
-            return Err(Error::file(
-                &index,
-                format!("shard `{name}` lies outside the folder"),
-            ));
-        }
-    }
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }

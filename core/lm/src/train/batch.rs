@@ -184,6 +184,7 @@ mod tests {
             ids: vec![0; length],
             supervised: vec![true; length],
             truncated: 0,
+            closers: Vec::new(),
         }
     }
 

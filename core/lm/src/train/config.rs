@@ -176,6 +176,8 @@ impl TrainConfig {
             return refuse(format!("`epochs` {epochs} has to be above 0"));
         }
         match &self.method {
+            // An adapter to start from brings its own settings.
+            Method::Lora(_) if self.init_adapter.is_some() => Ok(()),
             Method::Lora(lora) => lora.validate(),
             Method::Full if self.base_quantization.is_some() => refuse(
                 "`base_quantization` needs `lora`: full training has no frozen weights".to_owned(),

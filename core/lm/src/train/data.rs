@@ -1,5 +1,7 @@
 //! Training and evaluation rows, encoded and checked.
 
+use std::collections::BTreeMap;
+
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +121,15 @@ impl Prepared {
             self.limit,
             named.join(", ")
         ))
+    }
+
+    /// How many answers each token closes; `None` for those that no such token does.
+    pub(crate) fn closers(&self) -> BTreeMap<Option<u32>, usize> {
+        let mut counts = BTreeMap::new();
+        for closer in self.examples.iter().flat_map(|e| &e.closers) {
+            *counts.entry(*closer).or_insert(0) += 1;
+        }
+        counts
     }
 
     /// Supervised tokens of some rows.

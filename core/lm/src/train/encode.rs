@@ -1,5 +1,7 @@
 //! From conversations to token ids, with a mark on every token that carries loss.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChatTemplate, Message};
@@ -35,6 +37,9 @@ pub(crate) struct Encoded {
     pub(crate) supervised: Vec<bool>,
     /// Tokens cut off at the end.
     pub(crate) truncated: usize,
+    /// The token that closes each answer, where it is one that text cannot spell. Answers that were cut have none and are not
+    /// counted.
+    pub(crate) closers: Vec<Option<u32>>,
 }
 
 impl Encoded {
@@ -74,12 +79,16 @@ impl Encoder<'_> {
         let (text, mut ids) = self
             .rendered(&example.messages, false)
             .map_err(|e| failed(e.to_string()))?;
-        let mut supervised = match self.train_on {
-            TrainOn::All => vec![true; ids.len()],
+        let (mut supervised, answers) = match self.train_on {
+            TrainOn::All => (vec![true; ids.len()], Vec::new()),
             TrainOn::Responses => self
                 .responses(&example.messages, &text, &ids)
                 .map_err(failed)?,
         };
+        let whole = answers
+            .into_iter()
+            .filter(|answer| answer.end <= self.max_length);
+        let closers = whole.map(|answer| self.closer(&ids[answer])).collect();
         let truncated = ids.len().saturating_sub(self.max_length);
         ids.truncate(self.max_length);
         supervised.truncate(self.max_length);
@@ -91,6 +100,7 @@ impl Encoder<'_> {
             ids,
             supervised,
             truncated,
+            closers,
         };
         if encoded.targets() == 0 {
             return Err(failed(self.explain_no_target(example, &encoded)));
@@ -98,14 +108,14 @@ impl Encoder<'_> {
         Ok(encoded)
     }
 
-    /// Marks what the assistant says: the tokens that its turn adds to a prompt that ends where the turn begins.
+    /// Marks what the assistant says, and says where: the tokens that its turn adds to a prompt that ends where the turn begins.
     fn responses(
         &self,
         messages: &[Message],
         text: &str,
         ids: &[u32],
-    ) -> std::result::Result<Vec<bool>, String> {
-        let mut supervised = vec![false; ids.len()];
+    ) -> std::result::Result<(Vec<bool>, Vec<Range<usize>>), String> {
+        let (mut supervised, mut answers) = (vec![false; ids.len()], Vec::new());
         for (turn, message) in messages.iter().enumerate() {
             if message.role != "assistant" {
                 continue;
@@ -138,8 +148,19 @@ impl Encoder<'_> {
             };
             let end = self.end_of_turn(&ids[..end], start)?;
             supervised[start..end].fill(true);
+            answers.push(start..end);
         }
-        Ok(supervised)
+        Ok((supervised, answers))
+    }
+
+    /// The token that closes an answer: its last one but for white space, if it was added to the vocabulary as a whole.
+    fn closer(&self, answer: &[u32]) -> Option<u32> {
+        let is_space = |id: &u32| {
+            let text = self.tokenizer.decode(&[*id], false).unwrap_or_default();
+            !self.tokenizer.is_added(*id) && !text.is_empty() && text.trim().is_empty()
+        };
+        let last = answer.iter().rev().find(|id| !is_space(id));
+        last.copied().filter(|&id| self.tokenizer.is_added(id))
     }
 
     /// Where a turn ends: after its last special token, when only white space follows, which the model never has to write.

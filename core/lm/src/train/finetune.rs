@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device, Tensor};
+use driftgauge_folder::adapter::{self, AdapterSettings, PREFIX};
 
 use super::checkpoint::{Checkpoints, Identity};
 use super::config::{Method, TrainConfig};
 use super::data::{Prepared, TrainData, device_name};
 use super::encode::Encoder;
+use super::ends::ends;
 use super::event::{TrainEvent, TrainSummary};
 use super::run::Run;
 use crate::chat::ChatTemplate;
@@ -16,8 +18,9 @@ use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::folder;
-use crate::lora::{AdapterFolder, LoraConfig, adapter_files, write_adapter};
-use crate::model::{Decoder, Parameters, Precision};
+use crate::lora::{AdapterFolder, write_adapter};
+use crate::model::{Decoder, Fresh, Parameters, Precision};
+use crate::ops::row_lengths;
 use crate::random::Stream;
 use crate::tensors::Shards;
 use crate::tokenize::Tokenizer;
@@ -58,15 +61,41 @@ pub fn finetune(
         data: prepared.digest(),
     };
     let shards = Shards::open(base_dir)?;
+    let start = match (&config.method, &config.init_adapter) {
+        (Method::Lora(_), Some(path)) => Some(AdapterFolder::open(path, shards.weights())?),
+        _ => None,
+    };
+    let settings = match (&config.method, &start) {
+        (Method::Full, _) => None,
+        (Method::Lora(lora), None) => Some(lora.settings()?),
+        // What is trained on has the settings that it was made with.
+        (Method::Lora(lora), Some(start)) => Some(start.settings().with_dropout(lora.dropout)),
+    };
+    let whole = settings
+        .as_ref()
+        .map(|settings| settings.modules_to_save.clone());
     let precision = Precision {
         dtype,
         trainable: matches!(config.method, Method::Full),
         quantization: config.base_quantization,
+        whole: whole.unwrap_or_default(),
     };
     let (mut decoder, mut parameters) = Decoder::from_shards(&model, &shards, &device, precision)?;
-    if let Method::Lora(lora) = &config.method {
-        parameters = attach(&mut decoder, lora, config)?;
+    if let Some(settings) = &settings {
+        parameters = attach(
+            &mut decoder,
+            parameters,
+            settings,
+            start.as_ref(),
+            config.seed,
+        )?;
     }
+    let ends = ends(
+        config.train_on,
+        &prepared.closers(),
+        &folder::declared_ends(base_dir, &tokenizer)?,
+        &tokenizer,
+    );
     std::fs::create_dir_all(out_dir).map_err(Error::io("create", out_dir))?;
     let base_before = identity.base.clone();
     let run = Run {
@@ -77,7 +106,7 @@ pub fn finetune(
         checkpoints: Checkpoints::new(out_dir, identity),
         out_dir,
     };
-    announce(&run, &tokenizer, &device, on_event)?;
+    announce(&run, &tokenizer, &device, ends.note, on_event)?;
     let summary = run.train(on_event, cancel)?;
     // The weights were read after this digest was taken, and whoever loads the adapter reads them again.
     if base_digest(base_dir, config)? != base_before {
@@ -90,10 +119,21 @@ pub fn finetune(
     match &config.method {
         Method::Lora(lora) => {
             let factors = tensors(&run.parameters);
-            write_adapter(out_dir, lora, config.base_model_name.as_deref(), &factors)?;
+            let config = match &start {
+                Some(start) => start.config(),
+                None => lora.to_peft(config.base_model_name.as_deref())?,
+            };
+            write_adapter(out_dir, &config, &factors)?;
+            // For the merge, which makes a model of it.
+            if !ends.learnt.is_empty() {
+                folder::write_json(&out_dir.join(folder::LEARNT_ENDS), &ends.learnt.into())?;
+            }
         }
         Method::Full => {
             folder::copy_companions(base_dir, out_dir)?;
+            if !ends.learnt.is_empty() {
+                folder::add_ends(out_dir, &ends.learnt)?;
+            }
             folder::write_weights(out_dir, &run.parameters, DType::F32)?;
         }
     }
@@ -118,6 +158,7 @@ pub(super) fn announce(
     run: &Run<'_>,
     tokenizer: &Tokenizer,
     device: &Device,
+    ends: Option<String>,
     on_event: &mut dyn FnMut(TrainEvent),
 ) -> Result<()> {
     let (trainable, total) = run.sizes();
@@ -132,7 +173,7 @@ pub(super) fn announce(
             .total_steps(run.data.walk(run.config).steps_per_epoch()),
         device: device_name(device).to_owned(),
     });
-    if let Some(message) = run.data.truncation() {
+    for message in run.data.truncation().into_iter().chain(ends) {
         on_event(TrainEvent::Warning { message });
     }
     if let Some(quantization) = run.config.base_quantization {
@@ -174,49 +215,64 @@ fn base_digest(base_dir: &Path, config: &TrainConfig) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(folder::digest_weights(base_dir)?.as_bytes());
     if let Some(adapter) = &config.init_adapter {
-        let (settings, weights) = adapter_files(adapter);
-        for path in [settings, weights] {
+        let files = adapter::files(adapter)?;
+        for path in [files.settings, files.weights] {
             hasher.update(files::digest(&path)?.as_bytes());
         }
     }
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Gives the decoder a fresh adapter, or the one to start from.
-fn attach(decoder: &mut Decoder, lora: &LoraConfig, config: &TrainConfig) -> Result<Parameters> {
-    let Some(folder) = &config.init_adapter else {
-        return decoder.attach_lora(lora, |name, shape| fresh_factor(config.seed, name, shape));
-    };
-    let adapter = AdapterFolder::open(folder)?;
-    let theirs = &adapter.config;
-    if theirs.rank != lora.rank
-        || theirs.targets()? != lora.targets()?
-        || theirs.scale() != lora.scale()
-    {
-        return Err(Error::Config(format!(
-            "`init_adapter` `{}` has rank {}, scale {} and targets {:?}, the settings ask for {}, {} and {:?}",
-            folder.display(),
-            theirs.rank,
-            theirs.scale(),
-            theirs.targets()?,
-            lora.rank,
-            lora.scale(),
-            lora.targets()?,
-        )));
+/// Gives the decoder a fresh adapter, or the one to start from. `whole` are the modules that are trained as such.
+fn attach(
+    decoder: &mut Decoder,
+    whole: Parameters,
+    settings: &AdapterSettings,
+    start: Option<&AdapterFolder>,
+    seed: u64,
+) -> Result<Parameters> {
+    for end in &settings.modules_to_save {
+        let found = |name: &String| name.trim_end_matches(".weight").ends_with(end.as_str());
+        if !whole.keys().any(found) {
+            return Err(Error::Config(format!(
+                "`modules_to_save` names `{end}`, and no module of the base model is called so"
+            )));
+        }
     }
-    let parameters = decoder.attach_lora(lora, |name, shape| adapter.read(name, shape))?;
+    let Some(adapter) = start else {
+        let mut parameters = decoder.attach_lora(settings, |tensor| fresh_tensor(seed, tensor))?;
+        let named = |(name, parameter)| (format!("{PREFIX}{name}"), parameter);
+        parameters.extend(whole.into_iter().map(named));
+        return check_any(parameters);
+    };
+    let mut parameters = decoder.attach_lora(settings, |tensor| adapter.read(tensor.name))?;
+    adapter.take_whole(whole, &mut parameters)?;
     adapter.check_all_used(&parameters)?;
-    Ok(parameters)
+    check_any(parameters)
 }
 
-/// PEFT's initial values: A is uniform within `1 / sqrt(in)`, B is zero.
-fn fresh_factor(seed: u64, name: &str, shape: (usize, usize)) -> Result<Tensor> {
+fn check_any(parameters: Parameters) -> Result<Parameters> {
+    match parameters.is_empty() {
+        true => Err(Error::Config(
+            "`target_modules` names no module of the base model: nothing would be trained"
+                .to_owned(),
+        )),
+        false => Ok(parameters),
+    }
+}
+
+/// PEFT's initial values: A is uniform within `1 / sqrt(in)`, B is zero, lengths are those of the base's rows.
+fn fresh_tensor(seed: u64, tensor: &Fresh<'_>) -> Result<Tensor> {
+    let (name, shape) = (tensor.name, tensor.shape);
+    if name.ends_with("lora_magnitude_vector") {
+        return Ok(row_lengths(tensor.weight, None)?);
+    }
     if name.ends_with("lora_B.weight") {
         return Ok(Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
     }
-    let bound = 1.0 / (shape.1 as f32).sqrt();
+    let bound = 1.0 / (shape[1] as f32).sqrt();
     let mut stream = Stream::new(seed, name, &[]);
-    let values: Vec<f32> = (0..shape.0 * shape.1)
+    let values: Vec<f32> = (0..shape.iter().product())
         .map(|_| (2.0 * stream.uniform() - 1.0) * bound)
         .collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)

@@ -11,10 +11,11 @@ use super::checkpoint::{Checkpoints, Identity};
 use super::config::{Method, TrainConfig};
 use super::data::{Prepared, TrainData};
 use super::encode::Encoder;
+use super::ends::ends;
 use super::event::{TrainEvent, TrainSummary};
 use super::finetune::{announce, max_length, settings_digest};
 use super::run::Run;
-use crate::chat::{ChatTemplate, special_tokens};
+use crate::chat::ChatTemplate;
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::{Error, Result};
 use crate::files;
@@ -26,6 +27,7 @@ use crate::tokenize::{Tokenizer, train_byte_level_bpe};
 const BOS: &str = "<|begin_of_text|>";
 const PAD: &str = "<|end_of_text|>";
 const EOS: &str = "<|eot_id|>";
+const EOS_ID: u32 = 2;
 /// Special tokens in the order of their ids, named as Llama 3 names them.
 const SPECIAL_TOKENS: [&str; 5] = [BOS, PAD, EOS, "<|start_header_id|>", "<|end_header_id|>"];
 
@@ -111,7 +113,7 @@ pub fn pretrain(
     let model_json = config.model_json(tokenizer.vocab_size());
     let model = DecoderConfig::from_json(&model_json)?;
     let encoder = Encoder {
-        template: &ChatTemplate::new(source, special_tokens(&tokenizer_config))?,
+        template: &ChatTemplate::new(source, special_tokens())?,
         tokenizer: &tokenizer,
         train_on: config.train.train_on,
         max_length: max_length(&model, &config.train)?,
@@ -140,7 +142,13 @@ pub fn pretrain(
         checkpoints: Checkpoints::new(out_dir, identity),
         out_dir,
     };
-    announce(&run, &tokenizer, &device, on_event)?;
+    let ends = ends(
+        config.train.train_on,
+        &prepared.closers(),
+        &[EOS_ID],
+        &tokenizer,
+    );
+    announce(&run, &tokenizer, &device, ends.note, on_event)?;
     let summary = run.train(on_event, cancel)?;
 
     files::write_bytes(&out_dir.join("tokenizer.json"), tokenizer_json.as_bytes())?;
@@ -148,8 +156,11 @@ pub fn pretrain(
     folder::write_json(&out_dir.join("config.json"), &model_json)?;
     folder::write_json(
         &out_dir.join("generation_config.json"),
-        &json!({"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "do_sample": false}),
+        &json!({"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": EOS_ID, "do_sample": false}),
     )?;
+    if !ends.learnt.is_empty() {
+        folder::add_ends(out_dir, &ends.learnt)?;
+    }
     folder::write_weights(out_dir, &run.parameters, DType::F32)?;
     run.checkpoints.clear()?;
     Ok(summary)
@@ -195,7 +206,7 @@ impl PretrainConfig {
             "attention_bias": false,
             "attention_dropout": 0.0,
             "bos_token_id": 0,
-            "eos_token_id": 2,
+            "eos_token_id": EOS_ID,
             "head_dim": self.hidden_size / self.num_attention_heads,
             "hidden_act": "silu",
             "hidden_size": self.hidden_size,
@@ -242,6 +253,13 @@ impl PretrainConfig {
             .collect();
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
+}
+
+/// The special tokens by the names that chat templates use.
+fn special_tokens() -> Vec<(String, String)> {
+    [("bos_token", BOS), ("eos_token", EOS), ("pad_token", PAD)]
+        .map(|(name, token)| (name.to_owned(), token.to_owned()))
+        .into()
 }
 
 /// A byte-level BPE over everything that is said in the training rows.

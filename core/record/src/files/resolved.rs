@@ -166,6 +166,13 @@ pub enum SourceRecord {
         /// Adapter to start from.
         init_adapter: Option<FileRecord>,
     },
+    /// Another model merged with an adapter that was made elsewhere.
+    Adapter {
+        /// Id of the base model.
+        base: String,
+        /// The adapter; `None` when it was not there.
+        adapter: Option<FileRecord>,
+    },
     /// A server with an OpenAI-compatible interface.
     Endpoint {
         /// Base address.

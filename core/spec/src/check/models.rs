@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use super::{Checker, unknown};
 use crate::diagnostic::Diagnostic;
-use crate::located::Text;
-use crate::spec::{Model, ModelSource};
+use crate::spec::{Adapter, Model};
 
 impl Checker<'_> {
     pub(super) fn models(&mut self) {
@@ -30,7 +29,7 @@ impl Checker<'_> {
                 self.error(
                     Diagnostic::error("one-source", format!("model `{id}` needs exactly one source"))
                         .at(id.span(), has)
-                        .help("one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `endpoint` and `recorded`"),
+                        .help("one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `adapter`, `endpoint` and `recorded`"),
                 );
             }
             self.model(model);
@@ -62,6 +61,9 @@ impl Checker<'_> {
             }
             self.training_data(&finetune.parts(), &finetune.settings);
             self.mix(&finetune.mix, finetune.dataset.is_some());
+        }
+        if let Some(adapter) = &model.adapter {
+            self.adapter(adapter);
         }
         for recorded in model.recorded.iter().flat_map(|parts| parts.as_slice()) {
             for evaluation in &recorded.evaluations {
@@ -133,14 +135,36 @@ impl Checker<'_> {
         }
     }
 
+    fn adapter(&mut self, adapter: &Adapter) {
+        if !self.spec.models.contains_key(adapter.base.get().as_str()) {
+            self.error(unknown("model", &adapter.base, &self.spec.models));
+        }
+        let found = match (&adapter.path, &adapter.hub) {
+            (None, None) => Some((&adapter.base, "has neither")),
+            (Some(_), Some(hub)) => Some((hub, "has both")),
+            _ => None,
+        };
+        if let Some((place, has)) = found {
+            self.error(
+                Diagnostic::error(
+                    "one-source",
+                    "an adapter needs exactly one of `path` and `hub`",
+                )
+                .at(place.span(), has)
+                .help("a folder that PEFT saved, or a repository of the hub that holds one"),
+            );
+        }
+        if let (Some(revision), None) = (&adapter.revision, &adapter.hub) {
+            self.error(
+                Diagnostic::error("not-together", "`revision` goes with `hub` only")
+                    .at(revision.span(), ""),
+            );
+        }
+    }
+
     /// A fine-tune that is its own ancestor.
     pub(super) fn cycles(&mut self) {
-        let base = |id: &str| -> Option<&Text> {
-            match self.spec.models.get(id)?.source()? {
-                ModelSource::Finetune(finetune) => Some(&finetune.base),
-                _ => None,
-            }
-        };
+        let base = |id: &str| self.spec.models.get(id)?.base();
         let mut reported: HashSet<&str> = HashSet::new();
         let mut cycles = Vec::new();
         for id in self.spec.models.keys() {

@@ -79,10 +79,15 @@ impl Checker<'_> {
             is_remote(model).then_some(source)
         };
         for model in spec.models.values() {
-            if let Some(finetune) = &model.finetune
-                && let Some(source) = source(&finetune.base)
+            let made = if model.adapter.is_some() {
+                "merged with an adapter"
+            } else {
+                "fine-tuned"
+            };
+            if let Some(base) = model.base()
+                && let Some(source) = source(base)
             {
-                self.error(no_weights(&finetune.base, source, "fine-tuned", HERE));
+                self.error(no_weights(base, source, made, HERE));
             }
         }
         for evaluation in spec.evaluations.values() {

@@ -240,6 +240,12 @@ impl Checker<'_> {
         if let Some(lora) = &settings.lora {
             self.positive(&lora.rank, "rank");
             self.range(&lora.dropout, "dropout", 0.0, 0.99);
+            for rank in lora.rank_pattern.values() {
+                self.positive(rank, "rank_pattern");
+            }
+            for alpha in lora.alpha_pattern.values() {
+                self.range(alpha, "alpha_pattern", f64::MIN_POSITIVE, f64::MAX);
+            }
             if let TargetModules::Modules(names) = &lora.target_modules {
                 if names.is_empty() {
                     self.error(

@@ -23,8 +23,8 @@ pub use judges::{
     HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PromptJudge, StrongRejectJudge,
 };
 pub use models::{
-    Endpoint, Finetune, Model, ModelDtype, ModelSource, Pretrain, Recorded, RecordedColumns,
-    RecordedFormat,
+    Adapter, Endpoint, Finetune, Model, ModelDtype, ModelSource, Pretrain, Recorded,
+    RecordedColumns, RecordedFormat,
 };
 pub use reporting::{
     Adjust, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,

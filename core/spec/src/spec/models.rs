@@ -9,7 +9,8 @@ use super::training::{DataPart, Mix};
 use super::{Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
 
-/// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `endpoint` and `recorded`, and how it is run.
+/// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `adapter`, `endpoint` and `recorded`, and how it
+/// is run.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -38,6 +39,9 @@ pub struct Model {
     /// Fine-tune another model of this spec.
     #[serde(default)]
     pub finetune: Option<Finetune>,
+    /// Merge another model of this spec with a PEFT adapter that is there already.
+    #[serde(default)]
+    pub adapter: Option<Adapter>,
     /// Ask a server with an OpenAI-compatible interface.
     #[serde(default)]
     pub endpoint: Option<Endpoint>,
@@ -100,6 +104,8 @@ pub enum ModelSource<'a> {
     Pretrain(&'a Pretrain),
     /// From another model.
     Finetune(&'a Finetune),
+    /// From another model and an adapter.
+    Adapter(&'a Adapter),
     /// A server.
     Endpoint(&'a Endpoint),
     /// Completions of elsewhere.
@@ -116,6 +122,7 @@ impl ModelSource<'_> {
             Self::Gguf(_) => "gguf",
             Self::Pretrain(_) => "pretrain",
             Self::Finetune(_) => "finetune",
+            Self::Adapter(_) => "adapter",
             Self::Endpoint(_) => "endpoint",
             Self::Recorded(_) => "recorded",
         }
@@ -132,12 +139,20 @@ impl Model {
             self.gguf.as_ref().map(ModelSource::Gguf),
             self.pretrain.as_ref().map(ModelSource::Pretrain),
             self.finetune.as_ref().map(ModelSource::Finetune),
+            self.adapter.as_ref().map(ModelSource::Adapter),
             self.endpoint.as_ref().map(ModelSource::Endpoint),
             self.recorded.as_ref().map(ModelSource::Recorded),
         ]
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// The model of this spec that it is made from, if it is made from one.
+    #[must_use]
+    pub fn base(&self) -> Option<&Text> {
+        let finetune = self.finetune.as_ref().map(|finetune| &finetune.base);
+        finetune.or(self.adapter.as_ref().map(|adapter| &adapter.base))
     }
 
     /// The source.
@@ -208,9 +223,27 @@ pub struct Finetune {
     /// Seed of the adapter's initial weights, order and dropout; that of the settings when absent.
     #[serde(default)]
     pub seed: Option<Located<u64>>,
-    /// A PEFT adapter folder (or its safetensors file) to start from, instead of fresh weights.
+    /// A PEFT adapter folder (or its safetensors file) to start from, instead of fresh weights. The training goes on with the
+    /// adapter's own settings; those of `lora` may not say otherwise.
     #[serde(default)]
     pub init_adapter: Option<Text>,
+}
+
+/// A fine-tune that was made elsewhere: a base, and what PEFT saved of the training, from exactly one of `path` and `hub`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Adapter {
+    /// Id of the model that it was trained on.
+    pub base: Text,
+    /// The folder with `adapter_config.json` and `adapter_model.safetensors`, or the safetensors file.
+    #[serde(default)]
+    pub path: Option<Text>,
+    /// A repository of the hub with these two files, `organisation/name`.
+    #[serde(default)]
+    pub hub: Option<Text>,
+    /// Branch, tag or commit of the repository; `main` when absent. Only with `hub`.
+    #[serde(default)]
+    pub revision: Option<Text>,
 }
 
 impl Pretrain {

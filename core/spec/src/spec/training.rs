@@ -155,6 +155,19 @@ pub struct Lora {
     /// Scale by `alpha / sqrt(rank)` instead.
     #[serde(default)]
     pub rslora: bool,
+    /// Learn the lengths of the updated weights' rows as well (DoRA).
+    #[serde(default)]
+    pub dora: bool,
+    /// Other ranks by a module's name, its end (`v_proj`, `layers.0.self_attn.v_proj`) or a pattern for both, as in PEFT; the first
+    /// that fits counts.
+    #[serde(default)]
+    pub rank_pattern: Named<Located<usize>>,
+    /// Other alphas, likewise.
+    #[serde(default)]
+    pub alpha_pattern: Named<Located<f64>>,
+    /// Ends of the names of modules that are trained as a whole beside the adapters: `embed_tokens`, `lm_head`, `norm`, ...
+    #[serde(default)]
+    pub modules_to_save: Vec<Text>,
 }
 
 fn default_rank() -> Located<usize> {

@@ -58,8 +58,9 @@ fn trained(
     let shards = Shards::open(&folder)?;
     let precision = Precision::frozen(DType::F32);
     let (mut decoder, _) = Decoder::from_shards(&model, &shards, &Device::Cpu, precision)?;
-    let parameters = decoder.attach_lora(&lora, |name, shape| {
-        Ok((Tensor::ones(shape, DType::F32, &Device::Cpu)? * f64::from(factor(name)))?)
+    let parameters = decoder.attach_lora(&lora.settings()?, |tensor| {
+        let ones = Tensor::ones(tensor.shape, DType::F32, &Device::Cpu)?;
+        Ok((ones * f64::from(factor(tensor.name)))?)
     })?;
     let out = tempfile::tempdir().unwrap();
     let identity = Identity {

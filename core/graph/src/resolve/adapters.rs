@@ -1,0 +1,270 @@
+//! Adapters in PEFT's layout: pinned by their bytes, held against their base before anything runs.
+
+use std::path::{Path, PathBuf};
+
+use driftgauge_data::PinnedFile;
+use driftgauge_data::hub::{HubSource, RepositoryKind};
+use driftgauge_folder::adapter::Adapter;
+use driftgauge_folder::special::largest_token;
+use driftgauge_problem::Problem;
+use driftgauge_spec::Text;
+use driftgauge_spec::spec::{Adapter as AdapterSpec, Lora, TargetModules};
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use super::Resolver;
+use super::models::hub_source;
+use crate::model_files::{adapter_digest, template_text};
+use crate::resolved::{ModelSource, ResolvedModel};
+
+type Models = IndexMap<String, ResolvedModel>;
+
+impl Resolver<'_> {
+    /// A model merged with an adapter, and what it is in words. `pinned` becomes the repository of an adapter that comes from
+    /// the hub and is here.
+    pub(super) fn adapter_source(
+        &mut self,
+        spec: &AdapterSpec,
+        models: &Models,
+        pinned: &mut Option<HubSource>,
+    ) -> Option<(ModelSource, String)> {
+        let base = spec.base.get();
+        let source = |adapter, hub| ModelSource::Adapter {
+            base: base.clone(),
+            adapter,
+            hub,
+        };
+        if let Some(path) = &spec.path {
+            let (file, _) = self.adapter(path, base, models)?;
+            let words = format!("`{base}` with the adapter {path}");
+            return Some((source(Some(file), None), words));
+        }
+        let repository = spec.hub.as_ref()?;
+        let wanted = hub_source(RepositoryKind::Adapter, repository, spec.revision.as_ref());
+        let mut words = format!(
+            "`{base}` with the adapter {repository} at {}",
+            wanted.revision
+        );
+        let Some(snapshot) = wanted.snapshot().filter(|_| wanted.lacks().is_none()) else {
+            return Some((source(None, Some(wanted)), words));
+        };
+        if snapshot.commit != wanted.revision {
+            words.push_str(&format!(", commit {}", snapshot.commit));
+        }
+        let (file, _) = self.adapter_at(repository, &snapshot.folder, base, models)?;
+        *pinned = Some(HubSource {
+            commit: Some(snapshot.commit),
+            ..wanted
+        });
+        Some((source(Some(file), None), words))
+    }
+
+    /// An adapter folder, or its safetensors file, for the model `base`.
+    pub(super) fn adapter(
+        &mut self,
+        path: &Text,
+        base: &str,
+        models: &Models,
+    ) -> Option<(PinnedFile, Adapter)> {
+        let full = self.path(path);
+        if !full.exists() {
+            let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+            self.missing(path, &full, &error);
+            return None;
+        }
+        self.adapter_at(path, &full, base, models)
+    }
+
+    fn adapter_at(
+        &mut self,
+        place: &Text,
+        path: &Path,
+        base: &str,
+        models: &Models,
+    ) -> Option<(PinnedFile, Adapter)> {
+        let digests = &self.options.digests;
+        let opened = || -> Result<_, Problem> {
+            let adapter = Adapter::open(path)?;
+            if let Some(folder) = root_folder(base, models) {
+                adapter.check_base(&driftgauge_folder::inspect(folder)?)?;
+            }
+            Ok((
+                adapter_digest(&adapter.files, &|file| digests.of(file))?,
+                adapter,
+            ))
+        };
+        match opened() {
+            Ok((digest, adapter)) => {
+                self.text_of_its_own(place, &adapter, base, models);
+                let path = &adapter.files.weights;
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                Some((PinnedFile { path, digest }, adapter))
+            }
+            Err(problem) => {
+                self.refuse("bad-adapter", place.span(), problem);
+                None
+            }
+        }
+    }
+
+    /// Notes what an adapter's folder says of text and the base says otherwise: it is not used.
+    fn text_of_its_own(&mut self, place: &Text, adapter: &Adapter, base: &str, models: &Models) {
+        let own = adapter.files.settings.parent();
+        let (Some(own), Some(base_folder)) = (own, root_folder(base, models)) else {
+            return;
+        };
+        let told = models
+            .get(base)
+            .is_some_and(|model| model.chat_template.is_some());
+        if let (Some(theirs), false) = (template_text(own), told)
+            && template_text(base_folder).as_ref() != Some(&theirs)
+        {
+            self.notes.push(format!(
+                "the adapter `{place}` has a chat template of its own beside it, and `{base}` another one, which is used; \
+                 `chat_template: FILE` on the model names one to use instead"
+            ));
+        }
+        if let (Ok(theirs), Ok(ours)) = (largest_token(own), largest_token(base_folder))
+            && theirs.0 > ours.0
+        {
+            self.notes.push(format!(
+                "the adapter `{place}` has a tokenizer beside it with tokens (`{}`) that `{base}` does not know; the tokenizer of \
+                 `{base}` is used",
+                theirs.1
+            ));
+        }
+    }
+
+    /// Gives a training that begins with an adapter the adapter's own settings, and reports those of the spec that say
+    /// something else.
+    pub(super) fn settings_of_adapter(
+        &mut self,
+        place: &Text,
+        adapter: &Adapter,
+        lora: Option<&Lora>,
+        training: &mut Value,
+    ) -> Option<()> {
+        let (theirs, config) = (&adapter.settings, &adapter.config);
+        let Some(lora) = lora else {
+            let message =
+                "`init_adapter` needs `lora`: `full: true` trains every weight and no adapter";
+            self.problem("bad-adapter", place.span(), message, None);
+            return None;
+        };
+        if let Some((key, said, has)) = contradiction(lora, adapter) {
+            self.problem(
+                "bad-adapter",
+                place.span(),
+                format!(
+                    "the settings say `{key}: {said}`, and the adapter of `init_adapter` has {has}"
+                ),
+                Some(format!(
+                    "what is trained on has the settings that it was made with; leave `{key}` out"
+                )),
+            );
+            return None;
+        }
+        let settings = &mut training["method"]["lora"];
+        settings["rank"] = json!(theirs.rank);
+        settings["alpha"] = json!(theirs.alpha);
+        settings["rslora"] = json!(theirs.rslora);
+        settings["target_modules"] = config["target_modules"].clone();
+        if lora.dropout.span().is_none() {
+            settings["dropout"] = json!(theirs.dropout);
+        }
+        // What is not asked for is no part of the key.
+        let further = [
+            ("dora", json!(theirs.dora), theirs.dora),
+            (
+                "modules_to_save",
+                json!(theirs.modules_to_save),
+                !theirs.modules_to_save.is_empty(),
+            ),
+            (
+                "rank_pattern",
+                config["rank_pattern"].clone(),
+                is_filled(&config["rank_pattern"]),
+            ),
+            (
+                "alpha_pattern",
+                config["alpha_pattern"].clone(),
+                is_filled(&config["alpha_pattern"]),
+            ),
+        ];
+        for (key, value, wanted) in further {
+            if wanted {
+                settings[key] = value;
+            }
+        }
+        Some(())
+    }
+}
+
+fn is_filled(value: &Value) -> bool {
+    value.as_object().is_some_and(|entries| !entries.is_empty())
+}
+
+/// The first key of the spec that says something else than the adapter: what it says, and what the adapter has.
+fn contradiction(lora: &Lora, adapter: &Adapter) -> Option<(&'static str, String, String)> {
+    let (theirs, config) = (&adapter.settings, &adapter.config);
+    let given = |span: driftgauge_spec::Span| !span.is_none();
+    if given(lora.rank.span()) && *lora.rank != theirs.rank {
+        return Some(("rank", lora.rank.to_string(), theirs.rank.to_string()));
+    }
+    if let Some(alpha) = lora.alpha.as_ref().filter(|alpha| ***alpha != theirs.alpha) {
+        return Some(("alpha", alpha.to_string(), theirs.alpha.to_string()));
+    }
+    for (key, asked, has) in [
+        ("rslora", lora.rslora, theirs.rslora),
+        ("dora", lora.dora, theirs.dora),
+    ] {
+        if asked && !has {
+            return Some((key, "true".to_owned(), "none".to_owned()));
+        }
+    }
+    let sorted = |mut names: Vec<String>| {
+        names.sort_unstable();
+        json!(names)
+    };
+    let listed = |value: &Value| match value.as_array() {
+        Some(names) => sorted(
+            names
+                .iter()
+                .filter_map(|n| n.as_str().map(str::to_owned))
+                .collect(),
+        ),
+        None => value.clone(),
+    };
+    let said =
+        |asked: Value, has: &Value| (asked != *has).then(|| (asked.to_string(), has.to_string()));
+    let modules = match &lora.target_modules {
+        TargetModules::AllLinear => None,
+        names => said(sorted(names.names()), &listed(&config["target_modules"])),
+    };
+    let saved = (!lora.modules_to_save.is_empty()).then(|| {
+        let asked = lora.modules_to_save.iter().map(|name| name.get().clone());
+        said(sorted(asked.collect()), &listed(&config["modules_to_save"]))
+    });
+    let ranks = (!lora.rank_pattern.is_empty())
+        .then(|| said(json!(lora.rank_pattern), &config["rank_pattern"]));
+    let alphas = (!lora.alpha_pattern.is_empty())
+        .then(|| said(json!(lora.alpha_pattern), &config["alpha_pattern"]));
+    [
+        ("target_modules", modules),
+        ("modules_to_save", saved.flatten()),
+        ("rank_pattern", ranks.flatten()),
+        ("alpha_pattern", alphas.flatten()),
+    ]
+    .into_iter()
+    .find_map(|(key, found)| found.map(|(said, has)| (key, said, has)))
+}
+
+/// The folder on this machine that a model is made from in the end, where there is one.
+pub(super) fn root_folder<'a>(model: &str, models: &'a Models) -> Option<&'a PathBuf> {
+    match &models.get(model)?.source {
+        ModelSource::Folder {
+            path, gguf: None, ..
+        } => Some(path),
+        source => root_folder(source.base()?, models),
+    }
+}
