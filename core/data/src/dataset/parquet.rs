@@ -123,11 +123,10 @@ fn decimal_value(decimal: &Decimal) -> Value {
     let Value::String(text) = &written else {
         return written;
     };
-    if let Ok(whole) = text.parse::<i64>() {
-        return whole.into();
-    }
+    // Without a fraction it is written as `7.`.
     if decimal.scale() <= 0 {
-        return written;
+        let digits = text.strip_suffix('.').unwrap_or(text);
+        return digits.parse::<i64>().map_or(digits.into(), Value::from);
     }
     text.parse::<f64>().map_or(written.clone(), Value::from)
 }

@@ -1,0 +1,37 @@
+//! Parquet files against the rows that pyarrow finds in them (`tests/python/make_parquet.py`). A file dropped into the folder is
+//! tested by itself.
+
+use std::fs;
+use std::path::Path;
+
+use driftgauge_data::dataset::read_table;
+use driftgauge_spec::spec::DatasetFormat;
+use serde_json::Value;
+
+#[test]
+fn every_file_has_the_rows_that_pyarrow_finds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|ending| ending != "parquet") {
+            continue;
+        }
+        seen += 1;
+        let text = fs::read_to_string(path.with_extension("json")).expect("its rows");
+        let wanted: Value = serde_json::from_str(&text).expect("JSON");
+        let read = read_table(&path, DatasetFormat::Parquet);
+        let Value::Array(wanted) = wanted else {
+            assert!(read.is_err(), "{} has to be refused", path.display());
+            continue;
+        };
+        let rows = read.unwrap_or_else(|error| panic!("{error}")).rows;
+        assert_eq!(rows.len(), wanted.len(), "{}", path.display());
+        for (row, wanted) in rows.iter().zip(wanted) {
+            let columns: serde_json::Map<String, Value> =
+                row.columns.clone().into_iter().collect();
+            assert_eq!(Value::Object(columns), wanted, "{}, row {}", path.display(), row.id);
+        }
+    }
+    assert!(seen >= 10, "only {seen} files");
+}
