@@ -28,6 +28,7 @@ mod support;
 mod tools;
 mod training;
 mod trainings;
+mod values;
 mod workers;
 
 /// Started by the tests of this file as the server that they talk to; see `driftgauge_tests::server`.

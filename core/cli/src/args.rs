@@ -230,6 +230,11 @@ pub(crate) enum ExportFormat {
     Csv,
     /// One Parquet file, to `--to`.
     Parquet,
+    /// Completions and labels of one model as HarmBench writes them.
+    Harmbench,
+    /// Samples of one model as lm-eval writes them.
+    #[value(name = "lm_eval", alias = "lm-eval")]
+    LmEval,
 }
 
 /// `export`.
@@ -246,6 +251,12 @@ pub(crate) struct ExportArgs {
     /// Only this evaluation.
     #[arg(long)]
     pub(crate) evaluation: Option<String>,
+    /// Only this model.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Only this condition.
+    #[arg(long)]
+    pub(crate) condition: Option<String>,
     /// In CSV, no cell is a formula to a spreadsheet, and control characters are visible marks; `false` writes texts as they are.
     #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, action = clap::ArgAction::Set)]
     pub(crate) spreadsheet_safe: bool,

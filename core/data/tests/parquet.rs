@@ -28,9 +28,14 @@ fn every_file_has_the_rows_that_pyarrow_finds() {
         let rows = read.unwrap_or_else(|error| panic!("{error}")).rows;
         assert_eq!(rows.len(), wanted.len(), "{}", path.display());
         for (row, wanted) in rows.iter().zip(wanted) {
-            let columns: serde_json::Map<String, Value> =
-                row.columns.clone().into_iter().collect();
-            assert_eq!(Value::Object(columns), wanted, "{}, row {}", path.display(), row.id);
+            let columns: serde_json::Map<String, Value> = row.columns.clone().into_iter().collect();
+            assert_eq!(
+                Value::Object(columns),
+                wanted,
+                "{}, row {}",
+                path.display(),
+                row.id
+            );
         }
     }
     assert!(seen >= 10, "only {seen} files");

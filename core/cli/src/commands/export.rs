@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::files::resolved::ExperimentRecord;
@@ -11,6 +11,7 @@ use driftgauge_record::{
 };
 use serde_json::{Value, json};
 
+use super::export_layouts;
 use crate::args::{ExportArgs, ExportFormat};
 use crate::exit::Exit;
 
@@ -21,7 +22,12 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
         .map(|path| SampleReader::open(path))
         .collect::<Result<Vec<_>, _>>()?
         .into_iter()
-        .flatten();
+        .flatten()
+        .filter(|sample| {
+            sample
+                .as_ref()
+                .map_or(true, |sample| is_wanted(args, sample))
+        });
     match (args.format, &args.to) {
         (ExportFormat::Parquet, None) => {
             eprintln!("error: Parquet goes to a file\nhint: add `--to FILE`");
@@ -36,14 +42,19 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
             }
             writer.finish().map_err(unwritable)?;
         }
-        (format, to) => {
-            let sink: Box<dyn Write> = match to {
-                Some(path) => Box::new(
-                    File::create(path)
-                        .with_context(|| format!("cannot write `{}`", path.display()))?,
-                ),
-                None => Box::new(std::io::stdout().lock()),
+        (ExportFormat::Harmbench | ExportFormat::LmEval, to) => {
+            let samples = samples.collect::<Result<Vec<_>, _>>()?;
+            let text = match args.format {
+                ExportFormat::Harmbench => export_layouts::harmbench(&samples)?,
+                _ => export_layouts::lm_eval(&samples)?,
             };
+            match sink(to.as_deref())?.write_all(text.as_bytes()) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                other => other.context("cannot write")?,
+            }
+        }
+        (format, to) => {
+            let sink = sink(to.as_deref())?;
             let written = if format == ExportFormat::Csv {
                 csv_lines(samples, sink, args.spreadsheet_safe)?
             } else {
@@ -57,6 +68,22 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// A file, or standard output.
+fn sink(to: Option<&Path>) -> Result<Box<dyn Write>> {
+    Ok(match to {
+        Some(path) => Box::new(
+            File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?,
+        ),
+        None => Box::new(std::io::stdout().lock()),
+    })
+}
+
+/// Whether a sample is of the model and the condition that are asked for.
+fn is_wanted(args: &ExportArgs, sample: &Sample) -> bool {
+    let is = |wanted: &Option<String>, of: &str| wanted.as_ref().is_none_or(|id| id == of);
+    is(&args.model, &sample.model) && is(&args.condition, &sample.condition)
 }
 
 fn unwritable(error: impl std::fmt::Display) -> Problem {

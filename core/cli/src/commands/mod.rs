@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod export;
+mod export_layouts;
 pub(crate) mod init;
 mod load;
 pub(crate) mod plan;
