@@ -108,11 +108,11 @@ impl PluginMetrics {
             }
         };
         drop(known);
-        self.check_pins(metric, &found)?;
+        Self::check_pins(metric, &found)?;
         Ok(found)
     }
 
-    fn check_pins(&self, metric: &ResolvedMetric, known: &Known) -> Result<(), PluginError> {
+    fn check_pins(metric: &ResolvedMetric, known: &Known) -> Result<(), PluginError> {
         let pins = Pins {
             blake3: metric.blake3.clone(),
             sha256: metric.sha256.clone(),
@@ -167,7 +167,7 @@ impl PluginMetrics {
                 library: Some(library),
             });
         }
-        let options = self.worker_options(metric, &digest, RunOptions::default());
+        let options = Self::worker_options(metric, &digest, RunOptions::default());
         let described = describe_in_worker(&self.executable, source, &options)?;
         Ok(Known {
             source: source.clone(),
@@ -177,12 +177,7 @@ impl PluginMetrics {
         })
     }
 
-    fn worker_options(
-        &self,
-        metric: &ResolvedMetric,
-        digest: &str,
-        run: RunOptions,
-    ) -> WorkerOptions {
+    fn worker_options(metric: &ResolvedMetric, digest: &str, run: RunOptions) -> WorkerOptions {
         WorkerOptions {
             run,
             timeout: Duration::from_secs(metric.timeout_seconds),
@@ -203,7 +198,7 @@ impl PluginMetrics {
         if let Some(library) = &known.library {
             return run_metric_with(library, id, &metric.config, samples, run);
         }
-        let options = self.worker_options(metric, &known.digest, run.clone());
+        let options = Self::worker_options(metric, &known.digest, run.clone());
         let source = &known.source;
         known.is_unchanged()?;
         let output = run_metric_in_worker(

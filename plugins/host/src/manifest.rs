@@ -44,7 +44,7 @@ pub(crate) fn checked(manifest: &Manifest) -> Result<(), String> {
         }
     }
     for (id, [low, high]) in &manifest.ranges {
-        if !(low <= high) {
+        if low.is_nan() || high.is_nan() || low > high {
             return Err(format!(
                 "has a range of `{}` that does not go up",
                 clean_line(id, 64)

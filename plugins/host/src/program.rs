@@ -19,6 +19,11 @@ impl Program {
     /// # Errors
     /// When a further file is none, or nothing identifies the program.
     pub fn new(words: &[String], further: &[String], folder: &Path) -> Result<Self, PluginError> {
+        // The folder of a spec that is named without one.
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
         let folder = std::path::absolute(folder).map_err(|source| PluginError::Read {
             path: folder.to_owned(),
             source,

@@ -265,7 +265,7 @@ fn a_run_that_is_stopped_ends_its_plugin_and_its_children() {
             "{source}: {:?}",
             trial.outcome
         );
-        assert!(took < Duration::from_millis(1000), "{source}: {took:?}");
+        assert!(took < Duration::from_secs(1), "{source}: {took:?}");
         assert_eq!(left(&trial.mark), 0, "{source}");
     }
 }

@@ -398,7 +398,7 @@ pub unsafe fn stated_size<T: SizePrefixed>(ptr: *const T) -> Result<usize, u32> 
     // SAFETY: by the contract above.
     let stated = unsafe { ptr.cast::<u32>().read() };
     let size = stated as usize;
-    let newer = size > size_of::<T>() && size % size_of::<u32>() == 0 && size <= 1 << 16;
+    let newer = size > size_of::<T>() && size.is_multiple_of(size_of::<u32>()) && size <= 1 << 16;
     if newer || T::ENDS.contains(&size) {
         Ok(size)
     } else {

@@ -45,7 +45,7 @@ pub struct MetricError {
     /// The sample it happened on.
     pub sample_id: Option<String>,
     /// Of a wrong configuration: the key that is wrong, keys inside others after a dot. The harness points at it in the spec.
-    pub key: Option<String>,
+    pub key: Option<Box<str>>,
 }
 
 impl MetricError {
@@ -100,7 +100,7 @@ impl MetricError {
     /// Adds the key of the configuration that is wrong.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.key = Some(key.into().into_boxed_str());
         self
     }
 
@@ -110,7 +110,7 @@ impl MetricError {
             help: self.help.clone(),
             code: self.code.clone(),
             sample_id: self.sample_id.clone(),
-            key: self.key.clone(),
+            key: self.key.as_deref().map(str::to_owned),
         }
     }
 }

@@ -99,7 +99,7 @@ unsafe fn check(status: DgStatus, error: &mut DgBuf) -> Result<(), MetricError> 
         help: payload.help,
         code: payload.code,
         sample_id: payload.sample_id,
-        key: payload.key,
+        key: payload.key.map(String::into_boxed_str),
     })
 }
 

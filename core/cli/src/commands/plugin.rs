@@ -320,7 +320,10 @@ fn samples() -> Vec<Sample> {
 
 /// The plugin that is meant, and what it says of itself.
 fn find(args: &OnePlugin) -> Result<(Source, PluginDescription), String> {
-    let source = if args.plugin.ends_with(".py") {
+    let source = if Path::new(&args.plugin)
+        .extension()
+        .is_some_and(|ending| ending == "py")
+    {
         let words = ["python3".to_owned(), args.plugin.clone()];
         let program = Program::new(&words, &[], Path::new("."));
         Source::Program(program.map_err(|error| told(&error))?)

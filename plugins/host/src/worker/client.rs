@@ -249,9 +249,8 @@ impl<'a> Worker<'a> {
                 .map(|pipe| Stderr::read(pipe, log.clone())),
             child,
         };
-        let hello = match worker.reply(None, "start")? {
-            Said::Reply(Reply::Hello(hello)) => hello,
-            _ => return Err(worker.broken("did not begin with `hello`")),
+        let Said::Reply(Reply::Hello(hello)) = worker.reply(None, "start")? else {
+            return Err(worker.broken("did not begin with `hello`"));
         };
         if hello.abi[0] != ABI_MAJOR {
             return Err(worker.broken(&format!(
@@ -490,7 +489,7 @@ impl<'a> Worker<'a> {
         #[cfg(target_os = "linux")]
         {
             use super::supervise::{OVER_MEMORY, OVER_PROCESSES, SIGNALLED};
-            return match status.code() {
+            match status.code() {
                 Some(OVER_MEMORY) => {
                     let mebibytes = self.options.memory.unwrap_or_default() >> 20;
                     format!(": it used more than {mebibytes} MiB of memory, its limit")
@@ -502,7 +501,7 @@ impl<'a> Worker<'a> {
                     format!(" (killed by signal {})", code - SIGNALLED)
                 }
                 _ => format!(" ({status})"),
-            };
+            }
         }
         #[cfg(not(target_os = "linux"))]
         format!(" ({status})")
