@@ -321,10 +321,17 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Stri
     if kind == "default" {
         return Ok(kind);
     }
-    if let Some(positions) = fields.get("max_position_embeddings").cloned() {
+    let by_default = family
+        .defaults
+        .iter()
+        .find(|(key, _)| *key == "original_max_position_embeddings")
+        .map(|(_, value)| parsed(value));
+    let original = fields.get("original_max_position_embeddings").cloned();
+    let positions = fields.get("max_position_embeddings").cloned();
+    if let Some(original) = original.or(by_default).or(positions) {
         scaling
             .entry("original_max_position_embeddings")
-            .or_insert(positions);
+            .or_insert(original);
     }
     if matches!(kind.as_str(), "longrope" | "su") {
         if let Some(original) = scaling.get("original_max_position_embeddings").cloned() {

@@ -79,6 +79,10 @@ pub(super) fn read(architecture: Architecture, fields: &Fields<'_>) -> Result<De
         partial: if glm { 0.5 } else { 1.0 },
         head_dim,
         positions: max_position_embeddings,
+        original: match architecture {
+            A::Phi3 => 4096,
+            _ => max_position_embeddings,
+        },
         interleaved: glm,
     };
     let ropes = match architecture {

@@ -81,6 +81,8 @@ pub(super) struct Context {
     pub(super) partial: f64,
     pub(super) head_dim: usize,
     pub(super) positions: usize,
+    /// The context before it was scaled, where no key says it.
+    pub(super) original: usize,
     pub(super) interleaved: bool,
 }
 
@@ -214,7 +216,7 @@ fn described(
     let scaling = match nested {
         None => RopeScaling::None,
         Some(nested) => {
-            let original = original.map_or(context.positions, |n| n as usize);
+            let original = original.map_or(context.original, |n| n as usize);
             let scaling = scaling(nested, original, width, context)?;
             nested.all_read(&format!("rope type {}", kind(nested)?))?;
             scaling
