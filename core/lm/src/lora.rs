@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::folder;
 use crate::model::{Parameters, module_names};
+use crate::ranges;
 use crate::tensors::{TensorFile, write_atomically};
 
 /// Settings of a LoRA adapter (arXiv 2106.09685): `W x + scale * B(A(dropout(x)))`.
@@ -97,38 +98,30 @@ impl LoraConfig {
     /// Checks the numbers.
     pub(crate) fn validate(&self) -> Result<()> {
         self.targets()?;
-        if self.rank == 0 {
+        let Self {
+            rank,
+            alpha,
+            dropout,
+            rank_pattern,
+            alpha_pattern,
+            modules_to_save,
+            target_modules: _,
+            rslora: _,
+            dora: _,
+        } = self;
+        let mut numbers = vec![
+            ("rank", *rank as f64),
+            ("alpha", *alpha),
+            ("dropout", *dropout),
+        ];
+        let ranks = rank_pattern.values().map(|rank| ("rank_pattern", *rank as f64));
+        let alphas = alpha_pattern.values().map(|alpha| ("alpha_pattern", *alpha));
+        numbers.extend(ranks.chain(alphas));
+        ranges::hold(ranges::LORA, &numbers)?;
+        if modules_to_save.iter().any(String::is_empty) {
             return Err(Error::Config(
-                "`rank` 0: an adapter of rank 0 learns nothing; hint: 8 or 16 is usual".to_owned(),
+                "`modules_to_save` has an entry without a name".to_owned(),
             ));
-        }
-        if !(self.alpha.is_finite() && self.alpha > 0.0) {
-            return Err(Error::Config(format!(
-                "`alpha` {} has to be above 0",
-                self.alpha
-            )));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::Config(format!(
-                "`dropout` {} has to lie in [0, 1)",
-                self.dropout
-            )));
-        }
-        for (what, name) in self
-            .alpha_pattern
-            .iter()
-            .filter(|(_, alpha)| !(alpha.is_finite() && **alpha > 0.0))
-            .map(|(name, _)| ("alpha_pattern", name))
-            .chain(
-                self.modules_to_save
-                    .iter()
-                    .filter(|name| name.is_empty())
-                    .map(|name| ("modules_to_save", name)),
-            )
-        {
-            return Err(Error::Config(format!(
-                "`{what}` has an entry `{name}` that makes no sense: alphas are above 0, names are not empty"
-            )));
         }
         self.settings().map(drop)
     }

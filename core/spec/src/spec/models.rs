@@ -1,5 +1,6 @@
 //! Models and where they come from.
 
+use driftgauge_ranges as ranges;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use super::data::{ColumnType, DatasetFormat, Shuffle};
 use super::training::{DataPart, Mix};
 use super::{Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `adapter`, `endpoint` and `recorded`, and how it
 /// is run.
@@ -165,6 +167,7 @@ impl Model {
 /// A training from scratch. The tokenizer (byte-level BPE) is trained on the same data.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::TRAINING_DATA))]
 pub struct Pretrain {
     /// Id under `pretrain`.
     pub settings: Text,
@@ -197,6 +200,7 @@ pub struct Pretrain {
 /// A fine-tune of another model.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::TRAINING_DATA))]
 pub struct Finetune {
     /// Id of the model to start from.
     pub base: Text,
@@ -285,6 +289,7 @@ impl Finetune {
 /// A server with an OpenAI-compatible interface.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::ENDPOINT))]
 pub struct Endpoint {
     /// Base address, for example `http://127.0.0.1:8000/v1`.
     pub base_url: Text,
