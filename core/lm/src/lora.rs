@@ -114,8 +114,12 @@ impl LoraConfig {
             ("alpha", *alpha),
             ("dropout", *dropout),
         ];
-        let ranks = rank_pattern.values().map(|rank| ("rank_pattern", *rank as f64));
-        let alphas = alpha_pattern.values().map(|alpha| ("alpha_pattern", *alpha));
+        let ranks = rank_pattern
+            .values()
+            .map(|rank| ("rank_pattern", *rank as f64));
+        let alphas = alpha_pattern
+            .values()
+            .map(|alpha| ("alpha_pattern", *alpha));
         numbers.extend(ranks.chain(alphas));
         ranges::hold(ranges::LORA, &numbers)?;
         if modules_to_save.iter().any(String::is_empty) {
