@@ -1,6 +1,6 @@
 //! From YAML text to a typed experiment with positions, and its diagnostics.
 //!
-//! [`parse`] reads the text into an [`ExperimentSpec`] whose references keep their places, [`check`] says what does not fit
+//! [`parse()`] reads the text into an [`ExperimentSpec`] whose references keep their places, [`check()`] says what does not fit
 //! together, and [`render_human`] and [`render_json`] show it. [`schema_json`] describes the language to editors.
 
 mod check;

@@ -20,7 +20,7 @@ const OTHER_TOOLS: [(&str, &str, &str); 2] = [
 /// Reads a spec.
 ///
 /// # Errors
-/// What is wrong with the YAML, the variables, the types or the range of a number. Only [`crate::check`] looks at what the parts
+/// What is wrong with the YAML, the variables, the types or the range of a number. Only [`crate::check()`] looks at what the parts
 /// mean together.
 pub fn parse(source: &Source, variables: &Variables) -> Result<ExperimentSpec, Vec<Diagnostic>> {
     let options = serde_yaml::options! { strict_booleans: true };

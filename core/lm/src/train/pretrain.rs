@@ -93,10 +93,10 @@ impl Default for PretrainConfig {
 /// Trains a tokenizer and a Llama from nothing on `data`, and writes an ordinary model folder to `out_dir`: `config.json`,
 /// `tokenizer.json`, `tokenizer_config.json`, `generation_config.json`, `model.safetensors`, and the two logs.
 ///
-/// Resuming and stopping work as for [`super::finetune`].
+/// Resuming and stopping work as for [`super::finetune()`].
 ///
 /// # Errors
-/// As [`super::finetune`].
+/// As [`super::finetune()`].
 pub fn pretrain(
     config: &PretrainConfig,
     data: &TrainData,

@@ -134,7 +134,7 @@ pub enum DatasetFormat {
 }
 
 impl Dataset {
-    /// Every source that is given. A spec that passes [`crate::check`] has exactly one.
+    /// Every source that is given. A spec that passes [`crate::check()`] has exactly one.
     #[must_use]
     pub fn sources(&self) -> Vec<DatasetSource<'_>> {
         [

@@ -1,7 +1,7 @@
 //! The typed language of a spec: what a person may write, with the meaning and the default of every key.
 //!
 //! Everything that a message may have to point at is [`Located`]. Where exactly one of several keys is allowed, the
-//! struct has them all as options and [`crate::check`] sees to it that one is there.
+//! struct has them all as options and [`crate::check()`] sees to it that one is there.
 
 mod data;
 mod evaluations;

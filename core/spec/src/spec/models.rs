@@ -132,7 +132,7 @@ impl ModelSource<'_> {
 }
 
 impl Model {
-    /// Every source that is given. A spec that passes [`crate::check`] has exactly one.
+    /// Every source that is given. A spec that passes [`crate::check()`] has exactly one.
     #[must_use]
     pub fn sources(&self) -> Vec<ModelSource<'_>> {
         [
@@ -462,7 +462,7 @@ impl Recorded {
         self.evaluations.is_empty() || self.evaluations.iter().any(|id| id.get() == evaluation)
     }
 
-    /// Every file that is given. A spec that passes [`crate::check`] has exactly one.
+    /// Every file that is given. A spec that passes [`crate::check()`] has exactly one.
     #[must_use]
     pub fn files(&self) -> Vec<(RecordedFormat, &Text)> {
         [
