@@ -29,7 +29,7 @@ enum Inner {
     /// As a `tokenizer.json` says.
     Json(Box<tokenizers::Tokenizer>),
     /// Of a GGUF file: the scores of its pieces have no like in a `tokenizer.json`.
-    Pieces(SentencePiece),
+    Pieces(Box<SentencePiece>),
 }
 
 impl From<SentencePiece> for Tokenizer {
@@ -38,7 +38,7 @@ impl From<SentencePiece> for Tokenizer {
         Self {
             completed: false,
             special: (0..count).filter(|&id| pieces.is_special(id)).collect(),
-            inner: Inner::Pieces(pieces),
+            inner: Inner::Pieces(Box::new(pieces)),
         }
     }
 }

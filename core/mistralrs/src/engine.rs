@@ -46,7 +46,9 @@ impl MistralRsEngine {
         self.within_reach(prompt.len(), max_tokens)
             .map_err(|why| EngineError::Model(why.into()))?;
         let thinking = match request.strip_thinking {
-            true => Some(self.opened(request).map_err(refused)?),
+            true => Some(Apart {
+                opened: self.opened(request).map_err(refused)?,
+            }),
             false => None,
         };
         let watch = self.watched(request).map_err(refused)?;
@@ -142,12 +144,19 @@ impl MistralRsEngine {
     }
 }
 
+/// Reasoning is to be kept apart.
+#[derive(Clone, Copy)]
+struct Apart {
+    /// The tag that closes what the prompt began.
+    opened: Option<&'static str>,
+}
+
 /// A request that mistral.rs works on.
 struct InFlight {
     prompt: Vec<u32>,
     watch: Vec<String>,
-    /// Where reasoning is kept apart: the tag that closes what the prompt began.
-    thinking: Option<Option<&'static str>>,
+    /// Where reasoning is kept apart from the answer.
+    thinking: Option<Apart>,
     recorder: Arc<Recorder>,
     receiver: tokio::sync::mpsc::Receiver<mistralrs::Response>,
 }
@@ -177,7 +186,7 @@ impl InFlight {
             answer.truncate(cut);
         }
         // Tags may be special tokens, which are no part of the text.
-        let tagged = self.thinking.map(|opened| match recording.cut {
+        let tagged = self.thinking.map(|Apart { opened }| match recording.cut {
             None => (text.decode_with_tags(&recording.tokens), opened),
             Some(_) => (answer.clone(), opened),
         });

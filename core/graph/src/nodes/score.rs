@@ -155,7 +155,7 @@ fn fill(sample: &mut Sample, item: &Item, response: &ScoreResponse) {
                 .iter()
                 .map(|tokens| tokens.iter().sum());
             values.insert(CHOICE_LOGLIK.to_owned(), sums.collect());
-            values.insert(CHOICE_CORRECT.to_owned(), labels.to_vec());
+            values.insert(CHOICE_CORRECT.to_owned(), labels.clone());
             let lengths = response
                 .token_logprob
                 .iter()

@@ -57,7 +57,7 @@ impl Reader {
                     pair.prompt = pair
                         .continuation
                         .drain(..1.min(pair.continuation.len()))
-                        .collect()
+                        .collect();
                 }
             }
         }

@@ -62,9 +62,7 @@ fn of_text(s: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error
             })
             .collect::<String>()
             .into(),
-        "isdigit" | "isdecimal" => {
-            all(|c| c.is_numeric() && c.to_digit(10).is_some() || !c.is_ascii() && c.is_numeric())
-        }
+        "isdigit" | "isdecimal" => all(|c| c.is_ascii_digit() || !c.is_ascii() && c.is_numeric()),
         "isnumeric" => all(char::is_numeric),
         "isalpha" => all(char::is_alphabetic),
         "isalnum" => all(char::is_alphanumeric),
