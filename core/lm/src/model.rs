@@ -17,6 +17,9 @@ pub(crate) use layer::Layer;
 pub(crate) use linear::{Adapter, Linear};
 pub(crate) use rope::RopeTables;
 
+/// A linear module: the part of the layer it stands in, its name there, and itself.
+pub(crate) type Named<L> = (&'static str, &'static str, L);
+
 /// A decoder with its weights on a device.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoder {

@@ -7,6 +7,7 @@ mod check;
 mod de;
 mod deserialize;
 mod diagnostic;
+mod in_range;
 mod located;
 mod numbers;
 mod parse;

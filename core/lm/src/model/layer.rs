@@ -1,7 +1,7 @@
 //! One decoder layer.
 
 use super::mlp::Mlp;
-use super::{Linear, Pass};
+use super::{Linear, Named, Pass};
 use crate::config::{DecoderConfig, LayerConfig};
 use crate::error::Result;
 use crate::ops::{self, Scores, Traced, Weight};
@@ -37,9 +37,6 @@ pub(crate) enum Projections {
     /// One for all.
     Fused(Box<Linear>),
 }
-
-/// A linear module: the part of the layer it stands in, its name there, and itself.
-pub(crate) type Named<L> = (&'static str, &'static str, L);
 
 impl Layer {
     /// `h` is the residual stream, `[batch * time, hidden]`.

@@ -2,8 +2,7 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::layer::Named;
-use super::{Linear, Pass};
+use super::{Linear, Named, Pass};
 use crate::config::{Activation, DecoderConfig, Experts};
 use crate::error::{Error, Result};
 use crate::ops::{self, Traced, Weight};

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Named;
+use crate::in_range::InRange;
 use crate::located::{Located, Text};
-use crate::schema::InRange;
 
 /// A dataset: exactly one of `jsonl`, `json`, `csv`, `tsv`, `parquet` and `hub`, and which of its rows are used.
 ///

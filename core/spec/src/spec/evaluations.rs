@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Judge, Named, OneOrMany, Turn};
+use crate::in_range::InRange;
 use crate::located::{Located, Text};
-use crate::schema::InRange;
 
 /// An evaluation: every model answers every row of a dataset under every condition.
 ///

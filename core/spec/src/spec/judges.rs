@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Metric, Named, OneOrMany, Turn};
+use crate::in_range::InRange;
 use crate::located::{Located, Text};
-use crate::schema::InRange;
 
 /// A judge: one key that says which kind.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

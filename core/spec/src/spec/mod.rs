@@ -36,8 +36,8 @@ pub use training::{
     TrainOn, TrainingDtype, TrainingSettings,
 };
 
+use crate::in_range::InRange;
 use crate::located::{Located, Text};
-use crate::schema::InRange;
 
 /// A map from ids to things, in the order of the text; every id keeps its place. `map["id"]` and `map.get("id")` work.
 pub type Named<T> = IndexMap<Text, T>;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::data::{ColumnType, DatasetFormat, Shuffle};
 use super::training::{DataPart, Mix};
 use super::{Named, OneOrMany, Turn};
+use crate::in_range::InRange;
 use crate::located::{Located, Text};
-use crate::schema::InRange;
 
 /// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `adapter`, `endpoint` and `recorded`, and how it
 /// is run.

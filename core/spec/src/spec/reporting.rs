@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Named;
+use crate::in_range::InRange;
 use crate::located::{Located, Span, Text};
-use crate::schema::InRange;
 
 /// A metric, or a judge: a plugin and its configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::data::Shuffle;
 use super::{Named, Turn};
+use crate::in_range::InRange;
 use crate::located::{Located, Text};
-use crate::schema::InRange;
 
 /// Settings of a fine-tune (one of `lora` and `full`) or of a training from scratch (`architecture`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

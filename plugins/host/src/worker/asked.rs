@@ -7,14 +7,19 @@ use driftgauge_plugin_protocol::field::Field;
 use driftgauge_plugin_protocol::rows::{Lookup, Rows};
 
 use super::columns::{Read, Type, Wanted};
-use super::serve::Link;
+
+/// Gives columns of the batch that is being taken.
+pub(super) trait Asks: Sync {
+    /// A column that did not come with the batch, of so many rows.
+    fn ask(&self, wanted: &Wanted, rows: usize) -> Result<Read, String>;
+}
 
 /// The samples of an `update`.
 pub(super) struct AskedRows<'a> {
     rows: usize,
     given: Vec<Read>,
     asked: OnceLock<Box<Asked>>,
-    link: &'a Link,
+    link: &'a dyn Asks,
 }
 
 /// Columns that were asked for: a list that only grows, so that what was lent stays in place.
@@ -25,7 +30,7 @@ struct Asked {
 }
 
 impl<'a> AskedRows<'a> {
-    pub(super) fn new(rows: usize, given: Vec<Read>, link: &'a Link) -> Self {
+    pub(super) fn new(rows: usize, given: Vec<Read>, link: &'a dyn Asks) -> Self {
         Self {
             rows,
             given,

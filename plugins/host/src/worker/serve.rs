@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use driftgauge_plugin_protocol::ffi::{ABI_MAJOR, ABI_MINOR};
 
-use super::asked::AskedRows;
+use super::asked::{AskedRows, Asks};
 use super::columns::{Column, Read, Wanted};
 use super::frame::{self, Failure, Hello, Reply, Request};
 use crate::instance::Instance;
@@ -174,9 +174,11 @@ impl Link {
             }
         }
     }
+}
 
+impl Asks for Link {
     /// Asks the parent for a column of the batch that is being taken.
-    pub(super) fn ask(&self, wanted: &Wanted, rows: usize) -> Result<Read, String> {
+    fn ask(&self, wanted: &Wanted, rows: usize) -> Result<Read, String> {
         let lost = |error: io::Error| error.to_string();
         // One question at a time: its answer is the next request.
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
