@@ -194,7 +194,7 @@ fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
         assert_eq!(code, Some(0), "{said}");
     }
     let (code, said) = plan_says(|_, tensors| {
-        drop(tensors.insert("rope_freqs.weight".to_owned(), tensor(&[1.0; 8])))
+        drop(tensors.insert("rope_freqs.weight".to_owned(), tensor(&[1.0; 8])));
     });
     assert_eq!(code, Some(0), "{said}");
 
@@ -203,7 +203,7 @@ fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
             drop(keys.insert(
                 "qwen2.rope.scaling.type".to_owned(),
                 Number::String("yarn".to_owned()),
-            ))
+            ));
         },
         &[
             "`qwen2.rope.scaling.type: yarn` is not honoured",
@@ -227,7 +227,7 @@ fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
             drop(keys.insert(
                 "general.architecture".to_owned(),
                 Number::String("gemma2".to_owned()),
-            ))
+            ));
         },
         &["the architecture `gemma2`", "qwen3moe"],
     );
@@ -257,7 +257,7 @@ fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
             drop(keys.insert(
                 "tokenizer.ggml.pre".to_owned(),
                 Number::String("kimi-k2".to_owned()),
-            ))
+            ));
         },
         &["`tokenizer.ggml.pre: kimi-k2`", "`tokenizer: DIR`"],
     );
@@ -266,7 +266,7 @@ fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
             drop(keys.insert(
                 "tokenizer.ggml.model".to_owned(),
                 Number::String("t5".to_owned()),
-            ))
+            ));
         },
         &["of the kind `t5`", "`tokenizer: DIR`"],
     );

@@ -136,8 +136,8 @@ fn weights_of_another_shape_than_the_configuration_says_are_named() {
     refused(
         |m| {
             edit_json(&m.join("config.json"), |config| {
-                config["intermediate_size"] = json!(160)
-            })
+                config["intermediate_size"] = json!(160);
+            });
         },
         &["not-generable", "has shape", "144", "160"],
     );

@@ -1,5 +1,7 @@
 //! `ARCHITECTURE.md` shows the crates and their arrows; they are held against what cargo knows.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;

@@ -1,6 +1,8 @@
 //! Arrows between the files of a crate point one way. A file and the files of its own folder are one room: what a module says to
 //! its parts and they to it is no circle.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

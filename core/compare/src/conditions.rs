@@ -12,6 +12,7 @@ use super::{Between, PairComparison, compare, named, scalar, scores};
 
 /// Every number of a model under every condition but `first`, less the same number under `first`. Numbers whose samples differ
 /// between the two conditions are left out.
+#[must_use]
 pub fn between_conditions(
     output: &MetricOutput,
     first: &str,

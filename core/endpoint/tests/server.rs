@@ -133,7 +133,9 @@ impl std::io::Read for OpenInput {
 
 fn only(replies: &[Reply]) -> Result<Completion, (String, bool)> {
     let outcome = replies.iter().find_map(|reply| match reply {
-        Reply::Answered { answer, .. } => Some(Ok(answer.clone().completion().unwrap())),
+        Reply::Answered { answer, .. } => {
+            Some(Ok(answer.clone().completion().expect("a completion")))
+        }
         Reply::Failed {
             error, unanswered, ..
         } => Some(Err((error.to_string(), *unanswered))),
@@ -195,7 +197,7 @@ fn a_server_without_log_probabilities_leaves_them_absent() {
 #[test]
 fn a_server_that_gives_few_likely_tokens_is_asked_for_few() {
     let (replies, requests) = ask(&json!({ "most_logprobs": 5 }), |endpoint| {
-        endpoint.retries = 0
+        endpoint.retries = 0;
     });
     let completion = only(&replies).expect("an answer");
     assert_eq!(completion.token_margin.len(), 3);

@@ -17,5 +17,5 @@ pub use endpoint::Endpoint;
 pub use engines::{DivergenceMeter, EngineError, Generator, TextScorer};
 pub use loaded::{Check, CheckOutcome, Loaded};
 pub use plugin::{
-    MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,
+    LogSink, MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,
 };

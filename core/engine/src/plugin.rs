@@ -129,11 +129,14 @@ pub struct Refusal {
     pub key: Option<String>,
 }
 
+/// Takes what a metric logs.
+pub type LogSink = dyn Fn(i32, &str) + Send + Sync;
+
 /// What a metric hears and says while it runs.
 #[derive(Clone)]
 pub struct MetricHooks {
     /// Raised when the run is being stopped.
     pub cancelled: Arc<AtomicBool>,
     /// Where its log goes: level (0 error to 4 trace) and text.
-    pub log: Arc<dyn Fn(i32, &str) + Send + Sync>,
+    pub log: Arc<LogSink>,
 }

@@ -92,7 +92,7 @@ impl Compute {
         let device = self.open_device()?;
         let dtype = match self.dtype.as_deref() {
             None | Some("auto") if device.is_cuda() => DType::BF16,
-            None | Some("auto") | Some("f32") => DType::F32,
+            None | Some("auto" | "f32") => DType::F32,
             Some("bf16") if device.is_cpu() => {
                 return Err(Error::Config(
                     "`dtype: bf16` does not work on the CPU: its matrix product has no bf16 kernel; hint: leave `dtype` out, \

@@ -136,7 +136,7 @@ fn not_computed(family: &Family, what: &str) -> String {
 
 /// Every key is read, has a value that mistral.rs takes for granted, or changes nothing.
 fn check_keys(fields: &Map<String, Value>, family: &Family) -> Result<(), String> {
-    for (key, value) in fields.iter() {
+    for (key, value) in fields {
         let name = key.as_str();
         if let Some((_, values)) = family.only.iter().find(|(only, _)| *only == name) {
             if !values.iter().any(|allowed| same(&parsed(allowed), value)) {

@@ -64,7 +64,7 @@ impl Walk<'_> {
     }
 
     fn number(&mut self, key: &str, node: &mut Node, range: Range) {
-        self.from_variable(node);
+        self.number_of_variable(node);
         let fits = match &node.value {
             Value::Unsigned(value) => range.holds_whole(*value),
             Value::Signed(value) => range.holds(*value as f64),
@@ -81,7 +81,7 @@ impl Walk<'_> {
     }
 
     /// A variable that stands alone where a number belongs is a number.
-    fn from_variable(&self, node: &mut Node) {
+    fn number_of_variable(&self, node: &mut Node) {
         let Value::Text(text) = &node.value else {
             return;
         };

@@ -265,6 +265,7 @@ impl Store {
     }
 
     /// Where the last plan of an experiment is remembered.
+    #[must_use]
     pub fn history_path(&self, experiment: &str) -> PathBuf {
         let name = Digest::of(experiment.as_bytes());
         self.root

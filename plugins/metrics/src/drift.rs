@@ -428,7 +428,7 @@ mod tests {
         assert_eq!(value(&output, "kl_first"), Some(0.75));
         assert_eq!(
             value(&output, "top1_agreement"),
-            Some((2.0 / 3.0 + 1.0) / 2.0)
+            Some(f64::midpoint(2.0 / 3.0, 1.0))
         );
         assert_eq!(value(&output, "exact_match"), Some(0.5));
         let curve = &output.charts[0].series[0].points;
@@ -443,7 +443,7 @@ mod tests {
     fn the_end_token_can_be_dropped() {
         let output = run(&json!({"eos": "drop"}), &two());
         // Only the first response ended with one.
-        assert_eq!(value(&output, "kl"), Some((0.75 + 0.25) / 2.0));
+        assert_eq!(value(&output, "kl"), Some(f64::midpoint(0.75, 0.25)));
         assert_eq!(output.tables[0].rows.len(), 2);
         let short = run(&json!({"positions": 1}), &two());
         assert_eq!(short.tables[0].rows.len(), 1);

@@ -151,7 +151,7 @@ pub(super) fn range(axis: &Axis, values: impl Iterator<Item = f64>, zero: bool) 
     // Ticks of a range narrower than the precision of its bounds have no end.
     let least = (low.abs().max(high.abs()) * 1e-6).max(1e-9);
     if high - low < least {
-        let middle = (low + high) / 2.0;
+        let middle = f64::midpoint(low, high);
         let half = (middle.abs() * 0.05).max(0.5e-3).max(least);
         return middle - half..middle + half;
     }

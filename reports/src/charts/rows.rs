@@ -222,7 +222,7 @@ fn rows(figure: &Figure) -> Vec<Row<'_>> {
         }
     }
     let mut rows = Vec::new();
-    let only_default = matches!(categories.as_slice(), [""] | [ONLY_CONDITION]);
+    let only_default = matches!(categories.as_slice(), ["" | ONLY_CONDITION]);
     for category in &categories {
         if !only_default {
             rows.push(Row::Head(if category.is_empty() {

@@ -156,7 +156,7 @@ fn read_table(path: &Path, delimiter: u8) -> Result<Read, DatasetError> {
             path,
             1,
             Problem::failed(format!("its cells seem to be separated by {what}"))
-                .help(format!("{hint}")),
+                .help(hint.to_string()),
         ));
     }
     let mut found = Read::default();

@@ -21,6 +21,7 @@ pub(super) fn expression(source: &str) -> Cow<'_, str> {
 }
 
 /// A template with the expressions in its tags rewritten.
+#[expect(clippy::while_let_loop, reason = "the condition is a chain of its own")]
 pub(super) fn template(source: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let mut rest = source;
@@ -245,10 +246,10 @@ fn top(tokens: &[Token]) -> Vec<bool> {
 }
 
 /// Parts between separators that stand in no bracket, with the separators.
-fn split<'t>(
-    tokens: &'t [Token],
+fn split(
+    tokens: &[Token],
     mut is_separator: impl FnMut(usize) -> bool,
-) -> (Vec<&'t [Token]>, Vec<Token>) {
+) -> (Vec<&[Token]>, Vec<Token>) {
     let outside = top(tokens);
     let (mut parts, mut separators, mut start) = (Vec::new(), Vec::new(), 0);
     for index in 0..tokens.len() {

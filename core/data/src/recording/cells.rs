@@ -100,6 +100,7 @@ pub(super) fn place<'a>(path: &'a Path, row: &'a Row) -> Place<'a> {
 }
 
 /// Number of a row in its file, counted from 1.
+#[must_use]
 pub fn number_of(row: &Row) -> String {
     let index = row.id.parse::<usize>();
     index.map_or_else(|_| row.id.clone(), |index| (index + 1).to_string())

@@ -336,7 +336,8 @@ fn changes<'a>(
                 ),
             ));
         };
-        let ends: [(&str, fn(&mut Parts) -> &mut Option<String>, bool); 7] = [
+        type End = (&'static str, fn(&mut Parts) -> &mut Option<String>, bool);
+        let ends: [End; 7] = [
             (".base_layer.weight", |p| &mut p.below, false),
             (".lora_A.weight", |p| &mut p.a, false),
             (".lora_B.weight", |p| &mut p.b, false),

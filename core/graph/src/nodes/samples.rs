@@ -490,7 +490,7 @@ impl<T: DeserializeOwned> Lines<T> {
         let lines: Result<_, _> = self.lines.by_ref().take(n).collect();
         self.batch = lines.map_err(|error| format!("cannot read the {}: {error}", self.what))?;
         if self.batch.len() < n {
-            return Err(format!("there are fewer {} than samples", self.what).into());
+            return Err(format!("there are fewer {} than samples", self.what));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use driftgauge_spec::{ExperimentSpec, Source, Span, Variables};
 use serde_json::json;
 
 /// The spec's text with absolute paths and the variables as they were set, so that it runs again from the run folder.
+#[must_use]
 pub fn portable_text(
     source: &Source,
     spec: &ExperimentSpec,

@@ -15,6 +15,7 @@ use crate::ranges;
 /// What is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "a training has one of them")]
 pub enum Method {
     /// Every weight.
     Full,

@@ -11,11 +11,11 @@ const MOST_SECONDS: u64 = 86_400;
 impl Checker<'_> {
     pub(super) fn plugins(&mut self) {
         let spec = self.spec;
-        for (id, metric) in spec.metrics.iter() {
+        for (id, metric) in &spec.metrics {
             self.plugin(id.span(), metric);
         }
         for evaluation in spec.evaluations.values() {
-            for (id, judge) in evaluation.judges.iter() {
+            for (id, judge) in &evaluation.judges {
                 if let Judge::Plugin(plugin) = judge {
                     self.plugin(id.span(), plugin);
                 }

@@ -180,29 +180,29 @@ impl Checker<'_> {
                 .at(dataset.span(), "keep one"),
             );
         }
-        if let Some(lora) = &settings.lora {
-            if let TargetModules::Modules(names) = &lora.target_modules {
-                if names.is_empty() {
-                    self.error(
-                        Diagnostic::error("unknown-module", "no module gets an adapter")
-                            .at(id.span(), "`target_modules` is empty"),
-                    );
-                }
-                for name in names
-                    .iter()
-                    .filter(|name| !LAYER_MODULES.contains(&name.as_str()))
-                {
-                    let diagnostic =
-                        Diagnostic::error("unknown-module", format!("there is no module `{name}`"))
-                            .at(name.span(), "");
-                    self.error(match nearest(name, LAYER_MODULES) {
-                        Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                        None => diagnostic.help(format!(
-                            "modules are {}, or `all-linear`",
-                            LAYER_MODULES.join(", ")
-                        )),
-                    });
-                }
+        if let Some(lora) = &settings.lora
+            && let TargetModules::Modules(names) = &lora.target_modules
+        {
+            if names.is_empty() {
+                self.error(
+                    Diagnostic::error("unknown-module", "no module gets an adapter")
+                        .at(id.span(), "`target_modules` is empty"),
+                );
+            }
+            for name in names
+                .iter()
+                .filter(|name| !LAYER_MODULES.contains(&name.as_str()))
+            {
+                let diagnostic =
+                    Diagnostic::error("unknown-module", format!("there is no module `{name}`"))
+                        .at(name.span(), "");
+                self.error(match nearest(name, LAYER_MODULES) {
+                    Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                    None => diagnostic.help(format!(
+                        "modules are {}, or `all-linear`",
+                        LAYER_MODULES.join(", ")
+                    )),
+                });
             }
         }
     }

@@ -11,6 +11,7 @@ use crate::located::{Located, Text};
 /// A judge: one key that says which kind.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a spec has a handful of them")]
 pub enum Judge {
     /// A Llama Guard: answers `safe`, or `unsafe` and a line of categories.
     LlamaGuard(LlamaGuardJudge),

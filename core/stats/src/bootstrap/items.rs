@@ -277,7 +277,7 @@ pub(crate) fn block_shares(n: u64, seed: u64, replicate: u64) -> Vec<usize> {
     let mut shares = Vec::new();
     let mut generator = stream(seed, replicate, 0);
     multinomial(&mut generator, n, lengths, n, |_, drawn| {
-        shares.push(drawn as usize)
+        shares.push(drawn as usize);
     });
     shares
 }

@@ -30,7 +30,7 @@ fn errors_by_place(groups: &[Group], mut each: impl FnMut(f64)) {
 pub(super) fn risks(groups: &[Group]) -> Vec<f64> {
     let mut risks = Vec::new();
     errors_by_place(groups, |errors| {
-        risks.push(errors / (risks.len() + 1) as f64)
+        risks.push(errors / (risks.len() + 1) as f64);
     });
     risks
 }

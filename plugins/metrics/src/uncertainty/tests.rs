@@ -150,7 +150,7 @@ fn definitions_of_others_are_one_line() {
     let one = [sample("a", "Paris", [0.8, 0.2, 0.9])];
     let paper = run(&json!({"definitions": "paper"}), &one);
     // The last position dropped, the likeliest token, ten likeliest tokens not renormalised.
-    close(&paper, "mean_token_probability", (0.8 + 0.5) / 2.0);
+    close(&paper, "mean_token_probability", f64::midpoint(0.8, 0.5));
     close(&paper, "perplexity", (0.8_f64 * 0.5).powf(-0.5));
     close(&paper, "top10_entropy", 0.6);
     assert!(scalar(&paper, "top10_entropy").primary);
@@ -182,12 +182,12 @@ fn numbers_are_split_by_correctness_and_predict_it() {
     close(
         &output,
         "mean_token_probability_correct",
-        (means[0] + means[1]) / 2.0,
+        f64::midpoint(means[0], means[1]),
     );
     close(
         &output,
         "mean_token_probability_incorrect",
-        (means[2] + means[3]) / 2.0,
+        f64::midpoint(means[2], means[3]),
     );
     // Correct: .867 and .667; incorrect: .4 and .8. Three of the four pairs are in order.
     close(&output, "auroc", 0.75);
@@ -303,7 +303,7 @@ fn recorded_values_stand_in_for_tokens() {
     let config = json!({"recorded": {"mean_token_probability": "avg_probability"}});
     let output = run(&config, &[recorded("a", 0.25), recorded("b", 0.75)]);
     close(&output, "mean_token_probability", 0.5);
-    close(&output, "brier", (0.5625 + 0.0625) / 2.0);
+    close(&output, "brier", f64::midpoint(0.5625, 0.0625));
     // One class only: no AUROC, and no interval of one.
     let auroc = scalar(&output, "auroc");
     assert!(auroc.value.is_none() && auroc.ci.is_none());

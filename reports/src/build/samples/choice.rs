@@ -170,7 +170,7 @@ mod tests {
         });
         assert_eq!(rare.count(), 3);
         let last = chosen.places.keys().map(|key| &key.1).max().unwrap();
-        assert!(*last > "08000".to_owned(), "{last}");
+        assert!(last.as_str() > "08000", "{last}");
         let other = choose(&all, 2, room, SampleMode::Hidden, 2, 0);
         assert_ne!(
             chosen

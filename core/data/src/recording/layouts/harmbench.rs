@@ -157,7 +157,7 @@ mod tests {
                 ["m.json:1", "the key `b` occurs twice", ""],
             ),
             (
-                r#"[1, 2]"#,
+                r"[1, 2]",
                 ["m.json:1", "not HarmBench completions", "hint: "],
             ),
         ] {
