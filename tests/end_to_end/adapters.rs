@@ -140,7 +140,7 @@ fn an_adapter_of_another_model_is_refused_by_plan() {
     let place = Place::new();
     let adapter = golden("qwen3").join("loads/saved-head");
     let spec = spec_of(&place, "llama", &adapter, "?");
-    refused(&place, &spec, &["asks for", "hint", "another model"]);
+    refused(&place, &spec, &["ask for", "help", "another model"]);
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn a_tokenizer_that_is_none_or_does_not_fit_is_refused() {
     one_more["content"] = "<|more|>".into();
     added.push(one_more);
     place.write("large/tokenizer.json", &larger.to_string());
-    let larger = ["`tokenizer-fits` failed", "5000", "<|more|>", "hint: "];
+    let larger = ["`tokenizer-fits` failed", "359", "<|more|>", "hint: "];
     refused("gguf: model.gguf, tokenizer: large", 1, &larger);
 }
 

@@ -22,7 +22,7 @@ pub const EXPERIMENT: Table = &[("seed", SEED)];
 
 /// Settings of a training.
 pub const TRAINING: Table = &[
-    ("learning_rate", Range::above(0.0, 10.0)),
+    ("learning_rate", Range::above(0.0, 10_000.0)),
     ("warmup_steps", Range::whole(0, COUNTLESS)),
     ("warmup_ratio", Range::below(0.0, 1.0)),
     ("max_steps", COUNT),

@@ -49,7 +49,7 @@ fn settings_that_make_no_sense_are_refused_before_anything_runs() {
         ("[q_proj]", "[q_porj]"),
         &["there is no module `q_porj`", "did you mean `q_proj`?"],
     );
-    refused(("rank: 4", "rank: 0"), &["`rank` is 0", "at least 1"]);
+    refused(("rank: 4", "rank: 0"), &["`rank` is 0", "from 1 to 65536"]);
     refused(
         ("per_device_batch_size: 2", "per_device_batch_size: 49"),
         &["takes 49 examples", "only 48"],

@@ -252,7 +252,12 @@ fn nothing_came(context: &Context, node: usize, answers: &Answers) -> Problem {
         discard(context, key);
     }
     let count = answers.answers.iter().flatten().count();
-    let answered = format!("not one of {count} requests was answered; the first: ");
+    let server =
+        match asked(context, node).map(|(model, _)| &context.experiment.models[&model].source) {
+            Some(ModelSource::Endpoint(endpoint)) => format!("{}: ", endpoint.base_url),
+            _ => String::new(),
+        };
+    let answered = format!("{server}not one of {count} requests was answered; the first: ");
     match first_error(answers) {
         Some(first) => first.clone().prefixed(&answered),
         None => answered.into(),
