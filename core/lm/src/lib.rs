@@ -31,6 +31,7 @@ mod model;
 mod ops;
 mod pair;
 mod random;
+mod ranges;
 mod score;
 mod tensors;
 pub mod tokenize;

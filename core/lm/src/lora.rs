@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::module_names;
+use crate::ranges;
 use crate::tensors::{TensorFile, write_atomically};
 
 /// Name of PEFT's settings file.
@@ -93,24 +94,19 @@ impl LoraConfig {
     /// Checks the numbers.
     pub(crate) fn validate(&self) -> Result<()> {
         self.targets()?;
-        if self.rank == 0 {
-            return Err(Error::Config(
-                "`rank` 0: an adapter of rank 0 learns nothing; hint: 8 or 16 is usual".to_owned(),
-            ));
-        }
-        if !(self.alpha.is_finite() && self.alpha > 0.0) {
-            return Err(Error::Config(format!(
-                "`alpha` {} has to be above 0",
-                self.alpha
-            )));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::Config(format!(
-                "`dropout` {} has to lie in [0, 1)",
-                self.dropout
-            )));
-        }
-        Ok(())
+        let Self {
+            rank,
+            alpha,
+            dropout,
+            target_modules: _,
+            rslora: _,
+        } = self;
+        let numbers = [
+            ("rank", *rank as f64),
+            ("alpha", *alpha),
+            ("dropout", *dropout),
+        ];
+        ranges::hold(ranges::LORA, &numbers)
     }
 
     /// The content of PEFT's `adapter_config.json`. Targets are sorted: PEFT's own order changes from run to run.

@@ -1,8 +1,10 @@
 //! What the parts of a spec mean together: everything wrong is reported at once, each with its place.
 //!
-//! Nothing is read but the spec itself; whether files are there is found out when it is resolved.
+//! Nothing is read but the spec itself; whether files are there is found out when it is resolved. Ranges of single numbers are
+//! the types' business (`numbers`).
 
 mod evaluations;
+mod judges;
 mod models;
 mod remote;
 mod replicates;
@@ -85,29 +87,6 @@ impl Checker<'_> {
         self.found.push(diagnostic);
     }
 
-    fn range(&mut self, value: &Located<f64>, name: &str, low: f64, high: f64) {
-        if !(low..=high).contains(value.get()) {
-            let limits = if high.is_infinite() {
-                format!("at least {low}")
-            } else {
-                format!("from {low} to {high}")
-            };
-            self.error(
-                Diagnostic::error("out-of-range", format!("`{name}` is {value}"))
-                    .at(value.span(), format!("has to be {limits}")),
-            );
-        }
-    }
-
-    fn positive(&mut self, value: &Located<usize>, name: &str) {
-        if **value == 0 {
-            self.error(
-                Diagnostic::error("out-of-range", format!("`{name}` is 0"))
-                    .at(value.span(), "has to be at least 1"),
-            );
-        }
-    }
-
     fn header(&mut self) {
         if *self.spec.version != 1 {
             self.error(
@@ -175,9 +154,6 @@ impl Checker<'_> {
             }
             if let Some(filter) = &dataset.filter {
                 self.expression(filter);
-            }
-            if let Some(limit) = &dataset.limit {
-                self.positive(limit, "limit");
             }
         }
     }

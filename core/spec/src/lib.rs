@@ -8,6 +8,7 @@ mod de;
 mod deserialize;
 mod diagnostic;
 mod located;
+mod numbers;
 mod parse;
 mod schema;
 mod source;

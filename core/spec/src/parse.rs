@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 
+use crate::check::check;
 use crate::deserialize::{Misfit, MisfitKind, NodeDeserializer};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::Span;
+use crate::numbers;
 use crate::source::{Source, Variables};
 use crate::spec::ExperimentSpec;
 use crate::tree::{Node, Value};
@@ -18,7 +20,8 @@ const OTHER_TOOLS: [(&str, &str, &str); 2] = [
 /// Reads a spec.
 ///
 /// # Errors
-/// What is wrong with the YAML, the variables or the types. Only [`crate::check`] looks at what the parts mean together.
+/// What is wrong with the YAML, the variables, the types or the range of a number. Only [`crate::check`] looks at what the parts
+/// mean together.
 pub fn parse(source: &Source, variables: &Variables) -> Result<ExperimentSpec, Vec<Diagnostic>> {
     let options = serde_yaml::options! { strict_booleans: true };
     if source.text().trim().is_empty() {
@@ -29,8 +32,14 @@ pub fn parse(source: &Source, variables: &Variables) -> Result<ExperimentSpec, V
     let mut tree: Node = serde_yaml::from_str_with_options(source.text(), options)
         .map_err(|error| vec![yaml_error(source, &error)])?;
     substitute(&mut tree, variables)?;
-    ExperimentSpec::deserialize(NodeDeserializer(&tree))
-        .map_err(|misfit| vec![misfit_error(source, misfit)])
+    let mut wrong = numbers::out_of_range(source, &mut tree);
+    match ExperimentSpec::deserialize(NodeDeserializer(&tree)) {
+        Ok(spec) if wrong.is_empty() => return Ok(spec),
+        // Numbers in the place of the wrong ones stand in for them, so that everything is told at once.
+        Ok(spec) => wrong.extend(check(&spec)),
+        Err(misfit) => wrong.push(misfit_error(source, misfit)),
+    }
+    Err(wrong)
 }
 
 fn yaml_error(source: &Source, error: &serde_yaml::Error) -> Diagnostic {

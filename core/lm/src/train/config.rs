@@ -10,6 +10,7 @@ use super::schedule::LrScheduler;
 use crate::compute::{BaseQuantization, Compute};
 use crate::error::{Error, Result};
 use crate::lora::LoraConfig;
+use crate::ranges;
 
 /// What is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,58 +123,13 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Config`] naming the first setting that makes no sense.
     pub fn validate(&self) -> Result<()> {
+        ranges::hold(ranges::TRAINING, &self.numbers())?;
         let refuse = |reason: String| Err(Error::Config(reason));
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return refuse(format!(
-                "`learning_rate` {} has to be above 0",
-                self.learning_rate
-            ));
-        }
-        for (name, value) in [
-            ("weight_decay", self.weight_decay),
-            ("max_grad_norm", self.max_grad_norm),
-        ] {
-            if !(value.is_finite() && value >= 0.0) {
-                return refuse(format!("`{name}` {value} has to be 0 or more"));
-            }
-        }
-        for (name, value) in [
-            ("adam_beta1", self.adam_beta1),
-            ("adam_beta2", self.adam_beta2),
-            ("warmup_ratio", self.warmup_ratio.unwrap_or(0.0)),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                return refuse(format!("`{name}` {value} has to lie in [0, 1)"));
-            }
-        }
         if self.warmup_steps.is_some() && self.warmup_ratio.is_some() {
             return refuse(
                 "`warmup_steps` and `warmup_ratio` say the same thing twice; hint: keep one"
                     .to_owned(),
             );
-        }
-        for (name, value) in [
-            ("per_device_batch_size", self.per_device_batch_size as u64),
-            (
-                "gradient_accumulation_steps",
-                self.gradient_accumulation_steps as u64,
-            ),
-            ("max_steps", self.max_steps.unwrap_or(1)),
-            ("save_steps", self.save_steps.unwrap_or(1)),
-            ("eval_steps", self.eval_steps.unwrap_or(1)),
-            (
-                "max_seq_length",
-                self.max_seq_length.unwrap_or(2) as u64 / 2,
-            ),
-        ] {
-            if value == 0 {
-                return refuse(format!("`{name}` is too small"));
-            }
-        }
-        if let Some(epochs) = self.epochs
-            && !(epochs.is_finite() && epochs > 0.0)
-        {
-            return refuse(format!("`epochs` {epochs} has to be above 0"));
         }
         match &self.method {
             Method::Lora(lora) => lora.validate(),
@@ -185,6 +141,64 @@ impl TrainConfig {
             }
             Method::Full => Ok(()),
         }
+    }
+
+    /// Every number by its key. Taken apart without `..`, so that no new one is forgotten.
+    fn numbers(&self) -> Vec<(&'static str, f64)> {
+        let Self {
+            learning_rate,
+            warmup_steps,
+            warmup_ratio,
+            weight_decay,
+            max_grad_norm,
+            adam_beta1,
+            adam_beta2,
+            adam_epsilon,
+            per_device_batch_size,
+            gradient_accumulation_steps,
+            epochs,
+            max_steps,
+            max_seq_length,
+            seed,
+            save_steps,
+            eval_steps,
+            method: _,
+            lr_scheduler: _,
+            packing: _,
+            gradient_checkpointing: _,
+            order: _,
+            train_on: _,
+            init_adapter: _,
+            chat_template: _,
+            base_model_name: _,
+            compute: _,
+            base_quantization: _,
+        } = self;
+        let given = [
+            ("learning_rate", Some(*learning_rate)),
+            ("warmup_steps", warmup_steps.map(|steps| steps as f64)),
+            ("warmup_ratio", *warmup_ratio),
+            ("weight_decay", Some(*weight_decay)),
+            ("max_grad_norm", Some(*max_grad_norm)),
+            ("adam_beta1", Some(*adam_beta1)),
+            ("adam_beta2", Some(*adam_beta2)),
+            ("adam_epsilon", Some(*adam_epsilon)),
+            ("per_device_batch_size", Some(*per_device_batch_size as f64)),
+            (
+                "gradient_accumulation_steps",
+                Some(*gradient_accumulation_steps as f64),
+            ),
+            ("epochs", *epochs),
+            ("max_steps", max_steps.map(|steps| steps as f64)),
+            ("max_seq_length", max_seq_length.map(|length| length as f64)),
+            ("seed", Some(*seed as f64)),
+            ("save_steps", save_steps.map(|steps| steps as f64)),
+            ("eval_steps", eval_steps.map(|steps| steps as f64)),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect()
     }
 
     /// Optimiser steps of the whole training.
@@ -237,6 +251,9 @@ mod tests {
                 "base_quantization",
             ),
             (r#"{"adam_beta2": 1}"#, "adam_beta2"),
+            (r#"{"adam_epsilon": -1}"#, "adam_epsilon"),
+            (r#"{"max_seq_length": 1}"#, "max_seq_length"),
+            (r#"{"method": {"lora": {"alpha": -3}}}"#, "alpha"),
         ] {
             let config: TrainConfig = serde_json::from_str(json).unwrap();
             let error = config.validate().unwrap_err().to_string();

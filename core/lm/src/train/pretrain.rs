@@ -21,6 +21,7 @@ use crate::files;
 use crate::folder;
 use crate::model::{Decoder, Precision};
 use crate::random::Stream;
+use crate::ranges;
 use crate::tokenize::{Tokenizer, train_byte_level_bpe};
 
 const BOS: &str = "<|begin_of_text|>";
@@ -161,18 +162,35 @@ impl PretrainConfig {
         if self.train.method != Method::Full {
             return refuse("pretraining trains every weight: `method` has to be `full`".to_owned());
         }
-        for (name, value) in [
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-        ] {
-            if value == 0 {
-                return refuse(format!("`{name}` has to be above 0"));
-            }
-        }
+        let Self {
+            hidden_size,
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads,
+            intermediate_size,
+            vocab_size,
+            max_position_embeddings,
+            initializer_range,
+            rope_theta,
+            tie_word_embeddings: _,
+            chat_template: _,
+            train: _,
+        } = self;
+        let numbers = [
+            ("hidden_size", *hidden_size as f64),
+            ("num_hidden_layers", *num_hidden_layers as f64),
+            ("num_attention_heads", *num_attention_heads as f64),
+            ("num_key_value_heads", *num_key_value_heads as f64),
+            ("intermediate_size", *intermediate_size as f64),
+            ("vocab_size", *vocab_size as f64),
+            ("max_position_embeddings", *max_position_embeddings as f64),
+            ("rope_theta", *rope_theta),
+        ];
+        ranges::hold(ranges::ARCHITECTURE, &numbers)?;
+        ranges::hold(
+            ranges::INITIAL_WEIGHTS,
+            &[("initializer_range", *initializer_range)],
+        )?;
         if !self
             .hidden_size
             .is_multiple_of(2 * self.num_attention_heads)
@@ -181,9 +199,6 @@ impl PretrainConfig {
                 "`hidden_size` {} has to be a multiple of twice `num_attention_heads` {}: heads have an even width",
                 self.hidden_size, self.num_attention_heads
             ));
-        }
-        if !(self.initializer_range.is_finite() && self.initializer_range > 0.0) {
-            return refuse("`initializer_range` has to be above 0".to_owned());
         }
         Ok(())
     }

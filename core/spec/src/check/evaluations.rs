@@ -5,10 +5,7 @@ use std::collections::HashSet;
 use super::{Checker, unknown};
 use crate::diagnostic::Diagnostic;
 use crate::located::Text;
-use crate::spec::{Evaluation, Judge, Metric};
-
-/// Most likeliest tokens that are recorded at each position.
-const MOST_TOP_LOGPROBS: usize = 1000;
+use crate::spec::{Evaluation, Metric};
 
 impl Checker<'_> {
     pub(super) fn evaluations(&mut self) {
@@ -58,20 +55,7 @@ impl Checker<'_> {
         }
         self.prompts(id, evaluation);
         for (judge_id, judge) in &evaluation.judges {
-            if let Some(model) = judge.model()
-                && !spec.models.contains_key(model.get().as_str())
-            {
-                self.error(unknown("model", model, &spec.models));
-            }
-            if let Judge::Prompt(judge) = judge {
-                self.turns(&judge.prompt);
-                if judge.prompt.is_empty() {
-                    self.error(
-                        Diagnostic::error("no-prompt", format!("judge `{judge_id}` asks nothing"))
-                            .at(judge_id.span(), ""),
-                    );
-                }
-            }
+            self.judge(judge_id, judge);
         }
         self.divergence(evaluation);
         let templates = evaluation
@@ -91,22 +75,6 @@ impl Checker<'_> {
             self.template(template);
         }
         if let Some(generate) = &evaluation.generate {
-            self.positive(&generate.max_tokens, "max_tokens");
-            self.range(&generate.temperature, "temperature", 0.0, 100.0);
-            for (value, name) in [(&generate.top_p, "top_p"), (&generate.min_p, "min_p")] {
-                if let Some(value) = value {
-                    self.range(value, name, 0.0, 1.0);
-                }
-            }
-            if let Some(top) = &generate.top_logprobs
-                && !(1..=MOST_TOP_LOGPROBS).contains(&**top)
-            {
-                self.error(
-                    Diagnostic::error("out-of-range", format!("`top_logprobs` is {top}"))
-                        .at(top.span(), format!("has to be between 1 and {MOST_TOP_LOGPROBS}"))
-                        .help("it is a number of tokens at each position; leave it out to record none"),
-                );
-            }
             if *generate.samples > 1
                 && let Some(key) = scored_by(evaluation)
             {
@@ -117,12 +85,6 @@ impl Checker<'_> {
                     )
                     .at(generate.samples.span(), "nothing is drawn here")
                     .help("given text has one probability; leave `samples` out, or draw answers in an evaluation of their own"),
-                );
-            }
-            if *generate.samples == 0 {
-                self.error(
-                    Diagnostic::error("out-of-range", "`samples` is 0")
-                        .at(generate.samples.span(), "has to be at least 1"),
                 );
             }
             let recorded = |model: &Text| {

@@ -27,26 +27,6 @@ impl Checker<'_> {
                 .help("write the name of the variable that holds the key, never the key itself"),
             );
         }
-        self.positive(&endpoint.concurrency, "concurrency");
-        let rate = endpoint.requests_per_minute.as_ref();
-        let zeros = [
-            (
-                rate.filter(|rate| ***rate == 0).map(|rate| rate.span()),
-                "requests_per_minute",
-            ),
-            (
-                (*endpoint.timeout == 0).then(|| endpoint.timeout.span()),
-                "timeout",
-            ),
-        ];
-        for (span, name) in zeros {
-            if let Some(span) = span {
-                self.error(
-                    Diagnostic::error("out-of-range", format!("`{name}` is 0"))
-                        .at(span, "has to be at least 1"),
-                );
-            }
-        }
     }
 
     /// Keys that say how weights are loaded, on a model that loads none.

@@ -39,16 +39,7 @@ impl Checker<'_> {
     /// How many rows the further parts of a training have.
     pub(super) fn mix(&mut self, mix: &[Mix], has_dataset: bool) {
         for part in mix {
-            if let Some(count) = &part.count {
-                self.positive(count, "count");
-            }
             let Some(ratio) = &part.ratio else { continue };
-            if !(ratio.is_finite() && **ratio > 0.0) {
-                self.error(
-                    Diagnostic::error("out-of-range", format!("`ratio` is {ratio}"))
-                        .at(ratio.span(), "has to be above 0"),
-                );
-            }
             if let Some(count) = &part.count {
                 self.error(
                     Diagnostic::error("not-together", "`count` and `ratio` both say how many rows")
@@ -110,22 +101,25 @@ impl Checker<'_> {
                     .at(id.span(), "of what shape is the model?"),
                 ),
                 Some(shape) => {
-                    for (value, name) in [
-                        (&shape.hidden_size, "hidden_size"),
-                        (&shape.intermediate_size, "intermediate_size"),
-                        (&shape.num_hidden_layers, "num_hidden_layers"),
-                        (&shape.num_attention_heads, "num_attention_heads"),
-                    ] {
-                        self.positive(value, name);
-                    }
                     let heads = *shape.num_attention_heads;
-                    if heads > 0 && !shape.hidden_size.is_multiple_of(2 * heads) {
+                    if !shape.hidden_size.is_multiple_of(2 * heads) {
                         self.error(
                             Diagnostic::error(
                                 "out-of-range",
                                 "`hidden_size` is no even multiple of `num_attention_heads`",
                             )
                             .at(shape.hidden_size.span(), format!("{heads} heads")),
+                        );
+                    }
+                    if let Some(shared) = &shape.num_key_value_heads
+                        && !heads.is_multiple_of(**shared)
+                    {
+                        self.error(
+                            Diagnostic::error(
+                                "out-of-range",
+                                "`num_attention_heads` is no multiple of `num_key_value_heads`",
+                            )
+                            .at(shared.span(), format!("{heads} heads share them")),
                         );
                     }
                 }
@@ -171,75 +165,22 @@ impl Checker<'_> {
                 .at(steps.span(), "keep one"),
             );
         }
-        if *settings.learning_rate <= 0.0 {
-            self.error(
-                Diagnostic::error(
-                    "out-of-range",
-                    format!("`learning_rate` is {}", settings.learning_rate),
-                )
-                .at(settings.learning_rate.span(), "has to be above 0"),
-            );
-        }
-        self.positive(&settings.per_device_batch_size, "per_device_batch_size");
-        self.positive(
-            &settings.gradient_accumulation_steps,
-            "gradient_accumulation_steps",
-        );
-        self.range(&settings.weight_decay, "weight_decay", 0.0, f64::INFINITY);
-        self.range(&settings.max_grad_norm, "max_grad_norm", 0.0, f64::INFINITY);
         if let Some(dataset) = &settings.eval_dataset
             && !self.spec.datasets.contains_key(dataset.get().as_str())
         {
             self.error(unknown("dataset", dataset, &self.spec.datasets));
         }
-        if let Some(share) = &settings.eval_fraction {
-            if !(**share > 0.0 && **share <= 0.5) {
-                self.error(
-                    Diagnostic::error("out-of-range", format!("`eval_fraction` is {share}"))
-                        .at(share.span(), "has to be above 0 and at most 0.5"),
-                );
-            }
-            if let Some(dataset) = &settings.eval_dataset {
-                self.error(
-                    Diagnostic::error(
-                        "not-together",
-                        "`eval_fraction` and `eval_dataset` both say what is held out",
-                    )
-                    .at(share.span(), "")
-                    .at(dataset.span(), "keep one"),
-                );
-            }
-        }
-        for (value, name) in [
-            (&settings.max_steps, "max_steps"),
-            (&settings.save_steps, "save_steps"),
-            (&settings.eval_steps, "eval_steps"),
-            (&settings.max_seq_length, "max_seq_length"),
-        ] {
-            if let Some(value) = value {
-                self.positive(value, name);
-            }
-        }
-        if let Some(epochs) = &settings.epochs
-            && !(epochs.is_finite() && **epochs > 0.0)
-        {
+        if let (Some(share), Some(dataset)) = (&settings.eval_fraction, &settings.eval_dataset) {
             self.error(
-                Diagnostic::error("out-of-range", format!("`epochs` is {epochs}"))
-                    .at(epochs.span(), "has to be above 0"),
+                Diagnostic::error(
+                    "not-together",
+                    "`eval_fraction` and `eval_dataset` both say what is held out",
+                )
+                .at(share.span(), "")
+                .at(dataset.span(), "keep one"),
             );
         }
-        if let Some(ratio) = &settings.warmup_ratio {
-            self.range(ratio, "warmup_ratio", 0.0, 0.99);
-        }
-        for (value, name) in [
-            (&settings.adam_beta1, "adam_beta1"),
-            (&settings.adam_beta2, "adam_beta2"),
-        ] {
-            self.range(value, name, 0.0, 0.999_999);
-        }
         if let Some(lora) = &settings.lora {
-            self.positive(&lora.rank, "rank");
-            self.range(&lora.dropout, "dropout", 0.0, 0.99);
             if let TargetModules::Modules(names) = &lora.target_modules {
                 if names.is_empty() {
                     self.error(

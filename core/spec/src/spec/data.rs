@@ -1,10 +1,12 @@
 //! Datasets: rows to ask, to train on, to compare with.
 
+use driftgauge_ranges as ranges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Named;
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// A dataset: exactly one of `jsonl`, `json`, `csv`, `tsv`, `parquet` and `hub`, and which of its rows are used.
 ///
@@ -12,6 +14,7 @@ use crate::located::{Located, Text};
 /// filtered, then shuffled, then limited.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::DATASET))]
 pub struct Dataset {
     /// A file with one JSON object a line.
     #[serde(default)]
@@ -60,6 +63,7 @@ pub struct Dataset {
 /// A seeded shuffle.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::SHUFFLE))]
 pub struct Shuffle {
     /// Seed; the experiment's when absent.
     #[serde(default)]

@@ -1,10 +1,12 @@
 //! Evaluations: what is asked of which models, who judges, what is measured.
 
+use driftgauge_ranges as ranges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Judge, Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// An evaluation: every model answers every row of a dataset under every condition.
 ///
@@ -12,6 +14,7 @@ use crate::located::{Located, Text};
 /// as `shuffled`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::EVALUATION))]
 pub struct Evaluation {
     /// What is asked, for the report.
     #[serde(default)]
@@ -96,6 +99,7 @@ pub struct Condition {
 /// How completions are made.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::GENERATE))]
 pub struct Generate {
     /// Limit on new tokens.
     #[serde(default = "default_max_tokens")]

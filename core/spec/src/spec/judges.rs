@@ -1,11 +1,13 @@
 //! Judges: who decides whether a completion is safe.
 
+use driftgauge_ranges as ranges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// A judge: one key that says which kind.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -56,6 +58,7 @@ impl Judge {
 /// A Llama Guard.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::JUDGE))]
 pub struct LlamaGuardJudge {
     /// Id of the judge's model.
     pub model: Text,
@@ -83,6 +86,7 @@ pub struct HarmBenchJudge {
 /// The StrongREJECT rubric.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::JUDGE))]
 pub struct StrongRejectJudge {
     /// Id of the judge's model.
     pub model: Text,
@@ -98,6 +102,7 @@ fn default_threshold() -> Located<f64> {
 /// A judge with a prompt of one's own.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::JUDGE))]
 pub struct PromptJudge {
     /// Id of the judge's model.
     pub model: Text,

@@ -10,6 +10,7 @@ mod models;
 mod reporting;
 mod training;
 
+use driftgauge_ranges as ranges;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ pub use training::{
 };
 
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// A map from ids to things, in the order of the text; every id keeps its place. `map["id"]` and `map.get("id")` work.
 pub type Named<T> = IndexMap<Text, T>;
@@ -44,6 +46,7 @@ pub type Named<T> = IndexMap<Text, T>;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "driftgauge experiment")]
+#[schemars(transform = InRange(ranges::EXPERIMENT))]
 pub struct ExperimentSpec {
     /// Version of the language: 1.
     #[schemars(extend("const" = 1))]

@@ -1,5 +1,6 @@
 //! Models and where they come from.
 
+use driftgauge_ranges as ranges;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use super::data::{ColumnType, DatasetFormat, Shuffle};
 use super::training::{DataPart, Mix};
 use super::{Named, OneOrMany, Turn};
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `endpoint` and `recorded`, and how it is run.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -150,6 +152,7 @@ impl Model {
 /// A training from scratch. The tokenizer (byte-level BPE) is trained on the same data.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::TRAINING_DATA))]
 pub struct Pretrain {
     /// Id under `pretrain`.
     pub settings: Text,
@@ -182,6 +185,7 @@ pub struct Pretrain {
 /// A fine-tune of another model.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::TRAINING_DATA))]
 pub struct Finetune {
     /// Id of the model to start from.
     pub base: Text,
@@ -252,6 +256,7 @@ impl Finetune {
 /// A server with an OpenAI-compatible interface.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::ENDPOINT))]
 pub struct Endpoint {
     /// Base address, for example `http://127.0.0.1:8000/v1`.
     pub base_url: Text,

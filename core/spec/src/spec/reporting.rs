@@ -1,15 +1,18 @@
 //! What is made of the numbers: metrics, comparisons, gates, published values, the report.
 
+use driftgauge_ranges as ranges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Named;
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// A metric: a plugin and its configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::METRIC))]
 pub struct Metric {
     /// Plugin id (`asr`, `uncertainty`, `truthfulness`, ...), or the path of its library.
     pub plugin: Text,
@@ -46,6 +49,7 @@ pub enum Isolation {
 /// How models are compared: each with the baseline, sample by sample.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::COMPARE))]
 pub struct Compare {
     /// Id of the model that others are compared with.
     pub baseline: Text,
@@ -117,6 +121,7 @@ impl Adjust {
 /// A limit on a measured value. It is the bound of the interval that has to keep it, not the value itself.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::GATE))]
 pub struct Gate {
     /// `evaluation/metric`, or `evaluation/metric.number` for one of its other numbers.
     pub metric: Text,
@@ -212,6 +217,7 @@ impl SampleDisplay {
 /// A published value.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::EXPECTED))]
 pub struct Expected {
     /// Evaluation id.
     pub evaluation: Text,

@@ -1,5 +1,6 @@
 //! Settings and data of a training, in the names that users of PEFT, TRL and Axolotl know.
 
+use driftgauge_ranges as ranges;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,10 +8,12 @@ use serde_json::Value;
 use super::data::Shuffle;
 use super::{Named, Turn};
 use crate::located::{Located, Text};
+use crate::schema::InRange;
 
 /// Settings of a fine-tune (one of `lora` and `full`) or of a training from scratch (`architecture`).
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::TRAINING))]
 pub struct TrainingSettings {
     /// Train low-rank adapters. Only under `finetune`.
     #[serde(default)]
@@ -139,6 +142,7 @@ pub const LAYER_MODULES: [&str; 7] = [
 /// Low-rank adapters.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::LORA))]
 pub struct Lora {
     /// Rank of each adapter.
     #[serde(default = "default_rank")]
@@ -221,6 +225,7 @@ impl JsonSchema for TargetModules {
 /// Shape of a Llama-family decoder.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::ARCHITECTURE))]
 pub struct Architecture {
     /// Width.
     pub hidden_size: Located<usize>,
@@ -344,6 +349,7 @@ pub enum TrainingDtype {
 /// Further data of a training.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::MIX))]
 pub struct Mix {
     /// Dataset id.
     pub dataset: Text,

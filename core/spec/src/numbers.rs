@@ -1,0 +1,215 @@
+//! Every number of a spec against its range, which stands in the schema: whatever the schema calls a number has one, so no
+//! key can be forgotten.
+
+use std::sync::LazyLock;
+
+use driftgauge_ranges::{End, Range};
+use serde_json::Value as Json;
+
+use crate::diagnostic::Diagnostic;
+use crate::located::Span;
+use crate::schema::{is_numeric, range_of};
+use crate::source::Source;
+use crate::spec::ExperimentSpec;
+use crate::tree::{Node, Value};
+
+static SCHEMA: LazyLock<Json> = LazyLock::new(|| schemars::schema_for!(ExperimentSpec).to_value());
+
+/// One complaint for each number outside of its range, and for each text where a number belongs. A number that fits is put
+/// in the place of each, so that the rest of the spec can be looked at as well.
+pub(crate) fn out_of_range(source: &Source, tree: &mut Node) -> Vec<Diagnostic> {
+    let mut walk = Walk {
+        source,
+        found: Vec::new(),
+    };
+    walk.node(tree, &SCHEMA);
+    walk.found
+}
+
+struct Walk<'a> {
+    source: &'a Source,
+    found: Vec<Diagnostic>,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, node: &mut Node, schema: &Json) {
+        let schema = referenced(schema);
+        for several in ["anyOf", "oneOf", "allOf"] {
+            for one in schema[several].as_array().into_iter().flatten() {
+                self.node(node, one);
+            }
+        }
+        match &mut node.value {
+            Value::List(items) => {
+                for item in items {
+                    self.node(item, &schema["items"]);
+                }
+            }
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    let Value::Text(key) = &key.value else {
+                        continue;
+                    };
+                    let property = schema["properties"]
+                        .get(key)
+                        .unwrap_or(&schema["additionalProperties"]);
+                    match range_of(property) {
+                        Some(range) => self.number(key, value, range),
+                        None => self.node(value, property),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn number(&mut self, key: &str, node: &mut Node, range: Range) {
+        self.from_variable(node);
+        let fits = match &node.value {
+            Value::Unsigned(value) => range.holds_whole(*value),
+            Value::Signed(value) => range.holds(*value as f64),
+            // A float where a whole number belongs is of the wrong type, also 3.0.
+            Value::Float(value) => matches!(range, Range::Real { .. }) && range.holds(*value),
+            // Something that is missing is told by the types.
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return,
+            Value::Text(_) => false,
+        };
+        if !fits {
+            self.found.push(complaint(key, node, range));
+            node.value = fitting(range);
+        }
+    }
+
+    /// A variable that stands alone where a number belongs is a number.
+    fn from_variable(&self, node: &mut Node) {
+        let Value::Text(text) = &node.value else {
+            return;
+        };
+        let Span { start, end } = node.span;
+        let written = self.source.text().get(start..end).unwrap_or_default();
+        if !written.contains("${") {
+            return;
+        }
+        let value = if let Ok(value) = text.parse() {
+            Value::Unsigned(value)
+        } else if let Ok(value) = text.parse() {
+            Value::Signed(value)
+        } else if let Ok(value) = text.parse() {
+            Value::Float(value)
+        } else {
+            return;
+        };
+        node.value = value;
+    }
+}
+
+/// What a `$ref` stands for.
+fn referenced(schema: &Json) -> &Json {
+    match schema["$ref"].as_str().and_then(|at| at.strip_prefix('#')) {
+        Some(pointer) => SCHEMA.pointer(pointer).unwrap_or(&Json::Null),
+        None => schema,
+    }
+}
+
+fn complaint(key: &str, node: &Node, range: Range) -> Diagnostic {
+    let wanted = match range {
+        Range::Whole { .. } => "a whole number",
+        Range::Real { .. } => "a number",
+    };
+    let value = match &node.value {
+        Value::Unsigned(value) => value.to_string(),
+        Value::Signed(value) => value.to_string(),
+        Value::Float(value) if value.is_finite() && matches!(range, Range::Whole { .. }) => {
+            return Diagnostic::error(
+                "wrong-type",
+                format!("`{key}` is {value:?}, which is no whole number"),
+            )
+            .at(node.span, format!("has to be {range}"));
+        }
+        Value::Float(value) => value.to_string(),
+        _ => {
+            return Diagnostic::error("wrong-type", format!("`{key}` is a text"))
+                .at(node.span, format!("has to be {wanted}, {range}"))
+                .help("numbers stand without quotes, units and signs for percent");
+        }
+    };
+    Diagnostic::error("out-of-range", format!("`{key}` is {value}"))
+        .at(node.span, format!("has to be {range}"))
+}
+
+/// Some number of a range, for what is only looked at.
+fn fitting(range: Range) -> Value {
+    match range {
+        Range::Whole { low, .. } => Value::Unsigned(low),
+        Range::Real { low, high } => {
+            let (End::Closed(low) | End::Open(low)) = low;
+            let (End::Closed(high) | End::Open(high)) = high;
+            Value::Float(if range.holds(1.0) {
+                1.0
+            } else {
+                low / 2.0 + high / 2.0
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every number of the schema, by its place.
+    fn numbers<'a>(place: &str, schema: &'a Json, found: &mut Vec<(String, &'a Json)>) {
+        if is_numeric(schema).is_some() {
+            found.push((place.to_owned(), schema));
+        }
+        match schema {
+            Json::Object(parts) => {
+                for (name, part) in parts {
+                    numbers(&format!("{place}/{name}"), part, found);
+                }
+            }
+            Json::Array(parts) => {
+                for (at, part) in parts.iter().enumerate() {
+                    numbers(&format!("{place}/{at}"), part, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_number_has_a_range() {
+        let mut found = Vec::new();
+        numbers("", &SCHEMA, &mut found);
+        assert!(found.len() > 60, "{}", found.len());
+        for (place, property) in found {
+            // The version is one number alone.
+            if property.get("const").is_none() {
+                assert!(range_of(property).is_some(), "{place} has no range");
+            }
+            if let (Some(range), Some(default)) = (range_of(property), property.get("default")) {
+                let fits = default.is_null() || range.holds(default.as_f64().unwrap_or(f64::NAN));
+                assert!(fits, "the default of {place} is {default}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_range_belongs_to_a_key() {
+        let mut found = Vec::new();
+        numbers("", &SCHEMA, &mut found);
+        for (section, table) in driftgauge_ranges::ALL {
+            // Only the trainer knows these.
+            if *section == "initial_weights" {
+                continue;
+            }
+            for (key, _) in *table {
+                let end = format!("/properties/{key}");
+                assert!(
+                    found.iter().any(|(place, _)| place.ends_with(&end)),
+                    "{section}.{key} is no number of the language"
+                );
+            }
+        }
+    }
+}
