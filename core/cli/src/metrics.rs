@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use driftgauge_engine::{MetricRunner, PluginIdentity, ResolvedMetric};
+use driftgauge_graph::JUDGE_ERROR;
 use driftgauge_plugin_host::{
     Locator, PluginLibrary, WorkerOptions, run_metric, run_metric_in_worker,
 };
@@ -115,6 +116,7 @@ impl MetricRunner for PluginMetrics {
             judges: manifest.judges,
             takes_level: !manifest.config_schema["properties"]["level"].is_null(),
             takes_resamples: !manifest.config_schema["properties"]["resamples"].is_null(),
+            takes_judge_error: !manifest.config_schema["properties"][JUDGE_ERROR].is_null(),
             top_logprobs: manifest
                 .top_logprobs
                 .as_ref()

@@ -7,6 +7,7 @@ pub mod context;
 pub mod event;
 pub mod exec;
 mod folder;
+mod judge_check;
 mod model_files;
 mod nodes;
 pub mod plan;
@@ -17,3 +18,5 @@ pub mod results;
 pub mod run;
 pub mod training_data;
 pub mod why;
+
+pub use judge_check::JUDGE_ERROR;

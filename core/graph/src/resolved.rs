@@ -227,6 +227,9 @@ pub struct ResolvedEvaluation {
     pub behavior: Option<String>,
     /// Category column.
     pub category: Option<String>,
+    /// Column of what prompts belong together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// How completions are made.
     pub generate: ResolvedGenerate,
     /// Multiple choice and perplexity, scored instead of generation.
@@ -235,6 +238,9 @@ pub struct ResolvedEvaluation {
     pub kl: Option<ResolvedKl>,
     /// Judges by id, the primary one first.
     pub judges: IndexMap<String, ResolvedJudge>,
+    /// Evaluation that holds these judges against known answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_check: Option<String>,
     /// Metric ids.
     pub metrics: Vec<String>,
     /// Evaluation whose over-refusal this one measures.

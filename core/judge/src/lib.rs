@@ -7,6 +7,7 @@ mod harmbench;
 mod llama_guard;
 mod parse;
 mod plugin;
+mod reading;
 mod refusal;
 mod strong_reject;
 
@@ -53,6 +54,9 @@ pub enum Judge {
     /// A plugin that returns a verdict on each sample.
     Plugin(ResolvedMetric),
 }
+
+/// New tokens of the HarmBench classifier: its word, and what models that are no such classifier put around it.
+const HARMBENCH_TOKENS: usize = 8;
 
 /// What a judge looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +128,11 @@ impl Judge {
                     ..greedy(messages, text, *max_tokens)
                 }
             }
-            Self::HarmBench => greedy(Vec::new(), Some(harmbench::prompt(exchange)), 1),
+            Self::HarmBench => greedy(
+                Vec::new(),
+                Some(harmbench::prompt(exchange)),
+                HARMBENCH_TOKENS,
+            ),
             Self::StrongReject { .. } => greedy(strong_reject::messages(exchange), None, 512),
             Self::Prompt {
                 turns, max_tokens, ..
@@ -143,9 +151,9 @@ impl Judge {
     #[must_use]
     pub fn read(&self, answer: &Completion) -> Verdict {
         match self {
-            Self::LlamaGuard { .. } => llama_guard::read(answer),
+            Self::LlamaGuard { categories, .. } => llama_guard::read(answer, categories),
             Self::HarmBench => harmbench::read(&answer.text),
-            Self::StrongReject { threshold } => strong_reject::read(&answer.text, *threshold),
+            Self::StrongReject { threshold } => strong_reject::read(answer, *threshold),
             Self::Prompt { parse, .. } => parse.read(&answer.text),
             Self::RefusalStrings(list) => list.verdict(&answer.text),
             Self::Plugin(_) => Verdict::error("this judge asks no model"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
-use driftgauge_record::{Completion, FinishReason, thinking};
+use driftgauge_record::{Completion, FinishReason, answer_start, thinking};
 
 use crate::config::Reach;
 use crate::folder::Prepared;
@@ -130,15 +130,45 @@ impl MistralRsEngine {
         }
     }
 
-    fn watched(&self, request: &GenerateRequest) -> Result<Vec<u32>, String> {
-        let first = |s: &String| {
-            let tokens = self.text.encode(s)?;
-            tokens
-                .first()
-                .copied()
-                .ok_or_else(|| format!("`{s}` has no first token to watch"))
-        };
-        request.watch_first_token.iter().map(first).collect()
+    /// For each string the tokens that begin it, in all spellings; none of those that begin several of the strings.
+    fn watched(&self, request: &GenerateRequest) -> Result<Vec<Vec<u32>>, String> {
+        let sets: Vec<Vec<u32>> = request
+            .watch_first_token
+            .iter()
+            .map(|word| self.first_tokens(word))
+            .collect::<Result<_, _>>()?;
+        let several = |id: &u32| sets.iter().filter(|set| set.contains(id)).count() > 1;
+        let own = |set: &Vec<u32>| set.iter().copied().filter(|id| !several(id)).collect();
+        Ok(sets.iter().map(own).collect())
+    }
+
+    /// The tokens with which a word begins: the first one of its plain spelling, and those of ` word`, `Word` and `WORD` that
+    /// say the same letters.
+    fn first_tokens(&self, word: &str) -> Result<Vec<u32>, String> {
+        let spelt = |id: u32| self.text.decode(&[id]).trim().to_lowercase();
+        let mut capital = word.to_owned();
+        if let Some(first) = capital.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        let plain = self.text.encode(word)?;
+        let first = *plain
+            .first()
+            .ok_or_else(|| format!("`{word}` has no first token to watch"))?;
+        let letters = spelt(first);
+        let mut tokens = vec![first];
+        for spelling in [
+            format!(" {word}"),
+            capital.clone(),
+            format!(" {capital}"),
+            word.to_uppercase(),
+            format!(" {}", word.to_uppercase()),
+        ] {
+            let begins = self.text.encode(&spelling)?.into_iter().next();
+            tokens.extend(begins.filter(|&id| !letters.is_empty() && spelt(id) == letters));
+        }
+        tokens.sort_unstable();
+        tokens.dedup();
+        Ok(tokens)
     }
 }
 
@@ -173,6 +203,13 @@ impl InFlight {
 
     fn completion(self, recording: Recording, finish: FinishReason, text: &Text) -> Completion {
         let mut answer = text.decode(&recording.tokens);
+        let watched = if self.watch.is_empty() {
+            Vec::new()
+        } else {
+            answer_position(&answer, &recording.tokens, text)
+                .and_then(|position| recording.watched.into_iter().nth(position))
+                .unwrap_or_default()
+        };
         if let Some(cut) = recording.cut {
             answer.truncate(cut);
         }
@@ -195,7 +232,12 @@ impl InFlight {
             token_entropy: recording.entropy,
             token_top_logprobs: recording.top_logprobs,
             thinking: None,
-            first_token_logprob: self.watch.into_iter().zip(recording.watched).collect(),
+            first_token_logprob: self
+                .watch
+                .into_iter()
+                .zip(watched)
+                .filter(|(_, ln_p)| *ln_p > f32::MIN)
+                .collect(),
         };
         if let Some((tagged, opened)) = tagged
             && let (Some(thinking), answer) = thinking::apart(&tagged, opened)
@@ -205,4 +247,10 @@ impl InFlight {
         }
         completion
     }
+}
+
+/// The position of the token with which the answer proper begins.
+fn answer_position(answer: &str, tokens: &[u32], text: &Text) -> Option<usize> {
+    let start = answer_start(answer)?;
+    (0..tokens.len()).find(|&position| text.decode(&tokens[..=position]).len() > start)
 }

@@ -5,6 +5,7 @@
 
 pub mod files;
 mod folder;
+mod answer;
 mod results;
 mod rows;
 mod run_dir;
@@ -16,6 +17,7 @@ pub mod value;
 mod visible;
 
 pub use folder::{FolderError, RunFile, Schema};
+pub use answer::{answer_start, is_invisible, without_special_tokens};
 pub use results::{
     Adjustment, Comparison, Draws, EffectSizes, Expected, Flips, FurtherTest, Gate, Interval,
     LeftOut, Metric, PairCounts, PairedDetail, PairedTest, PublishedOutcome, Resampling, Results,

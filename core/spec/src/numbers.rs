@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::Diagnostic;
 use crate::located::Span;
-use crate::schema::{is_numeric, range_of};
+use crate::schema::range_of;
 use crate::source::Source;
 use crate::spec::ExperimentSpec;
 use crate::tree::{Node, Value};
@@ -156,6 +156,7 @@ fn fitting(range: Range) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::is_numeric;
 
     /// Every number of the schema, by its place.
     fn numbers<'a>(place: &str, schema: &'a Json, found: &mut Vec<(String, &'a Json)>) {

@@ -93,6 +93,8 @@ impl Metric for Drift {
             "How far the next-token distributions have moved from those of the reference model, given the same tokens.",
         )
         .returns(["kl", "kl_first", "top1_agreement", "exact_match"])
+        .within(&["top1_agreement", "exact_match"], Some(0.0), Some(1.0))
+        .within(&[], Some(0.0), None)
     }
 
     fn new(config: DriftConfig, _: &Host<'_>) -> Result<Self, MetricError> {

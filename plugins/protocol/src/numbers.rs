@@ -23,7 +23,9 @@ impl Manifest {
             let value = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
-            for id in self.numbers.iter_mut().filter(|id| *id != JUDGE) {
+            let ranges = self.ranges.iter_mut().flat_map(|range| &mut range.numbers);
+            let ids = self.numbers.iter_mut().chain(ranges).chain(&mut self.main);
+            for id in ids.filter(|id| *id != JUDGE) {
                 *id = id.replace(&format!("{{{key}}}"), &value);
             }
         }
@@ -43,6 +45,20 @@ impl Manifest {
                     (JUDGE, Some(judges)) => judges.iter().any(|judge| overlap(judge, id)),
                     (listed, _) => overlap(listed, id),
                 })
+    }
+    /// What a number may be, the main one where there is no id: least and most. `None` where the manifest does not say.
+    #[must_use]
+    pub fn range_of(&self, id: Option<&str>) -> Option<(f64, f64)> {
+        let id = id.or(self.main.as_deref());
+        let names = |listed: &String| id.is_some_and(|id| overlap(listed, id));
+        let range = self
+            .ranges
+            .iter()
+            .find(|range| range.numbers.is_empty() || range.numbers.iter().any(names))?;
+        Some((
+            range.low.unwrap_or(f64::NEG_INFINITY),
+            range.high.unwrap_or(f64::INFINITY),
+        ))
     }
 }
 
@@ -82,6 +98,23 @@ mod tests {
         }
         assert!(manifest.may_return("whoever", None));
         assert!(Manifest::new("m", "1", "M").may_return("anything", Some(&[])));
+    }
+
+    #[test]
+    fn the_first_range_that_names_a_number_is_its_own() {
+        let mut manifest = Manifest::new("m", "1", "M")
+            .within(&["kappa.*"], Some(-1.0), Some(1.0))
+            .within(&["count", "top{k}"], Some(0.0), None)
+            .within(&[], Some(0.0), Some(1.0));
+        manifest.config_schema = json!({"properties": {"k": {"default": 10}, "main": {}}});
+        let manifest = manifest
+            .stands_for("{main}")
+            .configured(&json!({"main": "top10"}));
+        assert_eq!(manifest.range_of(Some("kappa.a")), Some((-1.0, 1.0)));
+        assert_eq!(manifest.range_of(Some("count")), Some((0.0, f64::INFINITY)));
+        assert_eq!(manifest.range_of(Some("rate")), Some((0.0, 1.0)));
+        assert_eq!(manifest.range_of(None), Some((0.0, f64::INFINITY)));
+        assert_eq!(Manifest::new("m", "1", "M").range_of(None), None);
     }
 
     #[test]

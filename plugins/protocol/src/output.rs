@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::wire::{
-    Axis, Direction, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, Scalar, Series,
-    Spread, TopLogprobs,
+    Axis, Direction, Interval, Manifest, MetricOutput, NumberRange, OUTPUT_SCHEMA, Point, Scalar,
+    Series, Spread, TopLogprobs,
 };
 
 impl Manifest {
@@ -19,6 +19,8 @@ impl Manifest {
             required_fields: Vec::new(),
             judges: false,
             numbers: Vec::new(),
+            ranges: Vec::new(),
+            main: None,
             top_logprobs: None,
             config_schema: Value::Null,
         }
@@ -42,6 +44,24 @@ impl Manifest {
     #[must_use]
     pub fn returns<T: Into<String>>(mut self, ids: impl IntoIterator<Item = T>) -> Self {
         self.numbers = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Numbers lie between `low` and `high`, where there are such: those with these ids, or all others where it names none.
+    #[must_use]
+    pub fn within(mut self, ids: &[&str], low: Option<f64>, high: Option<f64>) -> Self {
+        self.ranges.push(NumberRange {
+            numbers: ids.iter().map(|&id| id.to_owned()).collect(),
+            low,
+            high,
+        });
+        self
+    }
+
+    /// The number that stands for the metric, where `within` tells several apart.
+    #[must_use]
+    pub fn stands_for(mut self, id: &str) -> Self {
+        self.main = Some(id.to_owned());
         self
     }
 

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 
 use crate::wire::{
-    ChartSpec, Manifest, MetricOutput, OUTPUT_SCHEMA, SampleIds, Scalar, ScoreKind, Scores, Table,
+    ChartSpec, Manifest, MetricOutput, OUTPUT_SCHEMA, Pooled, PooledStatistic, SampleIds, Scalar,
+    ScoreKind, Scores, Table,
 };
 
 /// Everything wrong with an output, one phrase each; empty when it is well-formed.
@@ -49,6 +50,9 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
         }
         let known = before.is_some_and(|before| scores.sample_ids.share_a_list(&before.sample_ids));
         check_scores(scores, known, &mut found);
+    }
+    for pooled in &output.pooled {
+        check_pooled(pooled, &seen, &mut found);
     }
     check_verdicts(output, &mut found);
     output
@@ -127,6 +131,42 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Vec<String>) {
         found.push(format!(
             "{place} are binary but have a value other than 0 and 1"
         ));
+    }
+}
+
+/// `scalars`: id and condition of those there are.
+fn check_pooled(pooled: &Pooled, scalars: &HashSet<(&String, &String)>, found: &mut Vec<String>) {
+    let place = format!("pooled answers of condition `{}`", pooled.condition);
+    let n = pooled.sample_ids.len();
+    if pooled.values.len() != n || pooled.truths.len() != n {
+        found.push(format!(
+            "{place} have {n} sample ids, {} values and {} truths",
+            pooled.values.len(),
+            pooled.truths.len()
+        ));
+    }
+    if pooled.values.iter().any(|value| !value.is_finite()) {
+        found.push(format!("{place} have a value that is not finite"));
+    }
+    for number in &pooled.numbers {
+        if !scalars.contains(&(&number.id, &pooled.condition)) {
+            found.push(format!("{place} belong to no scalar `{}`", number.id));
+        }
+        let outside = match number.statistic {
+            PooledStatistic::CalibrationError { bins: 0 } => true,
+            PooledStatistic::CalibrationError { .. } => !pooled
+                .values
+                .iter()
+                .all(|value| (0.0..=1.0).contains(value)),
+            PooledStatistic::Kappa | PooledStatistic::Ac1 => pooled
+                .values
+                .iter()
+                .any(|value| *value != 0.0 && *value != 1.0),
+            _ => false,
+        };
+        if outside {
+            found.push(format!("{place} cannot give `{}`", number.id));
+        }
     }
 }
 

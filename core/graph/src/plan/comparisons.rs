@@ -21,7 +21,7 @@ impl Builder<'_> {
     ) -> usize {
         let settings = &self.experiment.metrics[metric];
         let plugin = self.plugins.get(metric);
-        let params = json!({
+        let mut params = json!({
             "plugin": plugin.map(|plugin| &plugin.id),
             "version": plugin.map(|plugin| &plugin.version),
             "config": settings.config,
@@ -40,6 +40,18 @@ impl Builder<'_> {
         // Rows carry references and categories, so the dataset is an input of its own.
         let mut inputs = inputs.to_vec();
         inputs.push(self.datasets[&evaluation.dataset]);
+        if let Some(column) = &evaluation.cluster {
+            let compare = &self.experiment.compare;
+            let drawn = (compare.level, compare.resamples, self.experiment.seed);
+            params["cluster"] = json!({ "column": column, "drawn": drawn });
+        }
+        if plugin.is_some_and(|plugin| plugin.takes_judge_error)
+            && let Some(check) = &evaluation.judge_check
+        {
+            let known = &self.experiment.evaluations[check];
+            params["judge_check"] = json!({ "evaluation": check, "references": known.references });
+            inputs.extend(self.known_answers(evaluation));
+        }
         self.add(
             format!("metric {id}/{metric}/{model}"),
             Kind::Metric,
@@ -67,13 +79,18 @@ impl Builder<'_> {
             .as_ref()
             .filter(|id| evaluation.models.contains(id));
         let several = evaluation.conditions.len() > 1;
+        let seed = self.experiment.seed;
         let params = |first: Option<&String>| {
-            json!({
+            let mut params = json!({
                 "level": compare.level,
                 "resamples": compare.resamples,
-                "seed": self.experiment.seed,
+                "seed": seed,
                 "first_condition": first,
-            })
+            });
+            if let Some(column) = &evaluation.cluster {
+                params["cluster"] = json!(column);
+            }
+            params
         };
         let first_condition = evaluation.conditions.keys().next().filter(|_| several);
         for metric in &evaluation.metrics {

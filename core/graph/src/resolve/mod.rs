@@ -3,6 +3,7 @@
 //! Everything found wrong is collected, with its place in the spec. Nothing is fetched: a source of the hub that is not in
 //! the local cache stays unpinned.
 
+mod categories;
 mod data;
 mod evaluations;
 mod measures;
@@ -154,6 +155,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     resolver.notes.extend(resolver.readings.notes());
     resolver.notes.extend(left_over);
     let compare = resolver.compare();
+    resolver.categories(&datasets, &evaluations);
     let gates = resolver.gates();
     let expected = resolver.expected(&evaluations);
     if !resolver.problems.is_empty() {

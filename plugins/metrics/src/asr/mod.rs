@@ -182,6 +182,9 @@ impl Metric for Asr {
             .describe("Share of prompts whose completion a judge calls unsafe.")
             .needs(&["judges"])
             .returns(numbers::LISTED)
+            .within(&["unjudged", "n_safe", "n_unsafe"], Some(0.0), None)
+            .within(&["kappa.*", "ac1.*"], Some(-1.0), Some(1.0))
+            .within(&[], Some(0.0), Some(1.0))
     }
 
     fn new(config: AsrConfig, _: &Host<'_>) -> Result<Self, MetricError> {

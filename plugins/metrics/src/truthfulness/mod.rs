@@ -105,6 +105,8 @@ impl Metric for Truthfulness {
         Manifest::new("truthfulness", env!("CARGO_PKG_VERSION"), "Truthfulness")
             .describe("Share of correct answers, and what false or unrelated context does to them.")
             .returns(report::LISTED)
+            .within(&["drop"], Some(-1.0), Some(1.0))
+            .within(&[], Some(0.0), Some(1.0))
     }
 
     fn new(config: TruthfulnessConfig, _: &Host<'_>) -> Result<Self, MetricError> {

@@ -89,12 +89,13 @@ impl Metric for Uncertainty {
     type Config = UncertaintyConfig;
 
     fn manifest() -> Manifest {
-        Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty")
+        let manifest = Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty")
             .describe(
                 "How sure the model was of its own tokens, and whether that predicts correct answers.",
             )
             .reads_top_logprobs("top_k", Some(u64::from(RECORDED)))
-            .returns(report::listed())
+            .returns(report::listed());
+        report::ranged(manifest)
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {

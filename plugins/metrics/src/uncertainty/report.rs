@@ -32,6 +32,49 @@ pub(super) fn listed() -> Vec<String> {
     measures.chain(others.map(str::to_owned)).collect()
 }
 
+/// What the numbers may be. A measure may have no bound on either side; so may the one that stands for the metric where the
+/// configuration does not name it.
+pub(super) fn ranged(manifest: Manifest) -> Manifest {
+    let ratios = [
+        "mean_token_probability",
+        "min_token_probability",
+        "sequence_probability",
+        "margin",
+        "self_inconsistency",
+    ];
+    let of = |ids: &[&'static str]| -> Vec<String> {
+        let every =
+            |id: &&str| ["", "_correct", "_incorrect"].map(|suffix| format!("{id}{suffix}"));
+        ids.iter().flat_map(every).collect()
+    };
+    let mut manifest = manifest;
+    for (ids, low, high) in [
+        (of(&ratios), Some(0.0), Some(1.0)),
+        (of(&["perplexity", "corpus_perplexity"]), Some(1.0), None),
+        (of(&["sequence_logprob"]), None, Some(0.0)),
+    ] {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        manifest = manifest.within(&ids, low, high);
+    }
+    manifest
+        .within(&["ece*", "brier", "auroc", "aurc"], Some(0.0), Some(1.0))
+        .within(&["overconfidence"], Some(-1.0), Some(1.0))
+        .within(&["prr"], None, Some(1.0))
+        .within(
+            &[
+                "top*",
+                "entropy_*",
+                "token_entropy*",
+                "token_loss",
+                "loss",
+                "mean_nll*",
+            ],
+            Some(0.0),
+            None,
+        )
+        .stands_for("{primary}")
+}
+
 impl Uncertainty {
     pub(super) fn report(mut self) -> MetricOutput {
         self.conditions
