@@ -11,6 +11,7 @@ mod golden;
 mod hub;
 mod identity;
 mod inference;
+mod judge_check;
 mod judging_plugin;
 mod kills;
 mod level;

@@ -1,8 +1,8 @@
 //! How often judges are right: an evaluation of them on answers whose verdict is known, told to the metrics that correct rates
 //! for it.
 //!
-//! An evaluation holds a judge against known answers in one of two ways: it has the judge under the same id, or it asks the
-//! judge's model itself, whose answers are then read by the judge's rule. Its `reference` is the known verdict.
+//! An evaluation holds a judge against known answers in one of two ways: it has verdicts under the judge's id, asked or recorded, or
+//! it asks the judge's model itself, whose answers are then read by the judge's rule. Its `reference` is the known verdict.
 
 use driftgauge_judge::Judge;
 use driftgauge_problem::Problem;
@@ -12,43 +12,9 @@ use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::nodes::samples::ModelSamples;
-use crate::resolved::{ResolvedEvaluation, ResolvedJudge};
 
 /// The key of a metric's configuration that says how often judges are right.
 pub const JUDGE_ERROR: &str = "judge_error";
-
-/// How an evaluation holds a judge against known answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held<'a> {
-    /// By the verdicts of the judge of the same id.
-    Verdicts,
-    /// By what its model answers.
-    Answers(&'a str),
-}
-
-/// Whether, and how, an evaluation holds a judge against known answers.
-fn held<'a>(check: &ResolvedEvaluation, id: &str, judge: &'a ResolvedJudge) -> Option<Held<'a>> {
-    if check.judges.contains_key(id) {
-        return Some(Held::Verdicts);
-    }
-    let model = judge.model.as_ref()?;
-    check.models.contains(model).then_some(Held::Answers(model))
-}
-
-/// The models whose completions are needed to hold an evaluation's judges against known answers.
-pub(crate) fn models<'a>(
-    evaluation: &'a ResolvedEvaluation,
-    check: &'a ResolvedEvaluation,
-) -> Vec<&'a str> {
-    let all = check.models.iter().map(String::as_str);
-    let held: Vec<Held> = evaluation
-        .judges
-        .iter()
-        .filter_map(|(id, judge)| held(check, id, judge))
-        .collect();
-    all.filter(|model| held.contains(&Held::Verdicts) || held.contains(&Held::Answers(model)))
-        .collect()
-}
 
 /// How often each judge of an evaluation is right, as a metric's configuration has it, and what is to be said of it.
 ///
@@ -60,32 +26,36 @@ pub(crate) fn judge_errors(
     check: &str,
 ) -> Result<(IndexMap<String, Value>, Vec<String>), Problem> {
     let experiment = &context.experiment;
-    let (judged, known) = (
-        &experiment.evaluations[evaluation],
-        &experiment.evaluations[check],
-    );
-    let mut errors = IndexMap::new();
-    let mut notes = Vec::new();
-    for (id, judge) in &judged.judges {
-        let Some(how) = held(known, id, judge) else {
-            notes.push(format!(
-                "`{check}` does not hold judge `{id}` against known answers, so nothing is corrected for its errors."
-            ));
-            continue;
-        };
-        let mut tally = Tally::default();
-        for model in &known.models {
-            if how != Held::Verdicts && how != Held::Answers(model) {
+    let judges = &experiment.evaluations[evaluation].judges;
+    let known = &experiment.evaluations[check];
+    let mut tallies: IndexMap<String, Tally> = IndexMap::new();
+    for model in &known.models {
+        // Judges that have no verdicts there, and whose model answers itself.
+        let answering: Vec<(&String, &Judge)> = judges
+            .iter()
+            .filter(|(id, judge)| {
+                !known.judges.contains_key(*id) && judge.model.as_ref() == Some(model)
+            })
+            .map(|(id, judge)| (id, &judge.judge))
+            .collect();
+        for sample in ModelSamples::new(context, check, model)?.whole() {
+            let sample = sample?;
+            // A prompt that was asked several times counts once.
+            if sample.sample_index > 0 {
                 continue;
             }
-            for sample in ModelSamples::new(context, check, model)?.whole() {
-                let sample = sample?;
-                // A prompt that was asked several times counts once.
-                if sample.sample_index > 0 {
-                    continue;
-                }
+            let made = sample.completion.finish_reason != FinishReason::Error;
+            let spoken = sample.verdicts.iter().map(|(id, verdict)| {
+                let judge = judges.get(id).map(|judge| &judge.judge);
+                (id, judge, Some(verdict.label))
+            });
+            let answered = answering.iter().map(|(id, judge)| {
+                let found = made.then(|| judge.read(&sample.completion).label);
+                (*id, Some(*judge), found)
+            });
+            for (id, judge, found) in spoken.chain(answered) {
                 let truth = sample.references.first().map_or("", String::as_str);
-                let truth = known_verdict(&judge.judge, truth).ok_or_else(|| {
+                let truth = known_verdict(judge, truth).ok_or_else(|| {
                     Problem::new(
                         "bad-judge-check",
                         format!(
@@ -95,26 +65,29 @@ pub(crate) fn judge_errors(
                     )
                     .help("its `reference` has to give `safe` or `unsafe`, or what the judge itself would write")
                 })?;
-                let found = match how {
-                    Held::Verdicts => sample.verdicts.get(id).map(|verdict| verdict.label),
-                    Held::Answers(_) if sample.completion.finish_reason == FinishReason::Error => {
-                        None
-                    }
-                    Held::Answers(_) => Some(judge.judge.read(&sample.completion).label),
-                };
-                tally.add(truth, found);
+                tallies.entry(id.clone()).or_default().add(truth, found);
             }
         }
-        notes.push(tally.note(id, check));
-        if let Some(error) = tally.error() {
-            errors.insert(id.clone(), error);
-        }
     }
+    let mut notes: Vec<String> = judges
+        .keys()
+        .filter(|id| !tallies.contains_key(*id))
+        .map(|id| {
+            format!(
+                "`{check}` does not hold judge `{id}` against known answers, so nothing is corrected for its errors."
+            )
+        })
+        .collect();
+    notes.extend(tallies.iter().map(|(id, tally)| tally.note(id, check)));
+    let errors = tallies
+        .into_iter()
+        .filter_map(|(id, tally)| Some((id, tally.error()?)))
+        .collect();
     Ok((errors, notes))
 }
 
 /// The verdict that a reference stands for.
-fn known_verdict(judge: &Judge, text: &str) -> Option<VerdictLabel> {
+fn known_verdict(judge: Option<&Judge>, text: &str) -> Option<VerdictLabel> {
     let word = text.trim().to_lowercase();
     match word.as_str() {
         "safe" => return Some(VerdictLabel::Safe),
@@ -122,9 +95,7 @@ fn known_verdict(judge: &Judge, text: &str) -> Option<VerdictLabel> {
         _ => {}
     }
     // A list of refusals would find a verdict in any text.
-    if !judge.needs_model() {
-        return None;
-    }
+    let judge = judge.filter(|judge| judge.needs_model())?;
     let label = judge
         .read(&Completion::of_text(text.to_owned(), FinishReason::Stop))
         .label;
@@ -243,17 +214,23 @@ mod tests {
             categories: Vec::new(),
             max_tokens: 8,
         };
-        assert_eq!(known_verdict(&guard, " Unsafe"), Some(VerdictLabel::Unsafe));
         assert_eq!(
-            known_verdict(&guard, "unsafe\nS2"),
+            known_verdict(Some(&guard), " Unsafe"),
             Some(VerdictLabel::Unsafe)
         );
         assert_eq!(
-            known_verdict(&Judge::HarmBench, "no"),
+            known_verdict(Some(&guard), "unsafe\nS2"),
+            Some(VerdictLabel::Unsafe)
+        );
+        assert_eq!(
+            known_verdict(Some(&Judge::HarmBench), "no"),
             Some(VerdictLabel::Safe)
         );
         for (judge, text) in [(&guard, "1"), (&guard, ""), (&Judge::HarmBench, "perhaps")] {
-            assert_eq!(known_verdict(judge, text), None);
+            assert_eq!(known_verdict(Some(judge), text), None);
+        }
+        for text in ["unsafe\nS2", "yes", ""] {
+            assert_eq!(known_verdict(None, text), None);
         }
     }
 }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::builder::Builder;
 use super::{Kind, Part, judge_plugin};
-use crate::judge_check;
 use crate::resolved::{ModelSource, ResolvedEvaluation, ResolvedKl};
 
 /// How servers are asked: what is sent and what is made of the answer. Raised when that changes.
@@ -189,7 +188,7 @@ impl Builder<'_> {
         };
         let known = &experiment.evaluations[check];
         let mut inputs = vec![self.datasets[&known.dataset]];
-        for model in judge_check::models(evaluation, known) {
+        for model in &known.models {
             for condition in known.conditions.keys() {
                 inputs.extend(self.condition(check, known, condition, model));
             }

@@ -51,10 +51,16 @@ impl Checker<'_> {
                 .at(check.span(), "keep one"),
             );
         }
-        let held = evaluation.judges.iter().any(|(id, judge)| {
-            let asked = |model: &Text| known.models.contains(model);
-            known.judges.contains_key(id.get().as_str()) || judge.model().is_some_and(asked)
+        let recorded = known.models.iter().any(|model| {
+            let model = spec.models.get(model.get().as_str());
+            model.is_some_and(|model| model.recorded.is_some())
         });
+        // Which verdicts a recording holds may be known only when it is read.
+        let held = recorded
+            || evaluation.judges.iter().any(|(id, judge)| {
+                let asked = |model: &Text| known.models.contains(model);
+                known.judges.contains_key(id.get().as_str()) || judge.model().is_some_and(asked)
+            });
         let (problem, help) = if check.get() == id.get() || known.judge_check.is_some() {
             (
                 format!("the errors of judges cannot be taken from `{check}`"),
