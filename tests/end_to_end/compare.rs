@@ -381,7 +381,7 @@ fn numbers_that_no_metric_has_are_told() {
     assert!(!place.path("run").exists());
     // What it might return and did not is told at the end.
     let more =
-        "expected:\n  - {evaluation: harm, model: tuned, metric: asr.category.k7, value: 0.5}";
+        "expected:\n  - {evaluation: harm, model: tuned, metric: asr.flip_rate, value: 0.5}";
     let spec = spec(&place, "spec.yaml", "worse.csv", more);
     let family = std::fs::read_to_string(&spec)
         .expect("the spec")
@@ -390,7 +390,7 @@ fn numbers_that_no_metric_has_are_told() {
     let (code, said) = run(&place, &spec, "run");
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("expected value 0.5 (line 14 of the spec): `harm/asr.category.k7` names no number of this run"),
+        said.contains("expected value 0.5 (line 14 of the spec): `harm/asr.flip_rate` names no number of this run"),
         "{said}"
     );
     assert!(

@@ -59,7 +59,7 @@ fn place() -> Place {
     rows(
         &place,
         "b.csv",
-        &[[('u', 'u'); 15].as_slice(), &[('u', 's'); 5]].concat(),
+        &[[('u', 'u'); 13].as_slice(), &[('u', 's'); 5], &[('u', 'u'); 2]].concat(),
     );
     place
 }

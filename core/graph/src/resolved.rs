@@ -228,7 +228,6 @@ pub struct ResolvedEvaluation {
     /// Category column.
     pub category: Option<String>,
     /// Column of what prompts belong together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// How completions are made.
     pub generate: ResolvedGenerate,
@@ -239,7 +238,6 @@ pub struct ResolvedEvaluation {
     /// Judges by id, the primary one first.
     pub judges: IndexMap<String, ResolvedJudge>,
     /// Evaluation that holds these judges against known answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge_check: Option<String>,
     /// Metric ids.
     pub metrics: Vec<String>,

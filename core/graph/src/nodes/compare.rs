@@ -4,9 +4,9 @@ use driftgauge_compare::{
     Clusters, Compared, between_conditions, between_models, between_trainings,
     differences_in_differences, measured_otherwise,
 };
-use driftgauge_data::dataset::cell_text;
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_problem::Problem;
+use driftgauge_record::value;
 use driftgauge_stats::bootstrap::Options;
 use serde_json::Value;
 
@@ -73,9 +73,9 @@ pub(super) fn clusters(context: &Context, evaluation: &str) -> Clusters {
     };
     let rows = &context.experiment.datasets[&evaluation.dataset].rows;
     Clusters::new(rows.iter().filter_map(|row| {
-        let name = match row.columns.get(column)? {
+        let name = match value::column(&row.columns, column)? {
             Value::String(text) => text.clone(),
-            other => cell_text(other)?,
+            other => value::scalar_text(other)?,
         };
         (!name.trim().is_empty()).then(|| (row.id.clone(), name))
     }))

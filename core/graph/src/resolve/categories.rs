@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use driftgauge_data::dataset::cell_text;
+use driftgauge_record::value;
 use driftgauge_spec::spec::MetricPath;
 use driftgauge_spec::{Text, nearest};
 use indexmap::IndexMap;
@@ -59,9 +59,9 @@ impl Resolver<'_> {
             .rows
             .iter()
             .filter_map(
-                |row| match row.columns.get(evaluation.category.as_ref()?)? {
+                |row| match value::column(&row.columns, evaluation.category.as_ref()?)? {
                     Value::String(text) => Some(text.clone()),
-                    other => cell_text(other),
+                    other => value::scalar_text(other),
                 },
             )
             .collect();
