@@ -1,5 +1,6 @@
 //! End-to-end and snapshot tests, the servers they talk to, and the generator of the demonstration's data.
 
+pub mod architectures;
 pub mod demo_data;
 pub mod gguf;
 pub mod server;

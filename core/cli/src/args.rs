@@ -334,6 +334,9 @@ pub(crate) struct CheckedPlugin {
     /// Its configuration, as JSON.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub(crate) config: String,
+    /// Let it use all memory there is: a sanitizer reserves more than the machine has.
+    #[arg(long)]
+    pub(crate) no_memory_limit: bool,
 }
 
 /// The store.

@@ -8,7 +8,7 @@ use driftgauge_plugin_host::{
     describe_in_worker, run_metric_in_worker,
 };
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput};
-use driftgauge_problem::{Context as _, Result};
+use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::{Completion, FinishReason, Sample, SampleBatches, Verdict, VerdictLabel};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn list(args: &PluginDirs) -> Result<Exit> {
     let mut found = Vec::new();
     for path in locator.libraries() {
         // What is no plugin, or one that does not load, is told when it is asked for by name.
-        if let Ok(described) = describe(&Source::Library(path.clone())) {
+        if let Ok(described) = describe(&Source::Library(path.clone()), &options()) {
             found.push((path, described));
         }
     }
@@ -57,10 +57,7 @@ fn list(args: &PluginDirs) -> Result<Exit> {
 }
 
 fn show(args: &OnePlugin) -> Result<Exit> {
-    let (source, described) = match find(args) {
-        Ok(found) => found,
-        Err(error) => return Ok(refuse(&error)),
-    };
+    let (source, described) = find(args, &options())?;
     let path = source.path();
     if args.place.format == Format::Json {
         println!("{}", as_json(&path, &described));
@@ -140,16 +137,16 @@ fn check(args: &CheckedPlugin) -> Result<Exit> {
     let config: Value = match serde_json::from_str(&args.config) {
         Ok(config @ Value::Object(_)) => config,
         Ok(_) | Err(_) => {
-            eprintln!(
-                "error: `--config` is no JSON object\nhint: for example --config '{{\"match\": \"exact\"}}'"
-            );
-            return Ok(Exit::Usage);
+            return Err(Problem::new("bad-config", "`--config` is no JSON object")
+                .help("for example --config '{\"match\": \"exact\"}'")
+                .of_input());
         }
     };
-    let (source, described) = match find(&args.one) {
-        Ok(found) => found,
-        Err(error) => return Ok(refuse(&error)),
+    let options = WorkerOptions {
+        memory: Some(default_memory()).filter(|_| !args.no_memory_limit),
+        ..options()
     };
+    let (source, described) = find(&args.one, &options)?;
     let path = source.path();
     let executable = own_file()?;
     let mut findings = Vec::new();
@@ -163,7 +160,7 @@ fn check(args: &CheckedPlugin) -> Result<Exit> {
                 &manifest.id,
                 &config,
                 &mut batches,
-                &options(),
+                &options,
             )
         };
         findings.extend(examine(manifest, &run));
@@ -213,14 +210,14 @@ fn examine(manifest: &Manifest, run: &Run<'_>) -> Vec<Finding> {
             "one by one they give another result than together; keep state between batches"
                 .to_owned(),
         ),
-        Err(error) => Some(told(&error)),
+        Err(error) => Some(Problem::from(error).to_string()),
     });
     let again = whole.as_ref().ok().map(|whole| match run(&all, all.len()) {
         Ok(again) if again == *whole => None,
         Ok(_) => Some(
             "the same samples give another result the second time; seed what is drawn".to_owned(),
         ),
-        Err(error) => Some(told(&error)),
+        Err(error) => Some(Problem::from(error).to_string()),
     });
     note("samples of every kind give a result", problem(whole));
     if let Some(split) = split {
@@ -233,7 +230,7 @@ fn examine(manifest: &Manifest, run: &Run<'_>) -> Vec<Finding> {
 }
 
 fn problem(outcome: Result<MetricOutput, PluginError>) -> Option<String> {
-    outcome.err().map(|error| told(&error))
+    outcome.err().map(|error| Problem::from(error).to_string())
 }
 
 /// Two conditions with answers that are right, wrong, empty, cut off, repeated, not made, and verdicts of every word.
@@ -319,26 +316,26 @@ fn samples() -> Vec<Sample> {
 }
 
 /// The plugin that is meant, and what it says of itself.
-fn find(args: &OnePlugin) -> Result<(Source, PluginDescription), String> {
+fn find(args: &OnePlugin, options: &WorkerOptions) -> Result<(Source, PluginDescription)> {
+    let of_input = |error: PluginError| Problem::from(error).of_input();
     let source = if Path::new(&args.plugin)
         .extension()
         .is_some_and(|ending| ending == "py")
     {
         let words = ["python3".to_owned(), args.plugin.clone()];
         let program = Program::new(&words, &[], Path::new("."));
-        Source::Program(program.map_err(|error| told(&error))?)
+        Source::Program(program.map_err(of_input)?)
     } else {
         let locator = Locator::from_environment(&args.place.plugin_dirs);
         let path = locator.locate(&args.plugin, Path::new(""));
-        Source::Library(path.map_err(|error| told(&error))?)
+        Source::Library(path.map_err(of_input)?)
     };
-    let described = describe(&source)?;
+    let described = describe(&source, options).map_err(Problem::of_input)?;
     Ok((source, described))
 }
 
-fn describe(source: &Source) -> Result<PluginDescription, String> {
-    let executable = own_file().map_err(|error| error.to_string())?;
-    describe_in_worker(&executable, source, &options()).map_err(|error| told(&error))
+fn describe(source: &Source, options: &WorkerOptions) -> Result<PluginDescription> {
+    Ok(describe_in_worker(&own_file()?, source, options)?)
 }
 
 fn options() -> WorkerOptions {
@@ -348,21 +345,8 @@ fn options() -> WorkerOptions {
     }
 }
 
-/// An error with what to do about it.
-fn told(error: &PluginError) -> String {
-    match error.hint() {
-        Some(hint) => format!("{error}\nhint: {hint}"),
-        None => error.to_string(),
-    }
-}
-
 fn own_file() -> Result<PathBuf> {
     std::env::current_exe().context("cannot find this program's own file")
-}
-
-fn refuse(error: &str) -> Exit {
-    eprintln!("error: {error}");
-    Exit::Usage
 }
 
 fn folders(locator: &Locator) -> String {
