@@ -1,15 +1,18 @@
 //! What a well-formed [`MetricOutput`] is, and what one can be that was made from the samples shown. The SDK checks before
 //! sending, the host before believing.
 
+mod found;
+mod shown;
+
 use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
-use crate::clean::disturbs;
+use self::found::{Found, number, short};
+use self::shown::{check_chart, check_table};
 use crate::seen::Seen;
 use crate::wire::{
-    ChartSpec, Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, Point, SampleIds, Scalar,
-    ScoreKind, Scores, Table,
+    Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, SampleIds, Scalar, ScoreKind, Scores,
 };
 
 /// The sizes that a result may have; plugins/README.md states them.
@@ -34,71 +37,6 @@ pub mod limits {
     pub const DRAWN: f64 = 1e15;
     /// Problems that are told of one result.
     pub const PROBLEMS: usize = 12;
-}
-
-/// What was found wrong; only the first ones are kept.
-#[derive(Default)]
-struct Found(Vec<String>);
-
-impl Found {
-    fn push(&mut self, problem: String) {
-        if self.0.len() < limits::PROBLEMS {
-            self.0.push(crate::clean::clean_line(&problem, 500));
-        }
-    }
-
-    fn at_most(&mut self, what: &str, n: usize, most: usize) {
-        if n > most {
-            self.push(format!(
-                "{what}: {n} are more than the {most} that a result may have"
-            ));
-        }
-    }
-
-    /// A text that people see.
-    fn text(&mut self, place: &str, field: &str, text: &str, longest: usize) {
-        if text.len() > longest {
-            self.push(format!(
-                "`{field}` of {place} has {} bytes, more than {longest}",
-                text.len()
-            ));
-        }
-        if let Some(c) = text.chars().find(|&c| disturbs(c)) {
-            self.push(format!(
-                "`{field}` of {place} has the control character U+{:04X}",
-                c as u32
-            ));
-        }
-    }
-
-    /// An id: it becomes part of names and of files' names.
-    fn id(&mut self, what: &str, id: &str) {
-        if id.is_empty() || id.chars().any(|c| c.is_whitespace() || c == '/') {
-            self.push(format!(
-                "the id `{}` of a {what} is empty or has a space or `/`",
-                short(id)
-            ));
-        }
-        self.text(&format!("{what} `{}`", short(id)), "id", id, limits::ID);
-    }
-}
-
-/// A number as messages show it.
-fn number(value: f64) -> String {
-    if value == 0.0 || (1e-4..1e9).contains(&value.abs()) {
-        value.to_string()
-    } else {
-        format!("{value:e}")
-    }
-}
-
-/// An id as messages show it.
-fn short(id: &str) -> &str {
-    let mut end = id.len().min(60);
-    while !id.is_char_boundary(end) {
-        end -= 1;
-    }
-    &id[..end]
 }
 
 /// Everything wrong with an output, one phrase each; empty when it is well-formed.
@@ -407,117 +345,10 @@ fn check_verdicts(output: &MetricOutput, found: &mut Found) {
     }
 }
 
-fn check_table(table: &Table, found: &mut Found) {
-    found.id("table", &table.id);
-    let place = format!("table `{}`", short(&table.id));
-    found.text(&place, "title", &table.title, limits::TITLE);
-    found.at_most(
-        &format!("`columns` of {place}"),
-        table.columns.len(),
-        limits::ACROSS,
-    );
-    found.at_most(
-        &format!("`rows` of {place}"),
-        table.rows.len(),
-        limits::DOWN,
-    );
-    for column in &table.columns {
-        found.text(&place, "columns", column, limits::TITLE);
-    }
-    for (index, row) in table.rows.iter().enumerate() {
-        if row.len() != table.columns.len() {
-            found.push(format!(
-                "row {index} of {place} has {} cells for {} columns",
-                row.len(),
-                table.columns.len()
-            ));
-            return;
-        }
-        if row.iter().any(|cell| cell.is_array() || cell.is_object()) {
-            found.push(format!(
-                "row {index} of {place} has a cell that is no string, number, boolean or null"
-            ));
-            return;
-        }
-        for cell in row.iter().filter_map(serde_json::Value::as_str) {
-            found.text(&place, "rows", cell, limits::TEXT);
-        }
-    }
-}
-
-fn check_chart(chart: &ChartSpec, found: &mut Found) {
-    found.id("chart", &chart.id);
-    let place = format!("chart `{}`", short(&chart.id));
-    found.text(&place, "title", &chart.title, limits::TITLE);
-    for (name, axis) in [("x", &chart.x), ("y", &chart.y)] {
-        found.text(&place, &format!("{name}.label"), &axis.label, limits::TITLE);
-        found.text(&place, &format!("{name}.unit"), &axis.unit, limits::TITLE);
-        if let Some([low, high]) = axis.domain {
-            let sound = low.abs() <= limits::DRAWN
-                && high.abs() <= limits::DRAWN
-                && high - low > 1e-12 * low.abs().max(high.abs());
-            if !sound {
-                found.push(format!(
-                    "`{name}.domain` of {place} is {} to {}: it has to go up, within plus and minus {}",
-                    number(low),
-                    number(high),
-                    number(limits::DRAWN)
-                ));
-            }
-        }
-    }
-    found.at_most(
-        &format!("`series` of {place}"),
-        chart.series.len(),
-        limits::ACROSS,
-    );
-    let points = || chart.series.iter().flat_map(|series| &series.points);
-    found.at_most(
-        &format!("`points` of {place}"),
-        points().count(),
-        limits::DOWN,
-    );
-    for series in &chart.series {
-        found.text(&place, "series.name", &series.name, limits::TITLE);
-    }
-    if let Some(problem) = points().find_map(point_problem) {
-        found.push(format!("a point of {place} {problem}"));
-    }
-    for point in points() {
-        found.text(&place, "points.label", &point.label, limits::TITLE);
-    }
-}
-
-fn point_problem(point: &Point) -> Option<String> {
-    for (name, value) in [
-        ("x", point.x),
-        ("y", point.y),
-        ("low", point.low),
-        ("high", point.high),
-    ] {
-        let Some(value) = value else { continue };
-        if !value.is_finite() {
-            return Some(format!("has a `{name}` that is not finite"));
-        }
-        if value.abs() > limits::DRAWN {
-            return Some(format!(
-                "has the `{name}` {}, beyond {}",
-                number(value),
-                number(limits::DRAWN)
-            ));
-        }
-    }
-    match (point.low, point.high) {
-        (Some(low), Some(high)) if low > high => {
-            Some(format!("has a `low` of {low} above its `high` of {high}"))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Table;
 
     #[test]
     fn every_fault_is_named() {

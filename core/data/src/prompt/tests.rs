@@ -1,0 +1,231 @@
+use super::*;
+use serde_json::json;
+
+fn row() -> Row {
+    Row {
+        id: "7".into(),
+        columns: [
+            ("question".to_owned(), json!("who <is> it?")),
+            ("n".to_owned(), json!(3)),
+        ]
+        .into_iter()
+        .collect(),
+    }
+}
+
+#[test]
+fn rows_fill_templates_without_escaping() {
+    let templates = Templates::default();
+    let text = templates
+        .fill("{{ shuffled.n }}: {{ question }}\n", &row(), Some(&row()))
+        .unwrap();
+    assert_eq!(text, "3: who <is> it?\n");
+    assert!(
+        templates
+            .holds("n > 2 and 'who' in question", &row())
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_missing_column_is_named() {
+    let error = Templates::default()
+        .fill("{{ answer }}", &row(), None)
+        .unwrap_err();
+    let text = driftgauge_problem::Problem::from(error).to_string();
+    assert!(text.contains("there is no column `answer`"), "{text}");
+    assert!(text.contains("columns are `question`, `n`"), "{text}");
+}
+
+fn with(column: &str, value: Value) -> Row {
+    let mut row = row();
+    row.columns.insert(column.to_owned(), value);
+    row
+}
+
+fn said<T: std::fmt::Debug>(result: Result<T, PromptError>) -> String {
+    driftgauge_problem::Problem::from(result.unwrap_err()).to_string()
+}
+
+#[test]
+fn values_of_different_types_are_not_compared() {
+    let templates = Templates::default();
+    let text = |value: &str| with("score", json!(value));
+    for (expression, parts) in [
+        (
+            "score >= 3",
+            [
+                "`score (\"1\")` is text and `3` is a number",
+                "score | int",
+                "types: {score: int}",
+            ],
+        ),
+        (
+            "3 == score",
+            [
+                "`3` is a number and `score (\"1\")` is text",
+                "score | int",
+                "types: {score: int}",
+            ],
+        ),
+        (
+            "score in [1, 2]",
+            [
+                "`score (\"1\")` is text and `[1, 2]` holds 1",
+                "score | int",
+                "hint: ",
+            ],
+        ),
+        (
+            "score == true",
+            [
+                "is text and `true` is a truth value",
+                "score | bool",
+                "types: {score: bool}",
+            ],
+        ),
+        (
+            "score",
+            [
+                "`score` is the text \"1\"",
+                "score | bool",
+                "types: {score: bool}",
+            ],
+        ),
+        (
+            "not score",
+            [
+                "`score` is the text \"1\"",
+                "stands as a condition",
+                "types: {score: bool}",
+            ],
+        ),
+        (
+            "score and n > 1",
+            [
+                "`score` is the text \"1\"",
+                "stands as a condition",
+                "types: {score: bool}",
+            ],
+        ),
+        ("n is gt(\"2\")", ["is a number and", "is text", "hint: "]),
+    ] {
+        let said = said(templates.holds(expression, &text("1")));
+        assert!(
+            parts.iter().all(|part| said.contains(part)),
+            "{expression}: {said}"
+        );
+    }
+    let holds = |expression: &str, row: &Row| templates.holds(expression, row).unwrap();
+    for (expression, value, kept) in [
+        ("score | int >= 3", json!("10"), true),
+        ("score | int >= 3", json!("2"), false),
+        ("score == \"1\"", json!("1"), true),
+        ("score in [\"1\", \"2\"]", json!("3"), false),
+        ("score | bool", json!("False"), false),
+        ("score", json!(false), false),
+        ("score", json!(1), true),
+        ("score", Value::Null, false),
+        ("score == 1", json!(1.0), true),
+        ("score == none", Value::Null, true),
+        ("score is none", Value::Null, true),
+        ("score != 3", Value::Null, true),
+        ("score is not none and score > 3", Value::Null, false),
+        ("1 < score < 3", json!(5), false),
+        ("score.a == 2 and \"b\" not in score", json!({"a": 2}), true),
+    ] {
+        let row = with("score", value);
+        assert_eq!(holds(expression, &row), kept, "{expression} {row:?}");
+    }
+    let said = said(templates.holds("score < 3", &with("score", Value::Null)));
+    assert!(
+        said.contains("`score` is null") && said.contains("is not none"),
+        "{said}"
+    );
+}
+
+#[test]
+fn conditions_of_templates_are_looked_at_as_well() {
+    let templates = Templates::default();
+    let fill = |template: &str, value: Value| templates.fill(template, &with("v", value), None);
+    let yes_or_no = "{% if v %}yes{% else %}no{% endif %}";
+    assert_eq!(fill(yes_or_no, json!("some context")).unwrap(), "yes");
+    assert_eq!(fill(yes_or_no, json!("")).unwrap(), "no");
+    assert_eq!(fill(yes_or_no, Value::Null).unwrap(), "no");
+    for word in ["False", "0", " no ", "none", "2.5", "nan"] {
+        let said = said(fill(yes_or_no, json!(word)));
+        assert!(
+            said.contains("`v`") && said.contains("types: {v: bool}"),
+            "{said}"
+        );
+    }
+    let said = said(fill("{{ \"a\" if v > 2 else \"b\" }}", json!("3")));
+    assert!(said.contains("cannot be compared by `>`"), "{said}");
+    assert_eq!(
+        fill(
+            "{% for x in [1, 5] if x > v %}{{ x }}{% endfor %}",
+            json!(2)
+        )
+        .unwrap(),
+        "5"
+    );
+}
+
+#[test]
+fn null_is_absent_and_never_a_word() {
+    let templates = Templates::default();
+    let row = with("v", Value::Null);
+    for template in [
+        "{{ v }}",
+        "a {{ v }} b",
+        "{{ v | upper }}",
+        "{{ \"x\" ~ v }}",
+        "{{ [n, v] | join(\", \") }}",
+        "{{ v | trim }}{{ n }}",
+    ] {
+        let said = said(templates.fill(template, &row, None));
+        assert!(
+            said.contains("row `7`: `v` is null") && said.contains("hint: filter"),
+            "{said}"
+        );
+    }
+    assert_eq!(
+        templates
+            .fill("{{ v | default(\"-\") }}", &row, None)
+            .unwrap(),
+        "-"
+    );
+    assert_eq!(
+        templates.fill("{{ [v] | tojson }}", &row, None).unwrap(),
+        "[null]"
+    );
+    assert_eq!(templates.fill_present("{{ v }}", &row, None).unwrap(), None);
+    assert_eq!(
+        templates.references("{{ v }}", &row).unwrap(),
+        Vec::<String>::new()
+    );
+    assert!(templates.texts("{{ v }}", &row).is_err());
+    let list = with("v", json!(["a", null, 3]));
+    assert_eq!(templates.references("{{ v }}", &list).unwrap(), ["a", "3"]);
+    let said_of_list = said(templates.texts("{{ v }}", &list));
+    assert!(
+        said_of_list.contains("an item of the list is null"),
+        "{said_of_list}"
+    );
+    let turn = |role: &str| TurnTemplate {
+        role: role.to_owned(),
+        template: "{{ v }}".to_owned(),
+    };
+    assert_eq!(templates.turns(&[turn("system")], &row, None).unwrap(), []);
+    assert!(templates.turns(&[turn("user")], &row, None).is_err());
+}
+
+#[test]
+fn a_list_that_was_written_as_text_is_told() {
+    let templates = Templates::default();
+    let said = said(templates.texts("{{ v }}", &with("v", json!("['a', 'b']"))));
+    assert!(
+        said.contains("pandas") && said.contains("types: {column: list}"),
+        "{said}"
+    );
+}
