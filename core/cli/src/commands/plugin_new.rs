@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use driftgauge_problem::{Context as _, Result};
+use include_dir::{Dir, include_dir};
 
 use crate::args::{Language, NewPlugin};
 use crate::exit::Exit;
@@ -48,19 +49,18 @@ const PYTHON: [File; 2] = [
     ),
 ];
 
-/// The SDK with its protocol: sources that a project has beside it, so that it needs neither this repository nor a network.
-macro_rules! sources {
-    ($folder:literal: $($file:literal),+) => {
-        [$((
-            concat!("sdk/", $folder, "/", $file),
-            include_str!(concat!("../../../../plugins/", $folder, "/", $file)),
-        )),+]
-    };
-}
-const SDK: [File; 6] = sources!("sdk": "src/batch.rs", "src/error.rs", "src/export.rs", "src/lib.rs", "src/metric.rs", "src/testing.rs");
-const PROTOCOL: [File; 12] = sources!("protocol":
-    "src/clean.rs", "src/ffi.rs", "src/field.rs", "src/lib.rs", "src/numbers.rs", "src/output.rs", "src/rows.rs",
-    "src/scores.rs", "src/seen.rs", "src/texts.rs", "src/validate.rs", "src/wire.rs");
+/// The SDK with its protocol: whole folders of sources that a project has beside it, so that it needs neither this
+/// repository nor a network.
+const SOURCES: [(&str, Dir); 2] = [
+    (
+        "sdk/sdk/src",
+        include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/src"),
+    ),
+    (
+        "sdk/protocol/src",
+        include_dir!("$CARGO_MANIFEST_DIR/../../plugins/protocol/src"),
+    ),
+];
 const MANIFESTS: [File; 2] = [
     (
         "sdk/sdk/Cargo.toml",
@@ -138,8 +138,9 @@ fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
         })
         .collect();
     if language == Language::Rust {
-        let sources = SDK.iter().chain(&PROTOCOL);
-        files.extend(sources.map(|(path, text)| (PathBuf::from(path), (*text).to_owned())));
+        for (folder, sources) in &SOURCES {
+            add_sources(&mut files, Path::new(folder), sources);
+        }
         let manifests = MANIFESTS.iter();
         files.extend(manifests.map(|(path, text)| (PathBuf::from(path), alone(text))));
     }
@@ -147,6 +148,16 @@ fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
     files.push((PathBuf::from("spec.yaml"), spec));
     files.extend(data());
     files
+}
+
+fn add_sources(files: &mut Vec<(PathBuf, String)>, folder: &Path, sources: &Dir) {
+    for file in sources.files() {
+        let text = file.contents_utf8().unwrap_or_default();
+        files.push((folder.join(file.path()), text.to_owned()));
+    }
+    for part in sources.dirs() {
+        add_sources(files, folder, part);
+    }
 }
 
 /// A text of the examples with the plugin's own name in it.
