@@ -7,6 +7,7 @@ mod endpoint;
 mod engines;
 mod loaded;
 mod plugin;
+pub mod training;
 pub mod worker;
 
 pub use ask::{

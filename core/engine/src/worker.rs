@@ -13,6 +13,7 @@ use driftgauge_record::{Completion, TrainingStep};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::training::{DecoderShape, TrainingSettings};
 use crate::{
     DivergenceMeter, DivergenceRequest, DivergenceResponse, Endpoint, EngineError, GenerateRequest,
     Generator, LoadModel, LoadPair, Loaded, ScoreRequest, ScoreResponse, TextScorer,
@@ -33,7 +34,7 @@ pub enum Job {
     Endpoint(Endpoint),
     /// Load two models and compare their distributions.
     Diverge(LoadPair),
-    /// Train; the trainer reads its own settings.
+    /// Train.
     Train(TrainJob),
     /// Merge an adapter into its base.
     Merge(MergeJob),
@@ -49,9 +50,9 @@ pub struct TrainJob {
     /// Chat template file: that of a model trained from scratch, or instead of the base's own.
     pub chat_template: Option<PathBuf>,
     /// Shape of a model trained from scratch.
-    pub architecture: Option<Value>,
-    /// Training settings in the trainer's own form.
-    pub settings: Value,
+    pub architecture: Option<DecoderShape>,
+    /// What decides the result.
+    pub settings: TrainingSettings,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// A checkpoint every so many steps.

@@ -9,6 +9,7 @@ use driftgauge_data::dataset::Row;
 use driftgauge_data::hub::HubSource;
 use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_data::recording::{Readings, Recorded};
+use driftgauge_engine::training::{DecoderShape, TrainingSettings};
 use driftgauge_engine::{Endpoint, LongPrompt, ResolvedMetric, Sampling};
 use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
@@ -190,12 +191,12 @@ pub enum ModelSource {
 /// A training: data and settings.
 #[derive(Debug, Clone, Serialize)]
 pub struct Training {
-    /// Settings with every default filled, in the order of their names.
-    pub settings: Value,
+    /// What decides the result, with every default filled in.
+    pub settings: TrainingSettings,
     /// Parts of the training data.
     pub data: Vec<TrainingData>,
     /// Shape of a model trained from scratch.
-    pub architecture: Option<Value>,
+    pub architecture: Option<DecoderShape>,
     /// Share of the examples held out.
     pub eval_fraction: Option<f64>,
     /// Dataset of held-out examples.
@@ -204,8 +205,6 @@ pub struct Training {
     pub save_steps: Option<u64>,
     /// Chat template of a model trained from scratch.
     pub chat_template: Option<PinnedFile>,
-    /// Rough number of parameters that a model trained from scratch will have.
-    pub parameters: Option<u64>,
 }
 
 /// One part of the training data.

@@ -155,11 +155,10 @@ pub fn examples(
     if train.is_empty() {
         return Err(DataError::Nothing);
     }
-    let setting = |name: &str| training.settings[name].as_u64().unwrap_or(1) as usize;
-    let step = setting("per_device_batch_size") * setting("gradient_accumulation_steps");
-    let packing = training.settings["packing"].as_bool().unwrap_or(false);
+    let settings = &training.settings;
+    let step = settings.per_device_batch_size * settings.gradient_accumulation_steps;
     // With packing, the trainer knows the number of rows only after counting tokens.
-    if step > train.len() && !packing {
+    if step > train.len() && !settings.packing {
         return Err(DataError::BatchTooLarge {
             step,
             examples: train.len(),
@@ -279,6 +278,8 @@ fn hold_out(examples: Vec<Example>, share: f64) -> (Vec<Example>, Vec<Example>) 
 
 #[cfg(test)]
 mod tests {
+    use driftgauge_engine::training::TrainingSettings;
+
     use super::*;
     use serde_json::{Value, json};
 
@@ -324,14 +325,16 @@ mod tests {
 
     fn training(data: Vec<TrainingData>) -> Training {
         Training {
-            settings: json!({ "per_device_batch_size": 2, "gradient_accumulation_steps": 1 }),
+            settings: TrainingSettings {
+                per_device_batch_size: 2,
+                ..TrainingSettings::default()
+            },
             data,
             architecture: None,
             eval_fraction: None,
             eval_dataset: None,
             save_steps: None,
             chat_template: None,
-            parameters: None,
         }
     }
 
@@ -435,7 +438,7 @@ mod tests {
         assert!(text.contains("no training example is left"), "{text}");
 
         let mut large = training(vec![part("main")]);
-        large.settings["per_device_batch_size"] = json!(21);
+        large.settings.per_device_batch_size = 21;
         let text = error(&large, &datasets());
         assert!(
             text.contains("takes 21 examples") && text.contains("only 20"),

@@ -1,9 +1,8 @@
 //! Where tensors live and in which type they are computed.
 
-use std::fmt;
-
 use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
+use driftgauge_engine::training::BaseQuantization;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -117,52 +116,14 @@ impl Compute {
     }
 }
 
-/// Formats to which the frozen weights of a model's linear modules can be rounded while an adapter is trained beside them:
-/// the block formats of GGUF files. Embedding, head and normalisations are never rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BaseQuantization {
-    /// 4.5 bits per weight, in blocks of 32 with one scale.
-    #[serde(rename = "q4_0")]
-    Q4_0,
-    /// 4.5 bits per weight, in blocks of 256 with scales and offsets per 32: the better four bits.
-    Q4k,
-    /// 5.5 bits per weight, in blocks of 256.
-    Q5k,
-    /// 6.6 bits per weight, in blocks of 256.
-    Q6k,
-    /// 8.5 bits per weight, in blocks of 32 with one scale.
-    #[serde(rename = "q8_0")]
-    Q8_0,
-}
-
-impl BaseQuantization {
-    /// The tensor library's name of the format.
-    pub(crate) fn format(self) -> GgmlDType {
-        match self {
-            Self::Q4_0 => GgmlDType::Q4_0,
-            Self::Q4k => GgmlDType::Q4K,
-            Self::Q5k => GgmlDType::Q5K,
-            Self::Q6k => GgmlDType::Q6K,
-            Self::Q8_0 => GgmlDType::Q8_0,
-        }
-    }
-
-    /// Elements of a block: a row has to be a whole number of them.
-    pub(crate) fn block_size(self) -> usize {
-        self.format().block_size()
-    }
-}
-
-impl fmt::Display for BaseQuantization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Q4_0 => "q4_0",
-            Self::Q4k => "q4k",
-            Self::Q5k => "q5k",
-            Self::Q6k => "q6k",
-            Self::Q8_0 => "q8_0",
-        })
+/// The tensor library's name of a format; a row has to be a whole number of its blocks.
+pub(crate) fn block_format(quantization: BaseQuantization) -> GgmlDType {
+    match quantization {
+        BaseQuantization::Q4_0 => GgmlDType::Q4_0,
+        BaseQuantization::Q4k => GgmlDType::Q4K,
+        BaseQuantization::Q5k => GgmlDType::Q5K,
+        BaseQuantization::Q6k => GgmlDType::Q6K,
+        BaseQuantization::Q8_0 => GgmlDType::Q8_0,
     }
 }
 

@@ -40,12 +40,12 @@ pub mod worker;
 
 pub use chat::{ChatTemplate, Message};
 pub use check::{check_folder, check_trainable};
-pub use compute::{BaseQuantization, Compute, built_for_gpu};
+pub use compute::{Compute, built_for_gpu};
 pub use config::DecoderConfig;
 pub use divergence::{Divergence, divergences};
+pub use driftgauge_engine::training::{BaseQuantization, LoraConfig, TargetModules};
 pub use error::{Error, Result};
 pub use gguf::GgufFile;
-pub use lora::{LoraConfig, TargetModules};
 pub use merge::merge;
 pub use pair::Pair;
 pub use score::{Entropies, Scorer};

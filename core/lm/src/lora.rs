@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use driftgauge_engine::training::{LoraConfig, TargetModules};
 use driftgauge_folder::Weights;
 use driftgauge_folder::adapter::{Adapter, AdapterSettings, CONFIG_FILE, Change, WEIGHTS_FILE};
-use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -16,151 +15,99 @@ use crate::model::{Parameters, module_names};
 use crate::ranges;
 use crate::tensors::{TensorFile, write_atomically};
 
-/// Settings of a LoRA adapter (arXiv 2106.09685): `W x + scale * B(A(dropout(x)))`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoraConfig {
-    /// Rank of the update.
-    pub rank: usize,
-    /// The update is scaled by `alpha / rank`.
-    pub alpha: f64,
-    /// Probability that an input element of an adapter is dropped while training.
-    pub dropout: f64,
-    /// Which linear modules get an adapter.
-    pub target_modules: TargetModules,
-    /// Scale by `alpha / sqrt(rank)` instead (arXiv 2312.03732).
-    pub rslora: bool,
-    /// Learn the lengths of the updated weights' rows as well (DoRA, arXiv 2402.09353).
-    pub dora: bool,
-    /// Other ranks by the name of a module, its end, or a pattern for both, as PEFT reads them: the first that fits counts.
-    pub rank_pattern: IndexMap<String, usize>,
-    /// Other alphas, likewise.
-    pub alpha_pattern: IndexMap<String, f64>,
-    /// Ends of the names of modules that are trained as a whole, beside the updates: `embed_tokens`, `lm_head`, `norm`, ...
-    pub modules_to_save: Vec<String>,
-}
-
-impl Default for LoraConfig {
-    fn default() -> Self {
-        Self {
-            rank: 8,
-            alpha: 8.0,
-            dropout: 0.0,
-            target_modules: TargetModules::Named("all-linear".to_owned()),
-            rslora: false,
-            dora: false,
-            rank_pattern: IndexMap::new(),
-            alpha_pattern: IndexMap::new(),
-            modules_to_save: Vec::new(),
+/// The targets as a set of known names.
+fn targets(config: &LoraConfig) -> Result<BTreeSet<&'static str>> {
+    let names = match &config.target_modules {
+        TargetModules::Named(word) if word == "all-linear" => {
+            return Ok(module_names().collect());
         }
+        TargetModules::Named(word) => std::slice::from_ref(word),
+        TargetModules::List(names) => names,
+    };
+    if names.is_empty() {
+        return Err(Error::Config(
+            "`target_modules` is empty: nothing would be trained".to_owned(),
+        ));
     }
-}
-
-/// Module names, or `all-linear` for all seven.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum TargetModules {
-    /// `all-linear`; no other word means anything.
-    Named(String),
-    /// Names such as `q_proj`.
-    List(Vec<String>),
-}
-
-impl LoraConfig {
-    /// The targets as a set of known names.
-    pub(crate) fn targets(&self) -> Result<BTreeSet<&'static str>> {
-        let names = match &self.target_modules {
-            TargetModules::Named(word) if word == "all-linear" => {
-                return Ok(module_names().collect());
-            }
-            TargetModules::Named(word) => std::slice::from_ref(word),
-            TargetModules::List(names) => names,
-        };
-        if names.is_empty() {
-            return Err(Error::Config(
-                "`target_modules` is empty: nothing would be trained".to_owned(),
-            ));
-        }
-        names
-            .iter()
-            .map(|name| {
-                module_names().find(|known| known == name).ok_or_else(|| {
-                    let known: Vec<&str> = module_names().collect();
-                    Error::Config(format!(
-                        "target module `{name}` does not exist; hint: choose from {}, or say `all-linear`",
-                        known.join(", ")
-                    ))
-                })
+    names
+        .iter()
+        .map(|name| {
+            module_names().find(|known| known == name).ok_or_else(|| {
+                let known: Vec<&str> = module_names().collect();
+                Error::Config(format!(
+                    "target module `{name}` does not exist; hint: choose from {}, or say `all-linear`",
+                    known.join(", ")
+                ))
             })
-            .collect()
-    }
+        })
+        .collect()
+}
 
-    /// Checks the numbers.
-    pub(crate) fn validate(&self) -> Result<()> {
-        self.targets()?;
-        let Self {
-            rank,
-            alpha,
-            dropout,
-            rank_pattern,
-            alpha_pattern,
-            modules_to_save,
-            target_modules: _,
-            rslora: _,
-            dora: _,
-        } = self;
-        let mut numbers = vec![
-            ("rank", *rank as f64),
-            ("alpha", *alpha),
-            ("dropout", *dropout),
-        ];
-        let ranks = rank_pattern
-            .values()
-            .map(|rank| ("rank_pattern", *rank as f64));
-        let alphas = alpha_pattern
-            .values()
-            .map(|alpha| ("alpha_pattern", *alpha));
-        numbers.extend(ranks.chain(alphas));
-        ranges::hold(ranges::LORA, &numbers)?;
-        if modules_to_save.iter().any(String::is_empty) {
-            return Err(Error::Config(
-                "`modules_to_save` has an entry without a name".to_owned(),
-            ));
-        }
-        self.settings().map(drop)
+/// Checks the numbers.
+pub(crate) fn validate(config: &LoraConfig) -> Result<()> {
+    targets(config)?;
+    let LoraConfig {
+        rank,
+        alpha,
+        dropout,
+        rank_pattern,
+        alpha_pattern,
+        modules_to_save,
+        target_modules: _,
+        rslora: _,
+        dora: _,
+    } = config;
+    let mut numbers = vec![
+        ("rank", *rank as f64),
+        ("alpha", *alpha),
+        ("dropout", *dropout),
+    ];
+    let ranks = rank_pattern
+        .values()
+        .map(|rank| ("rank_pattern", *rank as f64));
+    let alphas = alpha_pattern
+        .values()
+        .map(|alpha| ("alpha_pattern", *alpha));
+    numbers.extend(ranks.chain(alphas));
+    ranges::hold(ranges::LORA, &numbers)?;
+    if modules_to_save.iter().any(String::is_empty) {
+        return Err(Error::Config(
+            "`modules_to_save` has an entry without a name".to_owned(),
+        ));
     }
+    settings(config).map(drop)
+}
 
-    /// What an adapter with these settings does, read as PEFT's files are.
-    pub(crate) fn settings(&self) -> Result<AdapterSettings> {
-        AdapterSettings::from_json(&self.to_peft(None)?)
-            .map_err(|refusal| Error::Config(refusal.reason))
-    }
+/// What an adapter with these settings does, read as PEFT's files are.
+pub(crate) fn settings(config: &LoraConfig) -> Result<AdapterSettings> {
+    AdapterSettings::from_json(&to_peft(config, None)?)
+        .map_err(|refusal| Error::Config(refusal.reason))
+}
 
-    /// The content of PEFT's `adapter_config.json`. Targets are sorted: PEFT's own order changes from run to run.
-    pub(crate) fn to_peft(&self, base_model: Option<&str>) -> Result<Value> {
-        Ok(json!({
-            "alpha_pattern": self.alpha_pattern.iter().map(|(name, alpha)| (name.clone(), whole_number(*alpha)))
-                .collect::<serde_json::Map<_, _>>(),
-            "base_model_name_or_path": base_model,
-            "bias": "none",
-            "fan_in_fan_out": false,
-            "inference_mode": true,
-            "init_lora_weights": true,
-            "layers_pattern": null,
-            "layers_to_transform": null,
-            "lora_alpha": whole_number(self.alpha),
-            "lora_dropout": self.dropout,
-            "modules_to_save": Some(&self.modules_to_save).filter(|names| !names.is_empty()),
-            "peft_type": "LORA",
-            "r": self.rank,
-            "rank_pattern": self.rank_pattern,
-            "revision": null,
-            "target_modules": self.targets()?,
-            "task_type": "CAUSAL_LM",
-            "use_dora": self.dora,
-            "use_rslora": self.rslora,
-        }))
-    }
+/// The content of PEFT's `adapter_config.json`. Targets are sorted: PEFT's own order changes from run to run.
+pub(crate) fn to_peft(config: &LoraConfig, base_model: Option<&str>) -> Result<Value> {
+    Ok(json!({
+        "alpha_pattern": config.alpha_pattern.iter().map(|(name, alpha)| (name.clone(), whole_number(*alpha)))
+            .collect::<serde_json::Map<_, _>>(),
+        "base_model_name_or_path": base_model,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "layers_pattern": null,
+        "layers_to_transform": null,
+        "lora_alpha": whole_number(config.alpha),
+        "lora_dropout": config.dropout,
+        "modules_to_save": Some(&config.modules_to_save).filter(|names| !names.is_empty()),
+        "peft_type": "LORA",
+        "r": config.rank,
+        "rank_pattern": config.rank_pattern,
+        "revision": null,
+        "target_modules": targets(config)?,
+        "task_type": "CAUSAL_LM",
+        "use_dora": config.dora,
+        "use_rslora": config.rslora,
+    }))
 }
 
 /// An adapter on disk: settings, and tensors by their name in PEFT's file.
@@ -278,11 +225,11 @@ mod tests {
             alpha_pattern: [("v_proj".to_owned(), 2.0)].into(),
             modules_to_save: vec!["lm_head".to_owned()],
         };
-        let peft = config.to_peft(None).unwrap();
+        let peft = to_peft(&config, None).unwrap();
         assert_eq!(peft["target_modules"], json!(["q_proj", "v_proj"]));
         assert_eq!(peft["lora_alpha"].to_string(), "8");
         assert_eq!(peft["alpha_pattern"].to_string(), r#"{"v_proj":2}"#);
-        let back = config.settings().unwrap();
+        let back = settings(&config).unwrap();
         assert!(back.dora && back.saves("lm_head"));
         let (q, v) = (
             "model.layers.0.self_attn.q_proj",
@@ -298,8 +245,8 @@ mod tests {
             target_modules: TargetModules::Named(word.into()),
             ..LoraConfig::default()
         };
-        assert_eq!(named("all-linear").targets().unwrap().len(), 7);
-        let error = named("q_porj").validate().unwrap_err().to_string();
+        assert_eq!(targets(&named("all-linear")).unwrap().len(), 7);
+        let error = validate(&named("q_porj")).unwrap_err().to_string();
         assert!(
             error.contains("`q_porj`") && error.contains("q_proj, k_proj"),
             "{error}"
@@ -309,7 +256,7 @@ mod tests {
             ..LoraConfig::default()
         };
         assert!(
-            zero.validate()
+            validate(&zero)
                 .unwrap_err()
                 .to_string()
                 .contains("`rank` 0")

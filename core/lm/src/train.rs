@@ -14,12 +14,11 @@ mod pretrain;
 mod run;
 mod schedule;
 
-pub use batch::Order;
-pub use config::{Method, TrainConfig};
+pub use config::TrainConfig;
 pub use data::TrainData;
-pub use encode::{Example, TrainOn};
+pub use driftgauge_engine::training::{LrScheduler, Method, Order, TrainOn};
+pub use encode::Example;
 pub use event::{PreviewPiece, StepRecord, StepTiming, TrainEvent, TrainSummary};
 pub use finetune::finetune;
 pub use pretrain::{PretrainConfig, pretrain};
 pub use run::{LOG_FILE, TIMING_FILE};
-pub use schedule::LrScheduler;

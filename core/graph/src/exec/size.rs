@@ -41,8 +41,9 @@ pub(super) fn is_small(context: &Context, node: usize) -> bool {
     };
     match &context.experiment.models[&model].source {
         ModelSource::Pretrain(training) if node.kind == Kind::Pretrain => training
-            .parameters
-            .is_some_and(|count| count <= SMALL_PARAMETERS),
+            .architecture
+            .as_ref()
+            .is_some_and(|shape| shape.parameters() <= SMALL_PARAMETERS),
         ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. }
             if node.kind != Kind::Generate =>
         {

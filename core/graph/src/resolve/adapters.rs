@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_data::PinnedFile;
 use driftgauge_data::hub::{HubSource, RepositoryKind};
+use driftgauge_engine::training::{LoraConfig, Method, TrainingSettings};
 use driftgauge_folder::adapter::Adapter;
 use driftgauge_folder::special::largest_token;
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{Adapter as AdapterSpec, Lora, TargetModules};
 use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Resolver;
@@ -142,7 +144,7 @@ impl Resolver<'_> {
         place: &Text,
         adapter: &Adapter,
         lora: Option<&Lora>,
-        training: &mut Value,
+        training: &mut TrainingSettings,
     ) -> Option<()> {
         let (theirs, config) = (&adapter.settings, &adapter.config);
         let Some(lora) = lora else {
@@ -164,44 +166,33 @@ impl Resolver<'_> {
             );
             return None;
         }
-        let settings = &mut training["method"]["lora"];
-        settings["rank"] = json!(theirs.rank);
-        settings["alpha"] = json!(theirs.alpha);
-        settings["rslora"] = json!(theirs.rslora);
-        settings["target_modules"] = config["target_modules"].clone();
-        if lora.dropout.span().is_none() {
-            settings["dropout"] = json!(theirs.dropout);
-        }
-        // What is not asked for is no part of the key.
-        let further = [
-            ("dora", json!(theirs.dora), theirs.dora),
-            (
-                "modules_to_save",
-                json!(theirs.modules_to_save),
-                !theirs.modules_to_save.is_empty(),
-            ),
-            (
-                "rank_pattern",
-                config["rank_pattern"].clone(),
-                is_filled(&config["rank_pattern"]),
-            ),
-            (
-                "alpha_pattern",
-                config["alpha_pattern"].clone(),
-                is_filled(&config["alpha_pattern"]),
-            ),
-        ];
-        for (key, value, wanted) in further {
-            if wanted {
-                settings[key] = value;
-            }
-        }
+        let Some(target_modules) = written(config, "target_modules") else {
+            let message = "the adapter of `init_adapter` names no modules in `target_modules`";
+            self.problem("bad-adapter", place.span(), message, None);
+            return None;
+        };
+        training.method = Method::Lora(LoraConfig {
+            rank: theirs.rank,
+            alpha: theirs.alpha,
+            dropout: if lora.dropout.span().is_none() {
+                theirs.dropout
+            } else {
+                *lora.dropout
+            },
+            target_modules,
+            rslora: theirs.rslora,
+            dora: theirs.dora,
+            rank_pattern: written(config, "rank_pattern").unwrap_or_default(),
+            alpha_pattern: written(config, "alpha_pattern").unwrap_or_default(),
+            modules_to_save: theirs.modules_to_save.clone(),
+        });
         Some(())
     }
 }
 
-fn is_filled(value: &Value) -> bool {
-    value.as_object().is_some_and(|entries| !entries.is_empty())
+/// A setting as the adapter's file has it; the reader of adapters has held it against what such a file may say.
+fn written<T: DeserializeOwned>(config: &Value, key: &str) -> Option<T> {
+    serde_json::from_value(config[key].clone()).ok()
 }
 
 /// The first key of the spec that says something else than the adapter: what it says, and what the adapter has.

@@ -16,6 +16,7 @@ mod prepare;
 mod recordings;
 mod scoring;
 mod settings;
+mod training;
 
 pub use measures::resolved_metric;
 pub use numbers::unknown as unknown_numbers;

@@ -125,9 +125,12 @@ impl Resolver<'_> {
                     datasets,
                 )?;
                 training.chat_template = learnt_template;
-                let size = training.parameters.map_or_else(String::new, |count| {
-                    format!(", about {} parameters", in_words(count))
-                });
+                let size = training
+                    .architecture
+                    .as_ref()
+                    .map_or_else(String::new, |shape| {
+                        format!(", about {} parameters", in_words(shape.parameters()))
+                    });
                 (
                     ModelSource::Pretrain(training),
                     format!("trained from scratch with `{}`{size}", pretrain.settings),
@@ -305,107 +308,6 @@ impl Resolver<'_> {
             }
         }
     }
-
-    fn training(
-        &mut self,
-        settings: &TrainingSettings,
-        settings_id: &Text,
-        parts: &[DataPart<'_>],
-        seed: Option<&Located<u64>>,
-        datasets: &Datasets,
-    ) -> Option<Training> {
-        let seed = seed
-            .or(settings.seed.as_ref())
-            .map_or(*self.spec.seed, |seed| **seed);
-        let mut data = Vec::new();
-        for part in parts {
-            data.push(TrainingData {
-                dataset: part.dataset.get().clone(),
-                turns: turns(part.messages),
-                filter: part.filter.map(|filter| filter.get().clone()),
-                limit: part.limit.map(|limit| **limit),
-                count: part.count.map(|count| **count),
-                ratio: part.ratio.map(|ratio| **ratio),
-                shuffle: part
-                    .shuffle
-                    .map(|shuffle| shuffle.seed.as_ref().map_or(*self.spec.seed, |seed| **seed)),
-            });
-        }
-        let architecture = settings.architecture.as_ref().map(|shape| {
-            json!({
-                "hidden_size": shape.hidden_size,
-                "intermediate_size": shape.intermediate_size,
-                "num_hidden_layers": shape.num_hidden_layers,
-                "num_attention_heads": shape.num_attention_heads,
-                "num_key_value_heads": shape.num_key_value_heads.as_ref().unwrap_or(&shape.num_attention_heads),
-                "vocab_size": shape.vocab_size,
-                "max_position_embeddings": shape.max_position_embeddings,
-                "tie_word_embeddings": shape.tie_word_embeddings,
-                "rope_theta": shape.rope_theta,
-            })
-        });
-        let training = Training {
-            settings: training_settings(settings, seed),
-            parameters: architecture.as_ref().map(parameters),
-            architecture,
-            data,
-            eval_fraction: settings.eval_fraction.as_ref().map(|share| **share),
-            eval_dataset: settings.eval_dataset.as_ref().map(|id| id.get().clone()),
-            save_steps: settings.save_steps.as_ref().map(|steps| **steps as u64),
-            chat_template: None,
-        };
-        self.try_training_data(&training, settings_id, parts, datasets);
-        Some(training)
-    }
-
-    /// Makes the examples once, so that wrong data is found before anything runs.
-    fn try_training_data(
-        &mut self,
-        training: &Training,
-        settings: &Text,
-        parts: &[DataPart<'_>],
-        datasets: &Datasets,
-    ) {
-        let names = training.data.iter().map(|part| &part.dataset);
-        // A dataset that has a problem of its own, or is not on this machine yet, cannot be looked at.
-        let all_there = names.chain(&training.eval_dataset).all(|name| {
-            datasets
-                .get(name)
-                .is_some_and(|d| d.rows_selected.is_some())
-        });
-        if !all_there {
-            return;
-        }
-        let Err(error) = examples(training, datasets) else {
-            return;
-        };
-        let answer = |part: usize, turn: usize| parts[part].messages[turn].template().span();
-        let (code, span) = match &error {
-            DataError::Template {
-                part,
-                turn: Some(turn),
-                ..
-            } => ("bad-template", answer(*part, *turn)),
-            DataError::Template { part, .. } => (
-                "bad-template",
-                parts[*part].filter.map_or(settings.span(), Located::span),
-            ),
-            DataError::EmptyAnswer { part, turn, .. } => ("no-answer", answer(*part, *turn)),
-            DataError::TooFewRows { part, .. } => {
-                let part = &parts[*part];
-                let count = part.count.map(Located::span);
-                (
-                    "too-few-rows",
-                    count
-                        .or(part.ratio.map(Located::span))
-                        .unwrap_or(part.dataset.span()),
-                )
-            }
-            DataError::Nothing => ("empty-dataset", settings.span()),
-            DataError::BatchTooLarge { .. } => ("out-of-range", settings.span()),
-        };
-        self.refuse(code, span, error);
-    }
 }
 
 pub(super) fn hub_source(
@@ -437,84 +339,6 @@ fn endpoint(server: &EndpointSpec) -> Endpoint {
     }
 }
 
-/// Settings in the trainer's own names, all of them that decide the result.
-fn training_settings(settings: &TrainingSettings, seed: u64) -> Value {
-    let mut method = match &settings.lora {
-        Some(lora) => json!({ "lora": {
-            "rank": lora.rank,
-            "alpha": lora.alpha.as_ref().map_or(*lora.rank as f64, |alpha| **alpha),
-            "dropout": lora.dropout,
-            "target_modules": lora.target_modules.names(),
-            "rslora": lora.rslora,
-        }}),
-        None => json!("full"),
-    };
-    if let Some(lora) = &settings.lora {
-        // What is not asked for is no part of the key.
-        let further = [
-            ("dora", lora.dora.then(|| json!(true))),
-            (
-                "rank_pattern",
-                Some(json!(lora.rank_pattern)).filter(|_| !lora.rank_pattern.is_empty()),
-            ),
-            (
-                "alpha_pattern",
-                Some(json!(lora.alpha_pattern)).filter(|_| !lora.alpha_pattern.is_empty()),
-            ),
-            (
-                "modules_to_save",
-                Some(json!(lora.modules_to_save)).filter(|_| !lora.modules_to_save.is_empty()),
-            ),
-        ];
-        for (key, value) in further {
-            if let Some(value) = value {
-                method["lora"][key] = value;
-            }
-        }
-    }
-    let mut value = json!({
-        "method": method,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler": settings.lr_scheduler,
-        "warmup_steps": settings.warmup_steps,
-        "warmup_ratio": settings.warmup_ratio,
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
-        "adam_beta1": settings.adam_beta1,
-        "adam_beta2": settings.adam_beta2,
-        "adam_epsilon": settings.adam_epsilon,
-        "per_device_batch_size": settings.per_device_batch_size,
-        "gradient_accumulation_steps": settings.gradient_accumulation_steps,
-        "epochs": settings.epochs,
-        "max_steps": settings.max_steps,
-        "max_seq_length": settings.max_seq_length,
-        "packing": settings.packing,
-        "gradient_checkpointing": settings.gradient_checkpointing,
-        "order": settings.order,
-        "seed": seed,
-        "train_on": settings.train_on,
-        "eval_steps": settings.eval_steps,
-        "compute": { "dtype": settings.dtype },
-    });
-    if let Some(quantization) = &settings.base_quantization {
-        value["base_quantization"] = json!(quantization);
-    }
-    value
-}
-
-/// Parameters of a Llama-family decoder of this shape.
-fn parameters(shape: &Value) -> u64 {
-    let number = |name: &str| shape[name].as_u64().unwrap_or(0);
-    let (hidden, inner) = (number("hidden_size"), number("intermediate_size"));
-    let head = hidden / number("num_attention_heads").max(1);
-    let kv = head * number("num_key_value_heads");
-    let layer = 2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * inner + 2 * hidden;
-    let embeddings = number("vocab_size") * hidden;
-    let tied = shape["tie_word_embeddings"].as_bool().unwrap_or(false);
-    let heads = if tied { 1 } else { 2 };
-    number("num_hidden_layers") * layer + heads * embeddings + hidden
-}
-
 /// A count with two digits that matter: `8.0 B`, `1.2 M`, `15 k`.
 fn in_words(count: u64) -> String {
     let (size, unit) = match count {
@@ -525,19 +349,4 @@ fn in_words(count: u64) -> String {
     };
     let decimals = usize::from(size < 9.95);
     format!("{size:.decimals$} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn llama_parameters_are_counted() {
-        // Llama 3.1 8B: 8,030,261,248 parameters.
-        let shape = json!({
-            "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
-            "num_key_value_heads": 8, "vocab_size": 128_256, "tie_word_embeddings": false
-        });
-        assert_eq!(parameters(&shape), 8_030_261_248);
-    }
 }

@@ -10,11 +10,12 @@ use super::mlp::{GateAndUp, Gated, Mlp};
 use super::rope::depends_on_length;
 use super::{Adapter, Decoder, Layer, Linear, RopeTables};
 use crate::check::check_weights;
-use crate::compute::BaseQuantization;
+use crate::compute::block_format;
 use crate::config::{Architecture, DecoderConfig, Experts, Norms};
 use crate::error::{Error, Result};
 use crate::ops::{QuantizedWeight, Traced, Weight};
 use crate::tensors::Shards;
+use driftgauge_engine::training::BaseQuantization;
 
 /// Trainable tensors by name, in f32. The order of the names is the order of every loop over them.
 pub(crate) type Parameters = BTreeMap<String, Traced>;
@@ -105,7 +106,8 @@ impl Builder<'_> {
         let Some(quantization) = quantization.filter(|_| !self.precision.trains(name)) else {
             return Ok(self.tensor(name, &[shape.0, shape.1])?.into());
         };
-        let block = quantization.block_size();
+        let format = block_format(quantization);
+        let block = format.block_size();
         if !shape.1.is_multiple_of(block) {
             return Err(Error::Config(format!(
                 "`base_quantization: {quantization}` works on blocks of {block} elements, but the rows of `{name}` have {}; \
@@ -114,7 +116,7 @@ impl Builder<'_> {
             )));
         }
         let matrix = (self.read)(name, &[shape.0, shape.1])?;
-        let weight = QuantizedWeight::new(&matrix, quantization.format(), self.device)?;
+        let weight = QuantizedWeight::new(&matrix, format, self.device)?;
         Ok(Weight::Quantized(weight))
     }
 

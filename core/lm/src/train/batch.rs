@@ -1,23 +1,12 @@
 //! Which rows go into which step, and how they become tensors.
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
+use driftgauge_engine::training::Order;
 
 use super::encode::Encoded;
 use crate::error::Result;
 use crate::model::{Decoder, Pass};
 use crate::random::Stream;
-
-/// The order in which rows are seen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// A new seeded permutation every epoch.
-    #[default]
-    Shuffled,
-    /// As given, every epoch.
-    Sequential,
-}
 
 /// How a training walks over its rows. An optimiser step never spans two epochs: the last step of an epoch may be smaller.
 #[derive(Debug, Clone)]

@@ -2,30 +2,19 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use driftgauge_engine::training::{
+    BaseQuantization, ComputeType, LoraConfig, LrScheduler, Method, Order, TrainOn,
+    TrainingCompute, TrainingSettings,
+};
+use serde::Serialize;
 
-use super::batch::Order;
-use super::encode::TrainOn;
-use super::schedule::LrScheduler;
-use crate::compute::{BaseQuantization, Compute};
+use crate::compute::Compute;
 use crate::error::{Error, Result};
-use crate::lora::LoraConfig;
+use crate::lora;
 use crate::ranges;
 
-/// What is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(clippy::large_enum_variant, reason = "a training has one of them")]
-pub enum Method {
-    /// Every weight.
-    Full,
-    /// A low-rank adapter beside frozen weights.
-    Lora(LoraConfig),
-}
-
-/// Settings of a training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// Settings of a training, and where it runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrainConfig {
     /// What is trained.
     pub method: Method,
@@ -86,34 +75,74 @@ pub struct TrainConfig {
 
 impl Default for TrainConfig {
     fn default() -> Self {
+        Self::from(&TrainingSettings::default())
+    }
+}
+
+impl From<&TrainingSettings> for TrainConfig {
+    /// Taken apart without `..`, so that nothing that decides a result is lost.
+    fn from(settings: &TrainingSettings) -> Self {
+        let TrainingSettings {
+            method,
+            learning_rate,
+            lr_scheduler,
+            warmup_steps,
+            warmup_ratio,
+            weight_decay,
+            max_grad_norm,
+            adam_beta1,
+            adam_beta2,
+            adam_epsilon,
+            per_device_batch_size,
+            gradient_accumulation_steps,
+            epochs,
+            max_steps,
+            max_seq_length,
+            packing,
+            gradient_checkpointing,
+            order,
+            seed,
+            train_on,
+            eval_steps,
+            compute: TrainingCompute { dtype },
+            base_quantization,
+        } = settings;
+        let dtype = match dtype {
+            ComputeType::Auto => None,
+            ComputeType::F32 => Some("f32".to_owned()),
+            ComputeType::Bf16 => Some("bf16".to_owned()),
+        };
         Self {
-            method: Method::Lora(LoraConfig::default()),
-            learning_rate: 2e-4,
-            lr_scheduler: LrScheduler::Linear,
-            warmup_steps: None,
-            warmup_ratio: None,
-            weight_decay: 0.0,
-            max_grad_norm: 1.0,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            per_device_batch_size: 8,
-            gradient_accumulation_steps: 1,
-            epochs: None,
-            max_steps: None,
-            max_seq_length: None,
-            packing: false,
-            gradient_checkpointing: false,
-            order: Order::Shuffled,
-            seed: 0,
-            train_on: TrainOn::Responses,
+            method: method.clone(),
+            learning_rate: *learning_rate,
+            lr_scheduler: *lr_scheduler,
+            warmup_steps: *warmup_steps,
+            warmup_ratio: *warmup_ratio,
+            weight_decay: *weight_decay,
+            max_grad_norm: *max_grad_norm,
+            adam_beta1: *adam_beta1,
+            adam_beta2: *adam_beta2,
+            adam_epsilon: *adam_epsilon,
+            per_device_batch_size: *per_device_batch_size,
+            gradient_accumulation_steps: *gradient_accumulation_steps,
+            epochs: *epochs,
+            max_steps: *max_steps,
+            max_seq_length: *max_seq_length,
+            packing: *packing,
+            gradient_checkpointing: *gradient_checkpointing,
+            order: *order,
+            seed: *seed,
+            train_on: *train_on,
             save_steps: None,
-            eval_steps: None,
+            eval_steps: *eval_steps,
             init_adapter: None,
             chat_template: None,
             base_model_name: None,
-            compute: Compute::default(),
-            base_quantization: None,
+            compute: Compute {
+                device: None,
+                dtype,
+            },
+            base_quantization: *base_quantization,
         }
     }
 }
@@ -135,7 +164,7 @@ impl TrainConfig {
         match &self.method {
             // An adapter to start from brings its own settings.
             Method::Lora(_) if self.init_adapter.is_some() => Ok(()),
-            Method::Lora(lora) => lora.validate(),
+            Method::Lora(lora) => lora::validate(lora),
             Method::Full if self.base_quantization.is_some() => refuse(
                 "`base_quantization` needs `lora`: full training has no frozen weights".to_owned(),
             ),
@@ -225,40 +254,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_read_from_json_and_unknown_keys_are_refused() {
-        let config: TrainConfig = serde_json::from_str(
-            r#"{"method": {"lora": {"rank": 16, "alpha": 16, "target_modules": "all-linear"}}, "warmup_ratio": 0.03,
-                "lr_scheduler": "cosine", "order": "sequential", "train_on": "all"}"#,
-        )
-        .unwrap();
+    fn steps_and_warmup_are_counted() {
+        let config = TrainConfig {
+            warmup_ratio: Some(0.03),
+            ..TrainConfig::default()
+        };
         config.validate().unwrap();
         assert_eq!(config.warmup(100), 3);
         assert_eq!(config.total_steps(7), 21);
-        let full: TrainConfig = serde_json::from_str(r#"{"method": "full"}"#).unwrap();
-        assert_eq!(full.method, Method::Full);
-        assert!(serde_json::from_str::<TrainConfig>(r#"{"learning_rte": 1}"#).is_err());
     }
 
     #[test]
     fn nonsense_is_refused_by_name() {
-        for (json, name) in [
-            (r#"{"learning_rate": 0}"#, "learning_rate"),
-            (r#"{"per_device_batch_size": 0}"#, "per_device_batch_size"),
+        let cases: [(fn(&mut TrainConfig), &str); 9] = [
+            (|c| c.learning_rate = 0.0, "learning_rate"),
+            (|c| c.per_device_batch_size = 0, "per_device_batch_size"),
             (
-                r#"{"warmup_steps": 1, "warmup_ratio": 0.1}"#,
+                |c| (c.warmup_steps, c.warmup_ratio) = (Some(1), Some(0.1)),
                 "warmup_ratio",
             ),
-            (r#"{"epochs": -1}"#, "epochs"),
+            (|c| c.epochs = Some(-1.0), "epochs"),
             (
-                r#"{"method": "full", "base_quantization": "q4k"}"#,
+                |c| {
+                    c.method = Method::Full;
+                    c.base_quantization = Some(BaseQuantization::Q4k);
+                },
                 "base_quantization",
             ),
-            (r#"{"adam_beta2": 1}"#, "adam_beta2"),
-            (r#"{"adam_epsilon": -1}"#, "adam_epsilon"),
-            (r#"{"max_seq_length": 1}"#, "max_seq_length"),
-            (r#"{"method": {"lora": {"alpha": -3}}}"#, "alpha"),
-        ] {
-            let config: TrainConfig = serde_json::from_str(json).unwrap();
+            (|c| c.adam_beta2 = 1.0, "adam_beta2"),
+            (|c| c.adam_epsilon = -1.0, "adam_epsilon"),
+            (|c| c.max_seq_length = Some(1), "max_seq_length"),
+            (
+                |c| {
+                    c.method = Method::Lora(LoraConfig {
+                        alpha: -3.0,
+                        ..LoraConfig::default()
+                    });
+                },
+                "alpha",
+            ),
+        ];
+        for (spoil, name) in cases {
+            let mut config = TrainConfig::default();
+            spoil(&mut config);
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }

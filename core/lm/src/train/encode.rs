@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use driftgauge_engine::training::TrainOn;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChatTemplate, Message};
@@ -15,17 +16,6 @@ pub struct Example {
     pub id: String,
     /// The conversation.
     pub messages: Vec<Message>,
-}
-
-/// Which tokens carry loss.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TrainOn {
-    /// What the assistant says, with the token that ends its turn.
-    #[default]
-    Responses,
-    /// Everything.
-    All,
 }
 
 /// A conversation as token ids.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::encode::TrainOn;
 use crate::tokenize::Tokenizer;
+use driftgauge_engine::training::TrainOn;
 
 /// What a training teaches about ends.
 pub(crate) struct Ends {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::compute::BaseQuantization;
+use driftgauge_engine::training::BaseQuantization;
 
 /// Something that happened while training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use driftgauge_folder::adapter::{self, AdapterSettings, PREFIX};
 
 use super::checkpoint::{Checkpoints, Identity};
-use super::config::{Method, TrainConfig};
+use super::config::TrainConfig;
 use super::data::{Prepared, TrainData, device_name};
 use super::encode::Encoder;
 use super::ends::ends;
@@ -18,12 +18,13 @@ use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::folder;
-use crate::lora::{AdapterFolder, write_adapter};
+use crate::lora::{self, AdapterFolder, write_adapter};
 use crate::model::{Decoder, Fresh, Parameters, Precision};
 use crate::ops::row_lengths;
 use crate::random::Stream;
 use crate::tensors::Shards;
 use crate::tokenize::Tokenizer;
+use driftgauge_engine::training::Method;
 
 /// Fine-tunes the model in `base_dir` on `data` and writes into `out_dir`: for LoRA an adapter in PEFT's layout, for full
 /// training a model folder; `train_log.jsonl` and `train_timing.jsonl` beside it.
@@ -67,7 +68,7 @@ pub fn finetune(
     };
     let settings = match (&config.method, &start) {
         (Method::Full, _) => None,
-        (Method::Lora(lora), None) => Some(lora.settings()?),
+        (Method::Lora(lora), None) => Some(lora::settings(lora)?),
         // What is trained on has the settings that it was made with.
         (Method::Lora(lora), Some(start)) => Some(start.settings().with_dropout(lora.dropout)),
     };
@@ -121,7 +122,7 @@ pub fn finetune(
             let factors = tensors(&run.parameters);
             let config = match &start {
                 Some(start) => start.config(),
-                None => lora.to_peft(config.base_model_name.as_deref())?,
+                None => lora::to_peft(lora, config.base_model_name.as_deref())?,
             };
             write_adapter(out_dir, &config, &factors)?;
             // For the merge, which makes a model of it.

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device, Tensor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::checkpoint::{Checkpoints, Identity};
-use super::config::{Method, TrainConfig};
+use super::config::TrainConfig;
 use super::data::{Prepared, TrainData};
 use super::encode::Encoder;
 use super::ends::ends;
@@ -24,6 +24,7 @@ use crate::model::{Decoder, Precision};
 use crate::random::Stream;
 use crate::ranges;
 use crate::tokenize::{Tokenizer, train_byte_level_bpe};
+use driftgauge_engine::training::{DecoderShape, Method};
 
 const BOS: &str = "<|begin_of_text|>";
 const PAD: &str = "<|end_of_text|>";
@@ -38,8 +39,7 @@ const CHAT_TEMPLATE: &str = "{{ bos_token }}{% for message in messages %}<|start
     <|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}";
 
 /// A Llama to be trained from nothing: its sizes, and how it is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PretrainConfig {
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -86,6 +86,38 @@ impl Default for PretrainConfig {
                 learning_rate: 1e-3,
                 ..TrainConfig::default()
             },
+        }
+    }
+}
+
+impl PretrainConfig {
+    /// A model of this shape, trained like this.
+    #[must_use]
+    pub fn new(shape: &DecoderShape, train: TrainConfig, chat_template: Option<String>) -> Self {
+        let DecoderShape {
+            hidden_size,
+            intermediate_size,
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads,
+            vocab_size,
+            max_position_embeddings,
+            tie_word_embeddings,
+            rope_theta,
+        } = *shape;
+        Self {
+            hidden_size,
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads,
+            intermediate_size,
+            vocab_size,
+            max_position_embeddings,
+            tie_word_embeddings,
+            rope_theta,
+            chat_template,
+            train,
+            ..Self::default()
         }
     }
 }

@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::checkpoint::Checkpoints;
-use super::config::{Method, TrainConfig};
+use super::config::TrainConfig;
 use super::data::Prepared;
 use super::event::{StepRecord, StepTiming, TrainEvent, TrainSummary, peak_memory_bytes};
 use super::gradients::{Gradients, add_gradients, loss_sum};
 use super::optimizer::Optimizer;
+use super::schedule::factor;
 use crate::error::{Error, Result};
 use crate::model::{Decoder, DropoutKey, Parameters};
 use crate::ops::{AdamW, Weight, clip_factor, gradient_norm, on_pool};
+use driftgauge_engine::training::Method;
 
 /// Name of the log whose bytes repeat from run to run.
 pub const LOG_FILE: &str = "train_log.jsonl";
@@ -158,9 +160,7 @@ impl Run<'_> {
             0.0 => 1.0,
             limit => clip_factor(grad_norm, limit),
         };
-        let factor = config
-            .lr_scheduler
-            .factor(done, config.warmup(total), total);
+        let factor = factor(config.lr_scheduler, done, config.warmup(total), total);
         let lr = config.learning_rate * factor;
         optimizer.step(&self.parameters, &gradients, lr, clip * mean)?;
         Ok(StepRecord {

@@ -1,34 +1,18 @@
 //! Learning-rate schedules, as in transformers.
 
-use serde::{Deserialize, Serialize};
+use driftgauge_engine::training::LrScheduler;
 
-/// How the learning rate moves after the warmup.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LrScheduler {
-    /// Falls in a straight line to 0.
-    #[default]
-    Linear,
-    /// Falls along half a cosine to 0.
-    Cosine,
-    /// Stays.
-    Constant,
-}
-
-impl LrScheduler {
-    /// Factor on the learning rate of the step after `done` steps. It is evaluated before stepping: with a warmup, the
-    /// very first step has rate 0, as in transformers.
-    #[must_use]
-    pub fn factor(self, done: u64, warmup: u64, total: u64) -> f64 {
-        if done < warmup {
-            return done as f64 / warmup as f64;
-        }
-        let progress = (done - warmup) as f64 / total.saturating_sub(warmup).max(1) as f64;
-        match self {
-            Self::Linear => (1.0 - progress).max(0.0),
-            Self::Cosine => (0.5 * (1.0 + (std::f64::consts::PI * progress).cos())).max(0.0),
-            Self::Constant => 1.0,
-        }
+/// Factor on the learning rate of the step after `done` steps. It is evaluated before stepping: with a warmup, the very
+/// first step has rate 0, as in transformers.
+pub(crate) fn factor(scheduler: LrScheduler, done: u64, warmup: u64, total: u64) -> f64 {
+    if done < warmup {
+        return done as f64 / warmup as f64;
+    }
+    let progress = (done - warmup) as f64 / total.saturating_sub(warmup).max(1) as f64;
+    match scheduler {
+        LrScheduler::Linear => (1.0 - progress).max(0.0),
+        LrScheduler::Cosine => (0.5 * (1.0 + (std::f64::consts::PI * progress).cos())).max(0.0),
+        LrScheduler::Constant => 1.0,
     }
 }
 
@@ -56,13 +40,13 @@ mod tests {
         ];
         for (scheduler, factors) in expected {
             for (done, factor) in factors.into_iter().enumerate() {
-                let ours = scheduler.factor(done as u64, 2, 6);
+                let ours = factor(scheduler, done as u64, 2, 6);
                 assert!(
                     (ours - factor).abs() < 1e-12,
                     "{scheduler:?} {done}: {ours}"
                 );
             }
         }
-        assert_eq!(LrScheduler::Linear.factor(0, 0, 3), 1.0);
+        assert_eq!(factor(LrScheduler::Linear, 0, 0, 3), 1.0);
     }
 }

@@ -19,8 +19,7 @@ use crate::{Error, Result};
 /// # Errors
 /// When the settings are not the trainer's, a file cannot be read, the training fails, or the parent is gone.
 pub fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Result<Value> {
-    let mut config: TrainConfig = serde_json::from_value(job.settings.clone())
-        .map_err(|error| unknown("settings", &error))?;
+    let mut config = TrainConfig::from(&job.settings);
     config.save_steps = job.save_steps;
     config.compute.device = Some(job.device.clone());
     config.init_adapter.clone_from(&job.init_adapter);
@@ -53,22 +52,13 @@ pub fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Resul
     serde_json::to_value(summary).map_err(|error| Error::Config(error.to_string()))
 }
 
-fn unknown(what: &str, error: &serde_json::Error) -> Error {
-    Error::Config(format!("the trainer does not know the {what}: {error}"))
-}
-
 fn pretrain_config(job: &TrainJob, train: TrainConfig) -> Result<PretrainConfig> {
     let shape = job
         .architecture
-        .clone()
+        .as_ref()
         .ok_or_else(|| Error::Config("a training from scratch needs an architecture".to_owned()))?;
-    let mut config: PretrainConfig =
-        serde_json::from_value(shape).map_err(|error| unknown("architecture", &error))?;
-    config.train = train;
-    if let Some(path) = &job.chat_template {
-        config.chat_template = Some(read(path)?);
-    }
-    Ok(config)
+    let chat_template = job.chat_template.as_deref().map(read).transpose()?;
+    Ok(PretrainConfig::new(shape, train, chat_template))
 }
 
 fn data(job: &TrainJob) -> Result<TrainData> {

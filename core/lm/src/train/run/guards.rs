@@ -8,7 +8,6 @@ use super::*;
 use crate::chat::{ChatTemplate, Message};
 use crate::compute::Compute;
 use crate::config::DecoderConfig;
-use crate::lora::LoraConfig;
 use crate::model::Precision;
 use crate::ops::Traced;
 use crate::tensors::Shards;
@@ -16,6 +15,7 @@ use crate::tokenize::Tokenizer;
 use crate::train::checkpoint::Identity;
 use crate::train::data::TrainData;
 use crate::train::encode::{Encoder, Example};
+use driftgauge_engine::training::LoraConfig;
 
 /// A training of two steps on a golden model. `break_it` may change it before it starts, `on_event` while it runs.
 fn trained(
@@ -58,7 +58,7 @@ fn trained(
     let shards = Shards::open(&folder)?;
     let precision = Precision::frozen(DType::F32);
     let (mut decoder, _) = Decoder::from_shards(&model, &shards, &Device::Cpu, precision)?;
-    let parameters = decoder.attach_lora(&lora.settings()?, |tensor| {
+    let parameters = decoder.attach_lora(&crate::lora::settings(&lora)?, |tensor| {
         let ones = Tensor::ones(tensor.shape, DType::F32, &Device::Cpu)?;
         Ok((ones * f64::from(factor(tensor.name)))?)
     })?;
