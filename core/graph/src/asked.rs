@@ -50,7 +50,7 @@ pub fn asked(
             };
             if let Some(text) = resolved.kl.as_ref().and_then(|kl| kl.text.as_ref()) {
                 let filled = Templates::default().fill(text, row, None);
-                scored.push(filled.map_err(|error| error.to_string())?);
+                scored.push(filled?);
             }
             Ok(Asked {
                 sample_id: sample.sample_id,

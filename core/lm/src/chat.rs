@@ -61,11 +61,8 @@ impl ChatTemplate {
             Ok(source) => source,
             Err(e) if instead.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
                 template_of(&config, folder)?.ok_or_else(|| {
-                    Error::Template(format!(
-                        "`{}` has neither `chat_template.jinja` nor `chat_template` in `tokenizer_config.json`; hint: this \
-                         is a base model without a chat format, give it a template",
-                        folder.display()
-                    ))
+                    Error::Template(format!("`{}` has neither `chat_template.jinja` nor `chat_template` in `tokenizer_config.json`", folder.display())).hint("this \
+                         is a base model without a chat format, give it a template")
                 })?
             }
             Err(e) => return Err(Error::io("read", instead.unwrap_or(&own))(e)),
@@ -162,11 +159,14 @@ fn template_of(config: &Value, folder: &Path) -> Result<Option<String>> {
     }
     let names: Vec<String> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
     Err(Error::Template(format!(
-        "`chat_template` in `{}` has no template `default`, only {}; hint: write the one that is meant into a file and name it with the \
-         model's `chat_template: FILE`",
+        "`chat_template` in `{}` has no template `default`, only {}",
         folder.join("tokenizer_config.json").display(),
         names.join(", ")
-    )))
+    ))
+    .hint(
+        "write the one that is meant into a file and name it with the \
+         model's `chat_template: FILE`",
+    ))
 }
 
 fn describe(error: &minijinja::Error) -> String {
@@ -269,7 +269,8 @@ mod tests {
             serde_json::json!({"rag": "no", "tool_use": "no"}),
             serde_json::json!([{"name": "rag", "template": "no"}, {"name": "tool_use", "template": "no"}]),
         ] {
-            let error = template(without).unwrap_err().to_string();
+            let error =
+                driftgauge_problem::Problem::from(template(without).unwrap_err()).to_string();
             assert!(
                 error.contains("`rag`, `tool_use`") && error.contains("`chat_template: FILE`"),
                 "{error}"

@@ -52,9 +52,8 @@ impl Compute {
         match self.gpu()? {
             None => Ok(Device::Cpu),
             Some(ordinal) => Device::new_cuda(ordinal).map_err(|error| {
-                Error::Config(format!(
-                    "GPU {ordinal} cannot be used: {error}; hint: `--device cpu` computes on the processor"
-                ))
+                Error::Config(format!("GPU {ordinal} cannot be used: {error}"))
+                    .hint("`--device cpu` computes on the processor")
             }),
         }
     }
@@ -73,12 +72,12 @@ impl Compute {
             None => None,
         };
         match ordinal {
-            None => Err(Error::Config(format!(
-                "`device: {name}` is not known; hint: auto, cpu, cuda or cuda:N"
-            ))),
+            None => Err(Error::Config(format!("`device: {name}` is not known"))
+                .hint("auto, cpu, cuda or cuda:N")),
             Some(_) if !built_for_gpu => Err(Error::Config(format!(
-                "`device: {name}`: this build has no GPU support; hint: build with `--features cuda`, or leave `device` out"
-            ))),
+                "`device: {name}`: this build has no GPU support"
+            ))
+            .hint("build with `--features cuda`, or leave `device` out")),
             Some(ordinal) => Ok(Some(ordinal)),
         }
     }
@@ -94,22 +93,25 @@ impl Compute {
             None | Some("auto" | "f32") => DType::F32,
             Some("bf16") if device.is_cpu() => {
                 return Err(Error::Config(
-                    "`dtype: bf16` does not work on the CPU: its matrix product has no bf16 kernel; hint: leave `dtype` out, \
-                     the CPU computes in f32"
+                    "`dtype: bf16` does not work on the CPU: its matrix product has no bf16 kernel"
                         .to_owned(),
+                )
+                .hint(
+                    "leave `dtype` out, \
+                     the CPU computes in f32",
                 ));
             }
             Some("bf16") => DType::BF16,
             Some("f16") => {
                 return Err(Error::Config(
-                    "`dtype: f16` is not offered: training in f16 needs loss scaling; hint: use bf16 on a GPU, f32 on the CPU"
-                        .to_owned(),
-                ));
+                    "`dtype: f16` is not offered: training in f16 needs loss scaling".to_owned(),
+                )
+                .hint("use bf16 on a GPU, f32 on the CPU"));
             }
             Some(other) => {
-                return Err(Error::Config(format!(
-                    "`dtype: {other}` is not known; hint: f32 or bf16"
-                )));
+                return Err(
+                    Error::Config(format!("`dtype: {other}` is not known")).hint("f32 or bf16")
+                );
             }
         };
         Ok((device, dtype))
@@ -152,20 +154,27 @@ mod tests {
                 dtype: None,
             }
             .device_class()
-            .map_err(|error| error.to_string())
+            .map_err(driftgauge_problem::Problem::from)
         };
         assert_eq!(class("cpu"), Ok("cpu"));
         assert_eq!(
             class("auto"),
-            Compute::default().device_class().map_err(|e| e.to_string())
+            Compute::default()
+                .device_class()
+                .map_err(driftgauge_problem::Problem::from)
         );
         for unknown in ["gpu", "cuda:", "cuda:first", "metal"] {
-            let error = class(unknown).unwrap_err();
+            let error = class(unknown).unwrap_err().to_string();
             assert!(error.contains("cuda:N"), "{error}");
         }
         match cfg!(feature = "cuda") {
             true => assert_eq!(class("cuda:1"), Ok("cuda")),
-            false => assert!(class("cuda:1").unwrap_err().contains("--features cuda")),
+            false => assert!(
+                class("cuda:1")
+                    .unwrap_err()
+                    .to_string()
+                    .contains("--features cuda")
+            ),
         }
     }
 }

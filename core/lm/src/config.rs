@@ -206,6 +206,16 @@ pub struct DecoderConfig {
     pub dropout: Option<String>,
 }
 
+/// Says in which file a config is wrong.
+fn in_file(error: Error, path: &Path) -> Error {
+    match error {
+        Error::Config(reason) => Error::file(path, reason),
+        Error::Unsupported(what) => Error::Unsupported(format!("{what} (in `{}`)", path.display())),
+        Error::Advised { error, help } => in_file(*error, path).hint(help),
+        other => other,
+    }
+}
+
 impl DecoderConfig {
     /// Reads `config.json` of a model folder, as written by transformers 4 or 5.
     ///
@@ -217,13 +227,7 @@ impl DecoderConfig {
         let path = folder.join("config.json");
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
-        Self::from_json(&value).map_err(|e| match e {
-            Error::Config(reason) => Error::file(&path, reason),
-            Error::Unsupported(what) => {
-                Error::Unsupported(format!("{what} (in `{}`)", path.display()))
-            }
-            other => other,
-        })
+        Self::from_json(&value).map_err(|error| in_file(error, &path))
     }
 
     /// Reads the content of a `config.json`.
@@ -235,9 +239,10 @@ impl DecoderConfig {
         let fields = Fields::new(value, "")?;
         if let Some(quantised) = fields.get("quantization_config") {
             let method = quantised["quant_method"].as_str().unwrap_or("unknown");
-            return Err(Error::Unsupported(format!(
-                "weights quantised by `{method}`; hint: use the unquantised model"
-            )));
+            return Err(
+                Error::Unsupported(format!("weights quantised by `{method}`"))
+                    .hint("use the unquantised model"),
+            );
         }
         let config = families::read(architecture, &fields)?;
         fields.all_read(architecture.class_name())?;
@@ -251,21 +256,20 @@ impl DecoderConfig {
     pub fn check_trainable(&self) -> Result<()> {
         if self.experts.is_some() {
             return Err(Error::Unsupported(format!(
-                "`{}` is scored but not trained: its experts have no gradients here; hint: train it elsewhere and merge the adapter",
+                "`{}` is scored but not trained: its experts have no gradients here",
                 self.architecture.class_name()
-            )));
+            ))
+            .hint("train it elsewhere and merge the adapter"));
         }
         if self.attention.fused || self.mlp.fused {
-            return Err(Error::Unsupported(format!(
-                "`{}` is scored but not trained: adapters have no names here for its fused projections; hint: train it elsewhere \
-                 and merge the adapter",
-                self.architecture.class_name()
-            )));
+            return Err(Error::Unsupported(format!("`{}` is scored but not trained: adapters have no names here for its fused projections", self.architecture.class_name())).hint("train it elsewhere \
+                 and merge the adapter"));
         }
         match &self.dropout {
-            Some(dropout) => Err(Error::Unsupported(format!(
-                "`{dropout}` is not trained with; hint: set it to 0 where the training may do without"
-            ))),
+            Some(dropout) => Err(
+                Error::Unsupported(format!("`{dropout}` is not trained with"))
+                    .hint("set it to 0 where the training may do without"),
+            ),
             None => Ok(()),
         }
     }
@@ -293,7 +297,7 @@ fn architecture_of(value: &Value) -> Result<Architecture> {
     };
     Architecture::from_class_name(name).ok_or_else(|| {
         let known = Architecture::ALL.map(Architecture::class_name).join(", ");
-        Error::Unsupported(format!("architecture `{name}`; hint: {known} work"))
+        Error::Unsupported(format!("architecture `{name}`")).hint(format!("{known} work"))
     })
 }
 

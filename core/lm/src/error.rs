@@ -87,6 +87,14 @@ pub enum Error {
     /// The text to score is unusable.
     #[error("cannot score: {0}")]
     Score(String),
+    /// Any of these, with what to do about it.
+    #[error("{error}")]
+    Advised {
+        /// What went wrong.
+        error: Box<Error>,
+        /// What to do.
+        help: String,
+    },
     /// The tensor library failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -108,6 +116,7 @@ impl Explained for Error {
             Self::Resume { .. } => "cannot-resume",
             Self::Cancelled { .. } => "interrupted",
             Self::Score(_) => "cannot-score",
+            Self::Advised { error, .. } => error.code(),
             Self::Tensor(_) => "tensor",
         }
     }
@@ -118,6 +127,7 @@ impl Explained for Error {
                 "free some space and run again, finished work is kept"
             }
             Self::Folder(error) => return error.help(),
+            Self::Advised { help, .. } => help,
             Self::Diverged { .. } => "lower `learning_rate` or add `warmup_steps`",
             Self::Resume { .. } => "choose another output folder or delete this one",
             _ => return None,
@@ -142,6 +152,32 @@ impl Error {
             action,
             path,
             reason,
+        }
+    }
+
+    /// Whether the model is of a kind that this crate does not compute.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Self::Unsupported(_) => true,
+            Self::Advised { error, .. } => error.is_unsupported(),
+            _ => false,
+        }
+    }
+
+    /// Adds what to do.
+    pub(crate) fn hint(self, help: impl Into<String>) -> Self {
+        Self::Advised {
+            error: Box::new(self),
+            help: help.into(),
+        }
+    }
+
+    /// Adds what to do, where there is something.
+    pub(crate) fn maybe_hint(self, help: Option<String>) -> Self {
+        match help {
+            Some(help) => self.hint(help),
+            None => self,
         }
     }
 

@@ -39,13 +39,10 @@ impl GgufFile {
     /// # Errors
     /// [`Error::Unsupported`], with the key or tensor that it would pass over.
     pub fn check(&self) -> Result<()> {
-        architectures::check(&self.header, &self.path).map_err(|what| {
-            let (what, hint) = what.split_once("; hint: ").unwrap_or((&what, ""));
-            let hint = match hint {
-                "" => String::new(),
-                hint => format!("; hint: {hint}"),
-            };
-            Error::Unsupported(format!("{what} (in `{}`){hint}", self.path.display()))
+        architectures::check(&self.header, &self.path).map_err(|problem| {
+            let place = self.path.display();
+            Error::Unsupported(format!("{} (in `{place}`)", problem.message))
+                .maybe_hint(problem.help)
         })
     }
 
@@ -102,10 +99,8 @@ impl GgufFile {
     /// When there is none, or it is one that cannot be built exactly; the message says to name another.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         words::tokenizer(&self.header).map_err(|why| {
-            Error::Tokenizer(format!(
-                "{why} (in `{}`); hint: name a folder with the model's own `tokenizer.json`: `tokenizer: DIR`",
-                self.path.display()
-            ))
+            Error::Tokenizer(format!("{why} (in `{}`)", self.path.display()))
+                .hint("name a folder with the model's own `tokenizer.json`: `tokenizer: DIR`")
         })
     }
 
@@ -126,10 +121,10 @@ impl GgufFile {
         };
         let source = source.ok_or_else(|| {
             Error::Template(format!(
-                "`{}` has no `tokenizer.chat_template`; hint: this is a base model without a chat format, give it a template \
-                 (`chat_template: FILE`)",
+                "`{}` has no `tokenizer.chat_template`",
                 self.path.display()
             ))
+            .hint("this is a base model without a chat format, give it a template (`chat_template: FILE`)")
         })?;
         ChatTemplate::new(&source, self.special_tokens())
     }

@@ -34,8 +34,8 @@ fn targets(config: &LoraConfig) -> Result<BTreeSet<&'static str>> {
         .map(|name| {
             module_names().find(|known| known == name).ok_or_else(|| {
                 let known: Vec<&str> = module_names().collect();
-                Error::Config(format!(
-                    "target module `{name}` does not exist; hint: choose from {}, or say `all-linear`",
+                Error::Config(format!("target module `{name}` does not exist")).hint(format!(
+                    "choose from {}, or say `all-linear`",
                     known.join(", ")
                 ))
             })
@@ -246,7 +246,8 @@ mod tests {
             ..LoraConfig::default()
         };
         assert_eq!(targets(&named("all-linear")).unwrap().len(), 7);
-        let error = validate(&named("q_porj")).unwrap_err().to_string();
+        let error =
+            driftgauge_problem::Problem::from(validate(&named("q_porj")).unwrap_err()).to_string();
         assert!(
             error.contains("`q_porj`") && error.contains("q_proj, k_proj"),
             "{error}"

@@ -177,10 +177,13 @@ impl Scorer {
             .to_vec2()?;
         match rows.iter().position(|row| row.iter().any(|x| x.is_nan())) {
             Some(position) => Err(Error::Score(format!(
-                "the model's logits after token {} are not numbers (NaN); hint: its weights are damaged or overflow their \
-                 number format, check the folder or its training",
+                "the model's logits after token {} are not numbers (NaN)",
                 first + position + 1
-            ))),
+            ))
+            .hint(
+                "its weights are damaged or overflow their \
+                 number format, check the folder or its training",
+            )),
             None => Ok(rows),
         }
     }

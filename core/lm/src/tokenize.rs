@@ -91,15 +91,9 @@ impl Tokenizer {
             if let (Some(said), Some(found)) = (token.id, found)
                 && said != found
             {
-                return Err(Error::file(
-                    folder,
-                    format!(
-                        "`{}` is token {said} by `tokenizer_config.json` or `added_tokens.json` and token {found} by \
-                         `tokenizer.json`; hint: save the tokenizer again with `save_pretrained`, from what the model was \
-                         trained with",
-                        token.content
-                    ),
-                ));
+                return Err(Error::file(folder, format!("`{}` is token {said} by `tokenizer_config.json` or `added_tokens.json` and token {found} by \
+                         `tokenizer.json`", token.content)).hint("save the tokenizer again with `save_pretrained`, from what the model was \
+                         trained with"));
             }
             self.special.extend(found.filter(|_| token.special));
         }

@@ -6,6 +6,7 @@
 mod families;
 mod tensors;
 
+use driftgauge_problem::Problem;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -37,24 +38,22 @@ pub(crate) struct Reach {
 ///
 /// # Errors
 /// When it is missing, or is not computed by mistral.rs as by transformers.
-pub(crate) fn read(folder: &Path) -> Result<Config, String> {
+pub(crate) fn read(folder: &Path) -> Result<Config, Problem> {
     let path = folder.join("config.json");
     let text = std::fs::read_to_string(&path).map_err(|e| {
-        format!(
-            "cannot read `{}`: {e}; hint: a model folder has `config.json`, `tokenizer.json` and safetensors weights",
-            path.display()
-        )
+        Problem::failed(format!("cannot read `{}`: {e}", path.display()))
+            .help("a model folder has `config.json`, `tokenizer.json` and safetensors weights")
     })?;
     let json: Value =
         serde_json::from_str(&text).map_err(|e| format!("`{}` is no JSON: {e}", path.display()))?;
-    from_json(&json).map_err(|why| format!("{why} (in `{}`)", path.display()))
+    from_json(&json).map_err(|why| why.followed(&format!(" (in `{}`)", path.display())))
 }
 
 /// As [`read`], of a file's content.
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn from_json(json: &Value) -> Result<Config, String> {
+pub(crate) fn from_json(json: &Value) -> Result<Config, Problem> {
     let family = family_of(json)?;
     let mut fields = json
         .as_object()
@@ -100,42 +99,38 @@ fn parsed(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or(Value::Null)
 }
 
-fn family_of(config: &Value) -> Result<&'static Family, String> {
+fn family_of(config: &Value) -> Result<&'static Family, Problem> {
     let names: Vec<&str> = config["architectures"]
         .as_array()
         .map(|a| a.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
     let known = |name: &str| FAMILIES.iter().find(|family| family.class == name);
     match names.as_slice() {
-        [] => Err("`config.json` names no model class; hint: add `\"architectures\": [\"LlamaForCausalLM\"]` or \
-                   whatever the model is"
-            .to_owned()),
+        [] => Err(Problem::failed("`config.json` names no model class".to_owned()).help("add `\"architectures\": [\"LlamaForCausalLM\"]` or \
+                   whatever the model is")),
         [name] => known(name).ok_or_else(|| {
             let classes: Vec<&str> = FAMILIES.iter().map(|family| family.class).collect();
-            format!(
-                "mistral.rs 0.8.1 cannot run the architecture `{name}` as transformers does; of it are known {}; hint: for another \
-                 model, serve it with any OpenAI-compatible server and use an `endpoint` source",
-                classes.join(", ")
-            )
+            Problem::failed(format!("mistral.rs 0.8.1 cannot run the architecture `{name}` as transformers does; of it are known {}", classes.join(", "))).help("for another \
+                 model, serve it with any OpenAI-compatible server and use an `endpoint` source")
         }),
-        several => Err(format!(
-            "`config.json` names several model classes ({}); hint: keep the one that the weights belong to",
-            several.join(", ")
-        )),
+        several => Err(Problem::failed(format!("`config.json` names several model classes ({})", several.join(", "))).help("keep the one that the weights belong to")),
     }
 }
 
 /// What mistral.rs does not do for a class.
-fn not_computed(family: &Family, what: &str) -> String {
-    format!(
-        "mistral.rs 0.8.1 does not compute {what} of `{}` as transformers does; hint: serve the model with another engine and use \
-         an `endpoint` source",
+fn not_computed(family: &Family, what: &str) -> Problem {
+    Problem::failed(format!(
+        "mistral.rs 0.8.1 does not compute {what} of `{}` as transformers does",
         family.class
+    ))
+    .help(
+        "serve the model with another engine and use \
+         an `endpoint` source",
     )
 }
 
 /// Every key is read, has a value that mistral.rs takes for granted, or changes nothing.
-fn check_keys(fields: &Map<String, Value>, family: &Family) -> Result<(), String> {
+fn check_keys(fields: &Map<String, Value>, family: &Family) -> Result<(), Problem> {
     for (key, value) in fields {
         let name = key.as_str();
         if let Some((_, values)) = family.only.iter().find(|(only, _)| *only == name) {
@@ -151,12 +146,8 @@ fn check_keys(fields: &Map<String, Value>, family: &Family) -> Result<(), String
             || INERT.contains(&name)
             || (*value == Value::Bool(false) && OFF.contains(&name)))
         {
-            return Err(format!(
-                "`{key}: {}` is nothing that `{}` is known to have, and mistral.rs 0.8.1 ignores it; hint: if it changes nothing of \
-                 what the model computes, take it out of the file",
-                short(value),
-                family.class
-            ));
+            return Err(Problem::failed(format!("`{key}: {}` is nothing that `{}` is known to have, and mistral.rs 0.8.1 ignores it", short(value), family.class)).help("if it changes nothing of \
+                 what the model computes, take it out of the file"));
         }
     }
     Ok(())
@@ -189,7 +180,7 @@ fn one_activation(fields: &mut Map<String, Value>, family: &Family) {
 }
 
 /// Transformers 5 calls the experts of some classes by the name that others have for them.
-fn one_name_of_experts(fields: &mut Map<String, Value>) -> Result<(), String> {
+fn one_name_of_experts(fields: &mut Map<String, Value>) -> Result<(), Problem> {
     let class = fields["architectures"][0].as_str().unwrap_or_default();
     if !["Qwen3MoeForCausalLM", "Qwen3NextForCausalLM"].contains(&class) {
         return Ok(());
@@ -200,7 +191,8 @@ fn one_name_of_experts(fields: &mut Map<String, Value>) -> Result<(), String> {
     match fields.get("num_experts") {
         Some(experts) if !same(experts, &local) => Err(format!(
             "`num_experts: {experts}` and `num_local_experts: {local}` contradict each other"
-        )),
+        )
+        .into()),
         _ => {
             fields.insert("num_experts".to_owned(), local);
             Ok(())
@@ -208,7 +200,7 @@ fn one_name_of_experts(fields: &mut Map<String, Value>) -> Result<(), String> {
     }
 }
 
-fn head_dim(fields: &mut Map<String, Value>, family: &Family) -> Result<(), String> {
+fn head_dim(fields: &mut Map<String, Value>, family: &Family) -> Result<(), Problem> {
     let number = |key: &str| fields.get(key).and_then(Value::as_u64);
     let derived = number("hidden_size")
         .zip(number("num_attention_heads").filter(|&heads| heads > 0))
@@ -235,7 +227,7 @@ const ROPE_KEYS: [&str; 4] = [
 ];
 
 /// Puts what transformers 5 nests in `rope_parameters` where mistral.rs looks for it, and checks that it computes it.
-fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, String> {
+fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Problem> {
     let new = fields.remove("rope_parameters");
     let old = fields.remove("rope_scaling");
     let given = new.is_some();
@@ -256,9 +248,12 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Stri
         };
         match fields.get(key) {
             Some(beside) if !same(beside, &value) => {
-                return Err(format!(
-                    "`{place}.{key}: {value}` and `{key}: {beside}` contradict each other; hint: keep in `config.json` the one that \
-                     the model was trained with"
+                return Err(Problem::failed(format!(
+                    "`{place}.{key}: {value}` and `{key}: {beside}` contradict each other"
+                ))
+                .help(
+                    "keep in `config.json` the one that \
+                     the model was trained with",
                 ));
             }
             _ => fields.insert(key.to_owned(), value),
@@ -271,7 +266,8 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Stri
     {
         return Err(format!(
             "`{place}.rope_type: {named}` and `{place}.type: {typed}` contradict each other"
-        ));
+        )
+        .into());
     }
     let kind = named.or(typed).unwrap_or_else(|| "default".into());
     let kind = kind.as_str().unwrap_or_default().to_owned();
@@ -285,7 +281,7 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Stri
         return Err(format!(
             "`{place}.original_max_position_embeddings: {original}` and `original_max_position_embeddings: {beside}` contradict \
              each other"
-        ));
+        ).into());
     }
     let known: &[&str] = match kind.as_str() {
         "default" => &["factor"],
@@ -344,15 +340,18 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Stri
     Ok(kind)
 }
 
-fn object(value: Value) -> Result<Map<String, Value>, String> {
+fn object(value: Value) -> Result<Map<String, Value>, Problem> {
     match value {
         Value::Object(object) => Ok(object),
-        _ => Err("`rope_scaling` or `rope_parameters` is no object".to_owned()),
+        _ => Err("`rope_scaling` or `rope_parameters` is no object".into()),
     }
 }
 
 /// Of two descriptions the one, where they say the same.
-fn agreed(new: Map<String, Value>, old: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+fn agreed(
+    new: Map<String, Value>,
+    old: &Map<String, Value>,
+) -> Result<Map<String, Value>, Problem> {
     let plain = |scaling: &Map<String, Value>| {
         let mut scaling = scaling.clone();
         let typed = scaling.remove("type");
@@ -368,14 +367,17 @@ fn agreed(new: Map<String, Value>, old: &Map<String, Value>) -> Result<Map<Strin
     if plain(&new) == plain(old) {
         return Ok(new);
     }
-    Err(format!(
-        "`rope_parameters` and `rope_scaling: {}` contradict each other; hint: keep in `config.json` the one that the model was \
-         trained with",
+    Err(Problem::failed(format!(
+        "`rope_parameters` and `rope_scaling: {}` contradict each other",
         short(&Value::Object(old.clone()))
+    ))
+    .help(
+        "keep in `config.json` the one that the model was \
+         trained with",
     ))
 }
 
-fn partial(fields: &mut Map<String, Value>, family: &Family) -> Result<(), String> {
+fn partial(fields: &mut Map<String, Value>, family: &Family) -> Result<(), Problem> {
     match (family.partial_rotary, fields.get("partial_rotary_factor")) {
         (Some(default), None) => {
             fields.insert("partial_rotary_factor".to_owned(), parsed(default));
@@ -413,7 +415,7 @@ fn reach(
     fields: &mut Map<String, Value>,
     family: &Family,
     rope: &str,
-) -> Result<Option<Reach>, String> {
+) -> Result<Option<Reach>, Problem> {
     let mut reach = None;
     let mut shorten = |tokens: usize, key: &str| {
         if reach.as_ref().is_none_or(|r: &Reach| tokens < r.tokens) {

@@ -2,18 +2,19 @@
 
 use candle_core::Device;
 use driftgauge_lm::Compute;
+use driftgauge_problem::Problem;
 use mistralrs::ModelDType;
 
 /// Opens the device of that name: `auto`, `cpu`, `cuda` or `cuda:N`.
 ///
 /// # Errors
 /// When there is none of that name, this build knows no GPU, or the GPU cannot be used.
-pub(crate) fn device(name: &str) -> Result<Device, String> {
+pub(crate) fn device(name: &str) -> Result<Device, Problem> {
     let compute = Compute {
         device: Some(name.to_owned()),
         dtype: None,
     };
-    compute.open_device().map_err(|e| e.to_string())
+    Ok(compute.open_device()?)
 }
 
 /// Name of a device in records.
@@ -30,16 +31,19 @@ pub(crate) fn name(device: &Device) -> &'static str {
 ///
 /// # Errors
 /// When there is no such type, or the device cannot multiply in it.
-pub(crate) fn dtype(name: &str, device: &Device) -> Result<(ModelDType, &'static str), String> {
+pub(crate) fn dtype(name: &str, device: &Device) -> Result<(ModelDType, &'static str), Problem> {
     match (name, device.is_cpu()) {
         ("auto" | "f32", true) | ("f32", false) => Ok((ModelDType::F32, "f32")),
         ("f16", _) => Ok((ModelDType::F16, "f16")),
         ("auto" | "bf16", false) => Ok((ModelDType::BF16, "bf16")),
-        ("bf16", true) => Err(
-            "`dtype: bf16` cannot be computed on a CPU; hint: `auto` or `f32` (bf16 weights are read all the same)"
-                .to_owned(),
-        ),
-        (other, _) => Err(format!("unknown dtype `{other}`; hint: one of auto, f32, f16, bf16")),
+        ("bf16", true) => Err(Problem::failed(
+            "`dtype: bf16` cannot be computed on a CPU".to_owned(),
+        )
+        .help("`auto` or `f32` (bf16 weights are read all the same)")),
+        (other, _) => {
+            Err(Problem::failed(format!("unknown dtype `{other}`"))
+                .help("one of auto, f32, f16, bf16"))
+        }
     }
 }
 
@@ -52,7 +56,12 @@ mod tests {
         let name = |dtype_name: &str| dtype(dtype_name, &Device::Cpu).map(|d| d.1);
         assert_eq!(name("auto"), Ok("f32"));
         assert_eq!(name("f16"), Ok("f16"));
-        assert!(name("bf16").unwrap_err().contains("`auto` or `f32`"));
-        assert!(name("fp4").unwrap_err().contains("one of auto"));
+        assert!(
+            name("bf16")
+                .unwrap_err()
+                .to_string()
+                .contains("`auto` or `f32`")
+        );
+        assert!(name("fp4").unwrap_err().to_string().contains("one of auto"));
     }
 }

@@ -1,5 +1,6 @@
 //! The engine answers requests.
 
+use driftgauge_problem::Problem;
 use std::sync::Arc;
 
 use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
@@ -41,7 +42,7 @@ impl Generator for MistralRsEngine {
 
 impl MistralRsEngine {
     fn send(&mut self, request: &GenerateRequest) -> Result<InFlight, EngineError> {
-        let refused = |why: String| EngineError::Request(why.into());
+        let refused = EngineError::Request;
         let (prompt, max_tokens) = self.prompt(request).map_err(refused)?;
         self.within_reach(prompt.len(), max_tokens)
             .map_err(|why| EngineError::Model(why.into()))?;
@@ -80,7 +81,7 @@ impl MistralRsEngine {
     }
 
     /// The tag that closes the reasoning in which the prompt ends.
-    fn opened(&self, request: &GenerateRequest) -> Result<Option<&'static str>, String> {
+    fn opened(&self, request: &GenerateRequest) -> Result<Option<&'static str>, Problem> {
         Ok(match &request.text {
             Some(text) => thinking::opened_by(text),
             None => thinking::opened_by(&self.text.render(&request.messages)?),
@@ -88,25 +89,28 @@ impl MistralRsEngine {
     }
 
     /// The tokens of a prompt that fits, and how many may follow.
-    fn prompt(&self, request: &GenerateRequest) -> Result<(Vec<u32>, usize), String> {
+    fn prompt(&self, request: &GenerateRequest) -> Result<(Vec<u32>, usize), Problem> {
         if request.max_tokens == 0 {
-            return Err("`max_tokens` is 0".to_owned());
+            return Err("`max_tokens` is 0".into());
         }
         let mut tokens = match &request.text {
             Some(text) => self.text.encode_plain(text)?,
             None => self.text.encode(&self.text.render(&request.messages)?)?,
         };
         if tokens.is_empty() {
-            return Err("the rendered prompt is empty".to_owned());
+            return Err("the rendered prompt is empty".into());
         }
         let context = self.runtime.context;
         if tokens.len() >= context {
             match request.on_long_prompt {
                 LongPrompt::Error | LongPrompt::Skip => {
-                    return Err(format!(
-                        "the prompt has {} tokens and the model's context holds {context}; hint: shorten it, or set \
-                         `on_long_prompt: truncate`",
+                    return Err(Problem::failed(format!(
+                        "the prompt has {} tokens and the model's context holds {context}",
                         tokens.len()
+                    ))
+                    .help(
+                        "shorten it, or set \
+                         `on_long_prompt: truncate`",
                     ));
                 }
                 LongPrompt::Truncate => {
@@ -121,24 +125,22 @@ impl MistralRsEngine {
     }
 
     /// Refuses what mistral.rs would compute otherwise than transformers: no sample of the model could be trusted.
-    fn within_reach(&self, prompt: usize, max_tokens: usize) -> Result<(), String> {
+    fn within_reach(&self, prompt: usize, max_tokens: usize) -> Result<(), Problem> {
         match &self.reach {
-            Some(Reach { tokens, key }) if prompt + max_tokens > *tokens => Err(format!(
-                "a prompt has {prompt} tokens and its answer up to {max_tokens}, which reaches beyond `{key}`; mistral.rs 0.8.1 does \
-                 not compute sliding windows and scaled contexts there as transformers does; hint: shorten prompts or \
-                 `max_tokens`, or serve the model with another engine and use an `endpoint` source"
-            )),
+            Some(Reach { tokens, key }) if prompt + max_tokens > *tokens => Err(Problem::failed(format!("a prompt has {prompt} tokens and its answer up to {max_tokens}, which reaches beyond `{key}`; mistral.rs 0.8.1 does \
+                 not compute sliding windows and scaled contexts there as transformers does")).help("shorten prompts or \
+                 `max_tokens`, or serve the model with another engine and use an `endpoint` source")),
             _ => Ok(()),
         }
     }
 
-    fn watched(&self, request: &GenerateRequest) -> Result<Vec<u32>, String> {
+    fn watched(&self, request: &GenerateRequest) -> Result<Vec<u32>, Problem> {
         let first = |s: &String| {
             let tokens = self.text.encode(s)?;
             tokens
                 .first()
                 .copied()
-                .ok_or_else(|| format!("`{s}` has no first token to watch"))
+                .ok_or_else(|| Problem::failed(format!("`{s}` has no first token to watch")))
         };
         request.watch_first_token.iter().map(first).collect()
     }

@@ -6,6 +6,7 @@
 //! ourselves, so it gets neither; and it gets exactly one set of weights. Nothing is copied, and the user's folder is
 //! never written to.
 
+use driftgauge_problem::{Context as _, Problem};
 use std::path::{Path, PathBuf};
 
 use driftgauge_folder::Weights;
@@ -44,29 +45,29 @@ impl Prepared {
 ///
 /// # Errors
 /// With the reason.
-pub fn check(folder: &Path) -> Result<(), String> {
+pub fn check(folder: &Path) -> Result<(), Problem> {
     inspect(folder).map(drop)
 }
 
-fn inspect(folder: &Path) -> Result<(config::Config, Weights), String> {
+fn inspect(folder: &Path) -> Result<(config::Config, Weights), Problem> {
     let config = config::read(folder)?;
-    let weights = driftgauge_folder::inspect(folder).map_err(|e| e.to_string())?;
+    let weights = driftgauge_folder::inspect(folder)?;
     // Names of quantised weights are those of their method.
     if config.json.get("quantization_config").is_none() {
         config::check_tensors(&config.json, &weights.shapes())
-            .map_err(|why| format!("{why} (in `{}`)", folder.display()))?;
+            .map_err(|why| why.followed(&format!(" (in `{}`)", folder.display())))?;
         shapes_fit(folder)?;
     }
     Ok((config, weights))
 }
 
 /// Where our own decoder knows the model, it knows every weight with its shape.
-fn shapes_fit(folder: &Path) -> Result<(), String> {
+fn shapes_fit(folder: &Path) -> Result<(), Problem> {
     if driftgauge_lm::DecoderConfig::from_folder(folder).is_err() {
         return Ok(());
     }
     match driftgauge_lm::check_folder(folder) {
-        Err(error @ driftgauge_lm::Error::Unsupported(_)) => Err(error.to_string()),
+        Err(error) if error.is_unsupported() => Err(error.into()),
         _ => Ok(()),
     }
 }
@@ -75,7 +76,7 @@ fn shapes_fit(folder: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// When a file is missing or unsound, or mistral.rs would not compute the model as transformers does.
-pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
+pub(crate) fn prepare(folder: &Path) -> Result<Prepared, Problem> {
     let (config, weights) = inspect(folder)?;
     let (reach, needs_gpu) = (config.reach, config.needs_gpu);
     let mut config = config.json;
@@ -90,11 +91,12 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
     }
     let tokenizer = folder.join("tokenizer.json");
     if !tokenizer.exists() {
-        return Err(format!(
-            "`{}` has no `tokenizer.json`; hint: save the fast tokenizer with \
+        return Err(
+            Problem::failed(format!("`{}` has no `tokenizer.json`", folder.display())).help(
+                "save the fast tokenizer with \
              `AutoTokenizer.from_pretrained(...).save_pretrained(...)`",
-            folder.display()
-        ));
+            ),
+        );
     }
     let completed = Tokenizer::from_folder(folder)
         .and_then(|tokenizer| tokenizer.completed_json())
@@ -104,7 +106,7 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, String> {
         Some(json) => write(&to, json.as_bytes())?,
         None => link(&tokenizer, &to)?,
     }
-    let text = serde_json::to_vec(&config).map_err(|e| e.to_string())?;
+    let text = serde_json::to_vec(&config)?;
     write(&dir.path().join("config.json"), &text)?;
     Ok(Prepared {
         dir,
@@ -149,7 +151,7 @@ fn in_whole_blocks(config: &mut Value) -> Option<usize> {
 pub(crate) fn prepare_text(
     folder: Option<&Path>,
     chat_template: Option<&Path>,
-) -> Result<TempDir, String> {
+) -> Result<TempDir, Problem> {
     let dir = private_folder()?;
     let own = |name: &str| Some(folder?.join(name)).filter(|file| file.exists());
     for name in [
@@ -165,10 +167,7 @@ pub(crate) fn prepare_text(
     let template = own("chat_template.jinja");
     match chat_template.or(template.as_deref()) {
         Some(file) if !file.exists() => {
-            return Err(format!(
-                "the chat template `{}` does not exist",
-                file.display()
-            ));
+            return Err(format!("the chat template `{}` does not exist", file.display()).into());
         }
         Some(file) => link(file, &dir.path().join("chat_template.jinja"))?,
         None => {}
@@ -177,25 +176,25 @@ pub(crate) fn prepare_text(
 }
 
 /// Writes a file of a private folder.
-pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), String> {
-    std::fs::write(path, content).map_err(|e| format!("cannot write `{}`: {e}", path.display()))
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Problem> {
+    std::fs::write(path, content).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// A temporary folder that only this process uses.
-pub(crate) fn private_folder() -> Result<TempDir, String> {
+pub(crate) fn private_folder() -> Result<TempDir, Problem> {
     tempfile::Builder::new()
         .prefix("driftgauge-model-")
         .tempdir()
-        .map_err(|e| format!("cannot make a temporary folder: {e}"))
+        .context("cannot make a temporary folder")
 }
 
 /// Makes `to` name the file `from`, without copying it.
-pub(crate) fn link(from: &Path, to: &Path) -> Result<(), String> {
+pub(crate) fn link(from: &Path, to: &Path) -> Result<(), Problem> {
     // Absolute, because a relative link would be looked up from the temporary folder.
     let from: PathBuf = std::path::absolute(from).unwrap_or_else(|_| from.to_owned());
     #[cfg(unix)]
     let linked = std::os::unix::fs::symlink(&from, to);
     #[cfg(not(unix))]
     let linked = std::fs::hard_link(&from, to);
-    linked.map_err(|e| format!("cannot link `{}`: {e}", from.display()))
+    linked.with_context(|| format!("cannot link `{}`", from.display()))
 }

@@ -1,5 +1,6 @@
 //! mistral.rs against transformers: every reference of `tests/golden/architectures` is answered alike, or refused by name.
 
+use driftgauge_problem::Problem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ fn write_model(to: &Path, reference: &Value) {
 }
 
 /// Largest difference of ln p in the answers to the reference's sequences, as far as mistral.rs goes; or why it is refused.
-fn largest_difference(reference: &Value) -> Result<f64, String> {
+fn largest_difference(reference: &Value) -> Result<f64, Problem> {
     let dir = tempfile::tempdir().unwrap();
     write_model(dir.path(), reference);
     let prepared = folder::prepare(dir.path())?;
@@ -73,7 +74,7 @@ fn largest_difference(reference: &Value) -> Result<f64, String> {
         }
         largest = Some(largest.unwrap_or(0.0).max(difference));
     }
-    largest.ok_or_else(|| "no sequence is within its reach".to_owned())
+    largest.ok_or_else(|| Problem::failed("no sequence is within its reach"))
 }
 
 /// The references that mistral.rs answers on a CPU; the others are refused by name, or lie beyond its reach. What is answered

@@ -1,5 +1,6 @@
 //! From a model's files to a running engine that passed its checks.
 
+use driftgauge_problem::{Context as _, Problem};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub fn load(model: &LoadModel) -> Result<MistralRsEngine, EngineError> {
     engine.map_err(|why| EngineError::Model(why.into()))
 }
 
-fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
+fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, Problem> {
     let device = device::device(&model.device)?;
     let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
     let quantization = model.quantization.as_deref();
@@ -37,22 +38,24 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
 
     let folder = folder::prepare(&model.folder)?;
     if folder.needs_gpu && device.is_cpu() {
-        return Err(format!(
-            "`{}`: mistral.rs 0.8.1 runs the experts of this architecture on GPUs alone; hint: `--device cuda`, or serve the model \
-             with another engine and use an `endpoint` source",
+        return Err(Problem::failed(format!(
+            "`{}`: mistral.rs 0.8.1 runs the experts of this architecture on GPUs alone",
             model.folder.display()
+        ))
+        .help(
+            "`--device cuda`, or serve the model \
+             with another engine and use an `endpoint` source",
         ));
     }
     let text_folder = folder::prepare_text(Some(&model.folder), model.chat_template.as_deref())?;
     let text = Arc::new(Text::load(text_folder.path())?);
-    let end_tokens =
-        ends::declared(&model.folder, &folder.config, text.eos_id()).map_err(|e| e.to_string())?;
+    let end_tokens = ends::declared(&model.folder, &folder.config, text.eos_id())?;
     let rows = folder.weights.embedding_rows();
     let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
 
     let source = Source::Folder(folder.path());
     let mut runtime = Runtime::start(&source, dtype, &device, isq)
-        .map_err(|e| format!("mistral.rs cannot load `{}`: {e}", model.folder.display()))?;
+        .with_context(|| format!("mistral.rs cannot load `{}`", model.folder.display()))?;
     runtime.context = folder.context.unwrap_or(runtime.context);
     let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
     engine.reach = folder.reach.clone();
@@ -73,17 +76,18 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, String> {
     Ok(engine)
 }
 
-fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
+fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, Problem> {
     if let Some(name) = &model.quantization {
-        return Err(format!(
-            "`quantization: {name}` with the GGUF file `{file}`; hint: its weights are quantised already, leave it out"
-        ));
+        return Err(Problem::failed(format!(
+            "`quantization: {name}` with the GGUF file `{file}`"
+        ))
+        .help("its weights are quantised already, leave it out"));
     }
     let device = device::device(&model.device)?;
     let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
     let path = model.folder.join(file);
-    let header = GgufFile::open(&path).map_err(|e| e.to_string())?;
-    header.check().map_err(|e| e.to_string())?;
+    let header = GgufFile::open(&path)?;
+    header.check()?;
     let tokenizer = model.tokenizer.as_deref();
     let text = match tokenizer {
         Some(tokenizer) => text_beside(&header, tokenizer, model.chat_template.as_deref())?,
@@ -106,12 +110,12 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, String> {
         tokenizer: tokenizer.is_some(),
     };
     let mut runtime = Runtime::start(&source, dtype, &device, None)
-        .map_err(|e| format!("mistral.rs cannot load `{file}`: {e}"))?;
+        .with_context(|| format!("mistral.rs cannot load `{file}`"))?;
     let mut end_tokens = header.end_tokens();
     end_tokens.extend(text.eos_id());
     if let Some(tokenizer) = tokenizer {
         let declared = ends::declared(tokenizer, &serde_json::Value::Null, None);
-        end_tokens.extend(declared.map_err(|e| e.to_string())?);
+        end_tokens.extend(declared?);
     }
     end_tokens.sort_unstable();
     end_tokens.dedup();
@@ -152,7 +156,7 @@ fn text_beside(
     header: &GgufFile,
     tokenizer: &Path,
     chat_template: Option<&Path>,
-) -> Result<Text, String> {
+) -> Result<Text, Problem> {
     let dir = folder::prepare_text(Some(tokenizer), chat_template)?;
     let config = dir.path().join("tokenizer_config.json");
     if !config.exists() {

@@ -1,5 +1,6 @@
 //! Names of the in-situ quantisations.
 
+use driftgauge_problem::Problem;
 use mistralrs::IsqType;
 
 /// Every quantisation that mistral.rs 0.8.1 makes while loading, by the name used in specs.
@@ -32,15 +33,13 @@ const TYPES: [(&str, IsqType); 22] = [
 ///
 /// # Errors
 /// When there is none of that name: the message lists them all.
-pub(crate) fn parse(name: &str) -> Result<IsqType, String> {
+pub(crate) fn parse(name: &str) -> Result<IsqType, Problem> {
     let wanted = name.to_ascii_lowercase();
     let found = TYPES.iter().find(|(known, _)| *known == wanted);
     found.map(|&(_, isq)| isq).ok_or_else(|| {
         let known: Vec<&str> = TYPES.iter().map(|t| t.0).collect();
-        format!(
-            "unknown quantization `{name}`; hint: one of {}",
-            known.join(", ")
-        )
+        Problem::failed(format!("unknown quantization `{name}`"))
+            .help(format!("one of {}", known.join(", ")))
     })
 }
 
@@ -58,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let e = parse("q4_k_m").unwrap_err();
+        let e = parse("q4_k_m").unwrap_err().to_string();
         assert!(e.contains("q4_k_m") && e.contains("q4k") && e.contains("q8_0"));
     }
 }

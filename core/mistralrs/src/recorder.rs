@@ -8,6 +8,7 @@
 //! its prompt read again, which changes the last bits of its logits. So the end of a one-token answer is told one step
 //! late.
 
+use driftgauge_problem::Problem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
@@ -157,7 +158,7 @@ impl Recorder {
         let distribution = match Distribution::of(logits) {
             Ok(distribution) => distribution,
             Err(bad) => {
-                recording.failure = Some(EngineError::Request(not_finite(bad, position).into()));
+                recording.failure = Some(EngineError::Request(not_finite(bad, position)));
                 return;
             }
         };
@@ -231,10 +232,10 @@ pub(crate) fn one_hot(token: u32, vocabulary: usize) -> candle_core::Result<Tens
     Tensor::from_vec(logits, vocabulary, &candle_core::Device::Cpu)
 }
 
-fn not_finite(bad: NotFinite, position: usize) -> String {
-    format!(
-        "{} of {} logits at token {position} of the answer are NaN or infinite; hint: look for NaN in the weights, or \
-         for an overflow of f16 (`dtype: f32`)",
+fn not_finite(bad: NotFinite, position: usize) -> Problem {
+    Problem::failed(format!(
+        "{} of {} logits at token {position} of the answer are NaN or infinite",
         bad.count, bad.of
-    )
+    ))
+    .help("look for NaN in the weights, or for an overflow of f16 (`dtype: f32`)")
 }

@@ -1,5 +1,6 @@
 //! Starts mistral.rs and asks it for one answer.
 
+use driftgauge_problem::{Context as _, Problem};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ impl Runtime {
         dtype: ModelDType,
         device: &Device,
         quantization: Option<IsqType>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Problem> {
         let loader = loader_of(source)?;
         let device = device.clone();
         let thread = std::thread::Builder::new()
@@ -57,10 +58,9 @@ impl Runtime {
             .map_err(|e| format!("cannot start a thread: {e}"))?;
         match thread.join() {
             Ok(result) => result,
-            Err(panic) => Err(format!(
-                "mistral.rs failed while loading: {}",
-                message_of(&*panic)
-            )),
+            Err(panic) => {
+                Err(format!("mistral.rs failed while loading: {}", message_of(&*panic)).into())
+            }
         }
     }
 
@@ -74,7 +74,7 @@ impl Runtime {
         max_tokens: usize,
         ending: Ending,
         processor: Arc<dyn CustomLogitsProcessor>,
-    ) -> Result<Receiver<Response>, String> {
+    ) -> Result<Receiver<Response>, Problem> {
         let (response, receiver) = channel(8);
         let sampling = SamplingParams {
             // The argmax of the logits that the processor returns.
@@ -144,7 +144,7 @@ fn stopped() -> String {
     "mistral.rs' engine thread stopped; its last words are in the log of the worker".to_owned()
 }
 
-fn loader_of(source: &Source) -> Result<Box<dyn Loader>, String> {
+fn loader_of(source: &Source) -> Result<Box<dyn Loader>, Problem> {
     match source {
         Source::Folder(folder) => NormalLoaderBuilder::new(
             NormalSpecificConfig::default(),
@@ -155,7 +155,7 @@ fn loader_of(source: &Source) -> Result<Box<dyn Loader>, String> {
             None,
         )
         .build(None)
-        .map_err(|e| format!("{e:#}")),
+        .map_err(|e| Problem::failed(format!("{e:#}"))),
         Source::Gguf {
             folder,
             file,
@@ -181,7 +181,7 @@ fn build(
     dtype: ModelDType,
     device: &Device,
     quantization: Option<IsqType>,
-) -> Result<Runtime, String> {
+) -> Result<Runtime, Problem> {
     let map = match device {
         Device::Cpu => DeviceMapSetting::dummy(),
         _ => DeviceMapSetting::Auto(mistralrs::AutoDeviceMapParams::default_text()),
@@ -210,7 +210,7 @@ fn build(
     })
 }
 
-fn engine_of(pipeline: Arc<tokio::sync::Mutex<dyn Pipeline>>) -> Result<Arc<MistralRs>, String> {
+fn engine_of(pipeline: Arc<tokio::sync::Mutex<dyn Pipeline>>) -> Result<Arc<MistralRs>, Problem> {
     let scheduler = SchedulerConfig::DefaultScheduler {
         method: DefaultSchedulerMethod::Fixed(MAX_RUNNING),
     };
@@ -222,7 +222,7 @@ fn engine_of(pipeline: Arc<tokio::sync::Mutex<dyn Pipeline>>) -> Result<Arc<Mist
         .enable_all()
         .build()
         .map(|runtime| runtime.block_on(builder.build()))
-        .map_err(|e| format!("cannot start a tokio runtime: {e}"))
+        .context("cannot start a tokio runtime")
 }
 
 /// Bound on sequences that mistral.rs runs at once; how many are sent is decided by the self-check.

@@ -7,6 +7,7 @@ pub(crate) mod batching;
 mod logits;
 
 use driftgauge_engine::{Check, CheckOutcome};
+use driftgauge_problem::{Context as _, Problem};
 use driftgauge_record::Message;
 
 use crate::engine::MistralRsEngine;
@@ -38,7 +39,7 @@ pub(crate) fn of_text(
     text: &Text,
     embedding_rows: Option<u64>,
     plain_text: bool,
-) -> Result<Vec<Check>, String> {
+) -> Result<Vec<Check>, Problem> {
     let (rendered, template) = if plain_text {
         let reason = "every prompt is plain text".to_owned();
         let skipped = check(CHAT_TEMPLATE, CheckOutcome::Skipped, reason);
@@ -46,7 +47,7 @@ pub(crate) fn of_text(
     } else {
         let rendered = text
             .render(&probe())
-            .map_err(|e| format!("self-check `{CHAT_TEMPLATE}` failed: {e}"))?;
+            .with_context(|| format!("self-check `{CHAT_TEMPLATE}` failed"))?;
         let held = "there is a template, and it takes a single user turn".to_owned();
         (rendered, check(CHAT_TEMPLATE, CheckOutcome::Passed, held))
     };
@@ -64,7 +65,10 @@ pub(crate) fn of_text(
 ///
 /// # Errors
 /// When one fails, or the model does not answer.
-pub(crate) fn of_engine(engine: &mut MistralRsEngine, facts: &Facts) -> Result<Vec<Check>, String> {
+pub(crate) fn of_engine(
+    engine: &mut MistralRsEngine,
+    facts: &Facts,
+) -> Result<Vec<Check>, Problem> {
     let prompt = if facts.plain_text {
         engine.text.encode(PROBE)?
     } else {
@@ -82,7 +86,7 @@ pub(crate) fn of_engine(engine: &mut MistralRsEngine, facts: &Facts) -> Result<V
 ///
 /// # Errors
 /// With the checks that could not be made.
-pub(crate) fn nothing_unproven(checks: &[Check]) -> Result<(), String> {
+pub(crate) fn nothing_unproven(checks: &[Check]) -> Result<(), Problem> {
     let unproven: Vec<String> = checks
         .iter()
         .filter(|check| check.outcome == CheckOutcome::Unproven)
@@ -90,19 +94,16 @@ pub(crate) fn nothing_unproven(checks: &[Check]) -> Result<(), String> {
         .collect();
     match unproven.is_empty() {
         true => Ok(()),
-        false => Err(format!(
-            "{}; hint: run without `--strict` to have the numbers with a note in the report",
-            unproven.join("; ")
-        )),
+        false => Err(Problem::failed(unproven.join("; "))
+            .help("run without `--strict` to have the numbers with a note in the report")),
     }
 }
 
-fn all_held(checks: Vec<Check>) -> Result<Vec<Check>, String> {
+fn all_held(checks: Vec<Check>) -> Result<Vec<Check>, Problem> {
     match checks.iter().find(|c| c.outcome == CheckOutcome::Failed) {
-        Some(failed) => Err(format!(
-            "self-check `{}` failed: {}",
-            failed.name, failed.detail
-        )),
+        Some(failed) => {
+            Err(format!("self-check `{}` failed: {}", failed.name, failed.detail).into())
+        }
         None => Ok(checks),
     }
 }
@@ -152,7 +153,7 @@ fn tokenizer_fits(text: &Text, embedding_rows: Option<u64>) -> Check {
         Some(rows) => (
             CheckOutcome::Failed,
             format!(
-                "the tokenizer has the token {largest} (`{spelling}`), and the embedding only {rows} rows; hint: the \
+                "the tokenizer has the token {largest} (`{spelling}`), and the embedding only {rows} rows; the \
                  tokenizer belongs to another model, or tokens were added without `resize_token_embeddings`"
             ),
         ),
@@ -178,7 +179,7 @@ fn tokens_as_listed(text: &Text) -> Check {
             NAME,
             CheckOutcome::Failed,
             format!(
-                "`tokenizer_config.json` lists `{spelling}` as token {id}, and the tokenizer makes {tokens:?} of it; hint: save the \
+                "`tokenizer_config.json` lists `{spelling}` as token {id}, and the tokenizer makes {tokens:?} of it; save the \
                  tokenizer again with `AutoTokenizer.from_pretrained(...).save_pretrained(...)`"
             ),
         ),
@@ -204,7 +205,7 @@ fn round_trip(text: &Text, rendered: &str, tokens: &[u32]) -> Check {
         NAME,
         CheckOutcome::Failed,
         format!(
-            "the rendered prompt {rendered:?} comes back from the tokenizer as {back:?}; hint: `tokenizer.json` and the \
+            "the rendered prompt {rendered:?} comes back from the tokenizer as {back:?}; `tokenizer.json` and the \
              chat template belong to different models, or the tokenizer lacks characters"
         ),
     )
@@ -241,7 +242,7 @@ fn single_bos(text: &Text, tokens: &[u32]) -> Check {
         (n, _) => check(
             NAME,
             CheckOutcome::Failed,
-            format!("prompts begin with {n} BOS tokens; hint: the chat template writes BOS more than once"),
+            format!("prompts begin with {n} BOS tokens; the chat template writes BOS more than once"),
         ),
     }
 }

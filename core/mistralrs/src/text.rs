@@ -1,5 +1,6 @@
 //! Between text and tokens: the chat template and the tokenizer of the model, as `driftgauge-lm` reads them.
 
+use driftgauge_problem::Problem;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use driftgauge_record::{Message, thinking};
 pub(crate) struct Text {
     tokenizer: Tokenizer,
     /// Why there is none matters only when a conversation is to be rendered.
-    template: Result<ChatTemplate, String>,
+    template: Result<ChatTemplate, Problem>,
     vocabulary: Vocabulary,
     /// Spelling of the first token of a text, where the tokenizer has one.
     bos: Option<String>,
@@ -28,13 +29,13 @@ impl Text {
     ///
     /// # Errors
     /// When a file is missing or malformed.
-    pub(crate) fn load(folder: &Path) -> Result<Self, String> {
-        let tokenizer = Tokenizer::from_folder(folder).map_err(|e| e.to_string())?;
-        let special = SpecialTokens::read(folder).map_err(|e| e.to_string())?;
+    pub(crate) fn load(folder: &Path) -> Result<Self, Problem> {
+        let tokenizer = Tokenizer::from_folder(folder)?;
+        let special = SpecialTokens::read(folder)?;
         let spelling = |name: &str| special.get(name).map(str::to_owned);
         Ok(Self {
             vocabulary: Vocabulary::of(&tokenizer),
-            template: ChatTemplate::from_folder(folder).map_err(|e| e.to_string()),
+            template: ChatTemplate::from_folder(folder).map_err(Problem::from),
             bos: spelling("bos_token"),
             eos: spelling("eos_token"),
             listed: special
@@ -51,12 +52,12 @@ impl Text {
     ///
     /// # Errors
     /// When the tokenizer cannot be built as llama.cpp builds it, or the template that is named cannot be read.
-    pub(crate) fn of_gguf(file: &GgufFile, chat_template: Option<&Path>) -> Result<Self, String> {
-        let tokenizer = file.tokenizer().map_err(|e| e.to_string())?;
+    pub(crate) fn of_gguf(file: &GgufFile, chat_template: Option<&Path>) -> Result<Self, Problem> {
+        let tokenizer = file.tokenizer()?;
         Ok(Self {
             vocabulary: Vocabulary::of(&tokenizer),
             tokenizer,
-            template: file.template(chat_template).map_err(|e| e.to_string()),
+            template: file.template(chat_template).map_err(Problem::from),
             bos: file.token("bos").map(str::to_owned),
             eos: file.token("eos").map(str::to_owned),
             listed: Vec::new(),
@@ -67,26 +68,22 @@ impl Text {
     ///
     /// # Errors
     /// When there is no chat template, or it refuses the conversation.
-    pub(crate) fn render(&self, messages: &[Message]) -> Result<String, String> {
+    pub(crate) fn render(&self, messages: &[Message]) -> Result<String, Problem> {
         let turn = |m: &Message| chat::Message::new(m.role.as_str(), m.content.as_str());
         let turns: Vec<chat::Message> = messages.iter().map(turn).collect();
         let template = self.template.as_ref().map_err(Clone::clone)?;
-        template.render(&turns, true).map_err(|e| e.to_string())
+        Ok(template.render(&turns, true)?)
     }
 
     /// Tokens of a rendered prompt, in which the template has written every special token.
-    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
-        self.tokenizer
-            .encode(text, false)
-            .map_err(|e| e.to_string())
+    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, Problem> {
+        self.tokenizer.encode(text, false).map_err(Problem::from)
     }
 
     /// Tokens of plain text, with the special tokens that the tokenizer adds, unless the text begins with one itself.
-    pub(crate) fn encode_plain(&self, text: &str) -> Result<Vec<u32>, String> {
+    pub(crate) fn encode_plain(&self, text: &str) -> Result<Vec<u32>, Problem> {
         let begins = self.bos.as_deref().is_some_and(|bos| text.starts_with(bos));
-        self.tokenizer
-            .encode(text, !begins)
-            .map_err(|e| e.to_string())
+        self.tokenizer.encode(text, !begins).map_err(Problem::from)
     }
 
     /// The first token that the tokenizer's configuration lists and that its text does not become.

@@ -47,7 +47,7 @@ impl Worker {
         }
         let stdout = child.stdout.take().ok_or("the worker has no output")?;
         if let Some(input) = &mut input {
-            let mut line = serde_json::to_string(job).map_err(|error| error.to_string())?;
+            let mut line = serde_json::to_string(job)?;
             line.push('\n');
             input
                 .write_all(line.as_bytes())
@@ -64,7 +64,7 @@ impl Worker {
 
     /// Sends one request; an error when the process has ended.
     pub(super) async fn send(&mut self, request: &Request) -> Result<(), Problem> {
-        let mut line = serde_json::to_string(request).map_err(|error| error.to_string())?;
+        let mut line = serde_json::to_string(request)?;
         line.push('\n');
         let Some(input) = &mut self.input else {
             return Err("the worker's input is closed".into());

@@ -283,10 +283,7 @@ fn commit(context: &Context, node: usize, task: &Task, answers: Answers) -> Resu
         );
         context.note(&planned.id, note);
     }
-    let scratch = context
-        .store
-        .scratch(&task.key)
-        .map_err(|error| error.to_string())?;
+    let scratch = context.store.scratch(&task.key)?;
     for note in task.work.notes(&answers.answers) {
         context.note(&context.plan.nodes[node].id, note);
     }

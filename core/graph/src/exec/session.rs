@@ -372,9 +372,7 @@ async fn drive(
             let mut shared = shared.lock().await;
             shared.answered += 1;
             let journal = &mut shared.journals[task];
-            journal
-                .record(item, answer)
-                .map_err(|error| error.to_string())?;
+            journal.record(item, answer)?;
             context.observer.observe(&Event::Progress {
                 node: tasks[task].node.clone(),
                 done: journal.done().len() as u64,

@@ -32,10 +32,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     let Part::Model(model) = &planned.part else {
         return Err("not a model".into());
     };
-    let scratch = context
-        .store
-        .scratch(key)
-        .map_err(|error| error.to_string())?;
+    let scratch = context.store.scratch(key)?;
     let work = context.store.partial_dir(key);
     fs::create_dir_all(&work)
         .map_err(|error| format!("cannot make `{}`: {error}", work.display()))?;
@@ -81,10 +78,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         let fact = serde_json::json!({ "model": model, "training": summary, "timing": timing });
         context.store.remember(key, &fact);
     }
-    context
-        .store
-        .commit(key, &scratch)
-        .map_err(|error| error.to_string())?;
+    context.store.commit(key, &scratch)?;
     Ok(())
 }
 
@@ -153,7 +147,7 @@ async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Resu
 
 /// The job without a base: examples rendered into the node's work folder.
 fn train_job(context: &Context, training: &Training, work: &Path) -> Result<TrainJob, Problem> {
-    let all = examples(training, &context.experiment.datasets).map_err(|e| e.to_string())?;
+    let all = examples(training, &context.experiment.datasets)?;
     let (train, eval) = (
         work.join("examples.jsonl"),
         work.join("eval-examples.jsonl"),
@@ -182,7 +176,7 @@ fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Trai
 fn write_lines(path: &Path, examples: &[Example]) -> Result<(), Problem> {
     let mut text = String::new();
     for example in examples {
-        text.push_str(&serde_json::to_string(example).map_err(|error| error.to_string())?);
+        text.push_str(&serde_json::to_string(example)?);
         text.push('\n');
     }
     fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))

@@ -48,7 +48,7 @@ pub(crate) fn keep(
 
 /// Writes a small file of an artifact.
 pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Problem> {
-    let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    let text = serde_json::to_string(value)?;
     fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 

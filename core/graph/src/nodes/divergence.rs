@@ -132,8 +132,7 @@ impl Inference for Divergences {
                     error: error.clone(),
                 });
             }
-            let line =
-                serde_json::to_string(&item.line(outcome)).map_err(|error| error.to_string())?;
+            let line = serde_json::to_string(&item.line(outcome))?;
             text.push_str(&line);
             text.push('\n');
         }
@@ -197,9 +196,7 @@ fn on_text(
     prompted(context, evaluation, condition)?
         .into_iter()
         .map(|(row, sample)| {
-            let text = Templates::default()
-                .fill(template, row, None)
-                .map_err(|error| error.to_string())?;
+            let text = Templates::default().fill(template, row, None)?;
             Ok(Item {
                 sample_id: sample.sample_id,
                 sample_index: sample.sample_index,

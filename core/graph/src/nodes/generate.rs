@@ -83,7 +83,7 @@ impl Inference for Generation {
             }
             sample
         });
-        write_samples(&folder.join(COMPLETIONS), samples).map_err(|error| error.to_string())?;
+        write_samples(&folder.join(COMPLETIONS), samples)?;
         Ok(failures)
     }
 }

@@ -61,8 +61,7 @@ fn judging(context: &Context, node: usize) -> Result<Vec<Judged>, Problem> {
     };
     // The first input is the node of the completions.
     let completions = artifact_of(context, context.plan.nodes[node].inputs[0])?;
-    let samples =
-        read_samples(&completions.path(COMPLETIONS)).map_err(|error| error.to_string())?;
+    let samples = read_samples(&completions.path(COMPLETIONS))?;
     Ok(samples
         .into_iter()
         .map(|sample| {

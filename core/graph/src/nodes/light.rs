@@ -19,10 +19,7 @@ use crate::plan::Part;
 pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
     let planned = &context.plan.nodes[node];
     let key = planned.key.as_ref().ok_or("its source is not pinned")?;
-    let scratch = context
-        .store
-        .scratch(key)
-        .map_err(|error| error.to_string())?;
+    let scratch = context.store.scratch(key)?;
     match &planned.part {
         Part::Dataset(dataset) => write_rows(&context.experiment.datasets[dataset].rows, &scratch)?,
         Part::Completions {
@@ -31,8 +28,7 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
             model,
         } => {
             let samples = recorded::samples(context, evaluation, condition, model)?;
-            write_samples(&scratch.join(COMPLETIONS), samples)
-                .map_err(|error| error.to_string())?;
+            write_samples(&scratch.join(COMPLETIONS), samples)?;
         }
         Part::Verdicts { .. } => judge_by_rule(context, node, &scratch)?,
         Part::Metric {
@@ -71,7 +67,7 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
 fn write_rows(rows: &[Row], folder: &Path) -> Result<(), Problem> {
     let mut text = String::new();
     for row in rows {
-        text.push_str(&serde_json::to_string(row).map_err(|error| error.to_string())?);
+        text.push_str(&serde_json::to_string(row)?);
         text.push('\n');
     }
     let path = folder.join(ROWS);

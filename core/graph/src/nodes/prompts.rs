@@ -41,9 +41,7 @@ pub(crate) fn prompted_of<'a>(
     let templates = Templates::default();
     let mut samples = Vec::with_capacity(rows.len());
     for (row, &stand_in) in rows.iter().zip(&stand_ins) {
-        let mut messages = templates
-            .turns(turns, row, Some(&rows[stand_in]))
-            .map_err(|error| error.to_string())?;
+        let mut messages = templates.turns(turns, row, Some(&rows[stand_in]))?;
         // A row without a context has no system turn, rather than an empty one.
         messages.retain(|m| m.role != "system" || !m.content.trim().is_empty());
         for sample_index in 0..evaluation.generate.samples {

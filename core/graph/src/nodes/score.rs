@@ -76,7 +76,7 @@ pub(crate) fn texts(score: &ResolvedScore, row: &Row) -> Result<Vec<String>, Pro
         ResolvedScore::Choices { choices, .. } => list(choices, row)?,
         ResolvedScore::Perplexity { text } => {
             let text = Templates::default().fill(text, row, None);
-            vec![text.map_err(|error| error.to_string())?]
+            vec![text?]
         }
     };
     if texts.is_empty() {
@@ -131,7 +131,7 @@ impl Inference for Scoring {
             }
             sample
         });
-        write_samples(&folder.join(COMPLETIONS), samples).map_err(|error| error.to_string())?;
+        write_samples(&folder.join(COMPLETIONS), samples)?;
         Ok(failures)
     }
 }
@@ -195,11 +195,7 @@ fn evaluate(template: &str, row: &Row) -> Result<TemplateValue, Problem> {
 fn list(templates: &[String], row: &Row) -> Result<Vec<String>, Problem> {
     let mut texts = Vec::new();
     for template in templates {
-        texts.extend(
-            Templates::default()
-                .texts(template, row)
-                .map_err(|error| error.to_string())?,
-        );
+        texts.extend(Templates::default().texts(template, row)?);
     }
     Ok(texts)
 }

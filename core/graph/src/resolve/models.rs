@@ -5,19 +5,16 @@ use std::path::{Path, PathBuf};
 use driftgauge_data::hub::{HubSource, RepositoryKind};
 use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_engine::Endpoint;
+use driftgauge_spec::Text;
 use driftgauge_spec::spec::{
-    DataPart, Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec,
-    TrainingSettings, Turn,
+    Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec, Turn,
 };
-use driftgauge_spec::{Located, Text};
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
-use serde_json::{Value, json};
 
 use super::Resolver;
 use crate::model_files::{TOKENIZER, folder_digest, gguf_digest, has_tokenizer, tokenizer_digest};
-use crate::resolved::{ModelSource, ResolvedDataset, ResolvedModel, Training, TrainingData};
-use crate::training_data::{DataError, examples};
+use crate::resolved::{ModelSource, ResolvedDataset, ResolvedModel};
 
 type Datasets = IndexMap<String, ResolvedDataset>;
 

@@ -353,9 +353,11 @@ fn windows(
             (Some("full_attention"), _) => Ok(None),
             (Some("sliding_attention"), Some(window)) => Ok(Some(window)),
             (Some("sliding_attention"), None) => Err(Error::Unsupported(
-                "`layer_types` has `sliding_attention`, and no `sliding_window` is used; hint: `use_sliding_window: true` \
-                 with `sliding_window`"
-                    .to_owned(),
+                "`layer_types` has `sliding_attention`, and no `sliding_window` is used".to_owned(),
+            )
+            .hint(
+                "`use_sliding_window: true` \
+                 with `sliding_window`",
             )),
             _ => Err(Error::Unsupported(format!("layer type {kind}"))),
         })

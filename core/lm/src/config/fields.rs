@@ -272,11 +272,14 @@ impl<'a> Fields<'a> {
         match unread {
             None => Ok(()),
             Some((key, value)) => Err(Error::Unsupported(format!(
-                "`{}: {}` is nothing that `{who}` is known to have; hint: if it changes nothing of what the model computes, \
-                 take it out of the file",
+                "`{}: {}` is nothing that `{who}` is known to have",
                 self.name(key),
                 short(value)
-            ))),
+            ))
+            .hint(
+                "if it changes nothing of what the model computes, \
+                 take it out of the file",
+            )),
         }
     }
 }

@@ -172,9 +172,10 @@ fn scaling_alone(value: &Value) -> Value {
 
 fn contradiction(new: &str, old: &str, value: &Value) -> Error {
     Error::Unsupported(format!(
-        "`{new}` and `{old}: {}` contradict each other; hint: keep in `config.json` the one that the model was trained with",
+        "`{new}` and `{old}: {}` contradict each other",
         short(value)
     ))
+    .hint("keep in `config.json` the one that the model was trained with")
 }
 
 /// A number that may stand in the description or beside it, but not differently in both.
@@ -187,10 +188,13 @@ fn one_number(fields: &Fields<'_>, nested: Option<&Fields<'_>>, key: &str) -> Re
     match (within, beside, nested) {
         (Some(within), Some(beside), Some(nested)) if within != beside => {
             Err(Error::Unsupported(format!(
-                "`{}: {within}` and `{key}: {beside}` contradict each other; hint: keep in `config.json` the one that the \
-                 model was trained with",
+                "`{}: {within}` and `{key}: {beside}` contradict each other",
                 nested.name(key)
-            )))
+            ))
+            .hint(
+                "keep in `config.json` the one that the \
+                 model was trained with",
+            ))
         }
         (within, beside, _) => Ok(within.or(beside)),
     }
@@ -322,8 +326,7 @@ fn scaling(
                 original,
             })
         }
-        other => Err(Error::Unsupported(format!(
-            "rope type `{other}`; hint: default, linear, dynamic, yarn, llama3 and longrope work"
-        ))),
+        other => Err(Error::Unsupported(format!("rope type `{other}`"))
+            .hint("default, linear, dynamic, yarn, llama3 and longrope work")),
     }
 }

@@ -19,7 +19,7 @@ fn read(architecture: &str, extra: Value) -> DecoderConfig {
 
 fn refusal(architecture: &str, extra: Value) -> String {
     let error = DecoderConfig::from_json(&with(architecture, extra)).unwrap_err();
-    assert!(matches!(error, Error::Unsupported(_)), "{error}");
+    assert!(error.is_unsupported(), "{error}");
     error.to_string()
 }
 

@@ -1,5 +1,6 @@
 //! What mistral.rs 0.8.1 honours of a GGUF file, by architecture: keys, tensors, and what it needs.
 
+use driftgauge_problem::Problem;
 use std::fs::File;
 use std::io::{Read as _, Seek, SeekFrom};
 use std::path::Path;
@@ -282,24 +283,28 @@ const ARCHITECTURES: [Architecture; 8] = [
 ];
 
 /// What to do with a file that is refused.
-const INSTEAD: &str = "hint: make a model folder of it (docs/gguf.md), or serve the file with llama.cpp and use an `endpoint` source";
+const INSTEAD: &str = "make a model folder of it (docs/gguf.md), or serve the file with llama.cpp and use an `endpoint` source";
+
+fn refused(why: String) -> Problem {
+    Problem::failed(why).help(INSTEAD)
+}
 
 /// Whether all that the header says is computed.
-pub(super) fn check(header: &Header, path: &Path) -> Result<(), String> {
+pub(super) fn check(header: &Header, path: &Path) -> Result<(), Problem> {
     let name = header.text("general.architecture").unwrap_or_default();
     let Some(architecture) = ARCHITECTURES.iter().find(|known| known.name == name) else {
         let known: Vec<&str> = ARCHITECTURES.iter().map(|known| known.name).collect();
-        return Err(format!(
-            "mistral.rs 0.8.1 cannot run GGUF files of the architecture `{name}`; it runs {}; {INSTEAD}",
+        return Err(refused(format!(
+            "mistral.rs 0.8.1 cannot run GGUF files of the architecture `{name}`; it runs {}",
             known.join(", ")
-        ));
+        )));
     };
     file_as_a_whole(header)?;
     for need in NEEDED.iter().chain(architecture.needs) {
         if !header.metadata.contains_key(&format!("{name}.{need}")) {
-            return Err(format!(
-                "the key `{name}.{need}` is missing, and mistral.rs needs it; {INSTEAD}"
-            ));
+            return Err(refused(format!(
+                "the key `{name}.{need}` is missing, and mistral.rs needs it"
+            )));
         }
     }
     let prefix = format!("{name}.");
@@ -312,19 +317,21 @@ pub(super) fn check(header: &Header, path: &Path) -> Result<(), String> {
             Some((_, rule)) => holds(header, name, *rule, value),
             None => Err("is not honoured".to_owned()),
         };
-        held.map_err(|why| format!("`{key}: {value}` {why} by mistral.rs; {INSTEAD}"))?;
+        held.map_err(|why| refused(format!("`{key}: {value}` {why} by mistral.rs")))?;
     }
     tensors(header, architecture, path)
 }
 
-fn file_as_a_whole(header: &Header) -> Result<(), String> {
+fn file_as_a_whole(header: &Header) -> Result<(), Problem> {
     if let Some(kind) = header.text("general.type").filter(|kind| *kind != "model") {
-        return Err(format!("the file is of the type `{kind}`, not a model"));
+        let message = format!("the file is of the type `{kind}`, not a model");
+        return Err(Problem::failed(message));
     }
     match header.whole("split.count") {
-        Some(count) if count > 1 => Err(format!(
-            "the model is split into {count} files; hint: join them with llama.cpp's `llama-gguf-split --merge`"
-        )),
+        Some(count) if count > 1 => Err(Problem::failed(format!(
+            "the model is split into {count} files"
+        ))
+        .help("join them with llama.cpp's `llama-gguf-split --merge`")),
         _ => Ok(()),
     }
 }
@@ -370,7 +377,7 @@ fn holds(header: &Header, name: &str, rule: Rule, value: &Value) -> Result<(), S
     }
 }
 
-fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<(), String> {
+fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<(), Problem> {
     let layers = header
         .whole(&format!("{}.block_count", architecture.name))
         .unwrap_or(0);
@@ -380,7 +387,11 @@ fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<
         true => &["attn_norm.weight", "attn_output.weight"],
         false => &ATTENTION,
     };
-    let missing = |name: &str| format!("the tensor `{name}` is missing, and mistral.rs needs it");
+    let missing = |name: &str| {
+        Problem::failed(format!(
+            "the tensor `{name}` is missing, and mistral.rs needs it"
+        ))
+    };
     for name in architecture.whole {
         if !present(name) {
             return Err(missing(name));
@@ -419,9 +430,9 @@ fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<
         if read || name == "rope_freqs.weight" && changes_nothing(header, path)? {
             continue;
         }
-        return Err(format!(
-            "the tensor `{name}` is read by no one: mistral.rs would leave it out; {INSTEAD}"
-        ));
+        return Err(refused(format!(
+            "the tensor `{name}` is read by no one: mistral.rs would leave it out"
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The header of a GGUF file, versions 2 and 3: keys with their values, tensors with their places.
 
+use driftgauge_problem::Problem;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -142,11 +143,9 @@ impl Header {
         };
         parse(&mut reader).map_err(|failure| match failure {
             Failure::Io(error) => Error::io("read", path)(error),
-            Failure::Broken(why) => Error::file(
-                path,
-                format!("no sound GGUF file: {why}; hint: copy or download it again"),
-            ),
-            Failure::Unread(why) => Error::file(path, why),
+            Failure::Broken(why) => Error::file(path, format!("no sound GGUF file: {why}"))
+                .hint("copy or download it again"),
+            Failure::Unread(why) => Error::file(path, why.message).maybe_hint(why.help),
         })
     }
 
@@ -177,7 +176,7 @@ enum Failure {
     Io(std::io::Error),
     Broken(String),
     /// Sound, but of a kind that is not read here.
-    Unread(String),
+    Unread(Problem),
 }
 
 type Parsed<T> = std::result::Result<T, Failure>;
@@ -275,13 +274,15 @@ fn parse(reader: &mut Reader) -> Parsed<Header> {
         2 | 3 => {}
         version if version.swap_bytes() < 100 && version > 100 => {
             return Err(Failure::Unread(
-                "the file is written for big-endian machines; hint: convert it again with `--bigendian` left out".to_owned(),
+                Problem::failed("the file is written for big-endian machines")
+                    .help("convert it again with `--bigendian` left out"),
             ));
         }
         version => {
-            return Err(Failure::Unread(format!(
-                "GGUF version {version} is not read, 2 and 3 are; hint: convert the model again"
-            )));
+            return Err(Failure::Unread(
+                Problem::failed(format!("GGUF version {version} is not read, 2 and 3 are"))
+                    .help("convert the model again"),
+            ));
         }
     }
     let (tensor_count, key_count) = (reader.u64()?, reader.u64()?);
@@ -341,9 +342,11 @@ fn size_of(name: &str, tensor: &Tensor) -> Parsed<u64> {
             || format!("number {}", tensor.kind),
             |format| format!("`{}`", format.1),
         );
-        return Err(Failure::Unread(format!(
-            "tensor `{name}` is stored in the format {format}, which mistral.rs 0.8.1 does not read; hint: take a file in Q4_K_M, Q5_K_M, \
-             Q6_K, Q8_0, F16 or F32, or serve this one with llama.cpp and use an `endpoint` source"
+        let problem = Problem::failed(format!(
+            "tensor `{name}` is stored in the format {format}, which mistral.rs 0.8.1 does not read"
+        ));
+        return Err(Failure::Unread(problem.help(
+            "take a file in Q4_K_M, Q5_K_M, Q6_K, Q8_0, F16 or F32, or serve this one with llama.cpp and use an `endpoint` source",
         )));
     };
     let row = tensor.shape.first().copied().unwrap_or(1);

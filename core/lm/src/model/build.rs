@@ -109,11 +109,7 @@ impl Builder<'_> {
         let format = block_format(quantization);
         let block = format.block_size();
         if !shape.1.is_multiple_of(block) {
-            return Err(Error::Config(format!(
-                "`base_quantization: {quantization}` works on blocks of {block} elements, but the rows of `{name}` have {}; \
-                 hint: `q8_0` and `q4_0` have blocks of 32",
-                shape.1
-            )));
+            return Err(Error::Config(format!("`base_quantization: {quantization}` works on blocks of {block} elements, but the rows of `{name}` have {}", shape.1)).hint("`q8_0` and `q4_0` have blocks of 32"));
         }
         let matrix = (self.read)(name, &[shape.0, shape.1])?;
         let weight = QuantizedWeight::new(&matrix, format, self.device)?;

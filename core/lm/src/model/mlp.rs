@@ -47,9 +47,8 @@ impl Mlp {
             (Self::Dense(gated), _) => gated.forward(x, config, pass),
             (Self::Experts { router, experts }, Some(settings)) => {
                 if x.requires_grad() {
-                    return Err(Error::Unsupported(
-                        "a training of experts; hint: models with experts can be scored".to_owned(),
-                    ));
+                    return Err(Error::Unsupported("a training of experts".to_owned())
+                        .hint("models with experts can be scored"));
                 }
                 mixture(x, (router, experts.as_slice()), settings, config, pass)
             }

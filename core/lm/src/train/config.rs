@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use driftgauge_engine::training::{
-    BaseQuantization, ComputeType, LoraConfig, LrScheduler, Method, Order, TrainOn,
-    TrainingCompute, TrainingSettings,
+    BaseQuantization, ComputeType, LrScheduler, Method, Order, TrainOn, TrainingCompute,
+    TrainingSettings,
 };
 use serde::Serialize;
 
@@ -154,22 +154,20 @@ impl TrainConfig {
     /// [`Error::Config`] naming the first setting that makes no sense.
     pub fn validate(&self) -> Result<()> {
         ranges::hold(ranges::TRAINING, &self.numbers())?;
-        let refuse = |reason: String| Err(Error::Config(reason));
+        let refuse = |reason: &str| Err(Error::Config(reason.to_owned()));
         if self.warmup_steps.is_some() && self.warmup_ratio.is_some() {
-            return refuse(
-                "`warmup_steps` and `warmup_ratio` say the same thing twice; hint: keep one"
-                    .to_owned(),
-            );
+            return refuse("`warmup_steps` and `warmup_ratio` say the same thing twice")
+                .map_err(|error| error.hint("keep one"));
         }
         match &self.method {
             // An adapter to start from brings its own settings.
             Method::Lora(_) if self.init_adapter.is_some() => Ok(()),
             Method::Lora(lora) => lora::validate(lora),
-            Method::Full if self.base_quantization.is_some() => refuse(
-                "`base_quantization` needs `lora`: full training has no frozen weights".to_owned(),
-            ),
+            Method::Full if self.base_quantization.is_some() => {
+                refuse("`base_quantization` needs `lora`: full training has no frozen weights")
+            }
             Method::Full if self.init_adapter.is_some() => {
-                refuse("`init_adapter` needs `lora`: full training has no adapter".to_owned())
+                refuse("`init_adapter` needs `lora`: full training has no adapter")
             }
             Method::Full => Ok(()),
         }
@@ -251,6 +249,8 @@ impl TrainConfig {
 
 #[cfg(test)]
 mod tests {
+    use driftgauge_engine::training::LoraConfig;
+
     use super::*;
 
     #[test]

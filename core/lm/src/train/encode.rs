@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use driftgauge_engine::training::TrainOn;
+use driftgauge_problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChatTemplate, Message};
@@ -51,24 +52,27 @@ pub(crate) struct Encoder<'a> {
 impl Encoder<'_> {
     /// Encodes one conversation.
     pub(crate) fn encode(&self, example: &Example) -> Result<Encoded> {
-        let failed = |reason: String| Error::Row {
-            id: example.id.clone(),
-            reason,
+        let failed = |problem: Problem| {
+            let row = Error::Row {
+                id: example.id.clone(),
+                reason: problem.message,
+            };
+            row.maybe_hint(problem.help)
         };
         if example.messages.is_empty() {
-            return Err(failed("has no messages".to_owned()));
+            return Err(failed("has no messages".into()));
         }
         for message in &example.messages {
             if message.role == "assistant" && message.content.trim().is_empty() {
                 return Err(failed(
-                    "the assistant's answer is empty; hint: filter such rows out of the dataset"
-                        .to_owned(),
+                    Problem::failed("the assistant's answer is empty")
+                        .help("filter such rows out of the dataset"),
                 ));
             }
         }
         let (text, mut ids) = self
             .rendered(&example.messages, false)
-            .map_err(|e| failed(e.to_string()))?;
+            .map_err(|e| failed(e.into()))?;
         let (mut supervised, answers) = match self.train_on {
             TrainOn::All => (vec![true; ids.len()], Vec::new()),
             TrainOn::Responses => self
@@ -104,37 +108,32 @@ impl Encoder<'_> {
         messages: &[Message],
         text: &str,
         ids: &[u32],
-    ) -> std::result::Result<(Vec<bool>, Vec<Range<usize>>), String> {
+    ) -> std::result::Result<(Vec<bool>, Vec<Range<usize>>), Problem> {
         let (mut supervised, mut answers) = (vec![false; ids.len()], Vec::new());
         for (turn, message) in messages.iter().enumerate() {
             if message.role != "assistant" {
                 continue;
             }
-            let render =
-                |messages, prompt| self.rendered(messages, prompt).map_err(|e| e.to_string());
-            let (mut before, mut before_ids) = render(&messages[..turn], true)?;
-            let (after, after_ids) = render(&messages[..=turn], false)?;
+            let (mut before, mut before_ids) = self.rendered(&messages[..turn], true)?;
+            let (after, after_ids) = self.rendered(&messages[..=turn], false)?;
             // Some templates begin the answer inside a block of reasoning that their turns do not have: what follows the turn's
             // beginning is learnt.
             if !after.starts_with(&before)
                 && let Some(begins) = without_open_reasoning(&before)
                 && after.starts_with(begins)
             {
-                before_ids = self
-                    .tokenizer
-                    .encode(begins, false)
-                    .map_err(|e| e.to_string())?;
+                before_ids = self.tokenizer.encode(begins, false)?;
                 before = begins.to_owned();
             }
             let bounds = common_prefix(ids, &before_ids).zip(common_prefix(ids, &after_ids));
             let Some((start, end)) =
                 bounds.filter(|_| text.starts_with(&after) && after.starts_with(&before))
             else {
-                return Err(format!(
-                    "the chat template writes turn {} differently depending on what follows, so its answer cannot be found; \
-                     hint: use one assistant turn per row, or `train_on: all`",
+                return Err(Problem::failed(format!(
+                    "the chat template writes turn {} differently depending on what follows, so its answer cannot be found",
                     turn + 1
-                ));
+                ))
+                .help("use one assistant turn per row, or `train_on: all`"));
             };
             let end = self.end_of_turn(&ids[..end], start)?;
             supervised[start..end].fill(true);
@@ -154,15 +153,12 @@ impl Encoder<'_> {
     }
 
     /// Where a turn ends: after its last special token, when only white space follows, which the model never has to write.
-    fn end_of_turn(&self, ids: &[u32], start: usize) -> std::result::Result<usize, String> {
+    fn end_of_turn(&self, ids: &[u32], start: usize) -> Result<usize> {
         let turn = &ids[start..];
         let Some(last) = turn.iter().rposition(|&id| self.tokenizer.is_special(id)) else {
             return Ok(ids.len());
         };
-        let rest = self
-            .tokenizer
-            .decode(&turn[last + 1..], false)
-            .map_err(|e| e.to_string())?;
+        let rest = self.tokenizer.decode(&turn[last + 1..], false)?;
         Ok(match rest.trim().is_empty() {
             true => start + last + 1,
             false => ids.len(),
@@ -179,26 +175,26 @@ impl Encoder<'_> {
         Ok((text, ids))
     }
 
-    fn explain_no_target(&self, example: &Example, encoded: &Encoded) -> String {
+    fn explain_no_target(&self, example: &Example, encoded: &Encoded) -> Problem {
         let text = self
             .tokenizer
             .decode(&encoded.ids, false)
             .unwrap_or_default();
         let start: String = text.chars().take(300).collect();
         if encoded.truncated > 0 {
-            format!(
-                "no token of the assistant's answer is left after cutting {} of {} tokens; hint: raise `max_seq_length` or \
-                 filter long rows; the row begins: {start:?}",
+            Problem::failed(format!(
+                "no token of the assistant's answer is left after cutting {} of {} tokens; the row begins: {start:?}",
                 encoded.truncated,
                 encoded.truncated + encoded.ids.len()
-            )
+            ))
+            .help("raise `max_seq_length`, or filter long rows")
         } else {
             let roles: Vec<&str> = example.messages.iter().map(|m| m.role.as_str()).collect();
-            format!(
-                "no token carries loss: the row has the turns {} and reads {start:?}; hint: `train_on: responses` learns from \
-                 turns of role `assistant`",
+            Problem::failed(format!(
+                "no token carries loss: the row has the turns {} and reads {start:?}",
                 roles.join(", ")
-            )
+            ))
+            .help("`train_on: responses` learns from turns of role `assistant`")
         }
     }
 }
@@ -284,8 +280,9 @@ mod tests {
 
     #[test]
     fn rows_without_a_target_are_named() {
-        let error =
-            |turns: &[(&str, &str)], limit| encode(CHATML, turns, limit).unwrap_err().to_string();
+        let error = |turns: &[(&str, &str)], limit| {
+            Problem::from(encode(CHATML, turns, limit).unwrap_err()).to_string()
+        };
         let none = error(&[("user", "hello")], 1000);
         assert!(
             none.contains("`row-7`") && none.contains("hello") && none.contains("turns user"),

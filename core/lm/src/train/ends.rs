@@ -53,7 +53,7 @@ pub(crate) fn ends(
         let all: usize = closers.values().sum();
         parts.push(format!(
             "{open} of {all} answers are closed by no token of their own, so no end token is added for them and the model may go \
-             on behind an answer; hint: a chat template that writes an end token behind answers, or `stop` in the evaluation"
+             on behind an answer; a chat template that writes an end token behind answers, or `stop` in the evaluation"
         ));
     }
     Ends {

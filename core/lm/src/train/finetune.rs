@@ -113,9 +113,10 @@ pub fn finetune(
     if base_digest(base_dir, config)? != base_before {
         run.checkpoints.clear()?;
         return Err(Error::Guard(format!(
-            "the files of the base model `{}` changed while training; hint: run again, now that they are as they should be",
+            "the files of the base model `{}` changed while training",
             base_dir.display()
-        )));
+        ))
+        .hint("run again, now that they are as they should be"));
     }
     match &config.method {
         Method::Lora(lora) => {

@@ -40,7 +40,7 @@ mod tests {
         ];
         for (scheduler, factors) in expected {
             for (done, factor) in factors.into_iter().enumerate() {
-                let ours = factor(scheduler, done as u64, 2, 6);
+                let ours = super::factor(scheduler, done as u64, 2, 6);
                 assert!(
                     (ours - factor).abs() < 1e-12,
                     "{scheduler:?} {done}: {ours}"

@@ -94,11 +94,14 @@ fn check_same_tokens(reference: &Path, model: &Path) -> Result<()> {
     };
     if ours["model"]["vocab"] != theirs["model"]["vocab"] || added(&ours) != added(&theirs) {
         return Err(Error::Score(format!(
-            "`{}` and `{}` have different vocabularies, so `kl` cannot compare their distributions; hint: name a reference \
-             that the model was tuned from",
+            "`{}` and `{}` have different vocabularies, so `kl` cannot compare their distributions",
             reference.display(),
             model.display()
-        )));
+        ))
+        .hint(
+            "name a reference \
+             that the model was tuned from",
+        ));
     }
     Ok(())
 }

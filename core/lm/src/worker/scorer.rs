@@ -29,9 +29,9 @@ pub fn load_scorer(model: &LoadModel) -> Result<FolderScorer> {
 pub(super) fn decoder(model: &LoadModel) -> Result<(Scorer, Loaded)> {
     if model.gguf.is_some() || model.quantization.is_some() {
         return Err(Error::Score(
-            "scoring needs plain weights: a GGUF or quantised model cannot be scored; hint: score the unquantised folder"
-                .to_owned(),
-        ));
+            "scoring needs plain weights: a GGUF or quantised model cannot be scored".to_owned(),
+        )
+        .hint("score the unquantised folder"));
     }
     let compute = Compute {
         device: Some(model.device.clone()),

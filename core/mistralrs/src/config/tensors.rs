@@ -1,5 +1,6 @@
 //! The tensors of a folder against those that mistral.rs reads: it says nothing of others.
 
+use driftgauge_problem::Problem;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -13,7 +14,7 @@ use super::family_of;
 pub(crate) fn check_tensors(
     config: &Value,
     shapes: &BTreeMap<String, Vec<u64>>,
-) -> Result<(), String> {
+) -> Result<(), Problem> {
     let family = family_of(config)?;
     let layers = config["num_hidden_layers"].as_u64().unwrap_or(0);
     let names: Vec<&str> = family.tensors.iter().copied().flatten().copied().collect();
@@ -29,20 +30,24 @@ pub(crate) fn check_tensors(
             continue;
         }
         if further || !patterns.contains(pattern.as_str()) {
-            return Err(format!(
-                "weight `{name}` has no place in `{}`, and mistral.rs 0.8.1 ignores it; hint: the weights belong to another model \
-                 than `config.json`, or lack a step of their conversion",
+            return Err(Problem::failed(format!(
+                "weight `{name}` has no place in `{}`, and mistral.rs 0.8.1 ignores it",
                 family.class
+            ))
+            .help(
+                "the weights belong to another model \
+                 than `config.json`, or lack a step of their conversion",
             ));
         }
     }
     for pattern in names.iter().filter(|name| !name.starts_with('?')) {
         let missing = |name: String| match shapes.contains_key(&name) {
             true => Ok(()),
-            false => Err(format!(
-                "weight `{name}` of `{}` is missing; hint: finish the download, or save the whole model again",
+            false => Err(Problem::failed(format!(
+                "weight `{name}` of `{}` is missing",
                 family.class
-            )),
+            ))
+            .help("finish the download, or save the whole model again")),
         };
         match pattern.matches('#').count() {
             0 => missing((*pattern).to_owned())?,
@@ -56,10 +61,13 @@ pub(crate) fn check_tensors(
     }
     let tied = config["tie_word_embeddings"].as_bool().unwrap_or(false);
     if !tied && !shapes.contains_key("lm_head.weight") {
-        return Err(format!(
-            "weight `lm_head.weight` of `{}` is missing, and `tie_word_embeddings` is not set; hint: set it where the embedding is \
-             the head too",
+        return Err(Problem::failed(format!(
+            "weight `lm_head.weight` of `{}` is missing, and `tie_word_embeddings` is not set",
             family.class
+        ))
+        .help(
+            "set it where the embedding is \
+             the head too",
         ));
     }
     Ok(())

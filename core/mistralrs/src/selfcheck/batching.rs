@@ -3,6 +3,7 @@
 //! The CPU attention of mistral.rs 0.8.1 gives every row of a batch the last row's result when it decodes, and says
 //! nothing. Its scheduler batches sequences of equal length, so the probe uses two of those.
 
+use driftgauge_problem::Problem;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,7 +37,7 @@ pub(super) fn check(
     engine: &mut MistralRsEngine,
     facts: &Facts,
     prompt: &[u32],
-) -> Result<Check, String> {
+) -> Result<Check, Problem> {
     const NAME: &str = "batching-agrees";
     if engine.loaded.device == "cpu" && facts.parameters > LARGEST_ON_CPU {
         return Ok(super::check(
@@ -58,7 +59,7 @@ pub(super) fn check(
         let outcome = finished(&mut receiver);
         let recording = recorder.take();
         if let Some(failure) = recording.failure {
-            return Err(format!("self-check `{NAME}` failed: {failure}"));
+            return Err(format!("self-check `{NAME}` failed: {failure}").into());
         }
         outcome?;
         alone.push(recording);
@@ -101,7 +102,7 @@ pub(crate) fn send(
     text: &Arc<Text>,
     prompt: &[u32],
     steps: usize,
-) -> Result<(Arc<Recorder>, Responses), String> {
+) -> Result<(Arc<Recorder>, Responses), Problem> {
     let plan = Plan {
         prompt_len: prompt.len(),
         max_tokens: steps,
@@ -118,10 +119,10 @@ pub(crate) fn send(
     Ok((recorder, receiver))
 }
 
-pub(crate) fn finished(receiver: &mut Responses) -> Result<(), String> {
+pub(crate) fn finished(receiver: &mut Responses) -> Result<(), Problem> {
     runtime::wait(receiver).map_err(|e| match e {
         Refusal::Request(why) | Refusal::Stopped(why) => {
-            format!("the model does not answer the self-check: {why}")
+            Problem::failed(format!("the model does not answer the self-check: {why}"))
         }
     })
 }
@@ -131,7 +132,7 @@ fn decode_together(
     runtime: &mut Runtime,
     text: &Arc<Text>,
     prompts: &[Vec<u32>; 2],
-) -> Result<Vec<Recording>, String> {
+) -> Result<Vec<Recording>, Problem> {
     let (gate, keeper) = Gate::new();
     let mut held = runtime.send(vec![prompts[0][0]], 2, Ending::Failure, Arc::new(gate))?;
     // Only when the engine is in the gate's last step: a prompt that came before it would be mixed with the gate's own.

@@ -2,6 +2,7 @@
 
 use driftgauge_engine::{Check, CheckOutcome};
 use driftgauge_lm::{Compute, Scorer};
+use driftgauge_problem::{Context as _, Problem};
 
 use super::{Facts, batching, check};
 use crate::engine::MistralRsEngine;
@@ -127,7 +128,7 @@ pub(super) fn agree(engine: &mut MistralRsEngine, facts: &Facts, prompt: &[u32])
     for prompt in &probes.prompts {
         match difference(engine, &scorer, prompt, &tolerance) {
             Ok(found) => largest = largest.max(found),
-            Err(reason) => return check(NAME, CheckOutcome::Failed, reason),
+            Err(problem) => return check(NAME, CheckOutcome::Failed, problem.message),
         }
     }
     free_beyond_reach(engine, facts, &scorer, &tolerance);
@@ -143,7 +144,7 @@ pub(super) fn agree(engine: &mut MistralRsEngine, facts: &Facts, prompt: &[u32])
     if largest <= tolerance.most {
         return check(NAME, CheckOutcome::Passed, said);
     }
-    let detail = format!("{said}; hint: the engine does not compute this model as its config says");
+    let detail = format!("{said}; the engine does not compute this model as its config says");
     check(NAME, CheckOutcome::Failed, detail)
 }
 
@@ -174,11 +175,10 @@ fn difference(
     scorer: &Scorer,
     prompt: &[u32],
     tolerance: &Tolerance,
-) -> Result<f64, String> {
+) -> Result<f64, Problem> {
     let (recorder, mut receiver) =
         batching::send(&mut engine.runtime, &engine.text, prompt, STEPS)?;
-    batching::finished(&mut receiver)
-        .map_err(|reason| format!("the probe gave no token: {reason}"))?;
+    batching::finished(&mut receiver).context("the probe gave no token")?;
     let recording = recorder.take();
     let other = |error: driftgauge_lm::Error| format!("the other decoder does not answer: {error}");
     let first = scorer.next_token_logits(prompt).map_err(other)?;
@@ -187,7 +187,8 @@ fn difference(
             "the engine gives {} logits and an independent forward pass {}",
             recording.first_logits.len(),
             first.len()
-        ));
+        )
+        .into());
     }
     let (p, q) = (log_softmax(&recording.first_logits), log_softmax(&first));
     let pairs = p.into_iter().zip(q);

@@ -32,8 +32,8 @@ pub use reporting::{
     Statistic, bytes,
 };
 pub use training::{
-    Architecture, DataPart, LAYER_MODULES, Lora, LrScheduler, Mix, Optimizer, Order, TargetModules,
-    TrainOn, TrainingDtype, TrainingSettings,
+    Architecture, BaseQuantization, DataPart, LAYER_MODULES, Lora, LrScheduler, Mix, Optimizer,
+    Order, TargetModules, TrainOn, TrainingDtype, TrainingSettings,
 };
 
 use crate::in_range::InRange;
