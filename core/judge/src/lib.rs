@@ -77,12 +77,6 @@ impl Exchange<'_> {
 }
 
 impl Judge {
-    /// Whether the judge needs a model.
-    #[must_use]
-    pub fn needs_model(&self) -> bool {
-        !matches!(self, Self::RefusalStrings(_) | Self::Plugin(_))
-    }
-
     /// The verdict of a judge without a model.
     #[must_use]
     pub fn verdict_of_text(&self, completion: &str) -> Option<Verdict> {

@@ -56,17 +56,6 @@ pub enum Blame {
     Input,
 }
 
-impl Blame {
-    /// The exit code of a program that stops for it.
-    #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Run => 1,
-            Self::Input => 2,
-        }
-    }
-}
-
 impl Problem {
     /// A problem without a place or advice.
     #[must_use]
@@ -256,7 +245,7 @@ mod tests {
 
     #[test]
     fn input_ends_with_2_and_a_failed_run_with_1() {
-        assert_eq!(Problem::failed("x").blame.exit_code(), 1);
-        assert_eq!(Problem::failed("x").of_input().blame.exit_code(), 2);
+        assert_eq!(Problem::failed("x").blame, Blame::Run);
+        assert_eq!(Problem::failed("x").of_input().blame, Blame::Input);
     }
 }

@@ -11,6 +11,8 @@ const COUNT: Range = Range::whole(1, COUNTLESS);
 const TOKENS: Range = Range::whole(1, 100_000_000);
 /// A year, so that no clock overflows.
 const SECONDS: Range = Range::whole(1, 31_536_000);
+/// What a worker may take; a longer wait is a number of milliseconds, most likely.
+const DAY: Range = Range::whole(1, 86_400);
 const SEED: Range = Range::whole(0, u64::MAX);
 /// Never 0: what takes nothing in is a mistake.
 const POSITIVE_SHARE: Range = Range::above(0.0, 1.0);
@@ -91,7 +93,7 @@ pub const ENDPOINT: Table = &[
 ];
 
 /// A metric.
-pub const METRIC: Table = &[("timeout", SECONDS), ("total_timeout", SECONDS)];
+pub const METRIC: Table = &[("timeout", DAY), ("total_timeout", DAY)];
 
 /// An evaluation.
 pub const EVALUATION: Table = &[

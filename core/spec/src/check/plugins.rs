@@ -5,9 +5,6 @@ use crate::diagnostic::Diagnostic;
 use crate::located::{Span, Text};
 use crate::spec::{Isolation, Judge, Metric, bytes};
 
-/// A day: a longer wait is a number of milliseconds, most likely.
-const MOST_SECONDS: u64 = 86_400;
-
 impl Checker<'_> {
     pub(super) fn plugins(&mut self) {
         let spec = self.spec;
@@ -65,24 +62,6 @@ impl Checker<'_> {
                 "`files` are those that a `command` reads".to_owned(),
                 "leave them out: a library is identified by its own bytes",
             );
-        }
-        let times = [
-            ("timeout", Some(&metric.timeout)),
-            ("total_timeout", metric.total_timeout.as_ref()),
-        ];
-        for (key, seconds) in times {
-            if let Some(seconds) =
-                seconds.filter(|seconds| !(1..=MOST_SECONDS).contains(&***seconds))
-            {
-                complain(
-                    seconds.span(),
-                    format!(
-                        "`{key}: {}` is no time in seconds from 1 to {MOST_SECONDS}",
-                        **seconds
-                    ),
-                    "it is how long a worker may take",
-                );
-            }
         }
         if let Some(memory) = metric
             .memory

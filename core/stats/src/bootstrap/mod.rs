@@ -48,6 +48,3 @@ impl Default for Options {
         }
     }
 }
-
-/// [`Options`] under a name that says what they are for.
-pub type BootstrapOptions = Options;
