@@ -115,7 +115,7 @@ impl Metric for Drift {
         Ok(())
     }
 
-    fn finish(self) -> Result<MetricOutput, MetricError> {
+    fn finish(self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
         Ok(self.report())
     }
 }

@@ -1,7 +1,8 @@
 //! Means and rates with their intervals.
 
 use driftgauge_plugin_sdk::MetricError;
-use driftgauge_plugin_sdk::wire::{Draws, Interval, Scalar, Spread};
+pub use driftgauge_plugin_sdk::statistics::wire;
+use driftgauge_plugin_sdk::wire::{Interval, Scalar, Spread};
 use driftgauge_stats::bootstrap::{Options, mean_interval_bca, paired_mean_difference};
 use driftgauge_stats::paired::newcombe_means;
 use driftgauge_stats::proportion::{
@@ -293,21 +294,6 @@ pub fn spread(scores: &[f64]) -> Option<Spread> {
         min: summary.min,
         max: summary.max,
     })
-}
-
-/// An interval of the statistics as it crosses the plugin boundary.
-#[must_use]
-pub fn wire(ci: driftgauge_stats::Interval) -> Interval {
-    Interval {
-        level: ci.level,
-        low: ci.low,
-        high: ci.high,
-        method: ci.method,
-        draws: ci.draws.map(|draws| Draws {
-            resamples: draws.resamples,
-            seed: draws.seed,
-        }),
-    }
 }
 
 #[cfg(test)]

@@ -119,7 +119,9 @@ unsafe extern "C" fn finish<M: Metric>(
     unsafe {
         let instance = &mut *metric.cast::<Instance<M>>();
         guard(error, || {
-            let mut output = instance.metric.take().ok_or_else(over)?.finish()?;
+            let host = Host::new(instance.host);
+            let metric = instance.metric.take().ok_or_else(over)?;
+            let mut output = metric.finish(&host)?;
             if instance.host.abi_minor == 0 {
                 // A host that knows no places is given every id.
                 for scores in &mut output.scores {

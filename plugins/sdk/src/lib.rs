@@ -1,7 +1,7 @@
 //! What the author of a metric plugin imports.
 //!
 //! A metric is a type that implements [`Metric`]; [`export_metrics!`] turns one or more of them into a plugin library.
-//! `plugins/README.md` walks through a first plugin. [`testing`] runs a metric over a few samples, through the same C
+//! `plugins/README.md` walks through a first plugin. [`statistics`] has the intervals of the report, [`testing`] runs a metric over a few samples, through the same C
 //! calls that the harness makes.
 //!
 //! ```
@@ -33,7 +33,7 @@
 //!         Ok(())
 //!     }
 //!
-//!     fn finish(self) -> Result<MetricOutput, MetricError> {
+//!     fn finish(self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
 //!         let share = (self.n > 0).then(|| self.loud as f64 / self.n as f64);
 //!         let mut output = MetricOutput::new();
 //!         output.scalars.push(
@@ -61,6 +61,7 @@ mod batch;
 mod error;
 pub mod export;
 mod metric;
+pub mod statistics;
 pub mod testing;
 
 pub use batch::{Batch, Host, LogLevel, Sample};

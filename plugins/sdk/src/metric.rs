@@ -29,11 +29,12 @@ pub trait Metric: Sized {
     /// When a sample makes no sense ([`MetricError::data`]).
     fn update(&mut self, batch: Batch<'_>) -> Result<(), MetricError>;
 
-    /// Returns the result. Undefined values are `None`, never NaN.
+    /// Returns the result. Undefined values are `None`, never NaN. `host` takes what is worth a line in the log, and says
+    /// whether the run is being stopped.
     ///
     /// # Errors
     /// When no result can be given at all.
-    fn finish(self) -> Result<MetricOutput, MetricError>;
+    fn finish(self, host: &Host<'_>) -> Result<MetricOutput, MetricError>;
 }
 
 /// The configuration of a metric that has none.

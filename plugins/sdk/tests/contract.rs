@@ -50,8 +50,10 @@ impl Metric for Probe {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<MetricOutput, MetricError> {
+    fn finish(mut self, host: &Host<'_>) -> Result<MetricOutput, MetricError> {
         assert_ne!(self.config.panic_in, "finish", "asked to");
+        host.log(LogLevel::Info, "finished");
+        assert!(!host.cancelled());
         let mut output = MetricOutput::new();
         let value = if self.config.nan { f64::NAN } else { 1.0 };
         output

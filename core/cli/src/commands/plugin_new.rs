@@ -51,7 +51,7 @@ const PYTHON: [File; 2] = [
 
 /// The SDK with its protocol: whole folders of sources that a project has beside it, so that it needs neither this
 /// repository nor a network.
-const SOURCES: [(&str, Dir); 2] = [
+const SOURCES: [(&str, Dir); 3] = [
     (
         "sdk/sdk/src",
         include_dir!("$CARGO_MANIFEST_DIR/../../plugins/sdk/src"),
@@ -60,8 +60,12 @@ const SOURCES: [(&str, Dir); 2] = [
         "sdk/protocol/src",
         include_dir!("$CARGO_MANIFEST_DIR/../../plugins/protocol/src"),
     ),
+    (
+        "sdk/stats/src",
+        include_dir!("$CARGO_MANIFEST_DIR/../stats/src"),
+    ),
 ];
-const MANIFESTS: [File; 2] = [
+const MANIFESTS: [File; 3] = [
     (
         "sdk/sdk/Cargo.toml",
         include_str!("../../../../plugins/sdk/Cargo.toml"),
@@ -69,6 +73,10 @@ const MANIFESTS: [File; 2] = [
     (
         "sdk/protocol/Cargo.toml",
         include_str!("../../../../plugins/protocol/Cargo.toml"),
+    ),
+    (
+        "sdk/stats/Cargo.toml",
+        include_str!("../../../stats/Cargo.toml"),
     ),
 ];
 /// Where the versions are that the manifests of the SDK leave to the workspace.
@@ -200,6 +208,7 @@ fn alone(manifest: &str) -> String {
             .split_once(".workspace = true")
             .map(|(key, _)| match key {
                 "driftgauge-plugin-protocol" => format!("{key} = {{ path = \"../protocol\" }}"),
+                "driftgauge-stats" => format!("{key} = {{ path = \"../stats\" }}"),
                 key => format!("{key} = {}", version(key)),
             });
         out.push_str(&written.unwrap_or_else(|| line.to_owned()));

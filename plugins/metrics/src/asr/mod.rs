@@ -209,7 +209,7 @@ impl Metric for Asr {
         Ok(())
     }
 
-    fn finish(self) -> Result<MetricOutput, MetricError> {
+    fn finish(self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
         self.report()
     }
 }

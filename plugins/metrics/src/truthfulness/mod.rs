@@ -131,7 +131,7 @@ impl Metric for Truthfulness {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<MetricOutput, MetricError> {
+    fn finish(mut self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
         for gathered in self.conditions.values_mut() {
             for (row, known) in std::mem::take(&mut gathered.open) {
                 let score = self.marker.score(known, &mut gathered.basis);

@@ -148,7 +148,7 @@ impl Metric for Uncertainty {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<MetricOutput, MetricError> {
+    fn finish(mut self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
         for gathered in self.conditions.values_mut() {
             for (place, known) in std::mem::take(&mut gathered.open) {
                 let score = self.marker.score(known, &mut gathered.basis);

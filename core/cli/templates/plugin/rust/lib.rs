@@ -59,7 +59,7 @@ impl Metric for CLASS {
         Ok(())
     }
 
-    fn finish(self) -> Result<MetricOutput, MetricError> {
+    fn finish(self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
         let mut output = MetricOutput::new();
         let mut points = Vec::new();
         for (condition, scores) in &self.scores {
