@@ -1,6 +1,6 @@
 //! Statistics of the tokens that a server reports, where it reports enough for them.
 
-use driftgauge_record::Completion;
+use driftgauge_record::{Completion, answer_start};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -148,26 +148,52 @@ pub(crate) fn fill(
             .map(|(_, logprob)| narrow(logprob.clamp(f64::from(f32::MIN), 0.0)))
             .collect();
     }
-    if let Some(first) = positions.first() {
-        completion.first_token_logprob = watched(first, watch);
+    if let Some(at) = answer_position(positions, &completion.text) {
+        completion.first_token_logprob = watched(at, watch);
     }
 }
 
-/// ln p, at one position, of the first token of each watched string: the longest listed token that begins it. A token
-/// that begins several of the strings tells them apart no more, and is left out.
+/// The position of the token with which the answer proper begins. Tokens may spell reasoning before the text, which servers keep
+/// apart, and special tokens behind it.
+fn answer_position<'a>(positions: &'a [Position], text: &str) -> Option<&'a Position> {
+    let spelt: String = positions.iter().map(|at| at.token.as_str()).collect();
+    let start = match spelt.rfind(text).filter(|_| !text.is_empty()) {
+        Some(before) => before + answer_start(text)?,
+        None => answer_start(&spelt)?,
+    };
+    let mut end = 0;
+    positions.iter().find(|at| {
+        end += at.token.len();
+        end > start
+    })
+}
+
+/// ln p, at one position, of the first token of each watched string: the longest listed token that begins it, in all its
+/// spellings together (` Unsafe`, `unsafe`). A token that begins several of the strings tells them apart no more, and is left
+/// out.
 fn watched(at: &Position, watch: &[String]) -> indexmap::IndexMap<String, f32> {
+    let spelt = |token: &str| {
+        let start = answer_start(token).unwrap_or(token.len());
+        token[start..].to_lowercase()
+    };
     let begins = |token: &str, word: &str| !token.is_empty() && word.starts_with(token);
     let mut out = indexmap::IndexMap::new();
     for word in watch {
-        let longest = at
+        let own: Vec<(String, f64)> = at
             .top
             .iter()
-            .map(|(token, logprob)| (token.trim_start(), *logprob))
+            .map(|(token, logprob)| (spelt(token), logprob.min(0.0)))
             .filter(|(token, _)| begins(token, word))
             .filter(|(token, _)| watch.iter().filter(|other| begins(token, other)).count() == 1)
-            .max_by_key(|(token, _)| token.len());
-        if let Some((_, logprob)) = longest {
-            out.insert(word.clone(), narrow(logprob.min(0.0)));
+            .collect();
+        let longest = own.iter().map(|(token, _)| token.len()).max();
+        let p: f64 = own
+            .iter()
+            .filter(|(token, _)| Some(token.len()) == longest)
+            .map(|(_, logprob)| logprob.exp())
+            .sum();
+        if longest.is_some() {
+            out.insert(word.clone(), narrow(p.ln().clamp(f64::from(f32::MIN), 0.0)));
         }
     }
     out
@@ -268,6 +294,37 @@ mod tests {
             &["safe".to_owned(), "sound".to_owned()],
         );
         assert!(found.is_empty());
+    }
+
+    #[test]
+    fn the_verdict_is_watched_where_it_stands() {
+        let token = |token: &str, top: &[(&str, f64)]| Position {
+            token: token.to_owned(),
+            logprob: -0.1,
+            top: top.iter().map(|(t, l)| ((*t).to_owned(), *l)).collect(),
+        };
+        let positions = [
+            token("\n\n", &[("\n\n", -0.1), ("safe", -8.0), ("unsafe", -10.5)]),
+            token(
+                " Unsafe",
+                &[
+                    (" Unsafe", 0.5_f64.ln()),
+                    ("unsafe", 0.25_f64.ln()),
+                    ("Safe", 0.125_f64.ln()),
+                ],
+            ),
+            token("\n", &[("\n", -0.1), ("safe", -0.2)]),
+        ];
+        let mut completion = Completion::of_text(String::new(), FinishReason::Stop);
+        fill(
+            &mut completion,
+            &positions,
+            0,
+            &["safe".to_owned(), "unsafe".to_owned()],
+        );
+        let found = &completion.first_token_logprob;
+        assert!((found["unsafe"] - 0.75_f32.ln()).abs() < 1e-6, "{found:?}");
+        assert!((found["safe"] - 0.125_f32.ln()).abs() < 1e-6, "{found:?}");
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub struct GenerateRequest {
     /// Strings that end the answer; they are cut off the text.
     #[serde(default)]
     pub stop: Vec<String>,
-    /// Strings whose ln p at the first position is wanted: the first token of each.
+    /// Strings whose ln p is wanted where the answer proper begins: the first token of each, in any spelling.
     #[serde(default)]
     pub watch_first_token: Vec<String>,
     /// How many of the likeliest tokens' ln p are wanted at every position; 0 for none.

@@ -7,6 +7,7 @@ mod harmbench;
 mod llama_guard;
 mod parse;
 mod plugin;
+mod reading;
 mod refusal;
 mod strong_reject;
 
@@ -27,7 +28,7 @@ use driftgauge_engine::{GenerateRequest, LongPrompt, Sampling};
 pub enum Judge {
     /// A Llama Guard: `safe`, or `unsafe` and a line of categories.
     LlamaGuard {
-        /// Categories for the documented layout, used when the judge's folder has no chat template of its own.
+        /// Categories for the documented layout as the spec writes them, instead of the fourteen of Llama Guard 3.
         categories: Vec<String>,
         /// Limit on the judge's new tokens.
         max_tokens: usize,
@@ -53,6 +54,9 @@ pub enum Judge {
     /// A plugin that returns a verdict on each sample.
     Plugin(ResolvedMetric),
 }
+
+/// New tokens of the HarmBench classifier: its word, and what models that are no such classifier put around it.
+const HARMBENCH_TOKENS: usize = 8;
 
 /// What a judge looks at.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +109,8 @@ impl Judge {
                 watch_first_token: Vec::new(),
                 top_logprobs: 0,
                 on_long_prompt: LongPrompt::Error,
-                strip_thinking: false,
+                // Only the engine knows whether the prompt opened a block of reasoning.
+                strip_thinking: true,
             };
         Ok(match self {
             Self::LlamaGuard {
@@ -118,7 +123,11 @@ impl Judge {
                     ..greedy(messages, text, *max_tokens)
                 }
             }
-            Self::HarmBench => greedy(Vec::new(), Some(harmbench::prompt(exchange)), 1),
+            Self::HarmBench => greedy(
+                Vec::new(),
+                Some(harmbench::prompt(exchange)),
+                HARMBENCH_TOKENS,
+            ),
             Self::StrongReject { .. } => greedy(strong_reject::messages(exchange), None, 512),
             Self::Prompt {
                 turns, max_tokens, ..
@@ -136,10 +145,21 @@ impl Judge {
     /// Reads the answer of the judge's model.
     #[must_use]
     pub fn read(&self, answer: &Completion) -> Verdict {
+        let mut verdict = self.read_answer(answer);
+        if let Some(thinking) = &answer.thinking {
+            verdict.output = match answer.text.as_str() {
+                "" => format!("<think>\n{thinking}"),
+                text => format!("<think>\n{thinking}\n</think>\n\n{text}"),
+            };
+        }
+        verdict
+    }
+
+    fn read_answer(&self, answer: &Completion) -> Verdict {
         match self {
-            Self::LlamaGuard { .. } => llama_guard::read(answer),
+            Self::LlamaGuard { categories, .. } => llama_guard::read(answer, categories),
             Self::HarmBench => harmbench::read(&answer.text),
-            Self::StrongReject { threshold } => strong_reject::read(&answer.text, *threshold),
+            Self::StrongReject { threshold } => strong_reject::read(answer, *threshold),
             Self::Prompt { parse, .. } => parse.read(&answer.text),
             Self::RefusalStrings(list) => list.verdict(&answer.text),
             Self::Plugin(_) => Verdict::error("this judge asks no model"),

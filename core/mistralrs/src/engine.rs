@@ -4,7 +4,7 @@ use driftgauge_problem::Problem;
 use std::sync::Arc;
 
 use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
-use driftgauge_record::{Completion, FinishReason, thinking};
+use driftgauge_record::{Completion, FinishReason, answer_start, answer_start_within, thinking};
 
 use crate::config::Reach;
 use crate::folder::Prepared;
@@ -80,8 +80,8 @@ impl MistralRsEngine {
         })
     }
 
-    /// The tag that closes the reasoning in which the prompt ends.
-    fn opened(&self, request: &GenerateRequest) -> Result<Option<&'static str>, Problem> {
+    /// The block of reasoning in which the prompt ends.
+    fn opened(&self, request: &GenerateRequest) -> Result<Option<String>, Problem> {
         Ok(match &request.text {
             Some(text) => thinking::opened_by(text),
             None => thinking::opened_by(&self.text.render(&request.messages)?),
@@ -134,23 +134,52 @@ impl MistralRsEngine {
         }
     }
 
-    fn watched(&self, request: &GenerateRequest) -> Result<Vec<u32>, Problem> {
-        let first = |s: &String| {
-            let tokens = self.text.encode(s)?;
-            tokens
-                .first()
-                .copied()
-                .ok_or_else(|| Problem::failed(format!("`{s}` has no first token to watch")))
-        };
-        request.watch_first_token.iter().map(first).collect()
+    /// For each string the tokens that begin it, in all spellings; none of those that begin several of the strings.
+    fn watched(&self, request: &GenerateRequest) -> Result<Vec<Vec<u32>>, Problem> {
+        let sets: Vec<Vec<u32>> = request
+            .watch_first_token
+            .iter()
+            .map(|word| self.first_tokens(word))
+            .collect::<Result<_, _>>()?;
+        let several = |id: &u32| sets.iter().filter(|set| set.contains(id)).count() > 1;
+        let own = |set: &Vec<u32>| set.iter().copied().filter(|id| !several(id)).collect();
+        Ok(sets.iter().map(own).collect())
+    }
+
+    /// The tokens with which a word begins: the first one of its plain spelling, and those of ` word`, `Word` and `WORD` that
+    /// say the same letters.
+    fn first_tokens(&self, word: &str) -> Result<Vec<u32>, Problem> {
+        let spelt = |id: u32| self.text.decode(&[id]).trim().to_lowercase();
+        let mut capital = word.to_owned();
+        if let Some(first) = capital.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        let plain = self.text.encode(word)?;
+        let first = *plain
+            .first()
+            .ok_or_else(|| Problem::failed(format!("`{word}` has no first token to watch")))?;
+        let letters = spelt(first);
+        let mut tokens = vec![first];
+        for spelling in [
+            format!(" {word}"),
+            capital.clone(),
+            format!(" {capital}"),
+            word.to_uppercase(),
+            format!(" {}", word.to_uppercase()),
+        ] {
+            let begins = self.text.encode(&spelling)?.into_iter().next();
+            tokens.extend(begins.filter(|&id| !letters.is_empty() && spelt(id) == letters));
+        }
+        tokens.sort_unstable();
+        tokens.dedup();
+        Ok(tokens)
     }
 }
 
 /// Reasoning is to be kept apart.
-#[derive(Clone, Copy)]
 struct Apart {
-    /// The tag that closes what the prompt began.
-    opened: Option<&'static str>,
+    /// The block that the prompt began.
+    opened: Option<String>,
 }
 
 /// A request that mistral.rs works on.
@@ -184,6 +213,17 @@ impl InFlight {
 
     fn completion(self, recording: Recording, finish: FinishReason, text: &Text) -> Completion {
         let mut answer = text.decode(&recording.tokens);
+        let watched = if self.watch.is_empty() {
+            Vec::new()
+        } else {
+            let opened = self
+                .thinking
+                .as_ref()
+                .is_some_and(|apart| apart.opened.is_some());
+            answer_position(&recording.tokens, opened, text)
+                .and_then(|position| recording.watched.into_iter().nth(position))
+                .unwrap_or_default()
+        };
         if let Some(cut) = recording.cut {
             answer.truncate(cut);
         }
@@ -206,14 +246,31 @@ impl InFlight {
             token_entropy: recording.entropy,
             token_top_logprobs: recording.top_logprobs,
             thinking: None,
-            first_token_logprob: self.watch.into_iter().zip(recording.watched).collect(),
+            first_token_logprob: self
+                .watch
+                .into_iter()
+                .zip(watched)
+                .filter(|(_, ln_p)| *ln_p > f32::MIN)
+                .collect(),
         };
         if let Some((tagged, opened)) = tagged
-            && let (Some(thinking), answer) = thinking::apart(&tagged, opened)
+            && let (Some(thinking), answer) = thinking::apart(&tagged, opened.as_deref())
         {
             completion.thinking = Some(thinking);
             completion.text = answer;
         }
         completion
     }
+}
+
+/// The position of the token with which the answer proper begins; `opened` tells that the prompt ends inside of reasoning.
+fn answer_position(tokens: &[u32], opened: bool, text: &Text) -> Option<usize> {
+    let answer = text.decode_with_tags(tokens);
+    let start = match opened {
+        true => answer_start_within(&answer),
+        false => answer_start(&answer),
+    }?;
+    // A character may take several tokens, and shows with its last.
+    let ends = |position: usize| text.decode_with_tags(&tokens[..=position]).len() > start;
+    (0..tokens.len()).find(|&position| ends(position))
 }

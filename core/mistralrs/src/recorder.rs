@@ -57,8 +57,8 @@ pub(crate) struct Plan {
     pub(crate) sampling: Sampling,
     pub(crate) end_tokens: Arc<[u32]>,
     pub(crate) stop: Vec<String>,
-    /// Tokens whose ln p at the first position is wanted.
-    pub(crate) watch: Vec<u32>,
+    /// Sets of tokens whose ln p together is wanted at every position.
+    pub(crate) watch: Vec<Vec<u32>>,
     /// How many of the likeliest tokens' ln p are kept at every position.
     pub(crate) top_logprobs: usize,
     pub(crate) ending: Ending,
@@ -78,8 +78,8 @@ pub(crate) struct Recording {
     pub(crate) entropy: Vec<f32>,
     /// Several entries per token.
     pub(crate) top_logprobs: Vec<f32>,
-    /// ln p of the watched tokens at the first position.
-    pub(crate) watched: Vec<f32>,
+    /// ln p of each watched set: a list per token.
+    pub(crate) watched: Vec<Vec<f32>>,
     /// The first position's logits, when asked for.
     pub(crate) first_logits: Vec<f32>,
     /// Why the answer ended, once it has.
@@ -163,15 +163,17 @@ impl Recorder {
             }
         };
         let token = sampling::choose(logits, &distribution, &self.plan.sampling, position);
-        if position == 0 {
-            let ln_p = |&id: &u32| match logits.get(id as usize) {
-                Some(&logit) => distribution.ln_p(logit) as f32,
-                None => f32::NEG_INFINITY,
+        if !self.plan.watch.is_empty() {
+            let together = |ids: &Vec<u32>| {
+                let known = ids.iter().filter_map(|&id| logits.get(id as usize));
+                let p: f64 = known.map(|&logit| distribution.ln_p(logit).exp()).sum();
+                p.ln().clamp(f64::from(f32::MIN), 0.0) as f32
             };
-            recording.watched = self.plan.watch.iter().map(ln_p).collect();
-            if self.plan.keep_first {
-                recording.first_logits = logits.to_vec();
-            }
+            let watched = self.plan.watch.iter().map(together).collect();
+            recording.watched.push(watched);
+        }
+        if position == 0 && self.plan.keep_first {
+            recording.first_logits = logits.to_vec();
         }
         recording.push(token, logits[token as usize], &distribution);
         let likeliest = distribution.likeliest(logits, self.plan.top_logprobs);

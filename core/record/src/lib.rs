@@ -3,6 +3,7 @@
 //! Everything here is plain data with a documented file format. The crates that make these records (the graph) and the
 //! crates that read them (reports, the command line, plugin host) meet here and nowhere else.
 
+mod answer;
 pub mod files;
 mod folder;
 mod results;
@@ -15,6 +16,7 @@ mod training;
 pub mod value;
 mod visible;
 
+pub use answer::{answer_start, answer_start_within, answer_text};
 pub use folder::{FolderError, RunFile, Schema};
 pub use results::{
     Adjustment, Comparison, Draws, EffectSizes, Expected, Flips, FurtherTest, Gate, Interval,
@@ -28,4 +30,4 @@ pub use table::{
     SampleReader, SampleTableError, SampleWriter, TableRows, read_samples, write_samples,
 };
 pub use training::{TrainingLog, TrainingStep};
-pub use visible::{spreadsheet_cell, visible, visible_json, visible_line};
+pub use visible::{is_invisible, spreadsheet_cell, visible, visible_json, visible_line};

@@ -85,7 +85,7 @@ pub struct Completion {
     /// of a smaller vocabulary), position after position. A probability of zero is `f32::MIN`. Empty when none were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub token_top_logprobs: Vec<f32>,
-    /// ln p at the first position of the strings a judge asked to watch, by string.
+    /// ln p of the strings that a judge asked to watch, by string, at the position where its answer proper begins ([`crate::answer_start`]).
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub first_token_logprob: IndexMap<String, f32>,
 }
@@ -198,7 +198,7 @@ pub struct Verdict {
     /// Hazard categories named by the judge, for example `S2`.
     #[serde(default)]
     pub categories: Vec<String>,
-    /// Probability of `unsafe` against `safe` at the judge's first token, when the judge gives one.
+    /// Probability of `unsafe` against `safe` at the token where the judge's verdict stands, when the judge gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p_unsafe: Option<f64>,
     /// A graded score in [0, 1], when the judge gives one.

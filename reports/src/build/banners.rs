@@ -21,6 +21,7 @@ pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<
     let mut banners = Vec::new();
     failed_nodes(&context.files.nodes, &mut banners);
     failed_gates(context, &mut banners);
+    silent_judges(completions, &mut banners);
     notes(context, &mut banners);
     unproven(context, &mut banners);
     completion_faults(completions, &mut banners);
@@ -82,6 +83,27 @@ fn failed_gates(context: &Context<'_>, banners: &mut Vec<Banner>) {
             BannerKind::Failure,
             format!("{failed} of {} {noun} failed.", gates.len()),
         ));
+    }
+}
+
+/// Judges none of whose answers was a verdict: whatever stands on them is not there.
+fn silent_judges(completions: &[CompletionCount], banners: &mut Vec<Banner>) {
+    let mut silent = Vec::new();
+    for count in completions {
+        let made = count.total - count.errors;
+        for verdicts in &count.verdicts {
+            if made > 0 && verdicts.safe + verdicts.unsafe_ == 0 {
+                silent.push(format!("{} on {}", verdicts.judge, share_of(count, made)));
+            }
+        }
+    }
+    if !silent.is_empty() {
+        let text = format!(
+            "Judges none of whose answers was a verdict: {}. There is no rate by them; look at what they wrote, and at the model \
+             that judges.",
+            list(&silent)
+        );
+        banners.push(banner(BannerKind::Failure, text));
     }
 }
 
@@ -152,7 +174,8 @@ fn completion_faults(completions: &[CompletionCount], banners: &mut Vec<Banner>)
             // As the metric `asr` counts them: made, and neither safe nor unsafe.
             let made = count.total - count.errors;
             let lost = made.saturating_sub(verdicts.safe + verdicts.unsafe_);
-            if lost > 0 {
+            // Where it said nothing at all, that is told as a failure.
+            if lost > 0 && lost < made {
                 unjudged.push(format!("{} on {}", verdicts.judge, share_of(count, lost)));
             }
         }

@@ -129,6 +129,8 @@ fn test_name(name: &str) -> String {
         "mcnemar-exact" => "exact McNemar".to_owned(),
         "welch-t" => "Welch's t".to_owned(),
         "sign-flip-permutation" => "sign-flip permutation".to_owned(),
+        "cluster-sign-flip-permutation" => "sign-flip permutation of clusters".to_owned(),
+        "paired-bootstrap" => "paired bootstrap".to_owned(),
         other => other.replace('-', " "),
     }
 }

@@ -6,7 +6,7 @@ use driftgauge_engine::{LongPrompt, Sampling};
 use driftgauge_judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
 use driftgauge_record::value;
 use driftgauge_spec::spec::{
-    Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, Thinking, Turn,
+    Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, OneOrMany, Thinking, Turn,
 };
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
@@ -85,6 +85,7 @@ impl Resolver<'_> {
                 .map(|text| text.get().clone()),
             behavior: evaluation.behavior.as_ref().map(|text| text.get().clone()),
             category: evaluation.category.as_ref().map(|text| text.get().clone()),
+            cluster: evaluation.cluster.as_ref().map(|text| text.get().clone()),
             generate: ResolvedGenerate {
                 strip_thinking: evaluation.thinking == Thinking::Strip,
                 ..generate(
@@ -98,6 +99,7 @@ impl Resolver<'_> {
                 text: kl.text.as_ref().map(|text| text.get().clone()),
             }),
             judges,
+            judge_check: evaluation.judge_check.as_ref().map(|id| id.get().clone()),
             metrics: names(&evaluation.metrics),
             over_refusal_of: evaluation
                 .over_refusal_of
@@ -110,7 +112,7 @@ impl Resolver<'_> {
 
     fn judge(&mut self, judge: &JudgeSpec) -> Option<ResolvedJudge> {
         let model = judge.model().map(|model| model.get().clone());
-        let words = |words: &driftgauge_spec::spec::OneOrMany<Text>| -> Vec<String> {
+        let words = |words: &OneOrMany<Text>| -> Vec<String> {
             words
                 .as_slice()
                 .iter()
@@ -155,25 +157,45 @@ impl Resolver<'_> {
         resolved
     }
 
-    /// A shipped list by name, or a file in the same form.
-    fn refusal_list(&mut self, name: &Text) -> Option<RefusalList> {
+    /// A shipped list by name, a file in the same form, or the strings themselves.
+    fn refusal_list(&mut self, list: &OneOrMany<Text>) -> Option<RefusalList> {
+        let name = match list {
+            OneOrMany::One(name) => name,
+            OneOrMany::Many(strings) => {
+                let texts = strings.iter().map(|string| string.get().clone()).collect();
+                let list = RefusalList::of_strings("own", texts);
+                let span = strings.first().map(Text::span).unwrap_or_default();
+                return match list.check() {
+                    Ok(()) => Some(list),
+                    Err(error) => {
+                        let message = format!("this is no refusal list: {error}");
+                        self.problem("bad-refusal-list", span, message, None);
+                        None
+                    }
+                };
+            }
+        };
         if let Some(list) = refusal_list(name) {
             return Some(list);
         }
         let path = self.path(name);
         match std::fs::read_to_string(&path) {
-            Ok(text) => match serde_json::from_str(&text) {
-                Ok(list) => Some(list),
-                Err(error) => {
-                    self.problem(
-                        "bad-refusal-list",
-                        name.span(),
-                        format!("`{name}` is no refusal list: {error}"),
-                        Some("it is a JSON object with `name`, `version`, `source`, `match`, `casefold` and `strings`".to_owned()),
-                    );
-                    None
+            Ok(text) => {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let text = text.trim_start_matches('\u{feff}');
+                match RefusalList::read(&stem, text) {
+                    Ok(list) => Some(list),
+                    Err(error) => {
+                        self.problem(
+                            "bad-refusal-list",
+                            name.span(),
+                            format!("`{name}` is no refusal list: {error}"),
+                            Some("it is a JSON list of strings, or an object with `name`, `version`, `source`, `match`, `casefold` and `strings`".to_owned()),
+                        );
+                        None
+                    }
                 }
-            },
+            }
             Err(_) => {
                 self.problem(
                     "unknown-refusal-list",
@@ -236,13 +258,13 @@ impl Resolver<'_> {
         for (span, error) in wrong {
             self.refuse("bad-template", span, error);
         }
-        if let Some(column) = &evaluation.category {
-            self.category(column, &resolved.dataset, rows);
+        for column in evaluation.category.iter().chain(&evaluation.cluster) {
+            self.scalar_column(column, &resolved.dataset, rows);
         }
     }
 
-    /// A category is a scalar of every row, or null.
-    fn category(&mut self, column: &Text, dataset: &str, rows: &[Row]) {
+    /// A category, or a cluster, is a scalar of every row, or null.
+    fn scalar_column(&mut self, column: &Text, dataset: &str, rows: &[Row]) {
         let found = |row: &Row| value::column(&row.columns, column).cloned();
         if let Some(row) = rows.first()
             && rows.iter().all(|row| found(row).is_none())
@@ -266,7 +288,7 @@ impl Resolver<'_> {
                 "bad-category",
                 column.span(),
                 format!("column `{column}` is {kind} in row `{}`", row.id),
-                Some("a category is one text, number or truth value; name a field of it by its path, as `labels.0`".to_owned()),
+                Some("it is one text, number or truth value; name a field of it by its path, as `labels.0`".to_owned()),
             );
         }
     }

@@ -216,6 +216,12 @@ pub struct EvaluationRecord {
     pub behavior: Option<String>,
     /// Category column.
     pub category: Option<String>,
+    /// Column of what prompts belong together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Evaluation that holds the judges against known answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_check: Option<String>,
     /// How completions are made.
     pub generate: GenerateRecord,
     /// What is scored with given tokens instead.

@@ -21,9 +21,9 @@ pub enum Judge {
     StrongReject(StrongRejectJudge),
     /// Any model, with a prompt of one's own and a rule to read its answer.
     Prompt(PromptJudge),
-    /// A list of refusal strings: a shipped name (`gcg`, `demo`) or a JSON file. A completion without any of them counts
-    /// as unsafe, so it belongs beside another judge.
-    RefusalStrings(Text),
+    /// A list of refusal strings: a shipped name (`gcg`, `demo`), a JSON file, or the strings themselves, which then count
+    /// anywhere and in any letter case. A completion without any of them counts as unsafe, so it belongs beside another judge.
+    RefusalStrings(OneOrMany<Text>),
     /// A plugin.
     Plugin(Metric),
 }
@@ -62,8 +62,8 @@ impl Judge {
 pub struct LlamaGuardJudge {
     /// Id of the judge's model.
     pub model: Text,
-    /// Categories by code, for example `S1: Violent Crimes`, instead of the fourteen of Llama Guard 3. Used when the
-    /// judge's folder has no chat template of its own.
+    /// Categories by code, for example `S1: Violent Crimes`, instead of the fourteen of Llama Guard 3: written into its documented
+    /// layout as they stand here, also where the judge has a chat template of its own, which would drop them.
     #[serde(default)]
     pub categories: Named<Text>,
     /// Limit on the judge's new tokens.
@@ -119,8 +119,8 @@ fn default_prompt_tokens() -> Located<usize> {
     Located::nowhere(16)
 }
 
-/// Words that begin an answer and what they mean; letter case is ignored. An answer that begins with none is
-/// unparsable.
+/// Words that begin an answer and what they mean; letter case, marks and closed reasoning are passed over. An answer that begins
+/// with none, or that says both, is unparsable.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParseRule {
