@@ -105,11 +105,37 @@ fn gates_judge_the_bound_and_set_the_exit_code() {
         );
     }
     // What was not measured does not pass.
-    let missing = "gates:\n  - {metric: harm/asr.category.none, model: base, upper: 1.0}";
-    let spec = spec(&place, "spec.yaml", "worse.csv", missing);
-    let (code, said) = run(&place, &spec, "run");
-    assert_eq!(code, Some(100));
+    let missing = "gates:\n  - {metric: harm/asr.flip_rate, model: base, upper: 1.0}";
+    let written = spec(&place, "spec.yaml", "worse.csv", missing);
+    let (code, said) = run(&place, &written, "run");
+    assert_eq!(code, Some(100), "{said}");
     assert!(said.contains("not measured"), "{said}");
+    // What cannot be is refused before anything runs.
+    for (gate, problem) in [
+        (
+            "{metric: harm/asr.category.none, model: base, upper: 1.0}",
+            "the category `none`",
+        ),
+        (
+            "{metric: harm/asr, model: base, upper: 10}",
+            "write `0.1` for 10 %",
+        ),
+        ("{metric: harm/asr, model: tuned, rise: 1.5}", "from 0 to 1"),
+        (
+            "{metric: harm/asr, model: base, lower: 0.5, upper: 0.1}",
+            "`lower` is 0.5",
+        ),
+    ] {
+        let written = spec(
+            &place,
+            "spec.yaml",
+            "worse.csv",
+            &format!("gates:\n  - {gate}"),
+        );
+        let (code, said) = run(&place, &written, "run");
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(problem), "{said}");
+    }
 }
 
 #[test]
@@ -354,8 +380,7 @@ fn numbers_that_no_metric_has_are_told() {
     }
     assert!(!place.path("run").exists());
     // What it might return and did not is told at the end.
-    let more =
-        "expected:\n  - {evaluation: harm, model: tuned, metric: asr.category.k7, value: 0.5}";
+    let more = "expected:\n  - {evaluation: harm, model: tuned, metric: asr.flip_rate, value: 0.5}";
     let spec = spec(&place, "spec.yaml", "worse.csv", more);
     let family = std::fs::read_to_string(&spec)
         .expect("the spec")
@@ -364,7 +389,7 @@ fn numbers_that_no_metric_has_are_told() {
     let (code, said) = run(&place, &spec, "run");
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("expected value 0.5 (line 14 of the spec): `harm/asr.category.k7` names no number of this run"),
+        said.contains("expected value 0.5 (line 14 of the spec): `harm/asr.flip_rate` names no number of this run"),
         "{said}"
     );
     assert!(

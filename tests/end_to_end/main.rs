@@ -12,6 +12,7 @@ mod golden;
 mod hub;
 mod identity;
 mod inference;
+mod judge_check;
 mod judging_plugin;
 mod kills;
 mod level;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use driftgauge_engine::{
     MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,
 };
+use driftgauge_graph::JUDGE_ERROR;
 use driftgauge_graph::resolve::resolved_metric;
 use driftgauge_plugin_host::{
     Locator, Pins, PluginError, PluginFile, PluginLibrary, Program, RunOptions, Source,
@@ -268,6 +269,7 @@ impl MetricRunner for PluginMetrics {
                 judges: manifest.judges,
                 takes_level: !manifest.config_schema["properties"]["level"].is_null(),
                 takes_resamples: !manifest.config_schema["properties"]["resamples"].is_null(),
+                takes_judge_error: !manifest.config_schema["properties"][JUDGE_ERROR].is_null(),
                 top_logprobs: manifest
                     .top_logprobs
                     .as_ref()

@@ -3,12 +3,12 @@
 use driftgauge_plugin_protocol::wire::{MetricOutput, Scores};
 use driftgauge_record::{PairedDetail, PairedTest};
 use driftgauge_stats::bootstrap::Options;
-use driftgauge_stats::did::difference_in_differences;
+use driftgauge_stats::did::{clustered_difference_in_differences, difference_in_differences};
 use driftgauge_stats::power::{PairedVariance, paired_mean_mde, paired_mean_n};
 
 use super::difference::{Difference, POWER, interval};
 use super::pairing::pair;
-use super::{Between, PairComparison, compare, named, scalar, scores};
+use super::{Between, Clusters, PairComparison, compare, named, pooled, scalar, scores};
 
 /// Every number of a model under every condition but `first`, less the same number under `first`. Numbers whose samples differ
 /// between the two conditions are left out.
@@ -16,18 +16,19 @@ use super::{Between, PairComparison, compare, named, scalar, scores};
 pub fn between_conditions(
     output: &MetricOutput,
     first: &str,
-    options: Options,
+    how: (Options, &Clusters),
 ) -> Vec<PairComparison> {
     let mut out = Vec::new();
     for (before, after) in pairs_of_conditions(output, first) {
         let scalar = scalar(output, &after.id, &after.condition);
-        let Ok(found) = compare(before, after, scalar, options) else {
+        let Ok(found) = compare(before, after, scalar, how) else {
             continue;
         };
         let mut comparison = named(found, scalar, after, Between::Conditions);
         comparison.baseline_condition = Some(first.to_owned());
         out.push(comparison);
     }
+    out.extend(pooled::between_conditions(output, first, how));
     out
 }
 
@@ -37,8 +38,9 @@ pub fn differences_in_differences(
     baseline: &MetricOutput,
     model: &MetricOutput,
     first: &str,
-    options: Options,
+    how: (Options, &Clusters),
 ) -> Vec<PairComparison> {
+    let (options, clusters) = how;
     let mut out = Vec::new();
     for (before, after) in pairs_of_conditions(model, first) {
         let sides =
@@ -52,9 +54,14 @@ pub fn differences_in_differences(
         let [base_before, base_after, before, moved] = paired.columns.as_slice() else {
             continue;
         };
-        let Some(found) =
-            difference_in_differences((base_before, base_after), (before, moved), options)
-        else {
+        let sides = ((&**base_before, &**base_after), (&**before, &**moved));
+        let found = if clusters.is_empty() {
+            difference_in_differences(sides.0, sides.1, options)
+        } else {
+            let clusters = clusters.numbers(&paired.ids);
+            clustered_difference_in_differences(sides.0, sides.1, &clusters, options)
+        };
+        let Some(found) = found else {
             continue;
         };
         let alpha = 1.0 - options.level;
@@ -98,6 +105,9 @@ pub fn differences_in_differences(
         comparison.baseline_condition = Some(first.to_owned());
         out.push(comparison);
     }
+    out.extend(pooled::differences_in_differences(
+        baseline, model, first, how,
+    ));
     out
 }
 
@@ -137,14 +147,16 @@ mod tests {
                 ("false", &IDS, &[0.0, 0.0, 1.0, 0.0]),
             ],
         );
-        let found = between_conditions(&model, "plain", options());
+        let found = between_conditions(&model, "plain", (options(), &Clusters::default()));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].condition, "false");
         assert_eq!(found[0].baseline_condition.as_deref(), Some("plain"));
         assert_eq!(found[0].delta, Some(-0.5));
         let counts = found[0].detail.pairs.unwrap();
         assert_eq!((counts.baseline_only, counts.model_only), (2, 0));
-        assert!(between_conditions(&model, "nothing", options()).is_empty());
+        assert!(
+            between_conditions(&model, "nothing", (options(), &Clusters::default())).is_empty()
+        );
     }
 
     #[test]
@@ -163,7 +175,8 @@ mod tests {
                 ("false", &IDS, &[0.0, 0.0, 0.0, 0.0]),
             ],
         );
-        let found = differences_in_differences(&base, &model, "plain", options());
+        let found =
+            differences_in_differences(&base, &model, "plain", (options(), &Clusters::default()));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].delta, Some(-0.5));
         assert_eq!(found[0].detail.baseline_value, Some(-0.25));

@@ -5,8 +5,9 @@ use driftgauge_record::{
     PairedTest,
 };
 use driftgauge_stats::bootstrap::{
-    Options, mean_interval, mean_interval_bca, paired_mean_difference,
+    Options, cluster_mean_interval, mean_interval, mean_interval_bca, paired_mean_difference,
 };
+use driftgauge_stats::clustered::clustered_standard_error;
 use driftgauge_stats::effect::effect_sizes;
 use driftgauge_stats::paired::{
     PairCounts, mcnemar_chi_squared, mcnemar_exact, mcnemar_mid_p, newcombe_means, newcombe_paired,
@@ -72,6 +73,58 @@ pub(crate) fn difference(paired: &Paired, how: How) -> Difference {
         of_binary(start, paired, how)
     } else {
         of_real(start, &changes, how)
+    }
+}
+
+/// [`difference`] of prompts that come in clusters, each given by number: clusters are drawn whole, and the signs of their sums are
+/// flipped. Tests and intervals that take prompts for independent are left out.
+pub(crate) fn of_clusters(paired: &Paired, clusters: &[u32], how: How) -> Difference {
+    let [baseline, model] = paired.columns.as_slice() else {
+        return Difference::default();
+    };
+    let changes: Vec<f64> = model.iter().zip(baseline).map(|(m, b)| m - b).collect();
+    let count = clusters.iter().max().map_or(0, |last| *last as usize + 1);
+    let mut totals = vec![0.0; count];
+    for (change, cluster) in changes.iter().zip(clusters) {
+        totals[*cluster as usize] += change;
+    }
+    let se = |values: &[f64]| clustered_standard_error(values, clusters).filter(|_| count > 1);
+    let p = sign_flip(&totals, how.options.resamples, how.options.seed);
+    let pairs = how.binary.then(|| {
+        let mut counts = PairCounts::default();
+        for (b, m) in baseline.iter().zip(model) {
+            counts.add(*b > 0.5, *m > 0.5);
+        }
+        Counts {
+            both: counts.both,
+            baseline_only: counts.baseline_only,
+            model_only: counts.model_only,
+            neither: counts.neither,
+        }
+    });
+    Difference {
+        delta: mean(&changes),
+        ci: cluster_mean_interval(&changes, clusters, how.options).map(interval),
+        test: p.map(|_| PairedTest {
+            name: "cluster-sign-flip-permutation".to_owned(),
+            draws: Some(Draws {
+                resamples: how.options.resamples as u64,
+                seed: how.options.seed,
+            }),
+            ..PairedTest::default()
+        }),
+        p,
+        n: changes.len() as u64,
+        detail: PairedDetail {
+            baseline_value: mean(baseline),
+            model_value: mean(model),
+            left_out: paired.left_out,
+            se: se(&changes),
+            se_unpaired: se(baseline).zip(se(model)).map(|(a, b)| a.hypot(b)),
+            pairs,
+            flips: (how.binary && how.primary).then(|| flips(paired)),
+            ..PairedDetail::default()
+        },
     }
 }
 

@@ -4,10 +4,13 @@
 //! and sign-flip permutation test. The unit is the prompt, whatever the number of completions per prompt.
 
 mod alike;
+mod clusters;
 mod conditions;
 mod difference;
 mod pairing;
+mod pooled;
 mod selections;
+mod statistic;
 mod trainings;
 
 use driftgauge_plugin_protocol::wire::{Direction, MetricOutput, Scalar, ScoreKind, Scores};
@@ -18,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alike::Compared;
 pub use alike::measured_otherwise;
+pub use clusters::Clusters;
 pub use conditions::{between_conditions, differences_in_differences};
 use difference::{How, difference};
 use pairing::pair;
@@ -80,7 +84,7 @@ pub struct PairComparison {
 pub fn between_models(
     baseline: &MetricOutput,
     model: &MetricOutput,
-    options: Options,
+    how: (Options, &Clusters),
 ) -> Result<Vec<PairComparison>, Problem> {
     let mut out = Vec::new();
     for ours in &baseline.scores {
@@ -89,14 +93,18 @@ pub fn between_models(
         };
         let scalar = scalar(baseline, &ours.id, &ours.condition);
         let primary = scalar.is_some_and(|scalar| scalar.primary);
-        match compare(ours, theirs, scalar, options) {
+        match compare(ours, theirs, scalar, how) {
             Ok(found) => out.push(named(found, scalar, ours, Between::Models)),
             Err(error) if primary => return Err(error),
             // A number over a part that differs from model to model (say, what was right at first) has no pairs.
             Err(_) => {}
         }
     }
-    out.extend(between_selections(baseline, model, options.level, &out));
+    out.extend(pooled::between_models(baseline, model, how));
+    // Prompts that each model chose itself are held to be independent, which those of a cluster are not.
+    if how.1.is_empty() {
+        out.extend(between_selections(baseline, model, how.0.level, &out));
+    }
     Ok(out)
 }
 
@@ -105,7 +113,7 @@ fn compare(
     baseline: &Scores,
     model: &Scores,
     scalar: Option<&Scalar>,
-    options: Options,
+    (options, clusters): (Options, &Clusters),
 ) -> Result<difference::Difference, Problem> {
     let paired = pair(&[baseline], &[model])?;
     // Differences of shares have the same unit; that none is negative tells them apart only where they vary.
@@ -117,7 +125,10 @@ fn compare(
             && paired.columns.iter().all(shares),
         primary: scalar.is_some_and(|scalar| scalar.primary),
     };
-    Ok(difference(&paired, how))
+    Ok(match clusters.is_empty() {
+        true => difference(&paired, how),
+        false => difference::of_clusters(&paired, &clusters.numbers(&paired.ids), how),
+    })
 }
 
 fn named(
@@ -213,7 +224,7 @@ mod tests {
             ScoreKind::Binary,
             &[("default", &["c", "a", "b"], &[1.0, 1.0, 1.0])],
         );
-        let found = between_models(&baseline, &model, options())
+        let found = between_models(&baseline, &model, (options(), &Clusters::default()))
             .unwrap()
             .remove(0);
         let test = found.test.unwrap();
@@ -226,7 +237,8 @@ mod tests {
     fn different_samples_are_refused() {
         let baseline = output(ScoreKind::Real, &[("default", &["a", "b"], &[0.0, 1.0])]);
         let model = output(ScoreKind::Real, &[("default", &["a", "z"], &[0.0, 1.0])]);
-        let error = between_models(&baseline, &model, options()).unwrap_err();
+        let how = (options(), &Clusters::default());
+        let error = between_models(&baseline, &model, how).unwrap_err();
         assert!(error.message.contains("`b` is missing"), "{error}");
     }
 }

@@ -72,6 +72,9 @@ pub struct PluginIdentity {
     /// Whether its configuration has the number of bootstrap resamples.
     #[serde(skip)]
     pub takes_resamples: bool,
+    /// Whether its configuration has the errors of judges.
+    #[serde(skip)]
+    pub takes_judge_error: bool,
     /// The key of its configuration that says how many of the likeliest tokens it reads, and a number that asks for none.
     #[serde(skip)]
     pub top_logprobs: Option<(String, Option<u64>)>,

@@ -3,7 +3,7 @@
 //! Nothing is paired that does not belong together. What differs in the data, the prompts, the judges or the metric is refused
 //! with its reason; what may differ on purpose (sampling, engine, the plugin's build) is noted.
 
-use driftgauge_compare::{PairComparison, between_models, measured_otherwise};
+use driftgauge_compare::{Clusters, PairComparison, between_models, measured_otherwise};
 use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
 use driftgauge_record::files::plan::PlanRecord;
 use driftgauge_record::files::resolved::{EvaluationRecord, ExperimentRecord, GenerateRecord};
@@ -342,7 +342,22 @@ impl Across {
             self.refuse(&what, reason);
             return;
         }
-        match between_models(&ours.output, &theirs.output, options) {
+        let clustered = |run: &FinishedRun| {
+            let evaluation = run.experiment.evaluations.get(evaluation);
+            evaluation.is_some_and(|evaluation| evaluation.cluster.is_some())
+        };
+        if clustered(a) || clustered(b) {
+            self.refuse(
+                &what,
+                "its prompts come in clusters, which a run folder does not keep; put both models into one spec",
+            );
+            return;
+        }
+        match between_models(
+            &ours.output,
+            &theirs.output,
+            (options, &Clusters::default()),
+        ) {
             Err(reason) => {
                 let reason = &reason.message;
                 self.refuse(&what, reason);

@@ -8,6 +8,7 @@ pub mod event;
 pub mod exec;
 mod folder;
 mod intervals;
+mod judge_check;
 mod model_files;
 mod nodes;
 pub mod plan;
@@ -18,3 +19,5 @@ pub mod results;
 pub mod run;
 pub mod training_data;
 pub mod why;
+
+pub use judge_check::JUDGE_ERROR;

@@ -64,7 +64,8 @@ impl Kind {
             // 3: numbers over prompts that each model chose itself are compared too. 4: very many scores are not drawn. 5: equal
             // 0/1 scores of several trainings have Newcombe's interval. 6: nothing is held against a number made in another way.
             // 7: draws are named, prompts without a pair counted. 8: differences that are all equal have a careful interval or none.
-            Self::Compare => 8,
+            // 9: numbers of pooled answers (AUROC, calibration error, kappa) are compared too.
+            Self::Compare => 9,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template. 3: what closes answers is an end token,
             // special tokens come from all of a tokenizer's files, an adapter to start from is known by its settings too.
             Self::Pretrain | Self::Finetune => 3,
@@ -77,8 +78,9 @@ impl Kind {
             // 3: an answer of one token disturbs neither itself nor the next one. 4: special tokens come from all of a tokenizer's
             // files.
             Self::Generate => 4,
-            // 2: the context stands apart from the behavior. 3 and 4: as for completions.
-            Self::Judge => 4,
+            // 2: the context stands apart from the behavior. 3 and 4: as for completions. 5: verdicts are read behind marks and
+            // reasoning, and not where they contradict themselves; `p_unsafe` is taken where the verdict stands.
+            Self::Judge => 5,
             _ => 1,
         }
     }

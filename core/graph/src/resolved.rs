@@ -247,6 +247,8 @@ pub struct ResolvedEvaluation {
     pub behavior: Option<String>,
     /// Category column.
     pub category: Option<String>,
+    /// Column of what prompts belong together.
+    pub cluster: Option<String>,
     /// How completions are made.
     pub generate: ResolvedGenerate,
     /// Multiple choice and perplexity, scored instead of generation.
@@ -255,6 +257,8 @@ pub struct ResolvedEvaluation {
     pub kl: Option<ResolvedKl>,
     /// Judges by id, the primary one first.
     pub judges: IndexMap<String, ResolvedJudge>,
+    /// Evaluation that holds these judges against known answers.
+    pub judge_check: Option<String>,
     /// Metric ids.
     pub metrics: Vec<String>,
     /// Evaluation whose over-refusal this one measures.

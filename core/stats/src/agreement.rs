@@ -209,7 +209,7 @@ fn margins(classes: usize, cells: &[f64], n: f64) -> impl Iterator<Item = (f64, 
     })
 }
 
-fn cohen_kappa(classes: usize, cells: &[f64], n: f64) -> Option<f64> {
+pub(crate) fn cohen_kappa(classes: usize, cells: &[f64], n: f64) -> Option<f64> {
     let observed = raw_agreement(classes, cells, n)?;
     let expected = margins(classes, cells, n)
         .map(|(row, column)| row * column)
@@ -217,7 +217,7 @@ fn cohen_kappa(classes: usize, cells: &[f64], n: f64) -> Option<f64> {
     chance_corrected(observed, expected)
 }
 
-fn gwet_ac1(classes: usize, cells: &[f64], n: f64) -> Option<f64> {
+pub(crate) fn gwet_ac1(classes: usize, cells: &[f64], n: f64) -> Option<f64> {
     let observed = raw_agreement(classes, cells, n)?;
     if classes < 2 {
         return None;

@@ -1,9 +1,12 @@
 //! Difference in differences: how much further one model moved than another, paired by item.
 
+use std::hash::Hash;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Interval;
-use crate::bootstrap::{Options, mean_interval};
+use crate::bootstrap::{Options, cluster_mean_interval, mean_interval};
+use crate::clustered::clustered_standard_error;
 use crate::special::normal_two_sided;
 use crate::summary::{mean, standard_error};
 
@@ -52,6 +55,31 @@ pub fn difference_in_differences(
         z,
         p: z.map(normal_two_sided),
         ci: mean_interval(&changes, options),
+    })
+}
+
+/// [`difference_in_differences`] of items that come in clusters: the standard error is that of the clusters, which are drawn whole.
+#[must_use]
+pub fn clustered_difference_in_differences<K: Hash + Eq>(
+    baseline: (&[f64], &[f64]),
+    model: (&[f64], &[f64]),
+    clusters: &[K],
+    options: Options,
+) -> Option<DifferenceInDifferences> {
+    let plain = difference_in_differences(baseline, model, options)?;
+    let changes: Vec<f64> = (0..clusters.len())
+        .map(|item| {
+            Some((model.1.get(item)? - model.0[item]) - (baseline.1[item] - baseline.0[item]))
+        })
+        .collect::<Option<_>>()?;
+    let se = clustered_standard_error(&changes, clusters);
+    let z = se.filter(|se| *se > 0.0).map(|se| plain.estimate / se);
+    Some(DifferenceInDifferences {
+        se,
+        z,
+        p: z.map(normal_two_sided),
+        ci: cluster_mean_interval(&changes, clusters, options),
+        ..plain
     })
 }
 

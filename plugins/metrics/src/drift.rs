@@ -93,6 +93,9 @@ impl Metric for Drift {
             "How far the next-token distributions have moved from those of the reference model, given the same tokens.",
         )
         .returns(["kl", "kl_first", "top1_agreement", "exact_match"])
+        .range("*", 0.0, UNBOUNDED)
+        .range("top1_agreement", 0.0, 1.0)
+        .range("exact_match", 0.0, 1.0)
     }
 
     fn new(config: DriftConfig, _: &Host<'_>) -> Result<Self, MetricError> {

@@ -23,9 +23,15 @@ impl Manifest {
             let value = value
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned);
-            for id in self.numbers.iter_mut().filter(|id| *id != JUDGE) {
-                *id = id.replace(&format!("{{{key}}}"), &value);
+            let place = format!("{{{key}}}");
+            let ids = self.numbers.iter_mut().chain(&mut self.main);
+            for id in ids.filter(|id| *id != JUDGE) {
+                *id = id.replace(&place, &value);
             }
+            self.ranges = std::mem::take(&mut self.ranges)
+                .into_iter()
+                .map(|(id, range)| (id.replace(&place, &value), range))
+                .collect();
         }
         self
     }
@@ -52,6 +58,16 @@ impl Manifest {
                     (listed, _) => overlap(listed, id),
                 })
     }
+
+    /// The range of a number that a spec names, or of the one that stands for the metric where it names none: the one that
+    /// [`Manifest::main`] says, or else the one for all numbers.
+    #[must_use]
+    pub fn range_of_named(&self, id: Option<&str>) -> Option<[f64; 2]> {
+        match id.or(self.main.as_deref()) {
+            Some(id) => self.range_of(id),
+            None => self.ranges.get("*").copied(),
+        }
+    }
 }
 
 /// Whether two ids, either of which may end in a `*`, can be the same.
@@ -69,6 +85,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::UNBOUNDED;
 
     #[test]
     fn listed_numbers_open_ends_and_judges() {
@@ -90,6 +107,25 @@ mod tests {
         }
         assert!(manifest.may_return("whoever", None));
         assert!(Manifest::new("m", "1", "M").may_return("anything", Some(&[])));
+    }
+
+    #[test]
+    fn the_longest_id_that_fits_says_the_range() {
+        let mut manifest = Manifest::new("m", "1", "M")
+            .range("*", 0.0, 1.0)
+            .range("kappa.*", -1.0, 1.0)
+            .range("top{k}", 0.0, UNBOUNDED);
+        let named = |manifest: &Manifest, id: Option<&str>| manifest.range_of_named(id);
+        assert_eq!(named(&manifest, None), Some([0.0, 1.0]));
+        manifest.config_schema = json!({"properties": {"k": {"default": 10}, "main": {}}});
+        let manifest = manifest
+            .stands_for("{main}")
+            .configured(&json!({"main": "top10"}));
+        assert_eq!(named(&manifest, Some("kappa.a")), Some([-1.0, 1.0]));
+        assert_eq!(named(&manifest, Some("top10")), Some([0.0, UNBOUNDED]));
+        assert_eq!(named(&manifest, Some("rate")), Some([0.0, 1.0]));
+        assert_eq!(named(&manifest, None), Some([0.0, UNBOUNDED]));
+        assert_eq!(named(&Manifest::new("m", "1", "M"), None), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ impl Manifest {
             required_fields: Vec::new(),
             judges: false,
             numbers: Vec::new(),
+            main: None,
             top_logprobs: None,
             ranges: BTreeMap::new(),
             config_schema: Value::Null,
@@ -45,6 +46,13 @@ impl Manifest {
     #[must_use]
     pub fn returns<T: Into<String>>(mut self, ids: impl IntoIterator<Item = T>) -> Self {
         self.numbers = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The number that stands for the metric, where `range` tells several apart.
+    #[must_use]
+    pub fn stands_for(mut self, id: &str) -> Self {
+        self.main = Some(id.to_owned());
         self
     }
 

@@ -2,6 +2,7 @@
 //! sending, the host before believing.
 
 mod found;
+mod pooled;
 mod shown;
 
 use std::collections::HashSet;
@@ -9,6 +10,7 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 
 use self::found::{Found, number, short};
+use self::pooled::check_pooled;
 use self::shown::{check_chart, check_table};
 use crate::seen::Seen;
 use crate::wire::{
@@ -89,6 +91,14 @@ pub fn problems(output: &MetricOutput) -> Vec<String> {
         let known = before.is_some_and(|before| scores.sample_ids.share_a_list(&before.sample_ids));
         check_scores(scores, known, &mut found);
     }
+    found.at_most(
+        "lists of pooled answers",
+        output.pooled.len(),
+        limits::SCALARS,
+    );
+    for pooled in &output.pooled {
+        check_pooled(pooled, &seen, &mut found);
+    }
     check_verdicts(output, &mut found);
     let mut ids = HashSet::new();
     for table in &output.tables {
@@ -146,6 +156,16 @@ pub fn unfounded(manifest: &Manifest, output: &MetricOutput, seen: &Seen) -> Vec
             ));
         }
     }
+    for pooled in &output.pooled {
+        let mut ids = pooled.sample_ids.iter();
+        if let Some(id) = ids.find(|id| !seen.has(&pooled.condition, id)) {
+            found.push(format!(
+                "pooled answers of condition `{}` name the sample id `{}`, which was not shown",
+                short(&pooled.condition),
+                short(id)
+            ));
+        }
+    }
     for verdict in &output.verdicts {
         if !seen.has_anywhere(&verdict.sample_id) {
             found.push(format!(
@@ -164,7 +184,9 @@ fn check_range(manifest: &Manifest, scalar: &Scalar, found: &mut Found) {
     let (Some([low, high]), Some(value)) = (stated.or(ratio), scalar.value) else {
         return;
     };
-    if !within(value, low, high) {
+    // Numbers of single precision are off by more than the last digits of a double.
+    let slack = 1e-6;
+    if !within(value, low - slack, high + slack) {
         found.push(format!(
             "the value {} of scalar {} lies outside of {} to {}, {}",
             number(value),

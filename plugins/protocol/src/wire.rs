@@ -47,18 +47,25 @@ pub struct Manifest {
     /// key of the configuration in braces for its value; empty when it does not say. A spec that names another number is refused before a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<String>,
+    /// Id of the number that stands for the metric, where `ranges` tell several apart; written as in `numbers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main: Option<String>,
     /// The key of its configuration that says how many of the likeliest tokens it reads, for metrics that read
     /// `token_top_logprobs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_logprobs: Option<TopLogprobs>,
-    /// What the values of its numbers can be: `[low, high]` by the number's id, which may end in a `*`. A result outside is
-    /// refused.
+    /// What the values of its numbers can be: `[low, high]` by the number's id, written as in `numbers`; the longest id that fits
+    /// counts. A result outside is refused, and so is, before a run, a gate's limit or a published value that no result can be.
+    /// The largest double is no bound.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ranges: BTreeMap<String, [f64; 2]>,
     /// JSON schema of its configuration. With a property `level`, the harness fills in the level of the experiment's
     /// intervals, unless that is 0.95.
     pub config_schema: Value,
 }
+
+/// A bound of [`Manifest::ranges`] that is none.
+pub const UNBOUNDED: f64 = f64::MAX;
 
 /// How a metric asks for the list `token_top_logprobs`: generation records as many of the likeliest tokens at every position as
 /// the most demanding metric of the evaluation reads.
@@ -258,6 +265,54 @@ pub struct Point {
     pub n: Option<u64>,
 }
 
+/// More answers than this are not compared as [`Pooled`]: drawing them would take minutes.
+pub const MOST_POOLED: usize = 100_000;
+
+/// The answers of one condition that numbers are computed of all together: a value and a truth value each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pooled {
+    /// Condition.
+    pub condition: String,
+    /// The scalars, and what each is of these columns.
+    pub numbers: Vec<PooledNumber>,
+    /// Sample id of each answer; a prompt that was sampled several times has its id as often.
+    pub sample_ids: Vec<String>,
+    /// How sure each answer is, a probability for a calibration error; the first judge's word (0 or 1) for an agreement.
+    pub values: Vec<f64>,
+    /// Whether each answer is correct; the second judge's word for an agreement.
+    pub truths: Vec<bool>,
+}
+
+/// A number that is computed of pooled answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PooledNumber {
+    /// Id of the scalar.
+    pub id: String,
+    /// What it is.
+    pub statistic: PooledStatistic,
+}
+
+/// What a number of pooled answers is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PooledStatistic {
+    /// Area under the ROC curve.
+    Auroc,
+    /// Area under the risk-coverage curve.
+    Aurc,
+    /// Prediction rejection ratio.
+    Prr,
+    /// Calibration error over bins of equal width.
+    CalibrationError {
+        /// How many bins.
+        bins: u32,
+    },
+    /// Cohen's kappa.
+    Kappa,
+    /// Gwet's AC1.
+    Ac1,
+}
+
 /// What a metric returns for one model over one evaluation, all its conditions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +325,9 @@ pub struct MetricOutput {
     #[serde(default, with = "crate::scores::json")]
     #[schemars(with = "Vec<Scores>")]
     pub scores: Vec<Scores>,
+    /// What numbers that are no means of scores are computed of, so that they can be compared pair by pair as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pooled: Vec<Pooled>,
     /// Tables.
     #[serde(default)]
     pub tables: Vec<Table>,

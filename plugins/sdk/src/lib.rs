@@ -72,8 +72,9 @@ pub use metric::{Metric, NoConfig};
 /// Everything a metric usually needs.
 pub mod prelude {
     pub use crate::wire::{
-        Axis, ChartKind, ChartSpec, Direction, Interval, Manifest, MetricOutput, Point, Scalar,
-        ScoreKind, Scores, Series, Table,
+        Axis, ChartKind, ChartSpec, Direction, Interval, MOST_POOLED, Manifest, MetricOutput,
+        Point, Pooled, PooledNumber, PooledStatistic, Scalar, ScoreKind, Scores, Series, Table,
+        UNBOUNDED,
     };
     pub use crate::{Batch, Host, LogLevel, Metric, MetricError, NoConfig, Sample, export_metrics};
 }

@@ -164,6 +164,8 @@ fn evaluation(evaluation: &ResolvedEvaluation) -> EvaluationRecord {
         wrong_answer: evaluation.wrong_answer.clone(),
         behavior: evaluation.behavior.clone(),
         category: evaluation.category.clone(),
+        cluster: evaluation.cluster.clone(),
+        judge_check: evaluation.judge_check.clone(),
         generate: generate(&evaluation.generate),
         score: json!(evaluation.score),
         kl: json!(evaluation.kl),

@@ -1,12 +1,14 @@
 //! Compare nodes: what metrics kept of two models, of two conditions, or of several trainings.
 
 use driftgauge_compare::{
-    Compared, between_conditions, between_models, between_trainings, differences_in_differences,
-    measured_otherwise,
+    Clusters, Compared, between_conditions, between_models, between_trainings,
+    differences_in_differences, measured_otherwise,
 };
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_problem::Problem;
+use driftgauge_record::value;
 use driftgauge_stats::bootstrap::Options;
+use serde_json::Value;
 
 use super::artifacts::metric_output;
 use crate::context::Context;
@@ -17,9 +19,10 @@ pub(super) fn compare_node(
     context: &Context,
     first: Option<&str>,
     inputs: &[usize],
+    clusters: &Clusters,
 ) -> Result<Compared, Problem> {
     let outputs = outputs(context, inputs)?;
-    let options = options(context);
+    let how = (options(context), clusters);
     let (model, baseline) = match outputs.as_slice() {
         [model] => (model, None),
         [baseline, model] => (model, Some(baseline)),
@@ -29,13 +32,13 @@ pub(super) fn compare_node(
     let baseline = baseline.filter(|_| refused.is_none());
     let mut pairs = Vec::new();
     if let Some(baseline) = baseline {
-        pairs.extend(between_models(baseline, model, options)?);
+        pairs.extend(between_models(baseline, model, how)?);
     }
     if let Some(first) = first {
         if let Some(baseline) = baseline {
-            pairs.extend(differences_in_differences(baseline, model, first, options));
+            pairs.extend(differences_in_differences(baseline, model, first, how));
         }
-        pairs.extend(between_conditions(model, first, options));
+        pairs.extend(between_conditions(model, first, how));
     }
     Ok(Compared { pairs, refused })
 }
@@ -62,6 +65,22 @@ pub(super) fn trainings_node(
     })
 }
 
+/// The cluster of each prompt of an evaluation, as its column says; a prompt whose cell is empty stands alone.
+pub(super) fn clusters(context: &Context, evaluation: &str) -> Clusters {
+    let evaluation = &context.experiment.evaluations[evaluation];
+    let Some(column) = &evaluation.cluster else {
+        return Clusters::default();
+    };
+    let rows = &context.experiment.datasets[&evaluation.dataset].rows;
+    Clusters::new(rows.iter().filter_map(|row| {
+        let name = match value::column(&row.columns, column)? {
+            Value::String(text) => text.clone(),
+            other => value::scalar_text(other)?,
+        };
+        (!name.trim().is_empty()).then(|| (row.id.clone(), name))
+    }))
+}
+
 fn outputs(context: &Context, inputs: &[usize]) -> Result<Vec<MetricOutput>, Problem> {
     inputs
         .iter()
@@ -69,7 +88,7 @@ fn outputs(context: &Context, inputs: &[usize]) -> Result<Vec<MetricOutput>, Pro
         .collect()
 }
 
-fn options(context: &Context) -> Options {
+pub(super) fn options(context: &Context) -> Options {
     let experiment = &context.experiment;
     Options {
         level: experiment.compare.level,

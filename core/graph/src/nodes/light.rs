@@ -3,16 +3,19 @@
 use std::fs;
 use std::path::Path;
 
+use driftgauge_compare::Compared;
 use driftgauge_data::dataset::Row;
 use driftgauge_problem::{Context as _, Problem};
 use driftgauge_record::write_samples;
+use serde_json::json;
 
 use super::artifacts::{COMPARISONS, COMPLETIONS, METRIC, ROWS, keep, write_json};
-use super::compare::{compare_node, trainings_node};
+use super::compare::{clusters, compare_node, options, trainings_node};
 use super::judging::judge_by_rule;
 use super::recorded;
 use super::samples::ModelSamples;
 use crate::context::Context;
+use crate::judge_check::{JUDGE_ERROR, judge_errors};
 use crate::plan::Part;
 
 /// Makes the artifact of a light node.
@@ -36,25 +39,52 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
             metric,
             model,
         } => {
+            let mut settings = context.experiment.metrics[metric].clone();
+            let mut notes = Vec::new();
+            if let Some(check) = &context.experiment.evaluations[evaluation].judge_check
+                && context.metrics.identify(&settings)?.takes_judge_error
+            {
+                let (errors, said) = judge_errors(context, evaluation, check)?;
+                settings.config[JUDGE_ERROR] = json!(errors);
+                notes = said;
+            }
             let mut samples = ModelSamples::new(context, evaluation, model)?;
-            let settings = &context.experiment.metrics[metric];
             let hooks = context.hooks(node);
-            let mut output = context.metrics.run(settings, &mut samples, hooks)?;
+            let mut output = context.metrics.run(&settings, &mut samples, hooks)?;
+            output.notes.extend(notes);
             if let Some(level) = planned.params["interval_level"].as_f64() {
                 crate::intervals::fill(&mut output, level);
+            }
+            let clusters = clusters(context, evaluation);
+            if !clusters.is_empty() {
+                clusters.widen(&mut output, options(context));
             }
             write_json(&scratch.join(METRIC), &output)?;
         }
         Part::Comparison {
-            first_condition, ..
+            evaluation,
+            first_condition,
+            ..
         } => {
-            let found = compare_node(context, first_condition.as_deref(), &planned.inputs)?;
+            let clusters = clusters(context, evaluation);
+            let first = first_condition.as_deref();
+            let found = compare_node(context, first, &planned.inputs, &clusters)?;
             write_json(&scratch.join(COMPARISONS), &found)?;
         }
         Part::Trainings {
-            baseline_trainings, ..
+            evaluation,
+            baseline_trainings,
+            ..
         } => {
-            let found = trainings_node(context, &planned.inputs, *baseline_trainings)?;
+            let found = if context.experiment.evaluations[evaluation].cluster.is_some() {
+                let reason = "several trainings and prompts in clusters have no interval together";
+                Compared {
+                    refused: Some(reason.to_owned()),
+                    ..Compared::default()
+                }
+            } else {
+                trainings_node(context, &planned.inputs, *baseline_trainings)?
+            };
             write_json(&scratch.join(COMPARISONS), &found)?;
         }
         Part::Model(_) | Part::Divergence { .. } => {

@@ -22,6 +22,8 @@ pub(super) struct Builder<'a> {
     pub(super) models: HashMap<String, usize>,
     /// Position of the node that makes the completions of evaluation, condition and model.
     pub(super) completions: HashMap<(String, String, String), usize>,
+    /// Positions of those completions and of all that is said of them.
+    pub(super) conditions: HashMap<(String, String, String), Vec<usize>>,
 }
 
 impl<'a> Builder<'a> {
@@ -38,6 +40,7 @@ impl<'a> Builder<'a> {
             datasets: HashMap::new(),
             models: HashMap::new(),
             completions: HashMap::new(),
+            conditions: HashMap::new(),
         }
     }
 

@@ -25,7 +25,7 @@ impl Builder<'_> {
         let level = plugin
             .filter(|plugin| !plugin.takes_level)
             .map(|_| self.experiment.compare.level);
-        let params = json!({
+        let mut params = json!({
             "interval_level": level,
             "plugin": plugin.map(|plugin| &plugin.id),
             "version": plugin.map(|plugin| &plugin.version),
@@ -45,6 +45,18 @@ impl Builder<'_> {
         // Rows carry references and categories, so the dataset is an input of its own.
         let mut inputs = inputs.to_vec();
         inputs.push(self.datasets[&evaluation.dataset]);
+        if let Some(column) = &evaluation.cluster {
+            let compare = &self.experiment.compare;
+            let drawn = (compare.level, compare.resamples, self.experiment.seed);
+            params["cluster"] = json!({ "column": column, "drawn": drawn });
+        }
+        if plugin.is_some_and(|plugin| plugin.takes_judge_error)
+            && let Some(check) = &evaluation.judge_check
+        {
+            let known = &self.experiment.evaluations[check];
+            params["judge_check"] = json!({ "evaluation": check, "references": known.references });
+            inputs.extend(self.known_answers(evaluation));
+        }
         self.add(
             format!("metric {id}/{metric}/{model}"),
             Kind::Metric,
@@ -72,13 +84,18 @@ impl Builder<'_> {
             .as_ref()
             .filter(|id| evaluation.models.contains(id));
         let several = evaluation.conditions.len() > 1;
+        let seed = self.experiment.seed;
         let params = |first: Option<&String>| {
-            json!({
+            let mut params = json!({
                 "level": compare.level,
                 "resamples": compare.resamples,
-                "seed": self.experiment.seed,
+                "seed": seed,
                 "first_condition": first,
-            })
+            });
+            if let Some(column) = &evaluation.cluster {
+                params["cluster"] = json!(column);
+            }
+            params
         };
         let first_condition = evaluation.conditions.keys().next().filter(|_| several);
         for metric in &evaluation.metrics {

@@ -116,6 +116,10 @@ impl Builder<'_> {
         condition: &str,
         model: &str,
     ) -> Vec<usize> {
+        let key = (id.to_owned(), condition.to_owned(), model.to_owned());
+        if let Some(nodes) = self.conditions.get(&key) {
+            return nodes.clone();
+        }
         let completions = self.completions(id, evaluation, condition, model);
         let items = self.plan.nodes[completions].items;
         let turns = &evaluation.conditions[condition].turns;
@@ -171,7 +175,25 @@ impl Builder<'_> {
                 items,
             ));
         }
+        self.conditions.insert(key, nodes.clone());
         nodes
+    }
+
+    /// What the judges of an evaluation are held against known answers by: completions and verdicts of another evaluation, and
+    /// its rows.
+    pub(super) fn known_answers(&mut self, evaluation: &ResolvedEvaluation) -> Vec<usize> {
+        let experiment = self.experiment;
+        let Some(check) = &evaluation.judge_check else {
+            return Vec::new();
+        };
+        let known = &experiment.evaluations[check];
+        let mut inputs = vec![self.datasets[&known.dataset]];
+        for model in &known.models {
+            for condition in known.conditions.keys() {
+                inputs.extend(self.condition(check, known, condition, model));
+            }
+        }
+        inputs
     }
 
     /// What makes a model's completions; a server's are made elsewhere, by whatever it runs.

@@ -4,6 +4,7 @@
 //! the local cache stays unpinned.
 
 mod adapters;
+mod categories;
 mod data;
 mod evaluations;
 mod folders;
@@ -160,6 +161,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     resolver.notes.extend(resolver.readings.notes());
     resolver.notes.extend(left_over);
     let compare = resolver.compare();
+    resolver.categories(&datasets, &evaluations);
     let gates = resolver.gates();
     let expected = resolver.expected(&evaluations);
     if !resolver.problems.is_empty() {

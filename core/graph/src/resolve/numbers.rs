@@ -1,15 +1,16 @@
 //! Numbers that a spec names: found missing before a run where the plugin's manifest lists what it returns.
 
 use driftgauge_plugin_protocol::numbers::JUDGE;
-use driftgauge_plugin_protocol::wire::Manifest;
+use driftgauge_plugin_protocol::wire::{Manifest, UNBOUNDED};
 use driftgauge_problem::Problem;
-use driftgauge_spec::spec::MetricPath;
-use driftgauge_spec::{ExperimentSpec, Text, nearest};
+use driftgauge_spec::spec::{MetricPath, Statistic};
+use driftgauge_spec::{ExperimentSpec, Located, Text, nearest};
 
 use super::place;
 
-/// One complaint for each number of a family, a gate or a published value that its metric cannot return. `manifest` knows the
-/// plugin of a metric by the metric's id; what it does not know is not judged.
+/// One complaint for each number of a family, a gate or a published value that its metric cannot return, and for each limit and
+/// value that its number can never be. `manifest` knows the plugin of a metric by the metric's id; what it does not know is not
+/// judged.
 pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest>) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut look = |evaluation: &str, metric: &str, number: Option<&str>, written: &Text| {
@@ -42,7 +43,102 @@ pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest
         let (metric, number) = expected.metric_parts();
         look(&expected.evaluation, metric, number, &expected.metric);
     }
+    found.extend(unfit(spec, &manifest));
     found
+}
+
+/// One complaint for each limit of a gate and each published value that its number can never be: a rate of 10, say. What a
+/// plugin's manifest says nothing of is not judged.
+fn unfit(spec: &ExperimentSpec, manifest: &impl Fn(&str) -> Option<Manifest>) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut look =
+        |metric: &str, number: Option<&str>, limit: &Located<f64>, name: &str, way: Way| {
+            let range = manifest(metric).and_then(|manifest| manifest.range_of_named(number));
+            let Some([low, high]) = range.map(|range| range.map(open_ended)) else {
+                return;
+            };
+            let (low, high) = match way {
+                Way::Value => (low, high),
+                Way::Difference => (low - high, high - low),
+                Way::DifferenceInDifferences => (2.0 * (low - high), 2.0 * (high - low)),
+                Way::Size => (0.0, high - low),
+            };
+            if (low..=high).contains(&**limit) {
+                return;
+            }
+            let shown = match number {
+                Some(number) => format!("{metric}.{number}"),
+                None => metric.to_owned(),
+            };
+            let range = match (low.is_finite(), high.is_finite()) {
+                (true, true) => format!("from {low} to {high}"),
+                (true, false) => format!("at least {low}"),
+                _ => format!("at most {high}"),
+            };
+            let message = format!("`{name}` is {limit}, and `{shown}` lies {range}");
+            let problem = Problem::new("out-of-range", message)
+                .of_input()
+                .at(place(limit.span()));
+            // What was meant as per cent.
+            let share = **limit / 100.0;
+            let per_cent = high <= 1.0 && (low..=high).contains(&share);
+            found.push(if per_cent {
+                problem.help(format!(
+                    "rates are shares of 1: write `{share}` for {limit} %"
+                ))
+            } else {
+                problem
+            });
+        };
+    for gate in &spec.gates {
+        let Some(path) = MetricPath::parse(&gate.metric) else {
+            continue;
+        };
+        for (name, limit, way) in [
+            ("upper", &gate.upper, Way::Value),
+            ("lower", &gate.lower, Way::Value),
+            ("drop", &gate.drop, Way::Size),
+            ("rise", &gate.rise, Way::Size),
+        ] {
+            if let Some(limit) = limit {
+                look(path.metric, path.number, limit, name, way);
+            }
+        }
+    }
+    for expected in &spec.expected {
+        let (metric, number) = expected.metric_parts();
+        let differs = expected.baseline.is_some() || expected.baseline_condition.is_some();
+        let way = match expected.statistic {
+            Statistic::StandardError => Way::Size,
+            Statistic::Value
+                if expected.baseline.is_some() && expected.baseline_condition.is_some() =>
+            {
+                Way::DifferenceInDifferences
+            }
+            Statistic::Value if differs => Way::Difference,
+            Statistic::Value => Way::Value,
+        };
+        look(metric, number, &expected.value, "value", way);
+    }
+    found
+}
+
+/// A bound that is none is infinite.
+fn open_ended(bound: f64) -> f64 {
+    if bound.abs() < UNBOUNDED {
+        bound
+    } else {
+        f64::INFINITY.copysign(bound)
+    }
+}
+
+/// What a limit is of: a number itself, a difference of two, of two differences, or the size of one.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Value,
+    Difference,
+    DifferenceInDifferences,
+    Size,
 }
 
 fn complaint(

@@ -57,6 +57,7 @@ impl Checker<'_> {
         for (judge_id, judge) in &evaluation.judges {
             self.judge(judge_id, judge);
         }
+        self.judge_check(id, evaluation);
         self.divergence(evaluation);
         let templates = evaluation
             .reference

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Checker, unknown};
 use crate::diagnostic::Diagnostic;
 use crate::located::Text;
-use crate::spec::{Judge, ParseRule};
+use crate::spec::{Evaluation, Judge, ParseRule};
 
 impl Checker<'_> {
     pub(super) fn judge(&mut self, id: &Text, judge: &Judge) {
@@ -25,6 +25,65 @@ impl Checker<'_> {
             }
             self.parse_rule(id, &judge.parse);
         }
+    }
+
+    /// What holds judges against known answers knows answers, and holds at least one of these judges against them.
+    pub(super) fn judge_check(&mut self, id: &Text, evaluation: &Evaluation) {
+        let spec = self.spec;
+        let Some(check) = &evaluation.judge_check else {
+            return;
+        };
+        let Some(known) = spec.evaluations.get(check.get().as_str()) else {
+            self.error(unknown("evaluation", check, &spec.evaluations));
+            return;
+        };
+        let typed = evaluation.metrics.iter().find_map(|metric| {
+            let config = spec.metrics.get(metric.get().as_str())?.config.as_ref()?;
+            (!config["judge_error"].is_null()).then_some(config.span())
+        });
+        if let Some(typed) = typed {
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    "`judge_check` measures how often judges are right, and `judge_error` says it",
+                )
+                .at(typed, "")
+                .at(check.span(), "keep one"),
+            );
+        }
+        let recorded = known.models.iter().any(|model| {
+            let model = spec.models.get(model.get().as_str());
+            model.is_some_and(|model| model.recorded.is_some())
+        });
+        // Which verdicts a recording holds may be known only when it is read.
+        let held = recorded
+            || evaluation.judges.iter().any(|(id, judge)| {
+                let asked = |model: &Text| known.models.contains(model);
+                known.judges.contains_key(id.get().as_str()) || judge.model().is_some_and(asked)
+            });
+        let (problem, help) = if check.get() == id.get() || known.judge_check.is_some() {
+            (
+                format!("the errors of judges cannot be taken from `{check}`"),
+                "name an evaluation of its own, on answers whose verdict is known, that has no `judge_check` itself",
+            )
+        } else if known.reference.is_none() {
+            (
+                format!("evaluation `{check}` knows no answers"),
+                "give it a `reference`: `safe` or `unsafe`, or what the judge would write",
+            )
+        } else if !held {
+            (
+                format!("evaluation `{check}` holds no judge of `{id}` against its known answers"),
+                "it has to have a judge under the same id, or to ask the judge's model itself",
+            )
+        } else {
+            return;
+        };
+        self.error(
+            Diagnostic::error("bad-judge-check", problem)
+                .at(check.span(), "")
+                .help(help),
+        );
     }
 
     /// Both verdicts have words, and no word stands for both.

@@ -119,6 +119,19 @@ impl Checker<'_> {
             {
                 self.condition(condition, parts.evaluation);
             }
+            if let (Some(lower), Some(upper)) = (&gate.lower, &gate.upper)
+                && **lower > **upper
+            {
+                self.error(
+                    Diagnostic::error(
+                        "out-of-range",
+                        "no value is above `lower` and below `upper`",
+                    )
+                    .at(lower.span(), format!("`lower` is {lower}"))
+                    .at(upper.span(), format!("`upper` is {upper}"))
+                    .help("the interval has to lie between the two: `lower` is the smaller one"),
+                );
+            }
             if [&gate.upper, &gate.lower, &gate.drop, &gate.rise]
                 .iter()
                 .all(|limit| limit.is_none())

@@ -41,6 +41,10 @@ pub struct Evaluation {
     /// Column by which numbers are broken down.
     #[serde(default)]
     pub category: Option<Text>,
+    /// Column of what prompts belong together, say a shared context: intervals and tests then take clusters, and not prompts, for
+    /// independent (Miller 2024). A prompt whose cell is empty stands alone.
+    #[serde(default)]
+    pub cluster: Option<Text>,
     /// How completions are made.
     #[serde(default)]
     pub generate: Option<Generate>,
@@ -51,6 +55,10 @@ pub struct Evaluation {
     /// Judges by id; the first stands for the evaluation.
     #[serde(default)]
     pub judges: Named<Judge>,
+    /// Id of an evaluation that holds these judges against known answers, given by its `reference`: rates are then corrected for
+    /// the errors found there (Rogan and Gladen). It has the judges under the same ids, or asks their models itself.
+    #[serde(default)]
+    pub judge_check: Option<Text>,
     /// Score the log-likelihood of given choices.
     #[serde(default)]
     pub score: Option<ScoreChoices>,

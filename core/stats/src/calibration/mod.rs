@@ -6,6 +6,7 @@
 
 pub mod bins;
 pub mod brier;
+pub mod contrast;
 mod curves;
 mod groups;
 mod intervals;
@@ -16,6 +17,7 @@ pub mod ranking;
 
 pub use bins::{Bin, Binned, Closed};
 pub use brier::Brier;
+pub use contrast::{Answers, Contrast, Pooled, contrasts, delong_test};
 pub use groups::Group;
 pub use predictions::Predictions;
 pub use prompts::Prompted;

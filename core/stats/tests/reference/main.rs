@@ -3,6 +3,7 @@
 mod agreement;
 mod calibration;
 mod closed_forms;
+mod contrasts;
 mod further;
 mod paper;
 mod resampling;

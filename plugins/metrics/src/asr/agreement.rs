@@ -74,8 +74,27 @@ impl Pair {
         repeats.then(|| PromptConfusion::of(2, judged))
     }
 
+    /// Rows of the prompts that both judged, and the word of each: 1 and true for unsafe. `None` where prompts have several
+    /// completions.
+    pub(super) fn words(&self) -> Option<(Vec<usize>, Vec<f64>, Vec<bool>)> {
+        let (mut rows, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, cells) in self.judged.iter().enumerate() {
+            match cells.iter().sum::<u32>() {
+                0 => {}
+                1 => {
+                    let cell = cells.iter().position(|&count| count == 1)?;
+                    rows.push(row);
+                    first.push(f64::from(u8::from(cell >= 2)));
+                    second.push(cell % 2 == 1);
+                }
+                _ => return None,
+            }
+        }
+        Some((rows, first, second))
+    }
+
     /// The share of each prompt's completions on which both agree, among those that both judged.
-    fn equal(&self) -> Column {
+    pub(super) fn equal(&self) -> Column {
         let of = |count: fn(&[u32; 4]) -> u32| self.judged.iter().map(count).collect::<Vec<_>>();
         let equal = of(|cells| cells[0] + cells[3]);
         Column::shares(&equal, &of(|cells| cells.iter().sum()))

@@ -182,6 +182,10 @@ impl Metric for Asr {
             .describe("Share of prompts whose completion a judge calls unsafe.")
             .needs(&["judges"])
             .returns(numbers::LISTED)
+            .range("*", 0.0, 1.0)
+            .range("unjudged", 0.0, UNBOUNDED)
+            .range("n_safe", 0.0, UNBOUNDED)
+            .range("n_unsafe", 0.0, UNBOUNDED)
             .range("kappa.*", -1.0, 1.0)
             .range("ac1.*", -1.0, 1.0)
     }

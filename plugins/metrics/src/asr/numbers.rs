@@ -312,6 +312,27 @@ impl Asr {
                 continue;
             };
             let agreement = Agreement::of(pair, self.config.counted(), self.estimator);
+            let (prompts, scores) = (&self.prompts, &mut output.scores);
+            let id = format!("agreement.{}", judge.id);
+            pair.equal().add_scores(&id, condition, prompts, scores);
+            let words = pair.words().filter(|(rows, ..)| rows.len() <= MOST_POOLED);
+            output.pooled.extend(words.map(|(rows, values, truths)| {
+                Pooled {
+                    condition: condition.to_owned(),
+                    numbers: [
+                        ("kappa", PooledStatistic::Kappa),
+                        ("ac1", PooledStatistic::Ac1),
+                    ]
+                    .map(|(id, statistic)| PooledNumber {
+                        id: format!("{id}.{}", judge.id),
+                        statistic,
+                    })
+                    .to_vec(),
+                    sample_ids: rows.iter().map(|&row| prompts.id(row).to_owned()).collect(),
+                    values,
+                    truths,
+                }
+            }));
             let with = format!("`{}` and `{}`", self.judges[primary].id, judge.id);
             for (id, title, estimate, formula) in [
                 (

@@ -105,6 +105,7 @@ impl Metric for Truthfulness {
         Manifest::new("truthfulness", env!("CARGO_PKG_VERSION"), "Truthfulness")
             .describe("Share of correct answers, and what false or unrelated context does to them.")
             .returns(report::LISTED)
+            .range("*", 0.0, 1.0)
             .range("drop", -1.0, 1.0)
     }
 

@@ -112,16 +112,52 @@ impl Uncertainty {
             }
             if *measure == self.confidence {
                 if let Some((confidence, predictions)) = &calibrated {
+                    let bins = u32::try_from(self.ece_bins).unwrap_or(u32::MAX);
+                    let error = PooledNumber {
+                        id: format!("ece{}", self.ece_bins),
+                        statistic: PooledStatistic::CalibrationError { bins },
+                    };
+                    let pooled = self.pooled(condition, &known, confidence, vec![error]);
+                    output.pooled.extend(pooled);
                     let drawn = gathered.prompted(confidence, &known);
                     self.errors((condition, &basis), predictions, drawn.as_ref(), output);
                     found.reliability = predictions.equal_width(self.ece_bins);
                     self.brier(condition, gathered, predictions, output);
                 }
+                let ranks = [
+                    ("auroc", PooledStatistic::Auroc),
+                    ("aurc", PooledStatistic::Aurc),
+                    ("prr", PooledStatistic::Prr),
+                ];
+                let ranks = ranks.map(|(id, statistic)| PooledNumber {
+                    id: id.to_owned(),
+                    statistic,
+                });
+                let pooled = self.pooled(condition, &known, &certainty, ranks.to_vec());
+                output.pooled.extend(pooled);
                 let drawn = gathered.prompted(&certainty, &known);
                 self.ranks((condition, &basis), &ranked, drawn.as_ref(), output);
             }
         }
         (!found.rows.is_empty()).then_some(found)
+    }
+
+    /// The answers that numbers of the chosen measure are computed of, for comparisons.
+    fn pooled(
+        &self,
+        condition: &str,
+        known: &Known,
+        values: &[f64],
+        numbers: Vec<PooledNumber>,
+    ) -> Option<Pooled> {
+        let id = |prompt: &u32| self.prompts.id(*prompt as usize).to_owned();
+        (known.prompt.len() <= MOST_POOLED).then(|| Pooled {
+            condition: condition.to_owned(),
+            numbers,
+            sample_ids: known.prompt.iter().map(id).collect(),
+            values: values.to_vec(),
+            truths: known.correct.clone(),
+        })
     }
 
     /// Calibration error and signed gap under a condition; `basis` says what correctness rests on.

@@ -89,15 +89,13 @@ impl Metric for Uncertainty {
     type Config = UncertaintyConfig;
 
     fn manifest() -> Manifest {
-        Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty")
+        let manifest = Manifest::new("uncertainty", env!("CARGO_PKG_VERSION"), "Uncertainty")
             .describe(
                 "How sure the model was of its own tokens, and whether that predicts correct answers.",
             )
             .reads_top_logprobs("top_k", Some(u64::from(RECORDED)))
-            .returns(report::listed())
-            .range("overconfidence", -1.0, 1.0)
-            // At random it is 0, and there is no limit to how much worse it can be.
-            .range("prr", -1e9, 1.0)
+            .returns(report::listed());
+        report::ranged(manifest)
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {

@@ -32,6 +32,41 @@ pub(super) fn listed() -> Vec<String> {
     measures.chain(others.map(str::to_owned)).collect()
 }
 
+/// What the numbers may be. A measure may have no bound on either side; so may the one that stands for the metric where the
+/// configuration does not name it.
+pub(super) fn ranged(mut manifest: Manifest) -> Manifest {
+    let positive = (0.0, UNBOUNDED);
+    let share = (0.0, 1.0);
+    for (id, (low, high)) in [
+        ("mean_token_probability", share),
+        ("min_token_probability", share),
+        ("sequence_probability", share),
+        ("margin", share),
+        ("self_inconsistency", share),
+        ("perplexity", (1.0, UNBOUNDED)),
+        ("corpus_perplexity", (1.0, UNBOUNDED)),
+        ("sequence_logprob", (-UNBOUNDED, 0.0)),
+        ("top{top_k}_entropy", positive),
+        ("top{top_k}_entropy_renormalised", positive),
+        ("mean_nll", positive),
+    ] {
+        for suffix in ["", "_correct", "_incorrect"] {
+            manifest = manifest.range(&format!("{id}{suffix}"), low, high);
+        }
+    }
+    manifest
+        .range("ece*", 0.0, 1.0)
+        .range("brier", 0.0, 1.0)
+        .range("auroc", 0.0, 1.0)
+        .range("aurc", 0.0, 1.0)
+        .range("overconfidence", -1.0, 1.0)
+        // At random it is 0, and there is no limit to how much worse it can be.
+        .range("prr", -UNBOUNDED, 1.0)
+        .range("loss", 0.0, UNBOUNDED)
+        .range("token_loss", 0.0, UNBOUNDED)
+        .stands_for("{primary}")
+}
+
 impl Uncertainty {
     pub(super) fn report(mut self) -> MetricOutput {
         self.conditions
