@@ -95,7 +95,8 @@ fn known_verdict(judge: Option<&Judge>, text: &str) -> Option<VerdictLabel> {
         _ => {}
     }
     // A list of refusals would find a verdict in any text.
-    let judge = judge.filter(|judge| judge.needs_model())?;
+    let judge =
+        judge.filter(|judge| !matches!(judge, Judge::RefusalStrings(_) | Judge::Plugin(_)))?;
     let label = judge
         .read(&Completion::of_text(text.to_owned(), FinishReason::Stop))
         .label;
