@@ -206,6 +206,7 @@ fn what_a_plugin_returns_never_costs_the_page() {
         y: Some(y),
         low: Some(-f64::MAX),
         high: Some(f64::MAX),
+        quartiles: Some([-f64::MAX, f64::MAX]),
         ..Point::default()
     };
     for kind in [
@@ -215,6 +216,10 @@ fn what_a_plugin_returns_never_costs_the_page() {
         ChartKind::Forest,
         ChartKind::Heatmap,
         ChartKind::Bar,
+        ChartKind::Scatter,
+        ChartKind::StackedBar,
+        ChartKind::Box,
+        ChartKind::SmallMultiples,
     ] {
         output.output.charts.push(ChartSpec {
             id: format!("{long}{kind:?}"),

@@ -260,4 +260,15 @@ impl Point {
         self.n = Some(n);
         self
     }
+
+    /// A box over a category: whiskers, quartiles and median, in rising order.
+    #[must_use]
+    pub fn quartiles(label: &str, [low, lower, median, upper, high]: [f64; 5]) -> Self {
+        Self {
+            low: Some(low),
+            high: Some(high),
+            quartiles: Some([lower, upper]),
+            ..Self::category(label, median)
+        }
+    }
 }

@@ -216,6 +216,14 @@ pub enum ChartKind {
     Forest,
     /// Cells coloured by value; the series are rows, the points columns.
     Heatmap,
+    /// Marks at points, unconnected.
+    Scatter,
+    /// One bar per category, made of its series end to end; values from 0 on.
+    StackedBar,
+    /// One box per row: `quartiles` around the median `y`, whiskers from `low` to `high`.
+    Box,
+    /// Lines, each series in a small plot of its own, on the same axes.
+    SmallMultiples,
 }
 
 /// An axis.
@@ -263,6 +271,9 @@ pub struct Point {
     /// Number of samples.
     #[serde(default)]
     pub n: Option<u64>,
+    /// Lower and upper quartile, of a box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quartiles: Option<[f64; 2]>,
 }
 
 /// More answers than this are not compared as [`Pooled`]: drawing them would take minutes.

@@ -195,6 +195,10 @@ pub(super) fn describe(chart: &ChartSpec) -> String {
         ChartKind::Histogram => "Histogram",
         ChartKind::Reliability => "Reliability diagram, confidence against accuracy",
         ChartKind::Heatmap => "Heat map",
+        ChartKind::Scatter => "Points",
+        ChartKind::StackedBar => "Stacked bars",
+        ChartKind::Box => "Medians with quartiles and whiskers",
+        ChartKind::SmallMultiples => "Lines, a plot each",
     };
     let spelled = points
         .iter()

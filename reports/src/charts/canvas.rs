@@ -35,6 +35,13 @@ impl<'a> Canvas<'a> {
         }
     }
 
+    /// A rectangle of the area, for axes of its own.
+    pub(super) fn part(&self, corner: At, size: At) -> Self {
+        Self {
+            area: self.area.clone().shrink(pixel(corner), pixel(size)),
+        }
+    }
+
     pub(super) fn line(&self, from: At, to: At, ink: Ink, width: f64) -> Result<(), String> {
         self.path(&[from, to], ink, width)
     }

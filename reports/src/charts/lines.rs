@@ -20,10 +20,10 @@ const BOTTOM: f64 = 48.0;
 const MARKED: usize = 40;
 
 /// A point with both coordinates.
-struct Spot<'a> {
-    x: f64,
-    y: f64,
-    point: &'a Point,
+pub(super) struct Spot<'a> {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) point: &'a Point,
 }
 
 pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
@@ -96,6 +96,8 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
         let style = figure.styles.get(index).copied().unwrap_or(index);
         if histogram {
             bins(&canvas, &plot, spots, half, style, y.start.max(0.0))?;
+        } else if chart.kind == ChartKind::Scatter {
+            marks(&canvas, &plot, spots, style)?;
         } else {
             line(&canvas, &plot, spots, style, series.len() == 1)?;
         }
@@ -110,7 +112,7 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
 }
 
 /// Labels that stand in for numbers on the horizontal axis, when no point has one.
-fn categories(series: &[Series]) -> Vec<&str> {
+pub(super) fn categories(series: &[Series]) -> Vec<&str> {
     let points = || series.iter().flat_map(|series| &series.points);
     let mut labels: Vec<&str> = Vec::new();
     if points().any(|point| point.x.is_some()) {
@@ -124,7 +126,7 @@ fn categories(series: &[Series]) -> Vec<&str> {
     labels
 }
 
-fn spots<'a>(series: &'a Series, categories: &[&str]) -> Vec<Spot<'a>> {
+pub(super) fn spots<'a>(series: &'a Series, categories: &[&str]) -> Vec<Spot<'a>> {
     let place = |point: &Point| {
         let category = categories.iter().position(|label| *label == point.label);
         point.x.or(category.map(|index| index as f64))
@@ -147,7 +149,7 @@ fn spots<'a>(series: &'a Series, categories: &[&str]) -> Vec<Spot<'a>> {
     spots
 }
 
-fn line(
+pub(super) fn line(
     canvas: &Canvas<'_>,
     plot: &Plot<'_, '_>,
     spots: &[Spot<'_>],
@@ -185,6 +187,29 @@ fn line(
         for at in path {
             canvas.mark(at, style, 4.0)?;
         }
+    }
+    Ok(())
+}
+
+/// Marks, smaller where there are many.
+fn marks(
+    canvas: &Canvas<'_>,
+    plot: &Plot<'_, '_>,
+    spots: &[Spot<'_>],
+    style: usize,
+) -> Result<(), String> {
+    let radius = if spots.len() > 10 * MARKED { 2.0 } else { 3.5 };
+    for spot in spots {
+        if let (Some(low), Some(high)) = (spot.point.low, spot.point.high)
+            && spots.len() <= MARKED
+        {
+            canvas.whisker(
+                plot.at(spot.x, low),
+                plot.at(spot.x, high),
+                Ink::Solid(style),
+            )?;
+        }
+        canvas.mark(plot.at(spot.x, spot.y), style, radius)?;
     }
     Ok(())
 }

@@ -8,9 +8,11 @@ mod backend;
 mod canvas;
 mod heatmap;
 mod lines;
+mod multiples;
 mod palette;
 mod rows;
 pub(crate) mod run_graph;
+mod stacked;
 mod text_width;
 
 use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec};
@@ -49,10 +51,14 @@ pub(crate) struct Drawing {
 /// When plotters refuses to draw it.
 pub(crate) fn draw(figure: &Figure, width: u32) -> Result<Drawing, ReportError> {
     let drawn = match figure.chart.kind {
-        ChartKind::Bar | ChartKind::GroupedBar | ChartKind::Forest => rows::draw(figure, width),
-        ChartKind::Line | ChartKind::Reliability | ChartKind::Histogram => {
+        ChartKind::Bar | ChartKind::GroupedBar | ChartKind::Forest | ChartKind::Box => {
+            rows::draw(figure, width)
+        }
+        ChartKind::Line | ChartKind::Scatter | ChartKind::Reliability | ChartKind::Histogram => {
             lines::draw(figure, width)
         }
+        ChartKind::SmallMultiples => multiples::draw(figure, width),
+        ChartKind::StackedBar => stacked::draw(figure, width),
         ChartKind::Heatmap => heatmap::draw(figure, width),
     };
     drawn.map_err(|detail| ReportError::Draw {
@@ -137,7 +143,12 @@ pub(crate) fn key(style: usize) -> String {
 pub(crate) fn needs_legend(chart: &ChartSpec) -> bool {
     let rows = matches!(
         chart.kind,
-        ChartKind::Bar | ChartKind::GroupedBar | ChartKind::Forest | ChartKind::Heatmap
+        ChartKind::Bar
+            | ChartKind::GroupedBar
+            | ChartKind::Forest
+            | ChartKind::Heatmap
+            | ChartKind::Box
+            | ChartKind::SmallMultiples
     );
     !rows && chart.series.len() > 1
 }
@@ -157,3 +168,6 @@ fn empty(width: u32) -> Result<Drawing, String> {
         body,
     })
 }
+
+#[cfg(test)]
+mod tests;

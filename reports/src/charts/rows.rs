@@ -41,7 +41,7 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
         return empty(width);
     }
     let unit = figure.chart.y.unit.as_str();
-    let bars = figure.chart.kind != ChartKind::Forest;
+    let bars = matches!(figure.chart.kind, ChartKind::Bar | ChartKind::GroupedBar);
     let difference = unit == "difference of ratios" || figure.chart.id == "differences";
     let values: Vec<&Point> = rows
         .iter()
@@ -51,7 +51,8 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     let numbers = values
         .iter()
         .flat_map(|point| [point.y, point.low, point.high])
-        .flatten();
+        .flatten()
+        .chain(values.iter().filter_map(|point| point.quartiles).flatten());
     let x = range(&figure.chart.y, numbers, bars || difference);
     let right = values
         .iter()
@@ -192,6 +193,9 @@ fn drawn(
             0.55,
         )?;
     }
+    if let Some([lower, upper]) = quartiles(point) {
+        return boxed(canvas, plot, point, style, y, [lower, value, upper]);
+    }
     if let (Some(low), Some(high)) = (finite(point.low), finite(point.high)) {
         let ink = if bars { Ink::Text } else { Ink::Solid(style) };
         canvas.whisker((x(low), y), (x(high), y), ink)?;
@@ -200,6 +204,31 @@ fn drawn(
         canvas.mark((x(value), y), style, 5.0)?;
     }
     Ok(())
+}
+
+/// A box around the median, and whiskers.
+fn boxed(
+    canvas: &Canvas<'_>,
+    plot: &Plot<'_, '_>,
+    point: &Point,
+    style: usize,
+    y: f64,
+    [lower, median, upper]: [f64; 3],
+) -> Result<(), String> {
+    let x = |value: f64| plot.at(value, 0.0).0;
+    if let (Some(low), Some(high)) = (finite(point.low), finite(point.high)) {
+        canvas.whisker((x(low), y), (x(high), y), Ink::Solid(style))?;
+    }
+    // The ground hides the whisker behind the box.
+    let corners = ((x(lower), y - 7.0), (x(upper), y + 7.0));
+    canvas.block(corners.0, corners.1, Ink::Ground, 1.0)?;
+    canvas.block(corners.0, corners.1, Ink::Series(style), 0.55)?;
+    canvas.line((x(median), y - 8.0), (x(median), y + 8.0), Ink::Text, 2.0)
+}
+
+fn quartiles(point: &Point) -> Option<[f64; 2]> {
+    let [lower, upper] = point.quartiles?;
+    Some([finite(Some(lower))?, finite(Some(upper))?])
 }
 
 /// Rows by category, with its series below; a single series is labelled by its categories.

@@ -2,7 +2,7 @@
 
 use super::found::{Found, number, short};
 use super::limits;
-use crate::wire::{ChartSpec, Point, Table};
+use crate::wire::{ChartKind, ChartSpec, Point, Table};
 
 pub(super) fn check_table(table: &Table, found: &mut Found) {
     found.id("table", &table.id);
@@ -77,7 +77,7 @@ pub(super) fn check_chart(chart: &ChartSpec, found: &mut Found) {
     for series in &chart.series {
         found.text(&place, "series.name", &series.name, limits::TITLE);
     }
-    if let Some(problem) = points().find_map(point_problem) {
+    if let Some(problem) = points().find_map(|point| point_problem(point, chart.kind)) {
         found.push(format!("a point of {place} {problem}"));
     }
     for point in points() {
@@ -85,12 +85,14 @@ pub(super) fn check_chart(chart: &ChartSpec, found: &mut Found) {
     }
 }
 
-fn point_problem(point: &Point) -> Option<String> {
+fn point_problem(point: &Point, kind: ChartKind) -> Option<String> {
     for (name, value) in [
         ("x", point.x),
         ("y", point.y),
         ("low", point.low),
         ("high", point.high),
+        ("quartiles", point.quartiles.map(|ends| ends[0])),
+        ("quartiles", point.quartiles.map(|ends| ends[1])),
     ] {
         let Some(value) = value else { continue };
         if !value.is_finite() {
@@ -106,7 +108,23 @@ fn point_problem(point: &Point) -> Option<String> {
     }
     match (point.low, point.high) {
         (Some(low), Some(high)) if low > high => {
-            Some(format!("has a `low` of {low} above its `high` of {high}"))
+            return Some(format!("has a `low` of {low} above its `high` of {high}"));
+        }
+        _ => {}
+    }
+    match (kind, point.quartiles) {
+        (ChartKind::Box, Some([lower, upper])) => {
+            let ends = [point.low, Some(lower), point.y, Some(upper), point.high];
+            let ends: Vec<f64> = ends.into_iter().flatten().collect();
+            (!ends.is_sorted()).then(|| {
+                format!("has {ends:?} as whisker, quartile, median, quartile and whisker: they have to rise")
+            })
+        }
+        (ChartKind::Box, None) if point.y.is_some() => Some("has no `quartiles`".to_owned()),
+        (ChartKind::Box, None) => None,
+        (_, Some(_)) => Some("has `quartiles`, which belong to a `box`".to_owned()),
+        (ChartKind::StackedBar, None) if point.y.is_some_and(|y| y < 0.0) => {
+            Some("is below 0, and a stack has no room for it".to_owned())
         }
         _ => None,
     }
