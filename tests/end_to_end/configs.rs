@@ -91,6 +91,22 @@ fn what_the_engine_would_ignore_is_refused_by_the_plan() {
         ),
         (
             "llama",
+            json!({"quantization_config": {"quant_method": "hqq", "bits": 4}}),
+            "the method `hqq`",
+        ),
+        (
+            "llama",
+            json!({"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128}}),
+            "stored as they are",
+        ),
+        // Contradictory to our own decoder, which knows the architecture.
+        (
+            "qwen2",
+            json!({"layer_types": ["sliding_attention", "full_attention", "full_attention"], "use_sliding_window": false}),
+            "sliding_attention",
+        ),
+        (
+            "llama",
             json!({"architectures": ["PhiMoEForCausalLM"]}),
             "PhiMoEForCausalLM",
         ),
@@ -105,13 +121,30 @@ fn what_the_engine_would_ignore_is_refused_by_the_plan() {
 }
 
 #[test]
-fn an_answer_beyond_a_window_is_no_answer() {
+fn an_answer_beyond_a_window_is_refused_by_the_plan() {
     let place = Place::new();
     let spec = asked(&place, "mistral", &json!({"sliding_window": 8}));
-    let output = place.output(&["run", text(&spec), "--out", "run"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("sliding_window: 8"), "{said}");
+    for command in [
+        &["plan", text(&spec)][..],
+        &["run", text(&spec), "--out", "run"],
+    ] {
+        let output = place.output(command);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for part in [
+            "prompt-too-long",
+            "sliding_window: 8",
+            "sample `1` has",
+            "an answer of up to 6",
+        ] {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    }
+    // A window that no layer has is none.
+    let place = Place::new();
+    let none = json!({"sliding_window": 8, "use_sliding_window": true, "max_window_layers": 28});
+    let spec = asked(&place, "qwen2", &none);
+    place.run(&spec, "run");
 }
 
 #[test]
@@ -120,6 +153,18 @@ fn what_was_not_proven_stands_in_the_report_and_strict_refuses_it() {
     let spec = asked(&place, "llama", &json!({}));
     let quantised = SPEC.replace("{path: model}", "{path: model, quantization: q8_0}");
     place.write("spec.yaml", &quantised);
+    // Planning tells it, in words and for machines.
+    let plan = place.output(&["plan", text(&spec)]);
+    let plan = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(
+        plan.contains(
+            "`logits-agree` of `m` will not be proven: the weights are quantised to `q8_0`"
+        ),
+        "{plan}"
+    );
+    let plan = place.output(&["plan", text(&spec), "--format", "json"]);
+    let plan: Value = serde_json::from_slice(&plan.stdout).expect("JSON");
+    assert_eq!(plan["unproven"][0]["model"], "m");
     place.run(&spec, "run");
     let page = String::from_utf8(place.read("run/report.html")).expect("UTF-8");
     assert!(page.contains("not held against an independent computation"));
@@ -131,7 +176,7 @@ fn what_was_not_proven_stands_in_the_report_and_strict_refuses_it() {
             .output()
             .expect("the binary starts");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("`logits-agree`"), "{said}");
     }
     // Without quantisation everything is proven.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Place, copy_folder, files_with, tests_dir, text};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const TUNED: &str = "89abcdef0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "hf_0123456789abcdef";
 
 /// A hub with the golden Llama and a dataset of one file for each split.
@@ -27,6 +28,8 @@ fn hub(place: &Place, token: Option<&str>) -> Server {
         "models": {
             "org/golden": { "folder": tests_dir().join("golden/llama"), "commit": COMMIT, "token": token },
             "org/sharded": { "folder": tests_dir().join("golden/mistral"), "commit": COMMIT },
+            "org/tuned": { "folder": tests_dir().join("golden/llama/loads/dora"), "commit": TUNED, "token": token },
+            "org/pissa": { "folder": place.path("pissa"), "commit": TUNED },
         },
         "datasets": { "org/rows": { "folder": place.path("repository"), "commit": COMMIT } },
     }))
@@ -301,4 +304,110 @@ fn a_cache_with_half_a_model_is_not_taken_for_a_model() {
     let (code, log) = said(command(&place, &url, &["run", text(&spec), "--out", "run"]));
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("tokenizer.json"), "{log}");
+}
+
+/// A fine-tune from the hub, which may be a base from the hub too.
+fn tuned(place: &Place, base: &str, adapter: &str) -> PathBuf {
+    let expected = expected();
+    place.write(
+        "repository/data/test-00000-of-00001.jsonl",
+        &json!({ "id": "a", "q": expected["messages"][0]["content"] }).to_string(),
+    );
+    let spec = spec(place, base);
+    let text = std::fs::read_to_string(&spec).expect("the spec");
+    let text = text
+        .replace(
+            "\ndatasets:",
+            &format!("\n  tuned: {{adapter: {{base: m, {adapter}}}}}\ndatasets:"),
+        )
+        .replace("models: [m]", "models: [tuned]")
+        .replace("max_tokens: 8", "max_tokens: 6");
+    place.write("spec.yaml", &text)
+}
+
+/// What PEFT answers with the adapter.
+fn expected() -> Value {
+    let path = tests_dir().join("golden/llama/loads/dora/expected.json");
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
+    expected["greedy"].clone()
+}
+
+#[test]
+fn an_adapter_is_fetched_pinned_merged_and_used_offline() {
+    let place = Place::new();
+    let server = hub(&place, Some(TOKEN));
+    let spec = tuned(&place, "hub: org/golden", "hub: org/tuned");
+    let url = server.url();
+    let with_token = |arguments: &[&str]| {
+        let mut command = command(&place, &url, arguments);
+        command.env("HF_TOKEN", TOKEN);
+        said(command)
+    };
+    let (code, plan) = with_token(&["plan", text(&spec)]);
+    assert_eq!(code, Some(0), "{plan}");
+    assert!(server.requests().is_empty(), "planning asks nothing");
+    // Without a token the gate is told, with the adapter's name where the base may be had.
+    let (code, log) = said(command(&place, &url, &["run", text(&spec), "--out", "run"]));
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("gated") && log.contains("`HF_TOKEN`"), "{log}");
+    let (code, log) = with_token(&["run", text(&spec), "--out", "run"]);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(
+        log.contains(&format!("org/tuned at `main` to commit {TUNED}")),
+        "{log}"
+    );
+    let lock: Value = serde_json::from_slice(&place.read("run/lock.json")).expect("JSON");
+    assert_eq!(lock["models"]["tuned"]["hub"]["commit"], TUNED, "{lock:#}");
+    // It answers as in PEFT.
+    let (sample, expected) = (place.samples("run")[0].clone(), expected());
+    assert_eq!(sample["prompt_token_ids"], expected["prompt"]);
+    assert_eq!(sample["completion_token_ids"], expected["new"]);
+    let lp = |value: &Value| serde_json::from_value::<Vec<f64>>(value.clone()).expect("ln p");
+    for (ours, theirs) in lp(&sample["token_logprob"]).iter().zip(lp(&expected["lp"])) {
+        assert!((ours - theirs).abs() < 1e-4, "{ours} against {theirs}");
+    }
+    drop(server);
+    let again = [
+        "run",
+        text(&spec),
+        "--out",
+        "again",
+        "--offline",
+        "--store",
+        "another",
+    ];
+    let (code, log) = with_token(&again);
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(
+        place.read("run/results.json"),
+        place.read("again/results.json")
+    );
+}
+
+#[test]
+fn an_adapter_of_the_hub_that_is_more_than_its_factors_is_refused_before_anything_runs() {
+    let place = Place::new();
+    copy_folder(
+        &tests_dir().join("golden/llama/loads/gaussian"),
+        &place.path("pissa"),
+    );
+    let settings = place.path("pissa/adapter_config.json");
+    let changed = std::fs::read_to_string(&settings)
+        .expect("the settings")
+        .replace("\"gaussian\"", "\"pissa_niter_16\"");
+    std::fs::write(&settings, changed).expect("the settings");
+    let server = hub(&place, None);
+    let base = format!("path: {}", text(&tests_dir().join("golden/llama")));
+    let spec = tuned(&place, &base, "hub: org/pissa");
+    let (code, log) = said(command(
+        &place,
+        &server.url(),
+        &["run", text(&spec), "--out", "run"],
+    ));
+    assert_eq!(code, Some(2), "{log}");
+    for part in ["error[bad-adapter]", "pissa_niter_16", "spec.yaml:"] {
+        assert!(log.contains(part), "no `{part}` in:\n{log}");
+    }
+    assert!(!place.path("run").exists());
 }

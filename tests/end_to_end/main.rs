@@ -26,6 +26,7 @@ mod recorded;
 mod replay;
 mod smoke;
 mod support;
+mod thinking;
 mod tools;
 mod training;
 mod trainings;

@@ -1,12 +1,13 @@
 """Makes the references of adapters: what PEFT and transformers compute with adapters on the golden models, in f32 on the CPU.
 
-    python tests/python/make_adapters.py tests/golden
+    python tests/python/make_adapters.py tests/golden [MODEL ...]
 
 Of the models whose folders `tests/golden/<model>` hold `lora/training.json` (see make_golden.py), whose rows are used again:
 
 * `<model>/adapters/<name>`: a training step by step (`training.json`), from `adapter_init` to `adapter_final`;
 * `<model>/loads/<name>`: an adapter folder as PEFT saves it, and in `expected.json` the logits after a probe when PEFT loads it
   on a fresh base, and after `merge_and_unload`;
+* `phi3`, `glm4`: models whose layers hold several projections in one weight, with the Llama's tokenizer and rows;
 * `peft-modules.json`: which modules PEFT changes under which settings, with rank and alpha.
 
 Needs torch, transformers and peft.
@@ -25,7 +26,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils.other import get_pattern_key
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Glm4Config, Glm4ForCausalLM, Phi3Config, Phi3ForCausalLM
 
 STEPS = dict(learning_rate=2e-3, schedule="linear", warmup_steps=2, max_steps=6, per_device_batch_size=2, gradient_accumulation=2,
              weight_decay=0.01, adam_beta1=0.9, adam_beta2=0.999, adam_eps=1e-8, max_grad_norm=1.0)
@@ -41,6 +42,18 @@ TRAININGS = {
     ("qwen3", "saved-tied"): dict(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], modules_to_save=["embed_tokens", "norm"]),
     ("qwen3", "all-of-it"): dict(r=2, lora_alpha=4, target_modules=["k_proj", "up_proj"], use_dora=True, rank_pattern={"up_proj": 4},
                                  modules_to_save=["lm_head", "layers.1.self_attn.o_proj"]),
+}
+
+# Models whose layers hold several projections in one weight: random, small, with the tokenizer and the rows of the Llama.
+FUSED_SHAPE = dict(vocab_size=357, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                   max_position_embeddings=256, bos_token_id=0, eos_token_id=2, pad_token_id=1, attention_dropout=0.0)
+FUSED = {
+    "phi3": (Phi3Config, Phi3ForCausalLM, dict(sliding_window=None, original_max_position_embeddings=256)),
+    "glm4": (Glm4Config, Glm4ForCausalLM, dict(head_dim=8, attention_bias=True)),
+}
+TRAININGS |= {
+    ("phi3", "fused"): dict(r=4, lora_alpha=8, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"], rank_pattern={"gate_up_proj": 6}),
+    ("glm4", "fused-dora"): dict(r=2, lora_alpha=8, target_modules=["q_proj", "v_proj", "gate_up_proj"], use_dora=True),
 }
 
 TWO = dict(r=2, lora_alpha=6, target_modules=["q_proj", "up_proj"])
@@ -65,9 +78,31 @@ LOADS = {
     ("qwen2", "dora-bias"): dict(TWO, use_dora=True, target_modules=["k_proj"]),
     ("qwen3", "saved-embedding"): dict(TWO, modules_to_save=["embed_tokens"]),
     ("qwen3", "saved-head"): dict(TWO, modules_to_save=["lm_head"]),
+    ("phi3", "all-linear"): dict(TWO, target_modules="all-linear"),
+    ("glm4", "half"): dict(TWO, target_modules=["k_proj", "gate_up_proj"], layers_to_transform=[1]),
     # Sharded, 16 bits.
     ("mistral", "bf16"): dict(TWO, use_rslora=True, target_modules=["v_proj"]),
 }
+
+
+def fused(golden: Path, name: str) -> None:
+    """A model with fused projections, every weight of it random."""
+    config_class, model_class, settings = FUSED[name]
+    torch.manual_seed(3)
+    model = model_class(config_class(**FUSED_SHAPE, **settings)).float()
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            spread = 0.1 if p.dim() == 1 else 0.5 if "embed" in key else p.shape[-1] ** -0.5
+            p.copy_(spread * torch.randn(p.shape) + (1 if "norm" in key else 0))
+    folder = golden / name
+    model.save_pretrained(folder)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(golden / "llama" / file, folder / file)
+
+
+def rows_of(golden: Path, model_name: str, file: str) -> dict:
+    """What was made for the model, or for the one whose rows it shares."""
+    return json.loads((golden / ("llama" if model_name in FUSED else model_name) / file).read_text())
 
 
 def config(settings: dict, base: str) -> LoraConfig:
@@ -124,7 +159,7 @@ def greedy(model, prompt: list[int], eos: int) -> dict:
 def training(golden: Path, name: str, model_name: str, settings: dict) -> None:
     folder = golden / model_name / "adapters" / name
     folder.mkdir(parents=True, exist_ok=True)
-    reference = json.loads((golden / model_name / "lora" / "training.json").read_text())
+    reference = rows_of(golden, model_name, "lora/training.json")
     rows = reference["examples"][: STEPS["max_steps"] * 4]
     model = get_peft_model(base_model(golden / model_name), config(settings, None))
     randomise(model, 0.05)
@@ -160,12 +195,12 @@ def load(golden: Path, name: str, model_name: str, settings: dict) -> None:
     model.save_pretrained(folder, save_embedding_layers="auto" if stored else False)
     (folder / "README.md").unlink(missing_ok=True)
     sorted_config(folder / "adapter_config.json")
-    probe = json.loads((golden / model_name / "lora" / "training.json").read_text())["probe_input_ids"]
+    probe = rows_of(golden, model_name, "lora/training.json")["probe_input_ids"]
     loaded = PeftModel.from_pretrained(base_model(golden / model_name), folder)
     beside = last_logits(loaded, probe)
     plain_logits = last_logits(base_model(golden / model_name), probe)
     # PEFT merges in place, also into a tied weight that it left alone before.
-    first = json.loads((golden / model_name / "greedy.json").read_text())["samples"][0]
+    first = rows_of(golden, model_name, "greedy.json")["samples"][0]
     answer = {"messages": first["messages"], **greedy(loaded, first["prompt_token_ids"], loaded.config.eos_token_id)}
     untied = PeftModel.from_pretrained(base_model(golden / model_name), folder)
     write_json(folder / "expected.json", {
@@ -210,12 +245,17 @@ def modules() -> list[dict]:
 
 
 def main() -> None:
-    golden = Path(sys.argv[1])
+    golden, only = Path(sys.argv[1]), sys.argv[2:]
     write_json(golden / "peft-modules.json", modules(), None)
+    for model in FUSED:
+        if not only or model in only:
+            fused(golden, model)
     for (model, name), settings in TRAININGS.items():
-        training(golden, name, model, settings)
+        if not only or model in only:
+            training(golden, name, model, settings)
     for (model, name), settings in LOADS.items():
-        load(golden, name, model, settings)
+        if not only or model in only:
+            load(golden, name, model, settings)
 
 
 if __name__ == "__main__":

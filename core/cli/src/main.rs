@@ -4,7 +4,6 @@ mod args;
 mod commands;
 mod exit;
 mod hub;
-mod lengths;
 mod metrics;
 mod progress;
 mod worker;

@@ -148,6 +148,23 @@ struct ChoiceMessage {
     /// Some servers carry the model's refusal apart from its answers; it is what the model said.
     #[serde(default)]
     refusal: Option<String>,
+    /// Reasoning that the server took out of the answer, by the two names that servers have for it.
+    #[serde(default)]
+    reasoning_content: Value,
+    #[serde(default)]
+    reasoning: Value,
+}
+
+impl ChoiceMessage {
+    /// The reasoning, where there is any.
+    fn reasoning(&self) -> Option<String> {
+        let named = [&self.reasoning_content, &self.reasoning];
+        let texts = named.into_iter().filter_map(Value::as_str).map(str::trim);
+        texts
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+            .next()
+    }
 }
 
 /// Reads the body of a successful answer.
@@ -178,6 +195,7 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
             ));
         }
     };
+    let reasoning = choice.message.as_ref().and_then(ChoiceMessage::reasoning);
     let text = match choice.message {
         Some(message) => message.content.or(message.refusal),
         None => choice.text,
@@ -210,6 +228,11 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
     if request.strip_thinking {
         completion.keep_thinking_apart(None);
     }
+    // Whoever serves the model has taken it out already, whatever is asked for here.
+    completion.thinking = match (reasoning, completion.thinking.take()) {
+        (Some(reasoning), Some(further)) => Some(format!("{reasoning}\n\n{further}")),
+        (reasoning, further) => reasoning.or(further),
+    };
     Ok(Answer {
         completion,
         served: Served {
@@ -370,6 +393,49 @@ mod tests {
         let refusal =
             read(r#"{"choices": [{"message": {"content": null, "refusal": "no"}, "finish_reason": "stop"}]}"#).unwrap();
         assert_eq!(refusal.completion.text, "no");
+    }
+
+    #[test]
+    fn reasoning_that_a_server_took_out_stands_apart() {
+        let read = |message: &str, strip_thinking: bool| {
+            let body =
+                format!(r#"{{"choices": [{{"message": {message}, "finish_reason": "stop"}}]}}"#);
+            let request = GenerateRequest {
+                strip_thinking,
+                ..request()
+            };
+            let completion = read(&body, &request).unwrap().completion;
+            (completion.thinking, completion.text)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        for strip in [false, true] {
+            for key in ["reasoning_content", "reasoning"] {
+                let message = format!(r#"{{"content": "the queen", "{key}": "\nhm\n"}}"#);
+                assert_eq!(read(&message, strip), (some("hm"), "the queen".to_owned()));
+            }
+            // Cut off while reasoning, and none at all.
+            assert_eq!(
+                read(
+                    r#"{"content": null, "reasoning_content": "hm, the"}"#,
+                    strip
+                ),
+                (some("hm, the"), String::new())
+            );
+            assert_eq!(
+                read(
+                    r#"{"content": "x", "reasoning_content": null, "reasoning": {"effort": "low"}}"#,
+                    strip
+                ),
+                (None, "x".to_owned())
+            );
+        }
+        assert_eq!(
+            read(
+                r#"{"content": "<think>b</think>c", "reasoning_content": "a"}"#,
+                true
+            ),
+            (some("a\n\nb"), "c".to_owned())
+        );
     }
 
     #[test]

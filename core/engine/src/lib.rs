@@ -7,6 +7,7 @@ mod endpoint;
 mod engines;
 mod loaded;
 mod plugin;
+mod reading;
 pub mod training;
 pub mod worker;
 
@@ -16,7 +17,8 @@ pub use ask::{
 };
 pub use endpoint::Endpoint;
 pub use engines::{DivergenceMeter, EngineError, Generator, TextScorer};
-pub use loaded::{Check, CheckOutcome, Loaded};
+pub use loaded::{Check, CheckOutcome, LOGITS_AGREE, Loaded};
 pub use plugin::{
     LogSink, MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,
 };
+pub use reading::{Limits, PromptReader, Reach, TextFiles};

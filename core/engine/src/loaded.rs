@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Name of the check that holds an engine against an independent computation of the model.
+pub const LOGITS_AGREE: &str = "logits-agree";
+
 /// One finding of the self-check made when a model is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {

@@ -21,6 +21,9 @@ pub const WHOLE: &str = "model.safetensors";
 /// The file that names the shards of a model whose weights are in several.
 pub const INDEX: &str = "model.safetensors.index.json";
 
+/// The file of an adapter's settings in PEFT's layout.
+pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
+
 /// The set of weight files that a list of names stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WeightSet {
@@ -304,6 +307,7 @@ impl Weights {
 /// when the index is stale; when the output head is missing, or is stored although `config.json` says that it is the
 /// embedding; when the embedding has another number of rows than the vocabulary.
 pub fn inspect(folder: &Path) -> Result<Weights> {
+    check_no_adapter(folder)?;
     let mut weights = Weights {
         files: weight_files(folder)?,
         ..Weights::default()
@@ -328,6 +332,21 @@ pub fn inspect(folder: &Path) -> Result<Weights> {
     let config = optional_json(&path)?;
     check_head(&path, &config, &weights)?;
     Ok(weights)
+}
+
+/// transformers, where PEFT is installed, takes a folder with an adapter's settings for that adapter, and the weights in it for none.
+fn check_no_adapter(folder: &Path) -> Result<()> {
+    let settings = folder.join(ADAPTER_CONFIG);
+    match settings.exists() {
+        true => Err(Error::content(
+            &settings,
+            Refusal::new(
+                "lies beside a whole model: with PEFT installed, transformers loads the adapter on its own base and not the weights here",
+                "keep the adapter in a folder of its own (source `adapter`), or remove the file if it is merged already",
+            ),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Every tensor that the index names is in one of its shards. What transformers does not look at either: which of them.

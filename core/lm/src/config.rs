@@ -249,6 +249,12 @@ impl DecoderConfig {
         Ok(config)
     }
 
+    /// Whether a `config.json` is of an architecture that this crate computes, whatever else it says.
+    #[must_use]
+    pub fn knows(value: &Value) -> bool {
+        architecture_of(value).is_ok()
+    }
+
     /// Says why a model that is scored cannot be trained.
     ///
     /// # Errors
@@ -260,10 +266,6 @@ impl DecoderConfig {
                 self.architecture.class_name()
             ))
             .hint("train it elsewhere and merge the adapter"));
-        }
-        if self.attention.fused || self.mlp.fused {
-            return Err(Error::Unsupported(format!("`{}` is scored but not trained: adapters have no names here for its fused projections", self.architecture.class_name())).hint("train it elsewhere \
-                 and merge the adapter"));
         }
         match &self.dropout {
             Some(dropout) => Err(

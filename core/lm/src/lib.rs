@@ -32,6 +32,7 @@ mod ops;
 mod pair;
 mod random;
 mod ranges;
+mod reading;
 mod score;
 mod tensors;
 pub mod tokenize;
@@ -48,6 +49,7 @@ pub use error::{Error, Result};
 pub use gguf::GgufFile;
 pub use merge::merge;
 pub use pair::Pair;
+pub use reading::Reader;
 pub use score::{Entropies, Scorer};
 pub use tokenize::Tokenizer;
 

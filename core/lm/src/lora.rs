@@ -9,18 +9,28 @@ use driftgauge_folder::Weights;
 use driftgauge_folder::adapter::{Adapter, AdapterSettings, CONFIG_FILE, Change, WEIGHTS_FILE};
 use serde_json::{Value, json};
 
+use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::folder;
-use crate::model::{Parameters, module_names};
+use crate::model::{Parameters, module_names, modules_of};
 use crate::ranges;
 use crate::tensors::{TensorFile, write_atomically};
+
+/// The modules of a layer whose weights stand apart. A list of all of them is how `all-linear` comes from a spec.
+const APART: [&str; 7] = [
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+];
 
 /// The targets as a set of known names.
 fn targets(config: &LoraConfig) -> Result<BTreeSet<&'static str>> {
     let names = match &config.target_modules {
-        TargetModules::Named(word) if word == "all-linear" => {
-            return Ok(module_names().collect());
-        }
+        TargetModules::Named(word) if word == "all-linear" => return Ok(APART.into()),
         TargetModules::Named(word) => std::slice::from_ref(word),
         TargetModules::List(names) => names,
     };
@@ -29,18 +39,42 @@ fn targets(config: &LoraConfig) -> Result<BTreeSet<&'static str>> {
             "`target_modules` is empty: nothing would be trained".to_owned(),
         ));
     }
+    let known: Vec<&str> = module_names().collect();
     names
         .iter()
         .map(|name| {
-            module_names().find(|known| known == name).ok_or_else(|| {
-                let known: Vec<&str> = module_names().collect();
-                Error::Config(format!("target module `{name}` does not exist")).hint(format!(
-                    "choose from {}, or say `all-linear`",
-                    known.join(", ")
-                ))
-            })
+            module_names()
+                .find(|known| known == name)
+                .ok_or_else(|| no_module(name, "exist", &known))
         })
         .collect()
+}
+
+fn no_module(name: &str, which: &str, known: &[&str]) -> Error {
+    Error::Config(format!("target module `{name}` does not {which}")).hint(format!(
+        "choose from {}, or say `all-linear`",
+        known.join(", ")
+    ))
+}
+
+/// The settings for the layers of one model: all of its own modules where all are meant.
+///
+/// # Errors
+/// When a module is named that its layers do not have.
+pub(crate) fn of_model(lora: &LoraConfig, model: &DecoderConfig) -> Result<LoraConfig> {
+    let (own, asked) = (modules_of(model), targets(lora)?);
+    let asked: Vec<&str> = match asked == APART.into() {
+        true => own.clone(),
+        false => asked.into_iter().collect(),
+    };
+    let which = format!("exist in `{}`", model.architecture.class_name());
+    if let Some(other) = asked.iter().find(|name| !own.contains(name)) {
+        return Err(no_module(other, &which, &own));
+    }
+    Ok(LoraConfig {
+        target_modules: TargetModules::List(asked.into_iter().map(str::to_owned).collect()),
+        ..lora.clone()
+    })
 }
 
 /// Checks the numbers.

@@ -12,7 +12,7 @@ use crate::config::DecoderConfig;
 use crate::error::Result;
 use crate::ops::{self, Traced};
 
-pub(crate) use build::{Fresh, Parameters, Precision, expected_weights, module_names};
+pub(crate) use build::{Fresh, Parameters, Precision, expected_weights, module_names, modules_of};
 pub(crate) use layer::Layer;
 pub(crate) use linear::{Adapter, Linear};
 pub(crate) use rope::RopeTables;

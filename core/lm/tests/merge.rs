@@ -74,7 +74,7 @@ fn a_merged_folder_says_what_base_and_adapter_say() {
 #[test]
 fn adapters_do_what_they_do_in_peft() {
     let mut seen = 0;
-    for model in ["llama", "qwen2", "qwen3", "mistral"] {
+    for model in ["llama", "qwen2", "qwen3", "mistral", "phi3", "glm4"] {
         let base = golden(model);
         for entry in std::fs::read_dir(base.join("loads"))
             .expect("adapters")

@@ -9,6 +9,7 @@ mod tensors;
 use driftgauge_problem::Problem;
 use std::path::Path;
 
+use driftgauge_engine::Reach;
 use serde_json::{Map, Value};
 
 use families::{FAMILIES, Family, HeadDim, INERT, OFF, READ_BY_ALL};
@@ -23,15 +24,6 @@ pub(crate) struct Config {
     pub(crate) reach: Option<Reach>,
     /// mistral.rs runs it on GPUs alone.
     pub(crate) needs_gpu: bool,
-}
-
-/// How far mistral.rs computes what transformers does.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Reach {
-    /// Tokens of a prompt and its answer together.
-    pub(crate) tokens: usize,
-    /// The key of the configuration that says so, with its value.
-    pub(crate) key: String,
 }
 
 /// Reads the configuration of a model folder.
@@ -93,6 +85,32 @@ pub(crate) fn from_json(json: &Value) -> Result<Config, Problem> {
 #[cfg(test)]
 pub(crate) fn is_inert(key: &str) -> bool {
     INERT.contains(&key)
+}
+
+/// Methods by which stored weights may be quantised, and which mistral.rs reads.
+const METHODS: [&str; 6] = ["gptq", "awq", "fp8", "bitsandbytes", "afq", "mxfp4"];
+
+/// Whether weights that are said to be quantised can be: the method is read, and they are not plain.
+///
+/// # Errors
+/// With the method's name.
+pub(crate) fn check_quantised(config: &Value, plain: bool) -> Result<(), Problem> {
+    let why = match config["quant_method"].as_str() {
+        Some(method) if !METHODS.contains(&method) => {
+            format!(
+                "`quantization_config` names the method `{method}`, which mistral.rs 0.8.1 does not read"
+            )
+        }
+        Some(method) if plain => format!(
+            "`quantization_config` says that the weights are quantised by `{method}`, but they are stored as they are, and transformers \
+             would quantise them while loading"
+        ),
+        Some(_) => return Ok(()),
+        None => "`quantization_config` names no `quant_method`".to_owned(),
+    };
+    Err(Problem::failed(why).help(
+        "use the unquantised model; `quantization: NAME` on the model quantises it while loading",
+    ))
 }
 
 fn parsed(json: &str) -> Value {
@@ -409,6 +427,23 @@ fn window_by_switch(family: &Family) -> bool {
     named.contains(&family.class)
 }
 
+/// Whether any layer of a class whose windows are optional has one, as transformers settles it.
+fn slides(fields: &Map<String, Value>, family: &Family, types: &[Value]) -> bool {
+    let on = fields.get("use_sliding_window") == Some(&Value::Bool(true));
+    let number = |key: &str| fields.get(key).and_then(Value::as_u64);
+    let beyond_the_first = || {
+        let (first, layers) = (number("max_window_layers"), number("num_hidden_layers"));
+        layers.is_none_or(|layers| first.unwrap_or(28) < layers)
+    };
+    if !types.is_empty() {
+        return types.iter().any(|kind| kind == "sliding_attention");
+    }
+    match family.class {
+        "Qwen2ForCausalLM" | "Qwen3ForCausalLM" => on && beyond_the_first(),
+        _ => on,
+    }
+}
+
 /// How far the attention of mistral.rs is that of transformers: its sliding windows are one token wider, and it does not
 /// apply them to the layers that transformers does. Within the window both see everything.
 fn reach(
@@ -438,8 +473,7 @@ fn reach(
         return Err(not_computed(family, &format!("layer type {odd}")));
     }
     let optional = window_by_switch(family);
-    let used = fields.get("use_sliding_window") == Some(&Value::Bool(true))
-        || types.iter().any(|kind| kind == "sliding_attention");
+    let used = slides(fields, family, &types);
     if optional && !used {
         fields.remove("sliding_window");
     }

@@ -3,10 +3,9 @@
 use driftgauge_problem::Problem;
 use std::sync::Arc;
 
-use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt};
+use driftgauge_engine::{EngineError, GenerateRequest, Generator, Loaded, LongPrompt, Reach};
 use driftgauge_record::{Completion, FinishReason, answer_start, answer_start_within, thinking};
 
-use crate::config::Reach;
 use crate::folder::Prepared;
 use crate::recorder::{Ending, Plan, Recorder, Recording};
 use crate::runtime::{self, Refusal, Runtime};

@@ -9,12 +9,13 @@
 use driftgauge_problem::{Context as _, Problem};
 use std::path::{Path, PathBuf};
 
+use driftgauge_engine::Reach;
 use driftgauge_folder::Weights;
 use driftgauge_lm::Tokenizer;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::config::{self, Reach};
+use crate::config;
 
 /// A private folder of links, removed when dropped.
 #[derive(Debug)]
@@ -52,23 +53,26 @@ pub fn check(folder: &Path) -> Result<(), Problem> {
 fn inspect(folder: &Path) -> Result<(config::Config, Weights), Problem> {
     let config = config::read(folder)?;
     let weights = driftgauge_folder::inspect(folder)?;
-    // Names of quantised weights are those of their method.
-    if config.json.get("quantization_config").is_none() {
-        config::check_tensors(&config.json, &weights.shapes())
-            .map_err(|why| why.followed(&format!(" (in `{}`)", folder.display())))?;
-        shapes_fit(folder)?;
+    let plain = config::check_tensors(&config.json, &weights.shapes());
+    let quantised = config.json.get("quantization_config");
+    match quantised {
+        // Names of quantised weights are those of their method.
+        Some(quantised) => config::check_quantised(quantised, plain.is_ok()),
+        None => plain,
+    }
+    .map_err(|why| why.followed(&format!(" (in `{}`)", folder.display())))?;
+    if quantised.is_none() {
+        known_by_the_other(folder, &config.json)?;
     }
     Ok((config, weights))
 }
 
-/// Where our own decoder knows the model, it knows every weight with its shape.
-fn shapes_fit(folder: &Path) -> Result<(), Problem> {
-    if driftgauge_lm::DecoderConfig::from_folder(folder).is_err() {
-        return Ok(());
-    }
-    match driftgauge_lm::check_folder(folder) {
-        Err(error) if error.is_unsupported() => Err(error.into()),
-        _ => Ok(()),
+/// Where our own decoder knows the architecture, it knows what may stand in the configuration, and every weight with its shape:
+/// what it refuses would run unproven.
+fn known_by_the_other(folder: &Path, config: &Value) -> Result<(), Problem> {
+    match driftgauge_lm::DecoderConfig::knows(config) {
+        true => Ok(driftgauge_lm::check_folder(folder)?),
+        false => Ok(()),
     }
 }
 
@@ -124,7 +128,7 @@ const BLOCK: usize = 512;
 
 /// As much of a context as whole blocks of the cache fill: what can be used where mistral.rs cannot be told that it is longer.
 #[must_use]
-pub fn whole_blocks(context: usize) -> usize {
+pub(crate) fn whole_blocks(context: usize) -> usize {
     match context {
         0..=BLOCK | usize::MAX => context,
         _ => context - context % BLOCK,

@@ -13,6 +13,7 @@ mod folder;
 mod golden_architectures;
 mod load;
 mod quantization;
+mod reading;
 mod recorder;
 mod runtime;
 mod sampling;
@@ -22,8 +23,8 @@ mod text;
 
 pub use engine::MistralRsEngine;
 pub use folder::check as check_folder;
-pub use folder::whole_blocks;
 pub use load::load;
+pub use reading::{reader, unproven};
 
 /// The engine of this build, as keys and provenance name it.
 pub const ENGINE: &str = "mistral.rs 0.8.1";

@@ -61,8 +61,8 @@ pub struct Completion {
     pub completion_token_ids: Vec<u32>,
     /// The generated text without special tokens.
     pub text: String,
-    /// Reasoning that was written before the answer, where the evaluation keeps it apart (`thinking: strip`); the lists of
-    /// tokens hold both.
+    /// Reasoning that was written before the answer, where the evaluation keeps it apart (`thinking: strip`) or a server does;
+    /// the lists of tokens hold both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
     /// Why generation ended.

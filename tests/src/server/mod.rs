@@ -38,8 +38,9 @@ impl Server {
     /// An OpenAI-compatible server. `settings` may hold:
     /// - `key`: the key it wants, `logprobs` (default true), `refuses_logprobs`, `most_logprobs`,
     ///   `wants_max_completion_tokens`;
-    /// - `rules`: list of `{when, then, say}`: a request whose last message contains `when` is met with the words of
-    ///   `then`, one a request and the last of them for all further ones, and answered with `say`. Words: `ok`, a status
+    /// - `rules`: list of `{when, then, say, think}`: a request whose last message contains `when` is met with the words of
+    ///   `then`, one a request and the last of them for all further ones, and answered with `say`, with the reasoning `think`
+    ///   apart from it. Words: `ok`, a status
     ///   (`500`, or `429:3` with a `Retry-After`), `hang`, `malformed`, `drop` (half of the body), `filter`, and `meet`
     ///   (answered when another `meet` is under way at the same time).
     #[must_use]

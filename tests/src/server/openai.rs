@@ -41,8 +41,8 @@ impl OpenAi {
         self.settings[name].as_bool().unwrap_or(false)
     }
 
-    /// The word of the first rule that fits, and what it says.
-    fn rule(&self, question: &str) -> (String, Option<String>) {
+    /// The word of the first rule that fits, and the rule.
+    fn rule(&self, question: &str) -> (String, Value) {
         let rules = self.settings["rules"]
             .as_array()
             .cloned()
@@ -57,10 +57,9 @@ impl OpenAi {
             let word = words.get(*times).or(words.last()).cloned();
             *times += 1;
             let word = word.and_then(|word| word.as_str().map(str::to_owned));
-            let say = rule["say"].as_str().map(str::to_owned);
-            return (word.unwrap_or_else(|| "ok".to_owned()), say);
+            return (word.unwrap_or_else(|| "ok".to_owned()), rule.clone());
         }
-        ("ok".to_owned(), None)
+        ("ok".to_owned(), Value::Null)
     }
 }
 
@@ -109,9 +108,14 @@ impl Service for OpenAi {
             Some(&body["prompt"])
         };
         let question = question.and_then(Value::as_str).unwrap_or_default();
-        let (word, say) = self.rule(question);
+        let (word, rule) = self.rule(question);
+        let say = rule["say"].as_str().map(str::to_owned);
         let text = say.unwrap_or_else(|| format!("You said: {question}"));
-        let whole = Response::json(200, &self.completion(&body, chat, &text, &word));
+        let mut answer = self.completion(&body, chat, &text, &word);
+        if rule["think"].is_string() {
+            answer["choices"][0]["message"]["reasoning_content"] = rule["think"].clone();
+        }
+        let whole = Response::json(200, &answer);
         match word.as_str() {
             "ok" | "filter" => whole,
             "meet" => {

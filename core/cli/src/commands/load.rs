@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use driftgauge_graph::plan::EngineIdentity;
 use driftgauge_graph::resolve::{
-    Prepared as Planned, ResolveOptions, Resolved, portable_text, prepare as settle, resolve,
+    Prepared as Planned, ResolveOptions, Resolved, Unproven, portable_text, prepare as settle,
+    resolve,
 };
 use driftgauge_lm::GgufFile;
 use driftgauge_problem::{Context as _, Place, Problem, Result};
@@ -15,7 +16,6 @@ use driftgauge_spec::{
 use driftgauge_store::Store;
 
 use crate::args::{SpecArgs, StoreArgs};
-use crate::lengths;
 use crate::metrics::PluginMetrics;
 
 /// A spec that was read, with its text.
@@ -31,6 +31,8 @@ pub(super) struct Prepared {
     pub(super) metrics: Arc<PluginMetrics>,
     /// The spec with paths that hold from any folder and variables as they were set.
     pub(super) spec_text: String,
+    /// What the self-checks of its models will not prove.
+    pub(super) unproven: Vec<Unproven>,
 }
 
 /// What became of a spec.
@@ -96,6 +98,8 @@ pub(super) fn prepare(
         trained: |folder| driftgauge_lm::check_trainable(folder).map_err(Problem::from),
         generated: |folder| driftgauge_mistralrs::check_folder(folder).map_err(Problem::from),
         gguf: runs,
+        reader: driftgauge_mistralrs::reader,
+        unproven: driftgauge_mistralrs::unproven,
     };
     let mut resolved = resolve(&loaded.spec, &resolve_options);
     if let Ok(Resolved { experiment, .. }) = &resolved
@@ -109,7 +113,11 @@ pub(super) fn prepare(
         let diagnostics: Vec<_> = problems.into_iter().map(diagnostic).collect();
         Ok(refuse(&loaded.source, &diagnostics))
     };
-    let Resolved { experiment, paths } = match resolved {
+    let Resolved {
+        experiment,
+        paths,
+        unproven,
+    } = match resolved {
         Ok(resolved) => resolved,
         Err(problems) => return refused(problems),
     };
@@ -126,14 +134,11 @@ pub(super) fn prepare(
         Ok(planned) => planned,
         Err(problems) => return refused(problems),
     };
-    let unread = lengths::complaints(&loaded.spec, &planned.experiment);
-    if !unread.is_empty() {
-        return Ok(refuse(&loaded.source, &unread));
-    }
     Ok(Outcome::Ready(Prepared {
         spec_text: portable_text(&loaded.source, &loaded.spec, &loaded.variables, &paths),
         planned,
         metrics,
+        unproven,
     }))
 }
 
@@ -151,13 +156,7 @@ fn runs(file: &Path, tokenizer: Option<&Path>) -> Result<()> {
             None => file.tokenizer().map(drop),
         }
     });
-    checked.map_err(|error| {
-        let problem = Problem::from(error);
-        match problem.message.split_once("; hint: ") {
-            Some((message, hint)) => Problem::new("not-runnable", message).help(hint),
-            None => problem,
-        }
-    })
+    Ok(checked?)
 }
 
 /// Class of the device that models will compute on; part of every key.

@@ -1,5 +1,7 @@
 //! `driftgauge plan`: every node with its key, and why it would run or not.
 
+use driftgauge_engine::LOGITS_AGREE;
+use driftgauge_graph::resolve::Unproven;
 use driftgauge_graph::why::{History, Standing, Status, explain};
 use driftgauge_problem::Result;
 use driftgauge_store::Store;
@@ -55,7 +57,12 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
             })
         })
         .collect();
-    json!({ "experiment": prepared.planned.experiment.name, "nodes": nodes })
+    let unproven: Vec<Value> = prepared
+        .unproven
+        .iter()
+        .map(|unproven| json!({ "model": unproven.model, "check": LOGITS_AGREE, "why": unproven.why }))
+        .collect();
+    json!({ "experiment": prepared.planned.experiment.name, "nodes": nodes, "unproven": unproven })
 }
 
 fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
@@ -102,5 +109,10 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
         ));
     }
     out.push('\n');
+    for Unproven { model, why } in &prepared.unproven {
+        out.push_str(&format!(
+            "note: `{LOGITS_AGREE}` of `{model}` will not be proven: {why}\n"
+        ));
+    }
     out
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use driftgauge_engine::LOGITS_AGREE;
 use driftgauge_graph::cancel::Cancel;
 use driftgauge_graph::context::Context;
 use driftgauge_graph::event::Outcome as NodeEnd;
 use driftgauge_graph::remote::to_ask;
+use driftgauge_graph::resolve::Unproven;
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
 use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::RunDir;
@@ -37,6 +39,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let out = RunDir::new(&args.out);
     check_run_folder(&out, &prepared.planned.experiment.name)
         .map_err(|error| Problem::from(error).of_input())?;
+    if let Some(problem) = unproven_ahead(&prepared).filter(|_| args.strict) {
+        return Err(problem.of_input());
+    }
     if let Some(problem) = not_at_hand(&prepared, &store, args.store.offline) {
         return Err(problem.of_input());
     }
@@ -120,6 +125,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+/// What a strict run would refuse when it has loaded its models, where that is known before.
+fn unproven_ahead(prepared: &Prepared) -> Option<Problem> {
+    let Unproven { model, why } = prepared.unproven.first()?;
+    let message = format!("`{LOGITS_AGREE}` of `{model}` cannot be proven: {why}");
+    let help = "run without `--strict` to have the numbers with a note in the report";
+    Some(Problem::new("unproven", message).help(help))
 }
 
 /// What the self-checks of the run's models could not prove, also where an earlier run made the answers.

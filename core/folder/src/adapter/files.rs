@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::AdapterSettings;
 use crate::error::{Error, Refusal, Result};
 use crate::header::{Slot, tensors_of};
-use crate::weights::Weights;
+use crate::weights::{ADAPTER_CONFIG, Weights};
 
 /// Name of PEFT's settings file.
-pub const CONFIG_FILE: &str = "adapter_config.json";
+pub const CONFIG_FILE: &str = ADAPTER_CONFIG;
 /// Name of PEFT's weights file.
 pub const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 /// Its name in PEFT's older form.

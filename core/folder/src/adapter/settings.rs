@@ -1,5 +1,6 @@
 //! `adapter_config.json`, by an allow-list: every key of PEFT's LoRA that changes the arithmetic is either computed here as PEFT
-//! computes it, or refused by name. A key that is not known is refused unless it asks for nothing.
+//! computes it, or refused by name. A key that is not known is refused unless it is null or false: PEFT takes what is empty for a
+//! setting, too.
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -283,7 +284,7 @@ impl Keys<'_> {
         }
         for (key, value) in self.0 {
             let known = WITHOUT_EFFECT.contains(&key.as_str()) || COMPUTED.contains(&key.as_str());
-            if !known && !asks_for_nothing(value) {
+            if !known && !matches!(value, Value::Null | Value::Bool(false)) {
                 let shown: String = value.to_string().chars().take(60).collect();
                 return Err(Refusal::new(
                     format!("`{key}: {shown}` is not computed"),
@@ -400,17 +401,6 @@ fn strings(value: &Value) -> Option<Vec<String>> {
     list.iter().map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
-/// Null, false and what is empty.
-fn asks_for_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(items) => items.is_empty(),
-        Value::String(text) => text.is_empty(),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -524,6 +514,11 @@ mod tests {
                 json!({"alora_invocation_tokens": [3, 4]}),
                 "alora_invocation_tokens",
             ),
+            (
+                json!({"alora_invocation_tokens": []}),
+                "alora_invocation_tokens",
+            ),
+            (json!({"use_bdlora": {}}), "use_bdlora"),
             (json!({"bias": "all"}), "bias"),
             (json!({"lora_bias": true}), "lora_bias"),
             (json!({"layer_replication": [[0, 2]]}), "layer_replication"),

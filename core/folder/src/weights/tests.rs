@@ -132,3 +132,15 @@ fn head_embedding_and_vocabulary_have_to_agree() {
         "{missing}"
     );
 }
+
+#[test]
+fn an_adapter_beside_a_whole_model_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    one(dir.path(), WHOLE, "a");
+    std::fs::write(dir.path().join(ADAPTER_CONFIG), "{}").unwrap();
+    let said = refusal(dir.path());
+    assert!(
+        said.contains(ADAPTER_CONFIG) && said.contains("source `adapter`"),
+        "{said}"
+    );
+}

@@ -8,6 +8,7 @@ mod categories;
 mod data;
 mod evaluations;
 mod folders;
+mod lengths;
 mod measures;
 mod models;
 mod numbers;
@@ -18,16 +19,19 @@ mod recordings;
 mod scoring;
 mod settings;
 mod training;
+mod unproven;
 
 pub use measures::resolved_metric;
 pub use numbers::unknown as unknown_numbers;
 pub use plugins::bad_config;
 pub use portable::portable_text;
 pub use prepare::{Prepared, prepare};
+pub use unproven::Unproven;
 
 use std::path::{Path, PathBuf};
 
 use driftgauge_data::recording::Readings;
+use driftgauge_engine::{PromptReader, TextFiles};
 use driftgauge_problem::{Place, Problem};
 use driftgauge_spec::{ExperimentSpec, Source, Span};
 use driftgauge_store::FileDigests;
@@ -55,6 +59,11 @@ pub struct ResolveOptions {
     /// Whether the engine runs a GGUF file with the tokenizer of a folder, or else with the one inside, or why not. Reads the
     /// file's header.
     pub gguf: fn(&Path, Option<&Path>) -> Result<(), Problem>,
+    /// How a model reads prompts, by its files; `None` where they do not tell.
+    pub reader: fn(&TextFiles) -> Option<Box<dyn PromptReader>>,
+    /// Why the engine could not be held against an independent computation of the model in a folder, whose weights may be
+    /// quantised while loading.
+    pub unproven: fn(&TextFiles, Option<&str>) -> Option<String>,
 }
 
 /// Collects problems while resolving.
@@ -134,6 +143,8 @@ pub struct Resolved {
     pub experiment: ResolvedExperiment,
     /// Each path of the spec with what it stands for, from the root of the file system.
     pub paths: Vec<(Span, PathBuf)>,
+    /// What the self-checks of its models will not prove.
+    pub unproven: Vec<Unproven>,
 }
 
 /// Resolves a spec that passed its checks.
@@ -155,6 +166,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let evaluations = resolver.evaluations(&datasets);
     resolver.templates(&models, &evaluations);
     resolver.trainable(&models);
+    resolver.targets(&models);
     resolver.scorable(&models);
     resolver.generable(&models, &evaluations);
     let left_over = resolver.recorded_samples(&datasets, &models, &evaluations);
@@ -187,7 +199,12 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
         report_samples: spec.report.samples,
         readings: resolver.readings,
     };
+    let unreadable = lengths::unreadable(spec, &experiment, options);
+    if !unreadable.is_empty() {
+        return Err(unreadable);
+    }
     Ok(Resolved {
+        unproven: unproven::unproven(&experiment, options),
         experiment,
         paths: resolver.paths,
     })

@@ -9,13 +9,14 @@ use crate::error::{Error, Result};
 
 /// Keys of a `config.json` that change nothing of what a forward pass computes: what the model is called and how it was made,
 /// how it is loaded and asked, and settings of trainings and of generation, which a spec has of its own.
-const INERT: [&str; 113] = [
+const INERT: [&str; 115] = [
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_attn_implementation_internal",
     "_commit_hash",
     "_flash_attn_2_enabled",
     "_from_model_config",
+    "_model_name_or_path",
     "_name_or_path",
     "add_cross_attention",
     "architectures",
@@ -114,6 +115,7 @@ const INERT: [&str; 113] = [
     "transformers_version",
     "trl_version",
     "typical_p",
+    "unk_token_id",
     "unsloth_fixed",
     "unsloth_template",
     "unsloth_version",

@@ -164,10 +164,7 @@ fn what_changes_nothing_is_let_through() {
 }
 
 #[test]
-fn experts_fused_projections_and_dropouts_are_not_trained() {
-    let phi = read("Phi3ForCausalLM", json!({"num_key_value_heads": 2}));
-    let said = phi.check_trainable().unwrap_err().to_string();
-    assert!(said.contains("fused"), "{said}");
+fn experts_and_dropouts_are_not_trained() {
     let mixtral = read("MixtralForCausalLM", json!({}));
     assert!(
         mixtral

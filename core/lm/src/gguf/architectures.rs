@@ -285,8 +285,20 @@ const ARCHITECTURES: [Architecture; 8] = [
 /// What to do with a file that is refused.
 const INSTEAD: &str = "make a model folder of it (docs/gguf.md), or serve the file with llama.cpp and use an `endpoint` source";
 
+/// The same where positions are scaled: transformers makes a folder of the file that computes another model.
+const INSTEAD_OF_SCALING: &str = "take the model's original folder (transformers drops the scaling when it makes a folder of the file, docs/gguf.md), or serve \
+                                  the file with llama.cpp and use an `endpoint` source";
+
 fn refused(why: String) -> Problem {
     Problem::failed(why).help(INSTEAD)
+}
+
+/// What is refused of a key or tensor, by its name without the architecture's or the layer's.
+fn refused_for(short: &str, why: String) -> Problem {
+    match short.starts_with("rope") {
+        true => Problem::failed(why).help(INSTEAD_OF_SCALING),
+        false => refused(why),
+    }
 }
 
 /// Whether all that the header says is computed.
@@ -317,7 +329,7 @@ pub(super) fn check(header: &Header, path: &Path) -> Result<(), Problem> {
             Some((_, rule)) => holds(header, name, *rule, value),
             None => Err("is not honoured".to_owned()),
         };
-        held.map_err(|why| refused(format!("`{key}: {value}` {why} by mistral.rs")))?;
+        held.map_err(|why| refused_for(short, format!("`{key}: {value}` {why} by mistral.rs")))?;
     }
     tensors(header, architecture, path)
 }
@@ -430,9 +442,8 @@ fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<
         if read || name == "rope_freqs.weight" && changes_nothing(header, path)? {
             continue;
         }
-        return Err(refused(format!(
-            "the tensor `{name}` is read by no one: mistral.rs would leave it out"
-        )));
+        let why = format!("the tensor `{name}` is read by no one: mistral.rs would leave it out");
+        return Err(refused_for(name, why));
     }
     Ok(())
 }

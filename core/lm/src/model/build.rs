@@ -20,20 +20,38 @@ use driftgauge_engine::training::BaseQuantization;
 /// Trainable tensors by name, in f32. The order of the names is the order of every loop over them.
 pub(crate) type Parameters = BTreeMap<String, Traced>;
 
-/// The linear modules of a layer, as PEFT names them: the part inside the layer, and the short name.
-const MODULES: [(&str, &str); 7] = [
-    ("self_attn", "q_proj"),
-    ("self_attn", "k_proj"),
-    ("self_attn", "v_proj"),
-    ("self_attn", "o_proj"),
-    ("mlp", "gate_proj"),
-    ("mlp", "up_proj"),
-    ("mlp", "down_proj"),
+/// The linear modules of a layer, as PEFT names them: those that every weight has to itself, and those that hold several in one.
+const MODULES: [&str; 9] = [
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+    "qkv_proj",
+    "gate_up_proj",
 ];
 
-/// Short names of the linear modules that can have an adapter.
+/// How many modules a layer has at most.
+const MODULES_OF_A_LAYER: usize = 7;
+
+/// Short names of the linear modules that can have an adapter, of layers of either kind.
 pub(crate) fn module_names() -> impl Iterator<Item = &'static str> {
-    MODULES.into_iter().map(|(_, name)| name)
+    MODULES.into_iter()
+}
+
+/// Those of the layers that a configuration describes.
+pub(crate) fn modules_of(config: &DecoderConfig) -> Vec<&'static str> {
+    let (attention, mlp) = (config.attention.fused, config.mlp.fused);
+    let has = |name: &&str| match *name {
+        "q_proj" | "k_proj" | "v_proj" => !attention,
+        "qkv_proj" => attention,
+        "gate_proj" | "up_proj" => !mlp,
+        "gate_up_proj" => mlp,
+        _ => true,
+    };
+    module_names().filter(has).collect()
 }
 
 /// How the weights of a decoder are held.
@@ -381,7 +399,7 @@ impl Decoder {
                     },
                     scale: settings.scale_of(&module),
                     dropout: settings.dropout,
-                    module: (index * MODULES.len() + number) as u64,
+                    module: (index * MODULES_OF_A_LAYER + number) as u64,
                 };
                 linear.adapter = Some(adapter);
             }

@@ -66,11 +66,15 @@ pub fn finetune(
         (Method::Lora(_), Some(path)) => Some(AdapterFolder::open(path, shards.weights())?),
         _ => None,
     };
-    let settings = match (&config.method, &start) {
-        (Method::Full, _) => None,
-        (Method::Lora(lora), None) => Some(lora::settings(lora)?),
-        // What is trained on has the settings that it was made with.
-        (Method::Lora(lora), Some(start)) => Some(start.settings().with_dropout(lora.dropout)),
+    // What is trained on has the settings that it was made with.
+    let fresh = match (&config.method, &start) {
+        (Method::Lora(lora), None) => Some(lora::of_model(lora, &model)?),
+        _ => None,
+    };
+    let settings = match (&config.method, &start, &fresh) {
+        (Method::Lora(lora), Some(start), _) => Some(start.settings().with_dropout(lora.dropout)),
+        (_, _, Some(fresh)) => Some(lora::settings(fresh)?),
+        _ => None,
     };
     let whole = settings
         .as_ref()
@@ -123,7 +127,10 @@ pub fn finetune(
             let factors = tensors(&run.parameters);
             let config = match &start {
                 Some(start) => start.config(),
-                None => lora::to_peft(lora, config.base_model_name.as_deref())?,
+                None => lora::to_peft(
+                    fresh.as_ref().unwrap_or(lora),
+                    config.base_model_name.as_deref(),
+                )?,
             };
             write_adapter(out_dir, &config, &factors)?;
             // For the merge, which makes a model of it.

@@ -1,18 +1,15 @@
 //! From what is given to a scored model to token ids, with the model's own tokenizer and chat template.
 
 use driftgauge_engine::{Continuation, EngineError, LoadModel, Prompt};
+use driftgauge_folder::special::SpecialTokens;
 use driftgauge_problem::Problem;
 
-use crate::chat::tokenizer_config;
-use crate::{ChatTemplate, Error, Message, Pair, Result, Tokenizer};
+use crate::reading::Words;
+use crate::{ChatTemplate, Pair, Result, Tokenizer};
 
 /// The tokenizer and chat template of a model.
 pub(super) struct Reader {
-    tokenizer: Tokenizer,
-    /// Why there is none matters only when a conversation is to be rendered.
-    template: Result<ChatTemplate>,
-    /// Tokens that the tokenizer itself puts before a text.
-    leading: Vec<u32>,
+    words: Words,
     /// What a choice without a prompt follows where the tokenizer puts nothing before a text: the token that begins texts, else
     /// the one that ends them.
     prefix: Option<u32>,
@@ -22,16 +19,13 @@ impl Reader {
     /// Reads them from the model's folder, with the chat template of the spec where it names one.
     pub(super) fn of(model: &LoadModel) -> Result<Self> {
         let tokenizer = Tokenizer::from_folder(&model.folder)?;
-        let leading = tokenizer.leading()?;
-        let special = tokenizer_config(&model.folder)?;
-        let prefix = ["bos_token", "eos_token"].iter().find_map(|name| {
-            let token = &special[name];
-            tokenizer.token_to_id(token.as_str().or_else(|| token["content"].as_str())?)
-        });
+        let special = SpecialTokens::read(&model.folder)?;
+        let prefix = ["bos_token", "eos_token"]
+            .iter()
+            .find_map(|name| tokenizer.token_to_id(special.get(name)?));
+        let template = ChatTemplate::of_model(&model.folder, model.chat_template.as_deref());
         Ok(Self {
-            tokenizer,
-            template: ChatTemplate::of_model(&model.folder, model.chat_template.as_deref()),
-            leading,
+            words: Words::new(tokenizer, template)?,
             prefix,
         })
     }
@@ -92,36 +86,21 @@ impl Reader {
     }
 
     fn pair(&self, prompt: &Prompt, continuation: &Continuation) -> Result<Pair> {
-        let (given, before) = self.given(prompt)?;
+        let (given, before) = self.words.given(prompt)?;
+        let tokenizer = &self.words.tokenizer;
         match (&prompt.tokens, continuation) {
-            (None, Continuation::Text(text)) => self.tokenizer.pair(&given, text, before),
+            (None, Continuation::Text(text)) => tokenizer.pair(&given, text, before),
             (tokens, continuation) => Ok(Pair {
                 prompt: match tokens {
                     Some(tokens) => tokens.clone(),
-                    None => self.tokenizer.pair(&given, "", before)?.prompt,
+                    None => tokenizer.pair(&given, "", before)?.prompt,
                 },
                 continuation: match continuation {
-                    Continuation::Text(text) => self.tokenizer.encode(text, false)?,
+                    Continuation::Text(text) => tokenizer.encode(text, false)?,
                     Continuation::Tokens(tokens) => tokens.clone(),
                 },
                 merged: false,
             }),
         }
-    }
-
-    /// The prompt as text, and the tokens that begin it: a chat template writes them itself.
-    fn given(&self, prompt: &Prompt) -> Result<(String, &[u32])> {
-        let Some(messages) = &prompt.messages else {
-            return Ok((prompt.text.clone(), &self.leading));
-        };
-        let template = self
-            .template
-            .as_ref()
-            .map_err(|error| Error::Template(error.to_string()))?;
-        let messages: Vec<Message> = messages
-            .iter()
-            .map(|message| Message::new(message.role.clone(), message.content.clone()))
-            .collect();
-        Ok((template.render(&messages, true)? + &prompt.text, &[]))
     }
 }

@@ -48,13 +48,14 @@ pub(super) const READ_BY_ALL: [&str; 11] = [
 ];
 
 /// Keys that change nothing of what a forward pass computes.
-pub(super) const INERT: [&str; 114] = [
+pub(super) const INERT: [&str; 116] = [
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_attn_implementation_internal",
     "_commit_hash",
     "_flash_attn_2_enabled",
     "_from_model_config",
+    "_model_name_or_path",
     "_name_or_path",
     "add_cross_attention",
     "attention_dropout",
@@ -154,6 +155,7 @@ pub(super) const INERT: [&str; 114] = [
     "transformers_version",
     "trl_version",
     "typical_p",
+    "unk_token_id",
     "unsloth_fixed",
     "unsloth_template",
     "unsloth_version",

@@ -1,15 +1,13 @@
 //! mistral.rs against an independent forward pass: the same prompt, the same next-token distribution.
 
-use driftgauge_engine::{Check, CheckOutcome};
+use driftgauge_engine::{Check, CheckOutcome, LOGITS_AGREE as NAME};
 use driftgauge_lm::{Compute, Scorer};
 use driftgauge_problem::{Context as _, Problem};
 
 use super::{Facts, batching, check};
 use crate::engine::MistralRsEngine;
+use crate::reading::not_compared;
 
-const NAME: &str = "logits-agree";
-/// Larger models would take longer to load twice than the check is worth.
-const MOST_PARAMETERS: u64 = 200_000_000;
 /// Which tokens are compared, and how far apart they may be.
 struct Tolerance {
     /// Tokens with at least this ln p.
@@ -100,21 +98,14 @@ fn senseless(length: usize, facts: &Facts) -> Vec<u32> {
 /// Compares the answers to the probes with `driftgauge-lm`'s own decoder on the same files.
 pub(super) fn agree(engine: &mut MistralRsEngine, facts: &Facts, prompt: &[u32]) -> Check {
     let unproven = |reason: String| check(NAME, CheckOutcome::Unproven, reason);
-    let Some(folder) = facts.folder else {
-        return unproven("a GGUF file has no weights that the other decoder reads".to_owned());
+    let origin = facts.folder.map(|folder| folder.origin.as_path());
+    if let Some(why) = not_compared(origin, facts.quantization, facts.parameters) {
+        return unproven(why);
+    }
+    let Some(folder) = origin else {
+        return unproven("the model has no folder".to_owned());
     };
-    if let Some(name) = facts.quantization {
-        return unproven(format!(
-            "the weights are quantised to `{name}` while loading"
-        ));
-    }
-    if facts.parameters > MOST_PARAMETERS {
-        return unproven(format!(
-            "{} parameters are more than {MOST_PARAMETERS}: loading them twice is not worth it",
-            facts.parameters
-        ));
-    }
-    let scorer = match Scorer::load(&folder.origin, &Compute::cpu()) {
+    let scorer = match Scorer::load(folder, &Compute::cpu()) {
         Ok(scorer) => scorer,
         Err(error) => {
             return unproven(format!(
@@ -131,7 +122,6 @@ pub(super) fn agree(engine: &mut MistralRsEngine, facts: &Facts, prompt: &[u32])
             Err(problem) => return check(NAME, CheckOutcome::Failed, problem.message),
         }
     }
-    free_beyond_reach(engine, facts, &scorer, &tolerance);
     let lengths: Vec<String> = probes.prompts.iter().map(|p| p.len().to_string()).collect();
     let mut said = format!(
         "ln p of the tokens that may follow prompts of {} tokens, and of the first {STEPS} that do, is at most {largest:.1e} from \
@@ -146,27 +136,6 @@ pub(super) fn agree(engine: &mut MistralRsEngine, facts: &Facts, prompt: &[u32])
     }
     let detail = format!("{said}; the engine does not compute this model as its config says");
     check(NAME, CheckOutcome::Failed, detail)
-}
-
-/// A model with a window may be asked beyond it where both decoders agree there.
-fn free_beyond_reach(
-    engine: &mut MistralRsEngine,
-    facts: &Facts,
-    scorer: &Scorer,
-    tolerance: &Tolerance,
-) {
-    let Some(reach) = &engine.reach else {
-        return;
-    };
-    let length = (2 * reach.tokens + 1).min(engine.runtime.context.saturating_sub(STEPS));
-    let affordable = length as u64 <= MOST_WORK / facts.parameters.max(1);
-    if length <= reach.tokens || !affordable {
-        return;
-    }
-    let found = difference(engine, scorer, &senseless(length, facts), tolerance);
-    if found.is_ok_and(|found| found <= tolerance.most) {
-        engine.reach = None;
-    }
 }
 
 /// Largest difference of ln p after a prompt, over the vocabulary, and of the tokens that mistral.rs goes on with.

@@ -3,7 +3,7 @@
 use super::{Checker, unknown};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::Text;
-use crate::spec::{LAYER_MODULES, Mix, TargetModules, TrainingSettings, Turn};
+use crate::spec::{Mix, TargetModules, TrainingSettings, Turn, known_modules};
 
 impl Checker<'_> {
     pub(super) fn training_data(&mut self, parts: &[crate::spec::DataPart<'_>], place: &Text) {
@@ -191,16 +191,16 @@ impl Checker<'_> {
             }
             for name in names
                 .iter()
-                .filter(|name| !LAYER_MODULES.contains(&name.as_str()))
+                .filter(|name| known_modules().all(|known| known != name.as_str()))
             {
                 let diagnostic =
                     Diagnostic::error("unknown-module", format!("there is no module `{name}`"))
                         .at(name.span(), "");
-                self.error(match nearest(name, LAYER_MODULES) {
+                self.error(match nearest(name, known_modules()) {
                     Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                     None => diagnostic.help(format!(
                         "modules are {}, or `all-linear`",
-                        LAYER_MODULES.join(", ")
+                        known_modules().collect::<Vec<_>>().join(", ")
                     )),
                 });
             }

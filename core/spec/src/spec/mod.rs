@@ -31,9 +31,10 @@ pub use reporting::{
     Adjust, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
     Statistic, bytes,
 };
+pub(crate) use training::known_modules;
 pub use training::{
-    Architecture, BaseQuantization, DataPart, LAYER_MODULES, Lora, LrScheduler, Mix, Optimizer,
-    Order, TargetModules, TrainOn, TrainingDtype, TrainingSettings,
+    Architecture, BaseQuantization, DataPart, FUSED_MODULES, LAYER_MODULES, Lora, LrScheduler, Mix,
+    Optimizer, Order, TargetModules, TrainOn, TrainingDtype, TrainingSettings,
 };
 
 use crate::in_range::InRange;

@@ -139,6 +139,14 @@ pub const LAYER_MODULES: [&str; 7] = [
     "down_proj",
 ];
 
+/// Those that some families have in place of several of them: Phi-3 both, GLM the second.
+pub const FUSED_MODULES: [&str; 2] = ["qkv_proj", "gate_up_proj"];
+
+/// Every module that a spec may name.
+pub(crate) fn known_modules() -> impl Iterator<Item = &'static str> {
+    LAYER_MODULES.into_iter().chain(FUSED_MODULES)
+}
+
 /// Low-rank adapters.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -181,7 +189,7 @@ fn default_rank() -> Located<usize> {
 /// `all-linear`, or a list of module names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum TargetModules {
-    /// Every linear module of every layer: [`LAYER_MODULES`].
+    /// Every linear module of every layer: [`LAYER_MODULES`], or what a family has in their place.
     #[default]
     AllLinear,
     /// These modules.
@@ -224,12 +232,13 @@ impl JsonSchema for TargetModules {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let known: Vec<&str> = known_modules().collect();
         schemars::json_schema!({
             "description": "`all-linear`, or a list of module names.",
             "anyOf": [
                 {"const": "all-linear"},
-                {"enum": LAYER_MODULES},
-                {"type": "array", "items": {"enum": LAYER_MODULES}, "minItems": 1}
+                {"enum": known},
+                {"type": "array", "items": {"enum": known}, "minItems": 1}
             ]
         })
     }

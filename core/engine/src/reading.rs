@@ -1,0 +1,58 @@
+//! How a model reads prompts, told from its files before it is loaded.
+
+use std::path::PathBuf;
+
+use driftgauge_problem::Problem;
+
+use crate::ask::Prompt;
+
+/// The files that say how a model reads a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TextFiles {
+    /// An ordinary model folder, or the folder of the GGUF file.
+    pub folder: PathBuf,
+    /// File name inside `folder` for a GGUF model.
+    pub gguf: Option<String>,
+    /// Folder with the tokenizer of a GGUF model; the one inside the file when absent.
+    pub tokenizer: Option<PathBuf>,
+    /// A chat template file that overrides the folder's own.
+    pub chat_template: Option<PathBuf>,
+}
+
+/// How long the texts may be that a model is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// A prompt that is answered has to have fewer tokens.
+    pub context: usize,
+    /// Tokens that are read where given text is scored.
+    pub scored: usize,
+    /// How far what generates computes the model as it is meant, where that is not everywhere.
+    pub reach: Option<Reach>,
+}
+
+/// How far an engine computes what a model's configuration says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Tokens of a prompt and its answer together.
+    pub tokens: usize,
+    /// The key of the configuration that says so, with its value.
+    pub key: String,
+}
+
+/// Reads prompts as a model does that is not loaded.
+pub trait PromptReader {
+    /// How long they may be.
+    fn limits(&self) -> &Limits;
+
+    /// The text of a prompt.
+    ///
+    /// # Errors
+    /// When the chat template is missing or refuses the turns.
+    fn render(&self, prompt: &Prompt) -> Result<String, Problem>;
+
+    /// How many tokens a prompt has together with a text that is scored behind it.
+    ///
+    /// # Errors
+    /// As [`Self::render`], and when the tokenizer fails.
+    fn tokens(&self, prompt: &Prompt, scored: &str) -> Result<usize, Problem>;
+}

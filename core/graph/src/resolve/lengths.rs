@@ -1,0 +1,243 @@
+//! Prompts that a model cannot read, told before anything runs: too long for its context, beyond what the engine computes of it, or
+//! refused by its chat template.
+
+use driftgauge_engine::{LongPrompt, PromptReader, Reach, TextFiles};
+use driftgauge_problem::Problem;
+use driftgauge_spec::ExperimentSpec;
+use indexmap::IndexMap;
+
+use super::{ResolveOptions, place};
+use crate::asked::{Asked, asked};
+use crate::resolved::{ModelSource, ResolvedExperiment, ResolvedGenerate, ResolvedModel};
+
+/// Problems of the prompts of every evaluation, one for a model and a condition at most.
+pub(super) fn unreadable(
+    spec: &ExperimentSpec,
+    experiment: &ResolvedExperiment,
+    options: &ResolveOptions,
+) -> Vec<Problem> {
+    let mut out = Vec::new();
+    let mut readers: IndexMap<TextFiles, Option<Box<dyn PromptReader>>> = IndexMap::new();
+    for (id, evaluation) in &spec.evaluations {
+        let Some(resolved) = experiment.evaluations.get(id.get()) else {
+            continue;
+        };
+        let models: Vec<_> = evaluation
+            .models
+            .iter()
+            .filter_map(|model| Some((model, text_files(experiment, model.get())?)))
+            .collect();
+        if models.is_empty() {
+            continue;
+        }
+        for condition in resolved.conditions.keys() {
+            // What cannot be filled was told by whoever tried the templates.
+            let Ok(mut prompts) = asked(experiment, id.get(), condition) else {
+                continue;
+            };
+            prompts.sort_by_key(|prompt| std::cmp::Reverse(prompt.bytes()));
+            for (model, files) in &models {
+                let reader = readers
+                    .entry(files.clone())
+                    .or_insert_with(|| (options.reader)(files));
+                let found = reader
+                    .as_ref()
+                    .and_then(|reader| first(reader.as_ref(), &resolved.generate, &prompts));
+                let Some(found) = found else {
+                    continue;
+                };
+                let of = match resolved.conditions.len() {
+                    1 => format!("evaluation `{id}`"),
+                    _ => format!("evaluation `{id}`, condition `{condition}`"),
+                };
+                let told = found.told(&of, model.get());
+                out.push(told.of_input().at(place(model.span())));
+            }
+        }
+    }
+    out
+}
+
+/// The files by which a model on this machine reads prompts; those of its base where it is made from one.
+pub(super) fn text_files(experiment: &ResolvedExperiment, id: &str) -> Option<TextFiles> {
+    let model = experiment.models.get(id)?;
+    let mut source: &ResolvedModel = model;
+    loop {
+        match &source.source {
+            ModelSource::Folder {
+                path,
+                gguf,
+                tokenizer,
+                ..
+            } => {
+                return Some(TextFiles {
+                    folder: path.clone(),
+                    gguf: gguf.clone(),
+                    tokenizer: tokenizer.clone(),
+                    chat_template: model.chat_template.as_ref().map(|file| file.path.clone()),
+                });
+            }
+            made => source = experiment.models.get(made.base()?)?,
+        }
+    }
+}
+
+/// Why a model cannot read the prompts.
+enum Found {
+    Refused {
+        sample: String,
+        why: Problem,
+    },
+    /// Some are longer than what they are held against.
+    Long {
+        longest: Measured,
+        count: usize,
+        of: usize,
+    },
+}
+
+/// A prompt that is too long.
+struct Measured {
+    sample: String,
+    tokens: usize,
+    bound: Bound,
+}
+
+/// What a prompt is too long for.
+enum Bound {
+    /// It is answered, and the context holds so many tokens.
+    Context(usize),
+    /// It is scored.
+    Scored(usize),
+    /// With an answer of so many tokens it goes beyond what the engine computes.
+    Reach(Reach, usize),
+}
+
+/// The first problem among prompts that are sorted by their length, the longest first.
+fn first(
+    reader: &dyn PromptReader,
+    generate: &ResolvedGenerate,
+    prompts: &[Asked],
+) -> Option<Found> {
+    let longest = prompts.first()?;
+    let around = match reader.render(&longest.prompt) {
+        Ok(text) => text.len().saturating_sub(longest.bytes()),
+        Err(why) => {
+            return Some(Found::Refused {
+                sample: longest.sample_id.clone(),
+                why,
+            });
+        }
+    };
+    let limits = reader.limits();
+    let beyond = limits
+        .reach
+        .as_ref()
+        .map(|reach| reach.tokens.saturating_sub(generate.max_tokens));
+    let shortest = limits
+        .context
+        .min(limits.scored)
+        .min(beyond.unwrap_or(usize::MAX));
+    let mut found: Option<Measured> = None;
+    let mut count = 0;
+    for prompt in prompts {
+        // No token stands for less than a byte.
+        if prompt.bytes() + around + 64 < shortest {
+            break;
+        }
+        if let Some((tokens, bound)) = too_long(reader, generate, prompt) {
+            count += 1;
+            found.get_or_insert(Measured {
+                sample: prompt.sample_id.clone(),
+                tokens,
+                bound,
+            });
+        }
+    }
+    Some(Found::Long {
+        longest: found?,
+        count,
+        of: prompts.len(),
+    })
+}
+
+/// The tokens of a prompt, and what they are too many for.
+fn too_long(
+    reader: &dyn PromptReader,
+    generate: &ResolvedGenerate,
+    asked: &Asked,
+) -> Option<(usize, Bound)> {
+    let limits = reader.limits();
+    if !asked.texts.is_empty() {
+        // The last token is scored, not read.
+        let counts = asked.texts.iter();
+        let counts = counts.filter_map(|text| reader.tokens(&asked.prompt, text).ok());
+        let read = counts.max()?.saturating_sub(1);
+        return (read > limits.scored).then_some((read, Bound::Scored(limits.scored)));
+    }
+    let tokens = reader.tokens(&asked.prompt, "").ok()?;
+    let read = match (tokens >= limits.context, generate.on_long_prompt) {
+        (false, _) => tokens,
+        (true, LongPrompt::Error) => return Some((tokens, Bound::Context(limits.context))),
+        // The sample fails by itself.
+        (true, LongPrompt::Skip) => return None,
+        (true, LongPrompt::Truncate) => {
+            let room = generate.max_tokens.min(limits.context / 2).max(1);
+            limits.context - room
+        }
+    };
+    let answer = generate.max_tokens.min(limits.context - read);
+    let reach = limits.reach.as_ref()?;
+    (read + answer > reach.tokens).then(|| (tokens, Bound::Reach(reach.clone(), answer)))
+}
+
+impl Found {
+    fn told(self, place: &str, model: &str) -> Problem {
+        let (longest, count, of) = match self {
+            Self::Refused { sample, why } => {
+                let told = Problem::new(
+                    "chat-template",
+                    format!(
+                        "model `{model}` cannot be asked the prompts of {place} (sample `{sample}`): {}",
+                        why.message
+                    ),
+                );
+                let help = why.help.unwrap_or_else(|| {
+                    "write turns that the template takes, or name another with the model's `chat_template: FILE`".to_owned()
+                });
+                return told.help(help);
+            }
+            Self::Long { longest, count, of } => (longest, count, of),
+        };
+        let Measured {
+            sample,
+            tokens,
+            bound,
+        } = longest;
+        let (holds, help) = match bound {
+            Bound::Context(context) => (
+                format!("the model's context holds {context}"),
+                "shorten the prompt, leave such rows out with the dataset's `filter`, or set `generate: {on_long_prompt: skip}` (such \
+                 samples fail) or `truncate` (their beginning is cut)",
+            ),
+            Bound::Scored(context) => (
+                format!("the model's context holds {context}"),
+                "shorten the text, or leave such rows out with the dataset's `filter`; given text is never cut",
+            ),
+            Bound::Reach(Reach { key, .. }, answer) => (
+                format!(
+                    "with an answer of up to {answer} they go beyond `{key}`, where the engine does not compute the model as its \
+                     configuration says"
+                ),
+                "shorten prompts or `max_tokens`, or serve the model with another engine and use an `endpoint` source",
+            ),
+        };
+        Problem::new(
+            "prompt-too-long",
+            format!(
+                "in {place}, {count} of {of} prompts are too long for model `{model}`: sample `{sample}` has {tokens} tokens, and {holds}"
+            ),
+        )
+        .help(help)
+    }
+}

@@ -1,0 +1,124 @@
+//! How a model reads prompts: its tokenizer and chat template, and for those that are not loaded how long a text may be.
+
+use driftgauge_engine::{Limits, Prompt, PromptReader, TextFiles};
+use driftgauge_problem::{Problem, Result as Told};
+use serde_json::Value;
+
+use crate::chat::{ChatTemplate, Message};
+use crate::config::DecoderConfig;
+use crate::error::{Error, Result};
+use crate::gguf::GgufFile;
+use crate::tokenize::Tokenizer;
+
+/// What turns a prompt into tokens.
+pub(crate) struct Words {
+    pub(crate) tokenizer: Tokenizer,
+    /// Why there is none matters only when a conversation is to be rendered.
+    template: Result<ChatTemplate>,
+    /// Tokens that the tokenizer itself puts before a text.
+    leading: Vec<u32>,
+}
+
+impl Words {
+    pub(crate) fn new(tokenizer: Tokenizer, template: Result<ChatTemplate>) -> Result<Self> {
+        Ok(Self {
+            leading: tokenizer.leading()?,
+            tokenizer,
+            template,
+        })
+    }
+
+    /// The prompt as text, and the tokens that begin it: a chat template writes them itself.
+    pub(crate) fn given(&self, prompt: &Prompt) -> Result<(String, &[u32])> {
+        let Some(messages) = &prompt.messages else {
+            return Ok((prompt.text.clone(), &self.leading));
+        };
+        let template = self.template.as_ref().map_err(again)?;
+        let messages: Vec<Message> = messages
+            .iter()
+            .map(|message| Message::new(message.role.clone(), message.content.clone()))
+            .collect();
+        Ok((template.render(&messages, true)? + &prompt.text, &[]))
+    }
+}
+
+/// The same error, for whoever meets it next.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Advised { error, help } => again(error).hint(help.clone()),
+        Error::Template(why) => Error::Template(why.clone()),
+        other => Error::Template(other.to_string()),
+    }
+}
+
+/// A model's tokenizer, chat template and context, without its weights.
+pub struct Reader {
+    words: Words,
+    /// How long texts may be; an engine that computes less far says so here.
+    pub limits: Limits,
+}
+
+impl Reader {
+    /// Reads the files; `None` where one is missing or of a kind that is not known here, which others tell.
+    #[must_use]
+    pub fn open(files: &TextFiles) -> Option<Self> {
+        let instead = files.chat_template.as_deref();
+        let (words, context, scored) = match (&files.gguf, &files.tokenizer) {
+            (None, _) => {
+                let (context, scored) = contexts(files)?;
+                let template = ChatTemplate::of_model(&files.folder, instead);
+                let words = Words::new(Tokenizer::from_folder(&files.folder).ok()?, template);
+                (words, context, scored)
+            }
+            (Some(name), tokenizer) => {
+                let file = GgufFile::open(&files.folder.join(name)).ok()?;
+                let context = file.context()?;
+                let words = match tokenizer {
+                    Some(folder) => Words::new(
+                        Tokenizer::from_folder(folder).ok()?,
+                        ChatTemplate::of_model(folder, instead).or_else(|_| file.template(instead)),
+                    ),
+                    None => Words::new(file.tokenizer().ok()?, file.template(instead)),
+                };
+                (words, context, context)
+            }
+        };
+        Some(Self {
+            words: words.ok()?,
+            limits: Limits {
+                context,
+                scored,
+                reach: None,
+            },
+        })
+    }
+}
+
+/// Tokens that a folder's model reads where it answers, and where given text is scored.
+fn contexts(files: &TextFiles) -> Option<(usize, usize)> {
+    let config = std::fs::read(files.folder.join("config.json")).ok()?;
+    let config: Value = serde_json::from_slice(&config).ok()?;
+    let context = usize::try_from(config["max_position_embeddings"].as_u64()?).ok()?;
+    let scored = DecoderConfig::from_folder(&files.folder);
+    Some((
+        context,
+        scored.map_or(context, |config| config.longest_sequence()),
+    ))
+}
+
+impl PromptReader for Reader {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn render(&self, prompt: &Prompt) -> Told<String> {
+        let (text, _) = self.words.given(prompt).map_err(Problem::from)?;
+        Ok(text)
+    }
+
+    fn tokens(&self, prompt: &Prompt, scored: &str) -> Told<usize> {
+        let (text, before) = self.words.given(prompt)?;
+        let pair = self.words.tokenizer.pair(&text, scored, before)?;
+        Ok(pair.prompt.len() + pair.continuation.len())
+    }
+}
