@@ -160,7 +160,7 @@ pub(crate) struct ReportArgs {
     /// Leave out clock, host, command line and state of the store: the same samples give the same bytes.
     #[arg(long)]
     pub(crate) stable: bool,
-    /// Model of `--format card`; needed where several were compared.
+    /// Model of `--format card`, `every-eval-ever` and `eval-results`; needed where several were compared.
     #[arg(long, value_name = "ID")]
     pub(crate) model: Option<String>,
     /// In CSV, no cell is a formula to a spreadsheet; `false` writes texts as they are.
@@ -183,6 +183,10 @@ pub(crate) enum ReportFormat {
     Junit,
     /// The results of one model for its card, with `model-index`.
     Card,
+    /// The results of one model as Every Eval Ever's JSON.
+    EveryEvalEver,
+    /// The results of one model over data sets of the hub, for `.eval_results` of its repository.
+    EvalResults,
 }
 
 /// How much of the samples is shown.

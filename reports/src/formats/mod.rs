@@ -2,6 +2,7 @@
 //! card of a model.
 
 mod card;
+mod exchange;
 mod junit;
 mod markdown;
 mod table;
@@ -41,6 +42,18 @@ impl Report {
     #[must_use]
     pub fn to_card(&self, model: &str) -> Option<String> {
         card::of(self, model)
+    }
+
+    /// The shares of one model as Every Eval Ever's JSON. `None` when the model has no number.
+    #[must_use]
+    pub fn to_every_eval_ever(&self, model: &str) -> Option<String> {
+        exchange::every_eval_ever(self, model)
+    }
+
+    /// The numbers of one model over data sets of the hub, as YAML for `.eval_results` of its repository. `None` when there are none.
+    #[must_use]
+    pub fn to_eval_results(&self, model: &str) -> Option<String> {
+        exchange::eval_results(self, model)
     }
 }
 

@@ -31,7 +31,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
         ReportFormat::Json => report.to_json(),
         ReportFormat::Csv => report.to_csv(args.spreadsheet_safe),
         ReportFormat::Junit => report.to_junit(),
-        ReportFormat::Card => card(&report, args.model.as_deref())?,
+        ReportFormat::Card => of_model(&report, args, Report::to_card)?,
+        ReportFormat::EveryEvalEver => of_model(&report, args, Report::to_every_eval_ever)?,
+        ReportFormat::EvalResults => of_model(&report, args, Report::to_eval_results)?,
     };
     match &args.to {
         Some(path) => {
@@ -48,25 +50,37 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn card(report: &Report, model: Option<&str>) -> Result<String> {
-    let compared = &report.headline.compared;
-    let model = match (model, compared.as_slice()) {
+/// What is written about one model: that of `--model`, or the only one that was compared.
+fn of_model(
+    report: &Report,
+    args: &ReportArgs,
+    written: impl Fn(&Report, &str) -> Option<String>,
+) -> Result<String> {
+    let headline = &report.headline;
+    let model = match (args.model.as_deref(), headline.compared.as_slice()) {
         (Some(model), _) => model,
         (None, [one]) => one,
         (None, _) => {
-            let help = format!(
-                "name one with `--model`: {}",
-                report.headline.models.join(", ")
-            );
-            return Err(Problem::new("no-model", "a card is of one model")
+            let help = format!("name one with `--model`: {}", headline.models.join(", "));
+            return Err(Problem::new("no-model", "this form is about one model")
                 .help(help)
                 .of_input());
         }
     };
-    report.to_card(model).ok_or_else(|| {
-        let message = format!("the run has no number of model `{model}`");
-        Problem::new("no-model", message)
-            .help(format!("it measured {}", report.headline.models.join(", ")))
-            .of_input()
+    written(report, model).ok_or_else(|| {
+        let known = headline.models.iter().any(|entry| entry == model);
+        let problem = match (known, args.format) {
+            (true, ReportFormat::EvalResults) => Problem::new(
+                "no-hub-dataset",
+                format!("no number of `{model}` is over a data set of the hub"),
+            )
+            .help("the hub keeps results by data set: name it in the spec with `hub:`"),
+            _ => Problem::new(
+                "no-model",
+                format!("the run has no number of model `{model}`"),
+            )
+            .help(format!("it measured {}", headline.models.join(", "))),
+        };
+        problem.of_input()
     })
 }
