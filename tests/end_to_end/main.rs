@@ -25,6 +25,7 @@ mod plugins;
 mod recorded;
 mod replay;
 mod smoke;
+mod specs;
 mod support;
 mod thinking;
 mod tools;

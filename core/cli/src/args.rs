@@ -65,6 +65,37 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How what is said of a spec is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpecFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// Diagnostics as commands of a GitHub workflow, which mark the lines of a pull request.
+    Github,
+    /// Diagnostics as SARIF 2.1.0, which code hosts and editors read.
+    Sarif,
+}
+
+/// What is not let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Deny {
+    /// A warning stops everything, as an error does.
+    Warnings,
+}
+
+/// How diagnostics are written, and which of them stop.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Diagnosing {
+    /// How diagnostics and results are written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: SpecFormat,
+    /// Let nothing pass that is worth a warning.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) deny: Option<Deny>,
+}
+
 /// The spec and what changes it.
 #[derive(Debug, Args)]
 pub(crate) struct SpecArgs {
@@ -105,9 +136,14 @@ pub(crate) struct StoreArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) spec: SpecArgs,
-    /// How diagnostics are written.
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: Format,
+    /// More folders to look for metric plugins in.
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    pub(crate) plugin_dirs: Vec<PathBuf>,
+    /// Look at the text alone: no dataset, recording, template or plugin that is not built in is opened.
+    #[arg(long)]
+    pub(crate) no_files: bool,
+    #[command(flatten)]
+    pub(crate) diagnosing: Diagnosing,
 }
 
 /// `plan`.
@@ -117,9 +153,8 @@ pub(crate) struct PlanArgs {
     pub(crate) spec: SpecArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// How the plan is written.
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) diagnosing: Diagnosing,
 }
 
 /// `run`.
@@ -138,9 +173,8 @@ pub(crate) struct RunArgs {
     /// Refuse models of which the self-check cannot prove that they are computed as their configuration says.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// How the summary is written.
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) diagnosing: Diagnosing,
 }
 
 /// `report`.

@@ -20,7 +20,7 @@ const FINITE: Range = Range::real(-f64::MAX, f64::MAX);
 const NOT_NEGATIVE: Range = Range::real(0.0, f64::MAX);
 
 /// The spec itself.
-pub const EXPERIMENT: Table = &[("seed", SEED)];
+pub const EXPERIMENT: Table = &[("seed", SEED), ("max_cells", Range::whole(1, 1_000_000))];
 
 /// Settings of a training.
 pub const TRAINING: Table = &[

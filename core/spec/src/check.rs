@@ -3,7 +3,10 @@
 //! Nothing is read but the spec itself; whether files are there is found out when it is resolved. Ranges of single numbers are
 //! the types' business (`numbers`).
 
+mod constants;
+mod effect;
 mod evaluations;
+mod fields;
 mod judges;
 mod models;
 mod plugins;
@@ -12,12 +15,15 @@ mod replicates;
 mod reporting;
 mod templates;
 mod training;
+mod unused;
 
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Diagnostic, WARNINGS, nearest};
 use crate::located::{Located, Text};
 use crate::spec::{ExperimentSpec, Named};
 
-/// Checks a spec. No diagnostics means that it can be resolved.
+pub use unused::Used;
+
+/// Checks a spec. Without an error among the diagnostics it can be resolved.
 #[must_use]
 pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     let mut checker = Checker {
@@ -36,6 +42,10 @@ pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     checker.compare();
     checker.gates();
     checker.expected();
+    checker.fields();
+    checker.constants();
+    checker.effects();
+    checker.unused();
     checker.found
 }
 
@@ -63,7 +73,11 @@ fn unknown<T>(what: &str, written: &Text, section: &Named<T>) -> Diagnostic {
                 .help(format!("did you mean `{id}`?"))
         }
         None => {
-            let ids: Vec<_> = section.keys().map(|id| format!("`{id}`")).collect();
+            let mut ids: Vec<_> = section.keys().map(|id| format!("`{id}`")).collect();
+            if ids.len() > 20 {
+                ids.truncate(20);
+                ids.push("...".to_owned());
+            }
             diagnostic.help(if ids.is_empty() {
                 format!("the spec defines no {what}")
             } else {
@@ -111,6 +125,20 @@ impl Checker<'_> {
             );
         }
         let spec = self.spec;
+        for code in &spec.allow {
+            if !WARNINGS.contains(&code.as_str()) {
+                let known: Vec<String> = WARNINGS.iter().map(|code| format!("`{code}`")).collect();
+                let known = format!("warnings are {}", known.join(", "));
+                self.error(
+                    Diagnostic::error("unknown-value", format!("there is no warning `{code}`"))
+                        .at(code.span(), "not known here")
+                        .help(match nearest(code, WARNINGS) {
+                            Some(near) => format!("did you mean `{near}`? {known}"),
+                            None => known,
+                        }),
+                );
+            }
+        }
         let ids = spec
             .models
             .keys()
@@ -120,7 +148,16 @@ impl Checker<'_> {
                 evaluation.conditions.keys().chain(evaluation.judges.keys())
             }));
         let bad: Vec<&Text> = ids
-            .filter(|id| id.is_empty() || !id.chars().all(|c| fits(c) && c != '.'))
+            // Behind its id, a cell has its coordinates.
+            .filter(|id| {
+                let cell = spec.models.contains_key(id.as_str())
+                    || spec.evaluations.contains_key(id.as_str());
+                let own = match id.split_once('@') {
+                    Some((own, _)) if cell => own,
+                    _ => id.as_str(),
+                };
+                own.is_empty() || !own.chars().all(|c| fits(c) && c != '.')
+            })
             .collect();
         for id in bad {
             self.error(

@@ -1,130 +1,56 @@
 //! From the tree to typed values, with the place of everything that is [`crate::Located`] and of every error.
-
-use std::fmt;
+//!
+//! A hole (see [`Value::Hole`]) is read as whatever is wanted, so that what did not fit once does not hide what is wrong elsewhere.
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
 
 use crate::de::ONE_OR_MANY;
-use crate::located::{LOCATED, Span};
+use crate::located::LOCATED;
+use crate::misfit::{Misfit, MisfitKind};
 use crate::tree::{Node, Value};
-
-/// What does not fit the language, and where.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Misfit {
-    pub(crate) kind: MisfitKind,
-    pub(crate) span: Option<Span>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum MisfitKind {
-    UnknownKey {
-        key: String,
-        expected: Vec<String>,
-    },
-    UnknownValue {
-        value: String,
-        expected: Vec<String>,
-    },
-    MissingKey(&'static str),
-    Other(String),
-}
-
-impl Misfit {
-    /// Adds the place, unless something further inside knew it better.
-    fn at(mut self, span: Span) -> Self {
-        self.span.get_or_insert(span);
-        self
-    }
-
-    /// For a word that turned out to be the key of a map.
-    fn into_key(mut self) -> Self {
-        if let MisfitKind::UnknownValue { value, expected } = self.kind {
-            self.kind = MisfitKind::UnknownKey {
-                key: value,
-                expected,
-            };
-        }
-        self
-    }
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            MisfitKind::UnknownKey { key, .. } => write!(f, "unknown key `{key}`"),
-            MisfitKind::UnknownValue { value, .. } => write!(f, "unknown value `{value}`"),
-            MisfitKind::MissingKey(key) => write!(f, "the key `{key}` is missing"),
-            MisfitKind::Other(message) => f.write_str(message),
-        }
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-impl serde::de::Error for Misfit {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            kind: MisfitKind::Other(message.to_string()),
-            span: None,
-        }
-    }
-
-    fn unknown_field(key: &str, expected: &'static [&'static str]) -> Self {
-        Self {
-            kind: MisfitKind::UnknownKey {
-                key: key.to_owned(),
-                expected: names(expected),
-            },
-            span: None,
-        }
-    }
-
-    fn unknown_variant(value: &str, expected: &'static [&'static str]) -> Self {
-        Self {
-            kind: MisfitKind::UnknownValue {
-                value: value.to_owned(),
-                expected: names(expected),
-            },
-            span: None,
-        }
-    }
-
-    fn missing_field(key: &'static str) -> Self {
-        Self {
-            kind: MisfitKind::MissingKey(key),
-            span: None,
-        }
-    }
-}
-
-fn names(expected: &[&str]) -> Vec<String> {
-    expected.iter().map(|&name| name.to_owned()).collect()
-}
 
 /// Reads typed values off a node.
 pub(crate) struct NodeDeserializer<'a>(pub(crate) &'a Node);
 
 impl NodeDeserializer<'_> {
-    fn wrong(&self, visitor: &dyn serde::de::Expected) -> Misfit {
-        let unexpected = match &self.0.value {
-            Value::Text(text) => Unexpected::Str(text),
-            _ => Unexpected::Other(self.0.kind()),
-        };
-        <Misfit as serde::de::Error>::invalid_type(unexpected, visitor).at(self.0.span)
+    fn wrong(&self, wanted: &'static str, keys: &[&str]) -> Misfit {
+        let keys = keys.iter().map(|&key| key.to_owned()).collect();
+        Misfit::new(MisfitKind::WrongType { wanted, keys }).at(self.0)
+    }
+
+    fn is_hole(&self) -> bool {
+        self.0.value == Value::Hole
+    }
+
+    /// Reads a number, if it is one of those wanted.
+    fn number<'de, V: Visitor<'de>>(
+        self,
+        wanted: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        match self.0.value {
+            Value::Hole => visitor.visit_u64(0),
+            Value::Unsigned(_) | Value::Signed(_) | Value::Float(_) => {
+                self.deserialize_any(visitor)
+            }
+            _ => Err(self.wrong(wanted, &[])),
+        }
     }
 }
+
+/// What a whole number is called.
+const WHOLE: &str = "a whole number";
 
 impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     type Error = Misfit;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        let span = self.0.span;
         match &self.0.value {
-            Value::Null => visitor.visit_unit(),
+            Value::Null | Value::Empty | Value::Hole => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Unsigned(value) => visitor.visit_u64(*value),
             Value::Signed(value) => visitor.visit_i64(*value),
@@ -136,12 +62,14 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
                 value: None,
             }),
         }
-        .map_err(|misfit| misfit.at(span))
+        .map_err(|misfit| misfit.at(self.0))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.0.value {
-            Value::Null => visitor.visit_none(),
+            // A variable without a value stands there all the same.
+            Value::Hole if self.0.said.is_some() => visitor.visit_some(self),
+            Value::Null | Value::Hole => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -151,16 +79,14 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        let span = self.0.span;
-        match (name, &self.0.value) {
-            (LOCATED, _) => visitor.visit_seq(LocatedParts {
-                node: self.0,
-                next: 0,
-            }),
+        let node = self.0;
+        match (name, &node.value) {
+            (LOCATED, _) => visitor.visit_seq(LocatedParts { node, next: 0 }),
             (ONE_OR_MANY, Value::List(_)) => self.deserialize_any(visitor),
+            (ONE_OR_MANY, Value::Hole) => visitor.visit_seq(Items([].iter())),
             _ => visitor.visit_newtype_struct(self),
         }
-        .map_err(|misfit| misfit.at(span))
+        .map_err(|misfit| misfit.at(node))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -169,35 +95,54 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        let span = self.0.span;
         match &self.0.value {
+            Value::Hole => visitor.visit_enum(Variant {
+                key: &Node::text(variants.first().copied().unwrap_or_default()),
+                value: self.0,
+            }),
             Value::Text(text) => visitor.visit_enum(StrDeserializer::<Misfit>::new(text)),
             Value::Map(entries) => match entries.as_slice() {
                 [(key, value)] => visitor.visit_enum(Variant { key, value }),
-                _ => Err(<Misfit as serde::de::Error>::custom(format!(
-                    "expected exactly one of the keys {}",
-                    variants
-                        .iter()
-                        .map(|name| format!("`{name}`"))
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                ))),
+                _ => Err(Misfit::new(MisfitKind::OneKey {
+                    expected: variants.iter().map(|&name| name.to_owned()).collect(),
+                })),
             },
-            _ => Err(self.wrong(&"one of the words or keys that are known here")),
+            _ => Err(self.wrong("one of the words or keys that are known here", variants)),
         }
-        .map_err(|misfit| misfit.at(span))
+        .map_err(|misfit| misfit.at(self.0))
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0.value {
+            Value::Hole => visitor.visit_bool(false),
+            Value::Bool(value) => visitor.visit_bool(value),
+            _ => Err(self.wrong("`true` or `false`", &[])),
+        }
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.number(WHOLE, visitor)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.number(WHOLE, visitor)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        self.number(WHOLE, visitor)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        self.deserialize_any(visitor)
+        self.number("a number", visitor)
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match &self.0.value {
-            // A number or a truth value where a text is wanted is read as it is written.
-            Value::Unsigned(value) => visitor.visit_string(value.to_string()),
-            Value::Signed(value) => visitor.visit_string(value.to_string()),
-            _ => self.deserialize_any(visitor),
+        match (&self.0.value, &self.0.said) {
+            (Value::Hole, _) => visitor.visit_str(""),
+            (Value::Text(text), _) => visitor.visit_str(text),
+            // A number where a text is wanted is read as it is written.
+            (_, Some(said)) => visitor.visit_str(said),
+            _ => Err(self.wrong("a text", &[])),
         }
     }
 
@@ -205,9 +150,55 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
         self.deserialize_str(visitor)
     }
 
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0.value {
+            Value::Hole => visitor.visit_seq(Items([].iter())),
+            Value::List(_) => self.deserialize_any(visitor),
+            _ => Err(self.wrong("a list", &[])),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        match &self.0.value {
+            Value::Hole => {
+                let holes = vec![Node::nowhere(Value::Hole); len];
+                visitor.visit_seq(Items(holes.iter()))
+            }
+            Value::List(items) if items.len() == len => self.deserialize_any(visitor),
+            _ => Err(self.wrong(if len == 2 { "a list of two" } else { "a list" }, &[])),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.0.value {
+            Value::Map(_) => self.deserialize_any(visitor),
+            Value::Hole => visitor.visit_map(Entries::none()),
+            _ => Err(self.wrong("a map of names", &[])),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let hole = self.is_hole();
+        match self.0.value {
+            Value::Map(_) => self.deserialize_any(visitor),
+            _ if hole => visitor
+                .visit_map(Entries::none())
+                .map_err(|misfit| misfit.at(self.0)),
+            _ => Err(self.wrong("a map of keys", fields)),
+        }
+    }
+
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 char bytes byte_buf unit unit_struct seq tuple tuple_struct
-        map struct identifier ignored_any
+        i8 i16 i32 i128 u8 u16 u128 f32 char bytes byte_buf unit unit_struct tuple_struct identifier ignored_any
     }
 }
 
@@ -224,7 +215,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
             .next()
             .map(|node| {
                 seed.deserialize(NodeDeserializer(node))
-                    .map_err(|misfit| misfit.at(node.span))
+                    .map_err(|misfit| misfit.at(node))
             })
             .transpose()
     }
@@ -233,6 +224,15 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 struct Entries<'a> {
     entries: std::slice::Iter<'a, (Node, Node)>,
     value: Option<&'a Node>,
+}
+
+impl Entries<'_> {
+    fn none() -> Self {
+        Self {
+            entries: [].iter(),
+            value: None,
+        }
+    }
 }
 
 impl<'de> MapAccess<'de> for Entries<'_> {
@@ -248,16 +248,16 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         self.value = Some(value);
         seed.deserialize(NodeDeserializer(key))
             .map(Some)
-            .map_err(|misfit| misfit.at(key.span))
+            .map_err(|misfit| misfit.at(key))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
         let node = self
             .value
             .take()
-            .ok_or_else(|| <Misfit as serde::de::Error>::custom("a value without a key"))?;
+            .ok_or_else(|| Misfit::custom("a value without a key"))?;
         seed.deserialize(NodeDeserializer(node))
-            .map_err(|misfit| misfit.at(node.span))
+            .map_err(|misfit| misfit.at(node))
     }
 }
 
@@ -301,7 +301,7 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     ) -> Result<(V::Value, VariantValue<'a>), Misfit> {
         let key = seed
             .deserialize(NodeDeserializer(self.key))
-            .map_err(|misfit: Misfit| misfit.into_key().at(self.key.span))?;
+            .map_err(|misfit: Misfit| misfit.into_key().at(self.key))?;
         Ok((key, VariantValue(self.value)))
     }
 }
@@ -317,7 +317,7 @@ impl<'de> VariantAccess<'de> for VariantValue<'_> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
         seed.deserialize(NodeDeserializer(self.0))
-            .map_err(|misfit| misfit.at(self.0.span))
+            .map_err(|misfit| misfit.at(self.0))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {

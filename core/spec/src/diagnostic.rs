@@ -1,17 +1,49 @@
-//! What is wrong with a spec, and how it is said: to people in the manner of a compiler, to programs as JSON.
+//! What is wrong with a spec, or worth a warning.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use serde_json::{Value, json};
 use strsim::osa_distance;
 
 use crate::located::Span;
-use crate::source::Source;
+
+/// How much something matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It stops nothing, unless warnings are denied.
+    Warning,
+    /// Nothing can run.
+    #[default]
+    Error,
+}
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Codes of warnings: what a spec may allow.
+pub const WARNINGS: [&str; 8] = [
+    "constant",
+    "judges-itself",
+    "no-comparison",
+    "no-effect",
+    "no-metrics",
+    "too-few-prompts",
+    "trained-on-evaluated",
+    "unused",
+];
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How much it matters.
+    pub severity: Severity,
     /// Stable kebab-case code, documented in `specs/README.md`.
     pub code: Cow<'static, str>,
     /// What is wrong, in one phrase.
@@ -27,11 +59,27 @@ impl Diagnostic {
     #[must_use]
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self {
+            severity: Severity::Error,
             code: Cow::Borrowed(code),
             message: message.into(),
             labels: Vec::new(),
             help: None,
         }
+    }
+
+    /// A warning without a place yet.
+    #[must_use]
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
+    }
+
+    /// Whether nothing can run with it.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
     }
 
     /// Adds a place; values written nowhere add none.
@@ -49,92 +97,6 @@ impl Diagnostic {
         self.help = Some(help.into());
         self
     }
-}
-
-/// All diagnostics as a compiler would print them, without colours.
-#[must_use]
-pub fn render_human(source: &Source, diagnostics: &[Diagnostic]) -> String {
-    let mut out = String::new();
-    for diagnostic in diagnostics {
-        render_one(source, diagnostic, &mut out);
-        out.push('\n');
-    }
-    let count = diagnostics.len();
-    let _ = writeln!(
-        out,
-        "{}: {count} error{}",
-        source.name(),
-        if count == 1 { "" } else { "s" }
-    );
-    out
-}
-
-fn render_one(source: &Source, diagnostic: &Diagnostic, out: &mut String) {
-    let _ = writeln!(out, "error[{}]: {}", diagnostic.code, diagnostic.message);
-    let lines: Vec<_> = diagnostic
-        .labels
-        .iter()
-        .map(|(span, text)| (source.position(span.start), span, text))
-        .collect();
-    let width = lines
-        .iter()
-        .map(|(place, _, _)| place.line.to_string().len())
-        .max()
-        .unwrap_or(1);
-    for (index, (place, span, text)) in lines.iter().enumerate() {
-        let line = source.line(place.line);
-        // A place over several lines is shown where it begins.
-        let written = source.text().get(span.start..span.end).unwrap_or_default();
-        let first = written.lines().next().unwrap_or_default().trim_end();
-        let carets = "^".repeat(first.chars().count().max(1));
-        let arrow = if index == 0 { "-->" } else { ":::" };
-        let _ = writeln!(
-            out,
-            "{:width$}{arrow} {}:{}:{}",
-            "",
-            source.name(),
-            place.line,
-            place.column
-        );
-        let _ = writeln!(out, "{:width$} |", "");
-        let _ = writeln!(out, "{:>width$} | {line}", place.line);
-        let mark = format!(
-            "{:width$} | {:pad$}{carets} {text}",
-            "",
-            "",
-            pad = place.column - 1
-        );
-        let _ = writeln!(out, "{}", mark.trim_end());
-    }
-    if let Some(help) = &diagnostic.help {
-        let _ = writeln!(out, "{:width$} = help: {help}", "");
-    }
-}
-
-/// All diagnostics for programs.
-#[must_use]
-pub fn render_json(source: &Source, diagnostics: &[Diagnostic]) -> String {
-    let list: Vec<Value> = diagnostics
-        .iter()
-        .map(|diagnostic| {
-            let labels: Vec<Value> = diagnostic
-                .labels
-                .iter()
-                .map(|(span, text)| {
-                    let place = source.position(span.start);
-                    json!({ "file": source.name(), "line": place.line, "column": place.column, "text": text })
-                })
-                .collect();
-            json!({
-                "code": diagnostic.code,
-                "severity": "error",
-                "message": diagnostic.message,
-                "labels": labels,
-                "help": diagnostic.help,
-            })
-        })
-        .collect();
-    serde_json::to_string_pretty(&list).unwrap_or_default()
 }
 
 /// The known word nearest to what was written, when it is near enough to be meant.
@@ -162,19 +124,5 @@ mod tests {
         assert_eq!(nearest("metrcs", known), Some("metrics"));
         assert_eq!(nearest("jugdes", known), Some("judges"));
         assert_eq!(nearest("temperature", known), None);
-    }
-
-    #[test]
-    fn a_diagnostic_points_at_its_place() {
-        let source = Source::new("a.yaml", "models:\n  base: {pth: x}\n");
-        let start = source.text().find("pth").unwrap();
-        let diagnostic = Diagnostic::error("unknown-key", "unknown key `pth`")
-            .at(Span::new(start, start + 3), "not a key of a model")
-            .help("did you mean `path`?");
-        let text = render_human(&source, &[diagnostic]);
-        assert_eq!(
-            text,
-            "error[unknown-key]: unknown key `pth`\n --> a.yaml:2:10\n  |\n2 |   base: {pth: x}\n  |          ^^^ not a key of a model\n  = help: did you mean `path`?\n\na.yaml: 1 error\n"
-        );
     }
 }

@@ -1,25 +1,32 @@
 //! From YAML text to a typed experiment with positions, and its diagnostics.
 //!
-//! [`parse()`] reads the text into an [`ExperimentSpec`] whose references keep their places, [`check()`] says what does not fit
-//! together, and [`render_human`] and [`render_json`] show it. [`schema_json`] describes the language to editors.
+//! [`read()`] reads the text into an [`ExperimentSpec`] whose references keep their places, and says everything that does not fit
+//! the language or does not fit together; [`render()`] shows it. [`schema_json`] describes the language to editors.
 
 mod check;
 mod de;
 mod deserialize;
 mod diagnostic;
+mod expand;
 mod in_range;
 mod located;
+mod mend;
+mod misfit;
 mod numbers;
+mod other_tools;
 mod parse;
+mod render;
 mod schema;
 mod source;
 pub mod spec;
 mod tree;
+mod variables;
 
-pub use check::check;
-pub use diagnostic::{Diagnostic, nearest, render_human, render_json};
+pub use check::{Used, check};
+pub use diagnostic::{Diagnostic, Severity, WARNINGS, nearest};
 pub use located::{Located, Span, Text};
-pub use parse::{parse, place_of_key};
+pub use parse::{Reading, parse, place_of_key, read, settled};
+pub use render::{Form, render, render_human};
 pub use schema::schema_json;
 pub use source::{Source, Variables};
 pub use spec::ExperimentSpec;

@@ -7,9 +7,7 @@ use driftgauge_ranges::{End, Range};
 use serde_json::Value as Json;
 
 use crate::diagnostic::Diagnostic;
-use crate::located::Span;
 use crate::schema::range_of;
-use crate::source::Source;
 use crate::spec::ExperimentSpec;
 use crate::tree::{Node, Value};
 
@@ -17,21 +15,17 @@ static SCHEMA: LazyLock<Json> = LazyLock::new(|| schemars::schema_for!(Experimen
 
 /// One complaint for each number outside of its range, and for each text where a number belongs. A number that fits is put
 /// in the place of each, so that the rest of the spec can be looked at as well.
-pub(crate) fn out_of_range(source: &Source, tree: &mut Node) -> Vec<Diagnostic> {
-    let mut walk = Walk {
-        source,
-        found: Vec::new(),
-    };
+pub(crate) fn out_of_range(tree: &mut Node) -> Vec<Diagnostic> {
+    let mut walk = Walk { found: Vec::new() };
     walk.node(tree, &SCHEMA);
     walk.found
 }
 
-struct Walk<'a> {
-    source: &'a Source,
+struct Walk {
     found: Vec<Diagnostic>,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn node(&mut self, node: &mut Node, schema: &Json) {
         let schema = referenced(schema);
         for several in ["anyOf", "oneOf", "allOf"] {
@@ -64,42 +58,24 @@ impl Walk<'_> {
     }
 
     fn number(&mut self, key: &str, node: &mut Node, range: Range) {
-        self.number_of_variable(node);
         let fits = match &node.value {
             Value::Unsigned(value) => range.holds_whole(*value),
             Value::Signed(value) => range.holds(*value as f64),
             // A float where a whole number belongs is of the wrong type, also 3.0.
             Value::Float(value) => matches!(range, Range::Real { .. }) && range.holds(*value),
             // Something that is missing is told by the types.
-            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return,
+            Value::Null
+            | Value::Empty
+            | Value::Hole
+            | Value::Bool(_)
+            | Value::List(_)
+            | Value::Map(_) => return,
             Value::Text(_) => false,
         };
         if !fits {
             self.found.push(complaint(key, node, range));
             node.value = fitting(range);
         }
-    }
-
-    /// A variable that stands alone where a number belongs is a number.
-    fn number_of_variable(&self, node: &mut Node) {
-        let Value::Text(text) = &node.value else {
-            return;
-        };
-        let Span { start, end } = node.span;
-        let written = self.source.text().get(start..end).unwrap_or_default();
-        if !written.contains("${") {
-            return;
-        }
-        let value = if let Ok(value) = text.parse() {
-            Value::Unsigned(value)
-        } else if let Ok(value) = text.parse() {
-            Value::Signed(value)
-        } else if let Ok(value) = text.parse() {
-            Value::Float(value)
-        } else {
-            return;
-        };
-        node.value = value;
     }
 }
 
@@ -124,17 +100,44 @@ fn complaint(key: &str, node: &Node, range: Range) -> Diagnostic {
                 "wrong-type",
                 format!("`{key}` is {value:?}, which is no whole number"),
             )
-            .at(node.span, format!("has to be {range}"));
+            .at(node.span, format!("has to be {range}"))
+            .help(match value.fract() == 0.0 && value.abs() < 1e15 {
+                true => format!("write `{value:.0}`"),
+                false => "write a whole number".to_owned(),
+            });
         }
         Value::Float(value) => value.to_string(),
         _ => {
             return Diagnostic::error("wrong-type", format!("`{key}` is a text"))
                 .at(node.span, format!("has to be {wanted}, {range}"))
-                .help("numbers stand without quotes, units and signs for percent");
+                .help(match &node.value {
+                    Value::Text(text) if text.trim().parse::<f64>().is_ok_and(f64::is_finite) => {
+                        format!("write it without quotes: `{}`", text.trim())
+                    }
+                    Value::Text(text) => match text.trim().strip_suffix('%') {
+                        Some(share) if share.trim().parse::<f64>().is_ok() => {
+                            "write a share as a number from 0 to 1: 0.2 for 20%".to_owned()
+                        }
+                        _ => "numbers stand without quotes, units, signs for percent, underscores and leading zeros".to_owned(),
+                    },
+                    _ => "write a number".to_owned(),
+                });
         }
     };
+    let share = match &node.value {
+        Value::Unsigned(value) if *value > 1 => Some(*value as f64 / 100.0),
+        Value::Float(value) if *value > 1.0 => Some(value / 100.0),
+        _ => None,
+    };
+    let is_share = matches!(range, Range::Real { .. }) && !range.holds(1.5);
     Diagnostic::error("out-of-range", format!("`{key}` is {value}"))
         .at(node.span, format!("has to be {range}"))
+        .help(
+            match share.filter(|share| is_share && range.holds(*share)) {
+                Some(share) => format!("a share is written from 0 to 1: {share} for {value}%"),
+                None => format!("write {wanted} {range}"),
+            },
+        )
 }
 
 /// Some number of a range, for what is only looked at.

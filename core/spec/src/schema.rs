@@ -1,5 +1,7 @@
 //! The JSON schema of the spec language, for editors.
 
+mod rules;
+
 use driftgauge_ranges::{End, Range};
 use serde_json::Value;
 
@@ -8,7 +10,8 @@ use crate::spec::ExperimentSpec;
 /// The schema as JSON text, ending in a line break.
 #[must_use]
 pub fn schema_json() -> String {
-    let schema = schemars::schema_for!(ExperimentSpec);
+    let mut schema = schemars::schema_for!(ExperimentSpec).to_value();
+    rules::add(&mut schema);
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text

@@ -58,6 +58,28 @@ impl Source {
         Position { line, column }
     }
 
+    /// The byte of a line and a column, both counted from 1.
+    pub(crate) fn byte_at(&self, line: usize, column: usize) -> usize {
+        let mut lines = self.text.split_inclusive('\n');
+        let before: usize = lines
+            .by_ref()
+            .take(line.saturating_sub(1))
+            .map(str::len)
+            .sum();
+        let line = lines.next().unwrap_or_default();
+        let within: usize = line
+            .chars()
+            .take(column.saturating_sub(1))
+            .map(char::len_utf8)
+            .sum();
+        before + within
+    }
+
+    /// What is written at a place.
+    pub(crate) fn written(&self, span: Span) -> &str {
+        self.text.get(span.start..span.end).unwrap_or_default()
+    }
+
     pub(crate) fn line(&self, line: usize) -> &str {
         self.text.lines().nth(line - 1).unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
 use crate::located::Span;
@@ -12,12 +12,17 @@ use crate::located::Span;
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
+    /// What a number or truth value says where a text belongs; `None` where YAML may have read something else than was written.
+    pub(crate) said: Option<String>,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
+    /// `null`, where it is written.
     Null,
+    /// Nothing is written.
+    Empty,
     Bool(bool),
     Unsigned(u64),
     Signed(i64),
@@ -25,35 +30,97 @@ pub(crate) enum Value {
     Text(String),
     List(Vec<Node>),
     Map(Vec<(Node, Node)>),
+    /// Stands in for what did not fit, so that the rest can be looked at: it is read as whatever is wanted.
+    Hole,
 }
 
 impl Node {
-    /// The kind of value, for messages.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self.value {
-            Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
-            Value::Unsigned(_) | Value::Signed(_) | Value::Float(_) => "a number",
-            Value::Text(_) => "a text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a map",
+    /// A node written nowhere.
+    pub(crate) fn nowhere(value: Value) -> Self {
+        Self {
+            span: Span::NONE,
+            value,
+            said: None,
         }
     }
 
-    /// Calls `change` on every text of the tree, keys included.
-    pub(crate) fn each_text(&mut self, change: &mut impl FnMut(&mut String, Span)) {
-        let span = self.span;
+    /// A text written nowhere.
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::nowhere(Value::Text(text.into()))
+    }
+
+    /// The value under a key of a map.
+    pub(crate) fn get(&self, wanted: &str) -> Option<&Self> {
+        let Value::Map(entries) = &self.value else {
+            return None;
+        };
+        let mut named = entries.iter().filter(|(key, _)| key.is(wanted));
+        named.next().map(|(_, value)| value)
+    }
+
+    /// The same, to change it.
+    pub(crate) fn get_mut(&mut self, wanted: &str) -> Option<&mut Self> {
+        let Value::Map(entries) = &mut self.value else {
+            return None;
+        };
+        let mut named = entries.iter_mut().filter(|(key, _)| key.is(wanted));
+        named.next().map(|(_, value)| value)
+    }
+
+    /// Whether this is a text, and which.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        matches!(&self.value, Value::Text(own) if own == text)
+    }
+
+    /// The text that this scalar is, or stands for.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => self.said.as_deref(),
+        }
+    }
+
+    /// Remembers what numbers and truth values say as texts, where YAML read them as they stand in `source`.
+    pub(crate) fn remember(&mut self, source: &str) {
+        let written = source.get(self.span.start..self.span.end);
+        let canonical = match &self.value {
+            Value::Unsigned(value) => Some(value.to_string()),
+            Value::Signed(value) => Some(value.to_string()),
+            _ => None,
+        };
+        self.said = canonical.filter(|canonical| written == Some(canonical.as_str()));
+        if self.value == Value::Null && written.is_none_or(|written| !is_null(written)) {
+            self.value = Value::Empty;
+        }
         match &mut self.value {
-            Value::Text(text) => change(text, span),
-            Value::List(items) => items.iter_mut().for_each(|item| item.each_text(change)),
+            Value::List(items) => items.iter_mut().for_each(|item| item.remember(source)),
             Value::Map(entries) => {
-                for (_, value) in entries {
-                    value.each_text(change);
+                for (key, value) in entries {
+                    key.remember(source);
+                    value.remember(source);
                 }
             }
             _ => {}
         }
     }
+
+    /// The kind of value, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null | Value::Empty => "nothing",
+            Value::Bool(_) => "true or false",
+            Value::Unsigned(_) | Value::Signed(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+            Value::Hole => "something else",
+        }
+    }
+}
+
+/// Whether YAML reads a word as nothing.
+fn is_null(written: &str) -> bool {
+    matches!(written.trim(), "null" | "Null" | "NULL" | "~") || written.contains("!!null")
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -68,6 +135,7 @@ impl<'de> Deserialize<'de> for Node {
         Ok(Self {
             span: at(spanned.referenced),
             value: spanned.value,
+            said: None,
         })
     }
 }
@@ -134,9 +202,6 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map: Vec<(Node, Node)> = Vec::new();
         while let Some((key, value)) = entries.next_entry::<Node, Node>()? {
-            if map.iter().any(|(known, _)| known.value == key.value) {
-                return Err(A::Error::custom("duplicate key"));
-            }
             map.push((key, value));
         }
         Ok(Value::Map(map))

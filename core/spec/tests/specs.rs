@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_spec::{Diagnostic, Source, Variables, check, parse, render_human, schema_json};
+use driftgauge_spec::{Diagnostic, Source, Variables, read, render_human, schema_json};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -39,10 +39,7 @@ fn diagnostics(path: &Path) -> (Source, Vec<Diagnostic>) {
         .collect();
     let variables = Variables::from_arguments(&unset).expect("names");
     let source = Source::new(name, text);
-    let found = match parse(&source, &variables) {
-        Ok(spec) => check(&spec),
-        Err(found) => found,
-    };
+    let found = read(&source, &variables).found;
     (source, found)
 }
 
@@ -120,5 +117,126 @@ fn the_committed_schema_is_the_generated_one() {
         "expected",
     ] {
         assert!(sections.contains_key(section), "{section}");
+    }
+}
+
+/// The YAML blocks of the language reference.
+fn examples() -> Vec<String> {
+    let readme = std::fs::read_to_string(repository().join("specs/README.md"))
+        .expect("the language reference");
+    let blocks = readme.split("```yaml\n").skip(1);
+    blocks
+        .filter_map(|block| Some(block.split_once("```")?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn examples_of_the_reference_are_read() {
+    let mut whole = 0;
+    for block in examples() {
+        let is_whole = block.starts_with("version:");
+        whole += usize::from(is_whole);
+        let text = match is_whole {
+            true => block,
+            false => format!("version: 1\nname: x\n{block}"),
+        };
+        let source = Source::new("specs/README.md", text);
+        let variables = Variables::from_arguments(&[]).expect("none");
+        let set = Variables::from_arguments(&["n=1".to_owned()]).expect("one");
+        let variables = if source.text().contains("n: null") {
+            set
+        } else {
+            variables
+        };
+        let mut found = read(&source, &variables).found;
+        found.retain(|diagnostic| {
+            let code = diagnostic.code.as_ref();
+            // A part of a spec names what is elsewhere.
+            let elsewhere =
+                code.starts_with("unknown-") && !["unknown-key", "unknown-value"].contains(&code);
+            diagnostic.is_error() && (is_whole || !(elsewhere || code.starts_with("no-")))
+        });
+        assert!(found.is_empty(), "{}", render_human(&source, &found));
+    }
+    assert_eq!(whole, 3);
+}
+
+#[test]
+fn every_key_has_an_example() {
+    let schema: serde_json::Value = serde_json::from_str(&schema_json()).expect("JSON");
+    let mut keys = std::collections::BTreeSet::new();
+    collect_keys(&schema, &mut keys);
+    assert!(keys.len() > 150, "{}", keys.len());
+    let examples = examples().concat();
+    let is_there = |key: &str| {
+        let needle = format!("{key}:");
+        examples.match_indices(&needle).any(|(at, _)| {
+            examples[..at]
+                .chars()
+                .next_back()
+                .is_none_or(|before| !before.is_alphanumeric() && before != '_' && before != '-')
+        })
+    };
+    let missing: Vec<_> = keys.iter().filter(|key| !is_there(key)).collect();
+    assert!(
+        missing.is_empty(),
+        "no example in specs/README.md: {missing:?}"
+    );
+}
+
+fn collect_keys(schema: &serde_json::Value, keys: &mut std::collections::BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(parts) => {
+            if let Some(properties) = parts
+                .get("properties")
+                .and_then(serde_json::Value::as_object)
+            {
+                keys.extend(properties.keys().cloned());
+            }
+            parts.values().for_each(|part| collect_keys(part, keys));
+        }
+        serde_json::Value::Array(parts) => parts.iter().for_each(|part| collect_keys(part, keys)),
+        _ => {}
+    }
+}
+
+/// Words of the program's own types, which mean nothing in a spec.
+#[test]
+fn no_type_of_the_program_is_named() {
+    let types = [
+        "usize",
+        "u32",
+        "u64",
+        "i64",
+        "f64",
+        "struct ",
+        "enum ",
+        "Option",
+        "invalid type",
+        "deserial",
+    ];
+    for path in specs("tests/fixtures/specs/err") {
+        let (source, found) = diagnostics(&path);
+        for diagnostic in &found {
+            let said = format!(
+                "{} {}",
+                diagnostic.message,
+                diagnostic.help.as_deref().unwrap_or_default()
+            );
+            for word in types {
+                assert!(
+                    !said.contains(word),
+                    "{}: `{word}` in {said}",
+                    source.name()
+                );
+            }
+            assert!(
+                diagnostic.help.is_some()
+                    || diagnostic.labels.iter().any(|(_, text)| !text.is_empty()),
+                "{}: no next step for `{}`",
+                source.name(),
+                diagnostic.message
+            );
+        }
     }
 }

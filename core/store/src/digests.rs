@@ -32,6 +32,12 @@ impl FileDigests {
         Self { memory }
     }
 
+    /// Without a memory: every file is read each time it is asked for.
+    #[must_use]
+    pub fn forgetful() -> Self {
+        Self::at(PathBuf::new())
+    }
+
     /// Digest of the file's bytes.
     ///
     /// # Errors

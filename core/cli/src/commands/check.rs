@@ -1,60 +1,74 @@
-//! `driftgauge check`: reads a spec and reports everything that is wrong with it, without looking at other files but the plugins
-//! that came with this binary, which know their configuration and the numbers that a spec may name.
+//! `driftgauge check`: reads a spec, the data and the plugins that it names, and reports everything that is wrong, without looking
+//! at a model. With `--no-files` it looks at the text alone, and asks only the plugins that came with this binary.
+
+use std::path::Path;
 
 use driftgauge_engine::MetricRunner;
-use driftgauge_graph::resolve::{bad_config, unknown_numbers};
+use driftgauge_graph::resolve::{ResolveOptions, bad_config, complaints, resolve, unknown_numbers};
 use driftgauge_problem::{Context as _, Result};
-use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, render_human, render_json};
+use driftgauge_spec::{Diagnostic, ExperimentSpec, Source};
+use driftgauge_store::FileDigests;
 
-use super::load;
-use crate::args::{CheckArgs, Format};
+use super::load::{self, Loaded, Said};
+use crate::args::{CheckArgs, SpecFormat};
 use crate::exit::Exit;
 use crate::metrics::PluginMetrics;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
-    let loaded = match load::read(&args.spec)? {
-        Ok(loaded) => loaded,
-        Err((source, diagnostics)) => return Ok(refuse(args, &source, &diagnostics)),
-    };
-    let executable = std::env::current_exe().context("cannot find this program's own file")?;
-    let plugins = PluginMetrics::new(&[], std::path::PathBuf::new(), executable);
-    let mut problems = configurations(&loaded.source, &loaded.spec, &plugins);
-    let unknown = unknown_numbers(&loaded.spec, |id| {
-        plugins.manifest(&plugins.installed(loaded.spec.metrics.get(id)?)?)
-    });
-    problems.extend(unknown.into_iter().map(load::diagnostic));
-    if !problems.is_empty() {
-        return Ok(refuse(args, &loaded.source, &problems));
+    let loaded = load::read(&args.spec)?;
+    let mut found = loaded.reading.found.clone();
+    if let Some(spec) = &loaded.reading.spec {
+        let base = args.spec.spec.parent().unwrap_or(Path::new(""));
+        let executable = std::env::current_exe().context("cannot find this program's own file")?;
+        let plugins = PluginMetrics::new(&args.plugin_dirs, base.to_owned(), executable);
+        found.extend(match args.no_files {
+            true => of_text(&loaded.source, spec, &plugins),
+            false => of_files(&loaded, spec, base, &plugins),
+        });
     }
-    match args.format {
-        Format::Json => println!("[]"),
-        Format::Text => println!(
+    let said = Said::new(loaded.source, loaded.reading.spec.as_ref(), found);
+    said.tell(args.diagnosing);
+    if said.stops(args.diagnosing) {
+        return Ok(Exit::Usage);
+    }
+    if let (SpecFormat::Text, Some(spec)) = (args.diagnosing.format, &loaded.reading.spec) {
+        println!(
             "{}: `{}` is well-formed",
             args.spec.spec.display(),
-            loaded.spec.name
-        ),
+            spec.name
+        );
     }
     Ok(Exit::Done)
 }
 
-/// Configurations that their plugins refuse.
-fn configurations(
-    source: &Source,
+/// What the data and the plugins say.
+fn of_files(
+    loaded: &Loaded,
     spec: &ExperimentSpec,
+    base: &Path,
     plugins: &PluginMetrics,
 ) -> Vec<Diagnostic> {
+    let options = ResolveOptions {
+        models: false,
+        ..load::resolve_options(loaded, base, FileDigests::forgetful())
+    };
+    let resolved = resolve(spec, &options);
+    let refused = complaints(&loaded.source, spec, plugins).problems;
+    let wrong = resolved.problems.into_iter().chain(refused);
+    let mut found: Vec<Diagnostic> = wrong.map(load::diagnostic).collect();
+    found.extend(resolved.warnings.into_iter().map(load::warning));
+    found
+}
+
+/// Configurations that the built-in plugins refuse, and numbers that they do not return.
+fn of_text(source: &Source, spec: &ExperimentSpec, plugins: &PluginMetrics) -> Vec<Diagnostic> {
     let metrics = spec.metrics.values();
     let refused = metrics.filter_map(|metric| {
         let refused = plugins.check_config(&plugins.installed(metric)?).err()?;
-        Some(load::diagnostic(bad_config(source, metric, refused)))
+        Some(bad_config(source, metric, refused))
     });
-    refused.collect()
-}
-
-fn refuse(args: &CheckArgs, source: &Source, diagnostics: &[Diagnostic]) -> Exit {
-    match args.format {
-        Format::Json => println!("{}", render_json(source, diagnostics)),
-        Format::Text => eprint!("{}", render_human(source, diagnostics)),
-    }
-    Exit::Usage
+    let unknown = unknown_numbers(spec, |id| {
+        plugins.manifest(&plugins.installed(spec.metrics.get(id)?)?)
+    });
+    refused.chain(unknown).map(load::diagnostic).collect()
 }

@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use driftgauge_graph::plan::EngineIdentity;
 use driftgauge_graph::resolve::{
-    Prepared as Planned, ResolveOptions, Resolved, Unproven, portable_text, prepare as settle,
+    Prepared as Planned, ResolveOptions, Unproven, complaints, portable_text, prepare as settle,
     resolve,
 };
 use driftgauge_lm::GgufFile;
 use driftgauge_problem::{Context as _, Place, Problem, Result};
 use driftgauge_spec::{
-    Diagnostic, ExperimentSpec, Source, Span, Variables, check, parse, render_human,
+    Diagnostic, ExperimentSpec, Form, Reading, Severity, Source, Span, Variables, render, settled,
 };
-use driftgauge_store::Store;
+use driftgauge_store::{FileDigests, Store};
 
-use crate::args::{SpecArgs, StoreArgs};
+use crate::args::{Deny, Diagnosing, SpecArgs, SpecFormat, StoreArgs};
 use crate::metrics::PluginMetrics;
 
 /// A spec that was read, with its text.
 pub(super) struct Loaded {
     pub(super) source: Source,
-    pub(super) spec: ExperimentSpec,
     pub(super) variables: Variables,
+    pub(super) reading: Reading,
 }
 
 /// Everything a run rests on.
@@ -33,38 +33,89 @@ pub(super) struct Prepared {
     pub(super) spec_text: String,
     /// What the self-checks of its models will not prove.
     pub(super) unproven: Vec<Unproven>,
+    /// What is worth a warning.
+    pub(super) said: Said,
 }
 
 /// What became of a spec.
 pub(super) enum Outcome<T> {
     /// It can be used.
     Ready(T),
-    /// It is wrong; the complaints are on standard error.
+    /// It is wrong; the complaints were written.
     Refused,
 }
 
+/// What is said of a spec.
+pub(super) struct Said {
+    pub(super) source: Source,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Said {
+    /// Everything that was found, in the order of the text, without the warnings that the spec allows.
+    pub(super) fn new(
+        source: Source,
+        spec: Option<&ExperimentSpec>,
+        diagnostics: Vec<Diagnostic>,
+    ) -> Self {
+        Self {
+            diagnostics: settled(spec, diagnostics),
+            source,
+        }
+    }
+
+    /// Whether nothing may go on.
+    pub(super) fn stops(&self, how: Diagnosing) -> bool {
+        let denied = how.deny == Some(Deny::Warnings);
+        self.diagnostics
+            .iter()
+            .any(|diagnostic| denied || diagnostic.is_error())
+    }
+
+    /// Everything in a form.
+    pub(super) fn in_form(&self, form: Form) -> String {
+        render(form, &self.source, &self.diagnostics)
+    }
+
+    /// Tells people on standard error, and programs on standard output.
+    pub(super) fn tell(&self, how: Diagnosing) {
+        match form(how.format) {
+            Form::Text => eprint!("{}", self.in_form(Form::Text)),
+            form => print!("{}", self.in_form(form)),
+        }
+    }
+
+    /// Tells what stops nothing, beside a result on standard output.
+    pub(super) fn mention(&self, how: Diagnosing) {
+        match how.format {
+            SpecFormat::Github => print!("{}", self.in_form(Form::Github)),
+            _ => eprint!("{}", self.in_form(Form::Text)),
+        }
+    }
+}
+
+pub(super) fn form(format: SpecFormat) -> Form {
+    match format {
+        SpecFormat::Text => Form::Text,
+        SpecFormat::Json => Form::Json,
+        SpecFormat::Github => Form::Github,
+        SpecFormat::Sarif => Form::Sarif,
+    }
+}
+
 /// Reads and checks a spec, without looking at the files it names.
-pub(super) fn read(args: &SpecArgs) -> Result<Result<Loaded, (Source, Vec<Diagnostic>)>> {
+pub(super) fn read(args: &SpecArgs) -> Result<Loaded> {
     let text = std::fs::read_to_string(&args.spec)
         .with_context(|| format!("cannot read the spec `{}`", args.spec.display()))
         .map_err(Problem::of_input)?;
     let source = Source::new(args.spec.display().to_string(), text);
     let variables =
         Variables::from_arguments(&args.set).map_err(|error| Problem::from(error).of_input())?;
-    Ok(match parse(&source, &variables) {
-        Err(diagnostics) => Err((source, diagnostics)),
-        Ok(spec) => {
-            let diagnostics = check(&spec);
-            if diagnostics.is_empty() {
-                Ok(Loaded {
-                    source,
-                    spec,
-                    variables,
-                })
-            } else {
-                Err((source, diagnostics))
-            }
-        }
+    let reading = driftgauge_spec::read(&source, &variables);
+    Ok(Loaded {
+        source,
+        variables,
+        reading,
     })
 }
 
@@ -77,74 +128,95 @@ pub(super) enum Network {
     Open,
 }
 
-/// Reads, checks, resolves and plans.
-pub(super) fn prepare(
-    spec: &SpecArgs,
-    options: &StoreArgs,
-    store: &Store,
-    network: Network,
-) -> Result<Outcome<Prepared>> {
-    let loaded = match read(spec)? {
-        Ok(loaded) => loaded,
-        Err((source, diagnostics)) => return Ok(refuse(&source, &diagnostics)),
-    };
-    let base = spec.spec.parent().unwrap_or(Path::new("")).to_owned();
-    let resolve_options = ResolveOptions {
+/// How specs are resolved here.
+pub(super) fn resolve_options(
+    loaded: &Loaded,
+    base: &Path,
+    digests: FileDigests,
+) -> ResolveOptions {
+    ResolveOptions {
         source: loaded.source.clone(),
-        base: base.clone(),
-        limit: options.limit,
-        digests: store.digests(),
+        base: base.to_owned(),
+        limit: None,
+        sound: loaded.reading.is_sound(),
+        models: true,
+        digests,
         computed: |folder| driftgauge_lm::check_folder(folder).map_err(Problem::from),
         trained: |folder| driftgauge_lm::check_trainable(folder).map_err(Problem::from),
         generated: |folder| driftgauge_mistralrs::check_folder(folder).map_err(Problem::from),
         gguf: runs,
         reader: driftgauge_mistralrs::reader,
         unproven: driftgauge_mistralrs::unproven,
+    }
+}
+
+/// Reads, checks, resolves and plans. Everything that is wrong is told at once.
+pub(super) fn prepare(
+    spec: &SpecArgs,
+    options: &StoreArgs,
+    store: &Store,
+    network: Network,
+    how: Diagnosing,
+) -> Result<Outcome<Prepared>> {
+    let loaded = read(spec)?;
+    let mut found = loaded.reading.found.clone();
+    let Some(spec_read) = &loaded.reading.spec else {
+        Said::new(loaded.source.clone(), None, found).tell(how);
+        return Ok(Outcome::Refused);
     };
-    let mut resolved = resolve(&loaded.spec, &resolve_options);
-    if let Ok(Resolved { experiment, .. }) = &resolved
+    let base = spec.spec.parent().unwrap_or(Path::new("")).to_owned();
+    let resolve_options = ResolveOptions {
+        limit: options.limit,
+        ..resolve_options(&loaded, &base, store.digests())
+    };
+    let mut resolved = resolve(spec_read, &resolve_options);
+    if let Some(experiment) = &resolved.experiment
         && network == Network::Open
         && !experiment.missing_hub_sources().is_empty()
     {
         crate::hub::fetch(&experiment.missing_hub_sources())?;
-        resolved = resolve(&loaded.spec, &resolve_options);
+        resolved = resolve(spec_read, &resolve_options);
     }
-    let refused = |problems: Vec<Problem>| {
-        let diagnostics: Vec<_> = problems.into_iter().map(diagnostic).collect();
-        Ok(refuse(&loaded.source, &diagnostics))
-    };
-    let Resolved {
-        experiment,
-        paths,
-        unproven,
-    } = match resolved {
-        Ok(resolved) => resolved,
-        Err(problems) => return refused(problems),
-    };
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
-    let metrics = Arc::new(PluginMetrics::new(&options.plugin_dirs, base, executable));
-    let device = device_class(&options.device).map_err(|error| Problem::from(error).of_input())?;
-    let planned = match settle(
-        &loaded.source,
-        &loaded.spec,
-        experiment,
-        metrics.as_ref(),
-        &engine(device),
-    ) {
-        Ok(planned) => planned,
-        Err(problems) => return refused(problems),
+    let metrics = Arc::new(PluginMetrics::new(&options.plugin_dirs, base.clone(), executable));
+    let complaints = complaints(&loaded.source, spec_read, metrics.as_ref());
+    found.extend(resolved.problems.into_iter().map(diagnostic));
+    found.extend(resolved.warnings.into_iter().map(warning));
+    let planned = match resolved.experiment {
+        None => {
+            found.extend(complaints.problems.into_iter().map(diagnostic));
+            None
+        }
+        Some(experiment) => {
+            let device =
+                device_class(&options.device).map_err(|error| Problem::from(error).of_input())?;
+            match settle(spec_read, experiment, complaints, &engine(device)) {
+                Ok(planned) => Some(planned),
+                Err(problems) => {
+                    found.extend(problems.into_iter().map(diagnostic));
+                    None
+                }
+            }
+        }
+    };
+    let said = Said::new(loaded.source.clone(), Some(spec_read), found);
+    let Some(planned) = planned.filter(|_| !said.stops(how)) else {
+        said.tell(how);
+        return Ok(Outcome::Refused);
     };
     Ok(Outcome::Ready(Prepared {
-        spec_text: portable_text(&loaded.source, &loaded.spec, &loaded.variables, &paths),
+        spec_text: portable_text(
+            &loaded.source,
+            spec_read,
+            &loaded.variables,
+            &resolved.paths,
+            &base,
+        ),
         planned,
         metrics,
-        unproven,
+        unproven: resolved.unproven,
+        said,
     }))
-}
-
-fn refuse<T>(source: &Source, diagnostics: &[Diagnostic]) -> Outcome<T> {
-    eprint!("{}", render_human(source, diagnostics));
-    Outcome::Refused
 }
 
 /// Whether mistral.rs runs a GGUF file, with the tokenizer of a folder or else with the one inside.
@@ -180,6 +252,7 @@ fn engine(device: &str) -> EngineIdentity {
 /// A problem as the spec's own diagnostics are shown.
 pub(super) fn diagnostic(problem: Problem) -> Diagnostic {
     let shown = Diagnostic {
+        severity: Severity::Error,
         code: problem.code,
         message: problem.message,
         labels: Vec::new(),
@@ -188,5 +261,13 @@ pub(super) fn diagnostic(problem: Problem) -> Diagnostic {
     match problem.place.as_deref() {
         Some(Place::Spec(range)) => shown.at(Span::new(range.start, range.end), ""),
         _ => shown,
+    }
+}
+
+/// A problem that stops nothing.
+pub(super) fn warning(problem: Problem) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        ..diagnostic(problem)
     }
 }

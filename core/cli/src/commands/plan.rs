@@ -4,30 +4,36 @@ use driftgauge_engine::LOGITS_AGREE;
 use driftgauge_graph::resolve::Unproven;
 use driftgauge_graph::why::{History, Standing, Status, explain};
 use driftgauge_problem::Result;
+use driftgauge_spec::Form;
 use driftgauge_store::Store;
 use serde_json::{Value, json};
 
 use super::load::{self, Network, Outcome};
-use crate::args::{Format, PlanArgs};
+use crate::args::{PlanArgs, SpecFormat};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
     let store = Store::open(&args.store.store)?;
-    let prepared = match load::prepare(&args.spec, &args.store, &store, Network::Closed)? {
+    let how = args.diagnosing;
+    let prepared = match load::prepare(&args.spec, &args.store, &store, Network::Closed, how)? {
         Outcome::Ready(prepared) => prepared,
         Outcome::Refused => return Ok(Exit::Usage),
     };
     let history = History::load(&store, &prepared.planned.experiment.name);
     let verdicts = explain(&prepared.planned.plan, &store, &history);
-    match args.format {
-        Format::Json => println!(
+    match how.format {
+        SpecFormat::Json => println!(
             "{}",
             serde_json::to_string_pretty(&as_json(&prepared, &verdicts))?
         ),
-        Format::Text => print!(
-            "{}",
-            driftgauge_record::visible(&as_text(&prepared, &verdicts))
-        ),
+        SpecFormat::Sarif => prepared.said.tell(how),
+        SpecFormat::Text | SpecFormat::Github => {
+            prepared.said.mention(how);
+            print!(
+                "{}",
+                driftgauge_record::visible(&as_text(&prepared, &verdicts))
+            );
+        }
     }
     Ok(Exit::Done)
 }
@@ -62,7 +68,14 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
         .iter()
         .map(|unproven| json!({ "model": unproven.model, "check": LOGITS_AGREE, "why": unproven.why }))
         .collect();
-    json!({ "experiment": prepared.planned.experiment.name, "nodes": nodes, "unproven": unproven })
+    let said = prepared.said.in_form(Form::Json);
+    let diagnostics: Value = serde_json::from_str(&said).unwrap_or_default();
+    json!({
+        "experiment": prepared.planned.experiment.name,
+        "nodes": nodes,
+        "unproven": unproven,
+        "diagnostics": diagnostics,
+    })
 }
 
 fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {

@@ -17,7 +17,7 @@ use driftgauge_store::Store;
 use serde_json::json;
 
 use super::load::{self, Network, Outcome, Prepared};
-use crate::args::{Format, RunArgs};
+use crate::args::{RunArgs, SpecFormat};
 use crate::exit::Exit;
 use crate::progress::Progress;
 
@@ -32,10 +32,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     } else {
         Network::Open
     };
-    let prepared = match load::prepare(&args.spec, &args.store, &store, network)? {
+    let how = args.diagnosing;
+    let prepared = match load::prepare(&args.spec, &args.store, &store, network, how)? {
         Outcome::Ready(prepared) => prepared,
         Outcome::Refused => return Ok(Exit::Usage),
     };
+    prepared.said.mention(how);
     let out = RunDir::new(&args.out);
     check_run_folder(&out, &prepared.planned.experiment.name)
         .map_err(|error| Problem::from(error).of_input())?;
@@ -57,6 +59,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores).max(1);
     let record = record(&prepared, jobs, cores);
+    let said = prepared.said;
     let cancel = Arc::new(Cancel::default());
     let context = Arc::new(Context {
         experiment: prepared.planned.experiment,
@@ -104,9 +107,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let report = built
         .write(&out)
         .context("the report could not be written")?;
-    match args.format {
-        Format::Json => println!("{}", as_json(&summary, &report)),
-        Format::Text => {
+    match how.format {
+        SpecFormat::Json => println!("{}", as_json(&summary, &report)),
+        SpecFormat::Sarif => said.tell(how),
+        SpecFormat::Text | SpecFormat::Github => {
             print!("{}", built.to_text());
             eprintln!("{}", closing(&summary, &report));
         }

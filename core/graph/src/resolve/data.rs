@@ -17,6 +17,9 @@ impl Resolver<'_> {
     pub(super) fn datasets(&mut self) -> IndexMap<String, ResolvedDataset> {
         let mut out = IndexMap::new();
         for (id, dataset) in &self.spec.datasets {
+            if !self.used.datasets.contains(id.get()) {
+                continue;
+            }
             if let Some(resolved) = self.dataset(dataset) {
                 out.insert(id.get().clone(), resolved);
             }
@@ -156,6 +159,7 @@ impl Resolver<'_> {
             );
         }
         if let Some(limit) = &dataset.limit {
+            self.beyond(limit.span(), **limit, kept.len());
             kept.truncate(**limit);
         }
         if kept.is_empty() {

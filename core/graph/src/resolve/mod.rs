@@ -8,6 +8,7 @@ mod categories;
 mod data;
 mod evaluations;
 mod folders;
+mod leaks;
 mod lengths;
 mod measures;
 mod models;
@@ -20,12 +21,13 @@ mod scoring;
 mod settings;
 mod training;
 mod unproven;
+mod warnings;
 
 pub use measures::resolved_metric;
 pub use numbers::unknown as unknown_numbers;
 pub use plugins::bad_config;
 pub use portable::portable_text;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Complaints, Prepared, complaints, prepare};
 pub use unproven::Unproven;
 
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ use std::path::{Path, PathBuf};
 use driftgauge_data::recording::Readings;
 use driftgauge_engine::{PromptReader, TextFiles};
 use driftgauge_problem::{Place, Problem};
-use driftgauge_spec::{ExperimentSpec, Source, Span};
+use driftgauge_spec::{ExperimentSpec, Source, Span, Used};
 use driftgauge_store::FileDigests;
 
 use crate::resolved::ResolvedExperiment;
@@ -47,6 +49,11 @@ pub struct ResolveOptions {
     pub base: PathBuf,
     /// At most so many rows of every evaluated dataset.
     pub limit: Option<usize>,
+    /// Whether the spec passed its checks. What is missing or dangling in another one was told before.
+    pub sound: bool,
+    /// Whether model folders, adapters and the hub's cache are looked into. A model that is not looked at counts as one that is
+    /// still to be fetched.
+    pub models: bool,
     /// Remembered digests of large files.
     pub digests: FileDigests,
     /// Whether our own decoder, which scores, computes the model of a folder, or why not. Reads its configuration and the
@@ -71,6 +78,8 @@ pub(crate) struct Resolver<'a> {
     spec: &'a ExperimentSpec,
     options: &'a ResolveOptions,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    used: Used,
     paths: Vec<(Span, PathBuf)>,
     readings: Readings,
     /// What was read otherwise than it is written, or left out.
@@ -87,6 +96,12 @@ impl Resolver<'_> {
     ) {
         let problem = Problem::new(code, message).maybe_help(help).of_input();
         self.problems.push(problem.at(place(span)));
+    }
+
+    /// What stops nothing.
+    fn warn(&mut self, code: &'static str, span: Span, message: impl Into<String>, help: &str) {
+        let warning = Problem::new(code, message).help(help).of_input();
+        self.warnings.push(warning.at(place(span)));
     }
 
     /// Takes an error of a part of ours as a problem at a place of the spec.
@@ -139,23 +154,27 @@ impl Resolver<'_> {
 /// A resolved experiment, and the places in the spec that name files.
 #[derive(Debug, Clone)]
 pub struct Resolved {
-    /// The experiment.
-    pub experiment: ResolvedExperiment,
+    /// The experiment; `None` where something is wrong.
+    pub experiment: Option<ResolvedExperiment>,
+    /// Everything that is wrong, in the order of the spec's sections.
+    pub problems: Vec<Problem>,
+    /// What is worth a warning.
+    pub warnings: Vec<Problem>,
     /// Each path of the spec with what it stands for, from the root of the file system.
     pub paths: Vec<(Span, PathBuf)>,
     /// What the self-checks of its models will not prove.
     pub unproven: Vec<Unproven>,
 }
 
-/// Resolves a spec that passed its checks.
-///
-/// # Errors
-/// Everything that is wrong, in the order of the spec's sections.
-pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolved, Vec<Problem>> {
+/// Resolves a spec. What nothing uses is not looked at.
+#[must_use]
+pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     let mut resolver = Resolver {
         spec,
         options,
         problems: Vec::new(),
+        warnings: Vec::new(),
+        used: Used::by(spec),
         paths: Vec::new(),
         readings: Readings::default(),
         notes: Vec::new(),
@@ -172,12 +191,23 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
     let left_over = resolver.recorded_samples(&datasets, &models, &evaluations);
     resolver.notes.extend(resolver.readings.notes());
     resolver.notes.extend(left_over);
+    resolver.constant_prompts(&datasets, &evaluations);
+    resolver.limits(&datasets);
+    resolver.ranks(&models);
+    resolver.reachable(&datasets, &evaluations);
+    resolver.leaks(&datasets, &models, &evaluations);
     let compare = resolver.compare();
     resolver.categories(&datasets, &evaluations);
     let gates = resolver.gates();
     let expected = resolver.expected(&evaluations);
-    if !resolver.problems.is_empty() {
-        return Err(resolver.problems);
+    if !options.sound || !resolver.problems.is_empty() {
+        return Resolved {
+            experiment: None,
+            problems: resolver.problems,
+            warnings: resolver.warnings,
+            paths: resolver.paths,
+            unproven: Vec::new(),
+        };
     }
     let experiment = ResolvedExperiment {
         name: spec.name.get().clone(),
@@ -199,15 +229,20 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Result<Resolv
         report_samples: spec.report.samples,
         readings: resolver.readings,
     };
-    let unreadable = lengths::unreadable(spec, &experiment, options);
-    if !unreadable.is_empty() {
-        return Err(unreadable);
-    }
-    Ok(Resolved {
-        unproven: unproven::unproven(&experiment, options),
-        experiment,
+    let (unreadable, unproven) = match options.models {
+        true => (
+            lengths::unreadable(spec, &experiment, options),
+            unproven::unproven(&experiment, options),
+        ),
+        false => (Vec::new(), Vec::new()),
+    };
+    Resolved {
+        experiment: unreadable.is_empty().then_some(experiment),
+        problems: unreadable,
+        warnings: resolver.warnings,
+        unproven,
         paths: resolver.paths,
-    })
+    }
 }
 
 /// A place of the spec's text.

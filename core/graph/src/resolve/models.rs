@@ -33,7 +33,8 @@ impl Resolver<'_> {
     /// Bases come before their fine-tunes, whatever the order in the spec.
     pub(super) fn models(&mut self, datasets: &Datasets) -> IndexMap<String, ResolvedModel> {
         let mut out = IndexMap::new();
-        let mut waiting: Vec<(&Text, &Model)> = self.spec.models.iter().collect();
+        let used = |(id, _): &(&Text, &Model)| self.used.models.contains(id.get());
+        let mut waiting: Vec<(&Text, &Model)> = self.spec.models.iter().filter(used).collect();
         while !waiting.is_empty() {
             let before = waiting.len();
             let mut later = Vec::new();
@@ -49,7 +50,7 @@ impl Resolver<'_> {
                     Some(resolved) => {
                         out.insert(id.get().clone(), resolved);
                     }
-                    None if self.problems.is_empty() => {
+                    None if self.problems.is_empty() && self.options.sound => {
                         self.problem(
                             "bad-model",
                             id.span(),
@@ -83,6 +84,12 @@ impl Resolver<'_> {
         };
         let mut hub = None;
         let (source, mut description) = match model.source()? {
+            SpecSource::Path(place) | SpecSource::Gguf(place) | SpecSource::Hub(place)
+                if !self.options.models =>
+            {
+                let unread = hub_source(RepositoryKind::Model, place, None);
+                (ModelSource::Hub(unread), place.get().clone())
+            }
             SpecSource::Path(path) => (self.folder(path)?, format!("folder {path}")),
             SpecSource::Gguf(path) => (
                 self.gguf(path, model.tokenizer.as_ref())?,
@@ -108,7 +115,7 @@ impl Resolver<'_> {
                 (source, description)
             }
             SpecSource::Pretrain(pretrain) => {
-                let settings = &self.spec.pretrain[pretrain.settings.get().as_str()];
+                let settings = self.spec.pretrain.get(pretrain.settings.get().as_str())?;
                 let seed = pretrain.seed.as_ref();
                 let learnt_template = match &pretrain.chat_template {
                     Some(path) => Some(self.pin(path)?),
@@ -134,7 +141,7 @@ impl Resolver<'_> {
                 )
             }
             SpecSource::Finetune(finetune) => {
-                let settings = &self.spec.finetune[finetune.settings.get().as_str()];
+                let settings = self.spec.finetune.get(finetune.settings.get().as_str())?;
                 let mut training = self.training(
                     settings,
                     &finetune.settings,
@@ -144,13 +151,13 @@ impl Resolver<'_> {
                 )?;
                 training.chat_template.clone_from(&chat_template);
                 let init_adapter = match &finetune.init_adapter {
-                    Some(path) => {
+                    Some(path) if self.options.models => {
                         let (pinned, adapter) = self.adapter(path, finetune.base.get(), made)?;
                         let (lora, training) = (settings.lora.as_ref(), &mut training.settings);
                         self.settings_of_adapter(path, &adapter, lora, training)?;
                         Some(pinned)
                     }
-                    None => None,
+                    _ => None,
                 };
                 let data: Vec<_> = training
                     .data
@@ -169,6 +176,13 @@ impl Resolver<'_> {
                         finetune.settings,
                         data.join(", ")
                     ),
+                )
+            }
+            SpecSource::Adapter(adapter) if !self.options.models => {
+                let unread = hub_source(RepositoryKind::Model, &adapter.base, None);
+                (
+                    ModelSource::Hub(unread),
+                    format!("`{}` with an adapter", adapter.base),
                 )
             }
             SpecSource::Adapter(adapter) => self.adapter_source(adapter, made, &mut hub)?,

@@ -1,26 +1,26 @@
 //! The plugins that a spec names: found, identified, and asked about their configuration.
 
-use driftgauge_engine::{MetricRunner, PluginIdentity, Refusal, ResolvedMetric};
-use driftgauge_judge::Judge;
+use driftgauge_engine::{MetricRunner, PluginIdentity, Refusal};
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{Judge as SpecJudge, Metric};
 use driftgauge_spec::{ExperimentSpec, Source, place_of_key};
 use indexmap::IndexMap;
 
+use super::measures::resolved_metric;
 use super::{place, settings};
 use crate::plan::judge_plugin;
-use crate::resolved::ResolvedExperiment;
 
-/// Finds the plugin of each metric and of each judge, and lets it look at its configuration.
+/// Finds the plugin of each metric and of each judge that is used, and lets it look at its configuration. What is wrong is told in
+/// full; plugins that are not found are missing.
 pub(super) fn identify(
     source: &Source,
     spec: &ExperimentSpec,
-    experiment: &ResolvedExperiment,
     metrics: &dyn MetricRunner,
-) -> Result<IndexMap<String, PluginIdentity>, Vec<Problem>> {
+) -> (IndexMap<String, PluginIdentity>, Vec<Problem>) {
     let mut plugins = IndexMap::new();
     let mut problems = Vec::new();
-    for (id, metric, written, judges) in wanted(spec, experiment) {
+    for (id, written, judges) in wanted(spec) {
+        let metric = &resolved_metric(written);
         let mut complain = |code: &'static str, problem: Problem| {
             let problem = Problem {
                 code: code.into(),
@@ -46,11 +46,7 @@ pub(super) fn identify(
             }
         }
     }
-    if problems.is_empty() {
-        Ok(plugins)
-    } else {
-        Err(problems)
-    }
+    (plugins, problems)
 }
 
 /// A configuration that its plugin refuses, at the key that is wrong.
@@ -68,31 +64,25 @@ pub fn bad_config(source: &Source, written: &Metric, refused: Refusal) -> Proble
     problem.of_input().at(place(span))
 }
 
-/// A plugin that the spec names: its key in the plan, its settings, what the spec says of it, and whether it has to judge.
-type Wanted<'a> = (String, &'a ResolvedMetric, &'a Metric, bool);
+/// A plugin that the spec names: its key in the plan, what the spec says of it, and whether it has to judge.
+type Wanted<'a> = (String, &'a Metric, bool);
 
-fn wanted<'a>(
-    spec: &'a ExperimentSpec,
-    experiment: &'a ResolvedExperiment,
-) -> impl Iterator<Item = Wanted<'a>> {
-    let metrics = experiment
+fn wanted(spec: &ExperimentSpec) -> impl Iterator<Item = Wanted<'_>> {
+    let metrics = spec
         .metrics
         .iter()
-        .map(|(id, metric)| (id.clone(), metric, &spec.metrics[id.as_str()], false));
-    let judges = experiment
-        .evaluations
-        .iter()
-        .flat_map(move |(evaluation, resolved)| {
-            resolved.judges.iter().filter_map(move |(id, judge)| {
-                let Judge::Plugin(plugin) = &judge.judge else {
-                    return None;
-                };
-                let written = &spec.evaluations[evaluation.as_str()].judges[id.as_str()];
-                let SpecJudge::Plugin(written) = written else {
-                    return None;
-                };
-                Some((judge_plugin(evaluation, id), plugin, written, true))
+        .map(|(id, metric)| (id.get().clone(), metric, false));
+    let judges = spec.evaluations.iter().flat_map(|(evaluation, asked)| {
+        asked
+            .judges
+            .iter()
+            .filter_map(move |(id, judge)| match judge {
+                SpecJudge::Plugin(plugin) => Some((judge_plugin(evaluation, id), plugin, true)),
+                _ => None,
             })
-        });
-    metrics.chain(judges)
+    });
+    // One that names no plugin was told by the checks.
+    metrics
+        .chain(judges)
+        .filter(|(_, metric, _)| metric.source().is_some_and(|source| !source.is_empty()))
 }

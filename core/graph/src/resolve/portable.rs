@@ -1,6 +1,6 @@
 //! The spec as it can run again from anywhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use driftgauge_spec::{ExperimentSpec, Source, Span, Variables};
 use serde_json::json;
@@ -12,11 +12,22 @@ pub fn portable_text(
     spec: &ExperimentSpec,
     variables: &Variables,
     paths: &[(Span, PathBuf)],
+    base: &Path,
 ) -> String {
-    let mut edits: Vec<(Span, String)> = paths
-        .iter()
-        .map(|(span, path)| (*span, json!(path.to_string_lossy()).to_string()))
-        .collect();
+    let mut edits: Vec<(Span, String)> = Vec::new();
+    for (span, path) in paths {
+        let mut others = paths.iter().filter(|(known, _)| known == span);
+        let path = match others.all(|(_, other)| other == path) {
+            true => path.clone(),
+            // A path that a sweep varies keeps its variables.
+            false => {
+                let written = source.text().get(span.start..span.end).unwrap_or_default();
+                let full = base.join(written.trim_matches(['"', '\'']));
+                std::path::absolute(&full).unwrap_or(full)
+            }
+        };
+        edits.push((*span, json!(path.to_string_lossy()).to_string()));
+    }
     edits.extend(variables.edits(spec));
     edits.retain(|(span, _)| !span.is_none());
     edits.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));

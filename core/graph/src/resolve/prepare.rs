@@ -1,11 +1,14 @@
 //! From a resolved experiment to its plan: what is only known with the plugins and the device at hand.
 
-use driftgauge_engine::MetricRunner;
+use driftgauge_engine::{MetricRunner, PluginIdentity};
 use driftgauge_problem::Problem;
 use driftgauge_record::files::lock::LockRecord;
 use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
 use driftgauge_spec::{ExperimentSpec, Source};
 
+use indexmap::IndexMap;
+
+use super::measures::resolved_metric;
 use super::{numbers, place, plugins, settings};
 use crate::folder;
 use crate::plan::{EngineIdentity, Plan};
@@ -22,24 +25,52 @@ pub struct Prepared {
     pub lock: LockRecord,
 }
 
-/// Settles an experiment with its plugins and plans it.
+/// What the plugins say of a spec.
+#[derive(Debug, Clone, Default)]
+pub struct Complaints {
+    plugins: IndexMap<String, PluginIdentity>,
+    /// Everything that they refuse, with its place in the spec.
+    pub problems: Vec<Problem>,
+}
+
+/// Asks the plugins of a spec about their configuration and their numbers.
+#[must_use]
+pub fn complaints(
+    source: &Source,
+    spec: &ExperimentSpec,
+    metrics: &dyn MetricRunner,
+) -> Complaints {
+    let (plugins, mut problems) = plugins::identify(source, spec, metrics);
+    let unknown = numbers::unknown(spec, |id| {
+        let metric = resolved_metric(spec.metrics.get(id)?);
+        plugins
+            .contains_key(id)
+            .then(|| metrics.manifest(&metric))?
+    });
+    problems.extend(unknown);
+    Complaints { plugins, problems }
+}
+
+/// Settles an experiment with its plugins, which refuse nothing, and plans it.
 ///
 /// # Errors
 /// Everything that the plugins or the device refuse, with its place in the spec.
 pub fn prepare(
-    source: &Source,
     spec: &ExperimentSpec,
     mut experiment: ResolvedExperiment,
-    metrics: &dyn MetricRunner,
+    Complaints {
+        plugins,
+        mut problems,
+    }: Complaints,
     engine: &EngineIdentity,
 ) -> Result<Prepared, Vec<Problem>> {
-    let plugins = plugins::identify(source, spec, &experiment, metrics)?;
-    let unknown = numbers::unknown(spec, |id| metrics.manifest(experiment.metrics.get(id)?));
-    refuse(unknown)?;
     settings::set_intervals(&mut experiment, &plugins);
-    refuse(settings::set_top_logprobs(spec, &mut experiment, &plugins))?;
+    problems.extend(settings::set_top_logprobs(spec, &mut experiment, &plugins));
     if engine.device == "cpu" {
-        refuse(bf16_on_cpu(spec))?;
+        problems.extend(bf16_on_cpu(spec));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
     }
     let plan = Plan::of(&experiment, engine, &plugins);
     let lock = folder::lock(&experiment, engine, &plugins);
@@ -48,13 +79,6 @@ pub fn prepare(
         plan,
         lock,
     })
-}
-
-fn refuse(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
-    match problems.is_empty() {
-        true => Ok(()),
-        false => Err(problems),
-    }
 }
 
 /// Parts of the spec that ask the processor for a type that it has no products in. Only here is the device known.

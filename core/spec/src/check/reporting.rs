@@ -44,7 +44,7 @@ impl Checker<'_> {
                     ),
                 )
                 .at(path.span(), "")
-                .help(format!("it has {}", known.join(", "))),
+                .help(format!("it has {}", or_none(&known))),
             );
         }
     }
@@ -169,7 +169,7 @@ impl Checker<'_> {
                     format!("evaluation `{id}` does not ask model `{model}`"),
                 )
                 .at(model.span(), "")
-                .help(format!("it asks {}", models.join(", "))),
+                .help(format!("it asks {}", or_none(&models))),
             );
         }
     }
@@ -257,5 +257,12 @@ impl Checker<'_> {
                     .help("name the other one with `condition`"),
             );
         }
+    }
+}
+
+fn or_none(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
     }
 }

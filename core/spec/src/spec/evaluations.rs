@@ -4,7 +4,7 @@ use driftgauge_ranges as ranges;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Judge, Named, OneOrMany, Turn};
+use super::{Judge, Named, OneOrMany, Turn, Vary};
 use crate::in_range::InRange;
 use crate::located::{Located, Text};
 
@@ -16,6 +16,13 @@ use crate::located::{Located, Text};
 #[serde(deny_unknown_fields)]
 #[schemars(transform = InRange(ranges::EVALUATION))]
 pub struct Evaluation {
+    /// Make a cell for every combination of values of these variables, which are written `${name}` here and in the settings and
+    /// datasets that are named. An axis called `seed` needs no `${seed}`.
+    #[serde(default)]
+    pub vary: Vary,
+    /// Cells of `vary` that are left out: `[{lr: 5.0e-5, n: [10, 20]}]`.
+    #[serde(default)]
+    pub except: Vec<serde_json::Value>,
     /// What is asked, for the report.
     #[serde(default)]
     pub description: Option<Text>,

@@ -64,6 +64,12 @@ pub struct ExperimentSpec {
     /// without a default (`name: null`) has to be set.
     #[serde(default)]
     pub vars: Named<Variable>,
+    /// Most cells that all sweeps (`vary`) may make together; 1000 when absent.
+    #[serde(default)]
+    pub max_cells: Option<Located<usize>>,
+    /// Codes of warnings that are meant here, and are not told.
+    #[serde(default)]
+    pub allow: Vec<Text>,
     /// Models by id. Each has exactly one source.
     #[serde(default)]
     pub models: Named<Model>,
@@ -97,6 +103,11 @@ pub struct ExperimentSpec {
     #[serde(default)]
     pub expected: Vec<Expected>,
 }
+
+/// The axes of a sweep: values of a variable (`lr: [1.0e-5, 2.0e-5]`), several variables that change together
+/// (`size: {small: {lr: 1.0e-4, n: 10}, large: {lr: 1.0e-5, n: 100}}`), or one value for all cells (`epochs: 1`). Each cell of their
+/// product is an entry of its own, `tuned@lr=1.0e-5,n=10`.
+pub type Vary = Named<serde_json::Value>;
 
 /// Default of a variable: a text, a number, a truth value, or null for "has to be set".
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::{ColumnType, DatasetFormat, Shuffle};
 use super::training::{DataPart, Mix};
-use super::{Named, OneOrMany, Turn};
+use super::{Named, OneOrMany, Turn, Vary};
 use crate::in_range::InRange;
 use crate::located::{Located, Text};
 
@@ -16,6 +16,13 @@ use crate::located::{Located, Text};
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    /// Make a cell for every combination of values of these variables, which are written `${name}` here and in the settings and
+    /// datasets that are named. An axis called `seed` needs no `${seed}`.
+    #[serde(default)]
+    pub vary: Vary,
+    /// Cells of `vary` that are left out: `[{lr: 5.0e-5, n: [10, 20]}]`.
+    #[serde(default)]
+    pub except: Vec<serde_json::Value>,
     /// What the model is, for the report.
     #[serde(default)]
     pub description: Option<Text>,

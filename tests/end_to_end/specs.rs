@@ -1,0 +1,244 @@
+//! Specs with the data that they name: what `check` says of them, sweeps from plan to report, and forms for programs.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::{Place, tests_dir, text};
+
+/// Specs beside their data in a folder; each says what stands beside it. Adding a test is dropping a file.
+#[test]
+fn data_is_looked_at() {
+    let folder = tests_dir().join("fixtures/specs/files");
+    let mut specs: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .expect("specs")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    specs.sort();
+    assert!(specs.len() > 20, "{}", specs.len());
+    let place = Place::new();
+    let mut wrong = Vec::new();
+    for path in specs {
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let mut command = place.command(&["check", &name]);
+        let output = command
+            .current_dir(&folder)
+            .output()
+            .expect("the binary starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let expected = path.with_extension("expected.txt");
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            std::fs::write(&expected, &said).expect("written");
+        }
+        let refused = said.contains("error[");
+        assert_eq!(
+            output.status.code(),
+            Some(if refused { 2 } else { 0 }),
+            "{name}: {said}"
+        );
+        assert!(refused || said.contains("warning["), "{name} says nothing");
+        if std::fs::read_to_string(&expected).unwrap_or_default() != said {
+            wrong.push(format!("{name} says\n{said}"));
+        }
+        // What is only worth a warning is refused on demand.
+        let denied = place.command(&["check", &name, "--deny", "warnings"]);
+        let code = { denied }
+            .current_dir(&folder)
+            .status()
+            .expect("the binary starts")
+            .code();
+        assert_eq!(code, Some(2), "{name} is let pass");
+    }
+    assert!(
+        wrong.is_empty(),
+        "UPDATE_EXPECTED=1 rewrites what stands beside them\n{}",
+        wrong.join("\n")
+    );
+}
+
+const SWEEP: &str = r#"
+version: 1
+name: sweep
+seed: 1
+vars: {lr: 1.0e-3}
+models:
+  base: {pretrain: {settings: tiny, dataset: chat, messages: [{user: "{{ q }}"}, {assistant: "{{ a }}"}]}}
+  tuned:
+    vary: {lr: [1.0e-3, 5.0e-3], n: [4, 8], seed: [1, 2]}
+    except: [{lr: 5.0e-3, n: 8}]
+    finetune: {base: base, settings: lora, dataset: chat, limit: "${n}", messages: [{user: "{{ q }}"}, {assistant: "{{ a }}"}]}
+datasets:
+  chat: {jsonl: data/chat.jsonl, id: id}
+  asks: {jsonl: data/asks.jsonl, id: id, limit: 4}
+pretrain:
+  tiny:
+    architecture: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 300}
+    learning_rate: 1.0e-3
+    max_steps: 2
+finetune:
+  lora: {lora: {rank: 4}, learning_rate: "${lr}", max_steps: 2, per_device_batch_size: 2}
+metrics: {asr: {plugin: asr}}
+evaluations:
+  harm:
+    vary: {T: [0, 0.7]}
+    models: all
+    dataset: asks
+    prompt: [{user: "{{ q }}"}]
+    generate: {max_tokens: 4, temperature: "${T}", samples: 2}
+    judges: {refusal: {refusal_strings: gcg}}
+    metrics: [asr]
+compare: {baseline: own, family: [harm/asr]}
+gates:
+  - {metric: harm@T=0/asr, model: "tuned@n=4,seed=1", upper: 1.0}
+"#;
+
+fn sweep(place: &Place, spec: &str) -> PathBuf {
+    let data = tests_dir().join("fixtures/specs/files/data");
+    for name in ["chat.jsonl", "asks.jsonl"] {
+        let rows = std::fs::read_to_string(data.join(name)).expect("rows");
+        place.write(&format!("data/{name}"), &rows);
+    }
+    place.write("spec.yaml", spec)
+}
+
+#[test]
+fn a_sweep_is_planned_and_run() {
+    let place = Place::new();
+    let spec = sweep(&place, SWEEP);
+    let output = place.output(&["plan", text(&spec), "--format", "json"]);
+    let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
+    let nodes = plan["nodes"].as_array().expect("nodes");
+    let of_kind = |kind: &str| -> Vec<&str> {
+        let nodes = nodes.iter().filter(|node| node["kind"] == kind);
+        nodes.filter_map(|node| node["id"].as_str()).collect()
+    };
+    // 2 x 2 x 2 less the two seeds that `except` leaves out.
+    assert_eq!(
+        of_kind("finetune"),
+        [
+            "finetune tuned@lr=1.0e-3,n=4,seed=1",
+            "finetune tuned@lr=1.0e-3,n=4,seed=2",
+            "finetune tuned@lr=1.0e-3,n=8,seed=1",
+            "finetune tuned@lr=1.0e-3,n=8,seed=2",
+            "finetune tuned@lr=5.0e-3,n=4,seed=1",
+            "finetune tuned@lr=5.0e-3,n=4,seed=2",
+        ]
+    );
+    // The base and six cells, at two temperatures; the greedy ones have one sample a prompt.
+    assert_eq!(of_kind("generate").len(), 14);
+    let items = |id: &str| {
+        let node = nodes.iter().find(|node| node["id"] == id).expect(id);
+        node["items"].as_u64()
+    };
+    assert_eq!(items("generate harm@T=0/default/base"), Some(4));
+    assert_eq!(items("generate harm@T=0.7/default/base"), Some(8));
+    let learning_rate = |id: &str| {
+        let node = nodes.iter().find(|node| node["id"] == id).expect(id);
+        node["params"]["settings"]["learning_rate"].as_f64()
+    };
+    assert_eq!(
+        learning_rate("finetune tuned@lr=5.0e-3,n=4,seed=1"),
+        Some(5.0e-3)
+    );
+    // A cell is the model that a spec without sweeps makes.
+    let by_hand = SWEEP
+        .replace("    vary: {lr: [1.0e-3, 5.0e-3], n: [4, 8], seed: [1, 2]}\n    except: [{lr: 5.0e-3, n: 8}]\n", "")
+        .replace("limit: \"${n}\",", "limit: 4, seed: 2,")
+        .replace("learning_rate: \"${lr}\"", "learning_rate: 5.0e-3")
+        .replace("\"tuned@n=4,seed=1\"", "tuned");
+    let alone = place.write("alone.yaml", &by_hand);
+    let output = place.output(&["plan", text(&alone), "--format", "json"]);
+    let alone: Value = serde_json::from_slice(&output.stdout).expect("a plan");
+    let key = |plan: &Value, id: &str| {
+        let nodes = plan["nodes"].as_array().expect("nodes");
+        nodes.iter().find(|node| node["id"] == id).expect(id)["key"].clone()
+    };
+    assert_eq!(
+        key(&plan, "merge tuned@lr=5.0e-3,n=4,seed=2"),
+        key(&alone, "merge tuned")
+    );
+
+    let output = place.output(&["run", text(&spec), "--out", "run"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let results = place.results("run");
+    let gates = results["gates"].as_array().expect("gates");
+    // `n=4` and `seed=1`, at both learning rates.
+    assert_eq!(gates.len(), 2, "{gates:?}");
+    let trainings = results["training_comparisons"].as_array().expect("recipes");
+    assert!(!trainings.is_empty());
+    // The copy in the run folder runs again, and finds everything done.
+    let copy = place.path("run/spec.yaml");
+    let again = place.run(&copy, "again");
+    assert_eq!(
+        (again["ran"].as_u64(), again["failed"].as_u64()),
+        (Some(0), Some(0))
+    );
+}
+
+#[test]
+fn diagnostics_have_forms_for_programs() {
+    let place = Place::new();
+    let spec = sweep(&place, &SWEEP.replace("rank: 4", "rnk: 4"));
+    for command in ["check", "plan", "run"] {
+        let said = |form: &str| {
+            let mut arguments = vec![command, text(&spec), "--format", form];
+            if command == "run" {
+                arguments.extend(["--out", "run"]);
+            }
+            let output = place.output(&arguments);
+            assert_eq!(output.status.code(), Some(2), "{command}");
+            String::from_utf8(output.stdout).expect("UTF-8")
+        };
+        let json: Value = serde_json::from_str(&said("json")).expect("JSON");
+        assert_eq!(json[0]["code"], "unknown-key");
+        assert_eq!(
+            json[0]["labels"][0]["end_column"].as_u64(),
+            json[0]["labels"][0]["column"].as_u64().map(|at| at + 3)
+        );
+        let sarif: Value = serde_json::from_str(&said("sarif")).expect("SARIF");
+        assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "unknown-key");
+        let github = said("github");
+        assert!(github.starts_with("::error file="), "{github}");
+    }
+    assert!(!place.path("run").exists());
+}
+
+#[test]
+fn what_nothing_uses_is_not_read() {
+    let place = Place::new();
+    let spec = SWEEP.replace(
+        "datasets:\n",
+        "datasets:\n  gone: {jsonl: nowhere.jsonl}\n  far: {hub: nobody/nothing}\n",
+    );
+    let spec = sweep(
+        &place,
+        &spec.replace(
+            "models:\n  base",
+            "models:\n  elsewhere: {path: nowhere}\n  base",
+        ),
+    );
+    // `all` asks every model, so this one is named by nothing only without it.
+    let text_of = std::fs::read_to_string(&spec)
+        .expect("the spec")
+        .replace("models: all", "models: [base, tuned]");
+    let spec = place.write("spec.yaml", &text_of);
+    let output = place.output(&["plan", text(&spec)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said.matches("warning[unused]").count(), 3, "{said}");
+    let plan = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        !plan.contains("gone") && !plan.contains("elsewhere"),
+        "{plan}"
+    );
+}
