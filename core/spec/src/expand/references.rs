@@ -162,7 +162,9 @@ impl Rewriting<'_> {
         }
         let reference = entry.get_mut("kl").and_then(|kl| kl.get_mut("reference"));
         self.one(reference, models, at);
-        self.one(entry.get_mut("over_refusal_of"), evaluations, at);
+        for key in ["over_refusal_of", "judge_check"] {
+            self.one(entry.get_mut(key), evaluations, at);
+        }
         if let Some(Value::Map(judges)) = entry.get_mut("judges").map(|judges| &mut judges.value) {
             for (_, judge) in judges {
                 if let Value::Map(kinds) = &mut judge.value {
