@@ -178,7 +178,11 @@ pub(super) fn prepare(
         resolved = resolve(spec_read, &resolve_options);
     }
     let executable = std::env::current_exe().context("cannot find this program's own file")?;
-    let metrics = Arc::new(PluginMetrics::new(&options.plugin_dirs, base.clone(), executable));
+    let metrics = Arc::new(PluginMetrics::new(
+        &options.plugin_dirs,
+        base.clone(),
+        executable,
+    ));
     let complaints = complaints(&loaded.source, spec_read, metrics.as_ref());
     found.extend(resolved.problems.into_iter().map(diagnostic));
     found.extend(resolved.warnings.into_iter().map(warning));
