@@ -339,6 +339,9 @@ pub(crate) struct NewPlugin {
     /// The language to write it in.
     #[arg(long, value_enum)]
     pub(crate) lang: Language,
+    /// A judge, which gives each answer a verdict, instead of a metric.
+    #[arg(long)]
+    pub(crate) judge: bool,
     /// The folder to make; named like the plugin where it is left out.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,

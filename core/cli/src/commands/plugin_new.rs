@@ -12,19 +12,33 @@ use crate::exit::Exit;
 /// A file of the project: its path, and its text before the names are filled in.
 type File = (&'static str, &'static str);
 
-const SPEC: &str = include_str!("../../templates/plugin/spec.yaml");
+/// What a project is about: its spec, and its source in each language.
+struct Kind {
+    spec: &'static str,
+    rust: &'static str,
+    c: &'static str,
+    python: &'static str,
+}
 
-const RUST: [File; 2] = [
-    (
-        "Cargo.toml",
-        include_str!("../../templates/plugin/rust/Cargo.toml"),
-    ),
-    (
-        "src/lib.rs",
-        include_str!("../../templates/plugin/rust/lib.rs"),
-    ),
-];
-const C: [File; 3] = [
+const METRIC: Kind = Kind {
+    spec: include_str!("../../templates/plugin/spec.yaml"),
+    rust: include_str!("../../templates/plugin/rust/lib.rs"),
+    c: include_str!("../../../../plugins/examples/answer_length.c"),
+    python: include_str!("../../../../plugins/examples/shouting.py"),
+};
+const JUDGE: Kind = Kind {
+    spec: include_str!("../../templates/plugin/judge/spec.yaml"),
+    rust: include_str!("../../templates/plugin/judge/lib.rs"),
+    c: include_str!("../../../../plugins/examples/says_no.c"),
+    python: include_str!("../../../../plugins/examples/says_no.py"),
+};
+
+/// What lies beside the source in each language.
+const RUST: File = (
+    "Cargo.toml",
+    include_str!("../../templates/plugin/rust/Cargo.toml"),
+);
+const C: [File; 2] = [
     (
         "Makefile",
         include_str!("../../templates/plugin/c/Makefile"),
@@ -33,21 +47,11 @@ const C: [File; 3] = [
         "driftgauge_metric.h",
         include_str!("../../../../plugins/protocol/include/driftgauge_metric.h"),
     ),
-    (
-        "NAME.c",
-        include_str!("../../../../plugins/examples/answer_length.c"),
-    ),
 ];
-const PYTHON: [File; 2] = [
-    (
-        "driftgauge_metric.py",
-        include_str!("../../../../plugins/python/driftgauge_metric.py"),
-    ),
-    (
-        "NAME.py",
-        include_str!("../../../../plugins/examples/shouting.py"),
-    ),
-];
+const PYTHON: File = (
+    "driftgauge_metric.py",
+    include_str!("../../../../plugins/python/driftgauge_metric.py"),
+);
 
 /// The SDK with its protocol: whole folders of sources that a project has beside it, so that it needs neither this
 /// repository nor a network.
@@ -104,7 +108,7 @@ pub(crate) fn run(args: &NewPlugin) -> Result<Exit> {
         );
         return Ok(Exit::Usage);
     }
-    for (path, text) in files(args.lang, name) {
+    for (path, text) in files(args.lang, if args.judge { &JUDGE } else { &METRIC }, name) {
         write(&folder.join(path), &text)?;
     }
     println!("{}", folder.display());
@@ -125,12 +129,18 @@ pub(crate) fn run(args: &NewPlugin) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
-    let (own, source): (&[File], String) = match language {
-        Language::Rust => (&RUST, format!("plugin: ./target/debug/lib{name}.so")),
-        Language::C => (&C, format!("plugin: ./lib{name}.so")),
+fn files(language: Language, kind: &Kind, name: &str) -> Vec<(PathBuf, String)> {
+    let (own, source): (Vec<File>, String) = match language {
+        Language::Rust => (
+            vec![RUST, ("src/lib.rs", kind.rust)],
+            format!("plugin: ./target/debug/lib{name}.so"),
+        ),
+        Language::C => (
+            [C.as_slice(), &[("NAME.c", kind.c)]].concat(),
+            format!("plugin: ./lib{name}.so"),
+        ),
         Language::Python => (
-            &PYTHON,
+            vec![PYTHON, ("NAME.py", kind.python)],
             format!("command: [python3, {name}.py], files: [driftgauge_metric.py]"),
         ),
     };
@@ -152,7 +162,7 @@ fn files(language: Language, name: &str) -> Vec<(PathBuf, String)> {
         let manifests = MANIFESTS.iter();
         files.extend(manifests.map(|(path, text)| (PathBuf::from(path), alone(text))));
     }
-    let spec = SPEC.replace("SOURCE", &source).replace("NAME", name);
+    let spec = kind.spec.replace("SOURCE", &source).replace("NAME", name);
     files.push((PathBuf::from("spec.yaml"), spec));
     files.extend(data());
     files
@@ -180,15 +190,20 @@ fn named(text: &str, name: &str) -> String {
     let beside = "sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), \"..\", \"python\"))\n\n";
     text.replace(beside, "")
         .replace("import os\nimport sys\n\n", "import sys\n\n")
+        .replace("import os\nimport re\n", "import re\n")
         .replace("plugins/examples/shouting.py", &format!("{name}.py"))
+        .replace("plugins/examples/says_no.py", &format!("{name}.py"))
         .replace(
             "plugins/python/driftgauge_metric.py",
             "driftgauge_metric.py",
         )
         .replace(" -I plugins/protocol/include", "")
         .replace("plugins/examples/answer_length.c", &format!("{name}.c"))
+        .replace("plugins/examples/says_no.c", &format!("{name}.c"))
         .replace("Shouting", &class)
+        .replace("SaysNo", &class)
         .replace("shouting", name)
+        .replace("says_no", name)
         .replace("answer_length", name)
         .replace("CLASS", &class)
         .replace("NAME", name)
