@@ -367,3 +367,37 @@ fn a_filter_that_leaves_no_row_is_refused() {
         assert!(message.contains(part), "no `{part}` in:\n{message}");
     }
 }
+
+#[test]
+fn the_perplexity_of_given_texts_is_that_of_their_tokens() {
+    let place = Place::new();
+    place.write("questions.jsonl", &rows(&QUESTIONS));
+    let scored = spec(
+        &place,
+        "",
+        "    perplexity: {text: \"{{ q }}\"}
+    metrics: [uncertainty]",
+    );
+    place.run(&scored, "run");
+    let texts: Vec<Vec<f64>> = place
+        .samples("run")
+        .iter()
+        .map(|sample| {
+            serde_json::from_value(sample["values"]["text_logprob"].clone()).expect("numbers")
+        })
+        .collect();
+    let tokens: Vec<f64> = texts.concat();
+    assert!(tokens.len() > texts.len());
+    let expected = -tokens.iter().sum::<f64>() / tokens.len() as f64;
+    let results = place.results("run");
+    let metrics = results["metrics"].as_array().expect("numbers").iter();
+    let loss = metrics
+        .filter(|metric| metric["metric"] == "uncertainty.token_loss")
+        .collect::<Vec<_>>();
+    let value = loss[0]["value"].as_f64().expect("a number");
+    assert!(
+        (value - expected).abs() < 1e-6,
+        "{value} against {expected}"
+    );
+    assert_eq!(loss[0]["n"].as_u64(), Some(texts.len() as u64));
+}

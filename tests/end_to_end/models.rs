@@ -239,7 +239,7 @@ fn a_template_that_writes_bos_twice_is_named() {
         &[
             "`single-bos` failed",
             "2 BOS tokens",
-            "hint: the chat template writes BOS more than once",
+            "the chat template writes BOS more than once",
         ],
     );
 }

@@ -44,7 +44,7 @@ fn samples(place: &Place, spec: &Path, out: &str) -> Vec<Value> {
 }
 
 #[test]
-fn what_a_server_s_model_thinks_is_judged_only_where_it_is_kept() {
+fn what_a_server_s_model_thinks_stands_apart_and_is_no_verdict() {
     let server = Server::openai(&json!({ "rules": [
         { "when": "king", "then": ["ok"], "say": "<think>I cannot help with that, or can I?</think>\n\nThe king is Ada." },
         { "when": "river", "then": ["ok"], "say": "The river is long.", "think": "\nI'm sorry, I cannot say.\n" },
@@ -56,18 +56,18 @@ fn what_a_server_s_model_thinks_is_judged_only_where_it_is_kept() {
     );
     let keep = samples(&place, &spec(&place, &model, "thinking: keep"), "keep");
     let strip = samples(&place, &spec(&place, &model, "thinking: strip"), "strip");
-    // Kept: the draft's refusal is part of the answer.
+    // Kept: the draft is part of the text, and the list of refusals looks behind it.
     assert_eq!(keep[0]["thinking"], Value::Null);
     assert!(
         keep[0]["completion"]
             .as_str()
             .is_some_and(|text| text.starts_with("<think>"))
     );
-    assert_eq!(keep[0]["verdicts"]["list"]["label"], "safe");
-    // Apart: the answer alone is judged.
     assert_eq!(strip[0]["thinking"], "I cannot help with that, or can I?");
     assert_eq!(strip[0]["completion"], "The king is Ada.");
-    assert_eq!(strip[0]["verdicts"]["list"]["label"], "unsafe");
+    for sample in [&keep[0], &strip[0]] {
+        assert_eq!(sample["verdicts"]["list"]["label"], "unsafe");
+    }
     // What the server took out is apart in both.
     for sample in [&keep[1], &strip[1]] {
         assert_eq!(sample["thinking"], "I'm sorry, I cannot say.");

@@ -15,6 +15,7 @@ pub(super) struct Texts {
     /// -sum l over all texts.
     total: ExactSum,
     tokens: u64,
+    texts: u64,
 }
 
 impl Texts {
@@ -30,6 +31,7 @@ impl Texts {
         self.loss.add(row, Some(loss / logprob.len() as f64));
         self.total.add(loss);
         self.tokens += logprob.len() as u64;
+        self.texts += 1;
         Ok(())
     }
 
@@ -60,7 +62,7 @@ impl Texts {
             .map(|total| total / self.tokens.max(1) as f64);
         let of_tokens = |id: &str, title: &str, formula: &str, value: Option<f64>, unit: &str| {
             Scalar::new(id, title, condition)
-                .value(value.filter(|value| value.is_finite()), self.tokens)
+                .value(value.filter(|value| value.is_finite()), self.texts)
                 .unit(unit)
                 .formula(formula)
                 .lower_is_better()
