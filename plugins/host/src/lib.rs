@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod examine;
 mod file;
 mod guard;
 mod instance;
@@ -21,6 +22,7 @@ mod worker;
 
 pub use driftgauge_plugin_protocol::wire;
 pub use error::{BoxError, PluginError};
+pub use examine::{Finding, Run, examine};
 pub use file::{Pins, PluginFile};
 pub use guard::guard_exit;
 pub use limits::default_memory;
