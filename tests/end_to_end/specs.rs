@@ -242,3 +242,67 @@ fn what_nothing_uses_is_not_read() {
         "{plan}"
     );
 }
+
+#[test]
+fn an_answer_goes_on_behind_its_prefill() {
+    let place = Place::new();
+    let asked = r#"
+evaluations:
+  plain: {models: [base], dataset: asks, prompt: [{user: "{{ q }}"}], generate: {max_tokens: 4}, metrics: [uncertainty]}
+  begun:
+    vary: {k: [0, 2]}
+    models: [base]
+    dataset: asks
+    prompt: [{user: "{{ q }}"}, {prefill: "It is {{ a }}.", tokens: "${k}"}]
+    generate: {max_tokens: 4}
+    metrics: [uncertainty]
+  whole: {models: [base], dataset: asks, prompt: [{user: "{{ q }}"}, {prefill: "It is"}], generate: {max_tokens: 4}, metrics: [uncertainty]}
+"#;
+    let (before, _) = SWEEP.split_once("evaluations:").expect("evaluations");
+    let spec = before
+        .replace("metrics: {asr: {plugin: asr}}", "metrics: {uncertainty: {plugin: uncertainty}}")
+        .replace("    vary: {lr: [1.0e-3, 5.0e-3], n: [4, 8], seed: [1, 2]}\n    except: [{lr: 5.0e-3, n: 8}]\n", "")
+        .replace("limit: \"${n}\",", "limit: 4,");
+    let spec = sweep(&place, &(spec + asked.trim_start()));
+    place.run(&spec, "run");
+    let samples = place.samples("run");
+    let of = |evaluation: &str| -> Vec<&Value> {
+        let samples = samples.iter();
+        samples
+            .filter(|sample| sample["evaluation"] == evaluation && sample["model"] == "base")
+            .collect()
+    };
+    let tokens = |sample: &Value| -> Vec<u64> {
+        let ids = sample["prompt_token_ids"].as_array().expect("ids");
+        ids.iter().filter_map(Value::as_u64).collect()
+    };
+    let plain = of("plain");
+    assert_eq!(plain.len(), 4);
+    for (number, sample) in plain.iter().enumerate() {
+        let none = of("begun@k=0")[number];
+        assert_eq!(none["completion"], sample["completion"]);
+        assert_eq!(tokens(none), tokens(sample));
+        let two = of("begun@k=2")[number];
+        assert_eq!(tokens(two).len(), tokens(sample).len() + 2);
+        assert!(tokens(two).starts_with(&tokens(sample)));
+        let messages = two["messages"].as_array().expect("messages");
+        let last = messages.last().expect("a prefill");
+        assert_eq!(last["role"], "prefill");
+        let given = last["content"].as_str().expect("a text");
+        assert!(
+            "It is 42.".starts_with(given) && !given.is_empty(),
+            "{given}"
+        );
+        let answer = two["completion"].as_str().expect("a text");
+        assert!(answer.starts_with(given), "{answer}");
+        assert_eq!(
+            two["completion_token_ids"].as_array().map(Vec::len),
+            Some(4)
+        );
+        let whole = of("whole")[number]["completion"]
+            .as_str()
+            .expect("a text")
+            .to_owned();
+        assert!(whole.starts_with("It is"), "{whole}");
+    }
+}

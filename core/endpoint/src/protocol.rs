@@ -321,6 +321,7 @@ mod tests {
             top_logprobs: 0,
             on_long_prompt: driftgauge_engine::LongPrompt::Error,
             strip_thinking: false,
+            prefill_tokens: None,
         }
     }
 

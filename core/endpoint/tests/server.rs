@@ -40,6 +40,7 @@ fn chat(question: &str) -> GenerateRequest {
         top_logprobs: 0,
         on_long_prompt: LongPrompt::Error,
         strip_thinking: false,
+        prefill_tokens: None,
     }
 }
 

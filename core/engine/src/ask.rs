@@ -116,7 +116,13 @@ pub struct GenerateRequest {
     /// Whether reasoning is kept apart from the answer.
     #[serde(default)]
     pub strip_thinking: bool,
+    /// Where the last message is a [`PREFILL_ROLE`], only so many of its tokens begin the answer.
+    #[serde(default)]
+    pub prefill_tokens: Option<usize>,
 }
+
+/// Role of a last message that begins the answer: the model goes on behind it.
+pub const PREFILL_ROLE: &str = "prefill";
 
 /// What stands before scored tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

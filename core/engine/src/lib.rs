@@ -13,7 +13,7 @@ pub mod worker;
 
 pub use ask::{
     Continuation, DivergenceRequest, DivergenceResponse, GenerateRequest, LoadModel, LoadPair,
-    LongPrompt, Prompt, Sampling, ScoreRequest, ScoreResponse,
+    LongPrompt, PREFILL_ROLE, Prompt, Sampling, ScoreRequest, ScoreResponse,
 };
 pub use endpoint::Endpoint;
 pub use engines::{DivergenceMeter, EngineError, Generator, TextScorer};

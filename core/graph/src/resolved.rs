@@ -276,6 +276,8 @@ pub struct ResolvedCondition {
     pub description: String,
     /// The turns.
     pub turns: Vec<TurnTemplate>,
+    /// Of a last turn that begins the answer, only so many tokens are taken.
+    pub prefill_tokens: Option<usize>,
 }
 
 /// How completions are made.

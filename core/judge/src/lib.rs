@@ -20,7 +20,7 @@ pub use refusal::{RefusalList, RefusalMatch, refusal_list, refusal_list_names};
 
 use driftgauge_data::prompt::{TurnTemplate, plain_text};
 use driftgauge_engine::ResolvedMetric;
-use driftgauge_engine::{GenerateRequest, LongPrompt, Sampling};
+use driftgauge_engine::{GenerateRequest, LongPrompt, PREFILL_ROLE, Sampling};
 
 /// A judge with everything that decides its verdicts, its model aside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,7 @@ impl Judge {
                 on_long_prompt: LongPrompt::Error,
                 // Only the engine knows whether the prompt opened a block of reasoning.
                 strip_thinking: true,
+                prefill_tokens: None,
             };
         Ok(match self {
             Self::LlamaGuard {
@@ -222,8 +223,10 @@ pub fn exchange<'a>(
             turn.role == message.role && !turn.depends_on_row() && turn.template == message.content
         })
     };
+    // What begins the answer is part of the completion.
+    let asked = sample.messages.iter().filter(|m| m.role != PREFILL_ROLE);
     let (system, conversation): (Vec<&Message>, Vec<&Message>) =
-        sample.messages.iter().partition(|m| m.role == "system");
+        asked.partition(|m| m.role == "system");
     let joined = |messages: Vec<&Message>| {
         let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
         texts.join("\n")

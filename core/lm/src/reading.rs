@@ -1,6 +1,6 @@
 //! How a model reads prompts: its tokenizer and chat template, and for those that are not loaded how long a text may be.
 
-use driftgauge_engine::{Limits, Prompt, PromptReader, TextFiles};
+use driftgauge_engine::{Limits, PREFILL_ROLE, Prompt, PromptReader, TextFiles};
 use driftgauge_problem::{Problem, Result as Told};
 use serde_json::Value;
 
@@ -34,11 +34,19 @@ impl Words {
             return Ok((prompt.text.clone(), &self.leading));
         };
         let template = self.template.as_ref().map_err(again)?;
+        // What begins the answer stands behind the template.
+        let (messages, prefill) = match messages.split_last() {
+            Some((last, asked)) if last.role == PREFILL_ROLE => (asked, last.content.as_str()),
+            _ => (messages.as_slice(), ""),
+        };
         let messages: Vec<Message> = messages
             .iter()
             .map(|message| Message::new(message.role.clone(), message.content.clone()))
             .collect();
-        Ok((template.render(&messages, true)? + &prompt.text, &[]))
+        Ok((
+            template.render(&messages, true)? + prefill + &prompt.text,
+            &[],
+        ))
     }
 }
 

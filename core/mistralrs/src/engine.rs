@@ -42,7 +42,7 @@ impl Generator for MistralRsEngine {
 impl MistralRsEngine {
     fn send(&mut self, request: &GenerateRequest) -> Result<InFlight, EngineError> {
         let refused = EngineError::Request;
-        let (prompt, max_tokens) = self.prompt(request).map_err(refused)?;
+        let (prompt, max_tokens, prefill) = self.prompt(request).map_err(refused)?;
         self.within_reach(prompt.len(), max_tokens)
             .map_err(|why| EngineError::Model(why.into()))?;
         let thinking = match request.strip_thinking {
@@ -74,6 +74,7 @@ impl MistralRsEngine {
             prompt,
             watch: request.watch_first_token.clone(),
             thinking,
+            prefill,
             recorder,
             receiver,
         })
@@ -87,14 +88,20 @@ impl MistralRsEngine {
         })
     }
 
-    /// The tokens of a prompt that fits, and how many may follow.
-    fn prompt(&self, request: &GenerateRequest) -> Result<(Vec<u32>, usize), Problem> {
+    /// The tokens of a prompt that fits, how many may follow, and what the answer is begun with.
+    fn prompt(
+        &self,
+        request: &GenerateRequest,
+    ) -> Result<(Vec<u32>, usize, Option<String>), Problem> {
         if request.max_tokens == 0 {
             return Err("`max_tokens` is 0".into());
         }
-        let mut tokens = match &request.text {
-            Some(text) => self.text.encode_plain(text)?,
-            None => self.text.encode(&self.text.render(&request.messages)?)?,
+        let (mut tokens, prefill) = match &request.text {
+            Some(text) => (self.text.encode_plain(text)?, None),
+            None => {
+                let limit = request.prefill_tokens;
+                self.text.encode_conversation(&request.messages, limit)?
+            }
         };
         if tokens.is_empty() {
             return Err("the rendered prompt is empty".into());
@@ -120,7 +127,7 @@ impl MistralRsEngine {
         }
         // mistral.rs 0.8.1 would run past the last position that the model has.
         let max_tokens = request.max_tokens.min(context - tokens.len());
-        Ok((tokens, max_tokens))
+        Ok((tokens, max_tokens, prefill))
     }
 
     /// Refuses what mistral.rs would compute otherwise than transformers: no sample of the model could be trusted.
@@ -187,6 +194,8 @@ struct InFlight {
     watch: Vec<String>,
     /// Where reasoning is kept apart from the answer.
     thinking: Option<Apart>,
+    /// What the answer was begun with.
+    prefill: Option<String>,
     recorder: Arc<Recorder>,
     receiver: tokio::sync::mpsc::Receiver<mistralrs::Response>,
 }
@@ -245,6 +254,7 @@ impl InFlight {
             token_entropy: recording.entropy,
             token_top_logprobs: recording.top_logprobs,
             thinking: None,
+            prefill: self.prefill,
             first_token_logprob: self
                 .watch
                 .into_iter()

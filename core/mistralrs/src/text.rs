@@ -4,6 +4,7 @@ use driftgauge_problem::Problem;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use driftgauge_engine::PREFILL_ROLE;
 use driftgauge_folder::special::SpecialTokens;
 use driftgauge_lm::GgufFile;
 use driftgauge_lm::chat::{self, ChatTemplate};
@@ -22,6 +23,14 @@ pub(crate) struct Text {
     eos: Option<String>,
     /// Tokens with their ids as the tokenizer's configuration lists them.
     listed: Vec<(u32, String)>,
+}
+
+/// The messages of a conversation, and the text that begins its answer.
+fn split_prefill(messages: &[Message]) -> (&[Message], Option<&str>) {
+    match messages.split_last() {
+        Some((last, asked)) if last.role == PREFILL_ROLE => (asked, Some(&last.content)),
+        _ => (messages, None),
+    }
 }
 
 impl Text {
@@ -70,9 +79,33 @@ impl Text {
     /// When there is no chat template, or it refuses the conversation.
     pub(crate) fn render(&self, messages: &[Message]) -> Result<String, Problem> {
         let turn = |m: &Message| chat::Message::new(m.role.as_str(), m.content.as_str());
-        let turns: Vec<chat::Message> = messages.iter().map(turn).collect();
+        let (asked, prefill) = split_prefill(messages);
+        let turns: Vec<chat::Message> = asked.iter().map(turn).collect();
         let template = self.template.as_ref().map_err(Clone::clone)?;
-        Ok(template.render(&turns, true)?)
+        Ok(template.render(&turns, true)? + prefill.unwrap_or_default())
+    }
+
+    /// Tokens of a conversation, and the text that begins its answer, of which only the first tokens are taken where so many
+    /// are asked for.
+    pub(crate) fn encode_conversation(
+        &self,
+        messages: &[Message],
+        prefill_tokens: Option<usize>,
+    ) -> Result<(Vec<u32>, Option<String>), Problem> {
+        let whole = self.encode(&self.render(messages)?)?;
+        let (asked, prefill) = split_prefill(messages);
+        let (Some(prefill), Some(limit)) = (prefill, prefill_tokens) else {
+            return Ok((whole, prefill.map(str::to_owned)));
+        };
+        let mut tokens = self.encode(&self.render(asked)?)?;
+        // Where a token reaches over the boundary, the prefill is encoded alone.
+        let taken: Vec<u32> = match whole.strip_prefix(tokens.as_slice()) {
+            Some(rest) => rest.iter().copied().take(limit).collect(),
+            None => self.encode(prefill)?.into_iter().take(limit).collect(),
+        };
+        let text = self.decode(&taken);
+        tokens.extend(taken);
+        Ok((tokens, Some(text)))
     }
 
     /// Tokens of a rendered prompt, in which the template has written every special token.

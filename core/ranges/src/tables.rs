@@ -19,6 +19,9 @@ const POSITIVE_SHARE: Range = Range::above(0.0, 1.0);
 const FINITE: Range = Range::real(-f64::MAX, f64::MAX);
 const NOT_NEGATIVE: Range = Range::real(0.0, f64::MAX);
 
+/// What an answer begins with.
+pub const PREFILL: Table = &[("tokens", Range::whole(0, 1_000_000))];
+
 /// The spec itself.
 pub const EXPERIMENT: Table = &[("seed", SEED), ("max_cells", Range::whole(1, 1_000_000))];
 
@@ -143,6 +146,7 @@ pub const EXPECTED: Table = &[("value", FINITE), ("tolerance", NOT_NEGATIVE)];
 /// Every table, by the part of the language it belongs to.
 pub const ALL: &[(&str, Table)] = &[
     ("experiment", EXPERIMENT),
+    ("prefill", PREFILL),
     ("training", TRAINING),
     ("lora", LORA),
     ("architecture", ARCHITECTURE),

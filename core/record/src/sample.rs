@@ -65,6 +65,9 @@ pub struct Completion {
     /// the lists of tokens hold both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
+    /// What the answer was begun with, while it is no part of `text` yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefill: Option<String>,
     /// Why generation ended.
     pub finish_reason: FinishReason,
     /// True when the last entry of the token lists is the token that ended the answer.
@@ -126,6 +129,7 @@ impl Completion {
             completion_token_ids: Vec::new(),
             text,
             thinking: None,
+            prefill: None,
             finish_reason,
             ends_with_eos: false,
             token_logprob: Vec::new(),

@@ -41,6 +41,7 @@ pub fn read(source: &Source, variables: &Variables) -> Reading {
         }
     };
     let mut found = once_each(&mut tree);
+    whole_prefills(&mut tree);
     found.extend(expand(source, &mut tree, variables));
     let mut mended = mend::mended(source, &mut tree);
     if let Some(spec) = &mended.spec {
@@ -133,6 +134,40 @@ fn without_cells(message: &str) -> String {
         rest = &rest[end..];
     }
     out + rest
+}
+
+/// A turn has one key, its role; of `{prefill: "...", tokens: 5}` both keys become the value of that one.
+fn whole_prefills(node: &mut Node) {
+    match &mut node.value {
+        Value::List(items) => {
+            for item in items {
+                let is_prefill = match &item.value {
+                    Value::Map(entries) => entries.iter().any(|(key, value)| {
+                        key.is("prefill") && !matches!(value.value, Value::Map(_))
+                    }),
+                    _ => false,
+                };
+                if is_prefill {
+                    let key = Node {
+                        span: item.span,
+                        ..Node::text("prefill")
+                    };
+                    let inner = std::mem::replace(&mut item.value, Value::Hole);
+                    let inner = Node {
+                        span: item.span,
+                        ..Node::nowhere(inner)
+                    };
+                    item.value = Value::Map(vec![(key, inner)]);
+                } else {
+                    whole_prefills(item);
+                }
+            }
+        }
+        Value::Map(entries) => entries
+            .iter_mut()
+            .for_each(|(_, value)| whole_prefills(value)),
+        _ => {}
+    }
 }
 
 fn options() -> serde_yaml::Options {

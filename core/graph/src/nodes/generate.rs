@@ -19,6 +19,7 @@ use crate::resolved::ResolvedGenerate;
 /// The completions of one model under one condition.
 pub(super) struct Generation {
     settings: ResolvedGenerate,
+    prefill_tokens: Option<usize>,
     samples: Vec<Sample>,
 }
 
@@ -29,8 +30,10 @@ impl Generation {
         evaluation: &str,
         condition: &str,
     ) -> Result<Self, Problem> {
+        let asked = &context.experiment.evaluations[evaluation];
         Ok(Self {
-            settings: context.experiment.evaluations[evaluation].generate.clone(),
+            settings: asked.generate.clone(),
+            prefill_tokens: asked.conditions[condition].prefill_tokens,
             samples: prompts(context, evaluation, condition)?,
         })
     }
@@ -60,6 +63,7 @@ impl Inference for Generation {
             top_logprobs: settings.top_logprobs,
             on_long_prompt: settings.on_long_prompt,
             strip_thinking: settings.strip_thinking,
+            prefill_tokens: self.prefill_tokens,
         }))
     }
 
@@ -73,6 +77,13 @@ impl Inference for Generation {
             {
                 Ok(mut completion) => {
                     completion.round_statistics();
+                    // Judges and metrics see the whole answer; the last message keeps the part that was given.
+                    if let (Some(given), Some(last)) =
+                        (completion.prefill.take(), sample.messages.last_mut())
+                    {
+                        completion.text.insert_str(0, &given);
+                        last.content = given;
+                    }
                     sample.degenerate = degenerate::flags(&completion);
                     sample.completion = completion;
                 }

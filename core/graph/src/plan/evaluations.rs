@@ -63,6 +63,9 @@ impl Builder<'_> {
             "serving": self.serving(model),
             "limit": evaluation.limit,
         });
+        if let Some(tokens) = evaluation.conditions[condition].prefill_tokens {
+            params["prefill_tokens"] = json!(tokens);
+        }
         let (kind, items) = match &evaluation.score {
             Some(score) => {
                 params["score"] = json!(score);

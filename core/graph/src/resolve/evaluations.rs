@@ -43,6 +43,7 @@ impl Resolver<'_> {
             let only = ResolvedCondition {
                 description: String::new(),
                 turns: turns(&evaluation.prompt),
+                prefill_tokens: prefill_tokens(&evaluation.prompt),
             };
             [(ONLY_CONDITION.to_owned(), only)].into_iter().collect()
         } else {
@@ -53,6 +54,7 @@ impl Resolver<'_> {
                     let resolved = ResolvedCondition {
                         description: super::text(condition.description.as_ref()),
                         turns: turns(&condition.prompt),
+                        prefill_tokens: prefill_tokens(&condition.prompt),
                     };
                     (id.get().clone(), resolved)
                 })
@@ -291,6 +293,14 @@ impl Resolver<'_> {
                 Some("it is one text, number or truth value; name a field of it by its path, as `labels.0`".to_owned()),
             );
         }
+    }
+}
+
+/// How many tokens of a prefill begin the answer, where the spec says it.
+fn prefill_tokens(turns: &[Turn]) -> Option<usize> {
+    match turns.last() {
+        Some(Turn::Prefill(prefill)) => prefill.tokens.as_ref().map(|tokens| **tokens),
+        _ => None,
     }
 }
 

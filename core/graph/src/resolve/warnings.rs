@@ -48,7 +48,11 @@ impl Resolver<'_> {
             let prompts = conditions.map(|condition| condition.prompt.as_slice());
             for prompt in prompts.chain([evaluation.prompt.as_slice()]) {
                 let templates = Templates::default();
-                let Some(last) = prompt.iter().rev().find(|turn| turn.role() != "system") else {
+                let Some(last) = prompt
+                    .iter()
+                    .rev()
+                    .find(|turn| !["system", "prefill"].contains(&turn.role()))
+                else {
                     continue;
                 };
                 let text = last.template();

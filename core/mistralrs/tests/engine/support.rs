@@ -68,6 +68,7 @@ pub(crate) fn request(messages: &[Message], max_tokens: usize) -> GenerateReques
         top_logprobs: 0,
         on_long_prompt: LongPrompt::Error,
         strip_thinking: false,
+        prefill_tokens: None,
     }
 }
 

@@ -193,6 +193,7 @@ pub(super) fn from_batch(batch: &RecordBatch) -> Result<Vec<Sample>, &'static st
                     completion_token_ids: completion_token_ids.numbers(row),
                     text: completion.value(row).to_owned(),
                     thinking: thinking.and_then(|column| optional(column, row)),
+                    prefill: None,
                     finish_reason: FinishReason::parse(finish_reason.value(row))
                         .ok_or("finish_reason")?,
                     ends_with_eos: ends_with_eos.value(row),

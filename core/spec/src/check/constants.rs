@@ -68,7 +68,9 @@ impl Checker<'_> {
     }
 
     fn constant_prompt(&mut self, what: &str, turns: &[Turn]) {
-        let asked = turns.iter().filter(|turn| turn.role() != "system");
+        let asked = turns
+            .iter()
+            .filter(|turn| !["system", "prefill"].contains(&turn.role()));
         let asked: Vec<&Text> = asked.map(Turn::template).collect();
         if let Some(last) = asked.last()
             && turns.iter().all(|turn| is_constant(turn.template()))

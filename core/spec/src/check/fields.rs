@@ -16,6 +16,7 @@ impl Checker<'_> {
             let prompts = conditions.map(|condition| condition.prompt.as_slice());
             for prompt in prompts.chain([evaluation.prompt.as_slice()]) {
                 self.answered(prompt);
+                self.prefilled(evaluation, prompt);
             }
             for judge in evaluation.judges.values() {
                 if let crate::spec::Judge::Prompt(judge) = judge {
@@ -124,6 +125,47 @@ impl Checker<'_> {
         }
     }
 
+    /// What begins an answer needs a question before it, a model that answers, and one that goes on behind a given text.
+    fn prefilled(&mut self, evaluation: &Evaluation, prompt: &[Turn]) {
+        let spec = self.spec;
+        let Some(Turn::Prefill(prefill)) = prompt.last() else {
+            return;
+        };
+        let place = prefill.prefill.span();
+        let scored = evaluation.score.is_some()
+            || evaluation.perplexity.is_some()
+            || evaluation.kl.as_ref().is_some_and(|kl| kl.text.is_some());
+        let served = evaluation.models.iter().find(|model| {
+            let model = spec.models.get(model.get().as_str());
+            model.is_some_and(|model| model.endpoint.is_some())
+        });
+        let wrong = if scored {
+            Some((
+                "given text is scored, and no answer is begun".to_owned(),
+                "put it at the beginning of the scored text",
+            ))
+        } else if prompt.len() == 1 {
+            Some((
+                "nothing is asked before the answer begins".to_owned(),
+                "add a `user` turn before it",
+            ))
+        } else {
+            served.map(|model| {
+                (
+                    format!("the server of model `{model}` does not go on behind a given text"),
+                    "ask a model on this machine, in an evaluation of its own",
+                )
+            })
+        };
+        if let Some((message, help)) = wrong {
+            self.error(
+                Diagnostic::error("not-together", message)
+                    .at(place, "begins the answer")
+                    .help(help),
+            );
+        }
+    }
+
     /// A prompt that ends in an assistant's turn is a finished conversation.
     fn answered(&mut self, prompt: &[Turn]) {
         if let Some(Turn::Assistant(text)) = prompt.last() {
@@ -133,7 +175,7 @@ impl Checker<'_> {
                     "the prompt ends in an assistant's turn: nothing is left to answer",
                 )
                 .at(text.span(), "the last turn")
-                .help("end with a `user` turn"),
+                .help("end with a `user` turn; `{prefill: \"...\"}` instead of `assistant` begins the answer, and the model goes on behind it"),
             );
         }
     }

@@ -17,6 +17,13 @@ impl Checker<'_> {
         }
         if let Judge::Prompt(judge) = judge {
             self.turns(&judge.prompt);
+            if let Some(crate::spec::Turn::Prefill(prefill)) = judge.prompt.last() {
+                self.error(
+                    Diagnostic::error("not-together", "a judge's answer is not begun for it")
+                        .at(prefill.prefill.span(), "begins its verdict")
+                        .help("end with a `user` turn; `parse` says how its answer is read"),
+                );
+            }
             if judge.prompt.is_empty() {
                 self.error(
                     Diagnostic::error("no-prompt", format!("judge `{id}` asks nothing"))

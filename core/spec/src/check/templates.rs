@@ -9,6 +9,13 @@ impl Checker<'_> {
     pub(super) fn turns(&mut self, turns: &[Turn]) {
         for turn in turns {
             self.template(turn.template());
+            if let (Turn::Prefill(prefill), false) = (turn, turns.last() == Some(turn)) {
+                self.error(
+                    Diagnostic::error("not-together", "an answer is begun at the end of a prompt")
+                        .at(prefill.prefill.span(), "turns follow")
+                        .help("make it the last turn, or write `assistant`"),
+                );
+            }
             if let Turn::Text(text) = turn
                 && turns.len() > 1
             {

@@ -153,6 +153,15 @@ pub(super) fn add(schema: &mut Value) {
             or(property, json!({"enum": words}));
         }
     }
+    // Both keys of a prefill stand in the turn itself.
+    let prefill = schema["$defs"]["Prefill"].clone();
+    if let Some(Value::Array(turns)) = schema.pointer_mut("/$defs/Turn/oneOf") {
+        for turn in turns {
+            if turn["properties"].get("prefill").is_some() {
+                *turn = prefill.clone();
+            }
+        }
+    }
     schema["$defs"]["VariableReference"] = json!({
         "description": "A variable of `vars` or of `vary`, whose value takes this place.",
         "type": "string",

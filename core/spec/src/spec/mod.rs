@@ -130,10 +130,25 @@ pub enum Turn {
     Assistant(Text),
     /// Plain text that goes to the model as it stands, without a chat template: the only turn of a prompt.
     Text(Text),
+    /// What the answer begins with: the last turn of a prompt. The model goes on behind it, and judges and metrics see the whole
+    /// answer. `tokens` beside it takes its first tokens alone.
+    Prefill(Prefill),
+}
+
+/// What an answer begins with; written `{prefill: "...", tokens: N}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::PREFILL))]
+pub struct Prefill {
+    /// The template.
+    pub prefill: Text,
+    /// Only so many of its tokens begin the answer; all of them when absent.
+    #[serde(default)]
+    pub tokens: Option<Located<usize>>,
 }
 
 impl Turn {
-    /// `system`, `user`, `assistant` or `text`.
+    /// `system`, `user`, `assistant`, `text` or `prefill`.
     #[must_use]
     pub fn role(&self) -> &'static str {
         match self {
@@ -141,6 +156,7 @@ impl Turn {
             Self::User(_) => "user",
             Self::Assistant(_) => "assistant",
             Self::Text(_) => "text",
+            Self::Prefill(_) => "prefill",
         }
     }
 
@@ -151,7 +167,10 @@ impl Turn {
             Self::System(template)
             | Self::User(template)
             | Self::Assistant(template)
-            | Self::Text(template) => template,
+            | Self::Text(template)
+            | Self::Prefill(Prefill {
+                prefill: template, ..
+            }) => template,
         }
     }
 }
