@@ -306,3 +306,25 @@ evaluations:
         assert!(whole.starts_with("It is"), "{whole}");
     }
 }
+
+#[test]
+fn studies_are_checked_and_planned() {
+    let place = Place::new();
+    let folder = tests_dir().join("../specs/studies");
+    let mut studies = 0;
+    for entry in std::fs::read_dir(folder).expect("studies").flatten() {
+        let path = entry.path();
+        for command in ["check", "plan"] {
+            let output = place.output(&[command, text(&path), "--deny", "warnings"]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{command} {}: {said}",
+                path.display()
+            );
+        }
+        studies += 1;
+    }
+    assert!(studies >= 10, "{studies}");
+}

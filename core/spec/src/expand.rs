@@ -308,6 +308,17 @@ impl Expansion<'_> {
             }
         }
         for (axis, span) in axes.names() {
+            // A base that is varied too agrees with the cell.
+            let base = ["finetune", "adapter"]
+                .into_iter()
+                .find_map(|method| entry.get(method)?.get("base")?.as_text());
+            let of_base = base.and_then(|base| {
+                let family = base.split('@').next().unwrap_or(base);
+                tree.get("models")?.get(family)?.get("vary")?.get(axis)
+            });
+            if of_base.is_some() {
+                continue;
+            }
             let as_seed =
                 axis == "seed" && (section == "models" || entry.get("generate").is_some());
             if !as_seed

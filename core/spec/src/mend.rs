@@ -190,7 +190,11 @@ struct Mender<'a> {
 impl Mender<'_> {
     /// The complaint; `None` for a node that is none of the text.
     fn told(&self, tree: &mut Node) -> Option<Diagnostic> {
-        let span = self.misfit.place?.span;
+        let mut span = self.misfit.place?.span;
+        if self.path.is_empty() && span.is_none() {
+            // The spec itself begins where everything else is nowhere.
+            span = Span::new(0, 1.min(self.source.text().len()));
+        }
         let name = self.name(tree);
         let node = follow(tree, self.path)?;
         if span.is_none() {

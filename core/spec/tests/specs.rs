@@ -50,6 +50,7 @@ fn good_specs_pass() {
         "tests/fixtures/smoke",
         "specs",
         "specs/paper",
+        "specs/studies",
     ] {
         for path in specs(folder) {
             let (source, found) = diagnostics(&path);
@@ -238,5 +239,16 @@ fn no_type_of_the_program_is_named() {
                 diagnostic.message
             );
         }
+    }
+}
+
+#[test]
+fn studies_are_a_page() {
+    for path in specs("specs/studies") {
+        let text = std::fs::read_to_string(&path).expect("a study");
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'));
+        assert!(lines.count() <= 30, "{}", path.display());
     }
 }

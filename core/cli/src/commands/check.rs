@@ -63,9 +63,22 @@ fn of_files(
 /// Configurations that the built-in plugins refuse, and numbers that they do not return.
 fn of_text(source: &Source, spec: &ExperimentSpec, plugins: &PluginMetrics) -> Vec<Diagnostic> {
     let metrics = spec.metrics.values();
-    let refused = metrics.filter_map(|metric| {
-        let refused = plugins.check_config(&plugins.installed(metric)?).err()?;
-        Some(bad_config(source, metric, refused))
+    let refused = metrics.flat_map(|metric| {
+        let Some(resolved) = plugins.installed(metric) else {
+            return Vec::new();
+        };
+        let unfit = plugins
+            .manifest(&resolved)
+            .map(|manifest| unfit_config(source, metric, &manifest))
+            .unwrap_or_default();
+        if !unfit.is_empty() {
+            return unfit;
+        }
+        let refused = plugins.check_config(&resolved).err();
+        refused
+            .map(|refused| bad_config(source, metric, refused))
+            .into_iter()
+            .collect()
     });
     let unknown = unknown_numbers(spec, |id| {
         plugins.manifest(&plugins.installed(spec.metrics.get(id)?)?)

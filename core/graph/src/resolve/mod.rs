@@ -5,6 +5,7 @@
 
 mod adapters;
 mod categories;
+mod configs;
 mod data;
 mod evaluations;
 mod folders;
@@ -25,7 +26,7 @@ mod warnings;
 
 pub use measures::resolved_metric;
 pub use numbers::unknown as unknown_numbers;
-pub use plugins::bad_config;
+pub use plugins::{bad_config, unfit_config};
 pub use portable::portable_text;
 pub use prepare::{Complaints, Prepared, complaints, prepare};
 pub use unproven::Unproven;

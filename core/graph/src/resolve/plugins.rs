@@ -1,13 +1,14 @@
 //! The plugins that a spec names: found, identified, and asked about their configuration.
 
 use driftgauge_engine::{MetricRunner, PluginIdentity, Refusal};
+use driftgauge_plugin_protocol::wire::Manifest;
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{Judge as SpecJudge, Metric};
 use driftgauge_spec::{ExperimentSpec, Source, place_of_key};
 use indexmap::IndexMap;
 
 use super::measures::resolved_metric;
-use super::{place, settings};
+use super::{configs, place, settings};
 use crate::plan::judge_plugin;
 
 /// Finds the plugin of each metric and of each judge that is used, and lets it look at its configuration. What is wrong is told in
@@ -38,15 +39,41 @@ pub(super) fn identify(
             ),
             Ok(identity) => {
                 plugins.insert(id, identity);
-                let refused = metrics
-                    .check_config(metric)
-                    .err()
-                    .or_else(|| settings::other_level(spec, metric));
-                problems.extend(refused.map(|refused| bad_config(source, written, refused)));
+                let unfit = metrics
+                    .manifest(metric)
+                    .map(|manifest| unfit_config(source, written, &manifest))
+                    .unwrap_or_default();
+                if unfit.is_empty() {
+                    let refused = metrics
+                        .check_config(metric)
+                        .err()
+                        .or_else(|| settings::other_level(spec, metric));
+                    problems.extend(refused.map(|refused| bad_config(source, written, refused)));
+                }
+                problems.extend(unfit);
             }
         }
     }
     (plugins, problems)
+}
+
+/// Everything in a configuration that does not fit the schema of its plugin.
+#[must_use]
+pub fn unfit_config(source: &Source, written: &Metric, manifest: &Manifest) -> Vec<Problem> {
+    let config = resolved_metric(written).config;
+    let misfits = configs::misfits(&manifest.config_schema, &config);
+    let problem = |misfit: configs::Misfit| {
+        let refused = Refusal {
+            problem: Problem::failed(format!(
+                "plugin `{}` does not accept its configuration: {}",
+                manifest.id, misfit.message
+            ))
+            .help(misfit.help),
+            key: (!misfit.key.is_empty()).then_some(misfit.key),
+        };
+        bad_config(source, written, refused)
+    };
+    misfits.into_iter().map(problem).collect()
 }
 
 /// A configuration that its plugin refuses, at the key that is wrong.

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::diagnostic::WARNINGS;
+
 /// Exactly one of these keys, by the part of the language.
 const EXACTLY_ONE: [(&str, &[&str]); 9] = [
     (
@@ -144,6 +146,9 @@ pub(super) fn add(schema: &mut Value) {
         if let Some(path) = property(schema, "Gate", key) {
             path.insert("pattern".to_owned(), json!("/"));
         }
+    }
+    if let Some(codes) = property(schema, "", "allow") {
+        codes.insert("items".to_owned(), json!({"enum": WARNINGS}));
     }
     if let Some(models) = property(schema, "Evaluation", "models") {
         or(models, json!({"const": "all"}));
