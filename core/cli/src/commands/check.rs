@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use driftgauge_engine::MetricRunner;
-use driftgauge_graph::resolve::{ResolveOptions, bad_config, complaints, resolve, unknown_numbers};
+use driftgauge_graph::resolve::{
+    ResolveOptions, bad_config, complaints, resolve, unfit_config, unknown_numbers,
+};
 use driftgauge_problem::{Context as _, Result};
 use driftgauge_spec::{Diagnostic, ExperimentSpec, Source};
 use driftgauge_store::FileDigests;
