@@ -312,7 +312,7 @@ fn a_program_whose_configuration_is_wrong_is_refused_at_its_key() {
     let (code, said) = run(&place, &spec);
     assert_eq!(code, Some(2), "{said}");
     assert!(
-        said.contains("unknown key `lest`") && said.contains("the keys are: `least`"),
+        said.contains("unknown key `lest`") && said.contains("keys are `least`"),
         "{said}"
     );
 }

@@ -167,9 +167,14 @@ fn a_sweep_is_planned_and_run() {
         key(&alone, "merge tuned")
     );
 
-    let output = place.output(&["run", text(&spec), "--out", "run"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let run = |spec: &std::path::Path, out: &str| -> Value {
+        let output = place.output(&["run", text(spec), "--out", out, "--format", "json"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Answers of four tokens may leave a gate without anything to judge.
+        assert!(matches!(output.status.code(), Some(0 | 100)), "{said}");
+        serde_json::from_slice(&output.stdout).expect("a summary")
+    };
+    assert_eq!(run(&spec, "run")["failed"], 0);
     let results = place.results("run");
     let gates = results["gates"].as_array().expect("gates");
     // `n=4` and `seed=1`, at both learning rates.
@@ -178,7 +183,7 @@ fn a_sweep_is_planned_and_run() {
     assert!(!trainings.is_empty());
     // The copy in the run folder runs again, and finds everything done.
     let copy = place.path("run/spec.yaml");
-    let again = place.run(&copy, "again");
+    let again = run(&copy, "again");
     assert_eq!(
         (again["ran"].as_u64(), again["failed"].as_u64()),
         (Some(0), Some(0))
