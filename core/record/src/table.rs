@@ -135,6 +135,7 @@ mod tests {
                 completion_token_ids: vec![7, 2],
                 text: "no".into(),
                 thinking: Some("hm".into()),
+                prefill: None,
                 finish_reason: FinishReason::Stop,
                 ends_with_eos: true,
                 token_logprob: vec![-0.1, -0.25],
