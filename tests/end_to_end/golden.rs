@@ -22,7 +22,9 @@ fn every_golden_folder_matches_transformers() {
     folders.sort();
     assert!(folders.len() >= 2, "there are no references");
     for folder in folders {
-        Reference::read(&folder).check();
+        for engine in ["mistralrs", "native"] {
+            Reference::read(&folder).check(engine);
+        }
     }
 }
 
@@ -66,9 +68,9 @@ impl Reference {
         }
     }
 
-    fn check(&self) {
+    fn check(&self, engine: &str) {
         let place = Place::new();
-        let spec = self.spec(&place);
+        let spec = self.spec(&place, engine);
         let path = place.write("spec.yaml", &spec);
         place.run(&path, "run");
         let samples = place.samples("run");
@@ -111,13 +113,14 @@ impl Reference {
     }
 
     /// Conversations differ in their turns, so each one is an evaluation of its own.
-    fn spec(&self, place: &Place) -> String {
-        let mut models = format!("  m: {{path: {}}}\n", text(&self.folder));
+    fn spec(&self, place: &Place, engine: &str) -> String {
+        let folder = text(&self.folder);
+        let mut models = format!("  m: {{path: {folder}, engine: {engine}}}\n");
         let mut evaluated = "[m]";
         let mut kl = "";
         if self.divergence.is_some() {
             self.merge(&place.path("adapter"), &place.path("tuned"));
-            models.push_str("  tuned: {path: tuned}\n");
+            writeln!(models, "  tuned: {{path: tuned, engine: {engine}}}").expect("written");
             (evaluated, kl) = ("[m, tuned]", "kl: {reference: m}, ");
         }
         place.write("one.jsonl", "{\"x\": 0}\n");

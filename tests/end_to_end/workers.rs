@@ -106,6 +106,49 @@ fn the_number_of_workers_changes_no_byte() {
     }
 }
 
+/// One process answers many prompts of all evaluations side by side; with how many threads, and how many at a time, is not seen.
+#[test]
+fn the_native_engine_answers_side_by_side_and_threads_change_no_byte() {
+    let places = ["1", "2"].map(|jobs| {
+        let place = Place::new();
+        let spec = spec_of(&place, "[llama]");
+        let native = String::from_utf8(place.read("spec.yaml")).expect("UTF-8");
+        let native = native.replace(
+            "llama: {path: llama}",
+            "llama: {path: llama, engine: native}",
+        );
+        place.write("spec.yaml", &native);
+        let run = place.output(&["run", text(&spec), "--out", "run", "--jobs", jobs]);
+        assert!(run.status.success());
+        assert_eq!(events(&place, "loaded").len(), 1);
+        let provenance: Value =
+            serde_json::from_slice(&place.read("run/provenance.json")).expect("JSON");
+        let loaded = &provenance["self_checks"]["llama"];
+        assert_eq!(loaded["engine"], driftgauge_lm::DECODER);
+        assert!(loaded["max_in_flight"].as_u64() > Some(60), "{loaded}");
+        place
+    });
+    let files = [
+        "results.json",
+        "samples/first.parquet",
+        "samples/second.parquet",
+        "samples/third.parquet",
+    ];
+    places[0].assert_same(&places[1], &files);
+    // The tokens are those of mistral.rs, the statistics but for rounding.
+    let place = Place::new();
+    let spec = spec_of(&place, "[llama]");
+    let samples = |place: &Place| place.samples("run");
+    place.run(&spec, "run");
+    let (ours, theirs) = (samples(&places[0]), samples(&place));
+    assert_eq!(ours.len(), theirs.len());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        for field in ["sample_id", "completion_token_ids", "text", "finish_reason"] {
+            assert_eq!(ours[field], theirs[field]);
+        }
+    }
+}
+
 /// Places that no node wants are taken by further workers while a session runs.
 #[test]
 fn workers_that_join_later_change_no_byte() {

@@ -1,5 +1,6 @@
 //! The references that `tests/python/make_architectures.py` made with transformers, for whoever computes them again.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -51,4 +52,28 @@ pub fn weight(name: &str, shape: &[usize]) -> Tensor {
         })
         .collect();
     Tensor::from_vec(values, shape, &Device::Cpu).expect("a tensor")
+}
+
+/// A model folder of a reference, with the golden llama's tokenizer.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn write_model(to: &Path, reference: &Value) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/llama");
+    let mut config = reference["config"].clone();
+    // The name that models of the hub have.
+    if config["architectures"][0] == "PhimoeForCausalLM" {
+        config["architectures"][0] = "PhiMoEForCausalLM".into();
+    }
+    std::fs::write(to.join("config.json"), config.to_string()).expect("a configuration");
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(golden.join(name), to.join(name)).expect("a tokenizer");
+    }
+    let shapes: HashMap<String, Vec<usize>> =
+        serde_json::from_value(reference["tensors"].clone()).expect("shapes");
+    let tensors = shapes
+        .iter()
+        .map(|(name, shape)| (name.clone(), weight(name, shape)));
+    let tensors: HashMap<String, Tensor> = tensors.collect();
+    candle_core::safetensors::save(&tensors, to.join("model.safetensors")).expect("weights");
 }

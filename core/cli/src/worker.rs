@@ -4,10 +4,10 @@ use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Stdin, Write};
 use std::path::Path;
 
-use driftgauge_engine::EngineError;
 use driftgauge_engine::worker::{
-    Job, Replies, Reply, Requests, serve_divergence, serve_generation, serve_scoring,
+    Job, Replies, Reply, Requests, serve_batches, serve_divergence, serve_generation, serve_scoring,
 };
+use driftgauge_engine::{EngineError, LocalEngine};
 use driftgauge_problem::{Context as _, Result};
 
 use crate::exit::Exit;
@@ -37,6 +37,10 @@ fn work<W: Write + Send>(
     replies: &mut Replies<W>,
 ) -> Result<()> {
     match job {
+        Job::Generate(model) if model.engine == LocalEngine::Native => {
+            let mut engine = driftgauge_lm::worker::load_generator(&model)?;
+            serve_batches(&mut engine, &Requests::from(input), replies)?;
+        }
         Job::Generate(model) => {
             let mut engine = driftgauge_mistralrs::load(&model).map_err(EngineError::problem)?;
             serve_generation(&mut engine, &Requests::from(input), replies)?;

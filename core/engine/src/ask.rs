@@ -5,6 +5,31 @@ use std::path::PathBuf;
 use driftgauge_record::Message;
 use serde::{Deserialize, Serialize};
 
+/// What makes completions on this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocalEngine {
+    /// mistral.rs.
+    #[default]
+    Mistralrs,
+    /// The batched decoder of driftgauge, on a processor.
+    Native,
+}
+
+impl LocalEngine {
+    /// Bytes of keys and values that the native engine keeps, unless one answer alone needs more.
+    pub const NATIVE_CACHE: u64 = 1 << 30;
+
+    /// The word of specs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mistralrs => "mistralrs",
+            Self::Native => "native",
+        }
+    }
+}
+
 /// Which model a worker loads, as bytes on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadModel {
@@ -34,6 +59,9 @@ pub struct LoadModel {
     /// Tokens of the longest prompt and answer together that the model will be asked for, at most.
     #[serde(default)]
     pub longest: Option<usize>,
+    /// What it is loaded in, when it is to answer.
+    #[serde(default)]
+    pub engine: LocalEngine,
     /// Whether a model of which the self-check proves less than everything is refused.
     #[serde(default)]
     pub strict: bool,

@@ -39,6 +39,21 @@ pub trait Generator {
     fn generate(&mut self, requests: &[GenerateRequest]) -> Vec<Result<Completion, EngineError>>;
 }
 
+/// Generates many completions side by side, which end in any order. No answer depends on what is asked beside it.
+pub trait BatchGenerator {
+    /// What was loaded, with the self-check.
+    fn loaded(&self) -> &Loaded;
+
+    /// How many requests have no answer yet.
+    fn pending(&self) -> usize;
+
+    /// Puts a request behind those that wait; `id` comes back with its answer.
+    fn put(&mut self, id: u64, request: &GenerateRequest);
+
+    /// Works on the answers for a moment and returns those that ended.
+    fn advance(&mut self) -> Vec<(u64, Result<Completion, EngineError>)>;
+}
+
 /// Scores given text.
 pub trait TextScorer {
     /// What was loaded.

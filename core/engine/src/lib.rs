@@ -13,10 +13,10 @@ pub mod worker;
 
 pub use ask::{
     Continuation, DivergenceRequest, DivergenceResponse, GenerateRequest, LoadModel, LoadPair,
-    LongPrompt, PREFILL_ROLE, Prompt, Sampling, ScoreRequest, ScoreResponse,
+    LocalEngine, LongPrompt, PREFILL_ROLE, Prompt, Sampling, ScoreRequest, ScoreResponse,
 };
 pub use endpoint::Endpoint;
-pub use engines::{DivergenceMeter, EngineError, Generator, TextScorer};
+pub use engines::{BatchGenerator, DivergenceMeter, EngineError, Generator, TextScorer};
 pub use loaded::{Check, CheckOutcome, LOGITS_AGREE, Loaded};
 pub use plugin::{
     LogSink, MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use driftgauge_problem::Problem;
 
-use crate::ask::Prompt;
+use crate::ask::{LocalEngine, Prompt};
 
 /// The files that say how a model reads a prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,6 +17,8 @@ pub struct TextFiles {
     pub tokenizer: Option<PathBuf>,
     /// A chat template file that overrides the folder's own.
     pub chat_template: Option<PathBuf>,
+    /// What the model is loaded in.
+    pub engine: LocalEngine,
 }
 
 /// How long the texts may be that a model is given.

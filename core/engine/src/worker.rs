@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use crate::training::{DecoderShape, TrainingSettings};
 use crate::{
-    DivergenceMeter, DivergenceRequest, DivergenceResponse, Endpoint, EngineError, GenerateRequest,
-    Generator, LoadModel, LoadPair, Loaded, ScoreRequest, ScoreResponse, TextScorer,
+    BatchGenerator, DivergenceMeter, DivergenceRequest, DivergenceResponse, Endpoint, EngineError,
+    GenerateRequest, Generator, LoadModel, LoadPair, Loaded, ScoreRequest, ScoreResponse,
+    TextScorer,
 };
 
 /// Begins every reply line.
@@ -35,7 +36,7 @@ pub enum Job {
     /// Load two models and compare their distributions.
     Diverge(LoadPair),
     /// Train.
-    Train(TrainJob),
+    Train(Box<TrainJob>),
     /// Merge an adapter into its base.
     Merge(MergeJob),
 }
@@ -256,13 +257,15 @@ impl Requests {
     /// Waits for a request and takes up to `limit` of those already there; `None` when the parent is done.
     fn take(&self, limit: usize) -> Option<Vec<Request>> {
         let mut requests = vec![self.0.recv().ok()?];
-        while requests.len() < limit {
-            match self.0.try_recv() {
-                Ok(request) => requests.push(request),
-                Err(_) => break,
-            }
-        }
+        requests.extend(self.take_more(limit.saturating_sub(1)));
         Some(requests)
+    }
+
+    /// Up to `limit` requests, as many as are there.
+    fn take_more(&self, limit: usize) -> Vec<Request> {
+        std::iter::from_fn(|| self.0.try_recv().ok())
+            .take(limit)
+            .collect()
     }
 }
 
@@ -290,14 +293,50 @@ pub fn serve_generation<W: Write>(
             }
         }
         for (id, outcome) in ids.into_iter().zip(engine.generate(&asked)) {
-            replies.send(&match outcome {
-                Ok(completion) => answered(id, Answered::Completion(Box::new(completion))),
-                Err(EngineError::Request(error)) => failed(id, error),
-                Err(EngineError::Model(error)) => Reply::Fatal(error),
-            })?;
+            replies.send(&completed(id, outcome))?;
         }
     }
     replies.send(&Reply::Done(Value::Null))
+}
+
+/// Answers generation requests side by side, until the parent closes the input: one that comes meanwhile is taken at once.
+///
+/// # Errors
+/// When the parent is gone.
+pub fn serve_batches<W: Write>(
+    engine: &mut impl BatchGenerator,
+    requests: &Requests,
+    replies: &mut Replies<W>,
+) -> io::Result<()> {
+    replies.send(&Reply::Ready(engine.loaded().clone()))?;
+    let limit = engine.loaded().max_in_flight.max(1);
+    loop {
+        let taken = match engine.pending() {
+            0 => match requests.take(limit) {
+                Some(taken) => taken,
+                None => break,
+            },
+            pending => requests.take_more(limit.saturating_sub(pending)),
+        };
+        for Request { id, ask } in taken {
+            match ask {
+                Ask::Generate(ask) => engine.put(id, &ask),
+                Ask::Score(_) | Ask::Diverge(_) => replies.send(&wrong_kind(id))?,
+            }
+        }
+        for (id, outcome) in engine.advance() {
+            replies.send(&completed(id, outcome))?;
+        }
+    }
+    replies.send(&Reply::Done(Value::Null))
+}
+
+fn completed(id: u64, outcome: Result<Completion, EngineError>) -> Reply {
+    match outcome {
+        Ok(completion) => answered(id, Answered::Completion(Box::new(completion))),
+        Err(EngineError::Request(error)) => failed(id, error),
+        Err(EngineError::Model(error)) => Reply::Fatal(error),
+    }
 }
 
 /// Answers scoring requests until the parent closes the input.

@@ -272,10 +272,16 @@ fn judges(
         }
         let serving = |run: &FinishedRun, model: &str| {
             let model = &run.experiment.models[model];
-            (model.quantization.clone(), model.dtype.clone())
+            (
+                model.quantization.clone(),
+                model.dtype.clone(),
+                model.engine.clone(),
+            )
         };
         if serving(a, one) != serving(b, two) {
-            return Some(format!("judge `{id}` is quantised in another way"));
+            return Some(format!(
+                "judge `{id}` is quantised or computed in another way"
+            ));
         }
     }
     None

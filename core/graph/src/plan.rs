@@ -201,6 +201,8 @@ pub struct Node {
 pub struct EngineIdentity {
     /// Engine and version, for example `mistral.rs 0.8.1`.
     pub generation: String,
+    /// The batched decoder, for example `driftgauge-lm decoder 1`.
+    pub native: String,
     /// The scorer and trainer, for example `driftgauge-lm 1`.
     pub training: String,
     /// Device class: `cpu` or `cuda`.

@@ -10,7 +10,7 @@ use driftgauge_data::hub::HubSource;
 use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_data::recording::{Readings, Recorded};
 use driftgauge_engine::training::{DecoderShape, TrainingSettings};
-use driftgauge_engine::{Endpoint, LongPrompt, ResolvedMetric, Sampling};
+use driftgauge_engine::{Endpoint, LocalEngine, LongPrompt, ResolvedMetric, Sampling};
 use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
 use driftgauge_spec::spec::{Adjust, SampleDisplay, Statistic};
@@ -127,6 +127,8 @@ pub struct ResolvedModel {
     pub quantization: Option<String>,
     /// Compute type: `auto`, `f32`, `f16`, `bf16`.
     pub dtype: String,
+    /// What computes its completions; `None` until it is settled which, where the spec leaves that open.
+    pub engine: Option<LocalEngine>,
     /// A chat template that overrides the folder's own.
     pub chat_template: Option<PinnedFile>,
     /// The first training of the same recipe, when this is a further one.

@@ -276,6 +276,18 @@ impl DecoderConfig {
         }
     }
 
+    /// The longest sequence of which every beginning is computed as if it were all: an answer may be written up to here.
+    #[must_use]
+    pub fn fixed_length(&self) -> usize {
+        let fixed = self.ropes.iter().filter_map(|rope| match rope.scaling {
+            RopeScaling::Dynamic { original, .. } | RopeScaling::Long { original, .. } => {
+                Some(original)
+            }
+            _ => None,
+        });
+        fixed.fold(self.max_position_embeddings, usize::min)
+    }
+
     /// The longest sequence that is computed.
     #[must_use]
     pub fn longest_sequence(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_problem::Explained;
+use driftgauge_problem::{Explained, Problem};
 
 /// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -70,6 +70,9 @@ pub enum Error {
     /// A check made while training failed: the result would not be what it claims to be.
     #[error("self-check failed: {0}")]
     Guard(String),
+    /// A model that is loaded to answer cannot be asked, or a check of it failed.
+    #[error("{}", .0.message)]
+    Check(Problem),
     /// A checkpoint belongs to another training.
     #[error("cannot resume from `{path}`: {reason}")]
     Resume {
@@ -112,7 +115,7 @@ impl Explained for Error {
             Self::Config(_) => "training-settings",
             Self::Row { .. } => "training-row",
             Self::Diverged { .. } => "training-diverged",
-            Self::Guard(_) => "self-check",
+            Self::Guard(_) | Self::Check(_) => "self-check",
             Self::Resume { .. } => "cannot-resume",
             Self::Cancelled { .. } => "interrupted",
             Self::Score(_) => "cannot-score",
@@ -127,6 +130,7 @@ impl Explained for Error {
                 "free some space and run again, finished work is kept"
             }
             Self::Folder(error) => return error.help(),
+            Self::Check(problem) => return problem.help.clone(),
             Self::Advised { help, .. } => help,
             Self::Diverged { .. } => "lower `learning_rate` or add `warmup_steps`",
             Self::Resume { .. } => "choose another output folder or delete this one",

@@ -9,10 +9,12 @@
 //! give the same bytes, on any number of threads.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod answer;
 pub mod chat;
 mod check;
 pub mod compute;
 pub mod config;
+mod decode;
 mod divergence;
 mod error;
 mod files;
@@ -55,6 +57,9 @@ pub use tokenize::Tokenizer;
 
 /// The trainer and scorer of this build, as keys and provenance name it; raised when the same training would give other bytes.
 pub const TRAINER: &str = "driftgauge-lm 1";
+
+/// The batched decoder of this build, as keys and provenance name it; raised when the same request would get another answer.
+pub const DECODER: &str = "driftgauge-lm decoder 1";
 
 /// The candle whose kernels [`TRAINER`] was last held against. With another one, see whether the golden trainings still give the
 /// same bytes, and raise [`TRAINER`] when they do not.

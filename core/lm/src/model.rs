@@ -13,8 +13,9 @@ use crate::error::Result;
 use crate::ops::{self, Traced};
 
 pub(crate) use build::{Fresh, Parameters, Precision, expected_weights, module_names, modules_of};
-pub(crate) use layer::Layer;
+pub(crate) use layer::{Layer, Projections};
 pub(crate) use linear::{Adapter, Linear};
+pub(crate) use mlp::{GateAndUp, Gated, Mlp};
 pub(crate) use rope::RopeTables;
 
 /// A linear module: the part of the layer it stands in, its name there, and itself.
@@ -32,6 +33,15 @@ pub(crate) struct Decoder {
     lm_head: Traced,
     /// Of each rotation, where it does not depend on the length of a sequence.
     ropes: Vec<Option<RopeTables>>,
+}
+
+/// What a decoder is made of.
+pub(crate) struct Parts {
+    pub(crate) config: DecoderConfig,
+    pub(crate) embed_tokens: Traced,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Traced,
+    pub(crate) lm_head: Traced,
 }
 
 /// What one forward pass is about.
@@ -71,6 +81,22 @@ impl Decoder {
     /// Number of layers.
     pub(crate) fn depth(&self) -> usize {
         self.layers.len()
+    }
+
+    /// Takes it apart.
+    pub(crate) fn into_parts(self) -> Parts {
+        Parts {
+            config: self.config,
+            embed_tokens: self.embed_tokens,
+            layers: self.layers,
+            norm: self.norm,
+            lm_head: self.lm_head,
+        }
+    }
+
+    /// The tables of each rotation, as long as they do not depend on the length of a sequence.
+    pub(crate) fn fixed_rotations(&self) -> Result<Vec<RopeTables>> {
+        self.rope_tables(self.config.fixed_length())
     }
 
     /// A pass over `batch` rows of `time` tokens.

@@ -1,6 +1,6 @@
 //! How a model reads prompts: its tokenizer and chat template, and for those that are not loaded how long a text may be.
 
-use driftgauge_engine::{Limits, PREFILL_ROLE, Prompt, PromptReader, TextFiles};
+use driftgauge_engine::{Limits, LocalEngine, PREFILL_ROLE, Prompt, PromptReader, TextFiles};
 use driftgauge_problem::{Problem, Result as Told};
 use serde_json::Value;
 
@@ -107,11 +107,14 @@ fn contexts(files: &TextFiles) -> Option<(usize, usize)> {
     let config = std::fs::read(files.folder.join("config.json")).ok()?;
     let config: Value = serde_json::from_slice(&config).ok()?;
     let context = usize::try_from(config["max_position_embeddings"].as_u64()?).ok()?;
-    let scored = DecoderConfig::from_folder(&files.folder);
-    Some((
-        context,
-        scored.map_or(context, |config| config.longest_sequence()),
-    ))
+    let Ok(config) = DecoderConfig::from_folder(&files.folder) else {
+        return Some((context, context));
+    };
+    let answered = match files.engine {
+        LocalEngine::Native => config.fixed_length(),
+        LocalEngine::Mistralrs => context,
+    };
+    Some((answered, config.longest_sequence()))
 }
 
 impl PromptReader for Reader {

@@ -31,6 +31,11 @@ impl Scorer {
         Ok(Self { decoder })
     }
 
+    /// The decoder.
+    pub(crate) fn into_decoder(self) -> Decoder {
+        self.decoder
+    }
+
     /// Loads a model folder with an adapter beside its weights, not merged into them.
     ///
     /// # Errors
@@ -60,6 +65,17 @@ impl Scorer {
     #[must_use]
     pub fn longest_sequence(&self) -> usize {
         self.decoder.config.longest_sequence()
+    }
+
+    /// The longest sequence of which every beginning is computed as if it were all.
+    pub(crate) fn fixed_length(&self) -> usize {
+        self.decoder.config.fixed_length()
+    }
+
+    /// How many numbers the weights are.
+    pub(crate) fn parameters(&self) -> usize {
+        let weights = self.decoder.frozen_weights();
+        weights.iter().map(crate::ops::Weight::elem_count).sum()
     }
 
     /// The type that is computed in: `f32` or `bf16`.

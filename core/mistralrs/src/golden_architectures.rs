@@ -1,42 +1,17 @@
 //! mistral.rs against transformers: every reference of `tests/golden/architectures` is answered alike, or refused by name.
 
-use driftgauge_problem::Problem;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-use driftgauge_tests::architectures::{references, weight};
+use candle_core::Device;
+use driftgauge_lm::answer::Text;
+use driftgauge_problem::Problem;
+use driftgauge_tests::architectures::{references, write_model};
 use mistralrs::ModelDType;
 use serde_json::Value;
 
 use crate::runtime::{Runtime, Source};
 use crate::selfcheck::batching;
-use crate::text::Text;
 use crate::{config, folder};
-
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
-}
-
-/// A model folder of a reference.
-fn write_model(to: &Path, reference: &Value) {
-    let mut config = reference["config"].clone();
-    // The name that models of the hub have.
-    if config["architectures"][0] == "PhimoeForCausalLM" {
-        config["architectures"][0] = "PhiMoEForCausalLM".into();
-    }
-    std::fs::write(to.join("config.json"), config.to_string()).unwrap();
-    for name in ["tokenizer.json", "tokenizer_config.json"] {
-        std::fs::copy(golden().join("llama").join(name), to.join(name)).unwrap();
-    }
-    let shapes: std::collections::HashMap<String, Vec<usize>> =
-        serde_json::from_value(reference["tensors"].clone()).unwrap();
-    let tensors = shapes
-        .iter()
-        .map(|(name, shape)| (name.clone(), weight(name, shape)));
-    let tensors: std::collections::HashMap<String, Tensor> = tensors.collect();
-    candle_core::safetensors::save(&tensors, to.join("model.safetensors")).unwrap();
-}
 
 /// Largest difference of ln p in the answers to the reference's sequences, as far as mistral.rs goes; or why it is refused.
 fn largest_difference(reference: &Value) -> Result<f64, Problem> {
@@ -61,7 +36,7 @@ fn largest_difference(reference: &Value) -> Result<f64, Problem> {
         }
         let (recorder, mut receiver) = batching::send(&mut runtime, &text, &ids, answer.len())?;
         batching::finished(&mut receiver)?;
-        let recording = recorder.take();
+        let recording = recorder.take().answer;
         let pairs = recording.tokens.iter().zip(&answer);
         let pairs = pairs.zip(recording.logprob.iter().zip(&expected));
         let mut difference = 0.0_f64;

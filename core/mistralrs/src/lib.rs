@@ -1,7 +1,7 @@
 //! Generation through mistral.rs 0.8.1, with every number computed from the raw logits.
 //!
-//! mistral.rs does the forward passes. Everything that a result rests on is done around it: the chat template and the
-//! tokenizer (`driftgauge-lm`), the choice of each token, its statistics, and the end of an answer. See `ARCHITECTURE.md`
+//! mistral.rs does the forward passes. Everything that a result rests on is done around it (`driftgauge-lm`): the chat template
+//! and the tokenizer, the choice of each token, its statistics, and the end of an answer. See `ARCHITECTURE.md`
 //! for the bugs of mistral.rs that this avoids.
 
 mod config;
@@ -16,10 +16,7 @@ mod quantization;
 mod reading;
 mod recorder;
 mod runtime;
-mod sampling;
 mod selfcheck;
-mod statistics;
-mod text;
 
 pub use engine::MistralRsEngine;
 pub use folder::check as check_folder;

@@ -8,6 +8,7 @@ use candle_core::Device;
 use driftgauge_engine::{EngineError, LoadModel, Loaded};
 use driftgauge_folder::ends;
 use driftgauge_lm::GgufFile;
+use driftgauge_lm::answer::{Text, checks};
 use serde_json::json;
 
 use crate::ENGINE;
@@ -15,7 +16,6 @@ use crate::engine::MistralRsEngine;
 use crate::folder;
 use crate::runtime::{Runtime, Source};
 use crate::selfcheck::{self, Facts};
-use crate::text::Text;
 use crate::{device, end_tokens, quantization};
 
 /// Loads a model and proves what can go wrong silently. A process should load one model.
@@ -27,7 +27,7 @@ pub fn load(model: &LoadModel) -> Result<MistralRsEngine, EngineError> {
         Some(file) => load_gguf(model, file),
         None => load_folder(model),
     };
-    engine.map_err(|why| EngineError::Model(why.into()))
+    engine.map_err(EngineError::Model)
 }
 
 fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, Problem> {
@@ -51,7 +51,7 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, Problem> {
     let text = Arc::new(Text::load(text_folder.path())?);
     let end_tokens = ends::declared(&model.folder, &folder.config, text.eos_id())?;
     let rows = folder.weights.embedding_rows();
-    let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
+    let mut found = checks::of_text(&text, rows, model.plain_text)?;
 
     let source = Source::Folder(folder.path());
     let mut runtime = Runtime::start(&source, dtype, &device, isq)
@@ -67,11 +67,11 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, Problem> {
         longest: model.longest,
         tokens: tokens(&engine.text, rows),
     };
-    checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
+    found.extend(selfcheck::of_engine(&mut engine, &facts)?);
     if model.strict {
-        selfcheck::nothing_unproven(&checks)?;
+        checks::nothing_unproven(&found)?;
     }
-    engine.loaded.checks = checks;
+    engine.loaded.checks = found;
     engine.folder = Some(folder);
     Ok(engine)
 }
@@ -121,10 +121,10 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, Problem> 
     end_tokens.dedup();
 
     let rows = header.embedding_rows();
-    let mut checks = selfcheck::of_text(&text, rows, model.plain_text)?;
+    let mut found = checks::of_text(&text, rows, model.plain_text)?;
     let whole = folder::whole_blocks(runtime.context);
     if whole < runtime.context {
-        checks.push(selfcheck::context(whole, runtime.context));
+        found.push(selfcheck::context(whole, runtime.context));
         runtime.context = whole;
     }
     let mut engine = assemble(runtime, text, end_tokens, &device, dtype_name);
@@ -136,11 +136,11 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, Problem> 
         longest: model.longest,
         tokens: tokens(&engine.text, rows),
     };
-    checks.extend(selfcheck::of_engine(&mut engine, &facts)?);
+    found.extend(selfcheck::of_engine(&mut engine, &facts)?);
     if model.strict {
-        selfcheck::nothing_unproven(&checks)?;
+        checks::nothing_unproven(&found)?;
     }
-    engine.loaded.checks = checks;
+    engine.loaded.checks = found;
     Ok(engine)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use driftgauge_engine::{PromptReader, TextFiles};
+use driftgauge_engine::{LocalEngine, PromptReader, TextFiles};
 use driftgauge_lm::Reader;
 
 use crate::{config, folder};
@@ -16,6 +16,7 @@ pub fn reader(files: &TextFiles) -> Option<Box<dyn PromptReader>> {
             let whole = folder::whole_blocks(reader.limits.context);
             (reader.limits.context, reader.limits.scored) = (whole, whole);
         }
+        None if files.engine == LocalEngine::Native => {}
         None => {
             let config = config::read(&files.folder).ok();
             reader.limits.reach = config.and_then(|config| config.reach);
@@ -30,6 +31,10 @@ const MOST_PARAMETERS: u64 = 200_000_000;
 /// Why the self-check will not hold mistral.rs against our own decoder, told from files and settings.
 #[must_use]
 pub fn unproven(files: &TextFiles, quantization: Option<&str>) -> Option<String> {
+    // Our decoder proves at load what it computes.
+    if files.engine == LocalEngine::Native {
+        return None;
+    }
     let folder = (files.gguf.is_none()).then_some(files.folder.as_path());
     // A folder that cannot be read is refused by itself.
     let parameters = match folder {

@@ -143,7 +143,7 @@ pub(super) fn resolve_options(
         digests,
         computed: |folder| driftgauge_lm::check_folder(folder).map_err(Problem::from),
         trained: |folder| driftgauge_lm::check_trainable(folder).map_err(Problem::from),
-        generated: |folder| driftgauge_mistralrs::check_folder(folder).map_err(Problem::from),
+        generated: driftgauge_mistralrs::check_folder,
         gguf: runs,
         reader: driftgauge_mistralrs::reader,
         unproven: driftgauge_mistralrs::unproven,
@@ -248,6 +248,7 @@ fn device_class(device: &str) -> Result<&'static str, driftgauge_lm::Error> {
 fn engine(device: &str) -> EngineIdentity {
     EngineIdentity {
         generation: driftgauge_mistralrs::ENGINE.to_owned(),
+        native: driftgauge_lm::DECODER.to_owned(),
         training: driftgauge_lm::TRAINER.to_owned(),
         device: device.to_owned(),
     }

@@ -1,7 +1,8 @@
 //! `driftgauge plan`: every node with its key, and why it would run or not.
 
-use driftgauge_engine::LOGITS_AGREE;
+use driftgauge_engine::{LOGITS_AGREE, LocalEngine};
 use driftgauge_graph::resolve::Unproven;
+use driftgauge_graph::resolved::{ModelSource, ResolvedExperiment};
 use driftgauge_graph::why::{History, Standing, Status, explain};
 use driftgauge_problem::Result;
 use driftgauge_spec::Form;
@@ -122,10 +123,31 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
         ));
     }
     out.push('\n');
+    for (id, bytes) in native_memory(&prepared.planned.experiment) {
+        out.push_str(&format!(
+            "`{id}` (`engine: native`) takes at most {} MiB of memory, {} of them keys and values\n",
+            (bytes + LocalEngine::NATIVE_CACHE) >> 20,
+            LocalEngine::NATIVE_CACHE >> 20
+        ));
+    }
     for Unproven { model, why } in &prepared.unproven {
         out.push_str(&format!(
             "note: `{LOGITS_AGREE}` of `{model}` will not be proven: {why}\n"
         ));
     }
     out
+}
+
+/// Bytes that the weights of models take while they answer side by side: of those whose weights are there.
+fn native_memory(experiment: &ResolvedExperiment) -> Vec<(&str, u64)> {
+    let native = experiment.models.iter();
+    let native = native.filter(|(_, model)| model.engine == Some(LocalEngine::Native));
+    native
+        .filter_map(|(id, model)| match &model.source {
+            ModelSource::Folder { path, .. } => {
+                Some((id.as_str(), driftgauge_lm::worker::weight_bytes(path).ok()?))
+            }
+            _ => None,
+        })
+        .collect()
 }

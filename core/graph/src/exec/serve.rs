@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftgauge_engine::worker::{Ask, Job};
-use driftgauge_engine::{LoadModel, LoadPair};
+use driftgauge_engine::{LoadModel, LoadPair, LocalEngine};
 use driftgauge_problem::Problem;
 use driftgauge_store::Digest;
 
@@ -131,10 +131,12 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
     };
     // A server is asked by one process, which alone can keep to the rate of the spec.
     let remote = matches!(job, Job::Endpoint(_));
+    let batched = matches!(&job, Job::Generate(load) if load.engine == LocalEngine::Native);
     let session = SessionModel {
         job,
         bytes: memory_of(context, &model),
         divisible: !remote,
+        batched,
         share,
     };
     let tasks = Arc::new(tasks);
@@ -231,7 +233,12 @@ fn most_tokens(ask: Ask) -> Option<usize> {
 /// A generous guess of the memory that one process with the model takes: weights stored in 16 bits are computed in 32.
 fn memory_of(context: &Context, model: &str) -> u64 {
     const BESIDES: u64 = 256 << 20;
-    model_folder(context, model).map_or(0, |folder| 2 * folder_size(&folder)) + BESIDES
+    let keys_and_values = match context.experiment.models[model].engine {
+        Some(LocalEngine::Native) => LocalEngine::NATIVE_CACHE,
+        _ => 0,
+    };
+    let weights = model_folder(context, model).map_or(0, |folder| 2 * folder_size(&folder));
+    weights + keys_and_values + BESIDES
 }
 
 /// Forgets the answers that were given so far.

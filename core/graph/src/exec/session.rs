@@ -59,6 +59,8 @@ pub(super) struct SessionModel {
     pub(super) bytes: u64,
     /// Whether more than one worker may be started.
     pub(super) divisible: bool,
+    /// Whether one worker makes the most of all threads: it reads the weights once for many answers.
+    pub(super) batched: bool,
     /// What the workers may use of the machine.
     pub(super) share: Share,
 }
@@ -73,8 +75,8 @@ impl SessionModel {
     /// Workers to start with, more than one only when nothing else wants the machine. Their slots are taken.
     fn first_workers(&self, items: usize) -> usize {
         let wanted = match self.share.alone {
-            true => items.div_ceil(FEWEST_ITEMS),
-            false => items.min(1),
+            true if !self.batched => items.div_ceil(FEWEST_ITEMS),
+            _ => items.min(1),
         };
         let mut workers = wanted.min(1);
         while workers < wanted && self.take_slot(workers as u64 + 1) {

@@ -37,7 +37,9 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     fs::create_dir_all(&work)
         .map_err(|error| format!("cannot make `{}`: {error}", work.display()))?;
     let job = match (&context.experiment.models[model].source, planned.kind) {
-        (ModelSource::Pretrain(training), _) => Job::Train(train_job(context, training, &work)?),
+        (ModelSource::Pretrain(training), _) => {
+            Job::Train(Box::new(train_job(context, training, &work)?))
+        }
         (
             ModelSource::Finetune {
                 base,
@@ -45,11 +47,11 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
                 init_adapter,
             },
             Kind::Finetune,
-        ) => Job::Train(TrainJob {
+        ) => Job::Train(Box::new(TrainJob {
             base: model_folder(context, base),
             init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
             ..train_job(context, training, &work)?
-        }),
+        })),
         (source @ (ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. }), _) => {
             let adapter = match source {
                 ModelSource::Adapter { adapter, .. } => adapter.as_ref().map(|a| a.path.clone()),

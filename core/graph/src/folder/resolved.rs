@@ -91,6 +91,7 @@ fn model(model: &ResolvedModel) -> ModelRecord {
         hub: model.hub.as_ref().map(hub),
         quantization: model.quantization.clone(),
         dtype: model.dtype.clone(),
+        engine: model.engine.map(|engine| engine.word().to_owned()),
         chat_template: model.chat_template.as_ref().map(file),
         replicate_of: model.replicate_of.clone(),
     }

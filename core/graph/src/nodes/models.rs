@@ -60,6 +60,7 @@ pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, Pr
         device: context.device.clone(),
         plain_text: false,
         longest: None,
+        engine: resolved.engine.unwrap_or_default(),
         strict: context.strict,
     })
 }

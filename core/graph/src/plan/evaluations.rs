@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_data::recording::{Recorded, RecordedMapping};
+use driftgauge_engine::LocalEngine;
 use driftgauge_judge::Judge;
 use driftgauge_store::Digest;
 use serde_json::{Value, json};
@@ -202,9 +203,11 @@ impl Builder<'_> {
     /// What makes a model's completions; a server's are made elsewhere, by whatever it runs.
     fn generation_engine(&self, model: &str) -> &str {
         if self.is_remote(model) {
-            ENDPOINT_ENGINE
-        } else {
-            &self.engine.generation
+            return ENDPOINT_ENGINE;
+        }
+        match self.experiment.models[model].engine.unwrap_or_default() {
+            LocalEngine::Mistralrs => &self.engine.generation,
+            LocalEngine::Native => &self.engine.native,
         }
     }
 

@@ -75,6 +75,7 @@ pub(super) fn text_files(experiment: &ResolvedExperiment, id: &str) -> Option<Te
                     gguf: gguf.clone(),
                     tokenizer: tokenizer.clone(),
                     chat_template: model.chat_template.as_ref().map(|file| file.path.clone()),
+                    engine: model.engine.unwrap_or_default(),
                 });
             }
             made => source = experiment.models.get(made.base()?)?,

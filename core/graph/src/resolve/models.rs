@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_data::hub::{HubSource, RepositoryKind};
 use driftgauge_data::prompt::TurnTemplate;
-use driftgauge_engine::Endpoint;
+use driftgauge_engine::{Endpoint, LocalEngine};
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{
-    Endpoint as EndpointSpec, Model, ModelSource as SpecSource, Recorded as RecordedSpec, Turn,
+    Endpoint as EndpointSpec, Model, ModelEngine, ModelSource as SpecSource,
+    Recorded as RecordedSpec, Turn,
 };
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
@@ -218,6 +219,11 @@ impl Resolver<'_> {
             hub,
             quantization: model.quantization.as_ref().map(|name| name.get().clone()),
             dtype: model.dtype.as_str().to_owned(),
+            engine: match model.engine.as_ref().map(|engine| *engine.get()) {
+                None | Some(ModelEngine::Auto) => None,
+                Some(ModelEngine::Mistralrs) => Some(LocalEngine::Mistralrs),
+                Some(ModelEngine::Native) => Some(LocalEngine::Native),
+            },
             chat_template,
             replicate_of: model.replicate_of.as_ref().map(|id| id.get().clone()),
             description,

@@ -3,7 +3,7 @@
 use driftgauge_engine::{MetricRunner, PluginIdentity};
 use driftgauge_problem::Problem;
 use driftgauge_record::files::lock::LockRecord;
-use driftgauge_spec::spec::{ModelDtype, TrainingDtype};
+use driftgauge_spec::spec::{ModelDtype, ModelEngine, TrainingDtype};
 use driftgauge_spec::{ExperimentSpec, Source};
 
 use indexmap::IndexMap;
@@ -66,8 +66,9 @@ pub fn prepare(
 ) -> Result<Prepared, Vec<Problem>> {
     settings::set_intervals(&mut experiment, &plugins);
     problems.extend(settings::set_top_logprobs(spec, &mut experiment, &plugins));
-    if engine.device == "cpu" {
-        problems.extend(bf16_on_cpu(spec));
+    match engine.device.as_str() {
+        "cpu" => problems.extend(bf16_on_cpu(spec)),
+        _ => problems.extend(native_on_gpu(spec)),
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -79,6 +80,26 @@ pub fn prepare(
         plan,
         lock,
     })
+}
+
+/// Models that are to be computed on a processor, in a run on a GPU.
+fn native_on_gpu(spec: &ExperimentSpec) -> Vec<Problem> {
+    let engines = spec
+        .models
+        .values()
+        .filter_map(|model| model.engine.as_ref());
+    engines
+        .filter(|engine| *engine.get() == ModelEngine::Native)
+        .map(|engine| {
+            Problem::new(
+                "not-supported",
+                "`engine: native` computes on a processor alone",
+            )
+            .of_input()
+            .at(place(engine.span()))
+            .help("leave `engine` out, or run with `--device cpu`")
+        })
+        .collect()
 }
 
 /// Parts of the spec that ask the processor for a type that it has no products in. Only here is the device known.

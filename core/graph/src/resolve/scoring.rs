@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use driftgauge_engine::LocalEngine;
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{FUSED_MODULES, LAYER_MODULES, TargetModules};
@@ -155,7 +156,10 @@ impl Resolver<'_> {
                 let reason = match root(models, resolved).map(|root| &root.source) {
                     Some(ModelSource::Folder {
                         path, gguf: None, ..
-                    }) => (self.options.generated)(path),
+                    }) => match resolved.engine {
+                        Some(LocalEngine::Native) => (self.options.computed)(path),
+                        _ => (self.options.generated)(path),
+                    },
                     _ => Ok(()),
                 };
                 let Err(reason) = reason else {

@@ -9,24 +9,24 @@ use crate::ops::{self, Scores, Traced, Weight};
 /// Self-attention and an MLP, each behind a normalisation and added to the residual stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
-    pub(super) config: LayerConfig,
-    pub(super) input_norm: Traced,
-    pub(super) attention: Attention,
+    pub(crate) config: LayerConfig,
+    pub(crate) input_norm: Traced,
+    pub(crate) attention: Attention,
     /// Normalises what attention adds (Gemma 2 and 3, GLM-4).
-    pub(super) after_attention: Option<Traced>,
-    pub(super) mlp_norm: Traced,
-    pub(super) mlp: Mlp,
+    pub(crate) after_attention: Option<Traced>,
+    pub(crate) mlp_norm: Traced,
+    pub(crate) mlp: Mlp,
     /// Normalises what the MLP adds.
-    pub(super) after_mlp: Option<Traced>,
+    pub(crate) after_mlp: Option<Traced>,
 }
 
 /// Projections of the attention.
 #[derive(Debug, Clone)]
 pub(crate) struct Attention {
-    pub(super) input: Projections,
-    pub(super) output: Linear,
+    pub(crate) input: Projections,
+    pub(crate) output: Linear,
     /// Per-head normalisation of queries and keys, `[head_dim]` each.
-    pub(super) qk_norm: Option<(Traced, Traced)>,
+    pub(crate) qk_norm: Option<(Traced, Traced)>,
 }
 
 /// What makes queries, keys and values.

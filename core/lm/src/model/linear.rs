@@ -11,10 +11,10 @@ use crate::random::Stream;
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
     /// `[out, in]`
-    pub(super) weight: Weight,
+    pub(crate) weight: Weight,
     /// `[out]`
-    pub(super) bias: Option<Traced>,
-    pub(super) adapter: Option<Adapter>,
+    pub(crate) bias: Option<Traced>,
+    pub(crate) adapter: Option<Adapter>,
 }
 
 /// A low-rank update, in f32.

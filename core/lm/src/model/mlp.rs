@@ -23,8 +23,8 @@ pub(crate) enum Mlp {
 /// `down(act(gate(x)) * up(x))`
 #[derive(Debug, Clone)]
 pub(crate) struct Gated {
-    pub(super) input: GateAndUp,
-    pub(super) down: Linear,
+    pub(crate) input: GateAndUp,
+    pub(crate) down: Linear,
 }
 
 /// Gate and up projections.

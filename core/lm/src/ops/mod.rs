@@ -25,6 +25,12 @@ mod tests;
 
 use candle_core::{Result, Tensor, bail};
 
+/// For batched decoding, which has kernels of its own.
+pub(crate) mod kernels {
+    pub(crate) use super::cpu::math::exp;
+    pub(crate) use super::cpu::{rows_per_piece, simd, values, vectorized};
+}
+
 pub(crate) use adamw::{AdamW, clip_factor, gradient_norm};
 pub(crate) use dora::{dora_linear, row_lengths};
 pub(crate) use linear::{LoraFactors, linear, lora_linear};

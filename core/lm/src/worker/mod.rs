@@ -1,12 +1,15 @@
-//! What a worker process does with this crate: scoring, divergence, training and merging, behind the traits of
+//! What a worker process does with this crate: generation, scoring, divergence, training and merging, behind the traits of
 //! `driftgauge-engine`.
 
+mod agreement;
 mod divergence;
+mod generator;
 mod given;
 mod scorer;
 mod training;
 
 pub use divergence::{FolderPair, load_pair};
+pub use generator::{FolderGenerator, load_generator, supported, weight_bytes};
 pub use scorer::{FolderScorer, load_scorer};
 pub use training::train;
 

@@ -3,19 +3,19 @@
 //! The CPU attention of mistral.rs 0.8.1 gives every row of a batch the last row's result when it decodes, and says
 //! nothing. Its scheduler batches sequences of equal length, so the probe uses two of those.
 
-use driftgauge_problem::Problem;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
-use driftgauge_engine::{Check, CheckOutcome, Sampling};
+use driftgauge_engine::{Check, CheckOutcome};
+use driftgauge_lm::answer::{Plan, Recording, Text, checks};
+use driftgauge_problem::Problem;
 use mistralrs::CustomLogitsProcessor;
 
 use super::Facts;
 use crate::engine::MistralRsEngine;
-use crate::recorder::{Ending, Plan, Recorder, Recording, one_hot};
+use crate::recorder::{Ending, Recorder, one_hot};
 use crate::runtime::{self, Refusal, Runtime};
-use crate::text::Text;
 
 /// How many requests are in flight when batching was proven to change nothing.
 pub(super) const IN_FLIGHT: usize = 8;
@@ -40,7 +40,7 @@ pub(super) fn check(
 ) -> Result<Check, Problem> {
     const NAME: &str = "batching-agrees";
     if engine.loaded.device == "cpu" && facts.parameters > LARGEST_ON_CPU {
-        return Ok(super::check(
+        return Ok(checks::check(
             NAME,
             CheckOutcome::Avoided,
             "not tried with a large model on a CPU, where mistral.rs 0.8.1 is known to mix up the rows of a batch; one \
@@ -57,12 +57,12 @@ pub(super) fn check(
     for prompt in &prompts {
         let (recorder, mut receiver) = send(runtime, text, prompt, STEPS)?;
         let outcome = finished(&mut receiver);
-        let recording = recorder.take();
-        if let Some(failure) = recording.failure {
+        let recorded = recorder.take();
+        if let Some(failure) = recorded.failure {
             return Err(format!("self-check `{NAME}` failed: {failure}").into());
         }
         outcome?;
-        alone.push(recording);
+        alone.push(recorded.answer);
     }
     let together = decode_together(runtime, text, &prompts)?;
     let difference = alone
@@ -74,13 +74,13 @@ pub(super) fn check(
     Ok(if difference <= TOLERANCE {
         let detail =
             format!("two prompts of {n} tokens, alone and together: {difference:.1e} nats apart");
-        super::check(NAME, CheckOutcome::Passed, detail)
+        checks::check(NAME, CheckOutcome::Passed, detail)
     } else {
         let detail = format!(
             "two prompts of {n} tokens, alone and together, differ by up to {difference:.2} nats in {STEPS} steps (a known \
              bug of mistral.rs 0.8.1 on CPUs); one request at a time"
         );
-        super::check(NAME, CheckOutcome::Avoided, detail)
+        checks::check(NAME, CheckOutcome::Avoided, detail)
     })
 }
 
@@ -103,18 +103,13 @@ pub(crate) fn send(
     prompt: &[u32],
     steps: usize,
 ) -> Result<(Arc<Recorder>, Responses), Problem> {
-    let plan = Plan {
-        prompt_len: prompt.len(),
-        max_tokens: steps,
-        sampling: Sampling::greedy(),
-        end_tokens: Arc::new([]),
-        stop: Vec::new(),
-        watch: Vec::new(),
-        top_logprobs: 0,
-        ending: Ending::Failure,
-        keep_first: true,
-    };
-    let recorder = Arc::new(Recorder::new(plan, text.clone()));
+    let recorder = Recorder::new(
+        Plan::probe(steps),
+        prompt.len(),
+        Ending::Failure,
+        text.clone(),
+    );
+    let recorder = Arc::new(recorder.keeping_first());
     let receiver = runtime.send(prompt.to_vec(), steps, Ending::Failure, recorder.clone())?;
     Ok((recorder, receiver))
 }
@@ -147,7 +142,7 @@ fn decode_together(
     let mut recordings = Vec::new();
     for (recorder, mut receiver) in sent {
         finished(&mut receiver)?;
-        recordings.push(recorder.take());
+        recordings.push(recorder.take().answer);
     }
     Ok(recordings)
 }

@@ -1,10 +1,11 @@
 //! mistral.rs against an independent forward pass: the same prompt, the same next-token distribution.
 
 use driftgauge_engine::{Check, CheckOutcome, LOGITS_AGREE as NAME};
+use driftgauge_lm::answer::checks::{check, probe_with_system_turn, senseless};
 use driftgauge_lm::{Compute, Scorer};
 use driftgauge_problem::{Context as _, Problem};
 
-use super::{Facts, batching, check};
+use super::{Facts, batching};
 use crate::engine::MistralRsEngine;
 use crate::reading::not_compared;
 
@@ -51,7 +52,7 @@ impl Probes {
         let mut prompts = vec![prompt.to_vec()];
         let mut left_out = Vec::new();
         if !facts.plain_text {
-            let rendered = engine.text.render(&super::probe_with_system_turn());
+            let rendered = engine.text.render(&probe_with_system_turn());
             match rendered.and_then(|text| engine.text.encode(&text)) {
                 Ok(tokens) if tokens.is_empty() => {}
                 Ok(tokens) => prompts.push(tokens),
@@ -74,7 +75,7 @@ impl Probes {
         prompts.retain(|prompt| prompt.len() <= within);
         let length = wanted.min(affordable).min(within);
         if prompts.iter().all(|prompt| prompt.len() < length) {
-            prompts.push(senseless(length, facts));
+            prompts.push(senseless(length, facts.tokens));
         }
         Self { prompts, left_out }
     }
@@ -82,18 +83,6 @@ impl Probes {
 
 /// Length of the longest probe where nobody says how long prompts will be.
 const LONG: usize = 512;
-
-/// Tokens in no order, so that every position counts.
-fn senseless(length: usize, facts: &Facts) -> Vec<u32> {
-    let mut state = 1_u64;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 33) % u64::from(facts.tokens.max(1))) as u32
-    };
-    (0..length).map(|_| next()).collect()
-}
 
 /// Compares the answers to the probes with `driftgauge-lm`'s own decoder on the same files.
 pub(super) fn agree(engine: &mut MistralRsEngine, facts: &Facts, prompt: &[u32]) -> Check {
@@ -148,24 +137,30 @@ fn difference(
     let (recorder, mut receiver) =
         batching::send(&mut engine.runtime, &engine.text, prompt, STEPS)?;
     batching::finished(&mut receiver).context("the probe gave no token")?;
-    let recording = recorder.take();
+    let recorded = recorder.take();
     let other = |error: driftgauge_lm::Error| format!("the other decoder does not answer: {error}");
     let first = scorer.next_token_logits(prompt).map_err(other)?;
-    if first.len() != recording.first_logits.len() {
+    if first.len() != recorded.first_logits.len() {
         return Err(format!(
             "the engine gives {} logits and an independent forward pass {}",
-            recording.first_logits.len(),
+            recorded.first_logits.len(),
             first.len()
         )
         .into());
     }
-    let (p, q) = (log_softmax(&recording.first_logits), log_softmax(&first));
+    let (p, q) = (log_softmax(&recorded.first_logits), log_softmax(&first));
     let pairs = p.into_iter().zip(q);
     let likely = pairs.filter(|(_, theirs)| *theirs >= tolerance.least);
     let steps = scorer
-        .token_logprobs(prompt, &recording.tokens)
+        .token_logprobs(prompt, &recorded.answer.tokens)
         .map_err(other)?;
-    let steps = recording.logprob.iter().copied().map(f64::from).zip(steps);
+    let steps = recorded
+        .answer
+        .logprob
+        .iter()
+        .copied()
+        .map(f64::from)
+        .zip(steps);
     Ok(likely
         .chain(steps)
         .map(|(ours, theirs)| (ours - theirs).abs())
@@ -183,7 +178,7 @@ fn log_softmax(logits: &[f32]) -> Vec<f64> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use driftgauge_engine::LoadModel;
+    use driftgauge_engine::{LoadModel, LocalEngine};
 
     use super::*;
     use crate::folder;
@@ -219,6 +214,7 @@ mod tests {
             device: "auto".to_owned(),
             plain_text: false,
             longest: Some(200),
+            engine: LocalEngine::Mistralrs,
             strict: false,
         };
         let mut engine = crate::load(&model).unwrap();

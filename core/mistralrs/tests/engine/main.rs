@@ -1,6 +1,7 @@
 //! The engine on the golden models.
 #![expect(clippy::unwrap_used)]
 
+mod both;
 mod context;
 mod gguf;
 mod golden;

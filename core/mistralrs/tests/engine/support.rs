@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_engine::{GenerateRequest, LoadModel, LongPrompt, Sampling};
+use driftgauge_engine::{GenerateRequest, LoadModel, LocalEngine, LongPrompt, Sampling};
 use driftgauge_mistralrs::MistralRsEngine;
 use driftgauge_record::Message;
 use serde::Deserialize;
@@ -49,6 +49,7 @@ pub(crate) fn model(folder: &Path) -> LoadModel {
         device: "auto".to_owned(),
         plain_text: false,
         longest: None,
+        engine: LocalEngine::Mistralrs,
         strict: false,
     }
 }

@@ -131,6 +131,9 @@ pub struct ModelRecord {
     pub quantization: Option<String>,
     /// Compute type: `auto`, `f32`, `f16`, `bf16`.
     pub dtype: String,
+    /// What computes its completions, where the spec says so: `mistralrs` or `native`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// A chat template that overrides the folder's own.
     pub chat_template: Option<FileRecord>,
     /// The first training of the same recipe, when this is a further one.

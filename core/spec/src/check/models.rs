@@ -116,6 +116,7 @@ impl Checker<'_> {
             self.endpoint(endpoint);
         }
         self.nothing_to_load(model);
+        self.engine_fits(model);
         if model.hub.is_none()
             && let Some(revision) = &model.revision
         {

@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::diagnostic::Diagnostic;
 use crate::located::Text;
-use crate::spec::{Endpoint, Model};
+use crate::spec::{Endpoint, Model, ModelDtype, ModelEngine, ModelSource};
 
 impl Checker<'_> {
     /// A server's address, limits and the name of the variable with its key.
@@ -47,6 +47,36 @@ impl Checker<'_> {
                     .at(key.span(), "an endpoint and a recording load nothing"),
                 );
             }
+        }
+    }
+
+    /// An engine for a model that it does not compute.
+    pub(super) fn engine_fits(&mut self, model: &Model) {
+        let Some(engine) = &model.engine else {
+            return;
+        };
+        let refused = match (model.source(), *engine.get()) {
+            _ if is_remote(model) => Some("an endpoint and a recording compute nothing here"),
+            (_, ModelEngine::Auto | ModelEngine::Mistralrs) => None,
+            (Some(ModelSource::Gguf(_)), _) => Some("it reads no GGUF files"),
+            _ if model.quantization.is_some() => Some("it quantises no weights"),
+            _ if !matches!(model.dtype, ModelDtype::Auto | ModelDtype::F32) => {
+                Some("it computes in f32")
+            }
+            _ => None,
+        };
+        if let Some(why) = refused {
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    format!(
+                        "`engine: {}` does not compute this model",
+                        engine.get().as_str()
+                    ),
+                )
+                .at(engine.span(), why)
+                .help("leave `engine` out"),
+            );
         }
     }
 

@@ -63,6 +63,7 @@ fn recipe(model: &Model) -> Model {
         quantization: model.quantization.clone(),
         chat_template: model.chat_template.clone(),
         dtype: model.dtype,
+        engine: model.engine.clone(),
         finetune: model.finetune.clone(),
         pretrain: model.pretrain.clone(),
         ..Model::default()

@@ -24,7 +24,7 @@ pub use judges::{
     HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PromptJudge, StrongRejectJudge,
 };
 pub use models::{
-    Adapter, Endpoint, Finetune, Model, ModelDtype, ModelSource, Pretrain, Recorded,
+    Adapter, Endpoint, Finetune, Model, ModelDtype, ModelEngine, ModelSource, Pretrain, Recorded,
     RecordedColumns, RecordedFormat,
 };
 pub use reporting::{

@@ -66,10 +66,25 @@ pub struct Model {
     /// Compute type.
     #[serde(default)]
     pub dtype: ModelDtype,
+    /// What computes the model's completions.
+    #[serde(default)]
+    pub engine: Option<Located<ModelEngine>>,
     /// Id of the first training of which this one is another (another seed): all of them together are then compared with the
     /// baseline as one recipe, the training being a source of chance like the prompts.
     #[serde(default)]
     pub replicate_of: Option<Text>,
+}
+
+/// What computes completions on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelEngine {
+    /// mistral.rs.
+    Auto,
+    /// mistral.rs, on a processor or a GPU: on a processor one answer at a time.
+    Mistralrs,
+    /// The decoder that comes with driftgauge, on a processor: many answers at a time, for plain folders computed in f32.
+    Native,
 }
 
 /// Compute type of a model.
@@ -85,6 +100,18 @@ pub enum ModelDtype {
     F16,
     /// 16-bit brain floats.
     Bf16,
+}
+
+impl ModelEngine {
+    /// The word of the spec.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Mistralrs => "mistralrs",
+            Self::Native => "native",
+        }
+    }
 }
 
 impl ModelDtype {

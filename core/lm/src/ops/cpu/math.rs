@@ -9,7 +9,7 @@ const PARTIAL: usize = 4;
 ///
 /// `x = n ln 2 + r` with a whole `n`; `e^r` by the polynomial of the Cephes library, `2^n` by its bits.
 #[inline(always)]
-pub(in crate::ops) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.3;
     const HIGHEST: f32 = 88.0;
     // Adding it leaves the nearest whole number in the low bits.

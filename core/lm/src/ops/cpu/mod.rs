@@ -33,7 +33,7 @@ pub(super) fn applies(tensors: &[&Tensor]) -> bool {
 }
 
 /// The elements of a contiguous `f32` tensor, locked against change.
-pub(super) struct Values<'a> {
+pub(crate) struct Values<'a> {
     storage: RwLockReadGuard<'a, Storage>,
     range: (usize, usize),
 }
@@ -50,7 +50,7 @@ impl Deref for Values<'_> {
 }
 
 /// The elements of a contiguous `f32` tensor on the CPU.
-pub(super) fn values(tensor: &Tensor) -> Result<Values<'_>> {
+pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
     let (storage, layout) = tensor.storage_and_layout();
     let Some(range) = layout.contiguous_offsets() else {
         bail!("a kernel needs contiguous elements");
@@ -105,17 +105,17 @@ pub(super) fn zeros(n: usize) -> Vec<f32> {
 
 /// Runs `kernel` compiled for the widest vectors this processor has.
 #[inline(always)]
-pub(super) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
+pub(crate) fn simd<R>(kernel: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(kernel)
 }
 
 /// Runs a kernel that names the vector operations itself.
 #[inline(always)]
-pub(super) fn vectorized<K: pulp::WithSimd>(kernel: K) -> K::Output {
+pub(crate) fn vectorized<K: pulp::WithSimd>(kernel: K) -> K::Output {
     pulp::Arch::new().dispatch(kernel)
 }
 
 /// Rows of `width` elements in one piece of work.
-pub(super) fn rows_per_piece(width: usize) -> usize {
+pub(crate) fn rows_per_piece(width: usize) -> usize {
     (PIECE / width.max(1)).max(1)
 }

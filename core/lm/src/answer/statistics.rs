@@ -1,16 +1,16 @@
 //! What the raw logits of one step say: probabilities, entropies and the most likely tokens, at temperature 1.
 //!
-//! mistral.rs 0.8.1 reports log10 instead of ln, unnormalised values when greedy and probabilities cut by top-p, so
-//! everything here is computed from the logits that its sampler is given.
+//! Engines report such numbers in their own ways (mistral.rs 0.8.1: log10 instead of ln, unnormalised values when greedy,
+//! probabilities cut by top-p), so everything is computed here, from the logits that they sample from.
 
-use driftgauge_lm::logits::{NotFinite, Softmax, largest};
+use crate::logits::{NotFinite, Softmax, largest};
 
 /// How many of the most likely tokens the truncated entropy and mass are taken over.
-pub(crate) const TOP: usize = 10;
+const TOP: usize = 10;
 
 /// The distribution over the vocabulary at one position.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Distribution {
+pub struct Distribution {
     /// Largest logit.
     max: f32,
     /// ln of the sum of exp(logit - max).
@@ -26,7 +26,7 @@ impl Distribution {
     ///
     /// # Errors
     /// When a logit is NaN or plus infinity, or none is finite.
-    pub(crate) fn of(logits: &[f32]) -> Result<Self, NotFinite> {
+    pub fn of(logits: &[f32]) -> Result<Self, NotFinite> {
         let top = largest(logits, TOP)?;
         let max = top[0].1;
         let Softmax { sum, weighted } = Softmax::of(logits, max);
@@ -41,33 +41,39 @@ impl Distribution {
     }
 
     /// ln p of a token, given its logit.
-    pub(crate) fn ln_p(&self, logit: f32) -> f64 {
+    #[must_use]
+    pub fn ln_p(&self, logit: f32) -> f64 {
         f64::from(logit - self.max) - self.ln_sum
     }
 
     /// The most likely token.
-    pub(crate) fn argmax(&self) -> u32 {
+    #[must_use]
+    pub fn argmax(&self) -> u32 {
         self.top[0].0
     }
 
     /// Largest logit.
-    pub(crate) fn max(&self) -> f32 {
+    #[must_use]
+    pub fn max(&self) -> f32 {
         self.max
     }
 
     /// ln p of the most likely token.
-    pub(crate) fn top1_ln_p(&self) -> f64 {
+    #[must_use]
+    pub fn top1_ln_p(&self) -> f64 {
         -self.ln_sum
     }
 
     /// p of the most likely token minus p of the second.
-    pub(crate) fn margin(&self) -> f64 {
+    #[must_use]
+    pub fn margin(&self) -> f64 {
         let p = |rank: usize| self.top.get(rank).map_or(0.0, |t| self.ln_p(t.1).exp());
         p(0) - p(1)
     }
 
     /// -sum p ln p over the ten most likely tokens, in nats, not renormalised.
-    pub(crate) fn top_entropy(&self) -> f64 {
+    #[must_use]
+    pub fn top_entropy(&self) -> f64 {
         let terms = self.top.iter().map(|&(_, x)| self.ln_p(x));
         terms
             .filter(|l| l.is_finite())
@@ -76,13 +82,15 @@ impl Distribution {
     }
 
     /// Total probability of the ten most likely tokens.
-    pub(crate) fn top_mass(&self) -> f64 {
+    #[must_use]
+    pub fn top_mass(&self) -> f64 {
         self.top.iter().map(|&(_, x)| self.ln_p(x).exp()).sum()
     }
 
     /// ln p of the `n` most likely tokens of the same logits, most likely first; of a smaller vocabulary all of them. A
     /// probability of zero is the lowest finite number, which JSON can hold.
-    pub(crate) fn likeliest(&self, logits: &[f32], n: usize) -> Vec<f32> {
+    #[must_use]
+    pub fn likeliest(&self, logits: &[f32], n: usize) -> Vec<f32> {
         // The logits were found finite or minus infinity when they were read.
         let top = if n <= self.top.len() {
             self.top[..n].to_vec()
@@ -94,7 +102,8 @@ impl Distribution {
     }
 
     /// -sum p ln p over the vocabulary, in nats.
-    pub(crate) fn entropy(&self) -> f64 {
+    #[must_use]
+    pub fn entropy(&self) -> f64 {
         self.entropy
     }
 }

@@ -7,13 +7,14 @@ use driftgauge_engine::Sampling;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use crate::statistics::Distribution;
+use super::statistics::Distribution;
 
 /// Chooses the token of one position.
 ///
 /// Filters apply in the order that `transformers` uses: temperature, top-k, top-p, min-p. Among tokens of equal
 /// probability the lower id is kept first.
-pub(crate) fn choose(
+#[must_use]
+pub fn choose(
     logits: &[f32],
     distribution: &Distribution,
     sampling: &Sampling,

@@ -1,18 +1,18 @@
-//! Between text and tokens: the chat template and the tokenizer of the model, as `driftgauge-lm` reads them.
+//! Between text and tokens: the chat template and the tokenizer of a model that answers.
 
-use driftgauge_problem::Problem;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::GgufFile;
+use crate::chat::{self, ChatTemplate};
+use crate::tokenize::Tokenizer;
 use driftgauge_engine::PREFILL_ROLE;
 use driftgauge_folder::special::SpecialTokens;
-use driftgauge_lm::GgufFile;
-use driftgauge_lm::chat::{self, ChatTemplate};
-use driftgauge_lm::tokenize::Tokenizer;
+use driftgauge_problem::Problem;
 use driftgauge_record::{Message, thinking};
 
 /// The tokenizer and chat template of a model.
-pub(crate) struct Text {
+pub struct Text {
     tokenizer: Tokenizer,
     /// Why there is none matters only when a conversation is to be rendered.
     template: Result<ChatTemplate, Problem>,
@@ -38,13 +38,21 @@ impl Text {
     ///
     /// # Errors
     /// When a file is missing or malformed.
-    pub(crate) fn load(folder: &Path) -> Result<Self, Problem> {
+    pub fn load(folder: &Path) -> Result<Self, Problem> {
+        Self::of_model(folder, None)
+    }
+
+    /// The same, with another chat template where one is given.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn of_model(folder: &Path, chat_template: Option<&Path>) -> Result<Self, Problem> {
         let tokenizer = Tokenizer::from_folder(folder)?;
         let special = SpecialTokens::read(folder)?;
         let spelling = |name: &str| special.get(name).map(str::to_owned);
         Ok(Self {
             vocabulary: Vocabulary::of(&tokenizer),
-            template: ChatTemplate::from_folder(folder).map_err(Problem::from),
+            template: ChatTemplate::of_model(folder, chat_template).map_err(Problem::from),
             bos: spelling("bos_token"),
             eos: spelling("eos_token"),
             listed: special
@@ -61,7 +69,7 @@ impl Text {
     ///
     /// # Errors
     /// When the tokenizer cannot be built as llama.cpp builds it, or the template that is named cannot be read.
-    pub(crate) fn of_gguf(file: &GgufFile, chat_template: Option<&Path>) -> Result<Self, Problem> {
+    pub fn of_gguf(file: &GgufFile, chat_template: Option<&Path>) -> Result<Self, Problem> {
         let tokenizer = file.tokenizer()?;
         Ok(Self {
             vocabulary: Vocabulary::of(&tokenizer),
@@ -77,7 +85,7 @@ impl Text {
     ///
     /// # Errors
     /// When there is no chat template, or it refuses the conversation.
-    pub(crate) fn render(&self, messages: &[Message]) -> Result<String, Problem> {
+    pub fn render(&self, messages: &[Message]) -> Result<String, Problem> {
         let turn = |m: &Message| chat::Message::new(m.role.as_str(), m.content.as_str());
         let (asked, prefill) = split_prefill(messages);
         let turns: Vec<chat::Message> = asked.iter().map(turn).collect();
@@ -87,7 +95,7 @@ impl Text {
 
     /// Tokens of a conversation, and the text that begins its answer, of which only the first tokens are taken where so many
     /// are asked for.
-    pub(crate) fn encode_conversation(
+    pub fn encode_conversation(
         &self,
         messages: &[Message],
         prefill_tokens: Option<usize>,
@@ -109,18 +117,19 @@ impl Text {
     }
 
     /// Tokens of a rendered prompt, in which the template has written every special token.
-    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, Problem> {
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Problem> {
         self.tokenizer.encode(text, false).map_err(Problem::from)
     }
 
     /// Tokens of plain text, with the special tokens that the tokenizer adds, unless the text begins with one itself.
-    pub(crate) fn encode_plain(&self, text: &str) -> Result<Vec<u32>, Problem> {
+    pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>, Problem> {
         let begins = self.bos.as_deref().is_some_and(|bos| text.starts_with(bos));
         self.tokenizer.encode(text, !begins).map_err(Problem::from)
     }
 
     /// The first token that the tokenizer's configuration lists and that its text does not become.
-    pub(crate) fn not_as_listed(&self) -> Option<(u32, &str, Vec<u32>)> {
+    #[must_use]
+    pub fn not_as_listed(&self) -> Option<(u32, &str, Vec<u32>)> {
         self.listed.iter().find_map(|(id, spelling)| {
             let tokens = self.encode(spelling).unwrap_or_default();
             (tokens != [*id]).then_some((*id, spelling.as_str(), tokens))
@@ -128,17 +137,20 @@ impl Text {
     }
 
     /// How many tokens the tokenizer's configuration lists.
-    pub(crate) fn listed(&self) -> usize {
+    #[must_use]
+    pub fn listed(&self) -> usize {
         self.listed.len()
     }
 
     /// Text of an answer, without special tokens.
-    pub(crate) fn decode(&self, tokens: &[u32]) -> String {
+    #[must_use]
+    pub fn decode(&self, tokens: &[u32]) -> String {
         self.tokenizer.decode(tokens, true).unwrap_or_default()
     }
 
     /// Text of an answer with the tags around reasoning, where they are special tokens, and without other special tokens.
-    pub(crate) fn decode_with_tags(&self, tokens: &[u32]) -> String {
+    #[must_use]
+    pub fn decode_with_tags(&self, tokens: &[u32]) -> String {
         let is_tag = |id: &u32| {
             let spelling = self.vocabulary.special.get(id);
             spelling.is_some_and(|spelling| thinking::is_tag(spelling))
@@ -157,27 +169,32 @@ impl Text {
     }
 
     /// Text of tokens, special tokens included.
-    pub(crate) fn decode_all(&self, tokens: &[u32]) -> String {
+    #[must_use]
+    pub fn decode_all(&self, tokens: &[u32]) -> String {
         self.tokenizer.decode(tokens, false).unwrap_or_default()
     }
 
     /// Id of the token that begins a text.
-    pub(crate) fn bos_id(&self) -> Option<u32> {
+    #[must_use]
+    pub fn bos_id(&self) -> Option<u32> {
         self.tokenizer.token_to_id(self.bos.as_deref()?)
     }
 
     /// Id of the token that the tokenizer's configuration says ends an answer.
-    pub(crate) fn eos_id(&self) -> Option<u32> {
+    #[must_use]
+    pub fn eos_id(&self) -> Option<u32> {
         self.tokenizer.token_to_id(self.eos.as_deref()?)
     }
 
     /// What ids the tokenizer can give.
-    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+    #[must_use]
+    pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
 
     /// Whether the tokenizer itself puts BOS before a text.
-    pub(crate) fn adds_bos(&self) -> bool {
+    #[must_use]
+    pub fn adds_bos(&self) -> bool {
         let with = self.tokenizer.encode("a", true).unwrap_or_default();
         let bos = self.bos_id();
         bos.is_some() && with.first().copied() == bos
@@ -186,11 +203,11 @@ impl Text {
 
 /// The ids of a tokenizer.
 #[derive(Debug, Default)]
-pub(crate) struct Vocabulary {
+pub struct Vocabulary {
     /// Largest id with its spelling.
-    pub(crate) largest: (u32, String),
+    pub largest: (u32, String),
     /// Spellings of the special tokens.
-    pub(crate) special: BTreeMap<u32, String>,
+    pub special: BTreeMap<u32, String>,
 }
 
 impl Vocabulary {

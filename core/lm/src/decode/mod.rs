@@ -1,0 +1,17 @@
+//! Batched decoding on a processor: many answers at a time from one reading of the weights.
+//!
+//! Every answer is the same bytes whatever is asked beside it: a row of a product, of a normalisation or of attention is computed
+//! in one order of operations, which depends on that row alone.
+
+mod attention;
+mod batch;
+mod cache;
+mod forward;
+mod product;
+mod rows;
+mod weights;
+
+pub(crate) use batch::{Batch, Limits};
+
+#[cfg(test)]
+mod tests;

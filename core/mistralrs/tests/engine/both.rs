@@ -1,0 +1,197 @@
+//! Both engines on the same models: the same tokens, and statistics that differ by rounding alone.
+
+use std::path::Path;
+
+use driftgauge_engine::{
+    BatchGenerator, GenerateRequest, Generator, LoadModel, LocalEngine, Sampling,
+};
+use driftgauge_lm::tokenize::train_byte_level_bpe;
+use driftgauge_lm::worker::{FolderGenerator, load_generator};
+use driftgauge_problem::Problem;
+use driftgauge_record::Completion;
+use driftgauge_tests::architectures::{references, write_model};
+
+use crate::support::{self, Golden, golden};
+
+/// Largest difference of a statistic, in nats.
+const ROUNDING: f32 = 1e-4;
+
+fn native(model: &LoadModel) -> FolderGenerator {
+    let model = LoadModel {
+        engine: LocalEngine::Native,
+        ..model.clone()
+    };
+    load_generator(&model).unwrap_or_else(|why| panic!("{}: {why}", model.folder.display()))
+}
+
+/// The answers to all requests, asked side by side.
+fn together(engine: &mut FolderGenerator, requests: &[GenerateRequest]) -> Vec<Completion> {
+    for (id, request) in requests.iter().enumerate() {
+        engine.put(id as u64, request);
+    }
+    let mut answers = vec![None; requests.len()];
+    while engine.pending() > 0 {
+        for (id, answer) in engine.advance() {
+            answers[id as usize] = Some(answer.unwrap());
+        }
+    }
+    answers.into_iter().map(Option::unwrap).collect()
+}
+
+/// Holds the answers of both engines against each other.
+fn agree(name: &str, model: &LoadModel, requests: &[GenerateRequest]) {
+    let mut engine = driftgauge_mistralrs::load(model).unwrap();
+    let native = together(&mut native(model), requests);
+    for (number, (request, native)) in requests.iter().zip(native).enumerate() {
+        let answer = engine.generate(std::slice::from_ref(request)).remove(0);
+        let answer = answer.unwrap();
+        let place = format!("{name}, request {number}");
+        let rest = |answer: &Completion| Completion {
+            token_logprob: Vec::new(),
+            token_top1_logprob: Vec::new(),
+            token_margin: Vec::new(),
+            token_top10_entropy: Vec::new(),
+            token_top10_mass: Vec::new(),
+            token_entropy: Vec::new(),
+            token_top_logprobs: Vec::new(),
+            first_token_logprob: Default::default(),
+            ..answer.clone()
+        };
+        assert_eq!(rest(&answer), rest(&native), "{place}");
+        for (ours, theirs) in statistics(&native).zip(statistics(&answer)) {
+            assert_eq!(ours.len(), theirs.len(), "{place}");
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert!(
+                    (ours - theirs).abs() <= ROUNDING,
+                    "{place}: {ours} {theirs}"
+                );
+            }
+        }
+    }
+}
+
+fn statistics(answer: &Completion) -> impl Iterator<Item = Vec<f32>> {
+    [
+        answer.token_logprob.clone(),
+        answer.token_top1_logprob.clone(),
+        answer.token_margin.clone(),
+        answer.token_top10_entropy.clone(),
+        answer.token_top10_mass.clone(),
+        answer.token_entropy.clone(),
+        answer.token_top_logprobs.clone(),
+        answer.first_token_logprob.values().copied().collect(),
+    ]
+    .into_iter()
+}
+
+#[test]
+fn every_golden_model_answers_alike() {
+    for name in ["llama", "llama3-rope", "mistral", "qwen2", "qwen3"] {
+        let folder = golden(name);
+        let reference = Golden::read(&folder);
+        let mut requests = Vec::new();
+        for (seed, sample) in (0..).zip(&reference.samples) {
+            let greedy = support::request(&sample.messages, reference.max_new_tokens);
+            let drawn = GenerateRequest {
+                sampling: Sampling {
+                    temperature: 0.9,
+                    top_p: Some(0.95),
+                    seed,
+                    ..Sampling::greedy()
+                },
+                top_logprobs: 3,
+                watch_first_token: vec!["the".to_owned(), " king".to_owned()],
+                stop: vec!["queen".to_owned()],
+                ..greedy.clone()
+            };
+            requests.extend([greedy, drawn]);
+        }
+        agree(name, &support::model(&folder), &requests);
+    }
+}
+
+/// The references of architectures that both engines compute within their whole context.
+const BOTH: [&str; 13] = [
+    "gemma",
+    "gemma2",
+    "glm4",
+    "llama",
+    "llama-linear",
+    "llama-llama3",
+    "mixtral",
+    "phi3",
+    "phi3-partial",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+    "mistral",
+];
+
+#[test]
+fn architectures_of_both_engines_answer_alike() {
+    let mut compared = 0;
+    for (name, reference) in references() {
+        if !BOTH.contains(&name.as_str()) {
+            continue;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        write_model(dir.path(), &reference);
+        // Theirs is larger than the embedding.
+        let bytes = train_byte_level_bpe(std::iter::empty(), 258, &["<s>", "</s>"]).unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), bytes).unwrap();
+        std::fs::write(dir.path().join("tokenizer_config.json"), "{}").unwrap();
+        let model = LoadModel {
+            plain_text: true,
+            longest: Some(40),
+            ..support::model(dir.path())
+        };
+        let texts = [
+            "the king of the island",
+            "a",
+            "who wrote the river to the queen?",
+        ];
+        let requests: Vec<GenerateRequest> = texts.map(|text| plain(text, 8)).into();
+        agree(&name, &model, &requests);
+        compared += 1;
+    }
+    assert_eq!(compared, BOTH.len());
+}
+
+fn plain(text: &str, max_tokens: usize) -> GenerateRequest {
+    GenerateRequest {
+        text: Some(text.to_owned()),
+        ..support::request(&[], max_tokens)
+    }
+}
+
+/// What the native engine does not compute it refuses by name.
+#[test]
+fn what_is_not_computed_is_refused() {
+    let refused =
+        |model: LoadModel| Problem::from(load_generator(&model).err().unwrap()).to_string();
+    let model = support::model(&golden("llama"));
+    let quantised = LoadModel {
+        quantization: Some("q4k".to_owned()),
+        ..model.clone()
+    };
+    let gguf = LoadModel {
+        gguf: Some("model.gguf".to_owned()),
+        ..model.clone()
+    };
+    let half = LoadModel {
+        dtype: "f16".to_owned(),
+        ..model.clone()
+    };
+    for (model, what) in [(quantised, "q4k"), (gguf, "model.gguf"), (half, "f16")] {
+        let why = refused(model);
+        assert!(
+            why.contains(what) && why.contains("engine: mistralrs"),
+            "{why}"
+        );
+    }
+    let nowhere = LoadModel {
+        folder: Path::new("nowhere").to_owned(),
+        ..model
+    };
+    assert!(refused(nowhere).contains("nowhere"));
+}
