@@ -172,6 +172,50 @@ fn plan_says(edit: impl FnOnce(&mut Metadata, &mut Tensors)) -> (Option<i32>, St
     )
 }
 
+/// The same model as a Llama without biases.
+fn as_llama(keys: &mut Metadata, tensors: &mut Tensors) {
+    let names: Vec<String> = keys.keys().cloned().collect();
+    for name in names {
+        if let Some(short) = name.strip_prefix("qwen2.")
+            && let Some(value) = keys.remove(&name)
+        {
+            keys.insert(format!("llama.{short}"), value);
+        }
+    }
+    keys.insert(
+        "general.architecture".to_owned(),
+        Number::String("llama".to_owned()),
+    );
+    keys.insert("llama.rope.dimension_count".to_owned(), Number::U32(16));
+    tensors.retain(|name, _| !name.ends_with(".bias"));
+}
+
+#[test]
+fn a_llama_has_one_mlp_or_the_experts_that_its_keys_count() {
+    let (code, said) = plan_says(as_llama);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = plan_says(|keys, tensors| {
+        as_llama(keys, tensors);
+        for (key, count) in [("expert_count", 4), ("expert_used_count", 2)] {
+            keys.insert(format!("llama.{key}"), Number::U32(count));
+        }
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("`blk.0.ffn_gate_exps.weight` is missing"),
+        "{said}"
+    );
+    let (code, said) = plan_says(|keys, tensors| {
+        as_llama(keys, tensors);
+        tensors.insert("blk.0.ffn_gate_inp.weight".to_owned(), tensor(&[1.0; 8]));
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("`blk.0.ffn_gate_inp.weight` is read by no one"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
     type Edit = fn(&mut Metadata, &mut Tensors);

@@ -117,15 +117,8 @@ const ARCHITECTURES: [Architecture; 8] = [
         ],
         needs: &["rope.dimension_count", "attention.layer_norm_rms_epsilon"],
         layer: &["ffn_norm.weight"],
-        may: &[
-            "ffn_gate.weight",
-            "ffn_up.weight",
-            "ffn_down.weight",
-            "ffn_gate_inp.weight",
-            "ffn_gate_exps.weight",
-            "ffn_up_exps.weight",
-            "ffn_down_exps.weight",
-        ],
+        // And the MLP or the experts: `in_llama_mlp`.
+        may: &[],
         whole: EMBEDDING,
         tied: true,
     },
@@ -420,12 +413,21 @@ fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<
             }
         }
     }
-    let dense =
-        architecture.name == "llama" && header.whole("llama.expert_count").unwrap_or(0) <= 1;
-    for layer in (0..layers).filter(|_| dense) {
-        for part in ["ffn_gate", "ffn_up", "ffn_down"] {
-            let name = format!("blk.{layer}.{part}.weight");
-            if !present(&name) {
+    let llama = architecture.name == "llama";
+    let experts = header.whole("llama.expert_count").unwrap_or(0) > 1;
+    for layer in (0..layers).filter(|_| llama) {
+        let router = experts.then_some(("ffn_gate_inp.weight", "ffn_gate_inp.weight"));
+        let projections = match experts {
+            true => [
+                ("ffn_gate_exps.weight", "ffn_gate.0.weight"),
+                ("ffn_up_exps.weight", "ffn_up.0.weight"),
+                ("ffn_down_exps.weight", "ffn_down.0.weight"),
+            ],
+            false => ["ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"].map(|p| (p, p)),
+        };
+        for (name, or) in projections.into_iter().chain(router) {
+            let name = format!("blk.{layer}.{name}");
+            if !present(&name) && !present(&format!("blk.{layer}.{or}")) {
                 return Err(missing(&name));
             }
         }
@@ -437,7 +439,7 @@ fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<
                 attention.contains(&part)
                     || architecture.layer.contains(&part)
                     || architecture.may.contains(&part)
-                    || architecture.name == "llama" && is_expert(part)
+                    || llama && in_llama_mlp(part, experts)
             });
         if read || name == "rope_freqs.weight" && changes_nothing(header, path)? {
             continue;
@@ -455,14 +457,23 @@ fn in_layer(name: &str, layers: i128) -> Option<&str> {
     (layer < layers).then_some(part)
 }
 
-/// `ffn_gate.3.weight`: one expert's tensor in older files.
-fn is_expert(part: &str) -> bool {
-    let mut parts = part.split('.');
-    let named = matches!(parts.next(), Some("ffn_gate" | "ffn_up" | "ffn_down"));
-    let numbered = parts
-        .next()
-        .is_some_and(|number| number.parse::<u32>().is_ok());
-    named && numbered && parts.next() == Some("weight") && parts.next().is_none()
+/// Whether the MLP of a Llama layer has the tensor: one projection of each kind, or experts with their router, whose tensors are
+/// joined, or apart in older files (`ffn_gate.3.weight`).
+fn in_llama_mlp(part: &str, experts: bool) -> bool {
+    let parts: Vec<&str> = part.split('.').collect();
+    let number = |text: &str| text.parse::<u32>().is_ok();
+    match (parts.as_slice(), experts) {
+        (["ffn_gate" | "ffn_up" | "ffn_down", "weight"], false) => true,
+        (["ffn_gate" | "ffn_up" | "ffn_down", n, "weight"], true) => number(n),
+        (
+            [
+                "ffn_gate_inp" | "ffn_gate_exps" | "ffn_up_exps" | "ffn_down_exps",
+                "weight",
+            ],
+            true,
+        ) => true,
+        _ => false,
+    }
 }
 
 /// Whether the file's factors of the rotary frequencies are all 1.
