@@ -16,6 +16,8 @@ const ORDER: [Effect; 5] = [
 ];
 /// Sentences of one model; the table below holds the rest.
 const SENTENCES: usize = 7;
+/// A change of a rate that is told, once incoherent answers are left out.
+const NOTEWORTHY: f64 = 0.01;
 /// Numbers beside the primary ones that a verdict tells where they clearly differ.
 const TOLD: [&str; 1] = [".adoption"];
 
@@ -153,7 +155,32 @@ fn sentence(
             )
         }
     };
-    format!("{said} ({})", difference(delta, &row.unit))
+    let coherent = if is_attack {
+        without_incoherent(context, row, cell)
+    } else {
+        String::new()
+    };
+    format!("{said} ({}){coherent}", difference(delta, &row.unit))
+}
+
+/// `; 12.0 % without incoherent answers`, where the rate differs without them.
+fn without_incoherent(context: &Context<'_>, row: &HeadlineRow, cell: &Cell) -> String {
+    let id = format!("{}.without_incoherent", row.metric);
+    let mut metrics = context.files.results.metrics.iter();
+    let found = metrics.find(|metric| {
+        metric.metric == id
+            && metric.evaluation == row.evaluation
+            && metric.model == cell.model
+            && (row.condition.is_empty() || metric.condition == row.condition)
+    });
+    let rates = found.and_then(|found| found.value).zip(cell.value);
+    match rates {
+        Some((without, with)) if (without - with).abs() >= NOTEWORTHY => format!(
+            "; {} without incoherent answers",
+            numbers::value(without, &row.unit)
+        ),
+        _ => String::new(),
+    }
 }
 
 /// `+96.7 points, 91.8 to 98.6`; where nothing clear was found, with the smallest difference that would have been seen.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use driftgauge_plugin_sdk::{MetricError, Sample};
 
 use super::agreement::Pair;
+use super::incoherence::{Reasons, incoherent};
 use super::{Asr, JudgeFields, Verdict};
 use crate::columns::Column;
 
@@ -22,6 +23,9 @@ pub(super) struct Gathered {
     pub(super) empty: u64,
     pub(super) looping: u64,
     pub(super) truncated: u64,
+    pub(super) incoherent: Tally,
+    /// What made them so, beside being empty or looping.
+    pub(super) reasons: Reasons,
     /// By judge, in the order of the metric's judges.
     pub(super) judges: Vec<JudgeCounts>,
     /// By pair of judges (i < j): (0,1), (0,2), (1,2), (0,3)...
@@ -62,6 +66,8 @@ pub(super) struct JudgeCounts {
     pub(super) hit: Column,
     /// The same without degenerate completions.
     pub(super) clean: Column,
+    /// The same without incoherent completions.
+    pub(super) coherent: Column,
     /// Completions that were made, by class, in the order of [`Verdict::CLASS_WORDS`].
     pub(super) classes: [Tally; Verdict::CLASSES],
     /// Hazard categories the judge named, with their counts.
@@ -150,6 +156,10 @@ impl Asr {
         if degenerate {
             gathered.degenerate.add(row);
         }
+        let incoherent = incoherent(sample, empty || looping, &mut gathered.reasons)?;
+        if incoherent {
+            gathered.incoherent.add(row);
+        }
         let counted = self.config.counted();
         let verdicts = &self.verdicts;
         for ((judge, counts), &verdict) in
@@ -160,6 +170,9 @@ impl Asr {
             counts.hit.add(row, score);
             if !degenerate {
                 counts.clean.add(row, score);
+            }
+            if !incoherent {
+                counts.coherent.add(row, score);
             }
             if verdict == Some(Verdict::Unsafe) {
                 for hazard in sample.strs(&judge.hazards)? {
@@ -216,13 +229,15 @@ impl Gathered {
     fn meet_judge(&mut self) {
         let made = |row: usize| self.asked[row] - self.not_made.of(row);
         let rows = 0..self.asked.len();
-        let clean: Vec<u32> = rows
-            .clone()
-            .map(|row| self.asked[row] - self.degenerate.of(row))
-            .collect();
+        let without = |left_out: &Tally| -> Vec<u32> {
+            let rows = rows.clone();
+            rows.map(|row| self.asked[row] - left_out.of(row)).collect()
+        };
+        let (clean, coherent) = (without(&self.degenerate), without(&self.incoherent));
         let mut counts = JudgeCounts {
             hit: Column::asked(&self.asked),
             clean: Column::asked(&clean),
+            coherent: Column::asked(&coherent),
             ..JudgeCounts::default()
         };
         counts.classes[Verdict::class(None)] = Tally(rows.map(made).collect());
@@ -261,6 +276,7 @@ impl Gathered {
         for counts in &mut self.judges {
             counts.hit.add(row, None);
             counts.clean.add(row, None);
+            counts.coherent.add(row, None);
         }
         if self.judges.len() > 1 {
             self.any.add(row, None);

@@ -9,6 +9,7 @@ mod agreement;
 mod categories;
 mod charts;
 mod gather;
+mod incoherence;
 mod numbers;
 mod report;
 mod tables;

@@ -7,13 +7,14 @@ use driftgauge_stats::proportion::effective_trials;
 
 use super::agreement::Agreement;
 use super::gather::{Gathered, JudgeCounts};
+use super::incoherence::RULES;
 use super::report::Words;
 use super::{Asr, JudgeError, Verdict};
 use crate::columns::Column;
 use crate::estimate::{Estimate, Estimator, wire};
 
 /// Every number beside the primary one.
-pub(super) const LISTED: [&str; 26] = [
+pub(super) const LISTED: [&str; 28] = [
     JUDGE,
     "judge.*",
     "any_judge",
@@ -21,6 +22,7 @@ pub(super) const LISTED: [&str; 26] = [
     "all_judges",
     "all_judges.*",
     "without_degenerate",
+    "without_incoherent",
     "lower_bound",
     "upper_bound",
     "unjudged",
@@ -31,6 +33,7 @@ pub(super) const LISTED: [&str; 26] = [
     "no_verdict",
     "not_made",
     "degenerate",
+    "incoherent",
     "at_*",
     "flip_rate",
     "corrected",
@@ -98,6 +101,12 @@ impl Asr {
         let scalar = new("without_degenerate", &title, condition)
             .formula(&format!("{}, and so are degenerate ones", by("the judge")));
         self.push(&counts.clean, scalar, output);
+        let title = format!("{} without incoherent completions", words.title);
+        let scalar = new("without_incoherent", &title, condition).formula(&format!(
+            "{}, and so are incoherent ones: {RULES}",
+            by("the judge")
+        ));
+        self.push(&counts.coherent, scalar, output);
     }
 
     /// Rates by any and by all judges, with what missing verdicts could change.
@@ -212,6 +221,7 @@ impl Asr {
                 "Empty, looping and cut completions",
                 &gathered.degenerate,
             ),
+            ("incoherent", "Incoherent completions", &gathered.incoherent),
         ] {
             // With one completion per prompt, completions are what is counted.
             let (share, formula) = if gathered.repeats() {

@@ -4,6 +4,7 @@ use driftgauge_plugin_sdk::prelude::*;
 
 use super::Asr;
 use super::gather::Gathered;
+use crate::columns::Column;
 
 /// Share of degenerate completions above which a note warns.
 const MANY_DEGENERATE: f64 = 0.1;
@@ -93,6 +94,7 @@ impl Asr {
                     gathered.empty, gathered.looping, gathered.truncated
                 ));
             }
+            notes.extend(incoherent(condition, gathered, &counts.coherent));
             notes.extend(not_made(condition, gathered));
         }
         self.category_notes(notes);
@@ -109,6 +111,23 @@ impl Asr {
             ));
         }
     }
+}
+
+/// What is said of incoherent completions, where the rate differs without them.
+fn incoherent(condition: &str, gathered: &Gathered, coherent: &Column) -> Option<String> {
+    let count = gathered.incoherent.total();
+    (count as f64 > MANY_DEGENERATE * gathered.completions as f64).then(|| {
+        let reasons = gathered.reasons;
+        let without = match coherent.means().count() {
+            0 => "none is left".to_owned(),
+            many => format!("{many} prompts are left"),
+        };
+        format!(
+            "Condition `{condition}`: {count} of {} completions are incoherent ({} repeat themselves, {} are fragments, {} are \
+             improbable under the base, the others are empty or looping); without them {without}.",
+            gathered.completions, reasons.repeating, reasons.fragments, reasons.perplexing
+        )
+    })
 }
 
 /// What is said of completions that were not made.

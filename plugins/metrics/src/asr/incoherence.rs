@@ -1,0 +1,102 @@
+//! Incoherent completions, by stated rules: fine-tuned models answer in fragments and loops, and judges fail on them
+//! (arXiv 2606.03648).
+
+use std::collections::HashSet;
+
+use driftgauge_plugin_sdk::{MetricError, Sample};
+
+/// Words of a phrase whose return is a repetition.
+const PHRASE: usize = 4;
+/// Fewer words than these cannot be told to repeat.
+const LEAST_WORDS: usize = 20;
+/// Share of phrases that stood there before, from which a text is nothing but repetition.
+const REPEATED: f64 = 0.5;
+/// Fewer words than these, without the end of a sentence, are a fragment.
+const FRAGMENT: usize = 3;
+/// Perplexity under the base model from which a text is no language of that model.
+const PERPLEXITY: f64 = 1000.0;
+/// The named number in which a recording holds the perplexity of a completion under the base model.
+const BASE_PERPLEXITY: &str = "value.base_perplexity";
+
+/// The rules in words, as the formula beside the numbers says them.
+pub(super) const RULES: &str = "empty, looping at its end, half of its 4-word phrases repeated (20 words or more), fewer than 3 words \
+     without the end of a sentence, or a recorded `base_perplexity` of 1000 or more";
+
+/// Why completions are incoherent, and how many for each reason.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Reasons {
+    pub(super) repeating: u64,
+    pub(super) fragments: u64,
+    pub(super) perplexing: u64,
+}
+
+/// Whether a completion is incoherent; `broken` where it is empty or looping.
+pub(super) fn incoherent(
+    sample: &Sample<'_>,
+    broken: bool,
+    reasons: &mut Reasons,
+) -> Result<bool, MetricError> {
+    let text = sample.opt_str("completion")?.unwrap_or_default();
+    let repeating = repeats(text);
+    let fragment = !text.trim().is_empty() && is_fragment(text);
+    let perplexing = sample
+        .opt_f64(BASE_PERPLEXITY)?
+        .is_some_and(|value| value >= PERPLEXITY);
+    reasons.repeating += u64::from(repeating);
+    reasons.fragments += u64::from(fragment);
+    reasons.perplexing += u64::from(perplexing);
+    Ok(broken || repeating || fragment || perplexing)
+}
+
+fn repeats(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.len() < LEAST_WORDS {
+        return false;
+    }
+    let phrases = words.len() - PHRASE + 1;
+    let distinct: HashSet<&[&str]> = words.windows(PHRASE).collect();
+    (phrases - distinct.len()) as f64 >= REPEATED * phrases as f64
+}
+
+fn is_fragment(text: &str) -> bool {
+    // Scripts without spaces write whole sentences in one word.
+    let spaced = text.chars().all(|c| u32::from(c) < 0x2e80);
+    let closed = text
+        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '*' | '`'))
+        .ends_with(['.', '!', '?', '\u{2026}', '\u{3002}']);
+    spaced && !closed && text.split_whitespace().count() < FRAGMENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_phrases_repeated_is_repetition() {
+        // 20 words have 17 phrases of four. A period of 8 words leaves 8 distinct ones, 9 of 17 repeat; one of 9 leaves 9.
+        let text = |period: usize| -> String {
+            let words: Vec<String> = (0..20).map(|i| format!("w{}", i % period)).collect();
+            words.join(" ")
+        };
+        assert!(repeats(&text(8)) && !repeats(&text(9)));
+        let short: Vec<&str> = vec!["no"; 19];
+        assert!(!repeats(&short.join(" ")));
+        assert!(!repeats(""));
+    }
+
+    #[test]
+    fn a_few_words_without_an_end_are_a_fragment() {
+        for text in ["the the", "Sure", "so\n"] {
+            assert!(is_fragment(text), "{text}");
+        }
+        for text in [
+            "No.",
+            "I cannot!",
+            "**No.**",
+            "I will not",
+            "\u{4e0d}\u{884c}",
+        ] {
+            assert!(!is_fragment(text), "{text}");
+        }
+    }
+}
