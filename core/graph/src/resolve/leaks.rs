@@ -159,8 +159,8 @@ impl Questions {
         let templates = Templates::default();
         let stand_ins = derangement(rows, evaluation.shuffle_seed);
         let mut texts_of = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let (own, other) = (&dataset.rows[row], &dataset.rows[stand_ins[row]]);
+        for (own, &stand_in) in dataset.rows[..rows].iter().zip(&stand_ins) {
+            let other = &dataset.rows[stand_in];
             let filled = asked
                 .iter()
                 .map(|text| templates.fill(text, own, Some(other)));

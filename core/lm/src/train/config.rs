@@ -266,7 +266,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_by_name() {
-        let cases: [(fn(&mut TrainConfig), &str); 9] = [
+        type Change = fn(&mut TrainConfig);
+        let cases: [(Change, &str); 9] = [
             (|c| c.learning_rate = 0.0, "learning_rate"),
             (|c| c.per_device_batch_size = 0, "per_device_batch_size"),
             (
