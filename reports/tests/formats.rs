@@ -115,28 +115,31 @@ fn a_card_holds_results_with_their_intervals() {
 /// A share of `tuned` that is defined.
 fn a_share(report: &driftgauge_report::Report) -> (&HeadlineRow, &Cell) {
     let models = &report.headline.models;
-    let column = models.iter().position(|model| model == "tuned").unwrap();
+    let column = models
+        .iter()
+        .position(|model| model == "tuned")
+        .expect("a value");
     let mut rows = report.headline.rows.iter();
     rows.find_map(|row| {
         let cell = row.cells[column].as_ref()?;
         (row.unit == "ratio" && cell.value.is_some() && cell.ci.is_some()).then_some((row, cell))
     })
-    .unwrap()
+    .expect("a value")
 }
 
 #[test]
 fn every_eval_ever_has_shares_with_their_intervals() {
     let report = Run::smoke().report().0;
-    let text = report.to_every_eval_ever("tuned").unwrap();
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let text = report.to_every_eval_ever("tuned").expect("a value");
+    let value: serde_json::Value = serde_json::from_str(&text).expect("a value");
     assert_eq!(value["schema_version"], "0.2.1");
     assert_eq!(value["model_info"]["id"], "tuned");
     let (row, cell) = a_share(&report);
-    let results = value["evaluation_results"].as_array().unwrap();
+    let results = value["evaluation_results"].as_array().expect("a value");
     let result = results
         .iter()
         .find(|result| result["metric_config"]["additional_details"]["metric"] == row.metric)
-        .unwrap();
+        .expect("a value");
     assert_eq!(result["score_details"]["score"].as_f64(), cell.value);
     assert_eq!(
         result["metric_config"]["lower_is_better"],
@@ -144,7 +147,7 @@ fn every_eval_ever_has_shares_with_their_intervals() {
     );
     let uncertainty = &result["score_details"]["uncertainty"];
     assert_eq!(uncertainty["num_samples"], cell.n);
-    let ci = cell.ci.as_ref().unwrap();
+    let ci = cell.ci.as_ref().expect("a value");
     let bounds = &uncertainty["confidence_interval"];
     assert_eq!(bounds["lower"].as_f64(), Some(ci.low));
     assert_eq!(bounds["upper"].as_f64(), Some(ci.high));
@@ -158,17 +161,20 @@ fn eval_results_are_of_data_sets_of_the_hub() {
     assert!(report.to_eval_results("tuned").is_none());
     let (row, cell) = a_share(&report);
     let dataset = run.experiment.evaluations[&row.evaluation].dataset.clone();
-    run.experiment.datasets.get_mut(&dataset).unwrap().hub =
-        Some(driftgauge_record::files::resolved::HubRecord {
-            kind: "dataset".to_owned(),
-            repository: "org/questions".to_owned(),
-            revision: "main".to_owned(),
-            split: Some("test".to_owned()),
-            file: None,
-            commit: Some("0123abcd".to_owned()),
-        });
+    run.experiment
+        .datasets
+        .get_mut(&dataset)
+        .expect("a value")
+        .hub = Some(driftgauge_record::files::resolved::HubRecord {
+        kind: "dataset".to_owned(),
+        repository: "org/questions".to_owned(),
+        revision: "main".to_owned(),
+        split: Some("test".to_owned()),
+        file: None,
+        commit: Some("0123abcd".to_owned()),
+    });
     let report = run.report().0;
-    let text = report.to_eval_results("tuned").unwrap();
+    let text = report.to_eval_results("tuned").expect("a value");
     let entries: Vec<serde_json::Value> = text
         .lines()
         .filter_map(|line| serde_json::from_str(line.strip_prefix("- ")?).ok())
@@ -177,9 +183,9 @@ fn eval_results_are_of_data_sets_of_the_hub() {
     let entry = entries
         .iter()
         .find(|entry| entry["value"].as_f64() == expected)
-        .unwrap();
+        .expect("a value");
     assert_eq!(entry["dataset"]["id"], "org/questions");
     assert_eq!(entry["dataset"]["revision"], "0123abcd");
-    let value = report.to_every_eval_ever("tuned").unwrap();
+    let value = report.to_every_eval_ever("tuned").expect("a value");
     assert!(value.contains("\"hf_repo\": \"org/questions\""), "{value}");
 }

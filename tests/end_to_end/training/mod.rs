@@ -6,6 +6,7 @@ mod refused;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use driftgauge_engine::training::{LoraConfig, Method, TrainingSettings};
 use serde_json::{Value, json};
 
 use crate::support::{Place, tests_dir, text};
@@ -184,12 +185,20 @@ fn the_number_of_threads_changes_no_byte() {
     }
     place.write("examples.jsonl", &rows);
     place.write("none.jsonl", "");
+    let settings = TrainingSettings {
+        method: Method::Lora(LoraConfig {
+            dropout: 0.1,
+            ..LoraConfig::default()
+        }),
+        max_steps: Some(6),
+        learning_rate: 1e-3,
+        ..TrainingSettings::default()
+    };
     let adapter = |threads: &str| {
         let out = place.path(threads);
         let job = json!({ "train": {
             "base": folder, "device": "cpu", "init_adapter": null, "chat_template": null, "architecture": null, "save_steps": null,
-            "settings": { "method": { "lora": { "rank": 8, "alpha": 8.0, "dropout": 0.1 } }, "max_steps": 6, "learning_rate": 1e-3,
-                "per_device_batch_size": 8 },
+            "settings": settings,
             "examples": place.path("examples.jsonl"), "eval_examples": place.path("none.jsonl"), "out": out,
             "lock": place.path(&format!("{threads}.lock")),
         }});
