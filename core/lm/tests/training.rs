@@ -245,7 +245,7 @@ fn a_base_whose_files_change_meanwhile_is_named_and_nothing_is_kept() {
     let data = rows("llama", 8);
     let error = finetune(base.path(), &data, &config, out.path(), &mut change, &never)
         .expect_err("another base");
-    let said = error.to_string();
+    let said = driftgauge_problem::Problem::from(error).to_string();
     for part in [
         "self-check failed",
         "the files of the base model",
