@@ -27,6 +27,8 @@ use crate::{PluginError, Program, RunOptions, manifest};
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a worker has to end by itself when the run is being stopped.
 const GRACE: Duration = Duration::from_millis(300);
+/// How long a worker that closed its pipe may take to say why: a machine under load is slow to free its memory.
+const REASON: Duration = Duration::from_secs(2);
 /// Columns that a plugin may ask for.
 const MOST_COLUMNS: usize = 512;
 
@@ -351,7 +353,7 @@ impl<'a> Worker<'a> {
                 Ok(Ok(Some(said))) => return Ok(said),
                 Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => {
                     // What ended it says more than that it ended.
-                    let how = self.wait(GRACE * 2).unwrap_or_default();
+                    let how = self.wait(REASON).unwrap_or_default();
                     self.kill();
                     return Err(self.lost(&format!("ended while it was to {step}{how}")));
                 }
