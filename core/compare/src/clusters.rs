@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use driftgauge_plugin_protocol::wire::{Draws, Interval, MetricOutput, Scores};
+use driftgauge_plugin_protocol::wire::{Interval, MetricOutput, Scores};
 use driftgauge_stats::bootstrap::Options;
 use driftgauge_stats::calibration::{Answers, contrasts};
 use driftgauge_stats::clustered::clustered_mean_interval;
 use driftgauge_stats::proportion::wilson_bounded;
 use driftgauge_stats::summary::mean;
 
+use super::difference::interval;
 use super::statistic::number_of;
 
 /// The cluster of each prompt, by sample id. Without any, every prompt stands alone.
@@ -69,7 +70,7 @@ impl Clusters {
             for (number, contrast) in answers.numbers.iter().zip(found.into_iter().flatten()) {
                 let ci = contrast.and_then(|contrast| contrast.ci).map(|mut ci| {
                     ci.method = ci.method.replace("bootstrap-", "cluster-bootstrap-");
-                    wire(ci)
+                    interval(ci)
                 });
                 drawn.insert((&number.id, &answers.condition), ci);
             }
@@ -114,24 +115,11 @@ impl Clusters {
             let count = clusters.iter().max().map_or(0, |last| u64::from(*last) + 1);
             share.then(|| wilson_bounded(mean(&values)?, count, level))?
         })?;
-        let mut ci = wire(found);
+        let mut ci = interval(found);
         if share {
             ci.low = ci.low.clamp(0.0, 1.0);
             ci.high = ci.high.clamp(0.0, 1.0);
         }
         Some(ci)
-    }
-}
-
-fn wire(ci: driftgauge_stats::Interval) -> Interval {
-    Interval {
-        level: ci.level,
-        low: ci.low,
-        high: ci.high,
-        method: ci.method,
-        draws: ci.draws.map(|draws| Draws {
-            resamples: draws.resamples,
-            seed: draws.seed,
-        }),
     }
 }

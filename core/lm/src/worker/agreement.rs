@@ -24,7 +24,7 @@ const MOST_WORK: usize = 50_000_000_000;
 
 /// A prompt, and for each token of its answer: the token and its ln p.
 pub(super) struct Expected {
-    pub(super) prompt: Vec<u32>,
+    prompt: Vec<u32>,
     answer: Vec<(u32, f64)>,
 }
 
@@ -66,7 +66,7 @@ fn answered(scorer: &Scorer, prompt: Vec<u32>) -> Result<Expected> {
 pub(super) fn check(batch: &mut Batch, text: &Text, expected: &[Expected]) -> Result<Check> {
     let mut largest = 0.0_f64;
     let probes = expected.iter().chain(expected.iter().rev());
-    for (ours, expected) in answers(batch, text, probes.map(|e| &e.prompt), STEPS)?
+    for (ours, expected) in answers(batch, text, probes.map(|e| &e.prompt))?
         .iter()
         .zip(expected.iter().chain(expected.iter().rev()))
     {
@@ -86,55 +86,15 @@ pub(super) fn check(batch: &mut Batch, text: &Text, expected: &[Expected]) -> Re
     verdict("logits-agree", largest, said)
 }
 
-/// What another engine answers to prompts with so many tokens; `None` where it does not go as far.
-pub(super) type Answers = Vec<Option<Recording>>;
-
-/// How many tokens of each answer two engines are held against each other on.
-pub(super) const TOKENS: usize = 4;
-
-/// Asks the probes that another engine answered.
-pub(super) fn held_against(
-    batch: &mut Batch,
-    text: &Text,
-    expected: &[Expected],
-    theirs: &Answers,
-) -> Result<Check> {
-    let ours = answers(batch, text, expected.iter().map(|e| &e.prompt), TOKENS)?;
-    let mut largest = 0.0_f64;
-    let mut lengths = Vec::new();
-    for ((ours, theirs), expected) in ours.iter().zip(theirs).zip(expected) {
-        let Some(theirs) = theirs else {
-            continue;
-        };
-        let numbers = theirs.logprob.iter().copied().map(f64::from);
-        let theirs: Vec<_> = theirs.tokens.iter().copied().zip(numbers).collect();
-        largest = largest.max(difference(ours, &theirs));
-        lengths.push(expected.prompt.len().to_string());
-    }
-    if lengths.is_empty() {
-        let why = "mistral.rs computes none of the probes as transformers does".to_owned();
-        return Ok(finding(ENGINES_AGREE, CheckOutcome::Unproven, why));
-    }
-    let said = format!(
-        "the first {TOKENS} tokens that follow prompts of {} tokens are those of mistral.rs, and ln p is at most {largest:.1e} from its",
-        lengths.join(", ")
-    );
-    verdict(ENGINES_AGREE, largest, said)
-}
-
-/// Name of the check that the decoder answers as mistral.rs does.
-const ENGINES_AGREE: &str = "engines-agree";
-
 /// Greedy answers to prompts that are asked side by side.
 fn answers<'p>(
     batch: &mut Batch,
     text: &Text,
     prompts: impl Iterator<Item = &'p Vec<u32>>,
-    tokens: usize,
 ) -> Result<Vec<Recording>> {
     let mut count = 0;
     for (id, prompt) in (0..).zip(prompts) {
-        batch.put(id, Asked::probe(prompt.clone(), Plan::probe(tokens)));
+        batch.put(id, Asked::probe(prompt.clone(), Plan::probe(STEPS)));
         count += 1;
     }
     let mut answers = vec![Recording::default(); count];

@@ -8,8 +8,8 @@ use driftgauge_folder::ends;
 use driftgauge_record::Completion;
 use serde_json::Value;
 
-use super::agreement::{self, Expected};
-use crate::answer::{Asked, Recording, Text, checks};
+use super::agreement;
+use crate::answer::{Asked, Text, checks};
 use crate::decode::{Batch, Limits};
 use crate::{Compute, DECODER, Error, Result, Scorer};
 
@@ -19,7 +19,6 @@ pub struct FolderGenerator {
     text: Arc<Text>,
     end_tokens: Arc<[u32]>,
     loaded: Loaded,
-    probes: Vec<Expected>,
     /// What cannot be worked on.
     refused: Vec<(u64, EngineError)>,
 }
@@ -48,7 +47,6 @@ pub fn load_generator(model: &LoadModel) -> Result<FolderGenerator> {
     }
     Ok(FolderGenerator {
         batch,
-        probes: expected,
         text,
         end_tokens: end_tokens.into(),
         loaded: Loaded {
@@ -102,28 +100,6 @@ pub fn weight_bytes(folder: &Path) -> Result<u64> {
 fn read_config(folder: &Path) -> Result<Value> {
     let path = folder.join("config.json");
     serde_json::from_str(&super::read(&path)?).map_err(|e| Error::file(&path, e))
-}
-
-impl FolderGenerator {
-    /// Holds the answers to the probes of the self-check against those of mistral.rs, which `theirs` gives for prompts and a number
-    /// of tokens: the same greedy tokens, and ln p within 1e-4.
-    ///
-    /// # Errors
-    /// When they differ, or the other engine does not answer.
-    pub fn hold_against(
-        &mut self,
-        theirs: impl FnOnce(
-            &[Vec<u32>],
-            usize,
-        ) -> std::result::Result<Vec<Option<Recording>>, EngineError>,
-    ) -> std::result::Result<(), EngineError> {
-        let prompts: Vec<Vec<u32>> = self.probes.iter().map(|p| p.prompt.clone()).collect();
-        let theirs = theirs(&prompts, agreement::TOKENS)?;
-        let check = agreement::held_against(&mut self.batch, &self.text, &self.probes, &theirs);
-        let check = check.map_err(|error| EngineError::Model(error.into()))?;
-        self.loaded.checks.push(check);
-        Ok(())
-    }
 }
 
 impl BatchGenerator for FolderGenerator {
