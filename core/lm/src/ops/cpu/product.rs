@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::{rows_per_piece, vectorized};
 
-/// Columns of a tile: two vectors of eight.
-pub(in crate::ops) const TILE: usize = 16;
+/// Columns of a tile: two vectors of sixteen.
+pub(in crate::ops) const TILE: usize = 32;
 
 /// `n` rounded up to whole tiles.
 pub(in crate::ops) fn padded(n: usize) -> usize {
