@@ -137,3 +137,103 @@ fn log_likelihoods_and_accuracies_are_those_of_lm_eval() {
         );
     }
 }
+
+/// Exported as lm-eval's samples and read again, every number is the same.
+#[test]
+fn scored_choices_and_texts_round_trip_as_lm_eval_writes_them() {
+    let folder = folders().into_iter().min().expect("a folder");
+    let items = reference(&folder);
+    let place = Place::new();
+    let spec = spec(&place, &folder, &items);
+    place.run(&spec, "run");
+    let export = |evaluation: &str, file: &str, run: &str| {
+        let to = place.path(file);
+        let arguments = [
+            "export",
+            run,
+            "--evaluation",
+            evaluation,
+            "--format",
+            "lm_eval",
+        ];
+        let output = place.output(&[&arguments[..], &["--to", text(&to)]].concat());
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        std::fs::read_to_string(to).expect("lines")
+    };
+    let lines = export("plain", "samples_plain.jsonl", "run");
+    let first: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        first["arguments"]["gen_args_0"]["arg_0"],
+        items[0]["prompt"]
+    );
+    assert_eq!(
+        first["arguments"]["gen_args_1"]["arg_1"],
+        items[0]["choices"][1]
+    );
+    assert!(
+        (first["acc"].as_f64().expect("acc") - items[0]["acc"].as_f64().expect("acc")).abs()
+            < 1e-12
+    );
+
+    let again = std::fs::read_to_string(&spec).expect("the spec");
+    let again = again
+        .replace(
+            &format!("path: {}", folder.display()),
+            "recorded: {lm_eval: samples_plain.jsonl}",
+        )
+        .replace("  chat:\n    models: [m]", "  other:\n    models: [m]");
+    let (head, _) = again.split_once("  other:").expect("two evaluations");
+    let head = head.replace("    score: {choices: \"{{ c }}\", correct: right}\n", "");
+    let head = head.replace("  chat: {jsonl: chat.jsonl, id: id}\n", "");
+    let again = place.write("again.yaml", &head);
+    place.run(&again, "again");
+    let number = |run: &str, metric: &str| {
+        let results = place.results(run);
+        let rows = results["metrics"].as_array().expect("rows").clone();
+        let found = rows
+            .into_iter()
+            .find(|row| row["metric"] == metric && row["evaluation"] == "plain");
+        found.unwrap_or_else(|| panic!("no {metric} in {run}"))["value"].clone()
+    };
+    for metric in ["truth.acc", "truth.acc_norm", "truth", "truth.mc2"] {
+        assert_eq!(number("run", metric), number("again", metric), "{metric}");
+    }
+
+    // A text that was scored has its ln p, and no made-up completion.
+    let texts = place.write(
+        "texts.yaml",
+        &format!(
+            "version: 1
+name: texts
+models: {{m: {{path: {}}}}}
+datasets: {{plain: {{jsonl: plain.jsonl, id: id}}}}
+metrics: {{ppl: {{plugin: uncertainty}}}}
+evaluations:
+  read: {{models: [m], dataset: plain, perplexity: {{text: \"{{{{ p }}}}\"}}, metrics: [ppl]}}
+",
+            folder.display()
+        ),
+    );
+    place.run(&texts, "texts");
+    let lines = export("read", "samples_texts.jsonl", "texts");
+    for (line, sample) in lines.lines().zip(place.samples("texts")) {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        if !sample["error"].is_null() {
+            assert_eq!(line["error"], sample["error"]);
+            continue;
+        }
+        let tokens = sample["values"]["text_logprob"].as_array().expect("ln p");
+        let sum: f64 = tokens.iter().filter_map(Value::as_f64).sum();
+        let said: f64 = line["filtered_resps"][0]
+            .as_str()
+            .expect("text")
+            .parse()
+            .expect("a number");
+        assert!((said - sum).abs() < 1e-9, "{line}");
+        assert!(line["arguments"]["gen_args_0"].get("arg_1").is_none());
+    }
+}

@@ -258,29 +258,37 @@ fn a_prompt_longer_than_the_context_is_refused_fails_by_name_or_is_cut() {
 fn a_judge_that_answers_nonsense_gives_no_verdict() {
     let place = Place::new();
     place.write("questions.jsonl", &rows(&QUESTIONS));
-    let spec = spec(
-        &place,
-        "",
-        "    prompt: [{system: \"{{ context }}\"}, {user: \"{{ q }}\"}]
-    behavior: \"{{ q }}\"
-    generate: {max_tokens: 8}
+    let judged = |more: &str| {
+        spec(
+            &place,
+            "",
+            &format!(
+                "    prompt: [{{system: \"{{{{ context }}}}\"}}, {{user: \"{{{{ q }}}}\"}}]
+    behavior: \"{{{{ q }}}}\"
+    generate: {{max_tokens: 8}}
     judges:
-      guard: {llama_guard: {model: guard}}
-      cls: {harmbench: {model: guard}}
-      rubric: {strong_reject: {model: guard}}
-      asked: {prompt: {model: guard, prompt: [{text: \"{{ behavior }} {{ context }} {{ completion }}\"}], parse: {unsafe: 'yes', safe: 'no'}}}
-    metrics: [asr]",
+      guard: {{llama_guard: {{model: guard}}}}
+      rubric: {{strong_reject: {{model: guard}}}}
+      asked: {{prompt: {{model: guard, prompt: [{{text: \"{{{{ behavior }}}} {{{{ context }}}} {{{{ completion }}}}\"}}], parse: {{unsafe: 'yes', safe: 'no'}}}}}}
+{more}    metrics: [asr]"
+            ),
+        )
+    };
+    // The classifier's rules do not fit into the context of so small a model: it could not be asked.
+    let classifier = judged("      cls: {harmbench: {model: guard}}\n");
+    let output = place.output(&["run", text(&classifier), "--out", "run"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("what judge `cls` is asked") && said.contains("context holds"),
+        "{said}"
     );
+    let spec = judged("");
     place.run(&spec, "run");
     for sample in place.samples("run") {
         for judge in ["guard", "rubric", "asked"] {
             assert_eq!(sample["verdicts"][judge]["label"], "unparsable", "{judge}");
         }
-        // The classifier's rules do not fit into the context of so small a model: it could not be asked.
-        let verdict = &sample["verdicts"]["cls"];
-        assert_eq!(verdict["label"], "error");
-        let output = verdict["output"].as_str().expect("a reason");
-        assert!(output.contains("context holds"), "{output}");
     }
     let results: Value = serde_json::from_slice(&place.read("run/results.json")).expect("JSON");
     for metric in results["metrics"].as_array().expect("metrics") {

@@ -60,8 +60,9 @@ impl Place {
         let output = self.output(&["run", text(spec), "--out", out, "--format", "json"]);
         assert!(
             output.status.success(),
-            "exit {:?}\n{}",
+            "exit {:?}\n{}{}",
             output.status.code(),
+            String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
         serde_json::from_slice(&output.stdout).expect("a JSON summary")

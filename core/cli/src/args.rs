@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use driftgauge_spec::spec::RecordedFormat;
 
 /// Measures what fine-tuning did to a model's safety, certainty and truthfulness.
 #[derive(Debug, Parser)]
@@ -244,19 +245,43 @@ pub(crate) struct ShowArgs {
 /// `compare`.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// Run folder of the baseline.
+    /// Run folder of the baseline, or a file of results that another tool wrote.
     pub(crate) run_a: PathBuf,
-    /// Run folder of what is held against it.
+    /// Run folder, or file, of what is held against it.
     pub(crate) run_b: PathBuf,
     /// Models to hold against each other, A's and B's; those of the same name when absent.
     #[arg(long = "pair", value_name = "A=B")]
     pub(crate) pairs: Vec<String>,
+    /// Of files: their layout, or A's and B's (harmbench, lm_eval, inspect, promptfoo, garak, jailbreakbench, jsonl, json, csv, tsv,
+    /// parquet); what stands in a file tells it when absent.
+    #[arg(long, value_name = "LAYOUT[,B]", value_delimiter = ',', value_parser = layout)]
+    pub(crate) layout: Vec<RecordedFormat>,
+    /// Of files: the column whose values pair, or A's and B's; the layout's own id when absent.
+    #[arg(long, value_name = "COLUMN[,B]", value_delimiter = ',')]
+    pub(crate) id: Vec<String>,
+    /// Of files: keep the rows for which this holds, as `filter` of a recording. Twice: of A and of B.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) filter: Vec<String>,
+    /// Of files: compare the prompts that both have, where one has more.
+    #[arg(long)]
+    pub(crate) shared: bool,
     /// Every number, not only the one that stands for its metric. JSON has all of them always.
     #[arg(long)]
     pub(crate) all: bool,
     /// How the comparison is written.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+}
+
+/// A layout by its name.
+fn layout(name: &str) -> Result<RecordedFormat, String> {
+    RecordedFormat::named(name).ok_or_else(|| {
+        let known: Vec<&str> = RecordedFormat::NAMED
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
+        format!("the layouts are {}", known.join(", "))
+    })
 }
 
 /// Formats of `export`.

@@ -4,6 +4,7 @@ mod cells;
 mod layouts;
 mod pairing;
 mod readings;
+mod scores;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -25,6 +26,7 @@ use cells::{
     verdicts,
 };
 pub use readings::Readings;
+pub use scores::{Marked, Marks, Measure, Wanted, marks_of};
 
 /// Which columns of a recording hold what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

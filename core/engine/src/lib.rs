@@ -21,4 +21,4 @@ pub use loaded::{Check, CheckOutcome, LOGITS_AGREE, Loaded};
 pub use plugin::{
     LogSink, MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,
 };
-pub use reading::{Limits, PromptReader, Reach, TextFiles};
+pub use reading::{Limits, PromptReader, Reach, TextFiles, Untrained};

@@ -21,6 +21,19 @@ pub struct TextFiles {
     pub engine: LocalEngine,
 }
 
+/// A model that is still to be trained from nothing, as far as it decides how it will read a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untrained {
+    /// Its context.
+    pub context: usize,
+    /// Tokens of its vocabulary, at most.
+    pub vocab_size: usize,
+    /// Chat template file; that of the trainer when absent.
+    pub chat_template: Option<PathBuf>,
+    /// What its tokenizer will be learnt from: roles and contents of the training rows, in their order.
+    pub texts: Vec<String>,
+}
+
 /// How long the texts may be that a model is given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -379,7 +379,7 @@ impl Across {
         }
     }
 
-    fn adjust(&mut self, declared: &[ResolvedFamily]) {
+    pub(crate) fn adjust(&mut self, declared: &[ResolvedFamily]) {
         if !declared.is_empty() {
             adjust(&mut self.comparisons, declared);
             return;
@@ -402,7 +402,7 @@ impl Across {
     }
 }
 
-fn comparison(
+pub(crate) fn comparison(
     evaluation: &str,
     metric: &str,
     models: (&str, &str),

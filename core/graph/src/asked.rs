@@ -40,16 +40,17 @@ pub fn asked(
     condition: &str,
 ) -> Result<Vec<Asked>, Problem> {
     let resolved = &experiment.evaluations[evaluation];
+    let templates = Templates::default();
     prompted_of(experiment, evaluation, condition)?
         .into_iter()
         .filter(|(_, sample)| sample.sample_index == 0)
         .map(|(row, sample)| {
             let mut scored = match &resolved.score {
-                Some(score) => texts(score, row)?,
+                Some(score) => texts(score, row, &templates)?,
                 None => Vec::new(),
             };
             if let Some(text) = resolved.kl.as_ref().and_then(|kl| kl.text.as_ref()) {
-                let filled = Templates::default().fill(text, row, None);
+                let filled = templates.fill(text, row, None);
                 scored.push(filled?);
             }
             Ok(Asked {

@@ -1,6 +1,7 @@
 //! From a typed spec to a plan, and from a plan to artifacts in a store.
 
 pub mod across;
+pub mod across_files;
 pub mod asked;
 pub mod cancel;
 pub mod context;

@@ -39,6 +39,7 @@ mod score;
 mod tensors;
 pub mod tokenize;
 pub mod train;
+mod untrained;
 pub mod worker;
 
 pub use chat::{ChatTemplate, Message};
@@ -54,6 +55,7 @@ pub use pair::Pair;
 pub use reading::Reader;
 pub use score::{Entropies, Scorer};
 pub use tokenize::Tokenizer;
+pub use untrained::untrained;
 
 /// The trainer and scorer of this build, as keys and provenance name it; raised when the same training would give other bytes.
 pub const TRAINER: &str = "driftgauge-lm 1";

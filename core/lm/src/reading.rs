@@ -34,20 +34,25 @@ impl Words {
             return Ok((prompt.text.clone(), &self.leading));
         };
         let template = self.template.as_ref().map_err(again)?;
-        // What begins the answer stands behind the template.
-        let (messages, prefill) = match messages.split_last() {
-            Some((last, asked)) if last.role == PREFILL_ROLE => (asked, last.content.as_str()),
-            _ => (messages.as_slice(), ""),
-        };
-        let messages: Vec<Message> = messages
-            .iter()
-            .map(|message| Message::new(message.role.clone(), message.content.clone()))
-            .collect();
-        Ok((
-            template.render(&messages, true)? + prefill + &prompt.text,
-            &[],
-        ))
+        Ok((conversation(template, messages)? + &prompt.text, &[]))
     }
+}
+
+/// The text of a conversation that is to be answered.
+pub(crate) fn conversation(
+    template: &ChatTemplate,
+    messages: &[driftgauge_record::Message],
+) -> Result<String> {
+    // What begins the answer stands behind the template.
+    let (messages, prefill) = match messages.split_last() {
+        Some((last, asked)) if last.role == PREFILL_ROLE => (asked, last.content.as_str()),
+        _ => (messages, ""),
+    };
+    let messages: Vec<Message> = messages
+        .iter()
+        .map(|message| Message::new(message.role.clone(), message.content.clone()))
+        .collect();
+    Ok(template.render(&messages, true)? + prefill)
 }
 
 /// The same error, for whoever meets it next.

@@ -20,5 +20,6 @@ pub use driftgauge_engine::training::{LrScheduler, Method, Order, TrainOn};
 pub use encode::Example;
 pub use event::{PreviewPiece, StepRecord, StepTiming, TrainEvent, TrainSummary};
 pub use finetune::finetune;
+pub(crate) use pretrain::{CHAT_TEMPLATE, special_tokens, tokenizer_of};
 pub use pretrain::{PretrainConfig, pretrain};
 pub use run::{LOG_FILE, TIMING_FILE};

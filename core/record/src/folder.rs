@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::RunDir;
 
+/// Where a file of a run folder stands while it is written. One that was left behind is nothing.
+pub const PART: &str = ".part";
+
 /// The number of a file's format, its first field. Reads no other number than its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Schema<const N: u32>;
@@ -207,7 +210,10 @@ impl RunDir {
         let mut text =
             serde_json::to_string_pretty(file).map_err(|error| failed(&path, error.into()))?;
         text.push('\n');
-        std::fs::write(&path, text).map_err(|source| failed(&path, source))
+        // Whoever is killed while writing leaves the file as it was.
+        let part = self.path().join(PART);
+        std::fs::write(&part, text).map_err(|source| failed(&part, source))?;
+        std::fs::rename(&part, &path).map_err(|source| failed(&path, source))
     }
 }
 

@@ -28,12 +28,13 @@ impl Severity {
 }
 
 /// Codes of warnings: what a spec may allow.
-pub const WARNINGS: [&str; 8] = [
+pub const WARNINGS: [&str; 9] = [
     "constant",
     "judges-itself",
     "no-comparison",
     "no-effect",
     "no-metrics",
+    "prompt-may-be-too-long",
     "too-few-prompts",
     "trained-on-evaluated",
     "unused",

@@ -1,7 +1,9 @@
-//! `driftgauge compare`: holds one finished run against another, sample by sample.
+//! `driftgauge compare`: holds one finished run against another, or one file of results against another, sample by sample.
 
+use driftgauge_data::recording::{Wanted, marks_of};
 use driftgauge_graph::across::{Across, FinishedRun, compare_runs};
-use driftgauge_problem::Result;
+use driftgauge_graph::across_files::compare_files;
+use driftgauge_problem::{Problem, Result};
 use driftgauge_record::{Comparison, RunDir, visible, visible_json};
 use serde_json::json;
 
@@ -12,6 +14,33 @@ use crate::exit::Exit;
 const IDS_SHOWN: usize = 12;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<Exit> {
+    let sides = [&args.run_a, &args.run_b];
+    let is_file = sides.map(|path| path.is_file());
+    if is_file.contains(&true) && sides.iter().any(|path| path.is_dir()) {
+        return Ok(misused(
+            "one side is a run folder, and the other is a file",
+            "`driftgauge export DIR --to FILE` writes a run's samples as a file",
+        ));
+    }
+    // What is not there is told by whoever reads it.
+    match is_file.contains(&true) {
+        true => files(args),
+        false => runs(args),
+    }
+}
+
+fn misused(problem: &str, hint: &str) -> Exit {
+    eprintln!("error: {problem}\nhint: {hint}");
+    Exit::Usage
+}
+
+fn runs(args: &CompareArgs) -> Result<Exit> {
+    if !args.layout.is_empty() || !args.id.is_empty() || !args.filter.is_empty() || args.shared {
+        return Ok(misused(
+            "`--layout`, `--id`, `--filter` and `--shared` are of files, and these are run folders",
+            "the samples of two runs pair by the ids of their dataset",
+        ));
+    }
     let mut pairs = Vec::new();
     for pair in &args.pairs {
         match pair.split_once('=') {
@@ -19,27 +48,15 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit> {
                 pairs.push((a.to_owned(), b.to_owned()));
             }
             _ => {
-                eprintln!(
-                    "error: `--pair {pair}` names no pair\nhint: write `--pair A=B`, run A's model first"
-                );
-                return Ok(Exit::Usage);
+                let problem = format!("`--pair {pair}` names no pair");
+                return Ok(misused(&problem, "write `--pair A=B`, run A's model first"));
             }
         }
     }
     let [a, b] = [&args.run_a, &args.run_b].map(RunDir::new);
     let (a, b) = (FinishedRun::read(&a)?, FinishedRun::read(&b)?);
     let across = compare_runs(&a, &b, &pairs);
-    match args.format {
-        Format::Json => {
-            let text = serde_json::to_string_pretty(&json!(across))?;
-            println!("{}", visible_json(&text));
-        }
-        Format::Text => print!("{}", visible(&table(&across, args))),
-    }
-    for refusal in &across.refused {
-        let text = format!("not compared: {}: {}", refusal.what, refusal.reason);
-        eprintln!("{}", visible(&text));
-    }
+    tell(&across, "paired by sample", args, args.all)?;
     if across.refused.is_empty() && !across.comparisons.is_empty() {
         return Ok(Exit::Done);
     }
@@ -53,17 +70,62 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Exit> {
     Ok(Exit::Usage)
 }
 
+fn files(args: &CompareArgs) -> Result<Exit> {
+    if !args.pairs.is_empty() {
+        return Ok(misused(
+            "`--pair` is of run folders, and these are files",
+            "a file holds one model; `--filter` narrows its rows",
+        ));
+    }
+    let most = [args.layout.len(), args.id.len(), args.filter.len()];
+    if most.into_iter().any(|given| given > 2) {
+        return Ok(misused(
+            "there are two files, and more values of an option",
+            "one value serves both files, two are A's and B's",
+        ));
+    }
+    // One value serves both.
+    let wanted = |side: usize| Wanted {
+        layout: args.layout.get(side).or(args.layout.first()).copied(),
+        id: args.id.get(side).or(args.id.first()).cloned(),
+        filter: args.filter.get(side).or(args.filter.first()).cloned(),
+    };
+    let read = |path, side| marks_of(path, &wanted(side)).map_err(Problem::of_input);
+    let (a, b) = (read(&args.run_a, 0)?, read(&args.run_b, 1)?);
+    let across = compare_files(&a, &b, args.shared)?;
+    let layouts = [a.layout.name(), b.layout.name()];
+    let paired = format!("paired by id ({})", layouts.join(" and "));
+    tell(&across, &paired, args, true)?;
+    Ok(Exit::Done)
+}
+
+/// Prints a comparison, and what was not compared.
+fn tell(across: &Across, paired: &str, args: &CompareArgs, all: bool) -> Result<()> {
+    match args.format {
+        Format::Json => {
+            let text = serde_json::to_string_pretty(&json!(across))?;
+            println!("{}", visible_json(&text));
+        }
+        Format::Text => print!("{}", visible(&table(across, paired, args, all))),
+    }
+    for refusal in &across.refused {
+        let text = format!("not compared: {}: {}", refusal.what, refusal.reason);
+        eprintln!("{}", visible(&text));
+    }
+    Ok(())
+}
+
 /// One line per number, B less A.
-fn table(across: &Across, args: &CompareArgs) -> String {
+fn table(across: &Across, paired: &str, args: &CompareArgs, all: bool) -> String {
     let mut out = format!(
-        "B - A, paired by sample\n  A: {}\n  B: {}\n",
+        "B - A, {paired}\n  A: {}\n  B: {}\n",
         args.run_a.display(),
         args.run_b.display()
     );
     let shown = across
         .comparisons
         .iter()
-        .filter(|comparison| args.all || !comparison.metric.contains('.'));
+        .filter(|comparison| all || !comparison.metric.contains('.'));
     let mut rows = vec![
         [
             "number",

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
             let samples = samples.collect::<Result<Vec<_>, _>>()?;
             let text = match args.format {
                 ExportFormat::Harmbench => export_layouts::harmbench(&samples)?,
-                _ => export_layouts::lm_eval(&samples)?,
+                _ => export_layouts::lm_eval(&samples, &scored(args, &samples)?)?,
             };
             match sink(to.as_deref())?.write_all(text.as_bytes()) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
@@ -139,6 +139,14 @@ fn tables(args: &ExportArgs) -> Result<Vec<PathBuf>> {
         .filter(|id| args.evaluation.as_ref().is_none_or(|wanted| wanted == *id))
         .map(|id| dir.samples_of(id))
         .collect())
+}
+
+/// What the evaluation of samples scores instead of answers; null where it asks.
+fn scored(args: &ExportArgs, samples: &[Sample]) -> Result<Value> {
+    let mut resolved: ExperimentRecord = RunDir::new(&args.dir).read()?;
+    let evaluation = samples.first();
+    let evaluation = evaluation.and_then(|of| resolved.evaluations.swap_remove(&of.evaluation));
+    Ok(evaluation.map_or(Value::Null, |evaluation| evaluation.score))
 }
 
 /// One sample as other programs read it: flat, with the token lists at the top level.

@@ -1,9 +1,20 @@
 //! Samples in the layouts of other tools, which read them as their own, as `recorded` does here.
 
+use driftgauge_data::dataset::Row;
+use driftgauge_data::prompt::Templates;
 use driftgauge_problem::{Problem, Result};
 use driftgauge_record::{Sample, VerdictLabel};
 use indexmap::IndexMap;
+use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// What an evaluation scores, as `resolved.json` has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Scored {
+    Choices { choices: Vec<String> },
+    Perplexity { text: String },
+}
 
 /// HarmBench's `{id: [{test_case, generation, label?}]}`. The label is the verdict of the evaluation's first judge.
 pub(super) fn harmbench(samples: &[Sample]) -> Result<String> {
@@ -31,23 +42,23 @@ pub(super) fn harmbench(samples: &[Sample]) -> Result<String> {
     Ok(json!(behaviors).to_string() + "\n")
 }
 
-/// lm-eval's `samples_*.jsonl`: one line for each document, all its completions in it.
-pub(super) fn lm_eval(samples: &[Sample]) -> Result<String> {
+/// lm-eval's `samples_*.jsonl`: one line for each document, all its completions in it. `score` is what the evaluation scored.
+pub(super) fn lm_eval(samples: &[Sample], score: &Value) -> Result<String> {
     one_of_each(samples)?;
     let mut documents: IndexMap<&str, Vec<&Sample>> = IndexMap::new();
     for sample in samples {
-        if sample.values.contains_key("choice_loglik") {
-            return Err(Problem::new(
-                "not-exportable",
-                format!("sample `{}` was scored, not generated", sample.sample_id),
-            )
-            .help("lm-eval's layout of multiple choice says whether each choice is the likeliest text, which is not recorded here"));
-        }
         documents.entry(&sample.sample_id).or_default().push(sample);
     }
+    let templates = Templates::default();
     let mut text = String::new();
     for (number, (id, samples)) in documents.iter().enumerate() {
         let first = samples[0];
+        if let Some(mut line) = scored(first, score, &templates)? {
+            line["doc_id"] = json!(number);
+            text.push_str(&line.to_string());
+            text.push('\n');
+            continue;
+        }
         let answers: Vec<&str> = samples.iter().map(|s| s.completion.text.as_str()).collect();
         let filtered = match answers.as_slice() {
             [only] => json!([only]),
@@ -83,6 +94,118 @@ pub(super) fn lm_eval(samples: &[Sample]) -> Result<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// The line of a sample of which given text was scored. Whether a text is the likeliest one is not recorded, and null.
+fn scored(sample: &Sample, score: &Value, templates: &Templates) -> Result<Option<Value>> {
+    let logliks = match (
+        sample.values.get("choice_loglik"),
+        sample.values.get("text_logprob"),
+    ) {
+        (Some(logliks), _) => logliks.clone(),
+        (None, Some(tokens)) => vec![tokens.iter().sum()],
+        (None, None) => return Ok(None),
+    };
+    let row = Row {
+        id: sample.sample_id.clone(),
+        columns: sample.row.clone(),
+    };
+    let texts = match serde_json::from_value(score.clone()) {
+        Ok(Scored::Choices { choices }) => {
+            let mut texts = Vec::new();
+            for template in &choices {
+                texts.extend(templates.texts(template, &row)?);
+            }
+            texts
+        }
+        Ok(Scored::Perplexity { text }) => vec![templates.fill(&text, &row, None)?],
+        Err(_) => Vec::new(),
+    };
+    if texts.len() != logliks.len() {
+        return Err(Problem::new(
+            "not-exportable",
+            format!(
+                "sample `{}` has the ln p of {} texts, and what they are is not known here",
+                sample.sample_id,
+                logliks.len()
+            ),
+        )
+        .help("recorded log-likelihoods stay in the file that they came from"));
+    }
+    let prompt = request(sample);
+    let rolling = prompt.is_empty() && sample.values.contains_key("text_logprob");
+    let arguments: serde_json::Map<String, Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| {
+            let argument = match rolling {
+                true => json!({"arg_0": text}),
+                false => json!({"arg_0": prompt, "arg_1": text}),
+            };
+            (format!("gen_args_{number}"), argument)
+        })
+        .collect();
+    let responses: Vec<Value> = logliks
+        .iter()
+        .map(|loglik| match rolling {
+            true => json!(loglik.to_string()),
+            false => json!([loglik.to_string(), null]),
+        })
+        .collect();
+    let mut line = json!({
+        "doc_id": 0,
+        "doc": sample.row,
+        "target": "",
+        "arguments": arguments,
+        "resps": responses.iter().map(|response| json!([response])).collect::<Vec<_>>(),
+        "filtered_resps": responses,
+        "filter": "none",
+    });
+    if let Some(labels) = sample.values.get("choice_correct") {
+        let right: Vec<usize> = (0..labels.len()).filter(|at| labels[*at] != 0.0).collect();
+        line["target"] = match right.as_slice() {
+            [only] => json!(only.to_string()),
+            several => json!(json!(several).to_string()),
+        };
+        let bytes = sample.values.get("choice_bytes");
+        let marks = [
+            ("acc", mark(&logliks, labels, None)),
+            (
+                "acc_norm",
+                bytes.and_then(|bytes| mark(&logliks, labels, Some(bytes))),
+            ),
+        ];
+        let mut names = Vec::new();
+        for (name, mark) in marks {
+            if let Some(mark) = mark {
+                line[name] = json!(mark);
+                names.push(name);
+            }
+        }
+        line["metrics"] = json!(names);
+    }
+    with_error(&mut line, sample);
+    Ok(Some(line))
+}
+
+/// 1 where the likeliest choice, the first of equals, is a right one; by the byte where lengths are given.
+fn mark(logliks: &[f64], labels: &[f64], lengths: Option<&Vec<f64>>) -> Option<f64> {
+    let score = |at: usize| match lengths {
+        Some(lengths) => logliks[at] / lengths[at],
+        None => logliks[at],
+    };
+    let fits = lengths.is_none_or(|lengths| {
+        lengths.len() == logliks.len() && lengths.iter().all(|length| *length > 0.0)
+    });
+    let best = (0..logliks.len()).reduce(|best, next| {
+        if score(next) > score(best) {
+            next
+        } else {
+            best
+        }
+    });
+    let label = labels.get(best.filter(|_| fits)?)?;
+    Some(f64::from(u8::from(*label != 0.0)))
 }
 
 /// What was asked: the last turn of the user, or the plain text.

@@ -146,6 +146,7 @@ pub(super) fn resolve_options(
         generated: driftgauge_mistralrs::check_folder,
         gguf: runs,
         reader: driftgauge_mistralrs::reader,
+        untrained: driftgauge_lm::untrained,
         unproven: driftgauge_mistralrs::unproven,
     }
 }

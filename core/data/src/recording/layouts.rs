@@ -3,6 +3,7 @@
 //! A layout's rows keep the tool's own fields, so that `filter` and paths can name them, and get the columns that are known here
 //! beside them (`id`, `sample`, `completion`, `error`, `finish_reason`, `verdict`, `correct`).
 
+mod detect;
 mod garak;
 mod harmbench;
 mod inspect;
@@ -18,6 +19,9 @@ use driftgauge_record::VerdictLabel;
 use driftgauge_spec::spec::RecordedFormat;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
+
+pub(super) use detect::layout_of;
+pub(super) use lm_eval::CORRECT;
 
 use super::RecordedMapping;
 use crate::dataset::{Row, Table, parse_json, read_table, typed, whole_text};

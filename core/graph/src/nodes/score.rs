@@ -8,7 +8,6 @@ use driftgauge_engine::worker::{Answer, Answered, Ask};
 use driftgauge_engine::{Continuation, Prompt, ScoreRequest, ScoreResponse};
 use driftgauge_problem::Problem;
 use driftgauge_record::{Completion, Message, Sample, write_samples};
-use minijinja::Value as TemplateValue;
 
 use super::artifacts::COMPLETIONS;
 use super::inference::{Failure, Inference, no_answer};
@@ -49,18 +48,26 @@ impl Scoring {
     ) -> Result<Self, Problem> {
         let resolved = &context.experiment.evaluations[evaluation];
         let score = resolved.score.as_ref().ok_or("nothing to score")?;
+        let templates = Templates::default();
         let items = prompted(context, evaluation, condition)?
             .into_iter()
-            .map(|(row, sample)| item(score, row, sample))
+            .map(|(row, sample)| item(score, row, sample, &templates))
             .collect::<Result<_, _>>()?;
         Ok(Self { items })
     }
 }
 
-fn item(score: &ResolvedScore, row: &Row, sample: Sample) -> Result<Item, Problem> {
-    let continuations = texts(score, row)?;
+fn item(
+    score: &ResolvedScore,
+    row: &Row,
+    sample: Sample,
+    templates: &Templates,
+) -> Result<Item, Problem> {
+    let continuations = texts(score, row, templates)?;
     let labels = match score {
-        ResolvedScore::Choices { correct, .. } => Some(labels(correct, row, continuations.len())?),
+        ResolvedScore::Choices { correct, .. } => {
+            Some(labels(correct, row, continuations.len(), templates)?)
+        }
         ResolvedScore::Perplexity { .. } => None,
     };
     Ok(Item {
@@ -71,18 +78,21 @@ fn item(score: &ResolvedScore, row: &Row, sample: Sample) -> Result<Item, Proble
 }
 
 /// What is scored of a row: its choices, or its text.
-pub(crate) fn texts(score: &ResolvedScore, row: &Row) -> Result<Vec<String>, Problem> {
-    let texts = match score {
-        ResolvedScore::Choices { choices, .. } => list(choices, row)?,
-        ResolvedScore::Perplexity { text } => {
-            let text = Templates::default().fill(text, row, None);
-            vec![text?]
+pub(crate) fn texts(
+    score: &ResolvedScore,
+    row: &Row,
+    templates: &Templates,
+) -> Result<Vec<String>, Problem> {
+    match score {
+        ResolvedScore::Choices { choices, .. } => {
+            let mut texts = Vec::new();
+            for template in choices {
+                texts.extend(templates.texts(template, row)?);
+            }
+            Ok(texts)
         }
-    };
-    if texts.is_empty() {
-        return Err(format!("row `{}` has no choices", row.id).into());
+        ResolvedScore::Perplexity { text } => Ok(vec![templates.fill(text, row, None)?]),
     }
-    Ok(texts)
 }
 
 impl Inference for Scoring {
@@ -186,28 +196,28 @@ pub(crate) fn given(messages: Vec<Message>) -> Prompt {
     }
 }
 
-fn evaluate(template: &str, row: &Row) -> Result<TemplateValue, Problem> {
-    Templates::default()
-        .evaluate(lone_expression(template).unwrap_or(template), row)
-        .map_err(Problem::from)
-}
-
-fn list(templates: &[String], row: &Row) -> Result<Vec<String>, Problem> {
-    let mut texts = Vec::new();
-    for template in templates {
-        texts.extend(Templates::default().texts(template, row)?);
-    }
-    Ok(texts)
-}
-
 /// Which choices are right: an index, a list of indices, or a list of as many 0s and 1s as there are choices.
-fn labels(expression: &str, row: &Row, choices: usize) -> Result<Vec<f64>, Problem> {
-    let value = evaluate(expression, row)?;
+pub(crate) fn labels(
+    expression: &str,
+    row: &Row,
+    choices: usize,
+    templates: &Templates,
+) -> Result<Vec<f64>, Problem> {
+    let value = templates.evaluate(lone_expression(expression).unwrap_or(expression), row)?;
+    if value.is_undefined() || value.is_none() {
+        let message = format!("`{expression}` names nothing in row `{}`", row.id);
+        let known = driftgauge_data::dataset::names(&row.columns);
+        return Err(Problem::new("no-right-choice", message).help(format!("columns are {known}")));
+    }
     let wrong = || {
-        let message = format!("`{expression}` names no right choice in row `{}`", row.id);
-        Problem::new("no-right-choice", message).help(format!(
-            "it has to be the index of the right choice, or a list of {choices} zeros and ones"
-        ))
+        let message = format!(
+            "`{expression}` is {value} in row `{}`, and names no right one of its {choices} choices",
+            row.id
+        );
+        Problem::new("no-right-choice", message).help(match value.as_str() {
+            Some(_) => format!("text is no index: write `{expression} | int`, or give the column a type with the dataset's `types`"),
+            None => format!("it has to be the index of the right choice, from 0, or a list of {choices} zeros and ones"),
+        })
     };
     let numbers: Vec<usize> = match value.as_usize() {
         Some(index) => vec![index],
@@ -237,6 +247,10 @@ fn labels(expression: &str, row: &Row, choices: usize) -> Result<Vec<f64>, Probl
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn labels(expression: &str, row: &Row, choices: usize) -> Result<Vec<f64>, Problem> {
+        super::labels(expression, row, choices, &Templates::default())
+    }
 
     fn row(value: serde_json::Value) -> Row {
         Row {
@@ -271,10 +285,14 @@ mod tests {
     #[test]
     fn choices_are_a_list() {
         let row = row(json!(["a", "b"]));
-        assert_eq!(list(&["{{ answer }}".into()], &row).unwrap(), ["a", "b"]);
-        assert_eq!(
-            list(&["{{ answer[1] }}!".into(), "c".into()], &row).unwrap(),
-            ["b!", "c"]
-        );
+        let of = |choices: &[&str]| {
+            let score = ResolvedScore::Choices {
+                choices: choices.iter().map(|text| (*text).to_owned()).collect(),
+                correct: "0".to_owned(),
+            };
+            texts(&score, &row, &Templates::default()).unwrap()
+        };
+        assert_eq!(of(&["{{ answer }}"]), ["a", "b"]);
+        assert_eq!(of(&["{{ answer[1] }}!", "c"]), ["b!", "c"]);
     }
 }

@@ -4,9 +4,10 @@ use driftgauge_data::dataset::{Row, derangement};
 use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate};
 use driftgauge_engine::{LongPrompt, Sampling};
 use driftgauge_judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
+use driftgauge_problem::Problem;
 use driftgauge_record::value;
 use driftgauge_spec::spec::{
-    Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, OneOrMany, Thinking, Turn,
+    Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, OneOrMany, ScoreChoices, Thinking, Turn,
 };
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
@@ -14,6 +15,7 @@ use indexmap::IndexMap;
 use super::Resolver;
 use super::measures::resolved_metric;
 use super::models::turns;
+use crate::nodes::score::labels;
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
     ResolvedKl, ResolvedScore,
@@ -260,8 +262,40 @@ impl Resolver<'_> {
         for (span, error) in wrong {
             self.refuse("bad-template", span, error);
         }
+        if let Some(score) = &evaluation.score {
+            self.try_choices(score, rows);
+        }
         for column in evaluation.category.iter().chain(&evaluation.cluster) {
             self.scalar_column(column, &resolved.dataset, rows);
+        }
+    }
+
+    /// The choices of every row, and which of them is right; the first row that does not fit is told.
+    fn try_choices(&mut self, score: &ScoreChoices, rows: &[Row]) {
+        let templates = Templates::default();
+        for row in rows {
+            let mut choices = 0;
+            for template in score.choices.as_slice() {
+                match templates.texts(template, row) {
+                    Ok(texts) => choices += texts.len(),
+                    Err(error) => return self.refuse("bad-template", template.span(), error),
+                }
+            }
+            if let (0 | 1, Some(template)) = (choices, score.choices.as_slice().first()) {
+                let error = Problem::failed(format!(
+                    "`{template}` gives {choices} choices for row `{}`, and something is chosen from two on",
+                    row.id
+                ))
+                .help("name the column that holds the list, as `choices: \"{{ choices }}\"`, or write a template for each choice");
+                return self.refuse("bad-choices", template.span(), error);
+            }
+            if let Err(error) = labels(&score.correct, row, choices, &templates) {
+                let code = match &*error.code {
+                    "no-right-choice" => "no-right-choice",
+                    _ => "bad-template",
+                };
+                return self.refuse(code, score.correct.span(), error);
+            }
         }
     }
 

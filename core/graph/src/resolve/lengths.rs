@@ -1,32 +1,28 @@
 //! Prompts that a model cannot read, told before anything runs: too long for its context, beyond what the engine computes of it, or
 //! refused by its chat template.
 
-use driftgauge_engine::{LongPrompt, PromptReader, Reach, TextFiles};
+use driftgauge_engine::{LongPrompt, PromptReader, Reach};
 use driftgauge_problem::Problem;
-use driftgauge_spec::ExperimentSpec;
-use indexmap::IndexMap;
+use driftgauge_spec::{ExperimentSpec, Text};
 
-use super::{ResolveOptions, place};
+use super::place;
+use super::readers::Readers;
 use crate::asked::{Asked, asked};
-use crate::resolved::{ModelSource, ResolvedExperiment, ResolvedGenerate, ResolvedModel};
+use crate::resolved::ResolvedExperiment;
 
 /// Problems of the prompts of every evaluation, one for a model and a condition at most.
 pub(super) fn unreadable(
     spec: &ExperimentSpec,
     experiment: &ResolvedExperiment,
-    options: &ResolveOptions,
+    readers: &mut Readers<'_>,
 ) -> Vec<Problem> {
     let mut out = Vec::new();
-    let mut readers: IndexMap<TextFiles, Option<Box<dyn PromptReader>>> = IndexMap::new();
     for (id, evaluation) in &spec.evaluations {
         let Some(resolved) = experiment.evaluations.get(id.get()) else {
             continue;
         };
-        let models: Vec<_> = evaluation
-            .models
-            .iter()
-            .filter_map(|model| Some((model, text_files(experiment, model.get())?)))
-            .collect();
+        let read = |model: &&Text| readers.reads(model.get()).is_some();
+        let models: Vec<&Text> = evaluation.models.iter().filter(read).collect();
         if models.is_empty() {
             continue;
         }
@@ -36,14 +32,14 @@ pub(super) fn unreadable(
                 continue;
             };
             prompts.sort_by_key(|prompt| std::cmp::Reverse(prompt.bytes()));
-            for (model, files) in &models {
-                let reader = readers
-                    .entry(files.clone())
-                    .or_insert_with(|| (options.reader)(files));
-                let found = reader
-                    .as_ref()
-                    .and_then(|reader| first(reader.as_ref(), &resolved.generate, &prompts));
-                let Some(found) = found else {
+            for model in &models {
+                let how = How {
+                    answer: resolved.generate.max_tokens,
+                    on_long_prompt: resolved.generate.on_long_prompt,
+                    more: 0,
+                };
+                let reader = readers.of(model.get());
+                let Some(found) = reader.and_then(|reader| first(reader, how, &prompts)) else {
                     continue;
                 };
                 let of = match resolved.conditions.len() {
@@ -58,33 +54,8 @@ pub(super) fn unreadable(
     out
 }
 
-/// The files by which a model on this machine reads prompts; those of its base where it is made from one.
-pub(super) fn text_files(experiment: &ResolvedExperiment, id: &str) -> Option<TextFiles> {
-    let model = experiment.models.get(id)?;
-    let mut source: &ResolvedModel = model;
-    loop {
-        match &source.source {
-            ModelSource::Folder {
-                path,
-                gguf,
-                tokenizer,
-                ..
-            } => {
-                return Some(TextFiles {
-                    folder: path.clone(),
-                    gguf: gguf.clone(),
-                    tokenizer: tokenizer.clone(),
-                    chat_template: model.chat_template.as_ref().map(|file| file.path.clone()),
-                    engine: model.engine.unwrap_or_default(),
-                });
-            }
-            made => source = experiment.models.get(made.base()?)?,
-        }
-    }
-}
-
 /// Why a model cannot read the prompts.
-enum Found {
+pub(super) enum Found {
     Refused {
         sample: String,
         why: Problem,
@@ -98,14 +69,14 @@ enum Found {
 }
 
 /// A prompt that is too long.
-struct Measured {
+pub(super) struct Measured {
     sample: String,
     tokens: usize,
     bound: Bound,
 }
 
 /// What a prompt is too long for.
-enum Bound {
+pub(super) enum Bound {
     /// It is answered, and the context holds so many tokens.
     Context(usize),
     /// It is scored.
@@ -114,12 +85,19 @@ enum Bound {
     Reach(Reach, usize),
 }
 
+/// How prompts are answered.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// Most tokens of an answer.
+    pub(super) answer: usize,
+    /// What becomes of a prompt that is too long.
+    pub(super) on_long_prompt: LongPrompt,
+    /// Tokens that each prompt has beside those that are known.
+    pub(super) more: usize,
+}
+
 /// The first problem among prompts that are sorted by their length, the longest first.
-fn first(
-    reader: &dyn PromptReader,
-    generate: &ResolvedGenerate,
-    prompts: &[Asked],
-) -> Option<Found> {
+pub(super) fn first(reader: &dyn PromptReader, how: How, prompts: &[Asked]) -> Option<Found> {
     let longest = prompts.first()?;
     let around = match reader.render(&longest.prompt) {
         Ok(text) => text.len().saturating_sub(longest.bytes()),
@@ -134,7 +112,7 @@ fn first(
     let beyond = limits
         .reach
         .as_ref()
-        .map(|reach| reach.tokens.saturating_sub(generate.max_tokens));
+        .map(|reach| reach.tokens.saturating_sub(how.answer));
     let shortest = limits
         .context
         .min(limits.scored)
@@ -143,10 +121,10 @@ fn first(
     let mut count = 0;
     for prompt in prompts {
         // No token stands for less than a byte.
-        if prompt.bytes() + around + 64 < shortest {
+        if prompt.bytes() + around + how.more + 64 < shortest {
             break;
         }
-        if let Some((tokens, bound)) = too_long(reader, generate, prompt) {
+        if let Some((tokens, bound)) = too_long(reader, how, prompt) {
             count += 1;
             found.get_or_insert(Measured {
                 sample: prompt.sample_id.clone(),
@@ -163,11 +141,7 @@ fn first(
 }
 
 /// The tokens of a prompt, and what they are too many for.
-fn too_long(
-    reader: &dyn PromptReader,
-    generate: &ResolvedGenerate,
-    asked: &Asked,
-) -> Option<(usize, Bound)> {
+fn too_long(reader: &dyn PromptReader, how: How, asked: &Asked) -> Option<(usize, Bound)> {
     let limits = reader.limits();
     if !asked.texts.is_empty() {
         // The last token is scored, not read.
@@ -176,24 +150,24 @@ fn too_long(
         let read = counts.max()?.saturating_sub(1);
         return (read > limits.scored).then_some((read, Bound::Scored(limits.scored)));
     }
-    let tokens = reader.tokens(&asked.prompt, "").ok()?;
-    let read = match (tokens >= limits.context, generate.on_long_prompt) {
+    let tokens = reader.tokens(&asked.prompt, "").ok()? + how.more;
+    let read = match (tokens >= limits.context, how.on_long_prompt) {
         (false, _) => tokens,
         (true, LongPrompt::Error) => return Some((tokens, Bound::Context(limits.context))),
         // The sample fails by itself.
         (true, LongPrompt::Skip) => return None,
         (true, LongPrompt::Truncate) => {
-            let room = generate.max_tokens.min(limits.context / 2).max(1);
+            let room = how.answer.min(limits.context / 2).max(1);
             limits.context - room
         }
     };
-    let answer = generate.max_tokens.min(limits.context - read);
+    let answer = how.answer.min(limits.context - read);
     let reach = limits.reach.as_ref()?;
     (read + answer > reach.tokens).then(|| (tokens, Bound::Reach(reach.clone(), answer)))
 }
 
 impl Found {
-    fn told(self, place: &str, model: &str) -> Problem {
+    pub(super) fn told(self, place: &str, model: &str) -> Problem {
         let (longest, count, of) = match self {
             Self::Refused { sample, why } => {
                 let told = Problem::new(

@@ -9,6 +9,7 @@ mod configs;
 mod data;
 mod evaluations;
 mod folders;
+mod judged;
 mod leaks;
 mod lengths;
 mod measures;
@@ -17,6 +18,7 @@ mod numbers;
 mod plugins;
 mod portable;
 mod prepare;
+mod readers;
 mod recordings;
 mod scoring;
 mod settings;
@@ -34,7 +36,7 @@ pub use unproven::Unproven;
 use std::path::{Path, PathBuf};
 
 use driftgauge_data::recording::Readings;
-use driftgauge_engine::{PromptReader, TextFiles};
+use driftgauge_engine::{PromptReader, TextFiles, Untrained};
 use driftgauge_problem::{Place, Problem};
 use driftgauge_spec::{ExperimentSpec, Source, Span, Used};
 use driftgauge_store::FileDigests;
@@ -69,6 +71,8 @@ pub struct ResolveOptions {
     pub gguf: fn(&Path, Option<&Path>) -> Result<(), Problem>,
     /// How a model reads prompts, by its files; `None` where they do not tell.
     pub reader: fn(&TextFiles) -> Option<Box<dyn PromptReader>>,
+    /// How a model that is still to be trained from nothing will read prompts.
+    pub untrained: fn(Untrained) -> Option<Box<dyn PromptReader>>,
     /// Why the engine could not be held against an independent computation of the model in a folder, whose weights may be
     /// quantised while loading.
     pub unproven: fn(&TextFiles, Option<&str>) -> Option<String>,
@@ -230,13 +234,15 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
         report_samples: spec.report.samples,
         readings: resolver.readings,
     };
-    let (unreadable, unproven) = match options.models {
-        true => (
-            lengths::unreadable(spec, &experiment, options),
-            unproven::unproven(&experiment, options),
-        ),
-        false => (Vec::new(), Vec::new()),
-    };
+    let (mut unreadable, mut unproven) = (Vec::new(), Vec::new());
+    if options.models {
+        let mut readers = readers::Readers::new(&experiment, options);
+        unreadable = lengths::unreadable(spec, &experiment, &mut readers);
+        let judged = judged::judged(spec, &experiment, &mut readers);
+        unreadable.extend(judged.problems);
+        resolver.warnings.extend(judged.warnings);
+        unproven = unproven::unproven(&experiment, options);
+    }
     Resolved {
         experiment: unreadable.is_empty().then_some(experiment),
         problems: unreadable,

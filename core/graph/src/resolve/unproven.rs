@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ResolveOptions;
-use super::lengths::text_files;
+use super::readers::text_files;
 use crate::resolved::ResolvedExperiment;
 
 /// A model whose answers will not be held against an independent computation.

@@ -34,7 +34,7 @@ const EOS_ID: u32 = 2;
 const SPECIAL_TOKENS: [&str; 5] = [BOS, PAD, EOS, "<|start_header_id|>", "<|end_header_id|>"];
 
 /// Llama 3's turns, without its date and tools.
-const CHAT_TEMPLATE: &str = "{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message['role'] }}\
+pub(crate) const CHAT_TEMPLATE: &str = "{{ bos_token }}{% for message in messages %}<|start_header_id|>{{ message['role'] }}\
     <|end_header_id|>\n\n{{ message['content'] | trim }}<|eot_id|>{% endfor %}{% if add_generation_prompt %}\
     <|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}";
 
@@ -303,7 +303,7 @@ impl PretrainConfig {
 }
 
 /// The special tokens by the names that chat templates use.
-fn special_tokens() -> Vec<(String, String)> {
+pub(crate) fn special_tokens() -> Vec<(String, String)> {
     [("bos_token", BOS), ("eos_token", EOS), ("pad_token", PAD)]
         .map(|(name, token)| (name.to_owned(), token.to_owned()))
         .into()
@@ -316,5 +316,13 @@ fn learn_tokenizer(config: &PretrainConfig, data: &TrainData) -> Result<String> 
         .iter()
         .flat_map(|example| &example.messages)
         .flat_map(|message| [message.role.as_str(), message.content.as_str()]);
-    train_byte_level_bpe(texts, config.vocab_size, &SPECIAL_TOKENS)
+    tokenizer_of(texts, config.vocab_size)
+}
+
+/// The tokenizer that a model learns from texts: roles and contents of its training rows, in their order.
+pub(crate) fn tokenizer_of<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    vocab_size: usize,
+) -> Result<String> {
+    train_byte_level_bpe(texts, vocab_size, &SPECIAL_TOKENS)
 }

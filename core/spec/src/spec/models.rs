@@ -489,6 +489,39 @@ pub enum RecordedFormat {
     Jailbreakbench,
 }
 
+impl RecordedFormat {
+    /// Every layout by the key that names it.
+    pub const NAMED: [(&'static str, Self); 11] = [
+        ("jsonl", Self::Rows(DatasetFormat::Jsonl)),
+        ("json", Self::Rows(DatasetFormat::Json)),
+        ("csv", Self::Rows(DatasetFormat::Csv)),
+        ("tsv", Self::Rows(DatasetFormat::Tsv)),
+        ("parquet", Self::Rows(DatasetFormat::Parquet)),
+        ("harmbench", Self::Harmbench),
+        ("lm_eval", Self::LmEval),
+        ("inspect", Self::Inspect),
+        ("promptfoo", Self::Promptfoo),
+        ("garak", Self::Garak),
+        ("jailbreakbench", Self::Jailbreakbench),
+    ];
+
+    /// The layout of a key; a hyphen stands for the underscore.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.replace('-', "_");
+        let mut all = Self::NAMED.into_iter();
+        all.find(|(known, _)| *known == name).map(|(_, it)| it)
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let mut all = Self::NAMED.into_iter();
+        all.find(|(_, it)| *it == self)
+            .map_or("rows", |(name, _)| name)
+    }
+}
+
 impl Recorded {
     /// Whether it serves an evaluation.
     #[must_use]

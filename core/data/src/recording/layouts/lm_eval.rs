@@ -14,7 +14,7 @@ use super::{number, row};
 use crate::dataset::{Row, Table, read_table};
 
 /// Fields that tell whether an answer is correct, the first that is there.
-const CORRECT: [&str; 3] = ["acc", "exact_match", "em"];
+pub(in crate::recording) const CORRECT: [&str; 3] = ["acc", "exact_match", "em"];
 
 pub(super) fn read(path: &Path) -> Result<Table, Problem> {
     let lines = read_table(path, DatasetFormat::Jsonl).map_err(|error| error.to_string())?;
@@ -146,14 +146,15 @@ fn answers(line: &IndexMap<String, Value>, requests: &[Vec<Value>]) -> Result<An
     Ok(Answers::Texts(texts))
 }
 
-/// A pair of ln p and whether the continuation is the likeliest: `[-3.2, false]`, `["-3.2", "False"]`, either one in a list.
+/// A pair of ln p and whether the continuation is the likeliest, null where nobody knows: `[-3.2, false]`, `["-3.2", "False"]`,
+/// either one in a list.
 fn loglik(response: &Value) -> Option<f64> {
     let items = response.as_array()?;
     match items.as_slice() {
         [only] => loglik(only),
         [loglik, greedy] => {
             let is_flag = match greedy {
-                Value::Bool(_) => true,
+                Value::Bool(_) | Value::Null => true,
                 Value::String(word) => matches!(word.as_str(), "True" | "False"),
                 _ => false,
             };

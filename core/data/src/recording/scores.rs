@@ -1,0 +1,480 @@
+//! What a file of another tool's results says of each prompt: the numbers by which two such files can be held against each
+//! other. It is read as every recording is; only the ids and the marks are looked at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use driftgauge_problem::Problem;
+use driftgauge_record::VerdictLabel;
+use driftgauge_record::value::{column, scalar_text};
+use driftgauge_spec::spec::RecordedFormat;
+use indexmap::{IndexMap, IndexSet};
+use serde_json::Value;
+
+use super::{Asked, RecordedMapping, layouts, pairing, select};
+use crate::dataset::{Row, names};
+
+/// How a file is to be read, where that is said.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The layout; told by what stands in the file when absent.
+    pub layout: Option<RecordedFormat>,
+    /// Column of the ids; the layout's own when absent.
+    pub id: Option<String>,
+    /// Expression over the columns that a row has to fulfil.
+    pub filter: Option<String>,
+}
+
+/// What a number of a file is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Whether an answer is right.
+    Accuracy,
+    /// Whether a judge called an answer unsafe.
+    Unsafe(String),
+    /// Another number of the tool, by its name.
+    Other(String),
+}
+
+/// One number of each prompt.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Marks {
+    /// Field of the file that it comes from.
+    pub source: String,
+    /// The mean over a prompt's completions that have one, in the order of the ids; `None` where none has.
+    pub values: Vec<Option<f64>>,
+}
+
+/// The marks of a file, by prompt.
+#[derive(Debug, Clone)]
+pub struct Marked {
+    /// The file.
+    pub path: PathBuf,
+    /// Its layout.
+    pub layout: RecordedFormat,
+    /// Ids of the prompts.
+    pub ids: Vec<String>,
+    /// Whether the ids are nothing but the tool's own count of its rows.
+    pub counted: bool,
+    /// What was asked under each id, where the layout keeps it.
+    pub asked: HashMap<String, Value>,
+    /// Most completions of a prompt.
+    pub completions: usize,
+    /// The numbers.
+    pub marks: IndexMap<Measure, Marks>,
+    /// What was read otherwise than it is written.
+    pub notes: Vec<String>,
+    /// Columns whose values are as good as ids: a different text in every row.
+    pub distinct: IndexMap<String, IndexSet<String>>,
+}
+
+/// Reads the marks of a file.
+///
+/// # Errors
+/// When its layout is not known, it has no ids, or a row is unusable.
+pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
+    let format = match wanted.layout {
+        Some(format) => format,
+        None => layouts::layout_of(path)?,
+    };
+    let mut mapping = mapping(format, wanted);
+    let table = layouts::read(path, &mapping)?;
+    let rows = select(&table.rows, &mapping)?;
+    let Some(first) = rows.first() else {
+        return Err(refused(path, "has no row that fits").help("look at `--filter`"));
+    };
+    if matches!(format, RecordedFormat::Rows(_)) {
+        own_columns(&mut mapping, &rows);
+    }
+    let mut mapping = layouts::with_columns(mapping, &rows, false);
+    let id = match wanted.id.clone().or(mapping.id.clone()) {
+        Some(id) if rows.iter().any(|row| column(&row.columns, &id).is_some()) => id,
+        Some(id) => {
+            let known = names(&first.columns);
+            return Err(refused(path, &format!("has no column `{id}`"))
+                .help(format!("its columns are {known}")));
+        }
+        None => {
+            let known = names(&first.columns);
+            return Err(refused(
+                path,
+                "names no ids, and rows are never paired by their places",
+            )
+            .help(format!(
+                "say which column has them with `--id`; its columns are {known}"
+            )));
+        }
+    };
+    mapping.id = Some(id);
+    one_answer_of_each(path, format, &rows)?;
+    super::check(path, &mapping, &rows)?;
+    let asked = Asked {
+        condition: "default",
+        judged: false,
+        dataset_id: Some("id"),
+    };
+    let by_sample = pairing::index(&mapping, &rows, asked, path)?;
+    let mut prompts: BTreeMap<&str, Vec<(usize, &Row)>> = BTreeMap::new();
+    for ((id, position), row) in &by_sample {
+        prompts.entry(id).or_default().push((*position, row));
+    }
+    for rows in prompts.values_mut() {
+        rows.sort_unstable_by_key(|(position, _)| *position);
+    }
+    let mut marked = Marked {
+        path: path.to_owned(),
+        layout: format,
+        ids: prompts.keys().map(|id| (*id).to_owned()).collect(),
+        counted: wanted.id.is_none() && counts(format, &rows),
+        asked: HashMap::new(),
+        completions: prompts.values().map(Vec::len).max().unwrap_or(0),
+        marks: IndexMap::new(),
+        notes: table.notes,
+        distinct: distinct(&rows),
+    };
+    for (id, rows) in &prompts {
+        if let Some(asked) = rows.first().and_then(|(_, row)| question(format, row)) {
+            marked.asked.insert((*id).to_owned(), asked);
+        }
+    }
+    for (measure, source, cell) in measures(format, &mapping, &rows) {
+        let values = prompts.values().map(|rows| {
+            let known = rows
+                .iter()
+                .filter_map(|(_, row)| mark(&measure, column(&row.columns, &cell)));
+            let known: Vec<f64> = known.collect();
+            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+        });
+        let values: Vec<Option<f64>> = values.collect();
+        if values.iter().any(Option::is_some) {
+            marked.marks.insert(measure, Marks { source, values });
+        }
+    }
+    Ok(marked)
+}
+
+fn refused(path: &Path, what: &str) -> Problem {
+    Problem::new("not-comparable", format!("`{}` {what}", path.display())).of_input()
+}
+
+fn mapping(format: RecordedFormat, wanted: &Wanted) -> RecordedMapping {
+    RecordedMapping {
+        format,
+        types: IndexMap::new(),
+        id: wanted.id.clone(),
+        filter: wanted.filter.clone(),
+        condition: None,
+        conditions: IndexMap::new(),
+        sample: None,
+        completion: None,
+        finish_reason: None,
+        error: None,
+        token_logprob: None,
+        ends_with_eos: None,
+        verdicts: IndexMap::new(),
+        values: IndexMap::new(),
+    }
+}
+
+/// Columns of rows of one's own, by the names that other layouts give them, and that `export` writes.
+fn own_columns(mapping: &mut RecordedMapping, rows: &[&Row]) {
+    let has = |name: &str| rows.iter().any(|row| column(&row.columns, name).is_some());
+    let first = |names: &[&str]| {
+        let mut names = names.iter();
+        names.find(|name| has(name)).map(|name| (*name).to_owned())
+    };
+    mapping.id = mapping.id.take().or_else(|| first(&["sample_id", "id"]));
+    mapping.sample = first(&["sample_index", "sample"]);
+    mapping.error = first(&["error"]);
+    if let Some(cell) = first(&["correct", "values.correct"]) {
+        mapping.values.insert("correct".to_owned(), cell);
+    }
+    if has("verdict") {
+        mapping
+            .verdicts
+            .insert("recorded".to_owned(), "verdict".to_owned());
+    }
+    for row in rows {
+        let judged = row.columns.get("verdicts").and_then(Value::as_object);
+        for (judge, verdict) in judged.into_iter().flatten() {
+            let inside = if verdict.is_object() { ".label" } else { "" };
+            let cell = format!("verdicts.{judge}{inside}");
+            mapping.verdicts.entry(judge.clone()).or_insert(cell);
+        }
+    }
+}
+
+/// lm-eval writes a line for each way to take the answer out of a text.
+fn one_answer_of_each(path: &Path, format: RecordedFormat, rows: &[&Row]) -> Result<(), Problem> {
+    if format != RecordedFormat::LmEval {
+        return Ok(());
+    }
+    let filters = rows
+        .iter()
+        .filter_map(|row| row.columns.get("filter")?.as_str());
+    let filters: IndexSet<&str> = filters.collect();
+    let Some(first) = filters.first().filter(|_| filters.len() > 1) else {
+        return Ok(());
+    };
+    let all: Vec<String> = filters.iter().map(|name| format!("`{name}`")).collect();
+    Err(refused(
+        path,
+        &format!("holds the answers of several filters: {}", all.join(", ")),
+    )
+    .help(format!(
+        "choose one with `--filter 'filter == \"{first}\"'`"
+    )))
+}
+
+/// Whether the ids of a layout are its own count of rows.
+fn counts(format: RecordedFormat, rows: &[&Row]) -> bool {
+    match format {
+        RecordedFormat::Rows(_) | RecordedFormat::Harmbench => false,
+        // inspect counts where its dataset has no ids.
+        RecordedFormat::Inspect => rows
+            .iter()
+            .all(|row| row.columns.get("id").is_some_and(Value::is_number)),
+        RecordedFormat::LmEval
+        | RecordedFormat::Promptfoo
+        | RecordedFormat::Garak
+        | RecordedFormat::Jailbreakbench => true,
+    }
+}
+
+/// What a row was asked, in a form that two runs of one tool share.
+fn question(format: RecordedFormat, row: &Row) -> Option<Value> {
+    let field = match format {
+        RecordedFormat::LmEval => "doc",
+        RecordedFormat::Inspect => "input",
+        RecordedFormat::Promptfoo => "vars",
+        RecordedFormat::Garak => "prompt",
+        RecordedFormat::Jailbreakbench => "goal",
+        // The test case of a behavior differs from attack to attack.
+        RecordedFormat::Harmbench | RecordedFormat::Rows(_) => return None,
+    };
+    row.columns.get(field).map(plain)
+}
+
+/// A question without what differs from run to run and from version to version: numbers as text, and of a message nothing but
+/// who says what.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Object(fields) => {
+            let is_message = fields.contains_key("role") && fields.contains_key("content");
+            let kept = fields
+                .iter()
+                .filter(|(name, _)| !is_message || matches!(name.as_str(), "role" | "content"));
+            kept.map(|(name, value)| (name.clone(), plain(value)))
+                .collect()
+        }
+        Value::Bool(flag) => Value::from(if *flag { "True" } else { "False" }),
+        other => scalar_text(other).map_or(Value::Null, Value::from),
+    }
+}
+
+/// The columns that hold a different text in every row, a level deep.
+fn distinct(rows: &[&Row]) -> IndexMap<String, IndexSet<String>> {
+    let mut columns: IndexSet<String> = IndexSet::new();
+    for (name, value) in rows.iter().take(1).flat_map(|row| &row.columns) {
+        match value {
+            Value::Object(fields) => {
+                columns.extend(fields.keys().map(|key| format!("{name}.{key}")));
+            }
+            _ => {
+                columns.insert(name.clone());
+            }
+        }
+    }
+    let texts = |name: &String| {
+        let mut seen = IndexSet::new();
+        for row in rows {
+            let text = column(&row.columns, name).and_then(scalar_text)?;
+            if !seen.insert(text) {
+                return None;
+            }
+        }
+        Some(seen)
+    };
+    let found = columns
+        .into_iter()
+        .filter_map(|name| texts(&name).map(|texts| (name, texts)));
+    found.collect()
+}
+
+/// The numbers of a file: what each is, the field that says it, and the column it stands in.
+fn measures(
+    format: RecordedFormat,
+    mapping: &RecordedMapping,
+    rows: &[&Row],
+) -> Vec<(Measure, String, String)> {
+    let mut out = Vec::new();
+    for (judge, cell) in &mapping.verdicts {
+        let source = match format {
+            RecordedFormat::Harmbench => "label",
+            RecordedFormat::Jailbreakbench => "jailbroken",
+            RecordedFormat::Promptfoo => "success",
+            _ => judge,
+        };
+        out.push((
+            Measure::Unsafe(judge.clone()),
+            source.to_owned(),
+            cell.clone(),
+        ));
+    }
+    let further = further(format, rows);
+    if let Some(cell) = mapping.values.get("correct") {
+        let marked = |name: &&String| layouts::CORRECT.contains(&name.as_str());
+        let source = match format {
+            RecordedFormat::LmEval => further.keys().find(marked).cloned(),
+            // One scorer, or none would be taken.
+            RecordedFormat::Inspect => further.keys().next().cloned(),
+            RecordedFormat::Promptfoo => Some("success".to_owned()),
+            _ => Some("correct".to_owned()),
+        };
+        out.push((Measure::Accuracy, source.unwrap_or_default(), cell.clone()));
+    }
+    for (name, cell) in further {
+        out.push((Measure::Other(name.clone()), name, cell));
+    }
+    out
+}
+
+/// Further numbers that a tool gives each row, by name: the column of each.
+fn further(format: RecordedFormat, rows: &[&Row]) -> IndexMap<String, String> {
+    let mut out = IndexMap::new();
+    for row in rows {
+        match format {
+            RecordedFormat::LmEval => {
+                let named = row.columns.get("metrics").and_then(Value::as_array);
+                let named = named.into_iter().flatten().filter_map(Value::as_str);
+                for name in named.chain(layouts::CORRECT) {
+                    if row.columns.contains_key(name) {
+                        out.insert(name.to_owned(), name.to_owned());
+                    }
+                }
+                // Up to 0.4.2 no list names them.
+                if !row.columns.contains_key("metrics") {
+                    for name in ["acc_norm", "f1", "mc1", "mc2"] {
+                        if row.columns.contains_key(name) {
+                            out.insert(name.to_owned(), name.to_owned());
+                        }
+                    }
+                }
+            }
+            RecordedFormat::Inspect => {
+                let scores = row.columns.get("scores").and_then(Value::as_object);
+                for scorer in scores.into_iter().flat_map(|scores| scores.keys()) {
+                    out.insert(scorer.clone(), format!("scores.{scorer}"));
+                }
+            }
+            RecordedFormat::Promptfoo => {
+                out.insert("score".to_owned(), "score".to_owned());
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+/// The number of a cell.
+fn mark(measure: &Measure, cell: Option<&Value>) -> Option<f64> {
+    if let Measure::Unsafe(_) = measure {
+        let word = scalar_text(cell?)?.trim().to_ascii_lowercase();
+        return match VerdictLabel::parse(&word)? {
+            VerdictLabel::Unsafe => Some(1.0),
+            VerdictLabel::Safe => Some(0.0),
+            // Neither is a verdict.
+            VerdictLabel::Unparsable | VerdictLabel::Error => None,
+        };
+    }
+    let cell = match cell {
+        // The export keeps lists.
+        Some(Value::Array(items)) if items.len() == 1 => items.first(),
+        other => other,
+    };
+    let found = match cell? {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_f64(),
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        _ => None,
+    };
+    found.filter(|mark: &f64| mark.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn marked(name: &str, text: &str, wanted: &Wanted) -> Result<Marked, Problem> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        marks_of(&path, wanted)
+    }
+
+    #[test]
+    fn verdicts_and_marks_are_numbers_and_the_rest_is_absent() {
+        let text = r#"{"b": [{"generation": "x", "label": 1}, {"generation": "y", "label": 0}, {"generation": "z", "label": -1}],
+            "a": [{"generation": "x", "label": null}]}"#;
+        let found = marked("m.json", text, &Wanted::default()).unwrap();
+        assert_eq!(found.ids, ["a", "b"]);
+        assert_eq!((found.completions, found.counted), (3, false));
+        let marks = &found.marks[&Measure::Unsafe("recorded".to_owned())];
+        assert_eq!(marks.source, "label");
+        assert_eq!(marks.values, [None, Some(0.5)]);
+        let own = marked(
+            "r.csv",
+            "id,correct,verdict,error\nq,1.0,safe,\np,,,timed out\n",
+            &Wanted::default(),
+        );
+        let own = own.unwrap();
+        assert_eq!(own.ids, ["p", "q"]);
+        assert_eq!(own.marks[&Measure::Accuracy].values, [None, Some(1.0)]);
+        let judged = &own.marks[&Measure::Unsafe("recorded".to_owned())];
+        assert_eq!(judged.values, [None, Some(0.0)]);
+    }
+
+    #[test]
+    fn counted_ids_come_with_what_was_asked() {
+        let line = |id: u8, doc: &str| {
+            format!(
+                r#"{{"doc_id": {id}, "doc": {doc}, "filtered_resps": ["x"], "metrics": ["exact_match", "f1"], "exact_match": 1.0, "f1": 0.5}}"#
+            )
+        };
+        let text = [
+            line(1, r#"{"n": 7, "k": true}"#),
+            line(0, r#"{"n": "7", "k": "True"}"#),
+        ]
+        .join("\n");
+        let found = marked("s.jsonl", &text, &Wanted::default()).unwrap();
+        assert!(found.counted);
+        // Versions write leaves as values or as text.
+        assert_eq!(found.asked["0"], found.asked["1"]);
+        assert_eq!(found.marks[&Measure::Accuracy].source, "exact_match");
+        assert_eq!(
+            found.marks[&Measure::Other("f1".to_owned())].values,
+            [Some(0.5); 2]
+        );
+        let by_doc = Wanted {
+            id: Some("doc.n".to_owned()),
+            ..Wanted::default()
+        };
+        let twice = marked("s.jsonl", &text, &by_doc).unwrap_err().to_string();
+        assert!(twice.contains("`7` more than once"), "{twice}");
+        assert!(found.distinct.contains_key("doc_id") && !found.distinct.contains_key("doc.n"));
+    }
+
+    #[test]
+    fn messages_are_compared_by_who_says_what() {
+        let one = json!([{"id": "x1", "role": "user", "content": "q", "source": "input"}]);
+        let other = json!([{"role": "user", "content": "q"}]);
+        assert_eq!(plain(&one), plain(&other));
+        assert_ne!(
+            plain(&one),
+            plain(&json!([{"role": "user", "content": "r"}]))
+        );
+    }
+}
