@@ -104,6 +104,33 @@ fn the_named_tokenizer_is_read_and_no_other() {
     assert_ne!(key_of_the_file(&place, &spec), before);
 }
 
+/// No other decoder reads the weights of a file, so nothing proves what is computed of them.
+#[test]
+fn a_file_is_unproven_and_strict_refuses_it() {
+    let place = Place::new();
+    write_qwen2(&qwen2(), &place.path("model.gguf"), true);
+    let spec = spec(&place, "gguf: model.gguf");
+    let plan = place.output(&["plan", text(&spec), "--format", "json"]);
+    let plan: Value = serde_json::from_slice(&plan.stdout).expect("JSON");
+    let unproven = plan["unproven"].as_array().expect("a list");
+    assert_eq!((unproven.len(), &unproven[0]["model"]), (1, &"file".into()));
+    let output = place.output(&["run", text(&spec), "--out", "run", "--strict"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("`logits-agree` of `file` cannot be proven"),
+        "{said}"
+    );
+    // Without the flag it runs, and the head of the report says so.
+    place.run(&spec, "run");
+    let output = place.output(&["show", "run"]);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        shown.contains("- file, logits-agree: a GGUF file"),
+        "{shown}"
+    );
+}
+
 #[test]
 fn a_file_brings_its_tokenizer_along_or_has_it_beside() {
     let place = Place::new();

@@ -19,6 +19,7 @@ mod kills;
 mod lengths;
 mod level;
 mod measures;
+mod model_cases;
 mod models;
 #[cfg(target_os = "linux")]
 mod offline;

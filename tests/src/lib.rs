@@ -3,6 +3,7 @@
 pub mod architectures;
 pub mod demo_data;
 pub mod gguf;
+pub mod model_cases;
 pub mod server;
 mod skipped;
 

@@ -66,6 +66,11 @@ mod tests {
         let (one, same, other) = (output("by `g`"), output("by `g`"), output("by `h`"));
         assert_eq!(measured_otherwise([&one, &same]), None);
         assert_eq!(measured_otherwise([]), None);
+        // Where a side measured nothing, nothing was measured otherwise.
+        let mut nothing = other.clone();
+        nothing.scalars[0].n = 0;
+        assert_eq!(measured_otherwise([&one, &nothing]), None);
+        assert_eq!(measured_otherwise([&nothing, &one]), None);
         let reason = measured_otherwise([&one, &same, &other]).unwrap();
         assert!(reason.ends_with("by `g`; and: by `h`"), "{reason}");
     }

@@ -132,6 +132,7 @@ mod tests {
         assert!((found[0].ci.as_ref().unwrap().low - ci.low).abs() < 1e-12);
         let sides = found[0].detail.sides.unwrap();
         assert_eq!((sides.baseline, sides.model), (4, 3));
+        assert_eq!(found[0].n, 0, "nothing is paired");
         // A number over the same prompts is none of these, nor one that was paired.
         let plain = output("x", "nats", &a, false);
         assert!(between_selections(&plain, &plain, 0.95, &[]).is_empty());

@@ -29,8 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) context: Option<usize>,
     /// How far mistral.rs computes the model as transformers does.
     pub(crate) reach: Option<Reach>,
-    /// mistral.rs runs it on GPUs alone.
-    pub(crate) needs_gpu: bool,
+    /// Why mistral.rs computes it on GPUs alone, where it does.
+    pub(crate) gpu_alone: Option<Problem>,
     /// The folder that the links lead to.
     pub(crate) origin: PathBuf,
 }
@@ -47,7 +47,39 @@ impl Prepared {
 /// # Errors
 /// With the reason.
 pub fn check(folder: &Path) -> Result<(), Problem> {
-    inspect(folder).map(drop)
+    let (config, _) = inspect(folder)?;
+    match gpu_alone(folder, &config) {
+        Some(problem) if !driftgauge_lm::built_for_gpu() => Err(problem),
+        _ => Ok(()),
+    }
+}
+
+/// Why mistral.rs computes a model on GPUs alone, where it does.
+fn gpu_alone(folder: &Path, config: &config::Config) -> Option<Problem> {
+    let method = config
+        .json
+        .get("quantization_config")
+        .map(|quantised| &quantised["quant_method"]);
+    let (why, help) = match method.map(|method| method.as_str().unwrap_or("?")) {
+        Some(method) => {
+            let why = match method {
+                // The scale of each block is taken for the next one as well.
+                "bitsandbytes" => "computes weights quantised by `bitsandbytes` wrongly on a processor, and is asked for them on GPUs alone".to_owned(),
+                _ => format!("computes weights quantised by `{method}` on GPUs alone"),
+            };
+            (
+                why,
+                "use the unquantised model (transformers makes it with `model.dequantize()`); `quantization: NAME` quantises it while loading",
+            )
+        }
+        None if config.needs_gpu => (
+            "runs the experts of this architecture on GPUs alone".to_owned(),
+            "`--device cuda`, or serve the model with another engine and use an `endpoint` source",
+        ),
+        None => return None,
+    };
+    let why = format!("`{}`: mistral.rs 0.8.1 {why}", folder.display());
+    Some(Problem::failed(why).help(help))
 }
 
 fn inspect(folder: &Path) -> Result<(config::Config, Weights), Problem> {
@@ -82,7 +114,8 @@ fn known_by_the_other(folder: &Path, config: &Value) -> Result<(), Problem> {
 /// When a file is missing or unsound, or mistral.rs would not compute the model as transformers does.
 pub(crate) fn prepare(folder: &Path) -> Result<Prepared, Problem> {
     let (config, weights) = inspect(folder)?;
-    let (reach, needs_gpu) = (config.reach, config.needs_gpu);
+    let gpu_alone = gpu_alone(folder, &config);
+    let reach = config.reach;
     let mut config = config.json;
     let context = in_whole_blocks(&mut config);
     let dir = private_folder()?;
@@ -118,7 +151,7 @@ pub(crate) fn prepare(folder: &Path) -> Result<Prepared, Problem> {
         config,
         context,
         reach,
-        needs_gpu,
+        gpu_alone,
         origin: folder.to_owned(),
     })
 }

@@ -37,15 +37,8 @@ fn load_folder(model: &LoadModel) -> Result<MistralRsEngine, Problem> {
     let isq = quantization.map(quantization::parse).transpose()?;
 
     let folder = folder::prepare(&model.folder)?;
-    if folder.needs_gpu && device.is_cpu() {
-        return Err(Problem::failed(format!(
-            "`{}`: mistral.rs 0.8.1 runs the experts of this architecture on GPUs alone",
-            model.folder.display()
-        ))
-        .help(
-            "`--device cuda`, or serve the model \
-             with another engine and use an `endpoint` source",
-        ));
+    if let Some(problem) = folder.gpu_alone.clone().filter(|_| device.is_cpu()) {
+        return Err(problem);
     }
     let text_folder = folder::prepare_text(Some(&model.folder), model.chat_template.as_deref())?;
     let text = Arc::new(Text::load(text_folder.path())?);

@@ -77,6 +77,7 @@ pub(super) fn read(architecture: Architecture, fields: &Fields<'_>) -> Result<De
     let context = Context {
         theta: defaults.theta,
         partial: if glm { 0.5 } else { 1.0 },
+        partial_is_read: glm || matches!(architecture, A::Phi3),
         head_dim,
         positions: max_position_embeddings,
         original: match architecture {

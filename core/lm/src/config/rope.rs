@@ -79,6 +79,8 @@ pub enum RopeScaling {
 pub(super) struct Context {
     pub(super) theta: f64,
     pub(super) partial: f64,
+    /// Whether the family turns a part of each head where the file says so. transformers does not look at the key for the others.
+    pub(super) partial_is_read: bool,
     pub(super) head_dim: usize,
     pub(super) positions: usize,
     /// The context before it was scaled, where no key says it.
@@ -208,6 +210,11 @@ fn described(
     if !(theta.is_finite() && theta > 0.0) {
         return Err(Error::Config(format!(
             "`rope_theta` {theta} has to be above 0"
+        )));
+    }
+    if partial != 1.0 && !context.partial_is_read {
+        return Err(Error::Unsupported(format!(
+            "`partial_rotary_factor: {partial}`, which transformers does not read for this architecture"
         )));
     }
     let width = (context.head_dim as f64 * partial) as usize;

@@ -247,6 +247,30 @@ mod tests {
         Answers::new(&values, &truths, &items).unwrap()
     }
 
+    /// The share of draws on the other side of zero, counted from one so that it is never nothing, and doubled.
+    #[test]
+    fn the_p_value_counts_draws_beyond_zero() {
+        let p = |draws: &[f64]| {
+            let draws = Replicates::new(
+                Some(1.0),
+                draws.iter().copied().map(Some).collect(),
+                Drawn::Items,
+                1,
+            )
+            .unwrap();
+            two_sided(&draws)
+        };
+        let mut draws: Vec<f64> = (1..=19).map(f64::from).collect();
+        draws.push(-1.0);
+        assert!((p(&draws) - 4.0 / 21.0).abs() < 1e-12);
+        draws[19] = 20.0;
+        assert!((p(&draws) - 2.0 / 21.0).abs() < 1e-12);
+        // Zero stands on either side.
+        draws[19] = 0.0;
+        assert!((p(&draws) - 4.0 / 21.0).abs() < 1e-12);
+        assert_eq!(p(&[-1.0, 1.0, -2.0, 2.0]), 1.0);
+    }
+
     #[test]
     fn ranks_are_those_of_the_paired_rank_difference() {
         let (a, b) = (side(0), side(17));

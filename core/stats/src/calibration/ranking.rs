@@ -252,6 +252,31 @@ mod tests {
         assert_eq!(one.rank_interval(Aurc, options), None);
     }
 
+    /// Pairs of numpy: the area, and DeLong's variance of its structural components, 0.04625; limits by scipy's quantiles.
+    #[test]
+    fn delongs_interval_is_that_of_the_pairwise_components() {
+        let confidences = [0.9, 0.8, 0.8, 0.6, 0.55, 0.4, 0.7, 0.3, 0.2];
+        let correct = [true, true, false, true, false, false, true, false, true];
+        let found = Predictions::new(&confidences, &correct).unwrap();
+        assert!((found.auroc().unwrap() - 0.675).abs() < 1e-12);
+        let ci = found.auroc_interval(0.8).unwrap();
+        let (low, high) = (0.399_391_914_667_441, 0.950_608_085_332_559);
+        assert!(
+            (ci.low - low).abs() < 1e-9 && (ci.high - high).abs() < 1e-9,
+            "{ci:?}"
+        );
+        let wide = found.auroc_interval(0.95).unwrap();
+        assert!(
+            (wide.low - 0.253_493_807_332_439).abs() < 1e-9 && wide.high == 1.0,
+            "{wide:?}"
+        );
+        // One of a class is enough for the area: it is above one of three, and level with another.
+        let one = Predictions::new(&[0.5, 0.1, 0.6, 0.5], &[true, false, false, false]);
+        assert_eq!(one.unwrap().auroc(), Some(0.5));
+        let one = Predictions::new(&[0.5, 0.1, 0.6, 0.5], &[false, true, true, true]);
+        assert_eq!(one.unwrap().auroc(), Some(0.5));
+    }
+
     #[test]
     fn ties_are_taken_by_expectation() {
         let tied = Predictions::new(&[0.5; 4], &[true, false, true, false]).unwrap();

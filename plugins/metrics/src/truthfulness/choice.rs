@@ -101,6 +101,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn choices_that_are_all_true_or_all_false_are_refused() {
+        for truth in [[1.0, 1.0], [0.0, 0.0]] {
+            let refused = Choices::new(&[-1.0, -2.0], &truth).map(|_| ()).unwrap_err();
+            assert!(
+                refused.to_string().contains("all true or all false"),
+                "{refused}"
+            );
+        }
+        assert!(Choices::new(&[-1.0, -2.0], &[1.0]).is_err());
+        assert!(Choices::new(&[-1.0, f64::NAN], &[1.0, 0.0]).is_err());
+    }
+
+    #[test]
     fn by_hand() {
         let likelihoods = [-1.0, -2.0, -0.5, -3.0];
         let choices = Choices::new(&likelihoods, &[1.0, 1.0, 0.0, 0.0]).unwrap();
