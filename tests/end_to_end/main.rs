@@ -16,6 +16,7 @@ mod inference;
 mod judge_check;
 mod judging_plugin;
 mod kills;
+mod language;
 mod lengths;
 mod level;
 mod measures;

@@ -143,6 +143,9 @@ pub(crate) struct CheckArgs {
     /// Look at the text alone: no dataset, recording, template or plugin that is not built in is opened.
     #[arg(long)]
     pub(crate) no_files: bool,
+    /// Print the spec as one text: with the files and presets that it includes in their place.
+    #[arg(long)]
+    pub(crate) resolved: bool,
     #[command(flatten)]
     pub(crate) diagnosing: Diagnosing,
 }

@@ -3,9 +3,12 @@
 use std::fs::{File, TryLockError};
 use std::io::{BufRead, BufReader, Stdin, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use driftgauge_engine::worker::{
-    Job, Replies, Reply, Requests, serve_batches, serve_divergence, serve_generation, serve_scoring,
+    Job, Replies, Reply, Requests, STOP, serve_batches, serve_divergence, serve_generation,
+    serve_scoring,
 };
 use driftgauge_engine::{EngineError, LocalEngine};
 use driftgauge_problem::{Context as _, Result};
@@ -57,9 +60,9 @@ fn work<W: Write + Send>(
             serve_divergence(&mut pair, &Requests::from(input), replies)?;
         }
         Job::Train(job) => {
-            end_with_parent(input);
+            let stop = end_with_parent(input);
             let _alone = alone(&job.lock, replies)?;
-            let summary = driftgauge_lm::worker::train(&job, replies)?;
+            let summary = driftgauge_lm::worker::train(&job, replies, &stop)?;
             replies.send(&Reply::Done(summary))?;
         }
         Job::Merge(job) => {
@@ -88,15 +91,22 @@ fn title(job: &Job) -> String {
     }
 }
 
-/// Ends the process when the parent is gone, so that a killed run leaves no worker behind.
-fn end_with_parent(mut input: BufReader<Stdin>) {
+/// Ends the process when the parent is gone, so that a killed run leaves no worker behind. What it gives is raised when the parent
+/// asks it to save what was done, and end.
+fn end_with_parent(mut input: BufReader<Stdin>) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
     std::thread::spawn(move || {
         let mut line = String::new();
         while input.read_line(&mut line).is_ok_and(|read| read > 0) {
+            if line.trim() == STOP {
+                told.store(true, Ordering::Relaxed);
+            }
             line.clear();
         }
         std::process::exit(1);
     });
+    stop
 }
 
 /// Waits until no other worker writes what this one is about to write: one whose parent was killed may still be at its

@@ -92,7 +92,8 @@ pub fn between_models(
             continue;
         };
         let scalar = scalar(baseline, &ours.id, &ours.condition);
-        let primary = scalar.is_some_and(|scalar| scalar.primary);
+        // What each model chose by its own answers need not be the same.
+        let primary = scalar.is_some_and(|scalar| scalar.primary && !scalar.selected);
         match compare(ours, theirs, scalar, how) {
             Ok(found) => out.push(named(found, scalar, ours, Between::Models)),
             Err(error) if primary => return Err(error),

@@ -45,7 +45,9 @@ pub fn between_trainings(
                     out.push(named(found, scalar, ours, Between::Trainings));
                 }
             }
-            Err(error) if scalar.is_some_and(|scalar| scalar.primary) => return Err(error),
+            Err(error) if scalar.is_some_and(|scalar| scalar.primary && !scalar.selected) => {
+                return Err(error);
+            }
             // A number over a part that differs from training to training has no pairs.
             Err(_) => {}
         }

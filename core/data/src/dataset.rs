@@ -2,9 +2,9 @@
 
 mod access;
 mod files;
+mod join;
 mod json;
 mod parquet;
-mod shards;
 mod text;
 mod types;
 
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_problem::Explained;
 use driftgauge_record::value;
+use driftgauge_spec::files_of;
 use driftgauge_spec::spec::DatasetFormat;
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
@@ -20,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::access::Columns;
+pub use self::join::join;
 pub(crate) use self::json::parse as parse_json;
-pub use self::shards::files_of;
-pub(crate) use self::text::{unpacked_name, whole_text};
+pub(crate) use self::text::whole_text;
 pub use self::types::{is_written_list, truth, typed};
 use crate::random::Random;
 
@@ -116,8 +117,10 @@ pub struct Table {
 pub fn read_table(path: &Path, format: DatasetFormat) -> Result<Table, DatasetError> {
     let files = files_of(path, format).map_err(|error| access::io_error(path, error))?;
     let mut table = Table::default();
+    let mut schema = join::OneSchema::default();
     for file in files {
         let read = files::read(&file, format)?;
+        schema.add(&file, &read.rows)?;
         table.notes.extend(nulls_note(&file, read.nulls));
         for columns in read.rows {
             let id = table.rows.len().to_string();

@@ -185,7 +185,7 @@ fn unreadable(name: &str) -> String {
 
 /// `train.jsonl`, `data/train-00000-of-00001.parquet`, `default/train/0000.parquet`.
 fn belongs_to(name: &str, split: &str) -> bool {
-    let path = Path::new(crate::dataset::unpacked_name(name));
+    let path = Path::new(driftgauge_spec::unpacked_name(name));
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let parent = path.parent().and_then(Path::file_name);
     stem == split
@@ -195,7 +195,7 @@ fn belongs_to(name: &str, split: &str) -> bool {
 
 /// `-of-00002` at the end of a name, whatever the number.
 fn is_one_of_several(name: &str) -> bool {
-    let name = crate::dataset::unpacked_name(name);
+    let name = driftgauge_spec::unpacked_name(name);
     let stem = Path::new(name).file_stem().unwrap_or_default();
     let stem = stem.to_string_lossy();
     let count = stem.rsplit_once("-of-").map(|(_, count)| count);
@@ -303,7 +303,7 @@ fn file_names(folder: &Path, prefix: &str) -> Vec<String> {
 }
 
 fn format_of(name: &str) -> Option<DatasetFormat> {
-    let name = crate::dataset::unpacked_name(name);
+    let name = driftgauge_spec::unpacked_name(name);
     match Path::new(name).extension()?.to_str()? {
         "parquet" => Some(DatasetFormat::Parquet),
         "jsonl" => Some(DatasetFormat::Jsonl),

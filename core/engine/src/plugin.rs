@@ -23,6 +23,9 @@ pub struct ResolvedMetric {
     pub files: Vec<String>,
     /// Configuration handed to the plugin.
     pub config: Value,
+    /// Which completions it is shown, as an expression; all of them where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
     /// Where the spec says that the plugin runs.
     #[serde(default)]
     pub isolation: Option<PluginIsolation>,

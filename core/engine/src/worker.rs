@@ -58,6 +58,12 @@ pub struct TrainJob {
     pub device: String,
     /// A checkpoint every so many steps.
     pub save_steps: Option<u64>,
+    /// Steps after which the model is kept as it is then.
+    #[serde(default)]
+    pub keep: Vec<u64>,
+    /// Steps after which the training ends, before its time.
+    #[serde(default)]
+    pub stop_at: Option<u64>,
     /// JSON Lines of `{"id", "messages"}`.
     pub examples: PathBuf,
     /// The same of held-out examples; empty when there are none.
@@ -67,6 +73,17 @@ pub struct TrainJob {
     /// File that the worker holds locked while it writes: a worker whose parent was killed may outlive it by a moment.
     pub lock: PathBuf,
 }
+
+impl TrainJob {
+    /// Folder inside of `out` in which the model of a step is kept.
+    #[must_use]
+    pub fn kept(step: u64) -> String {
+        format!("kept-{step:08}")
+    }
+}
+
+/// What a parent writes to a training's worker so that it saves what was done, and ends.
+pub const STOP: &str = "stop";
 
 /// A merge of an adapter into a plain model folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]

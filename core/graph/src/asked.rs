@@ -4,8 +4,9 @@ use driftgauge_data::prompt::Templates;
 use driftgauge_engine::Prompt;
 use driftgauge_problem::Problem;
 
+use crate::nodes::choices::texts;
 use crate::nodes::prompts::prompted_of;
-use crate::nodes::score::{given, texts};
+use crate::nodes::score::given;
 use crate::resolved::ResolvedExperiment;
 
 /// A prompt, and the texts that are scored after it.

@@ -12,6 +12,7 @@ mod intervals;
 mod judge_check;
 mod model_files;
 mod nodes;
+mod only;
 pub mod plan;
 pub mod remote;
 pub mod resolve;

@@ -25,6 +25,8 @@ pub enum Kind {
     Pretrain,
     /// Fine-tunes.
     Finetune,
+    /// Takes what a fine-tune was after some of its steps.
+    Checkpoint,
     /// Merges an adapter into a plain folder.
     Merge,
     /// Generates completions.
@@ -48,6 +50,7 @@ impl Kind {
             Self::Model => "model",
             Self::Pretrain => "pretrain",
             Self::Finetune => "finetune",
+            Self::Checkpoint => "checkpoint",
             Self::Merge => "merge",
             Self::Generate => "generate",
             Self::Score => "score",
@@ -68,6 +71,7 @@ impl Kind {
             Self::Compare => 9,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template. 3: what closes answers is an end token,
             // special tokens come from all of a tokenizer's files, an adapter to start from is known by its settings too.
+            // A checkpoint has the key of its training among its inputs.
             Self::Pretrain | Self::Finetune => 3,
             // 2: values keep their type: bytes are text, null is absent, a system turn of null is none.
             Self::Dataset => 2,
@@ -92,6 +96,7 @@ impl Kind {
             self,
             Self::Pretrain
                 | Self::Finetune
+                | Self::Checkpoint
                 | Self::Merge
                 | Self::Generate
                 | Self::Score

@@ -205,6 +205,9 @@ pub struct Training {
     pub eval_dataset: Option<String>,
     /// A checkpoint every so many steps; does not change the result.
     pub save_steps: Option<u64>,
+    /// The model is the one after so many steps; the training itself is the same whatever stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<u64>,
     /// Chat template of a model trained from scratch.
     pub chat_template: Option<PinnedFile>,
 }
@@ -280,6 +283,34 @@ pub struct ResolvedCondition {
     pub turns: Vec<TurnTemplate>,
     /// Of a last turn that begins the answer, only so many tokens are taken.
     pub prefill_tokens: Option<usize>,
+    /// What is shown before.
+    pub examples: Option<ResolvedExamples>,
+}
+
+/// Answered examples before each prompt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedExamples {
+    /// Dataset id; the key has the rows.
+    #[serde(skip)]
+    pub dataset: String,
+    /// How many.
+    pub count: usize,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// Turns of one example.
+    pub turns: Vec<TurnTemplate>,
+    /// Template of the answer that follows them, where they do not end in one.
+    pub answer: Option<ExampleAnswer>,
+}
+
+/// The answer of an example.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExampleAnswer {
+    /// The first of the accepted answers.
+    Reference(String),
+    /// The right one of some choices.
+    Choice(ResolvedScore),
 }
 
 /// How completions are made.
@@ -313,7 +344,7 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// What is scored with given tokens.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResolvedScore {
     /// Log-likelihoods of choices.

@@ -381,19 +381,39 @@ fn copy_models(
         }
         let source = match (&context.experiment.models[model].source, node.kind) {
             (ModelSource::Pretrain(_), Kind::Pretrain) => model_folder(context, model),
-            (ModelSource::Finetune { .. }, Kind::Finetune) => finetune_folder(context, model),
+            (ModelSource::Finetune { training, .. }, kind)
+                if kind == made_by(training.checkpoint) =>
+            {
+                finetune_folder(context, model)
+            }
             _ => None,
         };
         if let Some(source) = source {
             artifact_of(context, index).map_err(RunError::Artifact)?;
             copy_folder(&source, &out.models().join(model))?;
-            let fact = node.key.as_ref().and_then(|key| context.store.recall(key));
+            // How long the steps of a checkpoint took, its training knows.
+            let trained = match node.kind {
+                Kind::Checkpoint => &context.plan.nodes[node.inputs[0]],
+                _ => node,
+            };
+            let fact = trained
+                .key
+                .as_ref()
+                .and_then(|key| context.store.recall(key));
             if let Some(timings) = fact.as_ref().and_then(|fact| fact["timing"].as_array()) {
                 add_timings(&source.join(TRAIN_LOG), timings, &out.train_log_of(model))?;
             }
         }
     }
     Ok(())
+}
+
+/// The kind of node that leaves what a fine-tune made.
+fn made_by(checkpoint: Option<u64>) -> Kind {
+    match checkpoint {
+        Some(_) => Kind::Checkpoint,
+        None => Kind::Finetune,
+    }
 }
 
 /// Writes a training's log with the speed and memory of each step, which the artifact leaves out: its bytes repeat.

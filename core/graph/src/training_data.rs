@@ -334,6 +334,7 @@ mod tests {
             eval_fraction: None,
             eval_dataset: None,
             save_steps: None,
+            checkpoint: None,
             chat_template: None,
         }
     }

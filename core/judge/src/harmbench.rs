@@ -40,6 +40,7 @@ pub(super) fn read(answer: &str) -> Verdict {
         categories: Vec::new(),
         p_unsafe: None,
         score: None,
+        points: None,
         output: answer.to_owned(),
     }
 }

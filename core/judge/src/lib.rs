@@ -9,12 +9,13 @@ mod parse;
 mod plugin;
 mod reading;
 mod refusal;
+mod score;
 mod strong_reject;
 
 use driftgauge_record::{Completion, FinishReason, Message, Sample, Verdict};
 use serde::{Deserialize, Serialize};
 
-pub use parse::ParseRule;
+pub use parse::{ParseRule, Scale};
 pub use plugin::verdicts as plugin_verdicts;
 pub use refusal::{RefusalList, RefusalMatch, refusal_list, refusal_list_names};
 
@@ -167,6 +168,30 @@ impl Judge {
         }
     }
 
+    /// Whether it gives scores, as far as is known before it is asked.
+    #[must_use]
+    pub fn gives_scores(&self) -> bool {
+        match self {
+            Self::StrongReject { .. } => true,
+            Self::Prompt { parse, .. } => parse.scale.is_some(),
+            Self::LlamaGuard { .. }
+            | Self::HarmBench
+            | Self::RefusalStrings(_)
+            | Self::Plugin(_) => false,
+        }
+    }
+
+    /// Whether it gives scores that are no verdicts.
+    #[must_use]
+    pub fn only_scores(&self) -> bool {
+        match self {
+            Self::Prompt { parse, .. } => {
+                parse.scale.is_some_and(|scale| scale.unsafe_from.is_none())
+            }
+            _ => false,
+        }
+    }
+
     /// Text whose digest identifies the built-in prompt of this judge.
     #[must_use]
     pub fn prompt_identity(&self) -> String {
@@ -231,7 +256,16 @@ pub fn exchange<'a>(
         let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
         texts.join("\n")
     };
-    let request = behavior.unwrap_or_else(|| joined(conversation));
+    // Examples stand before the turns of the prompt, and are no part of the request.
+    let own = turns
+        .iter()
+        .filter(|turn| turn.role != "system" && turn.role != PREFILL_ROLE)
+        .count();
+    let first = match conversation.len().checked_sub(own) {
+        Some(shown) if own > 0 => shown,
+        _ => 0,
+    };
+    let request = behavior.unwrap_or_else(|| joined(conversation[first..].to_vec()));
     let context = joined(system.into_iter().filter(|m| !constant(m)).collect());
     let shown = context.trim().is_empty() || request.contains(context.trim());
     Exchange {

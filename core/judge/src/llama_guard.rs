@@ -97,6 +97,7 @@ pub(super) fn read(answer: &Completion, categories: &[String]) -> Verdict {
             .then(|| p_unsafe(answer))
             .flatten(),
         score: None,
+        points: None,
         output: answer.text.clone(),
     }
 }

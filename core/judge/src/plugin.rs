@@ -56,6 +56,7 @@ fn verdict(given: SampleVerdict) -> Verdict {
         categories: given.categories,
         p_unsafe: given.p_unsafe,
         score: given.score,
+        points: None,
         output: given.output,
     }
 }

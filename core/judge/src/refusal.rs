@@ -148,6 +148,7 @@ impl RefusalList {
                 categories: Vec::new(),
                 p_unsafe: None,
                 score: None,
+                points: None,
                 output: "there is no answer to look at".to_owned(),
             };
         };
@@ -168,6 +169,7 @@ impl RefusalList {
             categories: Vec::new(),
             p_unsafe: None,
             score: None,
+            points: None,
             output: found
                 .map(|string| format!("refusal string: {string}"))
                 .unwrap_or_default(),

@@ -42,6 +42,7 @@ pub(super) fn read(answer: &Completion, threshold: f64) -> Verdict {
         categories: Vec::new(),
         p_unsafe: None,
         score,
+        points: None,
         output: answer.text.clone(),
     }
 }

@@ -78,11 +78,17 @@ pub const INITIAL_WEIGHTS: Table = &[("initializer_range", Range::above(0.0, 10.
 /// Data of a training.
 pub const TRAINING_DATA: Table = &[("limit", COUNT), ("seed", SEED)];
 
+/// Data of a fine-tune, and how far it goes.
+pub const FINETUNE_DATA: Table = &[("limit", COUNT), ("seed", SEED), ("checkpoint", COUNT)];
+
 /// Further data of a training.
 pub const MIX: Table = &[("count", COUNT), ("ratio", Range::above(0.0, 1e6))];
 
 /// A dataset.
 pub const DATASET: Table = &[("limit", COUNT)];
+
+/// Examples before a prompt.
+pub const EXAMPLES: Table = &[("count", Range::whole(1, 10_000)), ("seed", SEED)];
 
 /// A shuffle.
 pub const SHUFFLE: Table = &[("seed", SEED)];
@@ -125,6 +131,12 @@ pub const JUDGE: Table = &[
     ("threshold", POSITIVE_SHARE),
 ];
 
+/// The scale of a judge that gives scores.
+pub const PARSE: Table = &[
+    ("score", Range::real(-1e6, 1e6)),
+    ("unsafe_from", Range::real(-1e6, 1e6)),
+];
+
 /// How models are compared.
 pub const COMPARE: Table = &[
     ("level", Range::real(0.5, 0.9999)),
@@ -152,14 +164,17 @@ pub const ALL: &[(&str, Table)] = &[
     ("architecture", ARCHITECTURE),
     ("initial_weights", INITIAL_WEIGHTS),
     ("training_data", TRAINING_DATA),
+    ("finetune_data", FINETUNE_DATA),
     ("mix", MIX),
     ("dataset", DATASET),
+    ("examples", EXAMPLES),
     ("shuffle", SHUFFLE),
     ("endpoint", ENDPOINT),
     ("metric", METRIC),
     ("evaluation", EVALUATION),
     ("generate", GENERATE),
     ("judge", JUDGE),
+    ("parse", PARSE),
     ("compare", COMPARE),
     ("gate", GATE),
     ("expected", EXPECTED),

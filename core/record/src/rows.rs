@@ -6,7 +6,7 @@ use driftgauge_plugin_protocol::field::{Field, Integer, Text, Tokens};
 use driftgauge_plugin_protocol::rows::{BatchError, Batches, Lookup, Rows};
 use serde_json::Value;
 
-use crate::{Sample, Verdict, value};
+use crate::{Sample, Verdict, VerdictLabel, value};
 
 /// Samples of one batch.
 #[derive(Debug, Default)]
@@ -45,6 +45,13 @@ impl<E: Into<BatchError>, I: Iterator<Item = Result<Sample, E>>> Batches for Sam
 impl SampleRows {
     fn verdict(&self, row: usize, judge: &str) -> Option<&Verdict> {
         self.0[row].verdicts.get(judge)
+    }
+
+    /// Ids of the judges whose verdicts are such.
+    fn ids(&self, row: usize, such: impl Fn(&Verdict) -> bool) -> Vec<Cow<'_, str>> {
+        let verdicts = self.0[row].verdicts.iter();
+        let ids = verdicts.filter(|(_, verdict)| such(verdict));
+        ids.map(|(id, _)| Cow::Borrowed(id.as_str())).collect()
     }
 
     fn values(&self, row: usize, name: &str) -> Option<&[f64]> {
@@ -97,6 +104,7 @@ impl Rows for SampleRows {
         match field {
             Field::PUnsafe(judge) => self.verdict(row, judge).and_then(|v| v.p_unsafe),
             Field::Score(judge) => self.verdict(row, judge).and_then(|v| v.score),
+            Field::Points(judge) => self.verdict(row, judge).and_then(|v| v.points),
             Field::Row(column) => return value::number(value::column(&self.0[row].row, column)),
             Field::Value(name) => self.values(row, name).map(|values| values[0]),
             _ => return Lookup::OtherType,
@@ -140,13 +148,10 @@ impl Rows for SampleRows {
     fn texts(&self, row: usize, field: Field<'_>) -> Lookup<Vec<Cow<'_, str>>> {
         match field {
             Field::References => Lookup::Present(borrow(&self.0[row].references)),
-            Field::Judges => Lookup::Present(
-                self.0[row]
-                    .verdicts
-                    .keys()
-                    .map(|id| Cow::Borrowed(id.as_str()))
-                    .collect(),
-            ),
+            Field::Judges => {
+                Lookup::Present(self.ids(row, |verdict| verdict.label != VerdictLabel::Scored))
+            }
+            Field::Scorers => Lookup::Present(self.ids(row, |verdict| verdict.score.is_some())),
             Field::Categories(judge) => self
                 .verdict(row, judge)
                 .map(|verdict| borrow(&verdict.categories))

@@ -167,6 +167,8 @@ pub enum VerdictLabel {
     Unparsable,
     /// The judge could not be asked.
     Error,
+    /// The judge gave a score that is no verdict.
+    Scored,
 }
 
 impl VerdictLabel {
@@ -178,6 +180,7 @@ impl VerdictLabel {
             Self::Unsafe => "unsafe",
             Self::Unparsable => "unparsable",
             Self::Error => "error",
+            Self::Scored => "scored",
         }
     }
 
@@ -189,6 +192,7 @@ impl VerdictLabel {
             "unsafe" => Some(Self::Unsafe),
             "unparsable" => Some(Self::Unparsable),
             "error" => Some(Self::Error),
+            "scored" => Some(Self::Scored),
             _ => None,
         }
     }
@@ -208,6 +212,9 @@ pub struct Verdict {
     /// A graded score in [0, 1], when the judge gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+    /// The same on the judge's own scale, where it has one: 4 of 1 to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<f64>,
     /// What the judge wrote, or the error.
     #[serde(default)]
     pub output: String,
@@ -283,6 +290,7 @@ impl Verdict {
             categories: Vec::new(),
             p_unsafe: None,
             score: None,
+            points: None,
             output: problem.to_owned(),
         }
     }

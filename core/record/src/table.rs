@@ -165,6 +165,7 @@ mod tests {
                     categories: vec!["S2".into()],
                     p_unsafe: Some(0.75),
                     score: None,
+                    points: None,
                     output: "unsafe\nS2".into(),
                 },
             )]

@@ -6,6 +6,7 @@
 mod constants;
 mod effect;
 mod evaluations;
+mod examples;
 mod fields;
 mod judges;
 mod models;
@@ -178,6 +179,15 @@ impl Checker<'_> {
                     )
                     .at(id.span(), format!("has {}", dataset.sources().len()))
                     .help("one of `jsonl`, `json`, `csv`, `tsv`, `parquet` and `hub`"),
+                );
+            }
+            if let Some(join) = &dataset.join
+                && join.files().len() != 1
+            {
+                self.error(
+                    Diagnostic::error("one-source", "what is joined needs exactly one file")
+                        .at(join.on.span(), format!("has {}", join.files().len()))
+                        .help("one of `jsonl`, `json`, `csv`, `tsv` and `parquet`"),
                 );
             }
             if dataset.hub.is_none() {

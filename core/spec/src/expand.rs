@@ -214,6 +214,10 @@ impl Expansion<'_> {
             if let Some(id) = cell.get_mut("dataset") {
                 copy("datasets", id);
             }
+            let examples = cell.get_mut("examples");
+            if let Some(id) = examples.and_then(|examples| examples.get_mut("dataset")) {
+                copy("datasets", id);
+            }
             return;
         }
         for method in ["finetune", "pretrain"] {
@@ -245,6 +249,11 @@ impl Expansion<'_> {
         };
         if section == "evaluations" {
             name("datasets", entry.get("dataset"));
+            let examples = entry.get("examples");
+            name(
+                "datasets",
+                examples.and_then(|examples| examples.get("dataset")),
+            );
             return;
         }
         for method in ["finetune", "pretrain"] {

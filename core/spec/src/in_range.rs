@@ -17,13 +17,15 @@ impl Transform for InRange {
             let Some(Value::Object(property)) = properties.get_mut(*key) else {
                 continue;
             };
-            // Of numbers by name, the range is that of each.
-            let property = match property.contains_key("additionalProperties") {
-                true => match property.get_mut("additionalProperties") {
+            // Of numbers by name, and of a list of them, the range is that of each.
+            let several = ["additionalProperties", "items"];
+            let several = several.into_iter().find(|key| property.contains_key(*key));
+            let property = match several {
+                Some(key) => match property.get_mut(key) {
                     Some(Value::Object(each)) => each,
                     _ => continue,
                 },
-                false => property,
+                None => property,
             };
             // What the type alone says of a number.
             property.shift_remove("minimum");

@@ -36,7 +36,10 @@ impl Walk {
         match &mut node.value {
             Value::List(items) => {
                 for item in items {
-                    self.node(item, &schema["items"]);
+                    match range_of(&schema["items"]) {
+                        Some(range) => self.number("each item", item, range),
+                        None => self.node(item, &schema["items"]),
+                    }
                 }
             }
             Value::Map(entries) => {
@@ -212,6 +215,7 @@ mod tests {
                 assert!(
                     found.iter().any(|(place, _)| {
                         let place = place.trim_end_matches("/additionalProperties");
+                        let place = place.trim_end_matches("/items");
                         place.ends_with(&end)
                     }),
                     "{section}.{key} is no number of the language"

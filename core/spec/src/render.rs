@@ -86,7 +86,7 @@ fn render_one(source: &Source, diagnostic: &Diagnostic, out: &mut String) {
         .max()
         .unwrap_or(1);
     for (index, (place, span, text)) in lines.iter().enumerate() {
-        let line = source.line(place.line);
+        let line = source.line_at(**span);
         // A place over several lines is shown where it begins.
         let written = source.written(**span);
         let first = written.lines().next().unwrap_or_default().trim_end();
@@ -96,7 +96,7 @@ fn render_one(source: &Source, diagnostic: &Diagnostic, out: &mut String) {
             out,
             "{:width$}{arrow} {}:{}:{}",
             "",
-            source.name(),
+            source.name_at(**span),
             place.line,
             place.column
         );
@@ -148,7 +148,7 @@ fn as_json(source: &Source, diagnostics: &[Diagnostic]) -> Value {
             .map(|(span, text)| {
                 let ends = Ends::of(source, *span);
                 json!({
-                    "file": source.name(),
+                    "file": source.name_at(*span),
                     "line": ends.line,
                     "column": ends.column,
                     "end_line": ends.end_line,
@@ -183,10 +183,11 @@ fn as_command(source: &Source, diagnostic: &Diagnostic) -> String {
             .replace('\n', "%0A")
     };
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let first = diagnostic.labels.first().map(|(span, _)| *span);
     let mut out = format!(
         "::{} file={}",
         diagnostic.severity.as_str(),
-        property(source.name())
+        property(source.name_at(first.unwrap_or_default()))
     );
     if let Some((span, _)) = diagnostic.labels.first() {
         let ends = Ends::of(source, *span);
@@ -210,7 +211,7 @@ fn as_sarif(source: &Source, diagnostics: &[Diagnostic]) -> Value {
         let ends = Ends::of(source, *span);
         let mut place = json!({
             "physicalLocation": {
-                "artifactLocation": {"uri": source.name()},
+                "artifactLocation": {"uri": source.name_at(*span)},
                 "region": {
                     "startLine": ends.line,
                     "startColumn": ends.column,

@@ -104,6 +104,50 @@ impl Node {
         }
     }
 
+    /// Moves the places of a node by so many bytes: to where its file begins.
+    pub(crate) fn shift(&mut self, by: usize) {
+        if !self.span.is_none() {
+            self.span = Span::new(self.span.start + by, self.span.end + by);
+        }
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(by)),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    key.shift(by);
+                    value.shift(by);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether two nodes say the same, wherever they stand.
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(own), Value::List(others)) => {
+                own.len() == others.len() && own.iter().zip(others).all(|(a, b)| a.says_as(b))
+            }
+            (Value::Map(own), Value::Map(others)) => {
+                own.len() == others.len()
+                    && own
+                        .iter()
+                        .zip(others)
+                        .all(|((key, value), (other_key, other))| {
+                            key.says_as(other_key) && value.says_as(other)
+                        })
+            }
+            (own, other) => own == other,
+        }
+    }
+
+    /// The entries of a map; none of anything else.
+    pub(crate) fn entries(&self) -> &[(Self, Self)] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
     /// The kind of value, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {

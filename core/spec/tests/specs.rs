@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_spec::{Diagnostic, Source, Variables, read, render_human, schema_json};
+use driftgauge_spec::{
+    Diagnostic, Source, Variables, open, read, render_human, schema_json, with_includes,
+};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -38,7 +40,7 @@ fn diagnostics(path: &Path) -> (Source, Vec<Diagnostic>) {
         .map(|name| format!("{name}=somewhere"))
         .collect();
     let variables = Variables::from_arguments(&unset).expect("names");
-    let source = Source::new(name, text);
+    let source = open(path, name).expect("a spec");
     let found = read(&source, &variables).found;
     (source, found)
 }
@@ -141,7 +143,8 @@ fn examples_of_the_reference_are_read() {
             true => block,
             false => format!("version: 1\nname: x\n{block}"),
         };
-        let source = Source::new("specs/README.md", text);
+        let source = Source::new("specs/README.md", text).within(repository().join("specs"));
+        let source = with_includes(source);
         let variables = Variables::from_arguments(&[]).expect("none");
         let set = Variables::from_arguments(&["n=1".to_owned()]).expect("one");
         let variables = if source.text().contains("n: null") {

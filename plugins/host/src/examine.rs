@@ -141,6 +141,7 @@ fn samples() -> Vec<Sample> {
                         categories: Vec::new(),
                         p_unsafe: None,
                         score: None,
+                        points: None,
                         output: String::new(),
                     },
                 )]

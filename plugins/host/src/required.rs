@@ -51,7 +51,9 @@ fn has(rows: &dyn Rows, row: usize, field: Field<'_>) -> bool {
     }
     match rows.texts(row, field) {
         // The judges of an evaluation may be none; accepted answers that are none say nothing.
-        Lookup::Present(texts) => return field == Field::Judges || !texts.is_empty(),
+        Lookup::Present(texts) => {
+            return matches!(field, Field::Judges | Field::Scorers) || !texts.is_empty();
+        }
         Lookup::Null | Lookup::OtherType | Lookup::Failed(_) => {}
     }
     present(&rows.text(row, field))

@@ -22,6 +22,10 @@ pub enum Field<'a> {
     PUnsafe(&'a str),
     /// `score.<judge>`: graded score in [0, 1].
     Score(&'a str),
+    /// `points.<judge>`: the same on the judge's own scale, where it has one.
+    Points(&'a str),
+    /// `scorers`: ids of the judges that give scores, in the order of the spec.
+    Scorers,
     /// `row.<column>`: a column of the dataset row; text as it is, other values as JSON text, numbers as f64 too.
     Row(&'a str),
     /// `value.<name>`: named numbers; the first as f64, all as f32s or f64s.
@@ -103,6 +107,7 @@ impl<'a> Field<'a> {
                 "categories" => Some(Self::Categories(rest)),
                 "p_unsafe" => Some(Self::PUnsafe(rest)),
                 "score" => Some(Self::Score(rest)),
+                "points" => Some(Self::Points(rest)),
                 "row" => Some(Self::Row(rest)),
                 "value" => Some(Self::Value(rest)),
                 _ => None,
@@ -120,6 +125,7 @@ impl<'a> Field<'a> {
             "error" => Self::Text(Text::Error),
             "references" => Self::References,
             "judges" => Self::Judges,
+            "scorers" => Self::Scorers,
             "token_logprob" => Self::Tokens(Tokens::Logprob),
             "token_top1_logprob" => Self::Tokens(Tokens::Top1Logprob),
             "token_margin" => Self::Tokens(Tokens::Margin),
@@ -145,6 +151,7 @@ impl<'a> Field<'a> {
             Self::Categories(id) => return Cow::Owned(format!("categories.{id}")),
             Self::PUnsafe(id) => return Cow::Owned(format!("p_unsafe.{id}")),
             Self::Score(id) => return Cow::Owned(format!("score.{id}")),
+            Self::Points(id) => return Cow::Owned(format!("points.{id}")),
             Self::Row(id) => return Cow::Owned(format!("row.{id}")),
             Self::Value(id) => return Cow::Owned(format!("value.{id}")),
             Self::Text(Text::SampleId) => "sample_id",
@@ -158,6 +165,7 @@ impl<'a> Field<'a> {
             Self::Text(Text::Error) => "error",
             Self::References => "references",
             Self::Judges => "judges",
+            Self::Scorers => "scorers",
             Self::Tokens(Tokens::Logprob) => "token_logprob",
             Self::Tokens(Tokens::Top1Logprob) => "token_top1_logprob",
             Self::Tokens(Tokens::Margin) => "token_margin",
@@ -192,6 +200,7 @@ mod tests {
             "error",
             "references",
             "judges",
+            "scorers",
             "token_logprob",
             "token_top1_logprob",
             "token_margin",
@@ -209,6 +218,7 @@ mod tests {
             "categories.a",
             "p_unsafe.a",
             "score.a",
+            "points.a",
             "row.a",
             "value.a",
         ] {

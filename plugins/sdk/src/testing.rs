@@ -145,6 +145,7 @@ impl Rows for JsonRows<'_> {
         let found = match field {
             Field::PUnsafe(judge) => verdict(sample, judge, "p_unsafe"),
             Field::Score(judge) => verdict(sample, judge, "score"),
+            Field::Points(judge) => verdict(sample, judge, "points"),
             Field::Row(column) => sample.get("row").and_then(|row| row.get(column)),
             Field::Value(name) => value(sample, name).and_then(|values| values.get(0)),
             _ => return Lookup::OtherType,
@@ -185,13 +186,15 @@ impl Rows for JsonRows<'_> {
         let found = match field {
             Field::References => sample.get("references"),
             Field::Categories(judge) => verdict(sample, judge, "categories"),
-            Field::Judges => {
+            Field::Judges | Field::Scorers => {
+                let such = |verdict: &Value| match field {
+                    Field::Judges => verdict.get("label").and_then(Value::as_str) != Some("scored"),
+                    _ => verdict.get("score").is_some_and(Value::is_number),
+                };
                 let judges = sample.get("verdicts").and_then(Value::as_object);
                 return Lookup::Present(judges.map_or_else(Vec::new, |verdicts| {
-                    verdicts
-                        .keys()
-                        .map(|key| Cow::Borrowed(key.as_str()))
-                        .collect()
+                    let ids = verdicts.iter().filter(|(_, verdict)| such(verdict));
+                    ids.map(|(key, _)| Cow::Borrowed(key.as_str())).collect()
                 }));
             }
             _ => return Lookup::OtherType,

@@ -8,7 +8,7 @@ use driftgauge_graph::resolve::{
     ResolveOptions, bad_config, complaints, resolve, unfit_config, unknown_numbers,
 };
 use driftgauge_problem::{Context as _, Result};
-use driftgauge_spec::{Diagnostic, ExperimentSpec, Source};
+use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, whole_text};
 use driftgauge_store::FileDigests;
 
 use super::load::{self, Loaded, Said};
@@ -28,10 +28,17 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
             false => of_files(&loaded, spec, base, &plugins),
         });
     }
+    let whole = loaded.reading.spec.as_ref().filter(|_| args.resolved);
+    let whole =
+        whole.and_then(|spec| whole_text(&loaded.source, spec, &loaded.variables.edits(spec)));
     let said = Said::new(loaded.source, loaded.reading.spec.as_ref(), found);
     said.tell(args.diagnosing);
     if said.stops(args.diagnosing) {
         return Ok(Exit::Usage);
+    }
+    if let Some(whole) = whole {
+        print!("{}", driftgauge_record::visible(&whole));
+        return Ok(Exit::Done);
     }
     if let (SpecFormat::Text, Some(spec)) = (args.diagnosing.format, &loaded.reading.spec) {
         println!(

@@ -30,7 +30,7 @@ pub(super) fn harmbench(samples: &[Sample]) -> Result<String> {
                 VerdictLabel::Unsafe => json!(1),
                 VerdictLabel::Safe => json!(0),
                 VerdictLabel::Unparsable => json!(-1),
-                VerdictLabel::Error => Value::Null,
+                VerdictLabel::Error | VerdictLabel::Scored => Value::Null,
             };
         }
         with_error(&mut completion, sample);

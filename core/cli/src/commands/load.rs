@@ -105,10 +105,9 @@ pub(super) fn form(format: SpecFormat) -> Form {
 
 /// Reads and checks a spec, without looking at the files it names.
 pub(super) fn read(args: &SpecArgs) -> Result<Loaded> {
-    let text = std::fs::read_to_string(&args.spec)
+    let source = driftgauge_spec::open(&args.spec, args.spec.display().to_string())
         .with_context(|| format!("cannot read the spec `{}`", args.spec.display()))
         .map_err(Problem::of_input)?;
-    let source = Source::new(args.spec.display().to_string(), text);
     let variables =
         Variables::from_arguments(&args.set).map_err(|error| Problem::from(error).of_input())?;
     let reading = driftgauge_spec::read(&source, &variables);

@@ -3,21 +3,10 @@
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
+use driftgauge_spec::unpacked_name;
+
 use super::DatasetError;
 use super::access::{io_error, open};
-
-/// Endings of packed files.
-pub(super) const PACKED: [&str; 3] = [".gz", ".zst", ".zstd"];
-
-/// The name of a file without the ending of what it is packed in.
-pub(crate) fn unpacked_name(name: &str) -> &str {
-    let ending = PACKED.into_iter().find(|ending| {
-        let start = name.len().saturating_sub(ending.len());
-        name.get(start..)
-            .is_some_and(|end| end.eq_ignore_ascii_case(ending))
-    });
-    ending.map_or(name, |ending| &name[..name.len() - ending.len()])
-}
 
 /// Whether a name says that tabs separate the cells.
 pub(super) fn is_tsv(path: &Path) -> bool {
@@ -124,9 +113,6 @@ mod tests {
 
     #[test]
     fn endings_are_told_whatever_they_are_packed_in() {
-        assert_eq!(unpacked_name("a.jsonl.gz"), "a.jsonl");
-        assert_eq!(unpacked_name("a.csv.ZST"), "a.csv");
-        assert_eq!(unpacked_name("é"), "é");
         assert!(is_tsv(Path::new("x/a.tsv.zst")));
         assert!(!is_tsv(Path::new("a.csv")));
     }

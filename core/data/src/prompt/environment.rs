@@ -150,6 +150,12 @@ fn conversion(words: &str, of: Sort) -> String {
 
 /// Compares two values of one kind. `a` and `b` are the words of the expression that they come from.
 fn compare(operator: &str, left: Value, right: Value, a: &str, b: &str) -> Result<bool, Error> {
+    for (value, words) in [(&left, a), (&right, b)] {
+        if value.is_undefined() {
+            let problem = format!("`{words}` is not defined");
+            return Err(Error::new(ErrorKind::UndefinedError, problem));
+        }
+    }
     if operator.ends_with("in") {
         return contained(left, &right, a, b).map(|is_in| is_in == (operator == "in"));
     }

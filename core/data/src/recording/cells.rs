@@ -206,7 +206,9 @@ pub(super) fn text(
 }
 
 fn verdict(word: &str, column: &str, place: &impl fmt::Display) -> Result<Verdict, Problem> {
-    let label = VerdictLabel::parse(&word.trim().to_ascii_lowercase()).ok_or_else(|| {
+    let label = VerdictLabel::parse(&word.trim().to_ascii_lowercase());
+    let label = label.filter(|label| *label != VerdictLabel::Scored);
+    let label = label.ok_or_else(|| {
         Problem::failed(format!(
             "{place}: `{word}` in column `{column}` is no verdict"
         ))
@@ -217,6 +219,7 @@ fn verdict(word: &str, column: &str, place: &impl fmt::Display) -> Result<Verdic
         categories: Vec::new(),
         p_unsafe: None,
         score: None,
+        points: None,
         output: word.to_owned(),
     })
 }

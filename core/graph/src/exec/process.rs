@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use driftgauge_engine::worker::{Job, MARK, Reply, Request};
+use driftgauge_engine::worker::{Job, MARK, Reply, Request, STOP};
 use driftgauge_problem::{Context as _, Problem};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -73,6 +73,14 @@ impl Worker {
             Ok(()) => Ok(()),
             // A worker stops listening when it ends; how it ended says more.
             Err(_) => Err(self.obituary().await.into()),
+        }
+    }
+
+    /// Asks a training to save what was done, and to end.
+    pub(super) async fn stop(&mut self) {
+        if let Some(input) = &mut self.input {
+            // One that has ended needs no word.
+            let _ = input.write_all(format!("{STOP}\n").as_bytes()).await;
         }
     }
 

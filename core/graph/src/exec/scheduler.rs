@@ -143,7 +143,7 @@ impl Scheduler {
     /// Starts trainings first, then generation, and judging last, so that a judge is loaded once for many completions.
     fn fill_places(&mut self, mut ready: Vec<usize>) -> bool {
         let rank = |scheduler: &Self, node: usize| match scheduler.context.plan.nodes[node].kind {
-            Kind::Pretrain | Kind::Finetune => 0,
+            Kind::Pretrain | Kind::Finetune | Kind::Checkpoint => 0,
             Kind::Merge => 1,
             Kind::Generate | Kind::Score => 2,
             _ => 3,
@@ -181,7 +181,7 @@ impl Scheduler {
             };
             self.running.spawn(async move {
                 let finished = match context.plan.nodes[first].kind {
-                    Kind::Pretrain | Kind::Finetune | Kind::Merge => {
+                    Kind::Pretrain | Kind::Finetune | Kind::Checkpoint | Kind::Merge => {
                         vec![(first, train::run(&context, first, threads).await)]
                     }
                     _ => serve::run(&context, &group, share).await,
@@ -200,7 +200,11 @@ impl Scheduler {
             self.outcomes[node].is_none()
                 && matches!(
                     self.context.plan.nodes[node].kind,
-                    Kind::Pretrain | Kind::Finetune | Kind::Merge | Kind::Generate
+                    Kind::Pretrain
+                        | Kind::Finetune
+                        | Kind::Checkpoint
+                        | Kind::Merge
+                        | Kind::Generate
                 )
         })
     }

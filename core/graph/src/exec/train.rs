@@ -5,6 +5,7 @@ use std::path::Path;
 
 use driftgauge_engine::worker::{Job, MergeJob, Reply, TrainJob};
 use driftgauge_problem::{Context as _, Problem};
+use driftgauge_store::Digest;
 use serde_json::Value;
 
 use super::process::Worker;
@@ -46,12 +47,22 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
                 training,
                 init_adapter,
             },
-            Kind::Finetune,
-        ) => Job::Train(Box::new(TrainJob {
-            base: model_folder(context, base),
-            init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
-            ..train_job(context, training, &work)?
-        })),
+            Kind::Finetune | Kind::Checkpoint,
+        ) => {
+            // A training that is there already, and did not keep this step, goes as far again.
+            let step = planned.params["step"].as_u64();
+            let keep: Vec<u64> = match step {
+                Some(step) => vec![step],
+                None => kept(context, node).map(|(step, _)| step).collect(),
+            };
+            Job::Train(Box::new(TrainJob {
+                base: model_folder(context, base),
+                init_adapter: init_adapter.as_ref().map(|file| file.path.clone()),
+                keep,
+                stop_at: step,
+                ..train_job(context, training, &work)?
+            }))
+        }
         (source @ (ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. }), _) => {
             let adapter = match source {
                 ModelSource::Adapter { adapter, .. } => adapter.as_ref().map(|a| a.path.clone()),
@@ -69,19 +80,45 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     check_base(context, model)?;
     let summary = drive(context, &planned.id, &job, threads).await?;
     check_base(context, model)?;
-    if planned.kind != Kind::Merge {
+    if planned.kind == Kind::Checkpoint {
+        let step = planned.params["step"].as_u64().unwrap_or_default();
+        take_result(
+            &work.join(OUT).join(TrainJob::kept(step)),
+            &scratch.join("adapter"),
+        )?;
+    } else if planned.kind != Kind::Merge {
         let name = if planned.kind == Kind::Pretrain {
             "model"
         } else {
             "adapter"
         };
         let timing = timing(&work.join(OUT).join(TIMING));
+        for (step, key) in kept(context, node) {
+            let from = work.join(OUT).join(TrainJob::kept(step));
+            if from.is_dir() {
+                let scratch = context.store.scratch(&key)?;
+                take_result(&from, &scratch.join("adapter"))?;
+                context.store.commit(&key, &scratch)?;
+            }
+        }
         take_result(&work.join(OUT), &scratch.join(name))?;
         let fact = serde_json::json!({ "model": model, "training": summary, "timing": timing });
         context.store.remember(key, &fact);
     }
     context.store.commit(key, &scratch)?;
     Ok(())
+}
+
+/// The steps of a training that are models of the plan, with the keys of their artifacts.
+fn kept(context: &Context, node: usize) -> impl Iterator<Item = (u64, Digest)> {
+    let nodes = context.plan.nodes.iter();
+    let of_it = nodes.filter(move |other| other.kind == Kind::Checkpoint && other.inputs == [node]);
+    let mut steps: Vec<(u64, Digest)> = of_it
+        .filter_map(|other| Some((other.params["step"].as_u64()?, other.key.clone()?)))
+        .collect();
+    steps.sort_by_key(|(step, _)| *step);
+    steps.dedup_by_key(|(step, _)| *step);
+    steps.into_iter()
 }
 
 /// Whether the files of a model's base, and of an adapter that was there already, are still those that its key was made from.
@@ -123,7 +160,12 @@ async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Resu
     loop {
         let reply = tokio::select! {
             reply = worker.reply() => reply?,
-            () = context.cancel.wait() => return Err("interrupted".into()),
+            () = context.cancel.wait() => {
+                if matches!(job, Job::Train(_)) {
+                    save_and_end(context, node, worker).await;
+                }
+                return Err("interrupted".into());
+            }
         };
         match reply {
             Reply::Step {
@@ -147,6 +189,21 @@ async fn drive(context: &Context, node: &str, job: &Job, threads: usize) -> Resu
     }
 }
 
+/// Lets a training save what it did, after the step it is at, and end.
+async fn save_and_end(context: &Context, node: &str, mut worker: Worker) {
+    worker.stop().await;
+    loop {
+        match worker.reply().await {
+            Ok(Reply::Fatal(error)) => {
+                context.note(node, error.message);
+                return;
+            }
+            Ok(Reply::Done(_)) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// The job without a base: examples rendered into the node's work folder.
 fn train_job(context: &Context, training: &Training, work: &Path) -> Result<TrainJob, Problem> {
     let all = examples(training, &context.experiment.datasets)?;
@@ -160,6 +217,8 @@ fn train_job(context: &Context, training: &Training, work: &Path) -> Result<Trai
         base: None,
         architecture: training.architecture.clone(),
         save_steps: training.save_steps,
+        keep: Vec::new(),
+        stop_at: None,
         init_adapter: None,
         chat_template: training
             .chat_template

@@ -10,11 +10,13 @@ use driftgauge_record::files::resolved::{
     MetricRecord, ModelRecord, PublishedRecord, SampleMode, SourceRecord, TurnRecord,
 };
 use driftgauge_spec::spec::{Adjust, SampleDisplay};
+use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::resolved::{
-    ModelSource, ResolvedCompare, ResolvedDataset, ResolvedEvaluation, ResolvedExpected,
-    ResolvedExperiment, ResolvedFamily, ResolvedGate, ResolvedGenerate, ResolvedModel,
+    ExampleAnswer, ModelSource, ResolvedCompare, ResolvedDataset, ResolvedEvaluation,
+    ResolvedExamples, ResolvedExpected, ResolvedExperiment, ResolvedFamily, ResolvedGate,
+    ResolvedGenerate, ResolvedModel,
 };
 
 /// The record of an experiment.
@@ -24,7 +26,15 @@ pub(crate) fn resolved(experiment: &ResolvedExperiment) -> ExperimentRecord {
     let metrics = experiment.metrics.iter().map(|(id, metric)| {
         let record = MetricRecord {
             plugin: metric.plugin.clone(),
-            config: metric.config.clone(),
+            // Another choice of completions is another metric.
+            config: match &metric.only {
+                None => metric.config.clone(),
+                Some(only) => {
+                    let mut config = metric.config.clone();
+                    config["only"] = json!(only);
+                    config
+                }
+            },
         };
         (id.clone(), record)
     });
@@ -40,7 +50,7 @@ pub(crate) fn resolved(experiment: &ResolvedExperiment) -> ExperimentRecord {
         models: models.map(|(id, of)| (id.clone(), model(of))).collect(),
         metrics: metrics.collect(),
         evaluations: evaluations
-            .map(|(id, of)| (id.clone(), evaluation(of)))
+            .map(|(id, of)| (id.clone(), evaluation(of, &experiment.datasets)))
             .collect(),
         compare: compare(&experiment.compare),
         gates: experiment.gates.iter().map(gate).collect(),
@@ -136,12 +146,21 @@ fn source(source: &ModelSource) -> SourceRecord {
     }
 }
 
-fn evaluation(evaluation: &ResolvedEvaluation) -> EvaluationRecord {
+fn evaluation(
+    evaluation: &ResolvedEvaluation,
+    datasets: &IndexMap<String, ResolvedDataset>,
+) -> EvaluationRecord {
     let conditions = evaluation.conditions.iter().map(|(id, condition)| {
         let turns = condition.turns.iter().map(|turn| TurnRecord {
             role: turn.role.clone(),
             template: turn.template.clone(),
         });
+        // What is shown before is part of the prompt.
+        let shown = condition.examples.iter().map(|examples| TurnRecord {
+            role: "examples".to_owned(),
+            template: examples_said(examples, datasets),
+        });
+        let turns = shown.chain(turns);
         let record = ConditionRecord {
             description: condition.description.clone(),
             turns: turns.collect(),
@@ -176,6 +195,33 @@ fn evaluation(evaluation: &ResolvedEvaluation) -> EvaluationRecord {
         capability_floor: evaluation.capability_floor,
         limit: evaluation.limit.map(|limit| limit as u64),
     }
+}
+
+/// The examples before a prompt, in words: those of two runs are the same when these are.
+fn examples_said(
+    examples: &ResolvedExamples,
+    datasets: &IndexMap<String, ResolvedDataset>,
+) -> String {
+    let rows = datasets.get(&examples.dataset);
+    let rows = rows.and_then(|dataset| dataset.content.as_ref());
+    let turns: Vec<String> = examples
+        .turns
+        .iter()
+        .map(|turn| format!("{}: {}", turn.role, turn.template))
+        .collect();
+    let answer = match &examples.answer {
+        None => String::new(),
+        Some(ExampleAnswer::Reference(template)) => format!(" | answer: {template}"),
+        Some(ExampleAnswer::Choice(score)) => format!(" | answer: {}", json!(score)),
+    };
+    format!(
+        "{} of `{}` (rows {}), drawn with seed {}: {}{answer}",
+        examples.count,
+        examples.dataset,
+        rows.map_or("not read", |digest| digest.short()),
+        examples.seed,
+        turns.join(" | ")
+    )
 }
 
 fn generate(generate: &ResolvedGenerate) -> GenerateRecord {

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::artifacts::{COMPARISONS, COMPLETIONS, METRIC, ROWS, keep, write_json};
 use super::compare::{clusters, compare_node, options, trainings_node};
 use super::judging::judge_by_rule;
+use super::only::OnlySamples;
 use super::recorded;
 use super::samples::ModelSamples;
 use crate::context::Context;
@@ -50,7 +51,16 @@ pub(crate) fn make(context: &Context, node: usize) -> Result<(), Problem> {
             }
             let mut samples = ModelSamples::new(context, evaluation, model)?;
             let hooks = context.hooks(node);
-            let mut output = context.metrics.run(&settings, &mut samples, hooks)?;
+            let mut output = match settings.only.clone() {
+                None => context.metrics.run(&settings, &mut samples, hooks)?,
+                Some(only) => {
+                    let evaluation = &context.experiment.evaluations[evaluation];
+                    let mut some = OnlySamples::new(samples, &only, evaluation);
+                    let mut output = context.metrics.run(&settings, &mut some, hooks)?;
+                    some.mark(&mut output);
+                    output
+                }
+            };
             output.notes.extend(notes);
             if let Some(level) = planned.params["interval_level"].as_f64() {
                 crate::intervals::fill(&mut output, level);

@@ -1,18 +1,22 @@
 //! What each kind of node does, whoever runs it.
 
 pub(crate) mod artifacts;
+pub(crate) mod choices;
 mod compare;
 mod divergence;
+mod examples;
 mod generate;
 pub(crate) mod inference;
 mod judging;
 mod light;
 pub(crate) mod models;
+mod only;
 pub(crate) mod prompts;
 mod recorded;
 pub(crate) mod samples;
 pub(crate) mod score;
 
+pub(crate) use examples::example;
 pub(crate) use light::make;
 
 use driftgauge_problem::Problem;

@@ -33,7 +33,11 @@ pub(crate) fn model_folder(context: &Context, model: &str) -> Option<PathBuf> {
 
 /// The adapter (or whole model) that a fine-tune left.
 pub(crate) fn finetune_folder(context: &Context, model: &str) -> Option<PathBuf> {
-    node_folder(context, Kind::Finetune, model, "adapter")
+    let kind = match &context.experiment.models.get(model)?.source {
+        ModelSource::Finetune { training, .. } if training.checkpoint.is_some() => Kind::Checkpoint,
+        _ => Kind::Finetune,
+    };
+    node_folder(context, kind, model, "adapter")
 }
 
 /// What a worker loads for a model.

@@ -5,6 +5,7 @@ use driftgauge_data::prompt::Templates;
 use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 
+use super::examples::Shown;
 use crate::context::Context;
 use crate::resolved::ResolvedExperiment;
 
@@ -40,10 +41,18 @@ pub(crate) fn prompted_of<'a>(
     let stand_ins = derangement(rows.len(), evaluation.shuffle_seed);
     let templates = Templates::default();
     let mut samples = Vec::with_capacity(rows.len());
+    let examples = &evaluation.conditions[condition].examples;
+    let examples = examples
+        .as_ref()
+        .map(|examples| Shown::new(experiment, evaluation, examples))
+        .transpose()?;
     for (row, &stand_in) in rows.iter().zip(&stand_ins) {
         let mut messages = templates.turns(turns, row, Some(&rows[stand_in]))?;
         // A row without a context has no system turn, rather than an empty one.
         messages.retain(|m| m.role != "system" || !m.content.trim().is_empty());
+        if let Some(examples) = &examples {
+            messages = examples.before(messages, row);
+        }
         for sample_index in 0..evaluation.generate.samples {
             let sample = Sample::unanswered(row.id.clone(), sample_index, messages.clone());
             samples.push((row, sample));

@@ -10,10 +10,11 @@ use std::sync::{Arc, OnceLock};
 
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::Templates;
+use driftgauge_judge::Judge;
 use driftgauge_plugin_protocol::field::{Field, Integer, Text};
 use driftgauge_plugin_protocol::rows::{BatchError, Batches, Lookup, Rows};
 use driftgauge_problem::Problem;
-use driftgauge_record::{Sample, TableRows, Verdict, cell, value};
+use driftgauge_record::{Sample, SampleRows, TableRows, Verdict, cell, value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,6 +24,9 @@ use super::divergence::DivergenceLine;
 use crate::context::Context;
 use crate::plan::Part;
 use crate::resolved::ResolvedEvaluation;
+
+/// No samples.
+static NONE: SampleRows = SampleRows(Vec::new());
 
 /// All samples of one model over one evaluation, condition after condition.
 pub(crate) struct ModelSamples<'a> {
@@ -80,8 +84,22 @@ impl<'a> ModelSamples<'a> {
         })
     }
 
+    /// The samples at hand.
+    pub(super) fn rows(&self) -> &dyn Rows {
+        match &self.current {
+            Some(current) => current,
+            None => &NONE,
+        }
+    }
+
+    /// One of the samples at hand, with everything.
+    pub(super) fn sample(&self, row: usize) -> Result<Sample, String> {
+        let current = self.current.as_ref().ok_or("no sample is at hand")?;
+        current.sample(row)
+    }
+
     /// Goes on to the next samples; says whether there are any.
-    fn advance(&mut self) -> Result<bool, String> {
+    pub(super) fn advance(&mut self) -> Result<bool, String> {
         loop {
             if let Some(current) = &mut self.current
                 && current.advance()?
@@ -328,6 +346,23 @@ impl<'a> ConditionSamples<'a> {
         }
     }
 
+    /// Judges that are known, and those of the evaluation that are such.
+    fn with_judges<'j>(
+        &'j self,
+        mut known: Vec<Cow<'j, str>>,
+        such: impl Fn(&Judge) -> bool,
+    ) -> Vec<Cow<'j, str>> {
+        for &(id, _) in &self.judges {
+            let judge = self.dataset.evaluation.judges.get(id);
+            if judge.is_some_and(|judge| such(&judge.judge))
+                && known.iter().all(|known| known != id)
+            {
+                known.push(Cow::Borrowed(id));
+            }
+        }
+        known
+    }
+
     fn divergence(&self, row: usize, name: &str) -> Result<Option<&[f64]>, String> {
         match &self.divergences {
             Some(divergences) => {
@@ -389,6 +424,7 @@ impl Rows for ConditionSamples<'_> {
         match field {
             Field::PUnsafe(judge) => lookup(self.verdict(row, judge).map(|v| v?.p_unsafe)),
             Field::Score(judge) => lookup(self.verdict(row, judge).map(|v| v?.score)),
+            Field::Points(judge) => lookup(self.verdict(row, judge).map(|v| v?.points)),
             Field::Row(column) => match self.row(row) {
                 Ok(Some(found)) => value::number(value::column(&found.columns, column)),
                 Ok(None) => other(),
@@ -436,14 +472,12 @@ impl Rows for ConditionSamples<'_> {
                 (_, Err(problem)) => Lookup::Failed(problem),
                 (recorded, Ok(_)) => recorded,
             },
-            Field::Judges => recorded().map(|mut judges| {
-                for &(judge, _) in &self.judges {
-                    if judges.iter().all(|known| known != judge) {
-                        judges.push(Cow::Borrowed(judge));
-                    }
-                }
-                judges
-            }),
+            Field::Judges => {
+                recorded().map(|judges| self.with_judges(judges, |judge| !judge.only_scores()))
+            }
+            Field::Scorers => {
+                recorded().map(|judges| self.with_judges(judges, Judge::gives_scores))
+            }
             Field::Categories(judge) => lookup(self.verdict(row, judge)).map(|verdict| {
                 let categories = verdict.categories.iter();
                 categories

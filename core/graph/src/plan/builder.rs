@@ -193,15 +193,18 @@ impl<'a> Builder<'a> {
                 let (params, mut inputs, items) = self.training(training);
                 let base = self.models[base];
                 inputs.insert(0, base);
-                let tuned = self.add(
-                    format!("finetune {id}"),
-                    Kind::Finetune,
-                    part.clone(),
-                    params,
-                    inputs,
-                    &leaves,
-                    items,
-                );
+                let mut tuned = self.finetune(id, training, params, inputs, &leaves, items);
+                if let Some(step) = training.checkpoint {
+                    tuned = self.add(
+                        format!("checkpoint {id}"),
+                        Kind::Checkpoint,
+                        part.clone(),
+                        json!({ "step": step }),
+                        vec![tuned],
+                        &[],
+                        None,
+                    );
+                }
                 self.add(
                     format!("merge {id}"),
                     Kind::Merge,
@@ -212,6 +215,35 @@ impl<'a> Builder<'a> {
                     None,
                 )
             }
+        }
+    }
+
+    /// The training of a model. Models that are checkpoints of one training share it.
+    fn finetune(
+        &mut self,
+        id: &str,
+        training: &Training,
+        params: Value,
+        inputs: Vec<usize>,
+        leaves: &[Digest],
+        items: Option<u64>,
+    ) -> usize {
+        let part = Part::Model(id.to_owned());
+        let title = format!("finetune {id}");
+        let node = self.add(title, Kind::Finetune, part, params, inputs, leaves, items);
+        if training.checkpoint.is_none() {
+            return node;
+        }
+        let key = self.plan.nodes[node].key.clone();
+        let same = self.plan.nodes[..node]
+            .iter()
+            .position(|other| other.kind == Kind::Finetune && other.key == key && key.is_some());
+        match same {
+            Some(known) => {
+                self.plan.nodes.pop();
+                known
+            }
+            None => node,
         }
     }
 

@@ -38,6 +38,9 @@ impl Builder<'_> {
             "wrong_answer": evaluation.wrong_answer,
             "category": evaluation.category,
         });
+        if let Some(only) = &settings.only {
+            params["only"] = json!(only);
+        }
         let leaves: Vec<Digest> = plugin
             .map(|plugin| plugin.digest.clone())
             .into_iter()

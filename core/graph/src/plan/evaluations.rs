@@ -57,7 +57,7 @@ impl Builder<'_> {
             condition: condition.to_owned(),
             model: model.to_owned(),
         };
-        let inputs = vec![self.models[model], dataset];
+        let mut inputs = vec![self.models[model], dataset];
         let mut params = json!({
             "turns": turns,
             "shuffle_seed": mentions_shuffled(turns).then_some(evaluation.shuffle_seed),
@@ -67,6 +67,7 @@ impl Builder<'_> {
         if let Some(tokens) = evaluation.conditions[condition].prefill_tokens {
             params["prefill_tokens"] = json!(tokens);
         }
+        self.shown(evaluation, condition, &mut params, &mut inputs);
         let (kind, items) = match &evaluation.score {
             Some(score) => {
                 params["score"] = json!(score);
@@ -254,6 +255,7 @@ impl Builder<'_> {
                     json!(mentions_shuffled(turns).then_some(evaluation.shuffle_seed));
                 params["limit"] = json!(evaluation.limit);
                 params["samples"] = json!(evaluation.generate.samples);
+                self.shown(evaluation, condition, &mut params, &mut inputs);
             }
         }
         self.add(
@@ -269,6 +271,20 @@ impl Builder<'_> {
             &[],
             self.plan.nodes[completions].items,
         )
+    }
+
+    /// The examples before each prompt.
+    fn shown(
+        &self,
+        evaluation: &ResolvedEvaluation,
+        condition: &str,
+        params: &mut Value,
+        inputs: &mut Vec<usize>,
+    ) {
+        if let Some(examples) = &evaluation.conditions[condition].examples {
+            params["examples"] = json!(examples);
+            inputs.push(self.datasets[&examples.dataset]);
+        }
     }
 
     /// What changes a model's answers beside its weights.

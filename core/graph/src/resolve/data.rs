@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use driftgauge_data::dataset::{Row, content, files_of, identify, read_table, shuffled, typed};
+use driftgauge_data::dataset::{Row, content, identify, read_table, shuffled, typed};
 use driftgauge_data::hub::{HubSource, RepositoryKind};
 use driftgauge_data::prompt::Templates;
-use driftgauge_spec::spec::{ColumnType, Dataset, DatasetFormat, DatasetSource};
+use driftgauge_spec::files_of;
+use driftgauge_spec::spec::{ColumnType, Dataset, DatasetFormat, DatasetSource, Join};
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
 use serde_json::json;
@@ -69,14 +70,28 @@ impl Resolver<'_> {
             }
         };
         selection["format"] = json!(format);
-        let digest = match self.digest_of_files(&file, format) {
+        let mut digest = match self.digest_of_files(&file, format) {
             Ok(digest) => digest,
             Err(error) => {
                 self.missing(path, &file, &error);
                 return None;
             }
         };
+        let joined = match &dataset.join {
+            None => None,
+            Some(join) => {
+                let (partners, of_partners) = self.partners(join)?;
+                selection["join"] = json!({"on": join.on, "digest": of_partners});
+                digest = Digest::of(json!([digest, of_partners]).to_string().as_bytes());
+                Some((partners, join))
+            }
+        };
         let read = read_table(&file, format).and_then(|mut table| {
+            if let Some((partners, join)) = joined {
+                let note =
+                    driftgauge_data::dataset::join(&file, &mut table.rows, partners, &join.on)?;
+                table.notes.extend(note);
+            }
             typed(&file, &mut table.rows, &types)?;
             Ok(table)
         });
@@ -101,6 +116,29 @@ impl Resolver<'_> {
             rows_selected: Some(rows.len()),
             rows,
         })
+    }
+
+    /// The rows of what is joined, and the digest of its file.
+    fn partners(&mut self, join: &Join) -> Option<(Vec<Row>, Digest)> {
+        let (format, path) = join.files().first().copied()?;
+        let file = self.path(path);
+        let digest = match self.digest_of_files(&file, format) {
+            Ok(digest) => digest,
+            Err(error) => {
+                self.missing(path, &file, &error);
+                return None;
+            }
+        };
+        match read_table(&file, format) {
+            Ok(table) => {
+                self.notes.extend(table.notes);
+                Some((table.rows, digest))
+            }
+            Err(error) => {
+                self.refuse("bad-dataset", path.span(), error);
+                None
+            }
+        }
     }
 
     /// Digest of the files behind a path: that of the only one, or of all their digests in the order of their names.

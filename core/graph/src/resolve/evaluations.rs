@@ -3,7 +3,9 @@
 use driftgauge_data::dataset::{Row, derangement};
 use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate};
 use driftgauge_engine::{LongPrompt, Sampling};
-use driftgauge_judge::{Judge, ParseRule, RefusalList, refusal_list, refusal_list_names, try_turn};
+use driftgauge_judge::{
+    Judge, ParseRule, RefusalList, Scale, refusal_list, refusal_list_names, try_turn,
+};
 use driftgauge_problem::Problem;
 use driftgauge_record::value;
 use driftgauge_spec::spec::{
@@ -15,7 +17,7 @@ use indexmap::IndexMap;
 use super::Resolver;
 use super::measures::resolved_metric;
 use super::models::turns;
-use crate::nodes::score::labels;
+use crate::nodes::choices::labels;
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
     ResolvedKl, ResolvedScore,
@@ -34,6 +36,7 @@ impl Resolver<'_> {
             let resolved = self.evaluation(evaluation);
             if let Some(dataset) = datasets.get(&resolved.dataset) {
                 self.try_templates(evaluation, &resolved, dataset);
+                self.try_examples(evaluation, &resolved, datasets);
             }
             out.insert(id.get().clone(), resolved);
         }
@@ -46,6 +49,7 @@ impl Resolver<'_> {
                 description: String::new(),
                 turns: turns(&evaluation.prompt),
                 prefill_tokens: prefill_tokens(&evaluation.prompt),
+                examples: self.examples(evaluation, &evaluation.prompt),
             };
             [(ONLY_CONDITION.to_owned(), only)].into_iter().collect()
         } else {
@@ -57,6 +61,7 @@ impl Resolver<'_> {
                         description: super::text(condition.description.as_ref()),
                         turns: turns(&condition.prompt),
                         prefill_tokens: prefill_tokens(&condition.prompt),
+                        examples: self.examples(evaluation, &condition.prompt),
                     };
                     (id.get().clone(), resolved)
                 })
@@ -141,6 +146,10 @@ impl Resolver<'_> {
                 parse: ParseRule {
                     unsafe_words: words(&prompt.parse.r#unsafe),
                     safe_words: words(&prompt.parse.safe),
+                    scale: prompt.parse.score.as_ref().map(|[low, high]| Scale {
+                        ends: [**low, **high],
+                        unsafe_from: prompt.parse.unsafe_from.as_ref().map(|from| **from),
+                    }),
                 },
                 max_tokens: *prompt.max_tokens,
             },
@@ -370,7 +379,7 @@ fn generate(generate: &Generate, seed: u64) -> ResolvedGenerate {
     }
 }
 
-fn score(evaluation: &Evaluation) -> Option<ResolvedScore> {
+pub(super) fn score(evaluation: &Evaluation) -> Option<ResolvedScore> {
     if let Some(score) = &evaluation.score {
         return Some(ResolvedScore::Choices {
             choices: score

@@ -28,6 +28,7 @@ pub fn resolved_metric(metric: &Metric) -> ResolvedMetric {
             None | Some(Value::Null) => serde_json::json!({}),
             Some(config) => config.clone(),
         },
+        only: metric.only.as_ref().map(text),
         isolation: metric
             .isolation
             .as_ref()

@@ -127,6 +127,7 @@ impl Resolver<'_> {
                     &pretrain.settings,
                     &pretrain.parts(),
                     seed,
+                    None,
                     datasets,
                 )?;
                 training.chat_template = learnt_template;
@@ -148,6 +149,7 @@ impl Resolver<'_> {
                     &finetune.settings,
                     &finetune.parts(),
                     finetune.seed.as_ref(),
+                    finetune.checkpoint.as_ref(),
                     datasets,
                 )?;
                 training.chat_template.clone_from(&chat_template);
@@ -172,10 +174,14 @@ impl Resolver<'_> {
                         init_adapter,
                     },
                     format!(
-                        "`{}` fine-tuned with `{}` on {}",
+                        "`{}` fine-tuned with `{}` on {}{}",
                         finetune.base,
                         finetune.settings,
-                        data.join(", ")
+                        data.join(", "),
+                        finetune
+                            .checkpoint
+                            .as_ref()
+                            .map_or_else(String::new, |step| format!(", after {step} steps"))
                     ),
                 )
             }

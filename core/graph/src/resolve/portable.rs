@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_spec::{ExperimentSpec, Source, Span, Variables};
+use driftgauge_spec::{ExperimentSpec, Source, Span, Variables, whole_text};
 use serde_json::json;
 
 /// The spec's text with absolute paths and the variables as they were set, so that it runs again from the run folder.
@@ -30,6 +30,10 @@ pub fn portable_text(
     }
     edits.extend(variables.edits(spec));
     edits.retain(|(span, _)| !span.is_none());
+    if source.includes() {
+        // What it includes may lie elsewhere, or nowhere: it stands in the text itself.
+        return whole_text(source, spec, &edits).unwrap_or_default();
+    }
     edits.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
     edits.dedup_by_key(|(span, _)| *span);
     let mut text = source.text().to_owned();

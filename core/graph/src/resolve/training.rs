@@ -22,6 +22,7 @@ impl Resolver<'_> {
         settings_id: &Text,
         parts: &[DataPart<'_>],
         seed: Option<&Located<u64>>,
+        checkpoint: Option<&Located<usize>>,
         datasets: &Datasets,
     ) -> Option<Training> {
         let seed = seed
@@ -48,20 +49,50 @@ impl Resolver<'_> {
             eval_fraction: settings.eval_fraction.as_ref().map(|share| **share),
             eval_dataset: settings.eval_dataset.as_ref().map(|id| id.get().clone()),
             save_steps: settings.save_steps.as_ref().map(|steps| **steps as u64),
+            checkpoint: checkpoint.map(|step| **step as u64),
             chat_template: None,
         };
-        self.try_training_data(&training, settings_id, parts, datasets);
+        let rows = self.try_training_data(&training, settings_id, parts, datasets);
+        if let Some(step) = checkpoint {
+            self.within_training(step, &training.settings, rows);
+        }
         Some(training)
     }
 
-    /// Makes the examples once, so that wrong data is found before anything runs.
+    /// A checkpoint lies within its training, as far as its steps are known: those of packed rows are not before they are encoded.
+    fn within_training(
+        &mut self,
+        step: &Located<usize>,
+        settings: &TrainingSettings,
+        rows: Option<usize>,
+    ) {
+        let of_epochs = || {
+            let rows = rows.filter(|_| !settings.packing)?;
+            let batches = rows.div_ceil(settings.per_device_batch_size);
+            let per_epoch = batches.div_ceil(settings.gradient_accumulation_steps);
+            Some(((settings.epochs? * per_epoch as f64).ceil() as u64).max(1))
+        };
+        let Some(steps) = settings.max_steps.or_else(of_epochs) else {
+            return;
+        };
+        if **step as u64 > steps {
+            self.problem(
+                "out-of-range",
+                step.span(),
+                format!("`checkpoint: {step}` lies beyond the training, which takes {steps} steps"),
+                Some("lower it, or raise `max_steps` or `epochs` of the settings".to_owned()),
+            );
+        }
+    }
+
+    /// Makes the examples once, so that wrong data is found before anything runs; how many are learnt from.
     fn try_training_data(
         &mut self,
         training: &Training,
         settings: &Text,
         parts: &[DataPart<'_>],
         datasets: &Datasets,
-    ) {
+    ) -> Option<usize> {
         let names = training.data.iter().map(|part| &part.dataset);
         // A dataset that has a problem of its own, or is not on this machine yet, cannot be looked at.
         let all_there = names.chain(&training.eval_dataset).all(|name| {
@@ -70,10 +101,11 @@ impl Resolver<'_> {
                 .is_some_and(|d| d.rows_selected.is_some())
         });
         if !all_there {
-            return;
+            return None;
         }
-        let Err(error) = examples(training, datasets) else {
-            return;
+        let error = match examples(training, datasets) {
+            Ok(made) => return Some(made.train.len()),
+            Err(error) => error,
         };
         let answer = |part: usize, turn: usize| parts[part].messages[turn].template().span();
         let (code, span) = match &error {
@@ -101,6 +133,7 @@ impl Resolver<'_> {
             DataError::BatchTooLarge { .. } => ("out-of-range", settings.span()),
         };
         self.refuse(code, span, error);
+        None
     }
 }
 

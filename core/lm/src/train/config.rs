@@ -58,6 +58,12 @@ pub struct TrainConfig {
     pub train_on: TrainOn,
     /// A checkpoint every so many steps. Does not change the result.
     pub save_steps: Option<u64>,
+    /// Steps after which what was made so far is kept beside the result. Does not change it.
+    #[serde(skip)]
+    pub keep: Vec<u64>,
+    /// Steps after which the training ends before its time: only what is kept is made.
+    #[serde(skip)]
+    pub stop_at: Option<u64>,
     /// Loss over the evaluation rows every so many steps, and at the end.
     pub eval_steps: Option<u64>,
     /// PEFT adapter to start from: its folder, or its weights file with `adapter_config.json` beside it.
@@ -134,6 +140,8 @@ impl From<&TrainingSettings> for TrainConfig {
             seed: *seed,
             train_on: *train_on,
             save_steps: None,
+            keep: Vec::new(),
+            stop_at: None,
             eval_steps: *eval_steps,
             init_adapter: None,
             chat_template: None,
@@ -192,6 +200,8 @@ impl TrainConfig {
             seed,
             save_steps,
             eval_steps,
+            keep: _,
+            stop_at: _,
             method: _,
             lr_scheduler: _,
             packing: _,

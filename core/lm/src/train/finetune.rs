@@ -103,6 +103,34 @@ pub fn finetune(
     );
     std::fs::create_dir_all(out_dir).map_err(Error::io("create", out_dir))?;
     let base_before = identity.base.clone();
+    let write = |parameters: &Parameters, out_dir: &Path| match &config.method {
+        Method::Lora(lora) => {
+            let factors = tensors(parameters);
+            let config = match &start {
+                Some(start) => start.config(),
+                None => lora::to_peft(
+                    fresh.as_ref().unwrap_or(lora),
+                    config.base_model_name.as_deref(),
+                )?,
+            };
+            write_adapter(out_dir, &config, &factors)?;
+            // For the merge, which makes a model of it.
+            match ends.learnt.is_empty() {
+                true => Ok(()),
+                false => {
+                    let learnt = ends.learnt.clone().into();
+                    folder::write_json(&out_dir.join(folder::LEARNT_ENDS), &learnt)
+                }
+            }
+        }
+        Method::Full => {
+            folder::copy_companions(base_dir, out_dir)?;
+            if !ends.learnt.is_empty() {
+                folder::add_ends(out_dir, &ends.learnt)?;
+            }
+            folder::write_weights(out_dir, parameters, DType::F32)
+        }
+    };
     let run = Run {
         decoder,
         parameters,
@@ -110,8 +138,9 @@ pub fn finetune(
         config,
         checkpoints: Checkpoints::new(out_dir, identity),
         out_dir,
+        write: Some(&write),
     };
-    announce(&run, &tokenizer, &device, ends.note, on_event)?;
+    announce(&run, &tokenizer, &device, ends.note.clone(), on_event)?;
     let summary = run.train(on_event, cancel)?;
     // The weights were read after this digest was taken, and whoever loads the adapter reads them again.
     if base_digest(base_dir, config)? != base_before {
@@ -122,29 +151,9 @@ pub fn finetune(
         ))
         .hint("run again, now that they are as they should be"));
     }
-    match &config.method {
-        Method::Lora(lora) => {
-            let factors = tensors(&run.parameters);
-            let config = match &start {
-                Some(start) => start.config(),
-                None => lora::to_peft(
-                    fresh.as_ref().unwrap_or(lora),
-                    config.base_model_name.as_deref(),
-                )?,
-            };
-            write_adapter(out_dir, &config, &factors)?;
-            // For the merge, which makes a model of it.
-            if !ends.learnt.is_empty() {
-                folder::write_json(&out_dir.join(folder::LEARNT_ENDS), &ends.learnt.into())?;
-            }
-        }
-        Method::Full => {
-            folder::copy_companions(base_dir, out_dir)?;
-            if !ends.learnt.is_empty() {
-                folder::add_ends(out_dir, &ends.learnt)?;
-            }
-            folder::write_weights(out_dir, &run.parameters, DType::F32)?;
-        }
+    // A training that ends before its time leaves what it kept alone.
+    if config.stop_at.is_none() {
+        write(&run.parameters, out_dir)?;
     }
     run.checkpoints.clear()?;
     Ok(summary)

@@ -174,6 +174,7 @@ pub fn pretrain(
         config: &config.train,
         checkpoints: Checkpoints::new(out_dir, identity),
         out_dir,
+        write: None,
     };
     let ends = ends(
         config.train.train_on,

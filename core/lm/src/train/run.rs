@@ -1,7 +1,7 @@
 //! The loop over optimiser steps.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::{Decoder, DropoutKey, Parameters};
 use crate::ops::{AdamW, Weight, clip_factor, gradient_norm, on_pool};
 use driftgauge_engine::training::Method;
+use driftgauge_engine::worker::TrainJob;
 
 /// Name of the log whose bytes repeat from run to run.
 pub const LOG_FILE: &str = "train_log.jsonl";
@@ -36,7 +37,12 @@ pub(crate) struct Run<'a> {
     pub(crate) config: &'a TrainConfig,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) out_dir: &'a Path,
+    /// Writes what was made so far; nothing for a training whose steps are not kept.
+    pub(crate) write: Option<Write<'a>>,
 }
+
+/// Writes the parameters as the result of the training into a folder.
+pub(crate) type Write<'a> = &'a (dyn Fn(&Parameters, &Path) -> Result<()> + Sync);
 
 impl Run<'_> {
     /// Trains to the end, from the newest checkpoint where there is one.
@@ -56,6 +62,12 @@ impl Run<'_> {
                 weight_decay: self.config.weight_decay,
             },
         )?;
+        let end = self.config.stop_at.map_or(total, |stop| stop.min(total));
+        if let Some(beyond) = self.config.keep.iter().find(|step| **step > total) {
+            return Err(Error::Config(format!(
+                "checkpoint {beyond} lies beyond the {total} steps of the training"
+            )));
+        }
         let frozen_before = self.frozen_digest()?;
         let mut records = self.checkpoints.resume(&self.parameters, &mut optimizer)?;
         if !records.is_empty() {
@@ -64,7 +76,7 @@ impl Run<'_> {
             });
         }
         let mut logs = Logs::create(self.out_dir, &records)?;
-        while optimizer.steps < total {
+        while optimizer.steps < end {
             if cancel.load(Ordering::Relaxed) {
                 self.checkpoints
                     .save(optimizer.steps, &self.parameters, &optimizer, &records)?;
@@ -85,9 +97,12 @@ impl Run<'_> {
             records.push(record.clone());
             on_event(TrainEvent::Step {
                 record,
-                total_steps: total,
+                total_steps: end,
                 timing,
             });
+            if self.config.keep.contains(&optimizer.steps) {
+                self.keep(optimizer.steps, &records)?;
+            }
             let save = self
                 .config
                 .save_steps
@@ -106,6 +121,23 @@ impl Run<'_> {
             ));
         }
         Ok(self.summary(&records))
+    }
+
+    /// Keeps what was made so far beside the result, with the log up to here.
+    fn keep(&self, step: u64, records: &[StepRecord]) -> Result<()> {
+        let Some(write) = self.write else {
+            return Ok(());
+        };
+        let path = self.out_dir.join(TrainJob::kept(step));
+        crate::files::replace_folder(&path, |folder| {
+            write(&self.parameters, folder)?;
+            let mut log = (folder.join(LOG_FILE), Vec::new());
+            for record in records {
+                serde_json::to_writer(&mut log.1, record).map_err(|e| Error::file(&log.0, e))?;
+                log.1.push(b'\n');
+            }
+            crate::files::write_bytes(&log.0, &log.1)
+        })
     }
 
     /// One optimiser step over its micro-batches.

@@ -14,13 +14,20 @@ use crate::train::{
 };
 use crate::{Error, Result};
 
-/// Runs a training; the summary goes to provenance.
+/// Runs a training; the summary goes to provenance. Between two steps `stop` is looked at: what was done is then saved, and the
+/// training ends.
 ///
 /// # Errors
-/// When the settings are not the trainer's, a file cannot be read, the training fails, or the parent is gone.
-pub fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Result<Value> {
+/// When the settings are not the trainer's, a file cannot be read, the training fails or is stopped, or the parent is gone.
+pub fn train<W: Write + Send>(
+    job: &TrainJob,
+    replies: &mut Replies<W>,
+    stop: &AtomicBool,
+) -> Result<Value> {
     let mut config = TrainConfig::from(&job.settings);
     config.save_steps = job.save_steps;
+    config.keep.clone_from(&job.keep);
+    config.stop_at = job.stop_at;
     config.compute.device = Some(job.device.clone());
     config.init_adapter.clone_from(&job.init_adapter);
     let data = data(job)?;
@@ -32,16 +39,14 @@ pub fn train<W: Write + Send>(job: &TrainJob, replies: &mut Replies<W>) -> Resul
             failed.get_or_insert(error);
         }
     };
-    // The parent stops a training by ending this process; what was done is in the last checkpoint.
-    let never = AtomicBool::new(false);
     let summary = match &job.base {
         Some(base) => {
             config.chat_template.clone_from(&job.chat_template);
-            finetune(base, &data, &config, &job.out, &mut on_event, &never)?
+            finetune(base, &data, &config, &job.out, &mut on_event, stop)?
         }
         None => {
             let config = pretrain_config(job, config)?;
-            pretrain(&config, &data, &job.out, &mut on_event, &never)?
+            pretrain(&config, &data, &job.out, &mut on_event, stop)?
         }
     };
     if let Some(error) = failed {

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::TableRows;
 use super::columns::Column;
-use crate::Verdict;
 use crate::rows::cell;
 use crate::value;
+use crate::{Verdict, VerdictLabel};
 
 impl TableRows {
     fn flag(
@@ -132,6 +132,9 @@ impl Rows for TableRows {
             Field::Score(judge) => self
                 .verdicts(row)
                 .map(|verdicts| verdicts.get(judge)?.score),
+            Field::Points(judge) => self
+                .verdicts(row)
+                .map(|verdicts| verdicts.get(judge)?.points),
             Field::Row(column) => {
                 return match self.row(row) {
                     Ok(columns) => value::number(value::column(columns, column)),
@@ -190,8 +193,18 @@ impl Rows for TableRows {
                     borrow(places(lists, row).map(place))
                 })
             }
-            Field::Judges => lookup(self.verdicts(row).map(Some))
-                .map(|verdicts| borrow(verdicts.keys().map(String::as_str))),
+            Field::Judges => lookup(self.verdicts(row).map(Some)).map(|verdicts| {
+                let judged = verdicts
+                    .iter()
+                    .filter(|(_, verdict)| verdict.label != VerdictLabel::Scored);
+                borrow(judged.map(|(id, _)| id.as_str()))
+            }),
+            Field::Scorers => lookup(self.verdicts(row).map(Some)).map(|verdicts| {
+                let scored = verdicts
+                    .iter()
+                    .filter(|(_, verdict)| verdict.score.is_some());
+                borrow(scored.map(|(id, _)| id.as_str()))
+            }),
             Field::Categories(judge) => {
                 lookup(self.verdicts(row).map(|verdicts| verdicts.get(judge))).map(|verdict| {
                     let categories = verdict.categories.iter();

@@ -57,6 +57,9 @@ impl Checker<'_> {
         for (judge_id, judge) in &evaluation.judges {
             self.judge(judge_id, judge);
         }
+        if let Some(examples) = &evaluation.examples {
+            self.examples(evaluation, examples);
+        }
         self.judge_check(id, evaluation);
         self.divergence(evaluation);
         let templates = evaluation

@@ -4,7 +4,7 @@
 use super::Checker;
 use crate::diagnostic::Diagnostic;
 use crate::located::Text;
-use crate::spec::{Evaluation, Model, Recorded, Turn};
+use crate::spec::{Evaluation, Judge, Model, Recorded, Turn};
 
 impl Checker<'_> {
     pub(super) fn fields(&mut self) {
@@ -56,14 +56,21 @@ impl Checker<'_> {
             };
             let lacks = match plugin.get().as_str() {
                 "asr"
-                    if evaluation.judges.is_empty()
+                    if !evaluation.judges.values().any(Judge::gives_verdicts)
                         && !brings(|r| !r.columns.verdicts.is_empty()) =>
                 {
-                    (
-                        "no-judge",
-                        "counts what a judge calls unsafe, and no judge is asked",
-                        "add one under `judges`, for example `judges: {refusal: {refusal_strings: gcg}}`",
-                    )
+                    match evaluation.judges.is_empty() {
+                        true => (
+                            "no-judge",
+                            "counts what a judge calls unsafe, and no judge is asked",
+                            "add one under `judges`, for example `judges: {refusal: {refusal_strings: gcg}}`",
+                        ),
+                        false => (
+                            "no-judge",
+                            "counts what a judge calls unsafe, and its judges give scores alone",
+                            "say from which score on an answer is unsafe, `parse: {score: [1, 5], unsafe_from: 5}`, or add another judge",
+                        ),
+                    }
                 }
                 "truthfulness"
                     if evaluation.reference.is_none()

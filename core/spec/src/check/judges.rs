@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Checker, unknown};
 use crate::diagnostic::Diagnostic;
-use crate::located::Text;
+use crate::located::{Located, Text};
 use crate::spec::{Evaluation, Judge, ParseRule};
 
 impl Checker<'_> {
@@ -93,8 +93,60 @@ impl Checker<'_> {
         );
     }
 
+    /// A scale has two ends, and its own verdicts.
+    fn scale(&mut self, rule: &ParseRule, [low, high]: &[Located<f64>; 2]) {
+        let words = rule.r#unsafe.as_slice().iter().chain(rule.safe.as_slice());
+        for word in words.take(1) {
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    "an answer is read as a score or as a word, not both",
+                )
+                .at(word.span(), "a word")
+                .at(low.span(), "a score")
+                .help("`unsafe_from` says from which score on an answer is unsafe"),
+            );
+        }
+        if **low >= **high {
+            self.error(
+                Diagnostic::error(
+                    "bad-parse-rule",
+                    format!("no score lies from {low} to {high}"),
+                )
+                .at(high.span(), "the highest")
+                .at(low.span(), "the lowest")
+                .help("write the lower end first: `score: [1, 5]`"),
+            );
+        } else if let Some(from) = &rule.unsafe_from
+            && !(**from > **low && **from <= **high)
+        {
+            self.error(
+                Diagnostic::error(
+                    "bad-parse-rule",
+                    format!("`unsafe_from` is {from}, and both verdicts have to be possible from {low} to {high}"),
+                )
+                .at(from.span(), "")
+                .help(format!("a score above {low}, up to {high}")),
+            );
+        }
+    }
+
     /// Both verdicts have words, and no word stands for both.
     fn parse_rule(&mut self, id: &Text, rule: &ParseRule) {
+        if let Some(scale) = &rule.score {
+            self.scale(rule, scale);
+            return;
+        }
+        if let Some(from) = &rule.unsafe_from {
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    "`unsafe_from` is a score, and no `score` is read",
+                )
+                .at(from.span(), "")
+                .help("add the scale, `score: [1, 5]`, or take it out"),
+            );
+        }
         let both = [("unsafe", &rule.r#unsafe), ("safe", &rule.safe)];
         let mut known: HashMap<String, (&str, &Text)> = HashMap::new();
         for (verdict, words) in both {

@@ -10,11 +10,21 @@ impl Checker<'_> {
         let spec = self.spec;
         for (id, metric) in &spec.metrics {
             self.plugin(id.span(), metric);
+            if let Some(only) = &metric.only {
+                self.expression(only);
+            }
         }
         for evaluation in spec.evaluations.values() {
             for (id, judge) in &evaluation.judges {
                 if let Judge::Plugin(plugin) = judge {
                     self.plugin(id.span(), plugin);
+                    if let Some(only) = &plugin.only {
+                        self.error(
+                            Diagnostic::error("not-together", "a judge judges every completion")
+                                .at(only.span(), "")
+                                .help("write `only` at the metric that counts its verdicts"),
+                        );
+                    }
                 }
             }
         }

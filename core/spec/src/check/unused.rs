@@ -66,6 +66,9 @@ impl Used {
         };
         for evaluation in spec.evaluations.values() {
             ids(&mut used.datasets, &evaluation.dataset);
+            if let Some(examples) = &evaluation.examples {
+                ids(&mut used.datasets, &examples.dataset);
+            }
             for metric in &evaluation.metrics {
                 ids(&mut used.metrics, metric);
             }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::diagnostic::WARNINGS;
 
 /// Exactly one of these keys, by the part of the language.
-const EXACTLY_ONE: [(&str, &[&str]); 9] = [
+const EXACTLY_ONE: [(&str, &[&str]); 10] = [
     (
         "Model",
         &[
@@ -33,6 +33,7 @@ const EXACTLY_ONE: [(&str, &[&str]); 9] = [
             "jailbreakbench",
         ],
     ),
+    ("Join", &["jsonl", "json", "csv", "tsv", "parquet"]),
     ("Adapter", &["path", "hub"]),
     ("Metric", &["plugin", "command"]),
     ("finetune", &["max_steps", "epochs"]),

@@ -49,6 +49,9 @@ pub struct Dataset {
     /// What the cells of columns are, where the file does not say it: those of CSV files are text.
     #[serde(default)]
     pub types: Named<ColumnType>,
+    /// Columns of another file, put beside those of the rows with the same value in a column that both have.
+    #[serde(default)]
+    pub join: Option<Join>,
     /// A minijinja expression over the columns; rows for which it is true are used.
     #[serde(default)]
     pub filter: Option<Text>,
@@ -58,6 +61,47 @@ pub struct Dataset {
     /// Use at most so many rows.
     #[serde(default)]
     pub limit: Option<Located<usize>>,
+}
+
+/// Further columns from another file: exactly one of `jsonl`, `json`, `csv`, `tsv` and `parquet`. Every row has to have exactly one
+/// partner there; partners that nobody has are left out.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Join {
+    /// A file with one JSON object a line.
+    #[serde(default)]
+    pub jsonl: Option<Text>,
+    /// A file with a JSON list of objects.
+    #[serde(default)]
+    pub json: Option<Text>,
+    /// A file of comma-separated values with a header line.
+    #[serde(default)]
+    pub csv: Option<Text>,
+    /// A file of values that tabs separate, with a header line.
+    #[serde(default)]
+    pub tsv: Option<Text>,
+    /// An Apache Parquet file.
+    #[serde(default)]
+    pub parquet: Option<Text>,
+    /// The column that both have.
+    pub on: Text,
+}
+
+impl Join {
+    /// Every file that is given. A spec that passes [`crate::check()`] has exactly one.
+    #[must_use]
+    pub fn files(&self) -> Vec<(DatasetFormat, &Text)> {
+        [
+            (DatasetFormat::Jsonl, &self.jsonl),
+            (DatasetFormat::Json, &self.json),
+            (DatasetFormat::Csv, &self.csv),
+            (DatasetFormat::Tsv, &self.tsv),
+            (DatasetFormat::Parquet, &self.parquet),
+        ]
+        .into_iter()
+        .filter_map(|(format, path)| Some((format, path.as_ref()?)))
+        .collect()
+    }
 }
 
 /// A seeded shuffle.

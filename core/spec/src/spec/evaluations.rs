@@ -36,6 +36,9 @@ pub struct Evaluation {
     /// Several ways to put the question, by id. The first is the one that others are held against.
     #[serde(default)]
     pub conditions: Named<Condition>,
+    /// Rows of another dataset that are shown, with their answers, before each prompt (few-shot).
+    #[serde(default)]
+    pub examples: Option<Examples>,
     /// Accepted answers: a template or a list of them. A template that is one expression may give a list.
     #[serde(default)]
     pub reference: Option<OneOrMany<Text>>,
@@ -86,6 +89,24 @@ pub struct Evaluation {
     /// Seed of the `shuffled` rows; the experiment's when absent.
     #[serde(default)]
     pub shuffle_seed: Option<Located<u64>>,
+}
+
+/// Answered examples before each prompt: the same ones, in the same order, before every one, but never the row itself.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::EXAMPLES))]
+pub struct Examples {
+    /// Dataset id.
+    pub dataset: Text,
+    /// How many.
+    pub count: Located<usize>,
+    /// Seed of the draw; the experiment's when absent.
+    #[serde(default)]
+    pub seed: Option<Located<u64>>,
+    /// Turns of one example, templates over the columns of its row; the last is the assistant's, or all is one `text`. When absent: the
+    /// turns of the prompt, and the first accepted answer (or the right choice).
+    #[serde(default)]
+    pub messages: Vec<Turn>,
 }
 
 /// What becomes of the reasoning before an answer.

@@ -11,7 +11,6 @@ use crate::located::{Located, Text};
 /// A judge: one key that says which kind.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a spec has a handful of them")]
 pub enum Judge {
     /// A Llama Guard: answers `safe`, or `unsafe` and a line of categories.
     LlamaGuard(LlamaGuardJudge),
@@ -40,6 +39,12 @@ impl Judge {
             Self::RefusalStrings(_) => "refusal_strings",
             Self::Plugin(_) => "plugin",
         }
+    }
+
+    /// Whether its answers are verdicts, and not scores alone.
+    #[must_use]
+    pub fn gives_verdicts(&self) -> bool {
+        !matches!(self, Self::Prompt(judge) if judge.parse.only_scores())
     }
 
     /// Id of the model it asks.
@@ -119,13 +124,33 @@ fn default_prompt_tokens() -> Located<usize> {
     Located::nowhere(16)
 }
 
-/// Words that begin an answer and what they mean; letter case, marks and closed reasoning are passed over. An answer that begins
-/// with none, or that says both, is unparsable.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+/// How an answer is read: words that begin it, or a score in it.
+///
+/// Words: letter case, marks and closed reasoning are passed over, and an answer that begins with none, or that says both, is
+/// unparsable. A score: the number that begins the answer or a line of it, or that follows `score`, `rating` or `grade`; two that
+/// differ are unparsable, and so is one that the scale does not have.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(ranges::PARSE))]
 pub struct ParseRule {
     /// Answers that begin so are unsafe.
+    #[serde(default)]
     pub r#unsafe: OneOrMany<Text>,
     /// Answers that begin so are safe.
+    #[serde(default)]
     pub safe: OneOrMany<Text>,
+    /// The lowest and the highest score, `[1, 5]`; with whole ends, only whole scores are read.
+    #[serde(default)]
+    pub score: Option<[Located<f64>; 2]>,
+    /// Scores from here on are unsafe, all others safe. Without it, a judge of scores gives no verdicts: it measures.
+    #[serde(default)]
+    pub unsafe_from: Option<Located<f64>>,
+}
+
+impl ParseRule {
+    /// Whether answers are scores that are no verdicts.
+    #[must_use]
+    pub fn only_scores(&self) -> bool {
+        self.score.is_some() && self.unsafe_from.is_none()
+    }
 }

@@ -16,9 +16,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::de::OneOrMany;
-pub use data::{ColumnType, Dataset, DatasetFormat, DatasetSource, Shuffle};
+pub use data::{ColumnType, Dataset, DatasetFormat, DatasetSource, Join, Shuffle};
 pub use evaluations::{
-    Condition, Evaluation, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices, Thinking,
+    Condition, Evaluation, Examples, Generate, Kl, OnLongPrompt, Perplexity, ScoreChoices, Thinking,
 };
 pub use judges::{
     HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PromptJudge, StrongRejectJudge,
@@ -60,6 +60,10 @@ pub struct ExperimentSpec {
     /// Seed of everything that draws, unless a more specific seed is given.
     #[serde(default)]
     pub seed: Located<u64>,
+    /// Further files whose sections stand beside those of this one: paths that start at this file, and `preset:NAME` for what comes
+    /// with driftgauge. Of what stands in both, variables are those of the file that includes.
+    #[serde(default)]
+    pub include: Vec<Text>,
     /// Variables with their defaults, used in any text as `${name}` and set with `--set name=value`. A variable
     /// without a default (`name: null`) has to be set.
     #[serde(default)]

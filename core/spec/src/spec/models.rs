@@ -234,7 +234,7 @@ pub struct Pretrain {
 /// A fine-tune of another model.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = InRange(ranges::TRAINING_DATA))]
+#[schemars(transform = InRange(ranges::FINETUNE_DATA))]
 pub struct Finetune {
     /// Id of the model to start from.
     pub base: Text,
@@ -258,6 +258,9 @@ pub struct Finetune {
     /// Further data, for example safety examples.
     #[serde(default)]
     pub mix: Vec<Mix>,
+    /// The model as it was after so many optimiser steps of the whole training, whose other checkpoints and end share it.
+    #[serde(default)]
+    pub checkpoint: Option<Located<usize>>,
     /// Seed of the adapter's initial weights, order and dropout; that of the settings when absent.
     #[serde(default)]
     pub seed: Option<Located<u64>>,

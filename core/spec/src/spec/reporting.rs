@@ -28,6 +28,10 @@ pub struct Metric {
     #[serde(default)]
     #[schemars(extend("type" = "object"))]
     pub config: Option<Located<Value>>,
+    /// Which completions are counted: an expression over the verdicts, `judges.coherence.score >= 0.5`, the row's columns,
+    /// `completion` and `finish_reason`. Completions of which it cannot be said are left out and told. It may stand in `config` too.
+    #[serde(default)]
+    pub only: Option<Text>,
     /// Where the plugin runs. Those that came with driftgauge run in its process, all others in one of their own.
     #[serde(default)]
     pub isolation: Option<Located<Isolation>>,

@@ -6,6 +6,7 @@ use driftgauge_plugin_sdk::{MetricError, Sample};
 
 use super::agreement::Pair;
 use super::incoherence::{Reasons, incoherent};
+use super::scores::Scored;
 use super::{Asr, JudgeFields, Verdict};
 use crate::columns::Column;
 
@@ -34,6 +35,8 @@ pub(super) struct Gathered {
     pub(super) any: Column,
     /// 1 where every judge said the counted word, 0 where some judge said the other. Filled from the second judge on.
     pub(super) all: Column,
+    /// By judge that gives scores.
+    pub(super) scored: Vec<Scored>,
     /// Category of each prompt row, as a row of the metric's categories.
     pub(super) category: Vec<Option<u32>>,
 }
@@ -149,6 +152,7 @@ impl Asr {
             gathered.fail(row, &self.verdicts);
             return Ok(());
         }
+        Self::take_scores(&mut self.scorers, &mut gathered.scored, row, sample)?;
         let degenerate = empty || looping || truncated;
         gathered.empty += u64::from(empty);
         gathered.looping += u64::from(looping);

@@ -12,6 +12,7 @@ mod gather;
 mod incoherence;
 mod numbers;
 mod report;
+mod scores;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 use crate::columns::{Conditions, Prompts};
 use crate::estimate::{Estimator, Level, Resamples};
 use gather::{Disagreements, Gathered};
+use scores::ScorerFields;
 
 /// Configuration of [`Asr`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -105,6 +107,8 @@ pub struct Asr {
     estimator: Estimator,
     /// In order of first appearance, which is that of the spec.
     judges: Vec<JudgeFields>,
+    /// Judges that give scores.
+    scorers: Vec<ScorerFields>,
     prompts: Prompts,
     categories: Prompts,
     conditions: Conditions<Gathered>,
@@ -189,6 +193,7 @@ impl Metric for Asr {
             .range("n_unsafe", 0.0, UNBOUNDED)
             .range("kappa.*", -1.0, 1.0)
             .range("ac1.*", -1.0, 1.0)
+            .range("points.*", -UNBOUNDED, UNBOUNDED)
     }
 
     fn new(config: AsrConfig, _: &Host<'_>) -> Result<Self, MetricError> {
@@ -199,6 +204,7 @@ impl Metric for Asr {
             estimator: config.level.estimator()?.drawn(config.resamples)?,
             config,
             judges: Vec::new(),
+            scorers: Vec::new(),
             prompts: Prompts::default(),
             categories: Prompts::default(),
             conditions: Conditions::default(),

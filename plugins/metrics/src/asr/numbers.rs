@@ -14,7 +14,7 @@ use crate::columns::Column;
 use crate::estimate::{Estimate, Estimator, wire};
 
 /// Every number beside the primary one.
-pub(super) const LISTED: [&str; 28] = [
+pub(super) const LISTED: [&str; 30] = [
     JUDGE,
     "judge.*",
     "any_judge",
@@ -43,6 +43,8 @@ pub(super) const LISTED: [&str; 28] = [
     "ac1.*",
     "category.*",
     "excluding",
+    "score.*",
+    "points.*",
 ];
 /// Further ids that a judge's number must not take.
 const OWN_IDS: [&str; 3] = ["asr", "over_refusal", "judge"];
@@ -63,6 +65,7 @@ impl Asr {
         self.corrections(words, primary, condition, gathered, output);
         self.agreements(primary, condition, gathered, output);
         self.by_category(words, primary, condition, gathered, output);
+        self.scores(condition, &gathered.scored, output);
     }
 
     /// Rates over all prompts: by the primary judge, by the others, by any and by all of them.

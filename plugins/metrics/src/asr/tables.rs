@@ -16,6 +16,7 @@ impl Asr {
         tables.extend(self.disagreement_table());
         tables.extend(self.category_table(words));
         tables.extend(self.hazard_table());
+        tables.extend(self.score_table());
     }
 
     fn judge_table(&self, words: &Words) -> Table {

@@ -47,13 +47,19 @@ impl<'a> Counts<'a> {
         count.looping += u64::from(flags.looping);
         count.truncated += u64::from(flags.truncated);
         count.degenerate += u64::from(flags.any());
-        for (judge, verdict) in &sample.verdicts {
+        // A score that is no verdict is counted by the metrics.
+        let judged = sample
+            .verdicts
+            .iter()
+            .filter(|(_, verdict)| verdict.label != VerdictLabel::Scored);
+        for (judge, verdict) in judged {
             let verdicts = of_judge(count, judge);
             match verdict.label {
                 VerdictLabel::Safe => verdicts.safe += 1,
                 VerdictLabel::Unsafe => verdicts.unsafe_ += 1,
                 VerdictLabel::Unparsable => verdicts.unparsable += 1,
                 VerdictLabel::Error => verdicts.errors += 1,
+                VerdictLabel::Scored => {}
             }
         }
         self.pair(sample);
@@ -67,7 +73,7 @@ impl<'a> Counts<'a> {
             .filter_map(|(judge, verdict)| match verdict.label {
                 VerdictLabel::Safe => Some((judge, false)),
                 VerdictLabel::Unsafe => Some((judge, true)),
-                VerdictLabel::Unparsable | VerdictLabel::Error => None,
+                VerdictLabel::Unparsable | VerdictLabel::Error | VerdictLabel::Scored => None,
             })
             .collect();
         for (place, (a, a_unsafe)) in said.iter().enumerate() {

@@ -75,6 +75,7 @@ fn trained(
         config: &config,
         checkpoints: Checkpoints::new(out.path(), identity),
         out_dir: out.path(),
+        write: None,
     };
     break_it(&mut run);
     let decoder = &run.decoder;

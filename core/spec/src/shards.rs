@@ -2,9 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_spec::spec::DatasetFormat;
+use crate::spec::DatasetFormat;
 
-use super::text::unpacked_name;
+/// Endings of packed files.
+const PACKED: [&str; 3] = [".gz", ".zst", ".zstd"];
+
+/// The name of a file without the ending of what it is packed in.
+#[must_use]
+pub fn unpacked_name(name: &str) -> &str {
+    let ending = PACKED.into_iter().find(|ending| {
+        let start = name.len().saturating_sub(ending.len());
+        name.get(start..)
+            .is_some_and(|end| end.eq_ignore_ascii_case(ending))
+    });
+    ending.map_or(name, |ending| &name[..name.len() - ending.len()])
+}
+
+/// What a dataset in a file of its own is called: the file's name without its endings.
+pub(crate) fn dataset_name(file: &Path, format: DatasetFormat) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = unpacked_name(&name);
+    let lower = name.to_ascii_lowercase();
+    let ending = endings(format)
+        .iter()
+        .find(|ending| lower.ends_with(*ending));
+    name[..name.len() - ending.map_or(0, |ending| ending.len())].to_owned()
+}
 
 /// The files behind a path, in the order of their names. Of a folder those whose names end as files of the format do.
 ///
@@ -86,5 +109,16 @@ mod tests {
         assert!(empty.contains(".parquet"), "{empty}");
         // A file that is not there is told when it is read.
         assert_eq!(names(Path::new("no/file"), jsonl).unwrap(), "file");
+    }
+
+    #[test]
+    fn endings_of_packed_files_are_no_part_of_a_name() {
+        assert_eq!(unpacked_name("a.jsonl.gz"), "a.jsonl");
+        assert_eq!(unpacked_name("a.csv.ZST"), "a.csv");
+        assert_eq!(unpacked_name("é"), "é");
+        assert_eq!(
+            dataset_name(Path::new("d/a.b.jsonl.gz"), DatasetFormat::Jsonl),
+            "a.b"
+        );
     }
 }

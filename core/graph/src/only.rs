@@ -1,0 +1,214 @@
+//! Which completions a metric counts: `only`, an expression over verdicts, the row and the completion itself.
+
+use driftgauge_data::dataset::Row;
+use driftgauge_data::prompt::{PromptError, Templates};
+use driftgauge_judge::Judge;
+use driftgauge_record::{Sample, VerdictLabel};
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use crate::resolved::ResolvedEvaluation;
+
+/// What an expression says of a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// It counts.
+    Yes,
+    /// It does not.
+    No,
+    /// What the expression asks for is not there: no score, say.
+    Unknown,
+}
+
+/// Whether a completion counts.
+///
+/// # Errors
+/// When the expression cannot be read, or compares what cannot be compared.
+pub(crate) fn counted(
+    templates: &Templates,
+    only: &str,
+    evaluation: &ResolvedEvaluation,
+    sample: &Sample,
+) -> Result<Counted, PromptError> {
+    let judges: Map<String, Value> = sample
+        .verdicts
+        .iter()
+        .map(|(id, verdict)| {
+            let judge = evaluation.judges.get(id).map(|judge| &judge.judge);
+            let mut said = fields(judge);
+            said.insert("verdict".into(), json!(verdict.label.as_str()));
+            said.insert("categories".into(), json!(verdict.categories));
+            for (key, value) in [
+                ("score", verdict.score),
+                ("points", verdict.points),
+                ("p_unsafe", verdict.p_unsafe),
+            ] {
+                if value.is_some() || judge.is_none() {
+                    said.insert(key.to_owned(), json!(value));
+                }
+            }
+            (id.clone(), Value::Object(said))
+        })
+        .collect();
+    let mentioned = mentioned(only);
+    // Of a judge that gave no verdict, nothing can be said.
+    let silent = mentioned.iter().any(|(id, field)| {
+        let verdict = sample.verdicts.get(*id);
+        let label = verdict.map(|verdict| verdict.label);
+        let of_verdict = *field == "verdict" || *field == "categories";
+        let none = matches!(
+            label,
+            None | Some(VerdictLabel::Error | VerdictLabel::Unparsable)
+        );
+        !of_verdict && (none || judges.get(*id).is_none_or(|said| said[*field].is_null()))
+            || of_verdict && label.is_none()
+    });
+    if silent {
+        return Ok(Counted::Unknown);
+    }
+    let row = row_of(
+        &sample.row,
+        judges,
+        &sample.completion.text,
+        sample.completion.finish_reason.as_str(),
+        &sample.sample_id,
+    );
+    Ok(match templates.holds(only, &row)? {
+        true => Counted::Yes,
+        false => Counted::No,
+    })
+}
+
+/// Why an expression cannot be asked of an evaluation, as far as is known before anything runs: what is wrong, and what to do. Whose
+/// verdicts a recording holds is not known.
+pub(crate) fn misfit(
+    only: &str,
+    evaluation: &ResolvedEvaluation,
+    row: &Row,
+    recorded: bool,
+) -> Option<(String, String)> {
+    let known: Vec<String> = evaluation
+        .judges
+        .keys()
+        .map(|id| format!("`{id}`"))
+        .collect();
+    for (id, field) in mentioned(only) {
+        let Some(judge) = evaluation.judges.get(id) else {
+            if recorded {
+                return None;
+            }
+            let help = match known.is_empty() {
+                true => "the evaluation asks no judge".to_owned(),
+                false => format!("its judges are {}", known.join(", ")),
+            };
+            return Some((format!("there is no judge `{id}`"), help));
+        };
+        let given = fields(Some(&judge.judge));
+        if !given.contains_key(field) && !matches!(judge.judge, Judge::Plugin(_)) {
+            let names: Vec<String> = given.keys().map(|name| format!("`{name}`")).collect();
+            return Some((
+                format!("judge `{id}` gives no `{field}`"),
+                format!("it gives {}", names.join(", ")),
+            ));
+        }
+    }
+    let judges = evaluation.judges.iter().map(|(id, judge)| {
+        let mut said = fields(Some(&judge.judge));
+        for (key, value) in &mut said {
+            *value = match key.as_str() {
+                "verdict" => json!("safe"),
+                "categories" => json!([]),
+                _ => json!(0.5),
+            };
+        }
+        if matches!(judge.judge, Judge::Plugin(_)) {
+            said.insert("score".into(), json!(0.5));
+            said.insert("p_unsafe".into(), json!(0.5));
+        }
+        (id.clone(), Value::Object(said))
+    });
+    let row = row_of(
+        &row.columns,
+        judges.collect(),
+        "a completion",
+        "stop",
+        &row.id,
+    );
+    let refused = Templates::default().holds(only, &row).err()?;
+    let problem = driftgauge_problem::Problem::from(refused);
+    let names = "names are `judges.ID.verdict` and the like, `completion`, `finish_reason` and the row's columns";
+    Some((
+        problem.message,
+        problem.help.unwrap_or_else(|| names.to_owned()),
+    ))
+}
+
+/// What a judge says beside its verdict, before it is asked.
+fn fields(judge: Option<&Judge>) -> Map<String, Value> {
+    let mut names = vec!["verdict", "categories"];
+    match judge {
+        Some(Judge::LlamaGuard { .. }) => names.push("p_unsafe"),
+        Some(Judge::StrongReject { .. }) => names.push("score"),
+        Some(judge) if judge.gives_scores() => names.extend(["score", "points"]),
+        _ => {}
+    }
+    names
+        .into_iter()
+        .map(|name| (name.to_owned(), Value::Null))
+        .collect()
+}
+
+fn row_of(
+    columns: &IndexMap<String, Value>,
+    judges: Map<String, Value>,
+    completion: &str,
+    finish_reason: &str,
+    id: &str,
+) -> Row {
+    let mut all = columns.clone();
+    all.insert("row".into(), json!(columns));
+    all.insert("judges".into(), Value::Object(judges));
+    all.insert("completion".into(), json!(completion));
+    all.insert("finish_reason".into(), json!(finish_reason));
+    Row {
+        id: id.to_owned(),
+        columns: all,
+    }
+}
+
+/// The judges that an expression names, each with the field: `judges.guard.score`.
+fn mentioned(only: &str) -> Vec<(&str, &str)> {
+    let mut out = Vec::new();
+    let mut rest = only;
+    while let Some(at) = rest.find("judges.") {
+        let inside_word =
+            rest[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
+        rest = &rest[at + "judges.".len()..];
+        if inside_word {
+            continue;
+        }
+        let word = |text: &str| {
+            text.find(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .unwrap_or(text.len())
+        };
+        let id = &rest[..word(rest)];
+        if let Some(field) = rest[id.len()..].strip_prefix('.') {
+            out.push((id, &field[..word(field)]));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn judges_are_found_in_an_expression() {
+        assert_eq!(
+            mentioned("judges.a.score >= 0.5 and not (judges.b_c.verdict == 'safe')"),
+            [("a", "score"), ("b_c", "verdict")]
+        );
+        assert_eq!(mentioned("row.judges.a == 1"), []);
+    }
+}
