@@ -385,7 +385,7 @@ fn mark(measure: &Measure, cell: Option<&Value>) -> Option<f64> {
             VerdictLabel::Unsafe => Some(1.0),
             VerdictLabel::Safe => Some(0.0),
             // Neither is a verdict.
-            VerdictLabel::Unparsable | VerdictLabel::Error => None,
+            VerdictLabel::Unparsable | VerdictLabel::Error | VerdictLabel::Scored => None,
         };
     }
     let cell = match cell {

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{DatasetFormat, RecordedFormat};
+use driftgauge_spec::unpacked_name;
 use serde_json::{Map, Value};
 
-use crate::dataset::{parse_json, unpacked_name, whole_text};
+use crate::dataset::{parse_json, whole_text};
 
 /// The layout of a file.
 ///
