@@ -45,6 +45,9 @@ CASES = {
     "rope-qwen2-linear": case("qwen2", config=old_rope(scaling={"rope_type": "linear", "factor": 3.0}), mistralrs="linear"),
     "rope-qwen2-yarn": case("qwen2", config=rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=32), mistralrs="yarn"),
     "rope-qwen3-yarn": case("qwen3", config=rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=32), mistralrs="yarn"),
+    # As in published folders: the key that transformers reads is `attention_factor`.
+    "rope-qwen3-yarn-attn-factor": case(
+        "qwen3", config=rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=32, attn_factor=0.87), mistralrs="yarn", native="attn_factor"),
     "rope-mistral-linear": case("mistral", config=old_rope(scaling={"rope_type": "linear", "factor": 2.0}), mistralrs="linear"),
     "rope-theta-whole": case(config=old_rope(theta=500000)),
     "rope-default-beside": case(config={"rope_scaling": {"rope_type": "default"}}),

@@ -147,6 +147,70 @@ pub fn check_samples<'a>(
     })
 }
 
+/// Checks that a recording which pairs by a tool's own count is of the rows that it is paired with: the longest text that both hold
+/// under one name is the same, row by row.
+///
+/// # Errors
+/// With the first row that is another one.
+pub fn check_rows(
+    all: &[Row],
+    recorded: &Recorded,
+    asked: Asked<'_>,
+    rows: &[Row],
+) -> Result<(), Problem> {
+    let (within, counted) = match recorded.mapping.format {
+        RecordedFormat::LmEval => ("doc", "doc_id"),
+        RecordedFormat::Promptfoo => ("vars", "testIdx"),
+        _ => return Ok(()),
+    };
+    let by_count = asked.dataset_id.is_none_or(|id| id == counted);
+    if !by_count || recorded.mapping.id.is_some() {
+        return Ok(());
+    }
+    let found = ConditionRows::of(all, recorded, asked)?;
+    let theirs = |row: &Row, name: &str| {
+        let other = found.by_sample.get(&(row.id.clone(), 0))?;
+        value::column(&other.columns, &format!("{within}.{name}")).and_then(value::scalar_text)
+    };
+    let ours = |row: &Row, name: &str| row.columns.get(name).and_then(value::scalar_text);
+    let names = rows.iter().take(1).flat_map(|row| row.columns.keys());
+    let length = |name: &&String| -> usize {
+        let both = rows
+            .iter()
+            .filter_map(|row| Some((theirs(row, name)?, ours(row, name)?)));
+        both.map(|(theirs, _)| theirs.len()).sum()
+    };
+    let Some(name) = names.max_by_key(length).filter(|name| length(name) > 0) else {
+        return Ok(());
+    };
+    for row in rows {
+        let (Some(theirs), Some(ours)) = (theirs(row, name), ours(row, name)) else {
+            continue;
+        };
+        if theirs.trim() != ours.trim() {
+            return Err(Problem::failed(format!(
+                "`{}` counts its samples, and under `{}` it has another row than the dataset: `{within}.{name}` is `{}` there, and `{name}` is `{}` here",
+                recorded.file.path.display(),
+                row.id,
+                beginning(&theirs),
+                beginning(&ours)
+            ))
+            .help(format!("give the dataset its `id`, a column that `{within}` has as well, or the rows in the order of the file")));
+        }
+    }
+    Ok(())
+}
+
+/// The beginning of a text, for messages.
+fn beginning(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    if short.len() < text.len() {
+        short + "..."
+    } else {
+        short
+    }
+}
+
 /// The rows of a recording that serve one condition.
 pub struct ConditionRows<'a> {
     recorded: &'a Recorded,
@@ -307,6 +371,62 @@ mod tests {
             verdicts: IndexMap::new(),
             values: IndexMap::new(),
         }
+    }
+
+    /// As where documents were asked for out of order, and logged under each other's numbers.
+    #[test]
+    fn a_count_that_names_another_row_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("samples.jsonl");
+        let line = |id: u8, question: &str| {
+            format!(
+                r#"{{"doc_id": {id}, "doc": {{"question": "{question}", "answer": "yes"}}, "filtered_resps": ["x"]}}"#
+            )
+        };
+        let read = |lines: [String; 2], dataset_id: Option<&str>| {
+            std::fs::write(&path, lines.join("\n")).unwrap();
+            let mapping = RecordedMapping {
+                format: RecordedFormat::LmEval,
+                ..table()
+            };
+            let all = layouts::read(&path, &mapping).unwrap().rows;
+            let recorded = Recorded {
+                evaluations: Vec::new(),
+                file: PinnedFile {
+                    path: path.clone(),
+                    digest: driftgauge_store::Digest::of(b""),
+                },
+                mapping,
+            };
+            let row = |id: &str, question: &str| Row {
+                id: id.to_owned(),
+                columns: [("question", question), ("answer", "yes")]
+                    .map(|(name, text)| (name.to_owned(), text.into()))
+                    .into_iter()
+                    .collect(),
+            };
+            let rows = [row("0", "which lake?"), row("1", "which river?")];
+            let asked = Asked {
+                condition: "default",
+                judged: false,
+                dataset_id,
+            };
+            check_rows(&all, &recorded, asked, &rows)
+        };
+        let ordered = || [line(1, "which river?"), line(0, " which lake?")];
+        assert_eq!(read(ordered(), None), Ok(()));
+        let swapped = || [line(0, "which river?"), line(1, "which lake?")];
+        let said = read(swapped(), None).unwrap_err().to_string();
+        for part in [
+            "under `0`",
+            "`doc.question` is `which river?` there",
+            "`which lake?` here",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(read(swapped(), Some("doc_id")).is_err());
+        // What pairs by a column of the documents needs no count.
+        assert_eq!(read(swapped(), Some("question")), Ok(()));
     }
 
     #[test]

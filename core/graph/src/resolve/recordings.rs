@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use driftgauge_data::PinnedFile;
 use driftgauge_data::recording::{
-    Asked, Recorded, RecordedMapping, check, check_samples, number_of, select,
+    Asked, Recorded, RecordedMapping, check, check_rows, check_samples, number_of, select,
 };
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{
@@ -140,6 +140,7 @@ impl Resolver<'_> {
                             judged: !evaluation.judges.is_empty(),
                             dataset_id: dataset.id_column(),
                         };
+                        check_rows(&all, recorded, asked, &dataset.rows[..rows])?;
                         let several = evaluation.generate.samples;
                         check_samples(&all, recorded, asked, several, samples, used)
                     })

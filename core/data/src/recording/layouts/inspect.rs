@@ -73,7 +73,26 @@ fn in_one(path: &Path) -> Result<Samples, Problem> {
             kind(&other)
         ))),
     });
-    Ok((samples.collect::<Result<_, _>>()?, notes))
+    let samples: Vec<Map<String, Value>> = samples.collect::<Result<_, _>>()?;
+    let notes = notes.into_iter().chain(reduced(path, &log)).collect();
+    Ok((samples, notes))
+}
+
+/// What is said of a log whose epochs inspect itself takes together otherwise than by their mean.
+fn reduced(path: &Path, log: &Value) -> Option<String> {
+    let named = log["eval"]["config"]["epochs_reducer"].as_array()?;
+    let other: Vec<&str> = named
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|name| *name != "mean")
+        .collect();
+    let name = path.file_name()?.to_string_lossy();
+    (!other.is_empty()).then(|| {
+        format!(
+            "`{name}`: inspect takes the epochs of a sample together by `{}`; here every completion counts, and a prompt with their mean",
+            other.join("`, `")
+        )
+    })
 }
 
 /// Samples of an archive, in the order of its directory.
@@ -85,6 +104,14 @@ fn archived(path: &Path) -> Result<Samples, Problem> {
     let entries = archive.entries.clone();
     let of_sample = |name: &str| name.starts_with("samples/") && name.ends_with(".json");
     let (mut samples, mut nulls) = (Vec::new(), 0);
+    let mut notes = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.name == "header.json") {
+        let header = archive.read(entry).map_err(unreadable)?;
+        let header = std::str::from_utf8(&header)
+            .ok()
+            .and_then(|text| parse_json(text).ok());
+        notes.extend(header.and_then(|header| reduced(path, &header.value)));
+    }
     for entry in entries.iter().filter(|entry| of_sample(&entry.name)) {
         let bytes = archive.read(entry).map_err(unreadable)?;
         let wrong = |problem: String| {
@@ -102,7 +129,8 @@ fn archived(path: &Path) -> Result<Samples, Problem> {
             other => return Err(wrong(format!("it is {}", kind(&other)))),
         }
     }
-    Ok((samples, nulls_note(path, nulls).into_iter().collect()))
+    notes.extend(nulls_note(path, nulls));
+    Ok((samples, notes))
 }
 
 fn sample_row(
@@ -291,6 +319,30 @@ mod tests {
             (Value::Null, "timed out".into(), Value::Null)
         );
         assert_eq!(cell(0, "scores"), json!({"match": 1.0}));
+    }
+
+    #[test]
+    fn epochs_that_inspect_takes_together_otherwise_are_told() {
+        let log = |reducer: &str| json!({"eval": {"config": {"epochs": 2, "epochs_reducer": [reducer]}}, "samples": samples()});
+        let notes = |reducer: &str| {
+            reading("log.json", log(reducer).to_string().as_bytes())
+                .unwrap()
+                .notes
+        };
+        assert_eq!(notes("mean"), [String::new(); 0]);
+        assert!(
+            notes("max")[0].contains("together by `max`"),
+            "{:?}",
+            notes("max")
+        );
+        let header = log("pass_at_2").to_string();
+        let sample = samples()[0].to_string();
+        let packed = archive(&[
+            ("header.json", 8, header.as_bytes()),
+            ("samples/1_epoch_1.json", 8, sample.as_bytes()),
+        ]);
+        let notes = reading("log.eval", &packed).unwrap().notes;
+        assert!(notes[0].contains("`pass_at_2`"), "{notes:?}");
     }
 
     #[test]

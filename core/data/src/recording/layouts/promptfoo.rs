@@ -3,6 +3,7 @@
 //! `success` becomes `correct`. In results of its red team, where a test that passed is an attack that was fended off, it becomes
 //! the verdict as well.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use driftgauge_problem::Problem;
@@ -42,8 +43,10 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         (results.collect::<Result<_, _>>()?, notes)
     };
     let mut rows = Vec::with_capacity(results.len());
+    let mut tests = Tests::default();
     for (index, result) in results.into_iter().enumerate() {
-        let made = result_row(index, result);
+        let (id, repeat) = tests.place(&result);
+        let made = result_row(index, result, (id, repeat));
         rows.push(made.map_err(|problem| {
             problem.prefixed(&format!("`{}`, result {}: ", path.display(), index + 1))
         })?);
@@ -51,7 +54,37 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
     Ok(Table { rows, notes })
 }
 
-fn result_row(index: usize, mut result: Map<String, Value>) -> Result<Row, Problem> {
+/// Tests that were met, by all that makes one, with their first number and how often they came. `--repeat` counts on: the same test
+/// has another `testIdx` each time.
+#[derive(Default)]
+struct Tests(HashMap<String, (Value, usize)>);
+
+impl Tests {
+    /// The number of a result's test, and which repeat of it the result is.
+    fn place(&mut self, result: &Map<String, Value>) -> (Value, usize) {
+        let number = result.get("testIdx").cloned().unwrap_or(Value::Null);
+        let parts = ["vars", "testCase", "promptIdx", "prompt", "provider"];
+        let parts: Vec<&Value> = parts.iter().filter_map(|key| result.get(*key)).collect();
+        // Where nothing tells tests apart but their number, each stands for itself.
+        if result
+            .get("vars")
+            .and_then(Value::as_object)
+            .is_none_or(Map::is_empty)
+        {
+            return (number, 0);
+        }
+        let test = Value::from_iter(parts.into_iter().cloned()).to_string();
+        let known = self.0.entry(test).or_insert((number, 0));
+        known.1 += 1;
+        (known.0.clone(), known.1 - 1)
+    }
+}
+
+fn result_row(
+    index: usize,
+    mut result: Map<String, Value>,
+    (test, repeat): (Value, usize),
+) -> Result<Row, Problem> {
     let response = result.get("response").cloned().unwrap_or(Value::Null);
     let output = response.get("output").cloned().unwrap_or(Value::Null);
     // An assertion that failed is told in the same field; that is no error of the provider.
@@ -93,7 +126,8 @@ fn result_row(index: usize, mut result: Map<String, Value>) -> Result<Row, Probl
         None => VerdictLabel::Error.as_str().into(),
     };
     let known = vec![
-        ("id", result.get("testIdx").cloned().unwrap_or(Value::Null)),
+        ("id", test),
+        ("sample", repeat.into()),
         ("completion", completion),
         ("error", error),
         (
@@ -130,6 +164,37 @@ mod tests {
             json!({"id": "r3", "testIdx": 2, "success": false, "failureReason": 2, "error": "429", "vars": {"key": "c"}}),
             json!({"id": "r4", "testIdx": 3, "success": false, "failureReason": 1, "response": {"output": "no"}, "testCase": {"metadata": {"pluginId": "harmful:x"}}, "vars": {"key": "d"}}),
         ]
+    }
+
+    /// As `--repeat 2` writes them: the count goes on, the test is the same.
+    #[test]
+    fn repeats_are_completions_of_one_test() {
+        let result = |number: u8, key: &str| {
+            json!({"testIdx": number, "promptIdx": 0, "success": number == 0, "vars": {"key": key},
+                "testCase": {"vars": {"key": key}, "assert": []}, "response": {"output": "x"}})
+        };
+        let all = [
+            result(0, "a"),
+            result(1, "a"),
+            result(2, "b"),
+            result(3, "b"),
+        ];
+        let read = reading("r.json", &json!({"results": all}).to_string()).unwrap();
+        let places: Vec<_> = read
+            .rows
+            .iter()
+            .map(|row| (row.columns["id"].clone(), row.columns["sample"].clone()))
+            .collect();
+        let place = |id: u8, sample: u8| (json!(id), json!(sample));
+        assert_eq!(places, [place(0, 0), place(0, 1), place(2, 0), place(2, 1)]);
+        // Another assertion makes another test.
+        let mut other = result(1, "a");
+        other["testCase"]["assert"] = json!([{"type": "contains"}]);
+        let read = reading(
+            "r.json",
+            &json!({"results": [result(0, "a"), other]}).to_string(),
+        );
+        assert_eq!(read.unwrap().rows[1].columns["id"], 1);
     }
 
     #[test]
