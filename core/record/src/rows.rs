@@ -182,3 +182,27 @@ fn borrow(texts: &[String]) -> Vec<Cow<'_, str>> {
         .map(|text| Cow::Borrowed(text.as_str()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_of_the_size_that_was_asked_for() {
+        let sizes = |size: usize| {
+            let sample =
+                |id: u8| Ok::<_, BatchError>(Sample::unanswered(id.to_string(), 0, Vec::new()));
+            let mut batches = SampleBatches::new((0..5).map(sample), size);
+            let mut sizes = Vec::new();
+            while let Some(batch) = batches.next_batch().unwrap() {
+                sizes.push(batch.len());
+            }
+            sizes
+        };
+        assert_eq!(sizes(2), [2, 2, 1]);
+        assert_eq!(sizes(1), [1; 5]);
+        // Nothing at a time would never end.
+        assert_eq!(sizes(0), [1; 5]);
+        assert_eq!(sizes(9), [5]);
+    }
+}

@@ -319,3 +319,21 @@ impl Sample {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_flag_is_enough() {
+        let flags = |empty, looping, truncated| Degeneracy {
+            empty,
+            looping,
+            truncated,
+        };
+        assert!(!flags(false, false, false).any());
+        assert!(flags(true, false, false).any());
+        assert!(flags(false, true, false).any());
+        assert!(flags(false, false, true).any());
+    }
+}
