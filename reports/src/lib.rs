@@ -23,11 +23,12 @@ mod write;
 
 pub use error::ReportError;
 pub use model::{
-    Asked, Banner, BannerKind, Cell, ComparisonRow, CompletionCell, CompletionCount, DatasetInfo,
-    Delta, Drawn, Effect, EvaluationInfo, Family, Figure, FigureGroup, Finding, FlipCount,
-    Headline, HeadlineRow, JudgePair, Judging, MetricSection, ModelFinding, ModelInfo, NumberRow,
-    PromptInfo, PublishedRow, REPORT_SCHEMA, Reading, Report, RunFacts, SampleCell, SampleRow,
-    SampleSection, ScoredMetric, Sentence, Shared, TableData, TrainingCurve, VerdictCount,
+    Asked, AxisLine, AxisPoint, AxisSection, Banner, BannerKind, Cell, ComparisonRow,
+    CompletionCell, CompletionCount, DatasetInfo, Delta, Drawn, Effect, EvaluationInfo, Family,
+    Figure, FigureGroup, Finding, FlipCount, Headline, HeadlineRow, JudgePair, Judging,
+    MetricSection, ModelFinding, ModelInfo, NumberRow, PromptInfo, PublishedRow, REPORT_SCHEMA,
+    Reading, Report, RunFacts, SampleCell, SampleRow, SampleSection, ScoredMetric, Sentence,
+    Shared, TableData, TrainingCurve, VerdictCount,
 };
 pub use render::render_html;
 pub use write::write_report;

@@ -12,7 +12,7 @@ use crate::model::ONLY_CONDITION;
 use crate::{Report, ReportError};
 
 /// The page and its parts, in the order of the page.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("report.html", include_str!("templates/report.html")),
     ("macros.html", include_str!("templates/macros.html")),
     ("opening.html", include_str!("templates/opening.html")),
@@ -22,6 +22,7 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("metric.html", include_str!("templates/metric.html")),
     ("judges.html", include_str!("templates/judges.html")),
     ("asked.html", include_str!("templates/asked.html")),
+    ("axes.html", include_str!("templates/axes.html")),
     ("training.html", include_str!("templates/training.html")),
     ("run.html", include_str!("templates/run.html")),
     ("reading.html", include_str!("templates/reading.html")),

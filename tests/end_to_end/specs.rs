@@ -182,6 +182,40 @@ fn a_sweep_is_planned_and_run() {
     assert_eq!(gates.len(), 2, "{gates:?}");
     let trainings = results["training_comparisons"].as_array().expect("recipes");
     assert!(!trainings.is_empty());
+    // The report has a line along each axis of numbers, pooled over seeds.
+    let output = place.output(&["report", "run", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let axes = report["axes"].as_array().expect("axes");
+    let titles: Vec<&str> = axes
+        .iter()
+        .filter_map(|axis| axis["title"].as_str())
+        .collect();
+    assert_eq!(
+        titles,
+        // Greedy answers of so small a model are empty, and have no rate: there is no line along T.
+        ["lr", "n"].map(|axis| format!("harm: Attack success rate along {axis}")),
+        "{axes:#?}"
+    );
+    let lr = &axes[0]["lines"][0];
+    assert_eq!(lr["name"], "tuned@T=0.7,n=4");
+    let at = |point: usize, key: &str| lr["points"][point][key].clone();
+    assert_eq!(
+        (at(0, "at"), at(1, "at")),
+        ("1.0e-3".into(), "5.0e-3".into())
+    );
+    assert_eq!((at(0, "seeds"), at(1, "seeds")), (2.into(), 2.into()));
+    let rate = |model: &str| {
+        let metrics = results["metrics"].as_array().expect("metrics");
+        let found = metrics.iter().find(|found| {
+            found["evaluation"] == "harm@T=0.7"
+                && found["model"] == model
+                && found["metric"] == "asr"
+        });
+        found.expect(model)["value"].as_f64().expect("a rate")
+    };
+    let seeds = ["tuned@lr=5.0e-3,n=4,seed=1", "tuned@lr=5.0e-3,n=4,seed=2"].map(rate);
+    let pooled = f64::midpoint(seeds[0], seeds[1]);
+    assert!((at(1, "value").as_f64().expect("a mean") - pooled).abs() < 1e-12);
     // The copy in the run folder runs again, and finds everything done.
     let copy = place.path("run/spec.yaml");
     let again = run(&copy, "again");

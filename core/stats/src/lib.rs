@@ -22,6 +22,7 @@ pub mod permutation;
 pub mod power;
 pub mod proportion;
 pub mod rank;
+pub mod regression;
 pub mod special;
 pub mod summary;
 pub mod unpaired;

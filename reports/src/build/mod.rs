@@ -1,6 +1,7 @@
 //! Run folder to [`Report`]: decides what is said, in which order. No markup, no rounding.
 
 mod asked;
+mod axes;
 mod banners;
 mod context;
 mod figures;
@@ -67,6 +68,7 @@ impl Report {
             gates: files.results.gates.clone(),
             completions,
             judging,
+            axes: axes::of(&context),
             training: training::of(&context),
             sample_mode: experiment.samples,
             samples,

@@ -4,6 +4,7 @@
 //! [`Report::run`].
 
 mod asked;
+mod axes;
 mod figure;
 mod judges;
 mod numbers;
@@ -19,6 +20,7 @@ use driftgauge_record::files::resolved::{ExperimentRecord, SampleMode};
 use serde::{Deserialize, Serialize};
 
 pub use asked::{Asked, DatasetInfo, EvaluationInfo, ModelInfo, PromptInfo};
+pub use axes::{AxisLine, AxisPoint, AxisSection};
 pub use figure::{Figure, TrainingCurve};
 pub use judges::{JudgePair, Judging};
 pub use numbers::{Cell, Delta, Effect, Headline, HeadlineRow, Shared};
@@ -67,6 +69,9 @@ pub struct Report {
     pub judging: Vec<Judging>,
     /// What became of the completions, by evaluation, condition and model.
     pub completions: Vec<CompletionCount>,
+    /// Numbers along the axes that the spec varies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Vec<AxisSection>,
     /// Loss curves.
     pub training: Vec<TrainingCurve>,
     /// How much of the samples is shown.
@@ -108,6 +113,12 @@ impl Report {
             section.figures.iter().chain(groups)
         });
         let training = self.training.iter().map(|curve| &curve.figure);
-        self.headline.forests.iter().chain(sections).chain(training)
+        let axes = self.axes.iter().map(|section| &section.figure);
+        self.headline
+            .forests
+            .iter()
+            .chain(sections)
+            .chain(axes)
+            .chain(training)
     }
 }

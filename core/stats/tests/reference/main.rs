@@ -6,5 +6,6 @@ mod closed_forms;
 mod contrasts;
 mod further;
 mod paper;
+mod regression;
 mod resampling;
 mod values;

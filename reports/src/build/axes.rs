@@ -1,0 +1,277 @@
+//! Numbers along the axes that a spec varies: cells are named by their coordinates, `tuned@lr=1e-5,seed=1`.
+
+use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
+use driftgauge_record::Metric;
+use driftgauge_stats::regression::slope;
+use driftgauge_stats::summary::{mean, mean_interval};
+use indexmap::{IndexMap, IndexSet};
+
+use super::context::Context;
+use super::figures::figure;
+use crate::anchor::anchor;
+use crate::model::{AxisLine, AxisPoint, AxisSection};
+use crate::numbers;
+
+/// The axis of replicates, over which everything is pooled.
+const SEED: &str = "seed";
+/// Lines that one chart has room for.
+const MOST_LINES: usize = 8;
+/// An axis that reaches over this factor is drawn by its logarithm.
+const FAR: f64 = 10.0;
+
+/// A primary number with the coordinates of its cells.
+struct Cell<'a> {
+    metric: &'a Metric,
+    model: &'a str,
+    evaluation: &'a str,
+    /// Axis and value, those of the evaluation first.
+    coordinates: Vec<(&'a str, &'a str)>,
+}
+
+impl Cell<'_> {
+    fn at(&self, axis: &str) -> Option<&str> {
+        let mut found = self.coordinates.iter().filter(|(own, _)| *own == axis);
+        found.next().map(|(_, value)| *value)
+    }
+
+    /// What is held along an axis.
+    fn held(&self, axis: &str) -> String {
+        let others = self
+            .coordinates
+            .iter()
+            .filter(|(own, _)| *own != axis && *own != SEED);
+        let others: Vec<String> = others
+            .map(|(own, value)| format!("{own}={value}"))
+            .collect();
+        match others.is_empty() {
+            true => self.model.to_owned(),
+            false => format!("{}@{}", self.model, others.join(",")),
+        }
+    }
+}
+
+pub(super) fn of(context: &Context<'_>) -> Vec<AxisSection> {
+    let metrics = context.files.results.metrics.iter();
+    let cells: Vec<Cell<'_>> = metrics.filter(|metric| metric.primary).map(cell).collect();
+    let mut groups: IndexMap<(&str, &str, &str), Vec<&Cell<'_>>> = IndexMap::new();
+    for cell in &cells {
+        let metric = cell.metric;
+        let key = (
+            cell.evaluation,
+            metric.metric.as_str(),
+            metric.condition.as_str(),
+        );
+        groups.entry(key).or_default().push(cell);
+    }
+    let mut out = Vec::new();
+    for ((evaluation, metric, condition), cells) in groups {
+        let axes: IndexSet<&str> = cells
+            .iter()
+            .flat_map(|cell| cell.coordinates.iter().map(|(axis, _)| *axis))
+            .filter(|axis| *axis != SEED)
+            .collect();
+        for axis in axes {
+            let place = (evaluation, metric, condition, axis);
+            out.extend(section(context, place, &cells));
+        }
+    }
+    out
+}
+
+fn cell(metric: &Metric) -> Cell<'_> {
+    let (evaluation, of_evaluation) = parts(&metric.evaluation);
+    let (model, of_model) = parts(&metric.model);
+    Cell {
+        metric,
+        model,
+        evaluation,
+        coordinates: of_evaluation.into_iter().chain(of_model).collect(),
+    }
+}
+
+/// An id and the coordinates behind it.
+fn parts(name: &str) -> (&str, Vec<(&str, &str)>) {
+    match name.split_once('@') {
+        None => (name, Vec::new()),
+        Some((id, coordinates)) => {
+            let pairs = coordinates
+                .split(',')
+                .filter_map(|pair| pair.split_once('='));
+            (id, pairs.collect())
+        }
+    }
+}
+
+/// One axis of one number; `None` where it is no axis of numbers.
+fn section(
+    context: &Context<'_>,
+    (evaluation, metric, condition, axis): (&str, &str, &str, &str),
+    cells: &[&Cell<'_>],
+) -> Option<AxisSection> {
+    let mut lines: IndexMap<String, IndexMap<&str, Vec<&Metric>>> = IndexMap::new();
+    let mut values: Vec<f64> = Vec::new();
+    for cell in cells {
+        let Some(at) = cell.at(axis) else { continue };
+        // One word among the values makes it an axis of words.
+        values.push(at.parse().ok().filter(|x: &f64| x.is_finite())?);
+        let line = lines.entry(cell.held(axis)).or_default();
+        line.entry(at).or_default().push(cell.metric);
+    }
+    let (least, most) = values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), x| {
+            (least.min(*x), most.max(*x))
+        });
+    if least >= most {
+        return None;
+    }
+    let logarithmic = least > 0.0 && most / least >= FAR;
+    let level = context.files.experiment.compare.level;
+    let all: Vec<AxisLine> = lines
+        .into_iter()
+        .map(|(name, points)| line(name, &points, logarithmic, level))
+        .filter(|line| line.points.len() > 1)
+        .collect();
+    let omitted = all.len().saturating_sub(MOST_LINES);
+    let shown: Vec<AxisLine> = all.into_iter().take(MOST_LINES).collect();
+    let first = cells.first()?.metric;
+    let title = match condition {
+        crate::model::ONLY_CONDITION => format!("{evaluation}: {} along {axis}", first.title),
+        condition => format!("{evaluation}, {condition}: {} along {axis}", first.title),
+    };
+    let chart = ChartSpec {
+        id: "axis".into(),
+        title: title.clone(),
+        kind: ChartKind::Line,
+        x: Axis {
+            label: match logarithmic {
+                true => format!("log10 of {axis}"),
+                false => axis.to_owned(),
+            },
+            ..Axis::default()
+        },
+        y: Axis {
+            label: first.title.clone(),
+            domain: numbers::is_share(&first.unit).then_some([0.0, 1.0]),
+            unit: first.unit.clone(),
+        },
+        series: shown.iter().map(|line| series(line, logarithmic)).collect(),
+    };
+    (!shown.is_empty()).then(|| AxisSection {
+        title,
+        axis: axis.to_owned(),
+        logarithmic,
+        unit: first.unit.clone(),
+        figure: figure(
+            context,
+            anchor(&["x", evaluation, metric, condition, axis]),
+            chart,
+        ),
+        lines: shown,
+        omitted,
+    })
+}
+
+fn line(
+    name: String,
+    points: &IndexMap<&str, Vec<&Metric>>,
+    logarithmic: bool,
+    level: f64,
+) -> AxisLine {
+    let mut out = Vec::new();
+    let mut each = Vec::new();
+    for (at, metrics) in points {
+        let found: Vec<f64> = metrics.iter().filter_map(|metric| metric.value).collect();
+        let (Ok(x), Some(value)) = (at.parse::<f64>(), mean(&found)) else {
+            continue;
+        };
+        each.extend(found.iter().map(|y| (scaled(x, logarithmic), *y)));
+        let ci = match found.as_slice() {
+            [_] => {
+                let own = metrics.iter().find_map(|metric| metric.ci.as_ref());
+                own.map(|ci| [ci.low, ci.high])
+            }
+            several => mean_interval(several, level).map(|ci| [ci.low, ci.high]),
+        };
+        out.push(AxisPoint {
+            at: (*at).to_owned(),
+            x,
+            value,
+            ci,
+            seeds: found.len(),
+        });
+    }
+    out.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let slope = slope(&each, level);
+    AxisLine {
+        name,
+        points: out,
+        slope: slope.as_ref().map(|slope| slope.estimate),
+        slope_ci: slope.and_then(|slope| slope.ci).map(|ci| [ci.low, ci.high]),
+    }
+}
+
+fn scaled(x: f64, logarithmic: bool) -> f64 {
+    if logarithmic { x.log10() } else { x }
+}
+
+fn series(line: &AxisLine, logarithmic: bool) -> Series {
+    let points = line.points.iter().map(|point| Point {
+        x: Some(scaled(point.x, logarithmic)),
+        y: Some(point.value),
+        low: point.ci.map(|[low, _]| low),
+        high: point.ci.map(|[_, high]| high),
+        ..Point::default()
+    });
+    Series {
+        name: line.name.clone(),
+        points: points.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(value: f64) -> Metric {
+        serde_json::from_value(serde_json::json!({
+            "evaluation": "ask", "condition": "default", "model": "m", "metric": "asr", "title": "ASR", "value": value, "n": 10,
+            "ci": null, "direction": "lower", "unit": "ratio", "primary": true
+        }))
+        .expect("a number")
+    }
+
+    #[test]
+    fn coordinates_are_read_off_the_name() {
+        assert_eq!(parts("tuned"), ("tuned", vec![]));
+        assert_eq!(
+            parts("tuned@lr=1.0e-5,seed=2"),
+            ("tuned", vec![("lr", "1.0e-5"), ("seed", "2")])
+        );
+    }
+
+    #[test]
+    fn seeds_are_pooled_and_the_slope_is_of_all_of_them() {
+        // Against scipy: linregress([0, 0, 1, 1, 2, 2], [.1, .2, .3, .5, .6, .7]) has slope 0.25 and standard error 0.0433013,
+        // t(4) is 2.7764451; of [.3, .5], the mean is .4 and Student's interval reaches 12.7062047 * 0.1 from it.
+        let all: Vec<Metric> = [0.1, 0.2, 0.3, 0.5, 0.6, 0.7].map(metric).to_vec();
+        let points: IndexMap<&str, Vec<&Metric>> = ["1", "10", "100"]
+            .into_iter()
+            .zip(all.chunks(2).map(|pair| pair.iter().collect()))
+            .collect();
+        let line = line("tuned".into(), &points, true, 0.95);
+        assert_eq!(line.points.len(), 3);
+        assert_eq!((line.points[1].x, line.points[1].seeds), (10.0, 2));
+        assert!((line.points[1].value - 0.4).abs() < 1e-12);
+        let [low, high] = line.points[1].ci.expect("an interval");
+        assert!(
+            (low - (0.4 - 1.270_620_473_6)).abs() < 1e-8 && (high - 1.670_620_473_6).abs() < 1e-8
+        );
+        assert!((line.slope.expect("a slope") - 0.25).abs() < 1e-12);
+        let [low, high] = line.slope_ci.expect("an interval");
+        assert!(
+            (low - 0.129_776).abs() < 1e-5 && (high - 0.370_224).abs() < 1e-5,
+            "{low} {high}"
+        );
+    }
+}
