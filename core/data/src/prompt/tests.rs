@@ -133,6 +133,9 @@ fn values_of_different_types_are_not_compared() {
         ("score is not none and score > 3", Value::Null, false),
         ("1 < score < 3", json!(5), false),
         ("score.a == 2 and \"b\" not in score", json!({"a": 2}), true),
+        ("2 == score not in [3, 4]", json!(2), true),
+        ("2 == score not in [2]", json!(2), false),
+        ("3 == score not in [4]", json!(2), false),
     ] {
         let row = with("score", value);
         assert_eq!(holds(expression, &row), kept, "{expression} {row:?}");

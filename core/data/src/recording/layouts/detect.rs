@@ -197,6 +197,13 @@ mod tests {
                 "promptfoo",
             ),
             ("a.jsonl", "{\"id\": 1}\n{\"id\": 2}\n", "jsonl"),
+            ("a.jsonl", "{\"doc_id\": 1}\n{\"doc_id\": 2}\n", "jsonl"),
+            ("a.jsonl", "{\"resps\": []}\n{\"resps\": []}\n", "jsonl"),
+            (
+                "a.jsonl",
+                "{\"testIdx\": 0, \"success\": true}\n{}\n",
+                "jsonl",
+            ),
             ("a.json", r#"[{"id": 1}, {"id": 2}]"#, "json"),
             ("a.CSV.gz", "id\n1\n", "csv"),
             ("a.tsv", "id\n1\n", "tsv"),
