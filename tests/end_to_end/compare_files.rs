@@ -306,13 +306,24 @@ fn what_does_not_belong_together_is_refused_by_name() {
 fn exported_samples_are_files_as_well() {
     let place = Place::new();
     place.run(&tests_dir().join("../specs/recordings.yaml"), "run");
-    for side in ["before", "after"] {
-        let to = place.path(&format!("{side}.jsonl"));
-        let output = place.output(&["export", "run", "--model", side, "--to", text(&to)]);
-        assert!(output.status.success());
+    for format in ["jsonl", "csv", "parquet"] {
+        let [a, b] = ["before", "after"].map(|side| {
+            let to = place.path(&format!("{side}.{format}"));
+            let arguments = [
+                "export",
+                "run",
+                "--model",
+                side,
+                "--format",
+                format,
+                "--to",
+                text(&to),
+            ];
+            assert!(place.output(&arguments).status.success(), "{format}");
+            to
+        });
+        let (code, found, said) = compared(&[text(&a), text(&b)]);
+        assert_eq!(code, Some(0), "{format}: {said}");
+        assert_eq!(number(&found, "accuracy")["p"], 0.0625, "{format}");
     }
-    let [a, b] = ["before.jsonl", "after.jsonl"].map(|name| place.path(name));
-    let (code, found, said) = compared(&[text(&a), text(&b)]);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(number(&found, "accuracy")["p"], 0.0625);
 }

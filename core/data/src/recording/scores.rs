@@ -9,7 +9,7 @@ use driftgauge_record::VerdictLabel;
 use driftgauge_record::value::{column, scalar_text};
 use driftgauge_spec::spec::RecordedFormat;
 use indexmap::{IndexMap, IndexSet};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Asked, RecordedMapping, layouts, pairing, select};
 use crate::dataset::{Row, names};
@@ -78,7 +78,10 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
         None => layouts::layout_of(path)?,
     };
     let mut mapping = mapping(format, wanted);
-    let table = layouts::read(path, &mapping)?;
+    let mut table = layouts::read(path, &mapping)?;
+    if matches!(format, RecordedFormat::Rows(_)) {
+        table.rows.iter_mut().for_each(unpack);
+    }
     let rows = select(&table.rows, &mapping)?;
     let Some(first) = rows.first() else {
         return Err(refused(path, "has no row that fits").help("look at `--filter`"));
@@ -151,6 +154,17 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
         }
     }
     Ok(marked)
+}
+
+/// Objects that tables hold as text, as `export` writes them into CSV and Parquet.
+fn unpack(row: &mut Row) {
+    for name in ["verdicts", "values"] {
+        if let Some(Value::String(text)) = row.columns.get(name)
+            && let Ok(object) = serde_json::from_str::<Map<String, Value>>(text)
+        {
+            row.columns.insert(name.to_owned(), object.into());
+        }
+    }
 }
 
 fn refused(path: &Path, what: &str) -> Problem {
