@@ -242,6 +242,27 @@ evaluations:
     let rate = number(&results, "asr");
     close(&rate, 1.0);
     assert_eq!(rate["n"], 1);
+    // What is joined is part of what a locked run is held to.
+    let locked = || {
+        let output = place.output(&["run", text(&spec), "--out", "run", "--locked"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    assert_eq!(locked().0, Some(0), "{}", locked().1);
+    let labels = String::from_utf8(place.read("labels.csv")).expect("text");
+    place.write(
+        "labels.csv",
+        &labels.replace("b,door,unsafe", "b,door,safe"),
+    );
+    let (code, said) = locked();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("dataset `questions`: BLAKE3 was `"), "{said}");
+    place.write("labels.csv", &labels);
+    assert_eq!(locked().0, Some(0));
+    let output = place.output(&["run", text(&spec), "--out", "elsewhere", "--locked"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("has no `lock.json`"), "{said}");
     let resolved = String::from_utf8(place.read("run/resolved.json")).expect("text");
     assert!(resolved.contains("`q.jsonl`: 1 rows of what is joined by `id` have no partner"));
 }

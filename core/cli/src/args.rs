@@ -177,6 +177,9 @@ pub(crate) struct RunArgs {
     /// Refuse models of which the self-check cannot prove that they are computed as their configuration says.
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Refuse to read anything else than the run folder's `lock.json` says was read: other data, models, plugins or engines.
+    #[arg(long)]
+    pub(crate) locked: bool,
     #[command(flatten)]
     pub(crate) diagnosing: Diagnosing,
 }

@@ -8,6 +8,7 @@ pub(crate) mod export;
 mod export_layouts;
 pub(crate) mod init;
 mod load;
+mod locked;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 mod plugin_new;

@@ -41,6 +41,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let out = RunDir::new(&args.out);
     check_run_folder(&out, &prepared.planned.experiment.name)
         .map_err(|error| Problem::from(error).of_input())?;
+    if args.locked {
+        super::locked::check(&out, &prepared.planned.lock)?;
+    }
     if let Some(problem) = unproven_ahead(&prepared).filter(|_| args.strict) {
         return Err(problem.of_input());
     }
