@@ -424,6 +424,16 @@ mod tests {
     }
 
     #[test]
+    fn the_manifest_and_the_defaults_are_as_documented() {
+        let ranges = Drift::manifest().ranges;
+        assert_eq!(ranges["top1_agreement"], [0.0, 1.0]);
+        assert_eq!(ranges["exact_match"], [0.0, 1.0]);
+        assert_eq!(ranges["*"][0], 0.0);
+        let config = DriftConfig::default();
+        assert_eq!((config.first, config.positions), (5, 64));
+    }
+
+    #[test]
     fn by_hand() {
         let output = run(&json!({"first": 1}), &two());
         assert!(output.scalars[0].primary);
