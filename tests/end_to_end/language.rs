@@ -321,6 +321,11 @@ fn checkpoints_are_parts_of_one_training() {
         node["key"].clone()
     };
     assert_eq!(of_kind("finetune").len(), 3);
+    assert_eq!(
+        plan["totals"]["checkpoint"],
+        json!({ "nodes": 2, "run": 2 })
+    );
+    assert_eq!(plan["totals"]["merge"]["nodes"], 4);
     assert_eq!(key("finetune tuned@step=1"), key("finetune end"));
     place.run(&spec, "run");
     let weights = |run: &str, model: &str| {
@@ -355,6 +360,10 @@ fn checkpoints_are_parts_of_one_training() {
     };
     assert_eq!(status("finetune tuned@step=1").as_deref(), Some("ready"));
     assert_eq!(status("checkpoint tuned@step=3").as_deref(), Some("run"));
+    assert!(
+        said.contains("\nto run: 1 checkpoint, 1 merge, 1 generate, 1 judge, 1 metric, "),
+        "{said}"
+    );
     place.run(&more, "more");
     assert_eq!(
         weights("more", "tuned@step=2"),

@@ -7,6 +7,7 @@ use driftgauge_graph::why::{History, Standing, Status, explain};
 use driftgauge_problem::Result;
 use driftgauge_spec::Form;
 use driftgauge_store::Store;
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::load::{self, Network, Outcome};
@@ -74,6 +75,10 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
     json!({
         "experiment": prepared.planned.experiment.name,
         "nodes": nodes,
+        "totals": totals(prepared, verdicts)
+            .into_iter()
+            .map(|(kind, [nodes, run])| (kind.to_owned(), json!({ "nodes": nodes, "run": run })))
+            .collect::<serde_json::Map<_, _>>(),
         "unproven": unproven,
         "diagnostics": diagnostics,
     })
@@ -123,6 +128,14 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
         ));
     }
     out.push('\n');
+    let to_run = totals(prepared, verdicts).into_iter();
+    let to_run: Vec<String> = to_run
+        .filter(|(_, [_, run])| *run > 0)
+        .map(|(kind, [_, run])| format!("{run} {kind}"))
+        .collect();
+    if !to_run.is_empty() {
+        out.push_str(&format!("to run: {}\n", to_run.join(", ")));
+    }
     for (id, bytes) in native_memory(&prepared.planned.experiment) {
         out.push_str(&format!(
             "`{id}` (`engine: native`) takes at most {} MiB of memory, {} of them keys and values\n",
@@ -136,6 +149,17 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
         ));
     }
     out
+}
+
+/// Nodes by kind in the order of the plan: all of them, and those that are not there yet.
+fn totals(prepared: &load::Prepared, verdicts: &[Standing]) -> IndexMap<&'static str, [u64; 2]> {
+    let mut totals: IndexMap<&'static str, [u64; 2]> = IndexMap::new();
+    for (node, verdict) in prepared.planned.plan.nodes.iter().zip(verdicts) {
+        let [nodes, run] = totals.entry(node.kind.as_str()).or_default();
+        *nodes += 1;
+        *run += u64::from(verdict.status != Status::Ready);
+    }
+    totals
 }
 
 /// Bytes that the weights of models take while they answer side by side: of those whose weights are there.
