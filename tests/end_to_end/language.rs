@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use driftgauge_tests::server::Server;
 use serde_json::{Value, json};
 
-use crate::support::{Place, tests_dir, text};
+use crate::support::{Place, files_with, tests_dir, text, wait_until};
 
 /// Subject and judges behind one server. The subject's answer names the question, and the judges' words hang on it.
 fn server() -> Server {
@@ -396,4 +396,48 @@ fn checkpoints_are_parts_of_one_training() {
         said.contains("`checkpoint: 5` lies beyond the training, which takes 4 steps"),
         "{said}"
     );
+}
+
+const LONG: &str = r#"
+version: 1
+name: long
+seed: 1
+models:
+  base: {pretrain: {settings: tiny, dataset: chat, messages: [{user: "{{ q }}"}, {assistant: "{{ a }}"}]}}
+datasets: {chat: {jsonl: data/chat.jsonl, id: id}}
+pretrain:
+  tiny:
+    architecture: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 300}
+    learning_rate: 1.0e-3
+    max_steps: 1500
+"#;
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_goes_on_where_it_was() {
+    let place = Place::new();
+    let rows = std::fs::read_to_string(tests_dir().join("fixtures/specs/files/data/chat.jsonl"));
+    place.write("data/chat.jsonl", &rows.expect("rows"));
+    let spec = place.write("spec.yaml", LONG);
+    let mut child = place.start(&["run", text(&spec), "--out", "run"]);
+    let log = || files_with(place.dir.path(), "\"grad_norm\"");
+    wait_until(&mut child, "a step was logged", || !log().is_empty());
+    let told = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(told.expect("kill starts").success());
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("stopped after step"), "{said}");
+    let output = place.output(&["run", text(&spec), "--out", "run"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("goes on after step"), "{said}");
+    // To the same bytes as a training that nobody stopped.
+    let other = Place::new();
+    let rows = String::from_utf8(place.read("data/chat.jsonl")).expect("rows");
+    other.write("data/chat.jsonl", &rows);
+    let spec = other.write("spec.yaml", LONG);
+    other.run(&spec, "run");
+    place.assert_same(&other, &["models/base/model.safetensors"]);
 }
