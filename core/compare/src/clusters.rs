@@ -10,7 +10,6 @@ use driftgauge_stats::clustered::clustered_mean_interval;
 use driftgauge_stats::proportion::wilson_bounded;
 use driftgauge_stats::summary::mean;
 
-use super::difference::interval;
 use super::statistic::number_of;
 
 /// The cluster of each prompt, by sample id. Without any, every prompt stands alone.

@@ -6,7 +6,7 @@ use driftgauge_stats::bootstrap::Options;
 use driftgauge_stats::did::{clustered_difference_in_differences, difference_in_differences};
 use driftgauge_stats::power::{PairedVariance, paired_mean_mde, paired_mean_n};
 
-use super::difference::{Difference, POWER, interval};
+use super::difference::{Difference, POWER};
 use super::pairing::pair;
 use super::{Between, Clusters, PairComparison, compare, named, pooled, scalar, scores};
 
@@ -76,7 +76,7 @@ pub fn differences_in_differences(
         };
         let difference = Difference {
             delta: Some(found.estimate),
-            ci: found.ci.map(interval),
+            ci: found.ci,
             test: found.z.map(|z| PairedTest {
                 name: "normal".to_owned(),
                 statistic: Some(z),

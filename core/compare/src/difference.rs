@@ -104,7 +104,7 @@ pub(crate) fn of_clusters(paired: &Paired, clusters: &[u32], how: How) -> Differ
     });
     Difference {
         delta: mean(&changes),
-        ci: cluster_mean_interval(&changes, clusters, how.options).map(interval),
+        ci: cluster_mean_interval(&changes, clusters, how.options),
         test: p.map(|_| PairedTest {
             name: "cluster-sign-flip-permutation".to_owned(),
             draws: Some(Draws {
@@ -136,7 +136,7 @@ fn of_binary(mut found: Difference, paired: &Paired, how: How) -> Difference {
         counts.add(*b > 0.5, *m > 0.5);
     }
     let level = how.options.level;
-    found.ci = newcombe_paired(counts, level).map(interval);
+    found.ci = newcombe_paired(counts, level);
     if counts.n() == 0 {
         return found;
     }
@@ -184,12 +184,12 @@ fn of_binary(mut found: Difference, paired: &Paired, how: How) -> Difference {
         .and_then(|delta| mcnemar_n(delta, discordance, alpha, POWER));
     detail
         .intervals
-        .extend(paired_mean_difference(baseline, model, how.options).map(interval));
+        .extend(paired_mean_difference(baseline, model, how.options));
     if how.primary {
         let changes: Vec<f64> = model.iter().zip(baseline).map(|(m, b)| m - b).collect();
         detail
             .intervals
-            .extend(mean_interval_bca(&changes, how.options).map(interval));
+            .extend(mean_interval_bca(&changes, how.options));
         detail.flips = Some(flips(paired));
     }
     found
@@ -198,7 +198,7 @@ fn of_binary(mut found: Difference, paired: &Paired, how: How) -> Difference {
 /// Paired bootstrap and sign-flip permutation.
 fn of_real(mut found: Difference, changes: &[f64], how: How) -> Difference {
     let drawn = mean_interval(changes, how.options);
-    found.ci = drawn.or_else(|| of_equal(&found, how)).map(interval);
+    found.ci = drawn.or_else(|| of_equal(&found, how));
     found.p = sign_flip(changes, how.options.resamples, how.options.seed);
     found.test = found.p.map(|_| PairedTest {
         name: "sign-flip-permutation".to_owned(),
@@ -224,7 +224,7 @@ fn of_real(mut found: Difference, changes: &[f64], how: How) -> Difference {
         found
             .detail
             .intervals
-            .extend(mean_interval_bca(changes, how.options).map(interval));
+            .extend(mean_interval_bca(changes, how.options));
     }
     found
 }
@@ -250,19 +250,6 @@ fn flips(paired: &Paired) -> Flips {
         }
     }
     flips
-}
-
-pub(crate) fn interval(interval: driftgauge_stats::Interval) -> Interval {
-    Interval {
-        level: interval.level,
-        low: interval.low,
-        high: interval.high,
-        method: interval.method,
-        draws: interval.draws.map(|draws| Draws {
-            resamples: draws.resamples,
-            seed: draws.seed,
-        }),
-    }
 }
 
 #[cfg(test)]

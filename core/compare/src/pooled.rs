@@ -8,7 +8,7 @@ use driftgauge_stats::bootstrap::Options;
 use driftgauge_stats::calibration::{Answers, Contrast, Pooled as Number, contrasts, delong_test};
 
 use super::clusters::Clusters;
-use super::difference::{Difference, interval};
+use super::difference::Difference;
 use super::statistic::number_of;
 use super::{Between, PairComparison, described, scalar};
 
@@ -146,7 +146,7 @@ fn difference(found: Contrast, shared: &Shared, options: Options, clustered: boo
         [before, after] => Some(after - before),
         _ => None,
     };
-    let mut ci = found.ci.map(interval);
+    let mut ci = found.ci;
     if let Some(ci) = ci.as_mut().filter(|_| clustered || !shared.single) {
         ci.method = ci.method.replace("bootstrap-", "cluster-bootstrap-");
     }

@@ -4,7 +4,7 @@ use driftgauge_plugin_protocol::wire::{MetricOutput, Scalar};
 use driftgauge_record::{Interval, PairedDetail, PairedTest, Sides};
 use driftgauge_stats::unpaired::{Moments, newcombe_unpaired, welch_of};
 
-use super::difference::{Difference, interval};
+use super::difference::Difference;
 use super::{Between, PairComparison, described, scalar};
 
 /// Compares every such number that `paired` does not hold already, from its mean, spread and number of prompts: Welch's t test
@@ -52,9 +52,7 @@ fn difference(baseline: &Scalar, model: &Scalar, level: f64) -> Option<Differenc
     let score = counts(baseline)
         .zip(counts(model))
         .and_then(|(baseline, model)| newcombe_unpaired(baseline, model, level));
-    let ci: Option<Interval> = score
-        .or_else(|| welch.as_ref().map(|(_, ci)| ci.clone()))
-        .map(interval);
+    let ci: Option<Interval> = score.or_else(|| welch.as_ref().map(|(_, ci)| ci.clone()));
     let test = welch.as_ref().map(|(test, _)| test);
     let se = |scalar: &Scalar| scalar.spread.and_then(|spread| spread.se);
     Some(Difference {

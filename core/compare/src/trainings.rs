@@ -8,7 +8,7 @@ use driftgauge_stats::paired::{PairCounts, newcombe_paired};
 use driftgauge_stats::summary::mean;
 use driftgauge_stats::unpaired::welch_t;
 
-use super::difference::{Difference, interval};
+use super::difference::Difference;
 use super::pairing::pair;
 use super::{Between, PairComparison, named, scalar, scores};
 
@@ -72,7 +72,7 @@ fn difference(baselines: &[Vec<f64>], models: &[Vec<f64>], options: Options) -> 
     let welch = welch_t(&trainings.baseline, &trainings.model, options.level);
     Some(Difference {
         delta: Some(after - before),
-        ci: ci.map(interval),
+        ci,
         n: models.first()?.len() as u64,
         detail: PairedDetail {
             baseline_value: Some(before),

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use driftgauge_lm::train::{
-    Example, LrScheduler, Method, Order, TrainConfig, TrainData, TrainEvent, TrainOn, finetune,
+    Example, LrScheduler, Method, Order, TrainConfig, TrainData, TrainEvent, TrainOn,
+    TrainingSettings, finetune,
 };
-use driftgauge_lm::{Compute, LoraConfig, Message};
+use driftgauge_lm::{LoraConfig, Message};
 
 // As the binary: see `core/cli/src/main.rs`.
 #[global_allocator]
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (batch.parse()?, warmup.parse()?, rank.parse()?);
     let rows: Vec<String> = serde_json::from_slice(&std::fs::read(rows)?)?;
     let steps = rows.len() / batch;
-    let config = TrainConfig {
+    let settings = TrainingSettings {
         method: match rank {
             0 => Method::Full,
             rank => Method::Lora(LoraConfig {
@@ -48,9 +49,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         max_steps: Some(steps as u64),
         order: Order::Sequential,
         train_on: TrainOn::All,
-        compute: Compute::cpu(),
         base_quantization,
-        ..TrainConfig::default()
+        ..TrainingSettings::default()
+    };
+    let config = TrainConfig {
+        device: Some("cpu".to_owned()),
+        ..TrainConfig::from(settings)
     };
     let example = |(number, text): (usize, &String)| Example {
         id: number.to_string(),

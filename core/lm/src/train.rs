@@ -16,7 +16,7 @@ mod schedule;
 
 pub use config::TrainConfig;
 pub use data::TrainData;
-pub use driftgauge_engine::training::{LrScheduler, Method, Order, TrainOn};
+pub use driftgauge_engine::training::{LrScheduler, Method, Order, TrainOn, TrainingSettings};
 pub use encode::Example;
 pub use event::{PreviewPiece, StepRecord, StepTiming, TrainEvent, TrainSummary};
 pub use finetune::finetune;

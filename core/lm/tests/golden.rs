@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::{Device, Tensor};
 use driftgauge_lm::train::{
-    Example, LrScheduler, Method, Order, StepRecord, TrainConfig, TrainData, TrainEvent, finetune,
+    Example, LrScheduler, Method, Order, StepRecord, TrainConfig, TrainData, TrainEvent,
+    TrainingSettings, finetune,
 };
 use driftgauge_lm::{Compute, LoraConfig, Message, Scorer, TargetModules};
 use serde_json::Value;
@@ -103,9 +104,8 @@ fn settings(folder: &Path, reference: &Value) -> TrainConfig {
     };
     let init_adapter =
         matches!(method, Method::Lora(_)).then(|| folder.join("adapter_init.safetensors"));
-    TrainConfig {
+    let settings = TrainingSettings {
         method,
-        init_adapter,
         learning_rate: number(&h["learning_rate"]),
         lr_scheduler: serde_json::from_value::<LrScheduler>(h["schedule"].clone())
             .expect("a schedule"),
@@ -119,8 +119,12 @@ fn settings(folder: &Path, reference: &Value) -> TrainConfig {
         adam_epsilon: number(&h["adam_eps"]),
         max_grad_norm: number(&h["max_grad_norm"]),
         order: Order::Sequential,
-        compute: Compute::cpu(),
-        ..TrainConfig::default()
+        ..TrainingSettings::default()
+    };
+    TrainConfig {
+        init_adapter,
+        device: Some("cpu".to_owned()),
+        ..TrainConfig::from(settings)
     }
 }
 

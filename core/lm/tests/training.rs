@@ -4,10 +4,12 @@ mod common;
 
 use std::sync::atomic::AtomicBool;
 
-use driftgauge_lm::train::{Method, Order, StepRecord, TrainConfig, TrainEvent, finetune};
+use driftgauge_lm::train::{
+    Method, Order, StepRecord, TrainConfig, TrainEvent, TrainingSettings, finetune,
+};
 use driftgauge_lm::{ChatTemplate, Compute, Error, LoraConfig, Scorer, TargetModules, Tokenizer};
 
-use common::{bytes, config, golden, rows, train, train_whole};
+use common::{bytes, config, golden, on_cpu, rows, settings, train, train_whole};
 
 const ADAPTER: &str = "adapter_model.safetensors";
 
@@ -39,11 +41,11 @@ fn assert_close(a: &[StepRecord], b: &[StepRecord], tolerance: f64) {
 fn accumulation_does_not_matter() {
     let data = rows("llama", 16);
     let shaped = |batch, accumulation| {
-        let config = TrainConfig {
+        let config = on_cpu(TrainingSettings {
             per_device_batch_size: batch,
             gradient_accumulation_steps: accumulation,
-            ..config()
-        };
+            ..settings()
+        });
         train_whole("llama", &data, &config).1.steps
     };
     let whole = shaped(4, 1);
@@ -57,12 +59,12 @@ fn gradient_checkpointing_changes_no_byte() {
     let data = rows("qwen3", 8);
     for (method, file) in [(lora(0.1), ADAPTER), (Method::Full, "model.safetensors")] {
         let with = |gradient_checkpointing| {
-            let config = TrainConfig {
+            let config = on_cpu(TrainingSettings {
                 method: method.clone(),
                 gradient_checkpointing,
                 learning_rate: 1e-3,
-                ..config()
-            };
+                ..settings()
+            });
             train_whole("qwen3", &data, &config)
         };
         let ((kept, on), (again, off)) = (with(true), with(false));
@@ -78,12 +80,12 @@ fn gradient_checkpointing_changes_no_byte() {
 fn packed_rows_do_not_see_each_other() {
     let data = rows("llama3-rope", 8);
     let with = |packing, batch| {
-        let config = TrainConfig {
+        let config = on_cpu(TrainingSettings {
             packing,
             per_device_batch_size: batch,
             max_steps: Some(3),
-            ..config()
-        };
+            ..settings()
+        });
         train_whole("llama3-rope", &data, &config).1.steps
     };
     // Eight rows of about 30 tokens fill one sequence of at most 512.
@@ -97,12 +99,14 @@ fn a_stopped_training_goes_on_to_the_same_bytes() {
     let mut data = rows("qwen2", 11);
     data.eval = data.examples.split_off(8);
     let config = TrainConfig {
-        method: lora(0.1),
-        order: Order::Shuffled,
-        max_steps: Some(9),
         save_steps: Some(2),
-        eval_steps: Some(3),
-        ..config()
+        ..on_cpu(TrainingSettings {
+            method: lora(0.1),
+            order: Order::Shuffled,
+            max_steps: Some(9),
+            eval_steps: Some(3),
+            ..settings()
+        })
     };
     let (straight, whole) = train_whole("qwen2", &data, &config);
     for stops in [vec![1], vec![4], vec![2, 3, 8]] {
@@ -141,10 +145,10 @@ fn a_checkpoint_of_another_training_is_refused() {
     let out = tempfile::tempdir().expect("a folder");
     let stopped = train("llama", &data, &config(), out.path(), Some(2)).result;
     assert!(matches!(stopped, Err(Error::Cancelled { .. })));
-    let other = TrainConfig {
+    let other = on_cpu(TrainingSettings {
         learning_rate: 1e-3,
-        ..config()
-    };
+        ..settings()
+    });
     let error = train("llama", &data, &other, out.path(), None)
         .result
         .expect_err("other settings");
@@ -161,11 +165,13 @@ fn a_checkpoint_of_another_training_is_refused() {
 #[test]
 fn a_diverging_training_stops_with_step_and_loss_and_keeps_its_checkpoint() {
     let config = TrainConfig {
-        learning_rate: 50.0,
-        max_grad_norm: 0.0,
-        max_steps: Some(50),
         save_steps: Some(1),
-        ..config()
+        ..on_cpu(TrainingSettings {
+            learning_rate: 50.0,
+            max_grad_norm: 0.0,
+            max_steps: Some(50),
+            ..settings()
+        })
     };
     let out = tempfile::tempdir().expect("a folder");
     let data = rows("llama3-rope", 8);
@@ -197,12 +203,12 @@ fn a_diverging_training_stops_with_step_and_loss_and_keeps_its_checkpoint() {
 
 #[test]
 fn a_training_whose_gradient_vanished_is_stopped() {
-    let config = TrainConfig {
+    let config = on_cpu(TrainingSettings {
         learning_rate: 1e3,
         max_grad_norm: 0.0,
         max_steps: Some(20),
-        ..config()
-    };
+        ..settings()
+    });
     let out = tempfile::tempdir().expect("a folder");
     let trained = train("llama", &rows("llama", 8), &config, out.path(), None);
     let error = trained.result.expect_err("it learns nothing");
@@ -298,10 +304,10 @@ fn held_out_loss_is_what_a_scorer_says() {
 #[test]
 fn rows_that_are_cut_are_counted_and_named() {
     let data = rows("llama", 8);
-    let config = TrainConfig {
+    let config = on_cpu(TrainingSettings {
         max_seq_length: Some(32),
-        ..config()
-    };
+        ..settings()
+    });
     let (_, trained) = train_whole("llama", &data, &config);
     let warning = trained.events.iter().find_map(|event| match event {
         TrainEvent::Warning { message } => Some(message.as_str()),
@@ -340,7 +346,7 @@ fn a_preview_shows_what_is_learnt() {
 
 #[test]
 fn adapters_sit_on_the_modules_asked_for() {
-    let config = TrainConfig {
+    let config = on_cpu(TrainingSettings {
         method: Method::Lora(LoraConfig {
             rank: 2,
             alpha: 4.0,
@@ -349,8 +355,8 @@ fn adapters_sit_on_the_modules_asked_for() {
             ..LoraConfig::default()
         }),
         max_steps: Some(1),
-        ..config()
-    };
+        ..settings()
+    });
     let (out, _) = train_whole("qwen2", &rows("qwen2", 2), &config);
     let tensors =
         candle_core::safetensors::load(out.path().join(ADAPTER), &candle_core::Device::Cpu)

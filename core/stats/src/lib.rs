@@ -27,12 +27,14 @@ pub mod special;
 pub mod summary;
 pub mod unpaired;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use special::normal_quantile;
 
-/// A confidence interval and how it was made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A confidence interval and how it was made, as it stands in what plugins give and in results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Interval {
     /// Confidence level, for example 0.95.
     pub level: f64,
@@ -42,13 +44,14 @@ pub struct Interval {
     pub high: f64,
     /// Method, for example `wilson`.
     pub method: String,
-    /// What was drawn for it; `None` when nothing was.
+    /// What was drawn for it; absent when nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draws: Option<Draws>,
 }
 
 /// Random draws behind a result: together with [`bootstrap::GENERATOR`], all that is needed to draw them again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Draws {
     /// How often was drawn.
     pub resamples: u64,

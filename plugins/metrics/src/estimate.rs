@@ -1,7 +1,6 @@
 //! Means and rates with their intervals.
 
 use driftgauge_plugin_sdk::MetricError;
-pub use driftgauge_plugin_sdk::statistics::wire;
 use driftgauge_plugin_sdk::wire::{Interval, Scalar, Spread};
 use driftgauge_stats::bootstrap::{Options, mean_interval_bca, paired_mean_difference};
 use driftgauge_stats::paired::newcombe_means;
@@ -185,7 +184,7 @@ impl Estimator {
             return None;
         }
         let hits = scores.iter().filter(|&&score| score == 1.0).count();
-        clopper_pearson(hits as u64, scores.len() as u64, self.level).map(wire)
+        clopper_pearson(hits as u64, scores.len() as u64, self.level)
     }
 
     /// A share of `n` things, each counted or not, with Wilson's interval.
@@ -194,7 +193,7 @@ impl Estimator {
         Estimate {
             value: (n > 0).then(|| count as f64 / n as f64),
             n,
-            ci: wilson(count, n, self.level).map(wire),
+            ci: wilson(count, n, self.level),
             ..Estimate::default()
         }
     }
@@ -248,10 +247,7 @@ impl Estimator {
             let (before, after) = (summary::mean(&before)?, summary::mean(&after)?);
             newcombe_means(after, before, changes.len() as u64, self.level)
         });
-        Estimate {
-            ci: ci.map(wire),
-            ..plain
-        }
+        Estimate { ci, ..plain }
     }
 
     /// The mean of skewed scores from 0 on (divergences, say), one per prompt, with its BCa bootstrap interval.
@@ -263,7 +259,7 @@ impl Estimator {
             return plain;
         }
         Estimate {
-            ci: mean_interval_bca(&scores, self.bootstrap(scores.len())).map(wire),
+            ci: mean_interval_bca(&scores, self.bootstrap(scores.len())),
             ..plain
         }
     }

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use driftgauge_stats::{Draws, Interval};
+
 pub use crate::scores::{SampleIds, ScoreKind, Scores};
 
 /// Version of the output format.
@@ -77,33 +79,6 @@ pub struct TopLogprobs {
     /// The number that asks for nothing, since other fields suffice for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unless: Option<u64>,
-}
-
-/// A confidence interval.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Interval {
-    /// Confidence level, for example 0.95.
-    pub level: f64,
-    /// Lower bound.
-    pub low: f64,
-    /// Upper bound.
-    pub high: f64,
-    /// Method, for example `wilson`.
-    pub method: String,
-    /// What was drawn for it; absent when nothing was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub draws: Option<Draws>,
-}
-
-/// Random draws behind an interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Draws {
-    /// How often was drawn.
-    pub resamples: u64,
-    /// Seed of the generator.
-    pub seed: u64,
 }
 
 /// How the scores behind a number are spread, one score per prompt.

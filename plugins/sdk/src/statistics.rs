@@ -7,45 +7,30 @@ pub use driftgauge_stats as stats;
 use driftgauge_stats::bootstrap::{self, Options};
 use driftgauge_stats::{proportion, summary};
 
-use crate::wire::{Draws, Interval};
+use crate::wire::Interval;
 
 /// Wilson's interval of a share; nothing of no trials.
 #[must_use]
 pub fn wilson(successes: u64, n: u64, level: f64) -> Option<Interval> {
-    proportion::wilson(successes, n, level).map(wire)
+    proportion::wilson(successes, n, level)
 }
 
 /// Student's interval of a mean; nothing of fewer than two values, of equal ones, and where one is not finite.
 #[must_use]
 pub fn student(values: &[f64], level: f64) -> Option<Interval> {
-    summary::mean_interval(values, level).map(wire)
+    summary::mean_interval(values, level)
 }
 
 /// The percentile bootstrap interval of a mean.
 #[must_use]
 pub fn bootstrap_mean(values: &[f64], options: Options) -> Option<Interval> {
-    bootstrap::mean_interval(values, options).map(wire)
+    bootstrap::mean_interval(values, options)
 }
 
 /// The BCa bootstrap interval of a mean, for skewed values.
 #[must_use]
 pub fn bootstrap_mean_bca(values: &[f64], options: Options) -> Option<Interval> {
-    bootstrap::mean_interval_bca(values, options).map(wire)
-}
-
-/// An interval of the statistics as it crosses the plugin boundary.
-#[must_use]
-pub fn wire(ci: driftgauge_stats::Interval) -> Interval {
-    Interval {
-        level: ci.level,
-        low: ci.low,
-        high: ci.high,
-        method: ci.method,
-        draws: ci.draws.map(|draws| Draws {
-            resamples: draws.resamples,
-            seed: draws.seed,
-        }),
-    }
+    bootstrap::mean_interval_bca(values, options)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! The samples of one model over one evaluation: completions, with what the dataset, the judges and the reference model say
 //! beside them. Only what is asked for is read.
 
+mod declared;
+mod lines;
+
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use driftgauge_data::dataset::Row;
@@ -17,13 +16,13 @@ use driftgauge_problem::Problem;
 use driftgauge_record::{Sample, SampleRows, TableRows, Verdict, cell, value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use self::declared::Declared;
+use self::lines::Lines;
 use super::artifacts::{COMPLETIONS, DIVERGENCE, VERDICTS, artifact_of};
 use super::divergence::DivergenceLine;
 use crate::context::Context;
 use crate::plan::Part;
-use crate::resolved::ResolvedEvaluation;
 
 /// No samples.
 static NONE: SampleRows = SampleRows(Vec::new());
@@ -47,7 +46,7 @@ impl<'a> ModelSamples<'a> {
     ) -> Result<Self, Problem> {
         let resolved = &context.experiment.evaluations[evaluation];
         let rows = &context.experiment.datasets[&resolved.dataset].rows;
-        let dataset = Arc::new(Dataset {
+        let dataset = Arc::new(Declared {
             evaluation: resolved,
             rows: rows.iter().map(|row| (row.id.as_str(), row)).collect(),
             templates: Templates::default(),
@@ -121,50 +120,13 @@ impl Batches for ModelSamples<'_> {
     }
 }
 
-/// What comes from the row of the dataset rather than from the model.
-struct Dataset<'a> {
-    evaluation: &'a ResolvedEvaluation,
-    rows: HashMap<&'a str, &'a Row>,
-    templates: Templates,
-}
-
-impl Dataset<'_> {
-    /// The category of a row; nothing when the evaluation has no column of them.
-    fn category<'r>(&self, row: &'r Row) -> Option<Option<Cow<'r, str>>> {
-        let value = value::column(&row.columns, self.evaluation.category.as_ref()?);
-        Some(match value {
-            Some(Value::String(text)) => Some(Cow::Borrowed(text)),
-            other => other.and_then(value::scalar_text).map(Cow::Owned),
-        })
-    }
-
-    /// The accepted answers that the evaluation declares.
-    fn references(&self, row: &Row) -> Result<Vec<String>, String> {
-        let mut references = Vec::new();
-        for template in &self.evaluation.references {
-            let texts = self.templates.references(template, row);
-            references.extend(texts.map_err(|error| error.to_string())?);
-        }
-        Ok(references)
-    }
-
-    /// The false answer, when the evaluation declares one and the row has it.
-    fn wrong_answer(&self, row: &Row) -> Result<Option<String>, String> {
-        let Some(template) = &self.evaluation.wrong_answer else {
-            return Ok(None);
-        };
-        let text = self.templates.fill_present(template, row, None);
-        text.map_err(|error| error.to_string())
-    }
-}
-
 /// The samples of one condition, a batch at a time.
 struct ConditionSamples<'a> {
     evaluation: &'a str,
     condition: &'a str,
     model: &'a str,
     completions: TableRows,
-    dataset: Arc<Dataset<'a>>,
+    dataset: Arc<Declared<'a>>,
     /// The dataset's row of each sample of the batch.
     rows: OnceLock<Result<Vec<Option<&'a Row>>, String>>,
     judges: Vec<(&'a str, Lines<VerdictLine>)>,
@@ -202,7 +164,7 @@ impl<'a> ConditionSamples<'a> {
         evaluation: &'a str,
         condition: &'a str,
         model: &'a str,
-        dataset: Arc<Dataset<'a>>,
+        dataset: Arc<Declared<'a>>,
     ) -> Result<Self, Problem> {
         let artifact = |part: Part| {
             let node = context
@@ -496,49 +458,4 @@ impl Rows for ConditionSamples<'_> {
 /// Found, found to be nothing, or not readable.
 fn lookup<T>(found: Result<Option<T>, String>) -> Lookup<T> {
     found_or(found, || Lookup::Null)
-}
-
-/// A JSON Lines artifact with one line per sample, a batch at a time; lines are parsed when one of them is asked for.
-struct Lines<T> {
-    what: String,
-    lines: std::io::Lines<BufReader<File>>,
-    batch: Vec<String>,
-    parsed: OnceLock<Result<Vec<T>, String>>,
-}
-
-impl<T: DeserializeOwned> Lines<T> {
-    fn open(path: &Path, what: String) -> Result<Self, String> {
-        let file = File::open(path)
-            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-        Ok(Self {
-            what,
-            lines: BufReader::new(file).lines(),
-            batch: Vec::new(),
-            parsed: OnceLock::new(),
-        })
-    }
-
-    /// Goes on to the lines of the next `n` samples.
-    fn advance(&mut self, n: usize) -> Result<(), String> {
-        self.parsed = OnceLock::new();
-        let lines: Result<_, _> = self.lines.by_ref().take(n).collect();
-        self.batch = lines.map_err(|error| format!("cannot read the {}: {error}", self.what))?;
-        if self.batch.len() < n {
-            return Err(format!("there are fewer {} than samples", self.what));
-        }
-        Ok(())
-    }
-
-    fn get(&self, row: usize) -> Result<&T, String> {
-        let parse = || {
-            let lines = self.batch.iter().map(|line| serde_json::from_str(line));
-            let parsed: Result<_, _> = lines.collect();
-            parsed.map_err(|error| format!("cannot read the {}: {error}", self.what))
-        };
-        let parsed = self.parsed.get_or_init(parse);
-        parsed
-            .as_ref()
-            .map(|lines| &lines[row])
-            .map_err(Clone::clone)
-    }
 }

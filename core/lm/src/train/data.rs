@@ -46,13 +46,13 @@ impl Prepared {
             examples.iter().map(|e| encoder.encode(e)).collect()
         };
         let examples = encode(&data.examples)?;
-        let rows = match config.packing {
+        let rows = match config.settings.packing {
             true => pack(&examples, encoder.max_length),
             false => unpacked(&examples),
         };
         let (micro, accumulation) = (
-            config.per_device_batch_size,
-            config.gradient_accumulation_steps,
+            config.settings.per_device_batch_size,
+            config.settings.gradient_accumulation_steps,
         );
         if micro * accumulation > rows.len() {
             return Err(Error::Config(format!(
@@ -60,7 +60,11 @@ impl Prepared {
                  than the data: {} rows{}",
                 micro * accumulation,
                 rows.len(),
-                if config.packing { " after packing" } else { "" }
+                if config.settings.packing {
+                    " after packing"
+                } else {
+                    ""
+                }
             )));
         }
         Ok(Self {
@@ -75,10 +79,10 @@ impl Prepared {
     pub(crate) fn walk(&self, config: &TrainConfig) -> Walk {
         Walk {
             rows: self.rows.len(),
-            batch: config.per_device_batch_size,
-            accumulation: config.gradient_accumulation_steps,
-            order: config.order,
-            seed: config.seed,
+            batch: config.settings.per_device_batch_size,
+            accumulation: config.settings.gradient_accumulation_steps,
+            order: config.settings.order,
+            seed: config.settings.seed,
         }
     }
 

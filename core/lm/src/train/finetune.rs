@@ -45,14 +45,14 @@ pub fn finetune(
     cancel: &AtomicBool,
 ) -> Result<TrainSummary> {
     config.validate()?;
-    let (device, dtype) = config.compute.resolve()?;
+    let (device, dtype) = config.compute().resolve()?;
     let model = DecoderConfig::from_folder(base_dir)?;
     model.check_trainable()?;
     let tokenizer = Tokenizer::from_folder(base_dir)?;
     let encoder = Encoder {
         template: &ChatTemplate::of_model(base_dir, config.chat_template.as_deref())?,
         tokenizer: &tokenizer,
-        train_on: config.train_on,
+        train_on: config.settings.train_on,
         max_length: max_length(&model, config)?,
     };
     let prepared = Prepared::new(data, &encoder, config)?;
@@ -62,16 +62,16 @@ pub fn finetune(
         data: prepared.digest(),
     };
     let shards = Shards::open(base_dir)?;
-    let start = match (&config.method, &config.init_adapter) {
+    let start = match (&config.settings.method, &config.init_adapter) {
         (Method::Lora(_), Some(path)) => Some(AdapterFolder::open(path, shards.weights())?),
         _ => None,
     };
     // What is trained on has the settings that it was made with.
-    let fresh = match (&config.method, &start) {
+    let fresh = match (&config.settings.method, &start) {
         (Method::Lora(lora), None) => Some(lora::of_model(lora, &model)?),
         _ => None,
     };
-    let settings = match (&config.method, &start, &fresh) {
+    let settings = match (&config.settings.method, &start, &fresh) {
         (Method::Lora(lora), Some(start), _) => Some(start.settings().with_dropout(lora.dropout)),
         (_, _, Some(fresh)) => Some(lora::settings(fresh)?),
         _ => None,
@@ -81,8 +81,8 @@ pub fn finetune(
         .map(|settings| settings.modules_to_save.clone());
     let precision = Precision {
         dtype,
-        trainable: matches!(config.method, Method::Full),
-        quantization: config.base_quantization,
+        trainable: matches!(config.settings.method, Method::Full),
+        quantization: config.settings.base_quantization,
         whole: whole.unwrap_or_default(),
     };
     let (mut decoder, mut parameters) = Decoder::from_shards(&model, &shards, &device, precision)?;
@@ -92,18 +92,18 @@ pub fn finetune(
             parameters,
             settings,
             start.as_ref(),
-            config.seed,
+            config.settings.seed,
         )?;
     }
     let ends = ends(
-        config.train_on,
+        config.settings.train_on,
         &prepared.closers(),
         &folder::declared_ends(base_dir, &tokenizer)?,
         &tokenizer,
     );
     std::fs::create_dir_all(out_dir).map_err(Error::io("create", out_dir))?;
     let base_before = identity.base.clone();
-    let write = |parameters: &Parameters, out_dir: &Path| match &config.method {
+    let write = |parameters: &Parameters, out_dir: &Path| match &config.settings.method {
         Method::Lora(lora) => {
             let factors = tensors(parameters);
             let config = match &start {
@@ -162,7 +162,7 @@ pub fn finetune(
 /// Longest row: the limit asked for, if the model can read that far.
 pub(super) fn max_length(model: &DecoderConfig, config: &TrainConfig) -> Result<usize> {
     let longest = model.longest_sequence();
-    match config.max_seq_length {
+    match config.settings.max_seq_length {
         Some(asked) if asked > longest => Err(Error::Config(format!(
             "`max_seq_length` {asked} is longer than the {longest} tokens the model reads"
         ))),
@@ -194,7 +194,7 @@ pub(super) fn announce(
     for message in run.data.truncation().into_iter().chain(ends) {
         on_event(TrainEvent::Warning { message });
     }
-    if let Some(quantization) = run.config.base_quantization {
+    if let Some(quantization) = run.config.settings.base_quantization {
         on_event(TrainEvent::Warning {
             message: format!(
                 "the frozen base is rounded to {quantization} ({} MiB): the adapter is trained beside the rounded weights, and \
@@ -215,7 +215,7 @@ pub(super) fn settings_digest(config: &TrainConfig) -> Result<String> {
     let mut deciding = config.clone();
     deciding.save_steps = None;
     deciding.init_adapter = None;
-    deciding.compute.device = Some(config.compute.device_class()?.to_owned());
+    deciding.device = Some(config.compute().device_class()?.to_owned());
     deciding.chat_template = None;
     let json = serde_json::to_vec(&deciding).map_err(|e| Error::Config(e.to_string()))?;
     Ok(blake3::hash(&json).to_hex().to_string())

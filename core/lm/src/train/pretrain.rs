@@ -24,7 +24,7 @@ use crate::model::{Decoder, Precision};
 use crate::random::Stream;
 use crate::ranges;
 use crate::tokenize::{Tokenizer, train_byte_level_bpe};
-use driftgauge_engine::training::{DecoderShape, Method};
+use driftgauge_engine::training::{DecoderShape, Method, TrainingSettings};
 
 const BOS: &str = "<|begin_of_text|>";
 const PAD: &str = "<|end_of_text|>";
@@ -81,11 +81,11 @@ impl Default for PretrainConfig {
             initializer_range: 0.02,
             rope_theta: 10_000.0,
             chat_template: None,
-            train: TrainConfig {
+            train: TrainConfig::from(TrainingSettings {
                 method: Method::Full,
                 learning_rate: 1e-3,
-                ..TrainConfig::default()
-            },
+                ..TrainingSettings::default()
+            }),
         }
     }
 }
@@ -138,7 +138,7 @@ pub fn pretrain(
 ) -> Result<TrainSummary> {
     config.train.validate()?;
     config.validate()?;
-    let (device, dtype) = config.train.compute.resolve()?;
+    let (device, dtype) = config.train.compute().resolve()?;
     let tokenizer_json = learn_tokenizer(config, data)?;
     let tokenizer = Tokenizer::from_bytes(tokenizer_json.as_bytes())?;
     let tokenizer_config = config.tokenizer_config();
@@ -294,7 +294,7 @@ impl PretrainConfig {
         if name.ends_with("norm.weight") {
             return Ok(Tensor::ones(shape, DType::F32, &Device::Cpu)?);
         }
-        let mut stream = Stream::new(self.train.seed, name, &[]);
+        let mut stream = Stream::new(self.train.settings.seed, name, &[]);
         let std = self.initializer_range as f32;
         let values: Vec<f32> = (0..shape.iter().product())
             .map(|_| stream.normal() * std)

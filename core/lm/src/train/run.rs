@@ -56,10 +56,10 @@ impl Run<'_> {
         let mut optimizer = Optimizer::new(
             &self.parameters,
             AdamW {
-                beta1: self.config.adam_beta1,
-                beta2: self.config.adam_beta2,
-                eps: self.config.adam_epsilon,
-                weight_decay: self.config.weight_decay,
+                beta1: self.config.settings.adam_beta1,
+                beta2: self.config.settings.adam_beta2,
+                eps: self.config.settings.adam_epsilon,
+                weight_decay: self.config.settings.weight_decay,
             },
         )?;
         let end = self.config.stop_at.map_or(total, |stop| stop.min(total));
@@ -158,7 +158,7 @@ impl Run<'_> {
         for (number, rows) in micro_batches.iter().enumerate() {
             let mut batch = self.data.batch(&self.decoder, rows)?;
             batch.pass.dropout = Some(DropoutKey {
-                seed: config.seed,
+                seed: config.settings.seed,
                 step: done,
                 micro_batch: number as u64,
             });
@@ -167,7 +167,7 @@ impl Run<'_> {
                 &self.decoder,
                 &self.parameters,
                 &batch,
-                config.gradient_checkpointing,
+                config.settings.gradient_checkpointing,
                 &mut gradients,
             )?;
         }
@@ -188,12 +188,17 @@ impl Run<'_> {
             });
         }
         self.check_gradients(done, &gradients)?;
-        let clip = match config.max_grad_norm {
+        let clip = match config.settings.max_grad_norm {
             0.0 => 1.0,
             limit => clip_factor(grad_norm, limit),
         };
-        let factor = factor(config.lr_scheduler, done, config.warmup(total), total);
-        let lr = config.learning_rate * factor;
+        let factor = factor(
+            config.settings.lr_scheduler,
+            done,
+            config.warmup(total),
+            total,
+        );
+        let lr = config.settings.learning_rate * factor;
         optimizer.step(&self.parameters, &gradients, lr, clip * mean)?;
         Ok(StepRecord {
             step: done + 1,
@@ -231,7 +236,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let (mut loss, mut targets) = (0.0, 0);
-        let size = self.config.per_device_batch_size;
+        let size = self.config.settings.per_device_batch_size;
         for batch in self.data.eval_batches(&self.decoder, size) {
             let (batch, n) = batch?;
             loss += loss_sum(&self.decoder, &batch)?;
@@ -242,7 +247,7 @@ impl Run<'_> {
 
     /// Digest of the weights that must not move; nothing for full training.
     fn frozen_digest(&self) -> Result<Option<blake3::Hash>> {
-        if matches!(self.config.method, Method::Full) {
+        if matches!(self.config.settings.method, Method::Full) {
             return Ok(None);
         }
         let mut hasher = blake3::Hasher::new();
@@ -272,7 +277,7 @@ impl Run<'_> {
             truncated_rows: self.data.truncated(),
             trainable_parameters: trainable,
             total_parameters: total,
-            base_quantization: self.config.base_quantization,
+            base_quantization: self.config.settings.base_quantization,
         }
     }
 

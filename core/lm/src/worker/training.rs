@@ -24,11 +24,11 @@ pub fn train<W: Write + Send>(
     replies: &mut Replies<W>,
     stop: &AtomicBool,
 ) -> Result<Value> {
-    let mut config = TrainConfig::from(&job.settings);
+    let mut config = TrainConfig::from(job.settings.clone());
     config.save_steps = job.save_steps;
     config.keep.clone_from(&job.keep);
     config.stop_at = job.stop_at;
-    config.compute.device = Some(job.device.clone());
+    config.device = Some(job.device.clone());
     config.init_adapter.clone_from(&job.init_adapter);
     let data = data(job)?;
     let mut failed = None;

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use driftgauge_lm::train::{
-    Example, LrScheduler, Method, Order, StepRecord, TrainConfig, TrainData, TrainEvent, finetune,
+    Example, LrScheduler, Method, Order, StepRecord, TrainConfig, TrainData, TrainEvent,
+    TrainingSettings, finetune,
 };
-use driftgauge_lm::{Compute, Error, LoraConfig};
+use driftgauge_lm::{Error, LoraConfig};
 
 /// A folder under `tests/golden`.
 pub(crate) fn golden(name: &str) -> PathBuf {
@@ -36,8 +37,8 @@ pub(crate) fn rows(name: &str, count: usize) -> TrainData {
 }
 
 /// A short LoRA training.
-pub(crate) fn config() -> TrainConfig {
-    TrainConfig {
+pub(crate) fn settings() -> TrainingSettings {
+    TrainingSettings {
         method: Method::Lora(LoraConfig {
             rank: 4,
             alpha: 8.0,
@@ -49,9 +50,21 @@ pub(crate) fn config() -> TrainConfig {
         per_device_batch_size: 2,
         order: Order::Sequential,
         seed: 3,
-        compute: Compute::cpu(),
-        ..TrainConfig::default()
+        ..TrainingSettings::default()
     }
+}
+
+/// A training on the CPU.
+pub(crate) fn on_cpu(settings: TrainingSettings) -> TrainConfig {
+    TrainConfig {
+        device: Some("cpu".to_owned()),
+        ..TrainConfig::from(settings)
+    }
+}
+
+/// The short training, on the CPU.
+pub(crate) fn config() -> TrainConfig {
+    on_cpu(settings())
 }
 
 /// What a training said and how it ended.

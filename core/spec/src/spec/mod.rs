@@ -7,6 +7,7 @@ mod data;
 mod evaluations;
 mod judges;
 mod models;
+mod recorded;
 mod reporting;
 mod training;
 
@@ -24,9 +25,9 @@ pub use judges::{
     HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PromptJudge, StrongRejectJudge,
 };
 pub use models::{
-    Adapter, Endpoint, Finetune, Model, ModelDtype, ModelEngine, ModelSource, Pretrain, Recorded,
-    RecordedColumns, RecordedFormat,
+    Adapter, Endpoint, Finetune, Model, ModelDtype, ModelEngine, ModelSource, Pretrain,
 };
+pub use recorded::{Recorded, RecordedColumns, RecordedFormat};
 pub use reporting::{
     Adjust, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
     Statistic, bytes,

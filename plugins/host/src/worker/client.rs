@@ -1,10 +1,9 @@
 //! The parent's side: starts a worker, feeds it, and never waits longer than it said.
 
-use std::io::{BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use driftgauge_plugin_protocol::ffi::ABI_MAJOR;
@@ -15,13 +14,15 @@ use serde_json::Value;
 
 use super::columns::{self, Column, Wanted};
 use super::frame::{self, Failure, Hello, Reply, Request, Said};
+use super::pipes::{read_replies, write_requests};
 use super::serve::DIGEST_VARIABLE;
+use super::source::Source;
 use super::stderr::Stderr;
 use super::{MEMORY_VARIABLE, PARENT_VARIABLE};
 use crate::instance::parse_output;
 use crate::limits::{self, ShortLog};
 use crate::required::Required;
-use crate::{PluginError, Program, RunOptions, manifest};
+use crate::{PluginError, RunOptions, manifest};
 
 /// How often a waiting parent looks whether the run is being stopped.
 const LOOK: Duration = Duration::from_millis(20);
@@ -56,56 +57,6 @@ impl Default for WorkerOptions {
             total_timeout: None,
             memory: None,
             digest: None,
-        }
-    }
-}
-
-/// What a worker runs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// A library.
-    Library(PathBuf),
-    /// A program that speaks the worker's frames.
-    Program(Program),
-}
-
-impl Source {
-    /// The file that errors speak of.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        match self {
-            Self::Library(path) => path.clone(),
-            Self::Program(program) => program.file().to_owned(),
-        }
-    }
-
-    fn command(&self, executable: &Path, metric: &str) -> Command {
-        let mut command = Command::new(executable);
-        command.arg("plugin-worker");
-        match self {
-            Self::Library(path) => {
-                command.arg("--lib").arg(path);
-                if !metric.is_empty() {
-                    command.arg("--metric").arg(metric);
-                }
-            }
-            Self::Program(program) => {
-                command
-                    .arg("--")
-                    .args(program.words())
-                    .current_dir(program.folder());
-            }
-        }
-        command
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Library(path) => {
-                let name = path.file_stem().unwrap_or_default();
-                name.to_string_lossy().into_owned()
-            }
-            Self::Program(program) => program.name(),
         }
     }
 }
@@ -514,36 +465,4 @@ impl Drop for Worker<'_> {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Writes frames in a thread of its own: a worker that does not read must not block the parent.
-fn write_requests(mut to: ChildStdin) -> Sender<Vec<u8>> {
-    let (sender, requests) = channel::<Vec<u8>>();
-    std::thread::spawn(move || {
-        for bytes in requests {
-            if to.write_all(&bytes).and_then(|()| to.flush()).is_err() {
-                return;
-            }
-        }
-    });
-    sender
-}
-
-/// Reads frames in a thread of its own, a few ahead.
-fn read_replies(stdout: Option<ChildStdout>) -> Receiver<std::io::Result<Option<Said>>> {
-    const AHEAD: usize = 16;
-    let (sender, replies) = sync_channel(AHEAD);
-    std::thread::spawn(move || {
-        let Some(mut from) = stdout.map(BufReader::new) else {
-            return;
-        };
-        loop {
-            let said = frame::read_said(&mut from);
-            let last = !matches!(said, Ok(Some(_)));
-            if sender.send(said).is_err() || last {
-                return;
-            }
-        }
-    });
-    replies
 }

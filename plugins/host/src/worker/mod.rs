@@ -23,7 +23,9 @@ mod asked;
 mod client;
 mod columns;
 mod frame;
+mod pipes;
 mod serve;
+mod source;
 mod stderr;
 #[cfg(target_os = "linux")]
 mod supervise;
@@ -32,9 +34,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-pub use client::{
-    PluginDescription, Source, WorkerOptions, describe_in_worker, run_metric_in_worker,
-};
+pub use client::{PluginDescription, WorkerOptions, describe_in_worker, run_metric_in_worker};
+pub use source::Source;
 
 /// Environment variable with the worker's limit on memory, in bytes.
 const MEMORY_VARIABLE: &str = "DRIFTGAUGE_PLUGIN_MEMORY";

@@ -5,7 +5,7 @@ use driftgauge_stats::bootstrap::Options;
 
 use super::Verdict;
 use crate::columns::Column;
-use crate::estimate::{Estimate, Estimator, wire};
+use crate::estimate::{Estimate, Estimator};
 
 /// Prompts times replicates of the bootstrap, where few prompts leave a wide interval: the error of a drawn 2.5 % bound is about
 /// 2.7 se / sqrt(replicates). A kappa's se is near 1 / sqrt(prompts), so ten million leave 0.1 percentage points.
@@ -122,7 +122,7 @@ impl Agreement {
         let number = |value, ci: Option<driftgauge_stats::Interval>| Estimate {
             value,
             n,
-            ci: ci.map(wire),
+            ci,
             ..Estimate::default()
         };
         let options = draws(estimator, n);

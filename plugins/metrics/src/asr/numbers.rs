@@ -11,7 +11,7 @@ use super::incoherence::RULES;
 use super::report::Words;
 use super::{Asr, JudgeError, Verdict};
 use crate::columns::Column;
-use crate::estimate::{Estimate, Estimator, wire};
+use crate::estimate::{Estimate, Estimator};
 
 /// Every number beside the primary one.
 pub(super) const LISTED: [&str; 30] = [
@@ -448,7 +448,7 @@ pub(super) fn corrected(
     Estimate {
         value: found.as_ref().map(|found| found.estimate),
         n: scores.len() as u64,
-        ci: found.map(|found| wire(found.ci)),
+        ci: found.map(|found| found.ci),
         ..Estimate::default()
     }
 }

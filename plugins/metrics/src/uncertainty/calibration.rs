@@ -7,7 +7,7 @@ use driftgauge_stats::rank::spearman;
 use serde_json::{Value, json};
 
 use super::{Gathered, Measure, Uncertainty, further};
-use crate::estimate::{Estimate, SHARE, wire};
+use crate::estimate::{Estimate, SHARE};
 
 /// How many times as often the order is drawn: the prediction rejection ratio has a standard deviation of about 1.4 / sqrt(n), three
 /// times that of a share, so that 10,000 replicates of 1,000 answers would leave its bounds an error of 0.12 percentage points.
@@ -227,9 +227,7 @@ impl Uncertainty {
         let ci = if gathered.repeated {
             mean.ci.clone()
         } else {
-            predictions
-                .brier_interval(self.drawn(predictions))
-                .map(wire)
+            predictions.brier_interval(self.drawn(predictions))
         };
         let scalar = Scalar::new(
             "brier",
@@ -307,7 +305,7 @@ impl Uncertainty {
             };
             let value = predictions.rank(statistic);
             let beside = beside.filter(|_| value.is_some());
-            let scalar = scalar.intervals(beside.map(wire));
+            let scalar = scalar.intervals(beside);
             // Without a value there is nothing for an interval to hold.
             let ci = ci.filter(|_| value.is_some());
             output
@@ -422,7 +420,7 @@ fn estimate(value: Option<f64>, n: u64, ci: Option<driftgauge_stats::Interval>) 
     Estimate {
         value,
         n,
-        ci: ci.map(wire),
+        ci,
         ..Estimate::default()
     }
 }

@@ -6,7 +6,6 @@ use candle_core::{DType, Device, Tensor};
 
 use super::*;
 use crate::chat::{ChatTemplate, Message};
-use crate::compute::Compute;
 use crate::config::DecoderConfig;
 use crate::model::Precision;
 use crate::ops::Traced;
@@ -15,7 +14,7 @@ use crate::tokenize::Tokenizer;
 use crate::train::checkpoint::Identity;
 use crate::train::data::TrainData;
 use crate::train::encode::{Encoder, Example};
-use driftgauge_engine::training::LoraConfig;
+use driftgauge_engine::training::{LoraConfig, TrainingSettings};
 
 /// A training of two steps on a golden model. `break_it` may change it before it starts, `on_event` while it runs.
 fn trained(
@@ -30,18 +29,17 @@ fn trained(
         rank: 2,
         ..LoraConfig::default()
     };
-    let config = TrainConfig {
+    let config = TrainConfig::from(TrainingSettings {
         method: Method::Lora(lora.clone()),
         learning_rate: 1e-3,
         max_steps: Some(2),
         per_device_batch_size: 1,
-        compute: Compute::cpu(),
-        ..TrainConfig::default()
-    };
+        ..TrainingSettings::default()
+    });
     let encoder = Encoder {
         template: &ChatTemplate::of_model(&folder, None)?,
         tokenizer: &tokenizer,
-        train_on: config.train_on,
+        train_on: config.settings.train_on,
         max_length: model.longest_sequence(),
     };
     let data = TrainData {
