@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Place, copy_folder, smoke_spec, tests_dir, text};
+use crate::support::{Place, copy_folder, journal_lines, smoke_spec, tests_dir, text};
 
 #[test]
 fn random_kills_change_no_byte() {
@@ -196,11 +196,10 @@ fn journalled(place: &Place) -> Journals {
         return journals;
     };
     for folder in folders.flatten() {
-        let journal = std::fs::read_to_string(folder.path().join("journal.jsonl"));
         let mut items = BTreeSet::new();
-        for line in journal.unwrap_or_default().lines() {
+        for line in journal_lines(&folder.path()) {
             // The last line may be torn, or being written.
-            if let Ok((item, _)) = serde_json::from_str::<(u64, Value)>(line) {
+            if let Ok((item, _)) = serde_json::from_str::<(u64, Value)>(&line) {
                 assert!(items.insert(item), "item {item} is journalled twice");
             }
         }

@@ -28,6 +28,8 @@ mod plugin_new;
 mod plugins;
 mod recorded;
 mod replay;
+#[cfg(target_os = "linux")]
+mod sharing;
 mod smoke;
 mod specs;
 mod support;

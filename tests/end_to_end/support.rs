@@ -16,6 +16,16 @@ pub(crate) fn smoke_spec() -> PathBuf {
     tests_dir().join("fixtures/smoke/smoke.yaml")
 }
 
+/// All lines of the journals in a folder of unfinished work: every process writes one of its own.
+pub(crate) fn journal_lines(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let journals = files.filter(|file| file.file_name().to_string_lossy().starts_with("journal"));
+    journals
+        .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
 /// A place for one test: a store and run folders.
 pub(crate) struct Place {
     pub(crate) dir: tempfile::TempDir,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{Place, copy_folder, tests_dir, text};
+use crate::support::{Place, copy_folder, journal_lines, tests_dir, text};
 
 const ROWS: usize = 40;
 
@@ -231,10 +231,9 @@ fn kill_worker_of(place: &Place, run: u32) {
         let folders = std::fs::read_dir(place.path("store/partial"))
             .into_iter()
             .flatten();
-        folders.flatten().any(|folder| {
-            std::fs::read_to_string(folder.path().join("journal.jsonl"))
-                .is_ok_and(|text| text.lines().count() > 2)
-        })
+        folders
+            .flatten()
+            .any(|folder| journal_lines(&folder.path()).len() > 2)
     };
     for _ in 0..60_000 {
         if some_are_done() {

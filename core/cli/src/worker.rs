@@ -1,10 +1,11 @@
 //! `driftgauge worker`: one job in a process of its own, read from standard input.
 
-use std::fs::{File, TryLockError};
-use std::io::{BufRead, BufReader, Stdin, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, Seek, Stdin, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use driftgauge_engine::worker::{
     Job, Replies, Reply, Requests, STOP, serve_batches, serve_divergence, serve_generation,
@@ -12,8 +13,12 @@ use driftgauge_engine::worker::{
 };
 use driftgauge_engine::{EngineError, LocalEngine};
 use driftgauge_problem::{Context as _, Result};
+use driftgauge_store::Process;
 
 use crate::exit::Exit;
+
+/// How often is looked whether a worker of an earlier run has ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run() -> Result<Exit> {
     let mut input = BufReader::new(std::io::stdin());
@@ -113,16 +118,31 @@ fn end_with_parent(mut input: BufReader<Stdin>) -> Arc<AtomicBool> {
 /// last checkpoint. The lock ends with the file, and so with the process.
 fn alone<W: Write>(path: &Path, replies: &mut Replies<W>) -> Result<File> {
     let problem = || format!("cannot lock `{}`", path.display());
-    let file = File::create(path).with_context(problem)?;
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).write(true).truncate(false);
+    let mut file = options.open(path).with_context(problem)?;
+    let waits = Reply::Note("waiting for a worker of an earlier run to end".to_owned());
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            replies.send(&Reply::Note(
-                "waiting for a worker of an earlier run to end".to_owned(),
-            ))?;
+            replies.send(&waits)?;
             file.lock().with_context(problem)?;
         }
-        Err(TryLockError::Error(error)) => return Err(error).with_context(problem),
+        // A file system without locks: the file says who wrote last.
+        Err(TryLockError::Error(_)) => {
+            let last: Option<Process> = serde_json::from_reader(&file).ok();
+            let busy = |last: &Process| last != Process::this() && last.has_ended() == Some(false);
+            if last.as_ref().is_some_and(busy) {
+                replies.send(&waits)?;
+            }
+            while last.as_ref().is_some_and(busy) {
+                std::thread::sleep(LOOK);
+            }
+        }
     }
+    file.rewind()
+        .and_then(|()| file.set_len(0))
+        .and_then(|()| Ok(serde_json::to_writer(&file, Process::this())?))
+        .with_context(problem)?;
     Ok(file)
 }

@@ -69,7 +69,7 @@ impl Clusters {
             for (number, contrast) in answers.numbers.iter().zip(found.into_iter().flatten()) {
                 let ci = contrast.and_then(|contrast| contrast.ci).map(|mut ci| {
                     ci.method = ci.method.replace("bootstrap-", "cluster-bootstrap-");
-                    interval(ci)
+                    ci
                 });
                 drawn.insert((&number.id, &answers.condition), ci);
             }
@@ -109,12 +109,11 @@ impl Clusters {
             .collect();
         let (ids, values): (Vec<String>, Vec<f64>) = known.into_iter().unzip();
         let clusters = self.numbers(&ids);
-        let found = clustered_mean_interval(&values, &clusters, level).or_else(|| {
+        let mut ci = clustered_mean_interval(&values, &clusters, level).or_else(|| {
             // Clusters that do not vary say nothing about how much they could.
             let count = clusters.iter().max().map_or(0, |last| u64::from(*last) + 1);
             share.then(|| wilson_bounded(mean(&values)?, count, level))?
         })?;
-        let mut ci = interval(found);
         if share {
             ci.low = ci.low.clamp(0.0, 1.0);
             ci.high = ci.high.clamp(0.0, 1.0);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use driftgauge_engine::{MetricHooks, MetricRunner, ResolvedMetric};
 use driftgauge_judge::Judge;
 use driftgauge_problem::Problem;
-use driftgauge_store::Store;
+use driftgauge_store::{Store, Writer};
 use serde::Serialize;
 
 use crate::cancel::Cancel;
@@ -22,6 +22,8 @@ pub struct Context {
     pub plan: Plan,
     /// Where artifacts live.
     pub store: Store,
+    /// This run among those that write there.
+    pub writer: Writer,
     /// The binary that worker processes start.
     pub worker_exe: PathBuf,
     /// Where models compute: `auto`, `cpu`, `cuda` or `cuda:N`.

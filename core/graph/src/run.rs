@@ -11,7 +11,7 @@ use driftgauge_record::files::lock::LockRecord;
 use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
 use driftgauge_record::files::provenance::ProvenanceRecord;
 use driftgauge_record::files::resolved::ExperimentRecord;
-use driftgauge_record::{FolderError, PART, Results, RunDir, Schema, write_samples};
+use driftgauge_record::{FolderError, Results, RunDir, Schema, write_samples};
 use serde_json::Value;
 
 use crate::context::{Context, NodeOutcome};
@@ -143,17 +143,10 @@ pub fn check_run_folder(out: &RunDir, experiment: &str) -> Result<(), RunError> 
     if out.path().is_file() {
         return Err(other("a file, not a folder".to_owned()));
     }
-    let Ok(entries) = fs::read_dir(out.path()) else {
-        return Ok(());
-    };
-    let mut entries = entries.filter(|entry| {
-        let left = |entry: &fs::DirEntry| entry.file_name() == PART;
-        !entry.as_ref().is_ok_and(left)
-    });
     if !out.file::<ExperimentRecord>().exists() {
-        return match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(other("files that are no run of driftgauge".to_owned())),
+        return match out.is_hardly_begun() {
+            Ok(false) => Err(other("files that are no run of driftgauge".to_owned())),
+            _ => Ok(()),
         };
     }
     match out.read::<ExperimentRecord>() {

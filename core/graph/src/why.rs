@@ -74,7 +74,7 @@ impl History {
             })
             .collect();
         let text = serde_json::to_string(&Self { nodes }).unwrap_or_default();
-        let _ = fs::write(store.history_path(experiment), text);
+        store.remember_plan(experiment, &text);
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::RunDir;
 
 /// Where a file of a run folder stands while it is written. One that was left behind is nothing.
-pub const PART: &str = ".part";
+const PART: &str = ".part";
 
 /// The number of a file's format, its first field. Reads no other number than its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -214,6 +214,20 @@ impl RunDir {
         let part = self.path().join(PART);
         std::fs::write(&part, text).map_err(|source| failed(&part, source))?;
         std::fs::rename(&part, &path).map_err(|source| failed(&path, source))
+    }
+
+    /// Whether the folder has nothing but what a run that was killed at its start left there.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn is_hardly_begun(&self) -> std::io::Result<bool> {
+        for entry in std::fs::read_dir(self.path())? {
+            let path = entry?.path();
+            if path != self.events() && path != self.path().join(PART) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

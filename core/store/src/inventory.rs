@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::{Store, StoreError, StoreLock, artifact, io_error};
+use super::{Alone, Store, StoreError, artifact, io_error};
 use crate::Digest;
 
 /// One artifact, or the unfinished work of a node.
@@ -68,7 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// When a file cannot be removed.
-    pub fn remove(&self, _: &StoreLock, entry: &Entry) -> Result<(), StoreError> {
+    pub fn remove(&self, _: &Alone, entry: &Entry) -> Result<(), StoreError> {
         fs::remove_dir_all(&entry.folder).map_err(io_error("remove", &entry.folder))?;
         if entry.state == "finished" {
             // A fact is read for provenance only.
@@ -183,7 +183,7 @@ mod tests {
         let error = store.verify(&entries[1]).unwrap_err().to_string();
         assert!(error.contains("`a.txt` has other bytes"), "{error}");
 
-        let lock = store.lock().unwrap();
+        let lock = store.alone().unwrap();
         store.remove(&lock, &entries[1]).unwrap();
         store.remove(&lock, &entries[2]).unwrap();
         assert!(!store.contains(&keys[0]) && store.contains(&keys[1]));

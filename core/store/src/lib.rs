@@ -4,22 +4,26 @@
 //! artifacts/<2 digits>/<key>/   files of a finished node, with `artifact.json` listing their digests; a file `unanswered`
 //!                               among them marks a provisional one
 //! partial/<key>/                journal or checkpoints of a node that is not finished
-//! tmp/                          artifacts being written; renamed when complete
+//! tmp/                          artifacts being written, each by the process in its name; renamed when complete
+//! writers/                      processes that write here, each with its beat
+//! claims/                       what is being made, and by whom
 //! facts/                        what engines and trainers said of themselves; read for provenance only
 //! history/                      the last plan of each experiment, to explain what changed
 //! digests.json                  digests of large files, remembered by size, mtime and inode
-//! lock                          held by the run that writes
 //! ```
 //! An artifact appears by one rename of a folder whose files are on disk, so a kill at any moment leaves either the whole
-//! artifact or none.
+//! artifact or none. Any number of runs, on any number of machines that share the folder, write to it at once: see
+//! [`Writer`]. Nothing here needs a lock of the file system.
 
 mod artifact;
 mod digest;
 mod digests;
 mod inventory;
 mod journal;
+mod process;
+mod writer;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +34,8 @@ pub use digest::{Digest, canonical_json, node_key};
 pub use digests::FileDigests;
 pub use inventory::Entry;
 pub use journal::Journal;
+pub use process::Process;
+pub use writer::{Alone, Claim, Claimed, Writer};
 
 /// File of a provisional artifact: how many answers of its own it lacks.
 const UNANSWERED: &str = "unanswered";
@@ -59,11 +65,13 @@ pub enum StoreError {
         /// The artifact's folder.
         folder: PathBuf,
     },
-    /// Another run holds the store.
-    #[error("the store `{}` is in use by another run", path.display())]
+    /// Another process writes to the store or has it for itself.
+    #[error("the store `{}` is in use by {by}", path.display())]
     Locked {
         /// The store.
         path: PathBuf,
+        /// The process.
+        by: String,
     },
 }
 
@@ -107,10 +115,6 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// Held while a run writes to the store; released when dropped.
-#[derive(Debug)]
-pub struct StoreLock(#[expect(dead_code, reason = "the open file is the lock")] File);
-
 impl Store {
     /// Opens the store at `root`, making the folder when it is missing.
     ///
@@ -130,24 +134,6 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Takes the store for writing and clears what a killed run left half-written.
-    ///
-    /// # Errors
-    /// When another process holds it.
-    pub fn lock(&self) -> Result<StoreLock, StoreError> {
-        let path = self.root.join("lock");
-        let file = File::create(&path).map_err(io_error("open", &path))?;
-        file.try_lock().map_err(|_| StoreError::Locked {
-            path: self.root.clone(),
-        })?;
-        let tmp = self.root.join("tmp");
-        if tmp.exists() {
-            fs::remove_dir_all(&tmp).map_err(io_error("clear", &tmp))?;
-        }
-        fs::create_dir_all(&tmp).map_err(io_error("make", &tmp))?;
-        Ok(StoreLock(file))
     }
 
     /// Where the artifact of `key` is or will be.
@@ -170,10 +156,29 @@ impl Store {
     /// # Errors
     /// When a file is missing or not what was written.
     pub fn get(&self, key: &Digest) -> Result<Option<Artifact>, StoreError> {
+        let open = || Artifact::open(key, self.artifact_dir(key), &self.digests());
         if !self.contains(key) {
             return Ok(None);
         }
-        Artifact::open(key, self.artifact_dir(key), &self.digests()).map(Some)
+        match open() {
+            Ok(artifact) => Ok(Some(artifact)),
+            // A provisional one may just have been replaced.
+            Err(_) if !self.contains(key) => Ok(None),
+            Err(_) => open().map(Some),
+        }
+    }
+
+    /// Like [`Self::get`] where another machine may just have made it: its folder is listed first, so that nothing that was
+    /// remembered of a shared file system answers.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn get_fresh(&self, key: &Digest) -> Result<Option<Artifact>, StoreError> {
+        let folder = self.artifact_dir(key);
+        for listed in [folder.parent().unwrap_or(&self.root), &folder] {
+            fs::read_dir(listed).into_iter().flatten().for_each(drop);
+        }
+        self.get(key)
     }
 
     /// A fresh folder to write an artifact into before [`Self::commit`].
@@ -181,12 +186,15 @@ impl Store {
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self, key: &Digest) -> Result<PathBuf, StoreError> {
-        let path = self.root.join("tmp").join(key.as_str());
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(io_error("clear", &path))?;
-        }
+        let path = self.aside(key.short());
         fs::create_dir_all(&path).map_err(io_error("make", &path))?;
         Ok(path)
+    }
+
+    /// A place that nobody else has, named after this process.
+    fn aside(&self, what: &str) -> PathBuf {
+        let own = Process::this().fresh();
+        self.root.join("tmp").join(format!("{own}.{what}"))
     }
 
     /// Makes the files in `folder` the artifact of `key`: digests, fsync, rename. Drops the node's partial work.
@@ -235,12 +243,30 @@ impl Store {
     fn put(&self, key: &Digest, folder: &Path) -> Result<Artifact, StoreError> {
         let target = self.artifact_dir(key);
         artifact::seal(folder)?;
-        if target.exists() {
-            fs::remove_dir_all(&target).map_err(io_error("replace", &target))?;
-        }
         let parent = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(parent).map_err(io_error("make", parent))?;
-        fs::rename(folder, &target).map_err(io_error("rename into", &target))?;
+        // A folder is never renamed onto one that holds files: of two writers one sees the artifact of the other.
+        while let Err(error) = fs::rename(folder, &target) {
+            if !target.exists() {
+                return Err(io_error("rename into", &target)(error));
+            }
+            // Both are the same; only one that is not finished or damaged makes room.
+            if self.is_finished(key)
+                && let Ok(artifact) = Artifact::open(key, target.clone(), &self.digests())
+            {
+                fs::remove_dir_all(folder).map_err(io_error("remove", folder))?;
+                return Ok(artifact);
+            }
+            let old = self.aside(key.short());
+            match fs::rename(&target, &old) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(io_error("replace", &target)(error));
+                }
+                _ => {}
+            }
+            // It is swept later where it cannot be removed now.
+            let _ = fs::remove_dir_all(&old);
+        }
         artifact::sync_dir(parent)?;
         Artifact::open(key, target, &self.digests())
     }
@@ -255,13 +281,26 @@ impl Store {
     /// part of any artifact.
     pub fn remember(&self, key: &Digest, fact: &serde_json::Value) {
         // Losing a fact costs a line of provenance, never a result.
-        let _ = fs::write(self.fact_path(key), fact.to_string());
+        let _ = self.write_whole(&self.fact_path(key), &fact.to_string());
     }
 
     /// The fact kept for `key`.
     #[must_use]
     pub fn recall(&self, key: &Digest) -> Option<serde_json::Value> {
         serde_json::from_str(&fs::read_to_string(self.fact_path(key)).ok()?).ok()
+    }
+
+    /// Remembers the last plan of an experiment.
+    pub fn remember_plan(&self, experiment: &str, text: &str) {
+        // Losing it costs an explanation.
+        let _ = self.write_whole(&self.history_path(experiment), text);
+    }
+
+    /// A file is there whole or as it was before, whoever reads it.
+    fn write_whole(&self, path: &Path, text: &str) -> io::Result<()> {
+        let whole = self.aside("file");
+        fs::write(&whole, text)?;
+        fs::rename(&whole, path)
     }
 
     /// Where the last plan of an experiment is remembered.
@@ -300,7 +339,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let key = Digest::of(b"node");
-        let _lock = store.lock().unwrap();
         assert!(store.get(&key).unwrap().is_none());
         let scratch = store.scratch(&key).unwrap();
         fs::write(scratch.join("half.txt"), "half").unwrap();
@@ -353,12 +391,32 @@ mod tests {
     }
 
     #[test]
-    fn a_second_writer_is_refused() {
+    fn of_two_writers_the_second_finds_the_artifact_of_the_first() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let lock = store.lock().unwrap();
-        assert!(matches!(store.lock(), Err(StoreError::Locked { .. })));
-        drop(lock);
-        assert!(store.lock().is_ok());
+        let key = Digest::of(b"node");
+        let (first, second) = (store.scratch(&key).unwrap(), store.scratch(&key).unwrap());
+        assert_ne!(first, second);
+        for folder in [&first, &second] {
+            fs::write(folder.join("a.txt"), "same").unwrap();
+        }
+        store.commit(&key, &second).unwrap();
+        let inode = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+        let made = inode(&store.artifact_dir(&key));
+        store.commit(&key, &first).unwrap();
+        assert_eq!(inode(&store.artifact_dir(&key)), made);
+        assert!(!first.exists());
+    }
+
+    #[test]
+    fn a_damaged_artifact_makes_room_for_a_whole_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let key = Digest::of(b"node");
+        let artifact = commit(&store, &key, "whole");
+        fs::write(artifact.path("model/a.txt"), "whale").unwrap();
+        let artifact = commit(&store, &key, "whole");
+        let text = fs::read_to_string(artifact.path("model/a.txt")).unwrap();
+        assert_eq!(text, "whole");
     }
 }

@@ -106,7 +106,7 @@ fn prune(args: &PruneArgs) -> Result<Exit> {
         .older_than
         .and_then(|days| SystemTime::now().checked_sub(Duration::from_secs(days * 24 * 60 * 60)));
     // Taken before looking, so that no run adds or finishes anything meanwhile.
-    let lock = store.lock()?;
+    let alone = store.alone()?;
     let mut entries = store.entries()?;
     entries.retain(|entry| {
         !kept.contains(entry.key.as_str())
@@ -115,7 +115,7 @@ fn prune(args: &PruneArgs) -> Result<Exit> {
     });
     if !args.dry_run {
         for entry in &entries {
-            store.remove(&lock, entry)?;
+            store.remove(&alone, entry)?;
         }
     }
     match args.store.format {

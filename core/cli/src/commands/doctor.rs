@@ -136,11 +136,12 @@ fn store(root: &Path) -> Finding {
     }
     let opened = Store::open(root).and_then(|store| {
         let entries = store.entries()?;
-        // Held only to see whether it can be.
-        store.lock().map(|_| (store, entries))
+        // Joined only to see whether it can be written, and who else does.
+        let others = store.writer()?.others()?;
+        Ok((store, entries, others))
     });
     match opened {
-        Ok((store, entries)) => {
+        Ok((store, entries, others)) => {
             let bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
             let found = format!(
                 "`{}`, {} entries, {}",
@@ -148,6 +149,9 @@ fn store(root: &Path) -> Finding {
                 entries.len(),
                 HumanBytes(bytes)
             );
+            let found = others
+                .iter()
+                .fold(found, |found, other| format!("{found}, in use by {other}"));
             Finding::sound("store", found)
         }
         Err(error) => Finding::unsound("store", error),

@@ -13,7 +13,7 @@ use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::provenance::{HostRecord, ProvenanceRecord};
 use driftgauge_report::Report;
-use driftgauge_store::Store;
+use driftgauge_store::{Claim, Claimed, Digest, Store, Writer};
 use serde_json::json;
 
 use super::load::{self, Network, Outcome, Prepared};
@@ -56,9 +56,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
             source.repository, source.revision
         );
     }
-    let _lock = store.lock()?;
+    let writer = store.writer()?;
     std::fs::create_dir_all(out.path())
         .with_context(|| format!("cannot make `{}`", out.path().display()))?;
+    let _ours = this_run_alone(&writer, &out)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores).max(1);
     let record = record(&prepared, jobs, cores);
@@ -76,6 +77,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         jobs,
         cores,
         strict: args.strict,
+        writer,
     });
     let name = context.experiment.name.clone();
     eprintln!(
@@ -275,4 +277,19 @@ fn closing(summary: &RunSummary, report: &std::path::Path) -> String {
         out.push_str("\nhint: running the same command again repeats only what is missing");
     }
     out
+}
+
+/// Two runs must not write one folder.
+fn this_run_alone(writer: &Writer, out: &RunDir) -> Result<Claim> {
+    let folder = std::fs::canonicalize(out.path())
+        .with_context(|| format!("cannot open `{}`", out.path().display()))?;
+    let name = Digest::of(format!("run folder {}", folder.display()).as_bytes());
+    match writer.claim(&name)? {
+        Claimed::Mine(claim) => Ok(claim),
+        Claimed::Theirs(process) => {
+            let said = format!("`{}` is being written by {process}", out.path().display());
+            let help = "wait for it to end, or name another folder with `--out DIR`";
+            Err(Problem::failed(said).help(help).of_input())
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! Decides what runs next.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use driftgauge_problem::Problem;
+use driftgauge_store::{Claim, Claimed};
 use tokio::task::JoinSet;
 
 use super::slots::{Share, Slots};
@@ -14,6 +15,9 @@ use crate::event::{Event, Outcome};
 use crate::nodes;
 use crate::plan::Kind;
 
+/// How often is looked whether another run has made what this one waits for.
+const LOOK: Duration = Duration::from_millis(500);
+
 struct Scheduler {
     context: Arc<Context>,
     outcomes: Vec<Option<NodeOutcome>>,
@@ -21,6 +25,12 @@ struct Scheduler {
     running: JoinSet<(usize, Finished)>,
     /// Held by heavy jobs; a job too big to share the machine holds all of them.
     slots: Arc<Slots>,
+    /// What is being made here, so that no other run makes it too.
+    claims: HashMap<usize, Claim>,
+    /// Nodes that another run is making.
+    elsewhere: HashSet<usize>,
+    /// Whether a node ended while others were being started, so that there may be more to start.
+    again: bool,
 }
 
 /// Runs the plan. The result has one outcome per node; nodes that never started because of an interruption are `None`.
@@ -33,16 +43,24 @@ pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
         started: vec![None; nodes],
         running: JoinSet::new(),
         slots,
+        claims: HashMap::new(),
+        elsewhere: HashSet::new(),
+        again: false,
     };
     loop {
-        if !scheduler.context.cancelled() {
+        scheduler.again = true;
+        while scheduler.again && !scheduler.context.cancelled() {
+            scheduler.again = false;
             scheduler.start_what_can();
         }
         let slots = Arc::clone(&scheduler.slots);
+        let waits = !scheduler.elsewhere.is_empty() && !scheduler.context.cancelled();
+        let runs = !scheduler.running.is_empty();
         let ended = tokio::select! {
-            ended = scheduler.running.join_next() => ended,
+            ended = scheduler.running.join_next(), if runs || !waits => ended,
             // A session needs fewer workers than before.
             () = slots.given() => continue,
+            () = tokio::time::sleep(LOOK), if waits => continue,
         };
         match ended {
             None => return scheduler.outcomes,
@@ -114,17 +132,19 @@ impl Scheduler {
                     heavy.push(node);
                 }
                 Ok(false) if self.takes_place(node) => {
-                    if self.slots.taken() < self.context.jobs {
+                    if self.slots.taken() >= self.context.jobs {
+                        plugin_waits = true;
+                    } else if self.is_ours(node) {
                         keys_in_the_air.insert(key);
                         self.slots.take(1);
                         self.start_light(node, 1);
-                    } else {
-                        plugin_waits = true;
                     }
                 }
                 Ok(false) => {
-                    keys_in_the_air.insert(key);
-                    self.start_light(node, 0);
+                    if self.is_ours(node) {
+                        keys_in_the_air.insert(key);
+                        self.start_light(node, 0);
+                    }
                 }
                 Err(error) => self.end(node, Outcome::Failed, Some(error)),
             }
@@ -160,8 +180,12 @@ impl Scheduler {
             if exclusive && self.slots.taken() > 0 {
                 return true;
             }
-            let group = serve::group(&self.context, first, &ready);
+            let mut group = serve::group(&self.context, first, &ready);
             ready.retain(|node| !group.contains(node));
+            group.retain(|&node| self.is_ours(node));
+            let Some(&first) = group.first() else {
+                continue;
+            };
             let alone = ready.is_empty() && self.slots.taken() == 0;
             for &node in &group {
                 self.mark_started(node);
@@ -192,6 +216,47 @@ impl Scheduler {
         ready
             .first()
             .is_some_and(|&first| rank(self, first) < 3 || !self.generation_pending())
+    }
+
+    /// Claims a node that is about to start. Nothing of it is ours when another run makes it, or just has.
+    fn is_ours(&mut self, node: usize) -> bool {
+        let planned = &self.context.plan.nodes[node];
+        let Some(key) = &planned.key else {
+            return true;
+        };
+        let claim = match self.context.writer.claim(key) {
+            Ok(Claimed::Mine(claim)) => claim,
+            Ok(Claimed::Theirs(process)) => {
+                if self.elsewhere.insert(node) {
+                    let text = format!("waiting: {process} makes it");
+                    self.context.note(&planned.id, text);
+                }
+                return false;
+            }
+            Err(error) => {
+                self.again = true;
+                self.end(node, Outcome::Failed, Some(error.into()));
+                return false;
+            }
+        };
+        // What another run finished between our look and our claim.
+        match self.stored(node) {
+            Ok(false) => {
+                self.elsewhere.remove(&node);
+                self.claims.insert(node, claim);
+                true
+            }
+            Ok(true) => {
+                self.again = true;
+                self.end(node, Outcome::Reused, None);
+                false
+            }
+            Err(error) => {
+                self.again = true;
+                self.end(node, Outcome::Failed, Some(error));
+                false
+            }
+        }
     }
 
     /// Whether completions that someone may want judged are still being made.
@@ -251,9 +316,12 @@ impl Scheduler {
         let Some(key) = &self.context.plan.nodes[node].key else {
             return Ok(false);
         };
-        self.context
-            .store
-            .get(key)
+        let found = if self.elsewhere.contains(&node) {
+            self.context.store.get_fresh(key)
+        } else {
+            self.context.store.get(key)
+        };
+        found
             .map(|artifact| artifact.is_some() && self.context.store.is_finished(key))
             .map_err(Problem::from)
     }
@@ -266,6 +334,7 @@ impl Scheduler {
     }
 
     fn finish(&mut self, node: usize, result: Result<(), Problem>) {
+        self.claims.remove(&node);
         match result {
             Ok(()) => self.end(node, Outcome::Ran, None),
             // An interrupted node did not fail: it goes on in the next run.
@@ -275,6 +344,7 @@ impl Scheduler {
     }
 
     fn end(&mut self, node: usize, outcome: Outcome, error: Option<Problem>) {
+        self.elsewhere.remove(&node);
         let seconds = self.started[node].map_or(0.0, |start| start.elapsed().as_secs_f64());
         self.context.observer.observe(&Event::Ended {
             node: self.context.plan.nodes[node].id.clone(),

@@ -148,7 +148,7 @@ pub fn pretrain(
     let encoder = Encoder {
         template: &ChatTemplate::new(source, special_tokens())?,
         tokenizer: &tokenizer,
-        train_on: config.train.train_on,
+        train_on: config.train.settings.train_on,
         max_length: max_length(&model, &config.train)?,
     };
     let prepared = Prepared::new(data, &encoder, &config.train)?;
@@ -177,7 +177,7 @@ pub fn pretrain(
         write: None,
     };
     let ends = ends(
-        config.train.train_on,
+        config.train.settings.train_on,
         &prepared.closers(),
         &[EOS_ID],
         &tokenizer,
@@ -203,7 +203,7 @@ pub fn pretrain(
 impl PretrainConfig {
     fn validate(&self) -> Result<()> {
         let refuse = |reason: String| Err(Error::Config(reason));
-        if self.train.method != Method::Full {
+        if self.train.settings.method != Method::Full {
             return refuse("pretraining trains every weight: `method` has to be `full`".to_owned());
         }
         let Self {

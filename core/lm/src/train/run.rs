@@ -230,6 +230,7 @@ impl Run<'_> {
         let due = step == total
             || self
                 .config
+                .settings
                 .eval_steps
                 .is_some_and(|every| step.is_multiple_of(every));
         if !due || !self.data.has_eval() {

@@ -1,14 +1,13 @@
 //! Models and where they come from.
 
 use driftgauge_ranges as ranges;
-use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::Shuffle;
 use super::recorded::Recorded;
 use super::training::{DataPart, Mix};
-use super::{Named, OneOrMany, Turn, Vary};
+use super::{OneOrMany, Turn, Vary};
 use crate::in_range::InRange;
 use crate::located::{Located, Text};
 
