@@ -99,6 +99,8 @@ class Metric:
     judges = False
     numbers = ()
     ranges = {}
+    #: Sample fields that the report shows beside each completion, such as "value.surprise" or "row.topic".
+    shows = ()
     #: The keys of the configuration, with their defaults. A key that is not here is refused.
     config = {}
     #: JSON schema of the configuration; made from `config` where it is left out.
@@ -187,6 +189,8 @@ class Metric:
             "ranges": {id: [float(low), float(high)] for id, (low, high) in cls.ranges.items()},
             "config_schema": cls.config_schema or _schema(cls.config),
         }
+        if cls.shows:
+            manifest["shows"] = list(cls.shows)
         return manifest
 
 

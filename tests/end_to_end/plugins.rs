@@ -306,6 +306,45 @@ fn a_program_is_a_metric_like_others() {
 }
 
 #[test]
+fn a_metric_has_fields_of_samples_shown() {
+    let place = Place::new();
+    let shows = "from driftgauge_metric import run
+from shouting import Shouting
+class Shows(Shouting):
+    \"\"\"The example, with fields beside each completion.\"\"\"
+    id = 'shows'
+    shows = SHOWN
+run(Shows)
+";
+    let plugins = tests_dir().join("../plugins");
+    let paths = ["python/driftgauge_metric.py", "examples/shouting.py"];
+    for path in paths {
+        let name = path.rsplit('/').next().expect("a name");
+        let text = std::fs::read_to_string(plugins.join(path)).expect("a file");
+        place.write(name, &text);
+    }
+    let metric = "{command: [python3, shows.py], files: [driftgauge_metric.py, shouting.py]}";
+    let spec = spec(&place, &[("loud", metric)]);
+    let with = |shown: &str| place.write("shows.py", &shows.replace("SHOWN", shown));
+    with("('completion',)");
+    let (code, said) = run(&place, &spec);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("shows the field `completion`"), "{said}");
+    with("('row.question', 'row.id', 'p_unsafe.guard')");
+    let whole = std::fs::read_to_string(&spec).expect("a spec");
+    for (mode, shown) in [("hidden", false), ("redacted", false), ("full", true)] {
+        place.write(
+            "spec.yaml",
+            &format!("{whole}report: {{samples: {mode}}}\n"),
+        );
+        let (code, said) = run(&place, &spec);
+        assert_eq!(code, Some(0), "{said}");
+        let page = String::from_utf8(place.read("out/report.html")).expect("UTF-8");
+        assert_eq!(page.contains("row.question question 7"), shown, "{mode}");
+    }
+}
+
+#[test]
 fn a_program_whose_configuration_is_wrong_is_refused_at_its_key() {
     let place = Place::new();
     let spec = spec(&place, &[("loud", &python(", config: {lest: 2}"))]);

@@ -267,6 +267,7 @@ impl MetricRunner for PluginMetrics {
                 digest: Digest::parse(&known.digest).unwrap_or_else(|| Digest::of(&[])),
                 in_process: known.library.is_some() && !built_in,
                 judges: manifest.judges,
+                shows: manifest.shows.clone(),
                 takes_level: !manifest.config_schema["properties"]["level"].is_null(),
                 takes_resamples: !manifest.config_schema["properties"]["resamples"].is_null(),
                 takes_judge_error: !manifest.config_schema["properties"][JUDGE_ERROR].is_null(),

@@ -69,6 +69,9 @@ pub struct PluginIdentity {
     /// Whether it returns verdicts.
     #[serde(skip)]
     pub judges: bool,
+    /// Sample fields that a report shows beside each completion.
+    #[serde(skip)]
+    pub shows: Vec<String>,
     /// Whether its configuration has the level of intervals.
     #[serde(skip)]
     pub takes_level: bool,

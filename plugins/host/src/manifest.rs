@@ -6,6 +6,9 @@ use driftgauge_plugin_protocol::clean::{acts, clean_line};
 use driftgauge_plugin_protocol::field::Field;
 use driftgauge_plugin_protocol::wire::Manifest;
 
+/// Fields that one metric may have shown.
+const MOST_SHOWN: usize = 8;
+
 /// Reads and checks a manifest.
 pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest, String> {
     let manifest: Manifest =
@@ -56,6 +59,17 @@ pub(crate) fn checked(manifest: &Manifest) -> Result<(), String> {
         if Field::parse(field).is_none() || !seen.insert(field) {
             return Err(format!(
                 "requires the field `{}`, which does not exist or appears twice",
+                clean_line(field, 64)
+            ));
+        }
+    }
+    let mut shown = HashSet::new();
+    for field in &manifest.shows {
+        let known = Field::parse(field).is_some_and(|field| field.can_be_shown());
+        if !known || !shown.insert(field) || shown.len() > MOST_SHOWN {
+            return Err(format!(
+                "shows the field `{}`: up to {MOST_SHOWN} of `row.COLUMN`, `value.NAME`, `score.JUDGE`, `p_unsafe.JUDGE`, \
+                 `categories.JUDGE` and lists of tokens can be shown, each once",
                 clean_line(field, 64)
             ));
         }

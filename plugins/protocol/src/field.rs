@@ -142,6 +142,20 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Whether a metric may have it shown beside each completion: what a report does not show anyway.
+    #[must_use]
+    pub fn can_be_shown(&self) -> bool {
+        matches!(
+            self,
+            Self::Row(_)
+                | Self::Value(_)
+                | Self::Score(_)
+                | Self::PUnsafe(_)
+                | Self::Categories(_)
+                | Self::Tokens(_)
+        )
+    }
+
     /// The name that [`Self::parse`] reads as this field.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {

@@ -20,6 +20,7 @@ impl Manifest {
             description: String::new(),
             required_fields: Vec::new(),
             judges: false,
+            shows: Vec::new(),
             numbers: Vec::new(),
             main: None,
             top_logprobs: None,
@@ -39,6 +40,13 @@ impl Manifest {
     #[must_use]
     pub fn judges(mut self) -> Self {
         self.judges = true;
+        self
+    }
+
+    /// Sample fields that the report shows beside each completion: see [`Manifest::shows`].
+    #[must_use]
+    pub fn shows<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
+        self.shows = fields.into_iter().map(Into::into).collect();
         self
     }
 

@@ -45,6 +45,10 @@ pub struct Manifest {
     /// Whether it returns a verdict on each sample, so that it can stand among an evaluation's judges.
     #[serde(default)]
     pub judges: bool,
+    /// Sample fields that the report shows beside each completion, for example `value.surprise` or `row.topic`: of the kinds `row.`,
+    /// `value.`, `score.`, `p_unsafe.`, `categories.` and lists of tokens (their mean). Texts are shown only where the spec shows texts in full.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shows: Vec<String>,
     /// Ids of the numbers that it may return. A `*` at the end stands for anything, `{judge}` for the id of each judge, the name of a
     /// key of the configuration in braces for its value; empty when it does not say. A spec that names another number is refused before a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -138,6 +138,7 @@
     words = words.concat(made[4] || []);
     if (made[6] !== undefined && made[6] !== null) { words.push("mean ln p " + String(made[6]).replace("-", "\u2212")); }
     if (made[7] !== undefined && made[7] !== null) { words.push("entropy " + made[7] + " nats"); }
+    (made[12] || []).forEach(function (said, field) { if (said !== null) { words.push(own.fields[field] + " " + said.replace(/^-(?=\d)/, "\u2212")); } });
     out.append(make("span", words.join(", "), "small"));
     if (made[5]) { out.append(" ", make("code", made[5])); }
     if (made[11]) { out.append(make("br"), make("span", made[11], "worse")); }

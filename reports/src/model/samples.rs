@@ -53,6 +53,9 @@ pub struct SampleSection {
     pub models: Vec<String>,
     /// Judges in the order of the verdicts.
     pub judges: Vec<String>,
+    /// Further fields that metrics have shown beside each completion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
     /// Metrics that score single prompts with 0 or 1, primary ones first.
     pub metrics: Vec<ScoredMetric>,
     /// Conditions that prompts were asked under, as in the spec.
@@ -163,4 +166,7 @@ pub struct CompletionCell {
     pub judged: Vec<String>,
     /// Why there is no completion (redacted and full).
     pub error: Option<String>,
+    /// What [`SampleSection::fields`] say of it, in their order: numbers in redacted and full, texts in full; empty where none says anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Option<String>>,
 }

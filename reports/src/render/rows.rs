@@ -49,6 +49,7 @@ fn section(section: &SampleSection, baseline: Option<&str>) -> Value {
         "judges": section.judges,
         "metrics": section.metrics.iter().map(|metric| json!([metric.metric, metric.title, u8::from(metric.primary)])).collect::<Vec<_>>(),
         "conditions": section.conditions,
+        "fields": section.fields.iter().map(|name| shown(name)).collect::<Vec<_>>(),
         "categories": categories.iter().map(|name| shown(name)).collect::<Vec<_>>(),
         "rows": rows,
     })
@@ -101,7 +102,7 @@ fn cell_of(cell: &Option<SampleCell>) -> Value {
     ])
 }
 
-/// `[verdicts, tokens, characters, finish, flags, digest, ln p, entropy, certainty, text, judged, error]`.
+/// `[verdicts, tokens, characters, finish, flags, digest, ln p, entropy, certainty, text, judged, error, fields]`.
 fn completion(made: &CompletionCell) -> Value {
     let verdicts = made.verdicts.iter().map(|word| match word.as_str() {
         "safe" => json!("s"),
@@ -113,6 +114,10 @@ fn completion(made: &CompletionCell) -> Value {
     let list = |texts: &[String]| {
         (!texts.is_empty()).then(|| texts.iter().map(|text| shown(text)).collect::<Vec<_>>())
     };
+    let fields = made
+        .fields
+        .iter()
+        .map(|field| json!(field.as_deref().map(shown)));
     let rounded = |value: Option<f64>| value.map(|value| (value * 1000.0).round() / 1000.0);
     short(vec![
         short(verdicts.collect()),
@@ -127,6 +132,10 @@ fn completion(made: &CompletionCell) -> Value {
         json!(made.text.as_deref().map(shown)),
         json!(list(&made.judged)),
         json!(made.error.as_deref().map(shown)),
+        short(fields.collect())
+            .as_array()
+            .filter(|fields| !fields.is_empty())
+            .map_or(Value::Null, |fields| json!(fields)),
     ])
 }
 

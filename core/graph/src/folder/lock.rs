@@ -32,6 +32,7 @@ pub(crate) fn lock(
             id: plugin.id.clone(),
             version: plugin.version.clone(),
             digest: plugin.digest.to_string(),
+            shows: plugin.shows.clone(),
             in_process: plugin.in_process,
         };
         (id.clone(), record)

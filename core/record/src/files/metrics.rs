@@ -46,6 +46,9 @@ pub struct PluginRecord {
     pub version: String,
     /// BLAKE3 digest of its library, or of the program and its files.
     pub digest: String,
+    /// Sample fields that it has shown beside each completion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shows: Vec<String>,
     /// Whether it ran in the process of driftgauge although it did not come with it, since the spec asks for that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_process: bool,

@@ -105,7 +105,7 @@ pub(super) fn completion(sample: &Sample, judges: &[String], mode: SampleMode) -
     cell
 }
 
-fn mean(values: &[f32]) -> Option<f64> {
+pub(super) fn mean(values: &[f32]) -> Option<f64> {
     let sum: f64 = values.iter().map(|value| f64::from(*value)).sum();
     Some(sum / values.len() as f64).filter(|mean| mean.is_finite())
 }
@@ -118,7 +118,7 @@ fn certainty(logprobs: &[f32]) -> Option<String> {
 }
 
 /// The beginning of a very long text: what follows is in the table of samples.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     cut(text, LONGEST)
 }
 
@@ -157,6 +157,7 @@ fn for_each_text(rows: &mut [SampleRow], mut each: impl FnMut(&mut String)) {
             for completion in &mut cell.completions {
                 completion.text.iter_mut().for_each(&mut each);
                 completion.judged.iter_mut().for_each(&mut each);
+                completion.fields.iter_mut().flatten().for_each(&mut each);
             }
         }
     }

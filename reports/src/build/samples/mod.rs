@@ -6,6 +6,7 @@
 mod cells;
 mod choice;
 mod counts;
+mod fields;
 mod scores;
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use driftgauge_record::{RunDir, SampleReader};
 
 use super::context::Context;
 use crate::ReportError;
-use crate::model::{CompletionCount, Judging, SampleRow, SampleSection};
+use crate::model::{CompletionCell, CompletionCount, Judging, SampleRow, SampleSection};
 use cells::{cell_of, cut_texts, row_of};
 use choice::{Chosen, Prompt, choose};
 use counts::Counts;
@@ -118,12 +119,19 @@ fn section(
         context.files.experiment.seed,
         characters.div_ceil(texts.max(1)) + 1,
     );
-    let mut rows = rows(read, &models, &judges, &scores, mode, &chosen)?;
+    let fields = fields::of(context, evaluation);
+    let beside = Beside {
+        models: &models,
+        judges: &judges,
+        fields: &fields,
+    };
+    let mut rows = rows(read, &beside, &scores, mode, &chosen)?;
     let cut_at = cut_texts(&mut rows, room);
     let section = SampleSection {
         evaluation: evaluation.to_owned(),
         file: format!("samples/{evaluation}.parquet"),
         flips: scores.flips(&models, &conditions, context.baseline.as_deref()),
+        fields: fields.clone(),
         metrics: scores.metrics,
         models,
         judges: judges.clone(),
@@ -148,11 +156,21 @@ fn pattern_of<T: PartialEq>(values: &[Option<T>]) -> u64 {
     other.fold(0, |bits, (place, _)| bits | 1 << (place % 64))
 }
 
+/// What stands in a row, in order.
+struct Beside<'a> {
+    models: &'a [String],
+    judges: &'a [String],
+    fields: &'a [String],
+}
+
 /// Reads what is shown of the chosen prompts.
 fn rows(
     read: impl Fn() -> Result<SampleReader, driftgauge_record::SampleTableError>,
-    models: &[String],
-    judges: &[String],
+    Beside {
+        models,
+        judges,
+        fields,
+    }: &Beside<'_>,
     scores: &Scores,
     mode: SampleMode,
     chosen: &Chosen,
@@ -173,8 +191,10 @@ fn rows(
         }
         let cell = row.cells[column].get_or_insert_with(|| cell_of(scores.of_cell(&key, column)));
         if cell.completions.len() < COMPLETIONS {
-            cell.completions
-                .push(cells::completion(&sample, judges, mode));
+            cell.completions.push(CompletionCell {
+                fields: fields::values(&sample, fields, mode),
+                ..cells::completion(&sample, judges, mode)
+            });
         } else {
             cell.omitted += 1;
         }
