@@ -9,6 +9,7 @@
 //! place ([`render_html`]), and left out altogether unless the spec asks for it (`report: {samples: full}`).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod across;
 mod anchor;
 mod build;
 mod charts;
@@ -21,6 +22,7 @@ mod render;
 mod words;
 mod write;
 
+pub use across::{AcrossRuns, NamedRun, Step};
 pub use error::ReportError;
 pub use model::{
     Asked, AxisLine, AxisPoint, AxisSection, Banner, BannerKind, Cell, ComparisonRow,

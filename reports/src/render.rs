@@ -7,6 +7,7 @@ use base64::Engine as _;
 use minijinja::{Environment, Value, context};
 use sha2::{Digest as _, Sha256};
 
+use crate::across::AcrossRuns;
 use crate::charts::{self, run_graph};
 use crate::model::ONLY_CONDITION;
 use crate::{Report, ReportError};
@@ -26,8 +27,11 @@ const TEMPLATES: [(&str, &str); 13] = [
     ("training.html", include_str!("templates/training.html")),
     ("run.html", include_str!("templates/run.html")),
     ("reading.html", include_str!("templates/reading.html")),
+    ("across.html", include_str!("templates/across.html")),
 ];
 const STYLE: &str = include_str!("assets/report.css");
+/// Theme and sorting: all that a page without samples needs.
+const PAGE_SCRIPT: &str = include_str!("assets/report.js");
 const SCRIPT: &str = concat!(
     include_str!("assets/report.js"),
     include_str!("assets/samples.js")
@@ -43,16 +47,7 @@ const STATIC_ROWS: usize = 50;
 /// When two parts of the page would share an id, or the template fails.
 pub fn render_html(report: &Report) -> Result<String, ReportError> {
     check_ids(report)?;
-    let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    // A name that the data does not have is a mistake in a template, and no blank.
-    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
-    filters::add(&mut environment);
-    for (name, text) in TEMPLATES {
-        environment.add_template(name, text)?;
-    }
+    let environment = environment()?;
     let graph = report.run.as_ref().and_then(|run| {
         let drawing = run_graph::draw(&run.nodes)?;
         let about = "Nodes of the plan, from inputs to results.";
@@ -67,11 +62,43 @@ pub fn render_html(report: &Report) -> Result<String, ReportError> {
         static_rows,
         style => Value::from_safe_string(STYLE.to_owned()),
         script => Value::from_safe_string(SCRIPT.to_owned()),
-        script_hash => base64::engine::general_purpose::STANDARD.encode(Sha256::digest(SCRIPT.as_bytes())),
+        script_hash => digest(SCRIPT),
         sample_rows => Value::from_safe_string(rows::script_block(report)),
         resolved => serde_json::to_string_pretty(&report.resolved).unwrap_or_default(),
     })?;
     Ok(page)
+}
+
+/// Renders several runs side by side.
+pub(crate) fn across(across: &AcrossRuns) -> Result<String, ReportError> {
+    let page = environment()?
+        .get_template("across.html")?
+        .render(context! {
+            across => Value::from_serialize(across),
+            style => Value::from_safe_string(STYLE.to_owned()),
+            script => Value::from_safe_string(PAGE_SCRIPT.to_owned()),
+            script_hash => digest(PAGE_SCRIPT),
+        })?;
+    Ok(page)
+}
+
+/// What the page's policy knows its only script by.
+fn digest(script: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(Sha256::digest(script.as_bytes()))
+}
+
+fn environment() -> Result<Environment<'static>, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    // A name that the data does not have is a mistake in a template, and no blank.
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+    filters::add(&mut environment);
+    for (name, text) in TEMPLATES {
+        environment.add_template(name, text)?;
+    }
+    Ok(environment)
 }
 
 /// Two things with one id would be each other's charts, files and links.

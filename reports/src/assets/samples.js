@@ -26,6 +26,15 @@
     var value = scores && scores[metric];
     return value === undefined ? null : value;
   }
+  // Of many metrics those that stand for their plugin, and those by which the models differ here and that say another thing than it.
+  function tells(row, own, model, metric) {
+    if (own.metrics[metric][2]) { return true; }
+    var family = own.metrics[metric][0].split(".")[0];
+    var leads = own.metrics.findIndex(function (one) { return one[2] && one[0].split(".")[0] === family; });
+    if (leads >= 0 && score(row, model, leads) === score(row, model, metric)) { return false; }
+    var other = own.baseline === null ? null : score(row, own.baseline, metric);
+    return own.models.some(function (_, one) { var its = score(row, one, metric); return its !== null && other !== null && its !== other; });
+  }
   function verdict(row, model, judge) {
     var made = first(row[4] && row[4][model]);
     return (made && made[0] && made[0][judge]) || null;
@@ -187,10 +196,7 @@
         var cell = line.insertCell(), content = row[4] && row[4][model];
         if (!content) { cell.textContent = "\u2013"; return; }
         (content[0] || []).forEach(function (value, metric) {
-          // Of many metrics those that stand for their plugin, and those by which the models differ here.
-          var other = own.baseline === null ? value : score(row, own.baseline, metric);
-          var apart = own.models.some(function (_, one) { var its = score(row, one, metric); return its !== null && other !== null && its !== other; });
-          if (value !== null && (state.metric === metric || state.metric < 0 && (own.metrics[metric][2] || apart))) {
+          if (value !== null && (state.metric < 0 ? tells(row, own, model, metric) : state.metric === metric)) {
             cell.append(make("span", plain(own.metrics[metric][1]) + ": ", "small"), make("span", value, "v"), make("br"));
           }
         });

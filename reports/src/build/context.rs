@@ -185,7 +185,7 @@ fn shared(comparison: &Comparison) -> Option<Shared> {
 
 /// A difference is clear when its p-value (the adjusted one inside a family) lies below the threshold, or, where no test
 /// was made, when its interval excludes zero.
-fn effect(comparison: &Comparison, direction: &str, threshold: f64) -> Effect {
+pub(crate) fn effect(comparison: &Comparison, direction: &str, threshold: f64) -> Effect {
     let clear = match (comparison.p_adjusted.or(comparison.p), &comparison.ci) {
         (Some(p), _) => p < threshold,
         (None, Some(ci)) => ci.low > 0.0 || ci.high < 0.0,

@@ -176,7 +176,7 @@ pub(super) fn figure(context: &Context<'_>, id: String, chart: ChartSpec) -> Fig
 }
 
 /// The chart in words.
-pub(super) fn describe(chart: &ChartSpec) -> String {
+pub(crate) fn describe(chart: &ChartSpec) -> String {
     let points: Vec<(&str, &Point)> = chart
         .series
         .iter()

@@ -27,6 +27,8 @@ use crate::files::RunFiles;
 use crate::model::{REPORT_SCHEMA, Report, RunFacts};
 use crate::{ReportError, words};
 use context::Context;
+pub(crate) use context::effect;
+pub(crate) use figures::describe;
 use samples::FromSamples;
 
 impl Report {

@@ -1,6 +1,6 @@
 //! What the plugins said of a metric: their charts and tables, brought together over models.
 
-use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec, Series, Table};
+use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec, Point, Series, Table};
 use driftgauge_record::files::metrics::{OutputRecord, PluginRecord};
 use serde_json::Value;
 
@@ -88,7 +88,7 @@ fn group(
     let title = parts
         .first()
         .map_or_else(String::new, |(_, chart)| chart.title.clone());
-    if let Some(chart) = overlaid(parts) {
+    if let Some(chart) = overlaid(parts).or_else(|| side_by_side(parts)) {
         return FigureGroup {
             title,
             figures: vec![figure(context, named(&[]), chart)],
@@ -139,6 +139,37 @@ fn overlaid(parts: &[(&str, ChartSpec)]) -> Option<ChartSpec> {
             kind => kind,
         },
         series: series.collect(),
+        ..first.clone()
+    })
+}
+
+/// One heat map with a column per model, where every model brought a single row of cells.
+fn side_by_side(parts: &[(&str, ChartSpec)]) -> Option<ChartSpec> {
+    let (_, first) = parts.first()?;
+    let fits = |chart: &ChartSpec| {
+        chart.kind == ChartKind::Heatmap && chart.series.len() == 1 && chart.y == first.y
+    };
+    if !parts.iter().all(|(_, chart)| fits(chart)) {
+        return None;
+    }
+    let mut rows: Vec<Series> = Vec::new();
+    for (model, chart) in parts {
+        for point in &chart.series[0].points {
+            let cell = Point {
+                label: (*model).to_owned(),
+                ..point.clone()
+            };
+            match rows.iter_mut().find(|row| row.name == point.label) {
+                Some(row) => row.points.push(cell),
+                None => rows.push(Series {
+                    name: point.label.clone(),
+                    points: vec![cell],
+                }),
+            }
+        }
+    }
+    Some(ChartSpec {
+        series: rows,
         ..first.clone()
     })
 }

@@ -1,4 +1,4 @@
-//! Cells shaded by value, with the value written in them.
+//! Cells shaded by value, with the value written in them, and how many samples it is of.
 
 use super::canvas::{Align, Canvas, LABEL, SMALL};
 use super::palette::Ink;
@@ -9,6 +9,8 @@ use crate::numbers;
 
 /// Least width of a column.
 const STEP: f64 = 62.0;
+/// The same where cells say how many samples they are of.
+const COUNTED: f64 = 92.0;
 const ROW: f64 = 28.0;
 const HEAD: f64 = 26.0;
 /// Rows of one chart; its table holds the rest.
@@ -43,7 +45,12 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
         .fold(0.0, f64::max);
     let left = (longest + 12.0).clamp(40.0, 150.0);
     // A table of many columns is wider than other charts, and scrolls where there is no room.
-    let step = ((f64::from(width) - left) / columns.len() as f64).max(STEP);
+    let counted = shown
+        .iter()
+        .flat_map(|series| &series.points)
+        .any(|point| point.n.is_some());
+    let least = if counted { COUNTED } else { STEP };
+    let step = ((f64::from(width) - left) / columns.len() as f64).max(least);
     let width = ((left + step * columns.len() as f64).ceil() as u32).max(1);
     let height = HEAD + ROW * shown.len() as f64 + 4.0;
 
@@ -85,7 +92,12 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
                 Ink::Series(0),
                 shade,
             )?;
-            let text = fit(&numbers::value(value, &chart.y.unit), SMALL, step - 4.0);
+            let value = numbers::value(value, &chart.y.unit);
+            let text = match point.n {
+                Some(n) => format!("{value} of {}", numbers::count(n)),
+                None => value,
+            };
+            let text = fit(&text, SMALL, step - 4.0);
             canvas.words(
                 &text,
                 (x + step / 2.0, top + ROW / 2.0),

@@ -8,6 +8,7 @@ use super::palette::Ink;
 use super::text_width::{self, fit};
 use super::{Drawing, empty};
 use crate::model::Figure;
+use crate::numbers;
 
 const HEIGHT: u32 = 260;
 /// Of a chart whose two axes have the same scale.
@@ -100,6 +101,9 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
             marks(&canvas, &plot, spots, style)?;
         } else {
             line(&canvas, &plot, spots, style, series.len() == 1)?;
+            if square && series.len() == 1 {
+                counts(&canvas, &plot, spots)?;
+            }
         }
     }
     drop(plot);
@@ -187,6 +191,30 @@ pub(super) fn line(
         for at in path {
             canvas.mark(at, style, 4.0)?;
         }
+    }
+    Ok(())
+}
+
+/// How many answers are behind each point, where there is room: below it, or above it near the floor.
+fn counts(canvas: &Canvas<'_>, plot: &Plot<'_, '_>, spots: &[Spot<'_>]) -> Result<(), String> {
+    let mut last = f64::NEG_INFINITY;
+    for spot in spots {
+        let Some(n) = spot.point.n else { continue };
+        let words = numbers::count(n);
+        let (x, y) = plot.at(spot.x, spot.y);
+        let half = text_width::width(&words, SMALL) / 2.0;
+        if x - half < last {
+            continue;
+        }
+        last = x + half + 2.0;
+        let down = if spot.y < 0.1 { -14.0 } else { 14.0 };
+        canvas.words(
+            &words,
+            (x + 9.0, y + down),
+            Ink::Muted,
+            Align::Middle,
+            SMALL,
+        )?;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ const ALONE: &str = include_str!("../assets/chart.css");
 /// Width of a chart in user units, which are pixels of the page: text has one size in all charts. It fits a phone.
 pub(crate) const NARROW: u32 = 340;
 /// Width of a chart in a row of two, and of one on paper.
-pub(crate) const MIDDLE: u32 = 560;
+pub(crate) const MIDDLE: u32 = 528;
 /// Width of a chart that has a row of its own.
 pub(crate) const WIDE: u32 = 1000;
 

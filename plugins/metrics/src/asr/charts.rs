@@ -21,11 +21,7 @@ impl Asr {
         (!self.categories.is_empty()).then(|| ChartSpec {
             id: "categories".to_owned(),
             title: format!("{} by category", words.title),
-            kind: if self.conditions.len() > 1 {
-                ChartKind::GroupedBar
-            } else {
-                ChartKind::Bar
-            },
+            kind: ChartKind::Heatmap,
             x: Axis::new("category"),
             y: Axis::ratio(words.title),
             series: series.collect(),

@@ -15,8 +15,10 @@ const RANKS_TIMES: usize = 4;
 
 /// What the tables and charts show of one condition.
 pub(super) struct Calibrated {
-    condition: String,
-    reliability: Option<Binned>,
+    pub(super) condition: String,
+    pub(super) reliability: Option<Binned>,
+    /// Whether a prompt has several answers, so that those of a bin are not independent.
+    pub(super) repeated: bool,
     rows: Vec<Vec<Value>>,
     /// Rows of the table of calibration.
     further: Vec<Vec<Value>>,
@@ -70,6 +72,7 @@ impl Uncertainty {
         let mut found = Calibrated {
             condition: condition.to_owned(),
             reliability: None,
+            repeated: gathered.repeated,
             rows: Vec::new(),
             further: Vec::new(),
         };
@@ -381,30 +384,7 @@ impl Uncertainty {
         }
         let rows: Vec<Vec<Value>> = found.iter().flat_map(|c| c.further.clone()).collect();
         output.tables.extend(further::table(rows));
-        let series: Vec<Series> = found
-            .iter()
-            .filter_map(|c| {
-                let bins = c.reliability.as_ref()?.bins.iter();
-                let points = bins.filter(|bin| bin.n > 0.0).map(|bin| Point {
-                    x: Some(bin.confidence),
-                    y: Some(bin.accuracy),
-                    // Bins of equal width hold whole answers.
-                    n: Some(bin.n as u64),
-                    ..Point::default()
-                });
-                Some(Series::new(&c.condition, points.collect()))
-            })
-            .collect();
-        if !series.is_empty() {
-            output.charts.push(ChartSpec {
-                id: "reliability".to_owned(),
-                title: format!("Reliability of {}", self.confidence.title()),
-                kind: ChartKind::Reliability,
-                x: Axis::ratio(&format!("confidence ({})", self.confidence.title())),
-                y: Axis::ratio("share of correct answers"),
-                series,
-            });
-        }
+        self.reliability_parts(found, output);
     }
 }
 

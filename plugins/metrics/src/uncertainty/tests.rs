@@ -227,8 +227,29 @@ fn numbers_are_split_by_correctness_and_predict_it() {
         .iter()
         .find(|chart| chart.id == "reliability")
         .unwrap();
-    assert_eq!(chart.series[0].points.len(), 4);
-    assert_eq!(chart.series[0].points[0].y, Some(0.0));
+    let points = &chart.series[0].points;
+    assert_eq!(points.len(), 4);
+    assert_eq!(points[0].y, Some(0.0));
+    // statsmodels 0.14: proportion_confint(0, 1, method="wilson").
+    let bounds = (points[0].low.unwrap(), points[0].high.unwrap());
+    assert!(
+        bounds.0.abs() < 1e-9 && (bounds.1 - 0.793_450_685_6).abs() < 1e-9,
+        "{bounds:?}"
+    );
+    let table = output
+        .tables
+        .iter()
+        .find(|table| table.id == "reliability")
+        .unwrap();
+    assert_eq!(table.rows.len(), 4);
+    assert_eq!(
+        table
+            .rows
+            .iter()
+            .filter_map(|row| row[3].as_u64())
+            .sum::<u64>(),
+        4
+    );
 }
 
 #[test]

@@ -1,0 +1,404 @@
+//! Several runs side by side: what changed from each to the next, and how the primary numbers moved over all of them.
+
+use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
+use driftgauge_record::{Comparison, Interval, Metric, Results};
+use serde::Serialize;
+
+use crate::anchor::anchor;
+use crate::build::{describe, effect};
+use crate::model::{Effect, Figure, ONLY_CONDITION};
+use crate::{ReportError, numbers, render};
+
+/// One of several runs.
+#[derive(Debug, Clone)]
+pub struct NamedRun {
+    /// What it is called on the page.
+    pub label: String,
+    /// What it measured.
+    pub results: Results,
+}
+
+/// What came of holding a run against the one before it.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// The later run less the earlier one.
+    pub comparisons: Vec<Comparison>,
+    /// What was not compared, and why.
+    pub refused: Vec<String>,
+    /// What differs on purpose, perhaps.
+    pub notes: Vec<String>,
+}
+
+/// Several runs side by side, the newest last.
+#[derive(Debug, Clone, Serialize)]
+pub struct AcrossRuns {
+    /// The runs, in order.
+    runs: Vec<String>,
+    /// What changed from each to the next, the newest first.
+    steps: Vec<Changed>,
+    /// The differences of the newest step, a picture for each unit.
+    forests: Vec<Figure>,
+    /// Each primary number over all runs, where there are more than two.
+    trends: Vec<Figure>,
+}
+
+/// What changed from one run to the next.
+#[derive(Debug, Clone, Serialize)]
+struct Changed {
+    before: String,
+    after: String,
+    /// The primary numbers first.
+    rows: Vec<Change>,
+    refused: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// One number of two runs.
+#[derive(Debug, Clone, Serialize)]
+struct Change {
+    evaluation: String,
+    /// Empty where there is only one.
+    condition: String,
+    title: String,
+    /// The model, or both where they differ.
+    model: String,
+    primary: bool,
+    unit: String,
+    before: Option<f64>,
+    after: Option<f64>,
+    delta: Option<f64>,
+    ci: Option<Interval>,
+    effect: Effect,
+    test: String,
+    p: Option<f64>,
+    adjusted: bool,
+    n: u64,
+    /// Samples that only the earlier, and only the later run scored.
+    only_before: Vec<String>,
+    only_after: Vec<String>,
+}
+
+impl AcrossRuns {
+    /// Puts runs side by side; `steps` holds each against the one before it, so there is one fewer.
+    #[must_use]
+    pub fn new(runs: &[NamedRun], steps: &[Step]) -> Self {
+        let labels = labels(runs);
+        let changed: Vec<Changed> = steps
+            .iter()
+            .enumerate()
+            .map(|(place, step)| Changed {
+                before: labels.get(place).cloned().unwrap_or_default(),
+                after: labels.get(place + 1).cloned().unwrap_or_default(),
+                rows: rows(step, runs.get(place + 1).map(|run| &run.results)),
+                refused: step.refused.clone(),
+                notes: step.notes.clone(),
+            })
+            .rev()
+            .collect();
+        Self {
+            forests: changed.first().map_or_else(Vec::new, forests),
+            trends: if runs.len() > 2 {
+                trends(runs, &labels)
+            } else {
+                Vec::new()
+            },
+            runs: labels,
+            steps: changed,
+        }
+    }
+
+    /// How many primary numbers of the newest run are clearly worse than those of the run before.
+    #[must_use]
+    pub fn worse(&self) -> usize {
+        let newest = self.steps.first();
+        newest.map_or(0, |step| {
+            let worse = |row: &&Change| row.primary && row.effect == Effect::Worse;
+            step.rows.iter().filter(worse).count()
+        })
+    }
+
+    /// One page.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn to_html(&self) -> Result<String, ReportError> {
+        render::across(self)
+    }
+
+    /// The same as data.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Plain data with text keys always serialises.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+}
+
+/// Names of the runs; those that share one are numbered.
+fn labels(runs: &[NamedRun]) -> Vec<String> {
+    let shared = |label: &str| runs.iter().filter(|run| run.label == label).count() > 1;
+    let named = runs.iter().enumerate().map(|(place, run)| {
+        if shared(&run.label) {
+            format!("{} ({})", run.label, place + 1)
+        } else {
+            run.label.clone()
+        }
+    });
+    named.collect()
+}
+
+fn rows(step: &Step, after: Option<&Results>) -> Vec<Change> {
+    let mut rows: Vec<Change> = step
+        .comparisons
+        .iter()
+        .map(|comparison| row(comparison, after))
+        .collect();
+    rows.sort_by_key(|row| !row.primary);
+    rows
+}
+
+fn row(comparison: &Comparison, after: Option<&Results>) -> Change {
+    let metrics = after.map_or(&[][..], |results| &results.metrics);
+    let known = metrics.iter().find(|metric| {
+        metric.evaluation == comparison.evaluation
+            && metric.metric == comparison.metric
+            && metric.condition == comparison.condition
+            && metric.model == comparison.model
+    });
+    let detail = comparison.detail.as_ref();
+    let level = comparison.ci.as_ref().map_or(0.95, |ci| ci.level);
+    let direction = match comparison.direction.as_str() {
+        "" => known.map_or("none", |metric| metric.direction.as_str()),
+        direction => direction,
+    };
+    let flips = detail.and_then(|detail| detail.flips.as_ref());
+    Change {
+        evaluation: comparison.evaluation.clone(),
+        condition: condition(&comparison.condition),
+        title: known.map_or_else(
+            || match comparison.title.as_str() {
+                "" => comparison.metric.clone(),
+                title => title.to_owned(),
+            },
+            |metric| metric.title.clone(),
+        ),
+        model: if comparison.baseline == comparison.model {
+            comparison.model.clone()
+        } else {
+            format!("{} → {}", comparison.baseline, comparison.model)
+        },
+        primary: known.is_some_and(|metric| metric.primary),
+        unit: known.map_or_else(String::new, |metric| metric.unit.clone()),
+        before: detail.and_then(|detail| detail.baseline_value),
+        after: detail.and_then(|detail| detail.model_value),
+        delta: comparison.delta,
+        ci: comparison.ci.clone(),
+        effect: effect(comparison, direction, 1.0 - level),
+        test: comparison
+            .test
+            .as_ref()
+            .map_or_else(String::new, |test| test.name.clone()),
+        p: comparison.p_adjusted.or(comparison.p),
+        adjusted: comparison.p_adjusted.is_some(),
+        n: comparison.n,
+        only_before: flips.map_or_else(Vec::new, |flips| flips.baseline_only.clone()),
+        only_after: flips.map_or_else(Vec::new, |flips| flips.model_only.clone()),
+    }
+}
+
+fn condition(id: &str) -> String {
+    if id == ONLY_CONDITION {
+        String::new()
+    } else {
+        id.to_owned()
+    }
+}
+
+/// Where a number was measured, in a word for a chart.
+fn place(evaluation: &str, condition: &str) -> String {
+    if condition.is_empty() {
+        evaluation.to_owned()
+    } else {
+        format!("{evaluation}, {condition}")
+    }
+}
+
+/// The primary differences as points with intervals, one picture for each unit.
+fn forests(step: &Changed) -> Vec<Figure> {
+    let primary = || step.rows.iter().filter(|row| row.primary);
+    let unit = |row: &Change| match row.unit.as_str() {
+        unit if numbers::is_share(unit) => "difference of ratios".to_owned(),
+        unit => unit.to_owned(),
+    };
+    let mut units: Vec<String> = Vec::new();
+    for row in primary() {
+        if !units.contains(&unit(row)) {
+            units.push(unit(row));
+        }
+    }
+    let drawn = units.into_iter().map(|wanted| {
+        let mut series: Vec<Series> = Vec::new();
+        for row in primary().filter(|row| unit(row) == wanted && row.delta.is_some()) {
+            let point = Point {
+                label: format!("{} ({})", row.title, place(&row.evaluation, &row.condition)),
+                y: row.delta,
+                low: row.ci.as_ref().map(|ci| ci.low),
+                high: row.ci.as_ref().map(|ci| ci.high),
+                n: Some(row.n),
+                ..Point::default()
+            };
+            push(&mut series, &row.model, point);
+        }
+        let worded = match wanted.as_str() {
+            "difference of ratios" => ", in percentage points".to_owned(),
+            "" => String::new(),
+            unit => format!(", in {unit}"),
+        };
+        let chart = ChartSpec {
+            id: "differences".into(),
+            title: format!("{} less {}{worded}", step.after, step.before),
+            kind: ChartKind::Forest,
+            x: Axis::default(),
+            y: Axis {
+                label: "difference".into(),
+                unit: wanted.clone(),
+                domain: None,
+            },
+            series,
+        };
+        figure(anchor(&["f", &wanted]), chart)
+    });
+    drawn
+        .filter(|figure| !figure.chart.series.is_empty())
+        .collect()
+}
+
+/// Every primary number over all runs.
+fn trends(runs: &[NamedRun], labels: &[String]) -> Vec<Figure> {
+    let mut known: Vec<&Metric> = Vec::new();
+    for metric in runs.iter().flat_map(|run| &run.results.metrics) {
+        if metric.primary && !known.iter().any(|other| same_number(other, metric)) {
+            known.push(metric);
+        }
+    }
+    let drawn = known.into_iter().map(|wanted| {
+        let mut series: Vec<Series> = Vec::new();
+        for (label, run) in labels.iter().zip(runs) {
+            let metrics = run.results.metrics.iter();
+            for metric in metrics.filter(|metric| same_number(metric, wanted)) {
+                let point = Point {
+                    label: label.clone(),
+                    y: metric.value,
+                    low: metric.ci.as_ref().map(|ci| ci.low),
+                    high: metric.ci.as_ref().map(|ci| ci.high),
+                    n: Some(metric.n),
+                    ..Point::default()
+                };
+                push(&mut series, &metric.model, point);
+            }
+        }
+        let at = place(&wanted.evaluation, &condition(&wanted.condition));
+        let chart = ChartSpec {
+            id: "trend".into(),
+            title: format!("{} ({at})", wanted.title),
+            kind: ChartKind::Line,
+            x: Axis::default(),
+            y: Axis {
+                label: wanted.title.clone(),
+                domain: numbers::is_share(&wanted.unit).then_some([0.0, 1.0]),
+                unit: wanted.unit.clone(),
+            },
+            series,
+        };
+        let id = anchor(&["t", &wanted.evaluation, &wanted.metric, &wanted.condition]);
+        figure(id, chart)
+    });
+    drawn.collect()
+}
+
+fn same_number(a: &Metric, b: &Metric) -> bool {
+    a.evaluation == b.evaluation && a.metric == b.metric && a.condition == b.condition
+}
+
+fn push(series: &mut Vec<Series>, name: &str, point: Point) {
+    match series.iter_mut().find(|entry| entry.name == name) {
+        Some(entry) => entry.points.push(point),
+        None => series.push(Series {
+            name: name.to_owned(),
+            points: vec![point],
+        }),
+    }
+}
+
+fn figure(id: String, chart: ChartSpec) -> Figure {
+    Figure {
+        id,
+        description: describe(&chart),
+        styles: (0..chart.series.len()).collect(),
+        chart,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(model: &str, value: f64) -> Metric {
+        serde_json::from_value(serde_json::json!({
+            "evaluation": "ask", "condition": ONLY_CONDITION, "model": model, "metric": "asr", "title": "Attack success rate",
+            "value": value, "n": 20, "ci": null, "direction": "lower", "unit": "ratio", "primary": true,
+        }))
+        .unwrap()
+    }
+
+    fn run(label: &str, value: f64) -> NamedRun {
+        NamedRun {
+            label: label.to_owned(),
+            results: Results {
+                metrics: vec![metric("<m>", value)],
+                ..Results::default()
+            },
+        }
+    }
+
+    fn step(delta: f64, p: f64) -> Step {
+        Step {
+            comparisons: vec![Comparison {
+                evaluation: "ask".to_owned(),
+                condition: ONLY_CONDITION.to_owned(),
+                metric: "asr".to_owned(),
+                baseline: "<m>".to_owned(),
+                model: "<m>".to_owned(),
+                delta: Some(delta),
+                p: Some(p),
+                n: 20,
+                direction: "lower".to_owned(),
+                ..Comparison::default()
+            }],
+            refused: vec!["x: <b>why</b>".to_owned()],
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_newest_step_says_what_became_worse() {
+        let runs = [run("one", 0.5), run("two", 0.2), run("two", 0.6)];
+        let across = AcrossRuns::new(&runs, &[step(-0.3, 0.01), step(0.4, 0.001)]);
+        assert_eq!(across.runs, ["one", "two (2)", "two (3)"]);
+        assert_eq!(across.worse(), 1);
+        assert_eq!(across.steps[1].rows[0].effect, Effect::Better);
+        let points = &across.trends[0].chart.series[0].points;
+        let values: Vec<_> = points.iter().map(|point| point.y).collect();
+        assert_eq!(values, [Some(0.5), Some(0.2), Some(0.6)]);
+        let page = across.to_html().unwrap();
+        assert!(page.contains("✗ worse") && page.contains("✓ better"));
+        assert!(page.contains("&lt;m&gt;") && !page.contains("<b>why"));
+    }
+
+    #[test]
+    fn two_runs_have_no_trend_and_a_chance_is_no_change() {
+        let across = AcrossRuns::new(&[run("a", 0.5), run("b", 0.6)], &[step(0.1, 0.4)]);
+        assert!(across.trends.is_empty());
+        assert_eq!((across.worse(), across.forests.len()), (0, 1));
+        assert!(across.to_html().unwrap().contains("– no clear difference"));
+    }
+}
