@@ -186,8 +186,17 @@ fn row(comparison: &Comparison, after: Option<&Results>) -> Change {
         } else {
             format!("{} → {}", comparison.baseline, comparison.model)
         },
-        primary: known.is_some_and(|metric| metric.primary),
-        unit: known.map_or_else(String::new, |metric| metric.unit.clone()),
+        // Two files have no metrics of ours, and their numbers all stand for themselves.
+        primary: match (known, metrics) {
+            (Some(metric), _) => metric.primary,
+            (None, []) => true,
+            (None, _) => false,
+        },
+        unit: match (known, &comparison.test) {
+            (Some(metric), _) => metric.unit.clone(),
+            (None, Some(test)) if test.baseline_only.is_some() => "ratio".to_owned(),
+            (None, _) => String::new(),
+        },
         before: detail.and_then(|detail| detail.baseline_value),
         after: detail.and_then(|detail| detail.model_value),
         delta: comparison.delta,

@@ -13,7 +13,7 @@ use crate::model::ONLY_CONDITION;
 use crate::{Report, ReportError};
 
 /// The page and its parts, in the order of the page.
-const TEMPLATES: [(&str, &str); 13] = [
+const TEMPLATES: [(&str, &str); 14] = [
     ("report.html", include_str!("templates/report.html")),
     ("macros.html", include_str!("templates/macros.html")),
     ("opening.html", include_str!("templates/opening.html")),

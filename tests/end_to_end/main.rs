@@ -30,6 +30,7 @@ mod recorded;
 mod replay;
 #[cfg(target_os = "linux")]
 mod sharing;
+mod side_by_side;
 mod smoke;
 mod specs;
 mod support;

@@ -187,8 +187,12 @@ pub(crate) struct RunArgs {
 /// `report`.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Run folder.
-    pub(crate) dir: PathBuf,
+    /// Run folder. Several, the oldest first: how the primary numbers moved over them, and what changed from each to the next.
+    #[arg(required = true)]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Of several runs: end with exit code 100, as where a gate fails, when a primary number of the last is clearly worse than that of the one before.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) deny: Option<DenyChange>,
     /// The form; `html` without `--to` writes the run folder's own report.
     #[arg(long, value_enum, default_value = "html")]
     pub(crate) format: ReportFormat,
@@ -276,7 +280,31 @@ pub(crate) struct CompareArgs {
     pub(crate) all: bool,
     /// How the comparison is written.
     #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: Format,
+    pub(crate) format: CompareFormat,
+    /// Write to a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// End with exit code 100, as where a gate fails, when a primary number of B is clearly worse than A's.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) deny: Option<DenyChange>,
+}
+
+/// Forms of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// One page.
+    Html,
+}
+
+/// What may not have happened from one run to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DenyChange {
+    /// A primary number that is clearly worse.
+    Worse,
 }
 
 /// A layout by its name.

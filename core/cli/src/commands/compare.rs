@@ -4,10 +4,12 @@ use driftgauge_data::recording::{Wanted, marks_of};
 use driftgauge_graph::across::{Across, FinishedRun, compare_runs};
 use driftgauge_graph::across_files::compare_files;
 use driftgauge_problem::{Problem, Result};
-use driftgauge_record::{Comparison, RunDir, visible, visible_json};
+use driftgauge_record::{Comparison, Results, RunDir, visible, visible_json};
+use driftgauge_report::{AcrossRuns, NamedRun};
 use serde_json::json;
 
-use crate::args::{CompareArgs, Format};
+use super::side_by_side::{self, label};
+use crate::args::{CompareArgs, CompareFormat, DenyChange};
 use crate::exit::Exit;
 
 /// Most ids of changed samples on one line.
@@ -53,12 +55,15 @@ fn runs(args: &CompareArgs) -> Result<Exit> {
             }
         }
     }
-    let [a, b] = [&args.run_a, &args.run_b].map(RunDir::new);
+    let dirs = [&args.run_a, &args.run_b].map(RunDir::new);
+    let results = [dirs[0].read()?, dirs[1].read()?];
+    let [a, b] = dirs;
     let (a, b) = (FinishedRun::read(&a)?, FinishedRun::read(&b)?);
     let across = compare_runs(&a, &b, &pairs);
-    tell(&across, "paired by sample", args, args.all)?;
+    let page = page(&across, results, args);
+    tell(&across, &page, "paired by sample", args, args.all)?;
     if across.refused.is_empty() && !across.comparisons.is_empty() {
-        return Ok(Exit::Done);
+        return Ok(outcome(&page, args));
     }
     if across.refused.is_empty() {
         eprintln!("error: the two runs have nothing to compare");
@@ -95,19 +100,42 @@ fn files(args: &CompareArgs) -> Result<Exit> {
     let across = compare_files(&a, &b, args.shared)?;
     let layouts = [a.layout.name(), b.layout.name()];
     let paired = format!("paired by id ({})", layouts.join(" and "));
-    tell(&across, &paired, args, true)?;
-    Ok(Exit::Done)
+    let page = page(&across, [Results::default(), Results::default()], args);
+    tell(&across, &page, &paired, args, true)?;
+    Ok(outcome(&page, args))
+}
+
+fn page(across: &Across, results: [Results; 2], args: &CompareArgs) -> AcrossRuns {
+    let [a, b] = results;
+    let named = |path, results| NamedRun {
+        label: label(path),
+        results,
+    };
+    let runs = [named(&args.run_a, a), named(&args.run_b, b)];
+    AcrossRuns::new(&runs, &[side_by_side::step(across)])
+}
+
+fn outcome(page: &AcrossRuns, args: &CompareArgs) -> Exit {
+    side_by_side::outcome(page, args.deny == Some(DenyChange::Worse))
 }
 
 /// Prints a comparison, and what was not compared.
-fn tell(across: &Across, paired: &str, args: &CompareArgs, all: bool) -> Result<()> {
-    match args.format {
-        Format::Json => {
+fn tell(
+    across: &Across,
+    page: &AcrossRuns,
+    paired: &str,
+    args: &CompareArgs,
+    all: bool,
+) -> Result<()> {
+    let text = match args.format {
+        CompareFormat::Json => {
             let text = serde_json::to_string_pretty(&json!(across))?;
-            println!("{}", visible_json(&text));
+            format!("{}\n", visible_json(&text))
         }
-        Format::Text => print!("{}", visible(&table(across, paired, args, all))),
-    }
+        CompareFormat::Text => visible(&table(across, paired, args, all)).into_owned(),
+        CompareFormat::Html => page.to_html()?,
+    };
+    side_by_side::write(&text, args.to.as_deref())?;
     for refusal in &across.refused {
         let text = format!("not compared: {}: {}", refusal.what, refusal.reason);
         eprintln!("{}", visible(&text));

@@ -1,17 +1,29 @@
-//! `driftgauge report`: draws the report of a run folder anew, without any engine, or writes it in another form.
+//! `driftgauge report`: draws the report of a run folder anew, without any engine, or writes it in another form; or puts several
+//! runs side by side.
 
-use std::io::Write as _;
-
-use driftgauge_problem::{Context as _, Problem, Result};
+use driftgauge_graph::across::{FinishedRun, compare_runs};
+use driftgauge_problem::{Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::resolved::SampleMode;
-use driftgauge_report::{Report, render_html};
+use driftgauge_report::{AcrossRuns, NamedRun, Report, Step, render_html};
 
-use crate::args::{ReportArgs, ReportFormat, Samples};
+use super::side_by_side::{self, label, outcome, write};
+use crate::args::{DenyChange, ReportArgs, ReportFormat, Samples};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
-    let dir = RunDir::new(&args.dir);
+    let [dir] = args.dirs.as_slice() else {
+        return several(args);
+    };
+    if args.deny.is_some() {
+        let help = "name several run folders, the oldest first; `gates` of a spec judge one run";
+        return Err(
+            Problem::new("one-run", "`--deny worse` needs a run before this one")
+                .help(help)
+                .of_input(),
+        );
+    }
+    let dir = RunDir::new(dir);
     let samples = args.samples.map(|samples| match samples {
         Samples::Hidden => SampleMode::Hidden,
         Samples::Redacted => SampleMode::Redacted,
@@ -35,19 +47,39 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
         ReportFormat::EveryEvalEver => of_model(&report, args, Report::to_every_eval_ever)?,
         ReportFormat::EvalResults => of_model(&report, args, Report::to_eval_results)?,
     };
-    match &args.to {
-        Some(path) => {
-            std::fs::write(path, text)
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
-            println!("{}", path.display());
-        }
-        None => match std::io::stdout().write_all(text.as_bytes()) {
-            // The reader of a pipe may have seen enough.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            other => other.context("cannot write")?,
-        },
-    }
+    write(&text, args.to.as_deref())?;
     Ok(Exit::Done)
+}
+
+/// Several runs, each held against the one before it.
+fn several(args: &ReportArgs) -> Result<Exit> {
+    let mut runs = Vec::new();
+    let mut finished = Vec::new();
+    for path in &args.dirs {
+        let dir = RunDir::new(path);
+        runs.push(NamedRun {
+            label: label(path),
+            results: dir.read()?,
+        });
+        finished.push(FinishedRun::read(&dir)?);
+    }
+    let pairs = finished.windows(2);
+    let steps: Vec<Step> = pairs
+        .map(|pair| side_by_side::step(&compare_runs(&pair[0], &pair[1], &[])))
+        .collect();
+    let page = AcrossRuns::new(&runs, &steps);
+    let text = match args.format {
+        ReportFormat::Html => page.to_html()?,
+        ReportFormat::Json => page.to_json(),
+        _ => {
+            let help = "`--format html` or `json`, or name one run";
+            return Err(Problem::new("several-runs", "this form is about one run")
+                .help(help)
+                .of_input());
+        }
+    };
+    write(&text, args.to.as_deref())?;
+    Ok(outcome(&page, args.deny == Some(DenyChange::Worse)))
 }
 
 /// What is written about one model: that of `--model`, or the only one that was compared.
