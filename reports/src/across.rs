@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::anchor::anchor;
 use crate::build::{describe, effect};
 use crate::model::{Effect, Figure, ONLY_CONDITION};
-use crate::{ReportError, numbers, render};
+use crate::numbers;
 
 /// One of several runs.
 #[derive(Debug, Clone)]
@@ -115,14 +115,6 @@ impl AcrossRuns {
             let worse = |row: &&Change| row.primary && row.effect == Effect::Worse;
             step.rows.iter().filter(worse).count()
         })
-    }
-
-    /// One page.
-    ///
-    /// # Errors
-    /// When the template fails.
-    pub fn to_html(&self) -> Result<String, ReportError> {
-        render::across(self)
     }
 
     /// The same as data.
@@ -344,70 +336,5 @@ fn figure(id: String, chart: ChartSpec) -> Figure {
         description: describe(&chart),
         styles: (0..chart.series.len()).collect(),
         chart,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn metric(model: &str, value: f64) -> Metric {
-        serde_json::from_value(serde_json::json!({
-            "evaluation": "ask", "condition": ONLY_CONDITION, "model": model, "metric": "asr", "title": "Attack success rate",
-            "value": value, "n": 20, "ci": null, "direction": "lower", "unit": "ratio", "primary": true,
-        }))
-        .unwrap()
-    }
-
-    fn run(label: &str, value: f64) -> NamedRun {
-        NamedRun {
-            label: label.to_owned(),
-            results: Results {
-                metrics: vec![metric("<m>", value)],
-                ..Results::default()
-            },
-        }
-    }
-
-    fn step(delta: f64, p: f64) -> Step {
-        Step {
-            comparisons: vec![Comparison {
-                evaluation: "ask".to_owned(),
-                condition: ONLY_CONDITION.to_owned(),
-                metric: "asr".to_owned(),
-                baseline: "<m>".to_owned(),
-                model: "<m>".to_owned(),
-                delta: Some(delta),
-                p: Some(p),
-                n: 20,
-                direction: "lower".to_owned(),
-                ..Comparison::default()
-            }],
-            refused: vec!["x: <b>why</b>".to_owned()],
-            notes: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_newest_step_says_what_became_worse() {
-        let runs = [run("one", 0.5), run("two", 0.2), run("two", 0.6)];
-        let across = AcrossRuns::new(&runs, &[step(-0.3, 0.01), step(0.4, 0.001)]);
-        assert_eq!(across.runs, ["one", "two (2)", "two (3)"]);
-        assert_eq!(across.worse(), 1);
-        assert_eq!(across.steps[1].rows[0].effect, Effect::Better);
-        let points = &across.trends[0].chart.series[0].points;
-        let values: Vec<_> = points.iter().map(|point| point.y).collect();
-        assert_eq!(values, [Some(0.5), Some(0.2), Some(0.6)]);
-        let page = across.to_html().unwrap();
-        assert!(page.contains("✗ worse") && page.contains("✓ better"));
-        assert!(page.contains("&lt;m&gt;") && !page.contains("<b>why"));
-    }
-
-    #[test]
-    fn two_runs_have_no_trend_and_a_chance_is_no_change() {
-        let across = AcrossRuns::new(&[run("a", 0.5), run("b", 0.6)], &[step(0.1, 0.4)]);
-        assert!(across.trends.is_empty());
-        assert_eq!((across.worse(), across.forests.len()), (0, 1));
-        assert!(across.to_html().unwrap().contains("– no clear difference"));
     }
 }

@@ -32,5 +32,5 @@ pub use model::{
     Reading, Report, RunFacts, SampleCell, SampleRow, SampleSection, ScoredMetric, Sentence,
     Shared, TableData, TrainingCurve, VerdictCount,
 };
-pub use render::render_html;
+pub use render::{render_across, render_html};
 pub use write::write_report;

@@ -70,7 +70,10 @@ pub fn render_html(report: &Report) -> Result<String, ReportError> {
 }
 
 /// Renders several runs side by side.
-pub(crate) fn across(across: &AcrossRuns) -> Result<String, ReportError> {
+///
+/// # Errors
+/// When the template fails.
+pub fn render_across(across: &AcrossRuns) -> Result<String, ReportError> {
     let page = environment()?
         .get_template("across.html")?
         .render(context! {

@@ -34,6 +34,7 @@ pub fn between_conditions(
 
 /// `(model's condition - model's first) - (baseline's condition - baseline's first)` for every number that all four sides have,
 /// sample by sample: whether a condition moves the model further than the baseline.
+#[must_use]
 pub fn differences_in_differences(
     baseline: &MetricOutput,
     model: &MetricOutput,

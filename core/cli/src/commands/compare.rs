@@ -5,7 +5,7 @@ use driftgauge_graph::across::{Across, FinishedRun, compare_runs};
 use driftgauge_graph::across_files::compare_files;
 use driftgauge_problem::{Problem, Result};
 use driftgauge_record::{Comparison, Results, RunDir, visible, visible_json};
-use driftgauge_report::{AcrossRuns, NamedRun};
+use driftgauge_report::{AcrossRuns, NamedRun, render_across};
 use serde_json::json;
 
 use super::side_by_side::{self, label};
@@ -133,7 +133,7 @@ fn tell(
             format!("{}\n", visible_json(&text))
         }
         CompareFormat::Text => visible(&table(across, paired, args, all)).into_owned(),
-        CompareFormat::Html => page.to_html()?,
+        CompareFormat::Html => render_across(page)?,
     };
     side_by_side::write(&text, args.to.as_deref())?;
     for refusal in &across.refused {

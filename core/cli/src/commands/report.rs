@@ -5,7 +5,7 @@ use driftgauge_graph::across::{FinishedRun, compare_runs};
 use driftgauge_problem::{Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::resolved::SampleMode;
-use driftgauge_report::{AcrossRuns, NamedRun, Report, Step, render_html};
+use driftgauge_report::{AcrossRuns, NamedRun, Report, Step, render_across, render_html};
 
 use super::side_by_side::{self, label, outcome, write};
 use crate::args::{DenyChange, ReportArgs, ReportFormat, Samples};
@@ -69,7 +69,7 @@ fn several(args: &ReportArgs) -> Result<Exit> {
         .collect();
     let page = AcrossRuns::new(&runs, &steps);
     let text = match args.format {
-        ReportFormat::Html => page.to_html()?,
+        ReportFormat::Html => render_across(&page)?,
         ReportFormat::Json => page.to_json(),
         _ => {
             let help = "`--format html` or `json`, or name one run";
