@@ -1,9 +1,14 @@
 """Random-weight models of the benchmark's two sizes, written as model folders with a word-level tokenizer."""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as Decoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import LlamaConfig, LlamaForCausalLM
 
 SHAPES = {
@@ -26,6 +31,21 @@ def write_model(name: str, folder: Path) -> Path:
     model = LlamaForCausalLM(config)
     model.save_pretrained(target)
     write_tokenizer(target, config.vocab_size)
+    return target
+
+
+def with_bytes(name: str, folder: Path) -> Path:
+    """The model `name` with a tokenizer that has a token for every byte, and so any text; returns its folder."""
+    target = folder / f"{name}-bytes"
+    if (target / "tokenizer_config.json").exists():
+        return target
+    shutil.copytree(write_model(name, folder), target, dirs_exist_ok=True)
+    special = ["<pad>", "<s>", "</s>", "<unk>"]
+    vocabulary = {token: i for i, token in enumerate(special + sorted(ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), Decoder()
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(target / "tokenizer.json"))
     return target
 
 

@@ -1,9 +1,9 @@
 """The example `million` beside the same computed with numpy, scipy and pandas, in one run.
 
     pip install numpy scipy pandas pyarrow
-    python plugins/host/examples/million.py FOLDER [SAMPLES]
+    python plugins/host/examples/million.py FOLDER [SAMPLES] [--ours BUILT]
 
-Builds the Rust side, which writes the sample tables; then both sides read those tables and compute, taking turns; checks that the
+Builds the Rust side (or takes one that is built, the example `million`), which writes the sample tables; then both sides read those tables and compute, taking turns; checks that the
 numbers agree; prints the medians of seconds, their ratio and peak memory.
 
 Python has the best that we could write: columns of the file read by pyarrow on all cores, no string made a Python object, every step a
@@ -31,7 +31,12 @@ CARGO = ["-q", "--locked", "--release", "-p", "driftgauge-plugin-host", "--examp
 
 
 def rust(arguments):
-    text = subprocess.run(["cargo", "run", *CARGO, "--", *arguments], check=True, capture_output=True, text=True).stdout
+    if "--ours" in arguments:
+        at = arguments.index("--ours")
+        command = [arguments[at + 1], *arguments[:at], *arguments[at + 2 :]]
+    else:
+        command = ["cargo", "run", *CARGO, "--", *arguments]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return {name: float(value) for name, value in (line.split() for line in text.splitlines())}
 
 
@@ -125,7 +130,8 @@ def check(ours, rates, differences, bounds, points):
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    subprocess.run(["cargo", "build", *CARGO], check=True)
+    if "--ours" not in sys.argv:
+        subprocess.run(["cargo", "build", *CARGO], check=True)
     rust(sys.argv[1:])
     ours, theirs = [], []
     for _ in range(ROUNDS):
