@@ -9,7 +9,7 @@ use crate::support::{Place, copy_folder, tests_dir, text};
 const SPEC: &str = r#"version: 1
 name: configs
 models:
-  m: {path: model}
+  m: {path: model, engine: mistralrs}
 datasets:
   q: {jsonl: q.jsonl, id: id}
 metrics:
@@ -151,7 +151,7 @@ fn an_answer_beyond_a_window_is_refused_by_the_plan() {
 fn what_was_not_proven_stands_in_the_report_and_strict_refuses_it() {
     let place = Place::new();
     let spec = asked(&place, "llama", &json!({}));
-    let quantised = SPEC.replace("{path: model}", "{path: model, quantization: q8_0}");
+    let quantised = SPEC.replace("engine: mistralrs", "quantization: q8_0");
     place.write("spec.yaml", &quantised);
     // Planning tells it, in words and for machines.
     let plan = place.output(&["plan", text(&spec)]);

@@ -22,7 +22,7 @@ fn every_golden_folder_matches_transformers() {
     folders.sort();
     assert!(folders.len() >= 2, "there are no references");
     for folder in folders {
-        for engine in ["mistralrs", "native"] {
+        for engine in ["mistralrs", "native", "auto"] {
             Reference::read(&folder).check(engine);
         }
     }

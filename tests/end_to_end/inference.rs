@@ -171,7 +171,6 @@ fn the_self_check_is_in_provenance_and_report() {
             "tokenizer-fits",
             "prompt-round-trip",
             "single-bos",
-            "batching-agrees",
             "logits-agree",
         ];
         assert_eq!(names, all);

@@ -23,8 +23,8 @@ fn spec_of(place: &Place, models: &str) -> PathBuf {
     let spec = "version: 1
 name: workers
 models:
-  llama: {path: llama}
-  qwen2: {path: qwen2}
+  llama: {path: llama, engine: mistralrs}
+  qwen2: {path: qwen2, engine: mistralrs}
 datasets:
   questions: {jsonl: questions.jsonl, id: id}
 metrics:
@@ -114,7 +114,7 @@ fn the_native_engine_answers_side_by_side_and_threads_change_no_byte() {
         let spec = spec_of(&place, "[llama]");
         let native = String::from_utf8(place.read("spec.yaml")).expect("UTF-8");
         let native = native.replace(
-            "llama: {path: llama}",
+            "llama: {path: llama, engine: mistralrs}",
             "llama: {path: llama, engine: native}",
         );
         place.write("spec.yaml", &native);
@@ -147,6 +147,53 @@ fn the_native_engine_answers_side_by_side_and_threads_change_no_byte() {
             assert_eq!(ours[field], theirs[field]);
         }
     }
+}
+
+/// Where the spec leaves the engine open, a processor takes the native one after mistral.rs said the same; what was proven is remembered.
+#[test]
+fn the_native_engine_is_taken_once_mistralrs_agrees() {
+    let place = Place::new();
+    let spec = spec_of(&place, "[llama]");
+    let text_of = |engine: &str, tokens: &str| {
+        let spec = String::from_utf8(place.read("spec.yaml")).expect("UTF-8");
+        let spec = spec.replace(", engine: mistralrs", engine);
+        spec.replace("max_tokens: 24", tokens)
+    };
+    let checked = |spec: &str| {
+        place.write("auto.yaml", spec);
+        place.run(&place.path("auto.yaml"), "run");
+        let provenance: Value =
+            serde_json::from_slice(&place.read("run/provenance.json")).expect("JSON");
+        assert!(
+            provenance["host"]["vectors"]
+                .as_str()
+                .is_some_and(|v| v.contains("bits"))
+        );
+        let loaded = &provenance["self_checks"]["llama"];
+        assert_eq!(loaded["engine"], driftgauge_lm::DECODER);
+        let resolved: Value =
+            serde_json::from_slice(&place.read("run/resolved.json")).expect("JSON");
+        assert_eq!(resolved["models"]["llama"]["engine"], "native");
+        let checks = loaded["checks"].as_array().expect("checks").iter();
+        let mut agreed = checks.filter(|check| check["name"] == "logits-agree");
+        let detail = agreed.next().expect("it was checked")["detail"].clone();
+        detail.as_str().expect("text").to_owned()
+    };
+    assert!(spec.exists());
+    let first = checked(&text_of("", "max_tokens: 24"));
+    assert!(first.contains("are those of mistral.rs"), "{first}");
+    let second = checked(&text_of("", "max_tokens: 20"));
+    assert!(second.contains("proven before"), "{second}");
+    // A longer answer reaches further than was proven.
+    let third = checked(&text_of("", "max_tokens: 60"));
+    assert!(!third.contains("proven before"), "{third}");
+    // The same answers as those that the spec asks the native engine for: nothing is made again.
+    place.write(
+        "native.yaml",
+        &text_of(", engine: native", "max_tokens: 60"),
+    );
+    let again = place.run(&place.path("native.yaml"), "run");
+    assert_eq!(again["ran"], 0, "{again}");
 }
 
 /// Places that no node wants are taken by further workers while a session runs.

@@ -187,6 +187,7 @@ impl Seen {
             dtype: "unknown".to_owned(),
             max_in_flight: endpoint.concurrency.max(1),
             checks,
+            proof: None,
         }
     }
 }

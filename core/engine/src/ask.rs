@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use driftgauge_record::Message;
 use serde::{Deserialize, Serialize};
 
+use crate::proof::{Proof, Witness};
+
 /// What makes completions on this machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,9 +64,29 @@ pub struct LoadModel {
     /// What it is loaded in, when it is to answer.
     #[serde(default)]
     pub engine: LocalEngine,
+    /// What the native engine is held against.
+    #[serde(default)]
+    pub witness: Witness,
+    /// What was proven of it before.
+    #[serde(default)]
+    pub proof: Option<Box<Proof>>,
     /// Whether a model of which the self-check proves less than everything is refused.
     #[serde(default)]
     pub strict: bool,
+}
+
+impl LoadModel {
+    /// Whether another one loads the same bytes in the same way.
+    #[must_use]
+    pub fn is_same_model(&self, other: &Self) -> bool {
+        let asked = |model: &Self| Self {
+            longest: None,
+            plain_text: false,
+            proof: None,
+            ..model.clone()
+        };
+        asked(self) == asked(other)
+    }
 }
 
 fn auto() -> String {

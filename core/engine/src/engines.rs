@@ -54,26 +54,25 @@ pub trait BatchGenerator {
     fn advance(&mut self) -> Vec<(u64, Result<Completion, EngineError>)>;
 }
 
-/// Scores given text.
+/// Scores given text. No score depends on what is asked beside it.
 pub trait TextScorer {
     /// What was loaded.
     fn loaded(&self) -> &Loaded;
 
-    /// Log-likelihoods of the continuations.
-    ///
-    /// # Errors
-    /// When a continuation is empty, too long for the context, or not tokenisable.
-    fn score(&mut self, request: &ScoreRequest) -> Result<ScoreResponse, EngineError>;
+    /// Log-likelihoods of the continuations of each request, in order. At most [`Loaded::max_in_flight`] requests are passed. One
+    /// fails when a continuation is empty, too long for the context, or not tokenisable.
+    fn score(&mut self, requests: &[ScoreRequest]) -> Vec<Result<ScoreResponse, EngineError>>;
 }
 
-/// Holds a model against its reference.
+/// Holds a model against its reference. No number depends on what is asked beside it.
 pub trait DivergenceMeter {
     /// What was loaded: the model that is held against the reference.
     fn loaded(&self) -> &Loaded;
 
-    /// Divergences at the positions of the continuation.
-    ///
-    /// # Errors
-    /// When there is nothing to compare, or it is too long for one of both contexts.
-    fn compare(&mut self, request: &DivergenceRequest) -> Result<DivergenceResponse, EngineError>;
+    /// Divergences at the positions of each request's continuation, in order. At most [`Loaded::max_in_flight`] requests are passed.
+    /// One fails when there is nothing to compare, or it is too long for one of both contexts.
+    fn compare(
+        &mut self,
+        requests: &[DivergenceRequest],
+    ) -> Vec<Result<DivergenceResponse, EngineError>>;
 }

@@ -7,6 +7,7 @@ mod endpoint;
 mod engines;
 mod loaded;
 mod plugin;
+mod proof;
 mod reading;
 pub mod training;
 pub mod worker;
@@ -21,4 +22,5 @@ pub use loaded::{Check, CheckOutcome, LOGITS_AGREE, Loaded};
 pub use plugin::{
     LogSink, MetricHooks, MetricRunner, PluginIdentity, PluginIsolation, Refusal, ResolvedMetric,
 };
+pub use proof::{ProbeAnswer, Probes, Proof, Testimony, Witness};
 pub use reading::{Limits, PromptReader, Reach, TextFiles, Untrained};

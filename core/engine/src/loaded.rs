@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::proof::Proof;
+
 /// Name of the check that holds an engine against an independent computation of the model.
 pub const LOGITS_AGREE: &str = "logits-agree";
 
@@ -45,4 +47,7 @@ pub struct Loaded {
     pub max_in_flight: usize,
     /// The self-check.
     pub checks: Vec<Check>,
+    /// What was proven anew, to be remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<Proof>>,
 }

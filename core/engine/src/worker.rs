@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::training::{DecoderShape, TrainingSettings};
 use crate::{
     BatchGenerator, DivergenceMeter, DivergenceRequest, DivergenceResponse, Endpoint, EngineError,
-    GenerateRequest, Generator, LoadModel, LoadPair, Loaded, ScoreRequest, ScoreResponse,
+    GenerateRequest, Generator, LoadModel, LoadPair, Loaded, Probes, ScoreRequest, ScoreResponse,
     TextScorer,
 };
 
@@ -33,6 +33,8 @@ pub enum Job {
     Score(LoadModel),
     /// Ask a server. The key is not among it: the worker reads it from the environment.
     Endpoint(Endpoint),
+    /// Load a model in mistral.rs and answer probes.
+    Testify(Box<TestifyJob>),
     /// Load two models and compare their distributions.
     Diverge(LoadPair),
     /// Train.
@@ -84,6 +86,15 @@ impl TrainJob {
 
 /// What a parent writes to a training's worker so that it saves what was done, and ends.
 pub const STOP: &str = "stop";
+
+/// What mistral.rs says of probes, for another engine to be held against.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TestifyJob {
+    /// The model.
+    pub model: LoadModel,
+    /// What it is asked.
+    pub probes: Probes,
+}
 
 /// A merge of an adapter into a plain model folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -366,11 +377,15 @@ pub fn serve_scoring<W: Write>(
     replies: &mut Replies<W>,
 ) -> io::Result<()> {
     let loaded = scorer.loaded().clone();
-    serve_one_by_one(loaded, requests, replies, |id, ask| match ask {
-        Ask::Score(ask) => scorer
-            .score(&ask)
-            .map(|response| answered(id, Answered::Scores(response))),
-        _ => Ok(wrong_kind(id)),
+    let of = |ask| match ask {
+        Ask::Score(ask) => Some(ask),
+        _ => None,
+    };
+    serve_some(loaded, requests, replies, of, |asked| {
+        let scored = scorer.score(asked).into_iter();
+        scored
+            .map(|response| response.map(Answered::Scores))
+            .collect()
     })
 }
 
@@ -384,25 +399,44 @@ pub fn serve_divergence<W: Write>(
     replies: &mut Replies<W>,
 ) -> io::Result<()> {
     let loaded = meter.loaded().clone();
-    serve_one_by_one(loaded, requests, replies, |id, ask| match ask {
-        Ask::Diverge(ask) => meter
-            .compare(&ask)
-            .map(|response| answered(id, Answered::Divergences(response))),
-        _ => Ok(wrong_kind(id)),
+    let of = |ask| match ask {
+        Ask::Diverge(ask) => Some(ask),
+        _ => None,
+    };
+    serve_some(loaded, requests, replies, of, |asked| {
+        let compared = meter.compare(asked).into_iter();
+        compared
+            .map(|response| response.map(Answered::Divergences))
+            .collect()
     })
 }
 
-fn serve_one_by_one<W: Write>(
+/// Answers as many requests at a time as the engine takes and as are there.
+fn serve_some<W: Write, A>(
     loaded: Loaded,
     requests: &Requests,
     replies: &mut Replies<W>,
-    mut answer: impl FnMut(u64, Ask) -> Result<Reply, EngineError>,
+    of: impl Fn(Ask) -> Option<A>,
+    mut answer: impl FnMut(&[A]) -> Vec<Result<Answered, EngineError>>,
 ) -> io::Result<()> {
+    let limit = loaded.max_in_flight.max(1);
     replies.send(&Reply::Ready(loaded))?;
-    while let Some(batch) = requests.take(1) {
+    while let Some(batch) = requests.take(limit) {
+        let (mut ids, mut asked) = (Vec::new(), Vec::new());
         for Request { id, ask } in batch {
-            let reply = answer(id, ask).unwrap_or_else(|error| failed(id, error.problem()));
-            replies.send(&reply)?;
+            match of(ask) {
+                Some(ask) => {
+                    ids.push(id);
+                    asked.push(ask);
+                }
+                None => replies.send(&wrong_kind(id))?,
+            }
+        }
+        for (id, outcome) in ids.into_iter().zip(answer(&asked)) {
+            replies.send(&match outcome {
+                Ok(said) => answered(id, said),
+                Err(error) => failed(id, error.problem()),
+            })?;
         }
     }
     replies.send(&Reply::Done(Value::Null))

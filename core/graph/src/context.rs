@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::event::{Event, Observer, Outcome};
-use crate::plan::{Part, Plan};
+use crate::plan::{EngineIdentity, Part, Plan};
 use crate::resolved::ResolvedExperiment;
 
 /// Everything execution needs, fixed for the whole run.
@@ -26,6 +26,10 @@ pub struct Context {
     pub writer: Writer,
     /// The binary that worker processes start.
     pub worker_exe: PathBuf,
+    /// What makes completions and trains.
+    pub engine: EngineIdentity,
+    /// Kind of the processor: what was proven on one is proven on another of its kind.
+    pub processor: String,
     /// Where models compute: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Runs metric plugins.

@@ -208,7 +208,9 @@ pub struct EngineIdentity {
     pub generation: String,
     /// The batched decoder, for example `driftgauge-lm decoder 1`.
     pub native: String,
-    /// The scorer and trainer, for example `driftgauge-lm 1`.
+    /// What scores given text, for example `driftgauge-lm scorer 2`.
+    pub scoring: String,
+    /// The trainer, for example `driftgauge-lm 1`.
     pub training: String,
     /// Device class: `cpu` or `cuda`.
     pub device: String,

@@ -10,7 +10,7 @@ use driftgauge_data::hub::HubSource;
 use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_data::recording::{Readings, Recorded};
 use driftgauge_engine::training::{DecoderShape, TrainingSettings};
-use driftgauge_engine::{Endpoint, LocalEngine, LongPrompt, ResolvedMetric, Sampling};
+use driftgauge_engine::{Endpoint, LocalEngine, LongPrompt, ResolvedMetric, Sampling, Witness};
 use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
 use driftgauge_spec::spec::{Adjust, SampleDisplay, Statistic};
@@ -127,8 +127,10 @@ pub struct ResolvedModel {
     pub quantization: Option<String>,
     /// Compute type: `auto`, `f32`, `f16`, `bf16`.
     pub dtype: String,
-    /// What computes its completions; `None` until it is settled which, where the spec leaves that open.
+    /// What computes its completions; `None` where nothing on this machine does, or that is still to be fetched.
     pub engine: Option<LocalEngine>,
+    /// What the native engine is held against: mistral.rs where the spec leaves the engine open.
+    pub witness: Witness,
     /// A chat template that overrides the folder's own.
     pub chat_template: Option<PinnedFile>,
     /// The first training of the same recipe, when this is a further one.

@@ -32,6 +32,7 @@ mod model;
 )]
 mod ops;
 mod pair;
+mod processor;
 mod random;
 mod ranges;
 mod reading;
@@ -52,6 +53,7 @@ pub use error::{Error, Result};
 pub use gguf::GgufFile;
 pub use merge::merge;
 pub use pair::Pair;
+pub use processor::vectors;
 pub use reading::Reader;
 pub use score::{Entropies, Scorer};
 pub use tokenize::Tokenizer;
@@ -62,6 +64,9 @@ pub const TRAINER: &str = "driftgauge-lm 1";
 
 /// The batched decoder of this build, as keys and provenance name it; raised when the same request would get another answer.
 pub const DECODER: &str = "driftgauge-lm decoder 1";
+
+/// The scorer of this build, as keys and provenance name it; raised when the same text would get another score.
+pub const SCORER: &str = "driftgauge-lm scorer 2";
 
 /// The candle whose kernels [`TRAINER`] was last held against. With another one, see whether the golden trainings still give the
 /// same bytes, and raise [`TRAINER`] when they do not.

@@ -28,6 +28,99 @@ impl Softmax {
     }
 }
 
+/// `ln sum e^x` of a row whose largest logit is `max`, with every difference in `f64`.
+#[must_use]
+pub fn ln_sum(logits: &[f32], max: f32) -> f64 {
+    f64::from(max) + Arch::new().dispatch(Exponentials { logits, max }).ln()
+}
+
+struct Exponentials<'a> {
+    logits: &'a [f32],
+    max: f32,
+}
+
+impl WithSimd for Exponentials<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let max = f64::from(self.max);
+        let term = |x: f32| {
+            let d = f64::from(x) - max;
+            exp(if d < LOWEST { LOWEST } else { d })
+        };
+        let mut sums = [0.0_f64; PARTIAL];
+        let (chunks, rest) = self.logits.as_chunks::<PARTIAL>();
+        for chunk in chunks {
+            for i in 0..PARTIAL {
+                sums[i] += term(chunk[i]);
+            }
+        }
+        for (i, &x) in rest.iter().enumerate() {
+            sums[i] += term(x);
+        }
+        sums.iter().sum()
+    }
+}
+
+/// Sums over two rows of one length: what their Kullback-Leibler divergence is made of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Both {
+    /// Of `e^(x - max)`
+    pub(crate) sum: f64,
+    /// Of `e^(y - other max)`
+    pub(crate) other_sum: f64,
+    /// Of `e^(x - max) ((x - max) - (y - other max))`, to which an `x` of minus infinity adds nothing.
+    pub(crate) difference: f64,
+}
+
+impl Both {
+    /// Reads rows whose largest logits are given.
+    pub(crate) fn of(x: (&[f32], f32), y: (&[f32], f32)) -> Self {
+        Arch::new().dispatch(BothRows { x, y })
+    }
+
+    #[inline(always)]
+    fn add(&mut self, (x, max): (f32, f64), (y, other_max): (f32, f64)) {
+        let (d, other) = (f64::from(x) - max, f64::from(y) - other_max);
+        let p = exp(if d < LOWEST { LOWEST } else { d });
+        self.sum += p;
+        self.other_sum += exp(if other < LOWEST { LOWEST } else { other });
+        self.difference += if p > 0.0 { p * (d - other) } else { 0.0 };
+    }
+}
+
+struct BothRows<'a> {
+    x: (&'a [f32], f32),
+    y: (&'a [f32], f32),
+}
+
+impl WithSimd for BothRows<'_> {
+    type Output = Both;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Both {
+        let ((x, max), (y, other_max)) = (self.x, self.y);
+        let (max, other_max) = (f64::from(max), f64::from(other_max));
+        let mut sums = [Both::default(); PARTIAL];
+        let ((x_chunks, x_rest), (y_chunks, y_rest)) =
+            (x.as_chunks::<PARTIAL>(), y.as_chunks::<PARTIAL>());
+        for (x, y) in x_chunks.iter().zip(y_chunks) {
+            for i in 0..PARTIAL {
+                sums[i].add((x[i], max), (y[i], other_max));
+            }
+        }
+        for (i, (&x, &y)) in x_rest.iter().zip(y_rest).enumerate() {
+            sums[i].add((x, max), (y, other_max));
+        }
+        sums.iter().fold(Both::default(), |all, part| Both {
+            sum: all.sum + part.sum,
+            other_sum: all.other_sum + part.other_sum,
+            difference: all.difference + part.difference,
+        })
+    }
+}
+
 /// The `k` largest logits of a row with their positions, the largest first; of equals the lower position first.
 ///
 /// # Errors

@@ -31,11 +31,6 @@ impl Scorer {
         Ok(Self { decoder })
     }
 
-    /// The decoder.
-    pub(crate) fn into_decoder(self) -> Decoder {
-        self.decoder
-    }
-
     /// Loads a model folder with an adapter beside its weights, not merged into them.
     ///
     /// # Errors
@@ -65,17 +60,6 @@ impl Scorer {
     #[must_use]
     pub fn longest_sequence(&self) -> usize {
         self.decoder.config.longest_sequence()
-    }
-
-    /// The longest sequence of which every beginning is computed as if it were all.
-    pub(crate) fn fixed_length(&self) -> usize {
-        self.decoder.config.fixed_length()
-    }
-
-    /// How many numbers the weights are.
-    pub(crate) fn parameters(&self) -> usize {
-        let weights = self.decoder.frozen_weights();
-        weights.iter().map(crate::ops::Weight::elem_count).sum()
     }
 
     /// The type that is computed in: `f32` or `bf16`.
@@ -141,22 +125,7 @@ impl Scorer {
 
     /// Logits at the positions that predict `continuation`.
     pub(crate) fn logits(&self, prompt: &[u32], continuation: &[u32]) -> Result<Vec<Vec<f32>>> {
-        if prompt.is_empty() {
-            return Err(Error::Score("the prompt is empty".to_owned()));
-        }
-        if continuation.is_empty() {
-            return Err(Error::Score("the continuation is empty".to_owned()));
-        }
-        let unseen = &continuation[..continuation.len() - 1];
-        let ids = [prompt, unseen].concat();
-        if let Some(bad) = continuation
-            .iter()
-            .find(|&&id| id as usize >= self.vocab_size())
-        {
-            return Err(Error::Score(format!(
-                "token {bad} is not in the vocabulary"
-            )));
-        }
+        let ids = read_for(prompt, continuation, self.vocab_size())?;
         self.rows(&ids, prompt.len() - 1)
     }
 
@@ -192,17 +161,41 @@ impl Scorer {
             .to_device(&Device::Cpu)?
             .to_vec2()?;
         match rows.iter().position(|row| row.iter().any(|x| x.is_nan())) {
-            Some(position) => Err(Error::Score(format!(
-                "the model's logits after token {} are not numbers (NaN)",
-                first + position + 1
-            ))
-            .hint(
-                "its weights are damaged or overflow their \
-                 number format, check the folder or its training",
-            )),
+            Some(position) => Err(no_numbers(first + position + 1)),
             None => Ok(rows),
         }
     }
+}
+
+/// The tokens that are read so that each of `continuation` can be scored; the last one need not be.
+pub(crate) fn read_for(
+    prompt: &[u32],
+    continuation: &[u32],
+    vocabulary: usize,
+) -> Result<Vec<u32>> {
+    if prompt.is_empty() {
+        return Err(Error::Score("the prompt is empty".to_owned()));
+    }
+    if continuation.is_empty() {
+        return Err(Error::Score("the continuation is empty".to_owned()));
+    }
+    let ids = [prompt, continuation].concat();
+    if let Some(bad) = ids.iter().find(|&&id| id as usize >= vocabulary) {
+        return Err(Error::Score(format!(
+            "token {bad} is not in the vocabulary"
+        )));
+    }
+    Ok(ids[..ids.len() - 1].to_vec())
+}
+
+/// That a row of logits holds what is none.
+pub(crate) fn no_numbers(position: usize) -> Error {
+    Error::Score(format!(
+        "the model's logits after token {position} are not numbers (NaN)"
+    ))
+    .hint(
+        "its weights are damaged or overflow their number format, check the folder or its training",
+    )
 }
 
 /// Uncertainty of a next-token distribution.

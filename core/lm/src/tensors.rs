@@ -88,6 +88,24 @@ impl TensorFile {
         )?)
     }
 
+    /// Appends the bytes of a tensor.
+    fn append(&self, name: &str, to: &mut Vec<u8>) -> Result<()> {
+        let slot = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| Error::file(&self.path, format!("tensor `{name}` is missing")))?;
+        let (start, end) = slot.range;
+        let before = to.len();
+        to.resize(before + end - start, 0);
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.data_start + start as u64))
+            .and_then(|_| file.read_exact(&mut to[before..]))
+            .map_err(Error::io("read", &self.path))
+    }
+
     /// The bytes of a tensor from `from` on, at most `most`.
     fn piece(&self, name: &str, from: usize, most: usize) -> Result<Vec<u8>> {
         let slot = self

@@ -17,11 +17,13 @@ mod reading;
 mod recorder;
 mod runtime;
 mod selfcheck;
+mod witness;
 
 pub use engine::MistralRsEngine;
 pub use folder::check as check_folder;
 pub use load::load;
 pub use reading::{reader, unproven};
+pub use witness::testify;
 
 /// The engine of this build, as keys and provenance name it.
 pub const ENGINE: &str = "mistral.rs 0.8.1";

@@ -182,6 +182,7 @@ fn assemble(
             dtype: dtype.to_owned(),
             max_in_flight: 1,
             checks: Vec::new(),
+            proof: None,
         },
         folder: None,
     }

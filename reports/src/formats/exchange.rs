@@ -48,7 +48,10 @@ pub(super) fn every_eval_ever(report: &Report, model: &str) -> Option<String> {
         known["additional_details"] = json!({ "description": of_model.description });
     }
     if let Some(run) = provenance {
-        known["inference_engine"] = json!({ "name": run.engine.generation });
+        // A model that was not loaded in this run is said nothing of.
+        if let Some(loaded) = run.self_checks.get(model) {
+            known["inference_engine"] = json!({ "name": loaded.engine });
+        }
     }
     let results: Vec<Value> = shares
         .iter()

@@ -139,6 +139,7 @@ pub(super) fn resolve_options(
         limit: None,
         sound: loaded.reading.is_sound(),
         models: true,
+        on_gpu: false,
         digests,
         computed: |folder| driftgauge_lm::check_folder(folder).map_err(Problem::from),
         trained: |folder| driftgauge_lm::check_trainable(folder).map_err(Problem::from),
@@ -167,6 +168,8 @@ pub(super) fn prepare(
     let base = spec.spec.parent().unwrap_or(Path::new("")).to_owned();
     let resolve_options = ResolveOptions {
         limit: options.limit,
+        // A device that means nothing is refused below.
+        on_gpu: device_class(&options.device).is_ok_and(|class| class != "cpu"),
         ..resolve_options(&loaded, &base, store.digests())
     };
     let mut resolved = resolve(spec_read, &resolve_options);
@@ -249,6 +252,7 @@ fn engine(device: &str) -> EngineIdentity {
     EngineIdentity {
         generation: driftgauge_mistralrs::ENGINE.to_owned(),
         native: driftgauge_lm::DECODER.to_owned(),
+        scoring: driftgauge_lm::SCORER.to_owned(),
         training: driftgauge_lm::TRAINER.to_owned(),
         device: device.to_owned(),
     }

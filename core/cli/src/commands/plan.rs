@@ -138,7 +138,8 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
     }
     for (id, bytes) in native_memory(&prepared.planned.experiment) {
         out.push_str(&format!(
-            "`{id}` (`engine: native`) takes at most {} MiB of memory, {} of them keys and values\n",
+            "`{id}` (`engine: native`) takes at most {} MiB of memory, {} of them keys and values; while it is proven, the model is loaded \
+             twice\n",
             (bytes + LocalEngine::NATIVE_CACHE) >> 20,
             LocalEngine::NATIVE_CACHE >> 20
         ));

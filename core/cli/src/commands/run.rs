@@ -70,6 +70,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         plan: prepared.planned.plan,
         store,
         worker_exe: std::env::current_exe().context("cannot find this program's own file")?,
+        engine: prepared.planned.engine,
+        processor: format!("{}, {}", std::env::consts::ARCH, driftgauge_lm::vectors()),
         device: args.store.device.clone(),
         metrics: prepared.metrics,
         observer: Arc::new(Progress::new(&out.events())),
@@ -232,6 +234,7 @@ fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
             host: HostRecord {
                 os: std::env::consts::OS.to_owned(),
                 arch: std::env::consts::ARCH.to_owned(),
+                vectors: driftgauge_lm::vectors(),
                 cores: cores as u64,
                 jobs: jobs as u64,
             },

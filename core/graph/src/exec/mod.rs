@@ -4,6 +4,7 @@
 //! model share one load. Everything else runs in this process. A node that fails stops only what depends on it.
 
 mod process;
+mod proofs;
 mod scheduler;
 mod serve;
 mod session;

@@ -28,6 +28,7 @@ impl Worker {
             .arg("worker")
             .env("RAYON_NUM_THREADS", threads.to_string())
             .env("TOKENIZERS_PARALLELISM", "false")
+            .envs(keeps_memory(job).then_some(("MIMALLOC_PURGE_DELAY", "-1")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -127,6 +128,12 @@ impl Worker {
             format!("the worker process {status}; the end of its log:\n  {tail}")
         }
     }
+}
+
+/// Whether memory that was dropped is kept for the next step, which wants as much: pages that come from the kernel anew cost a tenth of
+/// the time. Not where the peak decides whether a model fits.
+fn keeps_memory(job: &Job) -> bool {
+    !matches!(job, Job::Train(job) if job.base.is_some())
 }
 
 fn remember(tail: &Mutex<VecDeque<String>>, line: String) {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use driftgauge_engine::worker::{Ask, Job};
-use driftgauge_engine::{LoadModel, LoadPair, LocalEngine};
+use driftgauge_engine::{Continuation, LoadModel, LoadPair, LocalEngine, Prompt};
 use driftgauge_problem::Problem;
+use driftgauge_record::Message;
 use driftgauge_store::Digest;
 
+use super::proofs;
 use super::session::{self, Answers, SessionModel, Task};
 use super::size::folder_size;
 use super::slots::Share;
@@ -131,16 +133,17 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
     };
     // A server is asked by one process, which alone can keep to the rate of the spec.
     let remote = matches!(job, Job::Endpoint(_));
-    let batched = matches!(&job, Job::Generate(load) if load.engine == LocalEngine::Native);
+    let mut job = job;
+    let proof = proofs::known(context, &loads, &mut job);
     let session = SessionModel {
+        bytes: memory_of(context, &loads, &job),
+        batched: is_batched(context, &job),
         job,
-        bytes: memory_of(context, &model),
         divisible: !remote,
-        batched,
         share,
     };
     let tasks = Arc::new(tasks);
-    let outcome = session::run(context, session, &tasks).await;
+    let mut outcome = session::run(context, session, &tasks).await;
     if let Err(error) = unchanged() {
         // Answers may be of either model, so none of them is kept.
         for key in carried
@@ -151,6 +154,9 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
         }
         finished.extend(carried.into_iter().map(|node| (node, Err(error.clone()))));
         return finished;
+    }
+    if let Some(loaded) = &mut outcome.loaded {
+        proofs::remember(context, proof.as_ref(), loaded);
     }
     for &node in &carried {
         if let (Some(key), Some(loaded)) = (&context.plan.nodes[node].key, &outcome.loaded) {
@@ -216,29 +222,69 @@ fn is_plain_text(ask: Ask) -> bool {
 
 /// How many tokens a prompt and its answer can have: a token has a byte at least, and a template adds some to each turn.
 fn most_tokens(ask: Ask) -> Option<usize> {
-    const OF_A_TURN: usize = 32;
-    let Ask::Generate(request) = ask else {
-        return None;
-    };
-    let prompt = match &request.text {
-        Some(text) => text.len(),
-        None => {
-            let turns = request.messages.iter();
-            turns.map(|turn| turn.content.len() + OF_A_TURN).sum()
+    match ask {
+        Ask::Generate(request) => Some(
+            match &request.text {
+                Some(text) => text.len(),
+                None => of_turns(&request.messages),
+            } + request.max_tokens,
+        ),
+        Ask::Score(request) => {
+            let texts = request.continuations.iter();
+            Some(of_prompt(&request.prompt) + texts.map(of_continuation).max()?)
         }
-    };
-    Some(prompt + request.max_tokens)
+        Ask::Diverge(request) => {
+            Some(of_prompt(&request.prompt) + of_continuation(&request.continuation))
+        }
+    }
 }
 
-/// A generous guess of the memory that one process with the model takes: weights stored in 16 bits are computed in 32.
-fn memory_of(context: &Context, model: &str) -> u64 {
+fn of_turns(turns: &[Message]) -> usize {
+    const OF_A_TURN: usize = 32;
+    let turns = turns.iter();
+    turns.map(|turn| turn.content.len() + OF_A_TURN).sum()
+}
+
+fn of_prompt(prompt: &Prompt) -> usize {
+    let turns = prompt.messages.as_deref().map_or(0, of_turns);
+    let tokens = prompt.tokens.as_ref().map_or(0, Vec::len);
+    turns + prompt.text.len() + tokens
+}
+
+fn of_continuation(continuation: &Continuation) -> usize {
+    match continuation {
+        Continuation::Text(text) => text.len(),
+        Continuation::Tokens(tokens) => tokens.len(),
+    }
+}
+
+/// Whether one process works on many prompts from one reading of the weights.
+fn is_batched(context: &Context, job: &Job) -> bool {
+    match job {
+        Job::Generate(load) => load.engine == LocalEngine::Native,
+        Job::Score(_) | Job::Diverge(_) => context.engine.device == "cpu",
+        _ => false,
+    }
+}
+
+/// A generous guess of the memory that one process with the models takes: weights stored in 16 bits are computed in 32, and what
+/// is to be proven is loaded twice.
+fn memory_of(context: &Context, models: &[String], job: &Job) -> u64 {
     const BESIDES: u64 = 256 << 20;
-    let keys_and_values = match context.experiment.models[model].engine {
-        Some(LocalEngine::Native) => LocalEngine::NATIVE_CACHE,
-        _ => 0,
+    let weights: u64 = models
+        .iter()
+        .filter_map(|model| model_folder(context, model))
+        .map(|folder| 2 * folder_size(&folder))
+        .sum();
+    let proven = match job {
+        Job::Generate(load) | Job::Score(load) => load.proof.is_some(),
+        Job::Diverge(pair) => pair.model.proof.is_some() && pair.reference.proof.is_some(),
+        _ => true,
     };
-    let weights = model_folder(context, model).map_or(0, |folder| 2 * folder_size(&folder));
-    weights + keys_and_values + BESIDES
+    match is_batched(context, job) {
+        true => (2 - u64::from(proven)) * weights + LocalEngine::NATIVE_CACHE + BESIDES,
+        false => weights + BESIDES,
+    }
 }
 
 /// Forgets the answers that were given so far.

@@ -44,6 +44,8 @@ pub(crate) fn lock(
         plugins: plugins.collect(),
         engine: EngineRecord {
             generation: engine.generation.clone(),
+            native: engine.native.clone(),
+            scoring: engine.scoring.clone(),
             training: engine.training.clone(),
             device: engine.device.clone(),
         },

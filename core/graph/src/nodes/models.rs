@@ -65,6 +65,8 @@ pub(crate) fn load_model(context: &Context, model: &str) -> Result<LoadModel, Pr
         plain_text: false,
         longest: None,
         engine: resolved.engine.unwrap_or_default(),
+        witness: resolved.witness,
+        proof: None,
         strict: context.strict,
     })
 }

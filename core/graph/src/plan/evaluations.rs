@@ -71,7 +71,7 @@ impl Builder<'_> {
         let (kind, items) = match &evaluation.score {
             Some(score) => {
                 params["score"] = json!(score);
-                params["scorer"] = json!(self.engine.training);
+                params["scorer"] = json!(self.engine.scoring);
                 (Kind::Score, rows)
             }
             None => {
@@ -236,7 +236,7 @@ impl Builder<'_> {
         let completions = self.completions(id, evaluation, condition, model);
         let mut inputs = vec![self.models[&kl.reference], self.models[model]];
         let mut params = json!({
-            "scorer": self.engine.training,
+            "scorer": self.engine.scoring,
             "device": self.engine.device,
             "reference_serving": self.serving(&kl.reference),
             "serving": self.serving(model),

@@ -7,6 +7,7 @@ mod adapters;
 mod categories;
 mod configs;
 mod data;
+mod engines;
 mod evaluations;
 mod examples;
 mod folders;
@@ -59,6 +60,8 @@ pub struct ResolveOptions {
     /// Whether model folders, adapters and the hub's cache are looked into. A model that is not looked at counts as one that is
     /// still to be fetched.
     pub models: bool,
+    /// Whether models compute on a GPU.
+    pub on_gpu: bool,
     /// Remembered digests of large files.
     pub digests: FileDigests,
     /// Whether our own decoder, which scores, computes the model of a folder, or why not. Reads its configuration and the
@@ -187,7 +190,8 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
         notes: Vec::new(),
     };
     let datasets = resolver.datasets();
-    let models = resolver.models(&datasets);
+    let mut models = resolver.models(&datasets);
+    resolver.engines(&mut models);
     let metrics = resolver.metrics();
     let evaluations = resolver.evaluations(&datasets);
     resolver.only(&datasets, &models, &evaluations);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_data::hub::{HubSource, RepositoryKind};
 use driftgauge_data::prompt::TurnTemplate;
-use driftgauge_engine::{Endpoint, LocalEngine};
+use driftgauge_engine::{Endpoint, LocalEngine, Witness};
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{
     Endpoint as EndpointSpec, Model, ModelEngine, ModelSource as SpecSource,
@@ -229,6 +229,10 @@ impl Resolver<'_> {
                 None | Some(ModelEngine::Auto) => None,
                 Some(ModelEngine::Mistralrs) => Some(LocalEngine::Mistralrs),
                 Some(ModelEngine::Native) => Some(LocalEngine::Native),
+            },
+            witness: match model.engine.as_ref().map(|engine| *engine.get()) {
+                Some(ModelEngine::Native) => Witness::Forward,
+                None | Some(ModelEngine::Auto | ModelEngine::Mistralrs) => Witness::Mistralrs,
             },
             chat_template,
             replicate_of: model.replicate_of.as_ref().map(|id| id.get().clone()),

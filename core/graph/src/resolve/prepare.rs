@@ -21,6 +21,8 @@ pub struct Prepared {
     pub experiment: ResolvedExperiment,
     /// Its plan.
     pub plan: Plan,
+    /// What makes completions and trains.
+    pub engine: EngineIdentity,
     /// Digests of everything read.
     pub lock: LockRecord,
 }
@@ -78,6 +80,7 @@ pub fn prepare(
     Ok(Prepared {
         experiment,
         plan,
+        engine: engine.clone(),
         lock,
     })
 }

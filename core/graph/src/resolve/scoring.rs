@@ -185,7 +185,7 @@ impl Resolver<'_> {
 }
 
 /// The model that a chain of fine-tunes begins with.
-fn root<'a>(models: &'a Models, model: &'a ResolvedModel) -> Option<&'a ResolvedModel> {
+pub(super) fn root<'a>(models: &'a Models, model: &'a ResolvedModel) -> Option<&'a ResolvedModel> {
     let mut model = model;
     // A circle of bases was reported by itself.
     for _ in 0..=models.len() {

@@ -1,6 +1,7 @@
 //! Continuous batching: answers are written side by side, and one that ends makes room at once.
 
 use std::collections::VecDeque;
+use std::path::Path;
 
 use candle_core::Device;
 use driftgauge_engine::LocalEngine;
@@ -10,10 +11,16 @@ use rayon::prelude::*;
 use super::attention::Span;
 use super::cache::{Cache, Pages};
 use super::forward::{Network, Rows, Scratch};
+use super::stored;
+#[cfg(test)]
+use super::stored::Source;
 use crate::answer::{Asked, Recording, Text};
+use crate::config::DecoderConfig;
 use crate::error::Result;
+#[cfg(test)]
 use crate::model::Decoder;
 use crate::ops::on_pool;
+use crate::tensors::Shards;
 
 /// How much is done at a time. No result depends on it.
 #[derive(Debug, Clone, Copy)]
@@ -47,10 +54,10 @@ pub(crate) struct Finished {
 
 /// A decoder with the answers it works on.
 pub(crate) struct Batch {
-    network: Network,
-    cache: Cache,
-    scratch: Scratch,
-    limits: Limits,
+    pub(super) network: Network,
+    pub(super) cache: Cache,
+    pub(super) scratch: Scratch,
+    pub(super) limits: Limits,
     waiting: VecDeque<(u64, Asked)>,
     /// In the order in which they came.
     running: Vec<Sequence>,
@@ -69,20 +76,37 @@ struct Sequence {
 }
 
 impl Batch {
-    /// Packs a decoder in `f32` on the processor.
+    /// Packs the weights of a model folder.
+    ///
+    /// # Errors
+    /// When the folder is incomplete or the model is not one this crate computes.
+    pub(crate) fn open(folder: &Path, limits: Limits) -> Result<Self> {
+        let config = DecoderConfig::from_folder(folder)?;
+        let shards = Shards::open(folder)?;
+        let (decoder, source) = stored::decoder(&config, &shards)?;
+        let network = Network::new(decoder, &source)?;
+        Ok(Self::of(network, limits))
+    }
+
+    /// Packs a decoder on the processor.
     ///
     /// # Errors
     /// When it holds quantised weights or adapters.
+    #[cfg(test)]
     pub(crate) fn new(decoder: Decoder, limits: Limits) -> Result<Self> {
-        let network = on_pool(&Device::Cpu, || Network::new(decoder))?;
-        Ok(Self {
+        let network = Network::new(decoder, &Source::memory())?;
+        Ok(Self::of(network, limits))
+    }
+
+    fn of(network: Network, limits: Limits) -> Self {
+        Self {
             cache: Cache::new(network.shape(), limits.cache),
             network,
             scratch: Scratch::default(),
             limits,
             waiting: VecDeque::new(),
             running: Vec::new(),
-        })
+        }
     }
 
     /// Tokens of a prompt and its answer that the model can read.
@@ -134,12 +158,7 @@ impl Batch {
 
     /// The rows of the next step: one for each answer that is being written, then prompts, as many tokens as are to be read.
     fn rows(&mut self) -> Rows {
-        let mut rows = Rows {
-            tokens: Vec::new(),
-            positions: Vec::new(),
-            spans: Vec::new(),
-            wanted: Vec::new(),
-        };
+        let mut rows = Rows::default();
         let mut left = self.limits.tokens;
         for sequence in &mut self.running {
             sequence.plan(&mut self.cache, &mut rows, &mut left);

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::attention::{Heads, Span, attend};
 use super::cache::{Cache, Shape};
 use super::rows::{add, gated, rms_norm, rms_norm_heads, rotate, squeeze};
+use super::stored::Source;
 use super::weights::{Gated, Layer, Mlp, Weights};
 use crate::config::{DecoderConfig, Experts};
 use crate::error::Result;
@@ -44,6 +45,7 @@ pub(super) struct Scratch {
 }
 
 /// Tokens of a step.
+#[derive(Default)]
 pub(super) struct Rows {
     pub(super) tokens: Vec<u32>,
     /// Position of each in its sequence.
@@ -55,12 +57,12 @@ pub(super) struct Rows {
 }
 
 impl Network {
-    pub(super) fn new(decoder: Decoder) -> Result<Self> {
+    pub(super) fn new(decoder: Decoder, source: &Source<'_>) -> Result<Self> {
         let config = decoder.config.clone();
         let tables = decoder.fixed_rotations()?;
         let rotations = tables.iter().map(Rotation::new).collect::<Result<_>>()?;
         Ok(Self {
-            weights: Weights::pack(decoder)?,
+            weights: Weights::pack(decoder, source)?,
             config,
             rotations,
         })

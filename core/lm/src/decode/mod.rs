@@ -7,11 +7,14 @@ mod attention;
 mod batch;
 mod cache;
 mod forward;
+mod given;
 mod product;
 mod rows;
+mod stored;
 mod weights;
 
 pub(crate) use batch::{Batch, Limits};
+pub(crate) use given::Given;
 
 #[cfg(test)]
 mod tests;

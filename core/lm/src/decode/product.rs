@@ -3,7 +3,7 @@
 //! An element of a product is one chain of fused multiplications and additions in the order of the inner dimension. So a row
 //! gives the same bytes whatever rows stand beside it, on any number of threads, and with vectors of any width.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -36,40 +36,66 @@ pub(super) struct Packed {
 
 #[derive(Debug)]
 enum Panels {
-    Whole(Vec<Line>),
+    Whole(Vec<Vec<Line>>),
     /// Every number is one of bf16, as most models are stored: half of the memory, and no other result.
-    Half(Vec<HalfLine>),
+    Half(Vec<Vec<HalfLine>>),
 }
 
 impl Packed {
-    /// Packs weights `[.., in]` in `f32` on the processor, one below the other.
+    /// Packs weights `[.., in]` on the processor, one below the other.
     ///
     /// # Errors
     /// When they are no such matrices.
     pub(super) fn new(parts: &[&Tensor]) -> Result<Self> {
-        let parts = parts.iter().map(|part| part.contiguous());
-        let parts = parts.collect::<Result<Vec<_>>>()?;
         let inputs = parts.first().map_or(Ok(0), |part| part.dim(1))?;
+        let whole = |part: &&Tensor| part.to_dtype(DType::F32)?.contiguous();
+        let parts = parts.iter().map(whole).collect::<Result<Vec<_>>>()?;
         let read = parts.iter().map(values).collect::<Result<Vec<_>>>()?;
         let rows: Vec<&[f32]> = read
             .iter()
             .flat_map(|part| part.chunks_exact(inputs.max(1)))
             .collect();
-        let is_half = |row: &&[f32]| row.iter().all(|x| x.to_bits().trailing_zeros() >= 16);
-        let panels = match rows.par_iter().all(is_half) {
-            true => {
-                let zero = HalfLine([0; WIDTH]);
-                Panels::Half(pack(&rows, inputs, zero, |line, j, x| {
-                    line.0[j] = (x.to_bits() >> 16) as u16;
-                }))
-            }
-            false => Panels::Whole(pack(&rows, inputs, Line::ZERO, |line, j, x| line.0[j] = x)),
+        Ok(Self::of_rows(&rows, inputs, |x| x))
+    }
+
+    /// The same of the bytes of numbers of `bf16`, the lowest first.
+    pub(super) fn of_halves(bytes: &[u8], inputs: usize) -> Self {
+        let (numbers, _) = bytes.as_chunks::<2>();
+        let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
+        let set = |line: &mut HalfLine, j: usize, x| line.0[j] = u16::from_le_bytes(x);
+        Self {
+            panels: Panels::Half(pack(&rows, inputs, HalfLine([0; WIDTH]), set)),
+            outputs: rows.len(),
+            inputs,
+        }
+    }
+
+    /// The same of the bytes of numbers of `f32`.
+    pub(super) fn of_floats(bytes: &[u8], inputs: usize) -> Self {
+        let (numbers, _) = bytes.as_chunks::<4>();
+        let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
+        Self::of_rows(&rows, inputs, f32::from_le_bytes)
+    }
+
+    fn of_rows<X: Copy + Sync>(
+        rows: &[&[X]],
+        inputs: usize,
+        number: impl Fn(X) -> f32 + Sync,
+    ) -> Self {
+        let is_half = |x: &X| number(*x).to_bits().trailing_zeros() >= 16;
+        let panels = match rows.par_iter().all(|row| row.iter().all(is_half)) {
+            true => Panels::Half(pack(rows, inputs, HalfLine([0; WIDTH]), |line, j, x| {
+                line.0[j] = (number(x).to_bits() >> 16) as u16;
+            })),
+            false => Panels::Whole(pack(rows, inputs, Line::ZERO, |line, j, x| {
+                line.0[j] = number(x);
+            })),
         };
-        Ok(Self {
+        Self {
             panels,
             outputs: rows.len(),
             inputs,
-        })
+        }
     }
 
     /// Rows of the weight.
@@ -80,22 +106,22 @@ impl Packed {
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
         match &self.panels {
-            Panels::Whole(lines) => size_of_val(lines.as_slice()),
-            Panels::Half(lines) => size_of_val(lines.as_slice()),
+            Panels::Whole(panels) => panels.iter().map(|lines| size_of_val(&lines[..])).sum(),
+            Panels::Half(panels) => panels.iter().map(|lines| size_of_val(&lines[..])).sum(),
         }
     }
 
     /// Row `index` of the weight: what an embedding table gives.
     pub(super) fn row(&self, index: usize, to: &mut [f32]) {
-        let (first, column) = (index / WIDTH * self.inputs, index % WIDTH);
+        let (panel, column) = (index / WIDTH, index % WIDTH);
         match &self.panels {
-            Panels::Whole(lines) => {
-                for (to, line) in to.iter_mut().zip(&lines[first..]) {
+            Panels::Whole(panels) => {
+                for (to, line) in to.iter_mut().zip(&panels[panel]) {
                     *to = line.0[column];
                 }
             }
-            Panels::Half(lines) => {
-                for (to, line) in to.iter_mut().zip(&lines[first..]) {
+            Panels::Half(panels) => {
+                for (to, line) in to.iter_mut().zip(&panels[panel]) {
                     *to = widened(line.0[column]);
                 }
             }
@@ -137,24 +163,24 @@ const LEAST_TASKS: usize = 16;
 /// Panels of one task at most.
 const MOST_PANELS: usize = 8;
 
-fn pack<L: Clone + Send>(
-    rows: &[&[f32]],
+/// Panels of [`WIDTH`] rows, each written by one thread into memory of its own.
+fn pack<L: Copy + Send + Sync, X: Copy + Sync>(
+    rows: &[&[X]],
     inputs: usize,
     zero: L,
-    set: impl Fn(&mut L, usize, f32) + Sync,
-) -> Vec<L> {
-    let mut lines = vec![zero; rows.len().div_ceil(WIDTH) * inputs];
-    lines
-        .par_chunks_mut(inputs.max(1))
-        .zip(rows.par_chunks(WIDTH))
-        .for_each(|(panel, rows)| {
+    set: impl Fn(&mut L, usize, X) + Sync,
+) -> Vec<Vec<L>> {
+    rows.par_chunks(WIDTH)
+        .map(|rows| {
+            let mut panel = vec![zero; inputs];
             for (j, row) in rows.iter().enumerate() {
                 for (line, x) in panel.iter_mut().zip(*row) {
                     set(line, j, *x);
                 }
             }
-        });
-    lines
+            panel
+        })
+        .collect()
 }
 
 #[inline(always)]
@@ -188,11 +214,10 @@ impl WithSimd for Strip<'_> {
             Panels::Half(_) => vec![Line::ZERO; depth],
         };
         for (index, start) in (first..).zip((0..width).step_by(WIDTH)) {
-            let place = index * depth..(index + 1) * depth;
             let panel = match &weight.panels {
-                Panels::Whole(lines) => &lines[place],
-                Panels::Half(lines) => {
-                    for (wide, half) in wide.iter_mut().zip(&lines[place]) {
+                Panels::Whole(panels) => panels[index].as_slice(),
+                Panels::Half(panels) => {
+                    for (wide, half) in wide.iter_mut().zip(&panels[index]) {
                         for (wide, half) in wide.0.iter_mut().zip(&half.0) {
                             *wide = widened(*half);
                         }
@@ -354,6 +379,29 @@ mod tests {
             Packed::new(&[&tensor.unwrap()]).unwrap().bytes()
         };
         assert_eq!((bytes(false), bytes(true)), (64 * 32 * 4, 64 * 32 * 2));
+    }
+
+    #[test]
+    fn weights_in_their_files_are_packed_as_those_in_memory() {
+        let x = numbers(3 * 40, false);
+        for half in [true, false] {
+            let w = numbers(70 * 40, half);
+            let tensor = Tensor::from_slice(&w, (70, 40), &Device::Cpu).unwrap();
+            let memory = Packed::new(&[&tensor]).unwrap();
+            let floats: Vec<u8> = w.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let mut stored = vec![Packed::of_floats(&floats, 40)];
+            if half {
+                let bytes = w
+                    .iter()
+                    .flat_map(|x| ((x.to_bits() >> 16) as u16).to_le_bytes());
+                stored.push(Packed::of_halves(&bytes.collect::<Vec<u8>>(), 40));
+            }
+            for stored in stored {
+                assert_eq!(product_of(&x, &stored), product_of(&x, &memory));
+                assert_eq!(stored.bytes(), memory.bytes());
+                assert_eq!(stored.outputs(), 70);
+            }
+        }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use driftgauge_engine::Sampling;
 use driftgauge_tests::architectures::{references, weight};
 use serde_json::Value;
 
-use super::{Batch, Limits};
+use super::{Batch, Given, Limits};
 use crate::answer::{Asked, Plan, Recording, Text};
 use crate::config::DecoderConfig;
+use crate::divergence::Divergence;
 use crate::model::{Decoder, Precision};
 use crate::{Compute, Scorer};
 
@@ -108,8 +109,7 @@ fn many() -> Vec<(Vec<u32>, Plan)> {
 }
 
 fn batch(limits: Limits) -> Batch {
-    let scorer = Scorer::load(&golden("llama"), &Compute::cpu()).unwrap();
-    Batch::new(scorer.into_decoder(), limits).unwrap()
+    Batch::open(&golden("llama"), limits).unwrap()
 }
 
 #[test]
@@ -161,4 +161,52 @@ fn a_shared_beginning_is_read_once() {
     answers(&mut batch, &asked, &order);
     // Three whole pages for all of them, and one more for each.
     assert_eq!(batch.bytes().1, 13 * batch.page_bytes());
+}
+
+#[test]
+fn given_texts_are_read_alike_side_by_side_and_alone() {
+    let texts: Vec<Given> = many()
+        .into_iter()
+        .enumerate()
+        .map(|(index, (tokens, _))| Given {
+            first: tokens.len() * index / 30,
+            tokens,
+        })
+        .collect();
+    let logits = |_: usize, _: usize, logits: &[f32]| logits.to_vec();
+    let alone: Vec<Vec<Vec<f32>>> = texts
+        .iter()
+        .map(|text| {
+            let mut batch = batch(Limits::default());
+            batch.read(std::slice::from_ref(text), logits).remove(0)
+        })
+        .collect();
+    let page = batch(Limits::default()).page_bytes();
+    for (tokens, pages) in [(256, 1000), (5, 7), (70, 1)] {
+        let mut batch = batch(Limits {
+            answers: 64,
+            tokens,
+            cache: pages * page,
+        });
+        // What is found in the cache the second time changes nothing.
+        for _ in 0..2 {
+            assert_eq!(batch.read(&texts, logits), alone, "{tokens} {pages}");
+        }
+    }
+    let scorer = Scorer::load(&golden("llama"), &Compute::cpu()).unwrap();
+    for (text, rows) in texts.iter().zip(&alone) {
+        assert_eq!(rows.len(), text.tokens.len() - text.first);
+        let (prompt, rest) = text.tokens.split_at(text.first + 1);
+        let theirs = scorer.logits(prompt, &[rest, &[0]].concat()).unwrap();
+        for (ours, theirs) in rows.iter().zip(theirs) {
+            let divergence = Divergence::between(ours, &theirs).unwrap();
+            assert!(
+                divergence.kl < 1e-9 && divergence.top1_agree,
+                "{divergence:?}"
+            );
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                assert!((ours - theirs).abs() < 2e-5, "{ours} {theirs}");
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::product::Packed;
 use super::rows::{Gate, add_bias};
+use super::stored::Source;
 use crate::config::{Activation, DecoderConfig, LayerConfig};
 use crate::error::{Error, Result};
 use crate::model::{self, GateAndUp, Projections};
@@ -17,7 +18,7 @@ pub(super) struct Matrix {
 
 impl Matrix {
     /// Linear modules that read the same input, one below the other.
-    fn new(parts: &[&model::Linear]) -> Result<Self> {
+    fn new(parts: &[&model::Linear], source: &Source<'_>) -> Result<Self> {
         let weights = parts
             .iter()
             .map(|part| plain(part))
@@ -31,7 +32,7 @@ impl Matrix {
         }
         let weights: Vec<&Tensor> = weights.iter().collect();
         Ok(Self {
-            weight: Packed::new(&weights)?,
+            weight: source.packed(&weights)?,
             bias: parts.iter().any(|part| part.bias.is_some()).then_some(bias),
         })
     }
@@ -90,17 +91,17 @@ pub(super) struct Weights {
 
 impl Weights {
     /// Packs a decoder, layer by layer, so that little is in memory twice.
-    pub(super) fn pack(decoder: model::Decoder) -> Result<Self> {
+    pub(super) fn pack(decoder: model::Decoder, source: &Source<'_>) -> Result<Self> {
         let parts = decoder.into_parts();
         let config = parts.config;
         let norm = |weight: &Traced| norm_of(weight, &config);
         let tied = !parts.lm_head.is_apart_from(&parts.embed_tokens);
         let embedding = match tied {
             true => None,
-            false => Some(Packed::new(&[parts.embed_tokens.tensor()])?),
+            false => Some(source.packed(&[parts.embed_tokens.tensor()])?),
         };
         drop(parts.embed_tokens);
-        let head = Packed::new(&[parts.lm_head.tensor()])?;
+        let head = source.packed(&[parts.lm_head.tensor()])?;
         drop(parts.lm_head);
         Ok(Self {
             embedding,
@@ -109,7 +110,7 @@ impl Weights {
             layers: parts
                 .layers
                 .into_iter()
-                .map(|layer| pack_layer(&layer, &config))
+                .map(|layer| pack_layer(&layer, &config, source))
                 .collect::<Result<_>>()?,
             gate: match config.mlp.activation {
                 Activation::Silu => Gate::Silu,
@@ -144,13 +145,13 @@ impl Layer {
 }
 
 impl Gated {
-    fn new(gated: &model::Gated) -> Result<Self> {
+    fn new(gated: &model::Gated, source: &Source<'_>) -> Result<Self> {
         Ok(Self {
             input: match &gated.input {
-                GateAndUp::Apart(two) => Matrix::new(&[&two[0], &two[1]])?,
-                GateAndUp::Fused(one) => Matrix::new(&[one])?,
+                GateAndUp::Apart(two) => Matrix::new(&[&two[0], &two[1]], source)?,
+                GateAndUp::Fused(one) => Matrix::new(&[one], source)?,
             },
-            down: Matrix::new(&[&gated.down])?,
+            down: Matrix::new(&[&gated.down], source)?,
         })
     }
 
@@ -159,7 +160,8 @@ impl Gated {
     }
 }
 
-fn pack_layer(layer: &model::Layer, config: &DecoderConfig) -> Result<Layer> {
+fn pack_layer(layer: &model::Layer, config: &DecoderConfig, source: &Source<'_>) -> Result<Layer> {
+    let matrix = |parts: &[&model::Linear]| Matrix::new(parts, source);
     let norm = |weight: &Traced| norm_of(weight, config);
     let optional = |weight: &Option<Traced>| weight.as_ref().map(norm).transpose();
     let attention = &layer.attention;
@@ -167,21 +169,24 @@ fn pack_layer(layer: &model::Layer, config: &DecoderConfig) -> Result<Layer> {
         config: layer.config,
         input_norm: norm(&layer.input_norm)?,
         input: match &attention.input {
-            Projections::Apart(three) => Matrix::new(&[&three[0], &three[1], &three[2]])?,
-            Projections::Fused(one) => Matrix::new(&[one])?,
+            Projections::Apart(three) => matrix(&[&three[0], &three[1], &three[2]])?,
+            Projections::Fused(one) => matrix(&[one])?,
         },
         qk_norm: match &attention.qk_norm {
             Some((q, k)) => Some((norm(q)?, norm(k)?)),
             None => None,
         },
-        output: Matrix::new(&[&attention.output])?,
+        output: matrix(&[&attention.output])?,
         after_attention: optional(&layer.after_attention)?,
         mlp_norm: norm(&layer.mlp_norm)?,
         mlp: match &layer.mlp {
-            model::Mlp::Dense(gated) => Mlp::Dense(Gated::new(gated)?),
+            model::Mlp::Dense(gated) => Mlp::Dense(Gated::new(gated, source)?),
             model::Mlp::Experts { router, experts } => Mlp::Experts {
-                router: Matrix::new(&[router])?,
-                experts: experts.iter().map(Gated::new).collect::<Result<_>>()?,
+                router: matrix(&[router])?,
+                experts: experts
+                    .iter()
+                    .map(|expert| Gated::new(expert, source))
+                    .collect::<Result<_>>()?,
             },
         },
         after_mlp: optional(&layer.after_mlp)?,

@@ -65,6 +65,14 @@ impl Shards {
         }
     }
 
+    /// Appends the bytes of a tensor.
+    pub(crate) fn append(&self, name: &str, to: &mut Vec<u8>) -> Result<()> {
+        match self.holder.get(name) {
+            Some(&file) => self.files[file].append(name, to),
+            None => Err(self.missing(name)),
+        }
+    }
+
     /// That a tensor is in none of the files.
     pub(crate) fn missing(&self, name: &str) -> Error {
         let paths: Vec<String> = self

@@ -9,14 +9,14 @@ use driftgauge_problem::Problem;
 use serde_json::Value;
 
 use super::given::Reader;
-use super::scorer::decoder;
-use crate::{Error, Result, Scorer, divergences};
+use super::texts::Texts;
+use crate::{Divergence, Error, Pair, Result};
 
 /// A model and its reference.
 pub struct FolderPair {
-    reference: Scorer,
+    reference: Texts,
     /// Absent when the model is its own reference.
-    model: Option<Scorer>,
+    model: Option<Texts>,
     reader: Reader,
     loaded: Loaded,
 }
@@ -26,17 +26,26 @@ pub struct FolderPair {
 /// # Errors
 /// When one cannot be loaded, or they have different vocabularies.
 pub fn load_pair(pair: &LoadPair) -> Result<FolderPair> {
-    let own = pair.reference == pair.model;
+    let own = pair.reference.is_same_model(&pair.model);
     if !own {
         check_same_tokens(&pair.reference.folder, &pair.model.folder)?;
     }
-    let (reference, loaded) = decoder(&pair.reference)?;
+    let (reference, loaded) = Texts::load(&pair.reference)?;
     let (model, loaded) = if own {
         (None, loaded)
     } else {
-        let (model, loaded) = decoder(&pair.model)?;
+        let (model, loaded) = Texts::load(&pair.model)?;
         (Some(model), loaded)
     };
+    if let Some(model) = &model
+        && model.vocabulary() != reference.vocabulary()
+    {
+        return Err(Error::Score(format!(
+            "the reference gives probabilities to {} tokens and the model to {}: their distributions cannot be compared",
+            reference.vocabulary(),
+            model.vocabulary()
+        )));
+    }
     Ok(FolderPair {
         reference,
         model,
@@ -52,29 +61,44 @@ impl DivergenceMeter for FolderPair {
 
     fn compare(
         &mut self,
-        request: &DivergenceRequest,
-    ) -> std::result::Result<DivergenceResponse, EngineError> {
+        requests: &[DivergenceRequest],
+    ) -> Vec<std::result::Result<DivergenceResponse, EngineError>> {
         let model = self.model.as_ref().unwrap_or(&self.reference);
-        let longest = model
-            .longest_sequence()
-            .min(self.reference.longest_sequence());
-        let pair =
+        let longest = model.longest().min(self.reference.longest());
+        let read = requests.iter().map(|request| {
             self.reader
-                .tokens_within(longest, &request.prompt, &request.continuation, false)?;
-        let positions = divergences(&self.reference, model, &pair.prompt, &pair.continuation)
-            .map_err(|error| EngineError::Request(error.into()))?;
-        if let Some(position) = positions.iter().position(|at| !at.kl.is_finite()) {
-            return Err(EngineError::Request(Problem::failed(format!(
-                "the divergence at position {position} is not finite: the model gives probability 0 to a token that the \
-                 reference does not"
-            ))));
-        }
-        Ok(DivergenceResponse {
-            kl: positions.iter().map(|at| at.kl).collect(),
-            top1_agree: positions.iter().map(|at| at.top1_agree).collect(),
-            merged: pair.merged,
-        })
+                .tokens_within(longest, &request.prompt, &request.continuation, false)
+        });
+        let read: Vec<std::result::Result<Pair, EngineError>> = read.collect();
+        let pairs: Vec<Pair> = read.iter().flatten().cloned().collect();
+        let compared = self.reference.divergences(self.model.as_mut(), &pairs);
+        let mut compared = compared.into_iter();
+        read.into_iter()
+            .map(|pair| {
+                let pair = pair?;
+                let positions = compared.next().unwrap_or_else(|| Ok(Vec::new()));
+                response(&pair, positions)
+            })
+            .collect()
     }
+}
+
+fn response(
+    pair: &Pair,
+    positions: Result<Vec<Divergence>>,
+) -> std::result::Result<DivergenceResponse, EngineError> {
+    let positions = positions.map_err(|error| EngineError::Request(error.into()))?;
+    if let Some(position) = positions.iter().position(|at| !at.kl.is_finite()) {
+        return Err(EngineError::Request(Problem::failed(format!(
+            "the divergence at position {position} is not finite: the model gives probability 0 to a token that the \
+             reference does not"
+        ))));
+    }
+    Ok(DivergenceResponse {
+        kl: positions.iter().map(|at| at.kl).collect(),
+        top1_agree: positions.iter().map(|at| at.top1_agree).collect(),
+        merged: pair.merged,
+    })
 }
 
 /// Distributions are over token ids, so an id has to mean the same token to both.

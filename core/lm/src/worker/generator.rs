@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use driftgauge_engine::{BatchGenerator, EngineError, GenerateRequest, LoadModel, Loaded};
+use driftgauge_engine::{BatchGenerator, EngineError, GenerateRequest, LoadModel, Loaded, Witness};
 use driftgauge_folder::ends;
 use driftgauge_record::Completion;
 use serde_json::Value;
 
-use super::agreement;
+use super::agreement::{self, Ask, Proven};
 use crate::answer::{Asked, Text, checks};
-use crate::decode::{Batch, Limits};
-use crate::{Compute, DECODER, Error, Result, Scorer};
+use crate::config::DecoderConfig;
+use crate::decode::Batch;
+use crate::{Compute, DECODER, Error, Result};
 
 /// A model that answers many prompts at a time.
 pub struct FolderGenerator {
@@ -26,22 +27,34 @@ pub struct FolderGenerator {
 /// Questions that are taken at a time: those that are answered, and as many that wait.
 const IN_FLIGHT: usize = 128;
 
-/// Loads a model folder for generation on the processor, and proves what can go wrong silently.
+/// Loads a model folder for generation on the processor, and proves what can go wrong silently. `ask` is for models whose witness is
+/// mistral.rs.
 ///
 /// # Errors
 /// When it is not computed here as its spec asks for, cannot be loaded, or a check failed.
-pub fn load_generator(model: &LoadModel) -> Result<FolderGenerator> {
+pub fn load_generator(model: &LoadModel, ask: &Ask<'_>) -> Result<FolderGenerator> {
     supported(model)?;
     let text = Text::of_model(&model.folder, model.chat_template.as_deref());
     let text = Arc::new(text.map_err(Error::Check)?);
-    let config = read_config(&model.folder)?;
-    let end_tokens = ends::declared(&model.folder, &config, text.eos_id())?;
-    let scorer = Scorer::load(&model.folder, &Compute::cpu())?;
-    let rows = Some(scorer.vocab_size() as u64);
+    let end_tokens = ends::declared(&model.folder, &read_config(&model.folder)?, text.eos_id())?;
+    let config = DecoderConfig::from_folder(&model.folder)?;
+    let parameters = driftgauge_folder::inspect(&model.folder)?.parameters();
+    let rows = Some(config.vocab_size as u64);
     let mut found = checks::of_text(&text, rows, model.plain_text).map_err(Error::Check)?;
-    let expected = agreement::expected(&scorer, &text, model)?;
-    let mut batch = Batch::new(scorer.into_decoder(), Limits::default())?;
-    found.push(agreement::check(&mut batch, &text, &expected)?);
+    let questions = agreement::questions(&config, parameters as usize, &text, model)?;
+    let proof = model.proof.as_deref();
+    let Proven {
+        batch,
+        check,
+        proof,
+    } = match (proof, model.witness) {
+        (Some(proof), _) if agreement::covers(proof, &questions) => {
+            agreement::again(&model.folder, &text, proof)
+        }
+        (_, Witness::Mistralrs) => agreement::against(&model.folder, &text, &questions, ask),
+        (_, Witness::Forward) => agreement::alone(&model.folder, &text, &questions),
+    }?;
+    found.push(check);
     if model.strict {
         checks::nothing_unproven(&found).map_err(Error::Check)?;
     }
@@ -55,6 +68,7 @@ pub fn load_generator(model: &LoadModel) -> Result<FolderGenerator> {
             dtype: "f32".to_owned(),
             max_in_flight: IN_FLIGHT,
             checks: found,
+            proof,
         },
         refused: Vec::new(),
     })

@@ -6,8 +6,10 @@ mod divergence;
 mod generator;
 mod given;
 mod scorer;
+mod texts;
 mod training;
 
+pub use agreement::Ask;
 pub use divergence::{FolderPair, load_pair};
 pub use generator::{FolderGenerator, load_generator, supported, weight_bytes};
 pub use scorer::{FolderScorer, load_scorer};

@@ -3,11 +3,12 @@
 use driftgauge_engine::{EngineError, LoadModel, Loaded, ScoreRequest, ScoreResponse, TextScorer};
 
 use super::given::Reader;
-use crate::{Compute, Error, Result, Scorer, TRAINER};
+use super::texts::Texts;
+use crate::{Pair, Result};
 
 /// A model that scores.
 pub struct FolderScorer {
-    scorer: Scorer,
+    texts: Texts,
     reader: Reader,
     loaded: Loaded,
 }
@@ -17,35 +18,12 @@ pub struct FolderScorer {
 /// # Errors
 /// When it cannot be loaded, or its weights are not plain.
 pub fn load_scorer(model: &LoadModel) -> Result<FolderScorer> {
-    let (scorer, loaded) = decoder(model)?;
+    let (texts, loaded) = Texts::load(model)?;
     Ok(FolderScorer {
-        scorer,
+        texts,
         reader: Reader::of(model)?,
         loaded,
     })
-}
-
-/// The decoder of a model folder, and what provenance says of it.
-pub(super) fn decoder(model: &LoadModel) -> Result<(Scorer, Loaded)> {
-    if model.gguf.is_some() || model.quantization.is_some() {
-        return Err(Error::Score(
-            "scoring needs plain weights: a GGUF or quantised model cannot be scored".to_owned(),
-        )
-        .hint("score the unquantised folder"));
-    }
-    let compute = Compute {
-        device: Some(model.device.clone()),
-        dtype: (model.dtype != "auto").then(|| model.dtype.clone()),
-    };
-    let scorer = Scorer::load(&model.folder, &compute)?;
-    let loaded = Loaded {
-        engine: TRAINER.to_owned(),
-        device: compute.device_class()?.to_owned(),
-        dtype: scorer.dtype_name().to_owned(),
-        max_in_flight: 1,
-        checks: Vec::new(),
-    };
-    Ok((scorer, loaded))
 }
 
 impl TextScorer for FolderScorer {
@@ -53,23 +31,42 @@ impl TextScorer for FolderScorer {
         &self.loaded
     }
 
-    fn score(&mut self, request: &ScoreRequest) -> std::result::Result<ScoreResponse, EngineError> {
-        let longest = self.scorer.longest_sequence();
-        let mut response = ScoreResponse::default();
-        for continuation in &request.continuations {
-            let pair = self.reader.tokens_within(
-                longest,
-                &request.prompt,
-                continuation,
-                request.choices,
-            )?;
-            let logprobs = self
-                .scorer
-                .token_logprobs(&pair.prompt, &pair.continuation)
-                .map_err(|error| EngineError::Request(error.into()))?;
-            response.token_logprob.push(logprobs);
-            response.merged.push(pair.merged);
-        }
-        Ok(response)
+    fn score(
+        &mut self,
+        requests: &[ScoreRequest],
+    ) -> Vec<std::result::Result<ScoreResponse, EngineError>> {
+        let read: Vec<_> = requests.iter().map(|request| self.pairs(request)).collect();
+        let pairs: Vec<Pair> = read.iter().flatten().flatten().cloned().collect();
+        let mut scored = self.texts.logprobs(&pairs).into_iter();
+        read.into_iter()
+            .map(|pairs| {
+                let pairs = pairs?;
+                // Taken whole, so that the next request finds its own.
+                let scored: Vec<_> = scored.by_ref().take(pairs.len()).collect();
+                let scored = scored.into_iter().collect::<Result<Vec<_>>>();
+                Ok(ScoreResponse {
+                    token_logprob: scored.map_err(|e| EngineError::Request(e.into()))?,
+                    merged: pairs.iter().map(|pair| pair.merged).collect(),
+                })
+            })
+            .collect()
+    }
+}
+
+impl FolderScorer {
+    fn pairs(&self, request: &ScoreRequest) -> std::result::Result<Vec<Pair>, EngineError> {
+        let ScoreRequest {
+            prompt,
+            continuations,
+            choices,
+        } = request;
+        let longest = self.texts.longest();
+        continuations
+            .iter()
+            .map(|continuation| {
+                self.reader
+                    .tokens_within(longest, prompt, continuation, *choices)
+            })
+            .collect()
     }
 }

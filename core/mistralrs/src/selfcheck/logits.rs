@@ -215,6 +215,8 @@ mod tests {
             plain_text: false,
             longest: Some(200),
             engine: LocalEngine::Mistralrs,
+            witness: driftgauge_engine::Witness::Mistralrs,
+            proof: None,
             strict: false,
         };
         let mut engine = crate::load(&model).unwrap();

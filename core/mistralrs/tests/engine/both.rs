@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use driftgauge_engine::{
-    BatchGenerator, GenerateRequest, Generator, LoadModel, LocalEngine, Sampling,
+    BatchGenerator, GenerateRequest, Generator, LOGITS_AGREE, LoadModel, LocalEngine, Probes,
+    Sampling, Testimony,
 };
 use driftgauge_lm::tokenize::train_byte_level_bpe;
 use driftgauge_lm::worker::{FolderGenerator, load_generator};
@@ -21,7 +22,8 @@ fn native(model: &LoadModel) -> FolderGenerator {
         engine: LocalEngine::Native,
         ..model.clone()
     };
-    load_generator(&model).unwrap_or_else(|why| panic!("{}: {why}", model.folder.display()))
+    let ask = |probes: &Probes| driftgauge_mistralrs::testify(&model, probes);
+    load_generator(&model, &ask).unwrap_or_else(|why| panic!("{}: {why}", model.folder.display()))
 }
 
 /// The answers to all requests, asked side by side.
@@ -136,10 +138,7 @@ fn architectures_of_both_engines_answer_alike() {
         }
         let dir = tempfile::tempdir().unwrap();
         write_model(dir.path(), &reference);
-        // Theirs is larger than the embedding.
-        let bytes = train_byte_level_bpe(std::iter::empty(), 258, &["<s>", "</s>"]).unwrap();
-        std::fs::write(dir.path().join("tokenizer.json"), bytes).unwrap();
-        std::fs::write(dir.path().join("tokenizer_config.json"), "{}").unwrap();
+        tokenizer(dir.path());
         let model = LoadModel {
             plain_text: true,
             longest: Some(40),
@@ -164,11 +163,135 @@ fn plain(text: &str, max_tokens: usize) -> GenerateRequest {
     }
 }
 
+/// Loads the native engine with mistral.rs as its witness; `change` may forge what that says.
+fn witnessed(
+    model: &LoadModel,
+    change: impl Fn(Testimony) -> Testimony + Sync,
+) -> Result<FolderGenerator, Problem> {
+    let ask = |probes: &Probes| driftgauge_mistralrs::testify(model, probes).map(&change);
+    Ok(load_generator(model, &ask)?)
+}
+
+fn agreement(engine: &FolderGenerator) -> &str {
+    let checks = &engine.loaded().checks;
+    let found = checks.iter().find(|check| check.name == LOGITS_AGREE);
+    &found.unwrap().detail
+}
+
+#[test]
+fn what_mistralrs_said_is_asked_once_for_each_reach() {
+    let model = LoadModel {
+        engine: LocalEngine::Native,
+        longest: Some(150),
+        ..support::model(&golden("llama"))
+    };
+    let engine = witnessed(&model, |said| said).unwrap();
+    let detail = agreement(&engine);
+    assert!(detail.contains("are those of mistral.rs"), "{detail}");
+    assert!(detail.contains(", 150 tokens"), "{detail}");
+    let proof = engine.loaded().proof.clone();
+    let known = LoadModel { proof, ..model };
+    // Now nobody needs to be asked, and the short probes are held against what was said.
+    let engine = load_generator(&known, &nobody).unwrap();
+    assert!(agreement(&engine).contains("proven before"));
+    assert_eq!(engine.loaded().proof, None);
+    let shorter = LoadModel {
+        longest: Some(20),
+        ..known.clone()
+    };
+    assert!(load_generator(&shorter, &nobody).is_ok());
+    let longer = LoadModel {
+        longest: Some(151),
+        ..known.clone()
+    };
+    let why = Problem::from(load_generator(&longer, &nobody).err().unwrap());
+    assert!(why.to_string().contains("nobody is asked"), "{why}");
+    let mut other = known;
+    let proof = other.proof.as_mut().unwrap();
+    proof.answers[0][0].1 += 2e-4;
+    let why = Problem::from(load_generator(&other, &nobody).err().unwrap());
+    assert!(why.to_string().contains(LOGITS_AGREE), "{why}");
+}
+
+#[test]
+fn a_witness_that_says_something_else_is_believed() {
+    let model = LoadModel {
+        engine: LocalEngine::Native,
+        ..support::model(&golden("qwen2"))
+    };
+    let forged = |change: fn(&mut (u32, f64))| {
+        witnessed(&model, |said| {
+            let Testimony::Answers {
+                mut answers,
+                beyond,
+            } = said
+            else {
+                panic!("mistral.rs computes it");
+            };
+            change(&mut answers.last_mut().unwrap().as_mut().unwrap()[1]);
+            Testimony::Answers { answers, beyond }
+        })
+    };
+    assert!(forged(|_| {}).is_ok());
+    let changes: [fn(&mut (u32, f64)); 2] = [
+        |(_, ln_p)| *ln_p -= 2e-4,
+        |(token, ln_p)| {
+            *token += 1;
+            *ln_p -= 0.5;
+        },
+    ];
+    for change in changes {
+        let why = forged(change).err().unwrap().to_string();
+        assert!(why.contains("`logits-agree` failed"), "{why}");
+    }
+}
+
+/// Where mistral.rs does not compute what transformers does, and our decoder does, the report says who was asked instead.
+#[test]
+fn what_mistralrs_does_not_compute_is_held_against_a_forward_pass() {
+    let mut seen = Vec::new();
+    for (name, reference) in references() {
+        if !["llama-yarn", "qwen3-yarn", "mistral-window"].contains(&name.as_str()) {
+            continue;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        write_model(dir.path(), &reference);
+        tokenizer(dir.path());
+        let model = LoadModel {
+            engine: LocalEngine::Native,
+            plain_text: true,
+            longest: Some(60),
+            ..support::model(dir.path())
+        };
+        let engine = witnessed(&model, |said| said).unwrap();
+        seen.push((name, agreement(&engine).to_owned()));
+    }
+    assert_eq!(seen.len(), 3);
+    for (name, detail) in &seen {
+        assert!(
+            detail.contains("an independent forward pass, since"),
+            "{name}: {detail}"
+        );
+    }
+}
+
+/// A tokenizer larger than the embedding of small references.
+fn tokenizer(folder: &Path) {
+    let bytes = train_byte_level_bpe(std::iter::empty(), 258, &["<s>", "</s>"]).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), bytes).unwrap();
+    std::fs::write(folder.join("tokenizer_config.json"), "{}").unwrap();
+}
+
+fn nobody(_: &Probes) -> Result<Testimony, Problem> {
+    Err("nobody is asked".into())
+}
+
 /// What the native engine does not compute it refuses by name.
 #[test]
 fn what_is_not_computed_is_refused() {
-    let refused =
-        |model: LoadModel| Problem::from(load_generator(&model).err().unwrap()).to_string();
+    let refused = |model: LoadModel| {
+        Problem::from(load_generator(&model, &nobody).err().unwrap()).to_string()
+    };
     let model = support::model(&golden("llama"));
     let quantised = LoadModel {
         quantization: Some("q4k".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_engine::{GenerateRequest, LoadModel, LocalEngine, LongPrompt, Sampling};
+use driftgauge_engine::{GenerateRequest, LoadModel, LocalEngine, LongPrompt, Sampling, Witness};
 use driftgauge_mistralrs::MistralRsEngine;
 use driftgauge_record::Message;
 use serde::Deserialize;
@@ -50,6 +50,8 @@ pub(crate) fn model(folder: &Path) -> LoadModel {
         plain_text: false,
         longest: None,
         engine: LocalEngine::Mistralrs,
+        witness: Witness::Mistralrs,
+        proof: None,
         strict: false,
     }
 }

@@ -62,7 +62,13 @@ pub struct LockedModel {
 pub struct EngineRecord {
     /// Engine and version, for example `mistral.rs 0.8.1`.
     pub generation: String,
-    /// Scorer and trainer, for example `driftgauge-lm 1`.
+    /// The batched decoder of driftgauge; which of both answered for a model is told beside its self-check.
+    #[serde(default)]
+    pub native: String,
+    /// What scores given text, for example `driftgauge-lm scorer 2`.
+    #[serde(default)]
+    pub scoring: String,
+    /// The trainer, for example `driftgauge-lm 1`.
     pub training: String,
     /// Device class: `cpu` or `cuda`.
     pub device: String,

@@ -60,6 +60,9 @@ pub struct HostRecord {
     pub os: String,
     /// Processor family.
     pub arch: String,
+    /// Vectors that the kernels used, chosen when the run began: `AVX-512, 512 bits`, `AVX2, 256 bits`, ...
+    #[serde(default)]
+    pub vectors: String,
     /// Cores that the run could use.
     pub cores: u64,
     /// Heavy processes at a time.

@@ -79,7 +79,7 @@ pub struct Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelEngine {
-    /// mistral.rs.
+    /// The native decoder on a processor, where it computes the model and mistral.rs says the same of it; mistral.rs for everything else.
     Auto,
     /// mistral.rs, on a processor or a GPU: on a processor one answer at a time.
     Mistralrs,

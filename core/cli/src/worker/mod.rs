@@ -1,5 +1,7 @@
 //! `driftgauge worker`: one job in a process of its own, read from standard input.
 
+mod witness;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{BufRead, BufReader, Seek, Stdin, Write};
 use std::path::Path;
@@ -11,7 +13,7 @@ use driftgauge_engine::worker::{
     Job, Replies, Reply, Requests, STOP, serve_batches, serve_divergence, serve_generation,
     serve_scoring,
 };
-use driftgauge_engine::{EngineError, LocalEngine};
+use driftgauge_engine::{EngineError, LocalEngine, Probes};
 use driftgauge_problem::{Context as _, Result};
 use driftgauge_store::Process;
 
@@ -46,7 +48,8 @@ fn work<W: Write + Send>(
 ) -> Result<()> {
     match job {
         Job::Generate(model) if model.engine == LocalEngine::Native => {
-            let mut engine = driftgauge_lm::worker::load_generator(&model)?;
+            let ask = |probes: &Probes| witness::ask(&model, probes);
+            let mut engine = driftgauge_lm::worker::load_generator(&model, &ask)?;
             serve_batches(&mut engine, &Requests::from(input), replies)?;
         }
         Job::Generate(model) => {
@@ -59,6 +62,11 @@ fn work<W: Write + Send>(
         }
         Job::Endpoint(endpoint) => {
             driftgauge_endpoint::serve(&endpoint, Requests::from(input), replies)?;
+        }
+        Job::Testify(job) => {
+            end_with_parent(input);
+            let said = driftgauge_mistralrs::testify(&job.model, &job.probes)?;
+            replies.send(&Reply::Done(serde_json::to_value(said)?))?;
         }
         Job::Diverge(pair) => {
             let mut pair = driftgauge_lm::worker::load_pair(&pair)?;
@@ -85,6 +93,7 @@ fn title(job: &Job) -> String {
     match job {
         Job::Generate(model) => format!("generation with `{}`", model.folder.display()),
         Job::Score(model) => format!("scoring with `{}`", model.folder.display()),
+        Job::Testify(job) => format!("a witness of `{}`", job.model.folder.display()),
         Job::Diverge(pair) => format!(
             "comparing `{}` with `{}`",
             pair.model.folder.display(),
