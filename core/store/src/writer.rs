@@ -252,18 +252,17 @@ impl Writer {
         let own = fs::metadata(self.root.join(WRITERS).join(Process::this().name()));
         // By the clock of the file system, on both sides.
         let now = own.and_then(|own| own.modified()).ok();
+        let age = |path: &Path| {
+            let touched = fs::metadata(path).and_then(|file| file.modified()).ok()?;
+            now?.duration_since(touched).ok()
+        };
         for folder in [WRITERS, "tmp"] {
             let folder = self.root.join(folder);
             for file in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
                 let path = file.map_err(io_error("list", &folder))?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let left = Process::of_name_has_ended(&name).unwrap_or_else(|| {
-                    let touched = fs::metadata(&path).and_then(|file| file.modified()).ok();
-                    let age = now
-                        .zip(touched)
-                        .map(|(now, touched)| now.duration_since(touched));
-                    age.is_some_and(|age| age.is_ok_and(|age| age > LEFT))
-                });
+                let left = Process::of_name_has_ended(&name)
+                    .unwrap_or_else(|| age(&path).is_some_and(|age| age > LEFT));
                 if !left {
                     continue;
                 }
@@ -281,13 +280,20 @@ impl Writer {
                 }
             }
         }
+        let writers = self.writers()?;
         let folder = self.root.join(CLAIMS);
         for file in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let file = file.map_err(io_error("list", &folder))?;
             let name = file.file_name().to_string_lossy().into_owned();
-            if let Some(owner) = self.owner(&name)?
-                && owner.has_ended() == Some(true)
-            {
+            let Some(owner) = self.owner(&name)? else {
+                continue;
+            };
+            // A writer elsewhere whose beat was swept is gone; a claim that is younger may be seen before its beat.
+            let lost = || {
+                let beats = writers.iter().any(|found| found.process == owner);
+                !beats && age(&file.path()).is_some_and(|age| age > self.gone)
+            };
+            if owner.has_ended().unwrap_or_else(lost) {
                 self.drop_claim_of(&owner, &file.path())?;
             }
         }
@@ -465,6 +471,31 @@ mod tests {
         let left = |name: &str| dir.path().join("tmp").join(name).exists();
         assert!(!left(&dead));
         assert!(left(&far) && left(&format!("{own}.9.abc")));
+    }
+
+    #[test]
+    fn who_vanished_elsewhere_does_not_have_the_store_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let far = other("far");
+        drop(store.writer().unwrap());
+        let path = dir.path().join(CLAIMS).join(ALONE);
+        fs::write(&path, serde_json::to_vec(&far).unwrap()).unwrap();
+        assert!(matches!(store.writer(), Err(StoreError::Locked { .. })));
+        let old = std::time::SystemTime::now() - GONE - Duration::from_secs(60);
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(old).unwrap();
+        let beat = dir.path().join(WRITERS).join(far.name());
+        let said = serde_json::to_vec(&Beat {
+            process: far,
+            beat: 1,
+        });
+        fs::write(&beat, said.unwrap()).unwrap();
+        // As long as there is a beat it may live.
+        assert!(store.writer().is_err());
+        fs::remove_file(&beat).unwrap();
+        store.writer().unwrap();
+        assert!(!path.exists());
     }
 
     #[test]
