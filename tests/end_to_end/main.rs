@@ -13,6 +13,7 @@ mod golden;
 mod hub;
 mod identity;
 mod inference;
+mod install;
 mod judge_check;
 mod judging_plugin;
 mod kills;

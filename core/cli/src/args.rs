@@ -1,9 +1,13 @@
 //! The command line as it is written; nothing here reads a file.
 
+mod documentation;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use driftgauge_spec::spec::RecordedFormat;
+
+pub(crate) use documentation::{CompletionsArgs, ManArgs};
 
 /// Measures what fine-tuning did to a model's safety, certainty and truthfulness.
 #[derive(Debug, Parser)]
@@ -47,8 +51,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CacheCommand,
     },
-    /// Look at what a run would need of this machine.
+    /// Look at what a run, or the run of a spec, would need of this machine.
     Doctor(DoctorArgs),
+    /// Print what a shell completes commands by.
+    Completions(CompletionsArgs),
+    /// Print a page of the manual, or write all of them.
+    Man(ManArgs),
     /// Run one job for a parent process.
     #[command(hide = true)]
     Worker,
@@ -480,6 +488,11 @@ pub(crate) struct PruneArgs {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// A spec: what its run would need, and what of that is missing.
+    pub(crate) spec: Option<PathBuf>,
+    /// Set a variable of the spec.
+    #[arg(long = "set", value_name = "NAME=VALUE", requires = "spec")]
+    pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// How the findings are written.

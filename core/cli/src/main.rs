@@ -3,16 +3,17 @@
 mod args;
 mod commands;
 mod exit;
+mod grouped;
 mod hub;
 mod metrics;
+mod places;
 mod progress;
 mod worker;
 
-use clap::Parser;
 use driftgauge_record::visible;
 use mimalloc::MiMalloc;
 
-use args::{Cli, Command};
+use args::Command;
 use exit::Exit;
 
 // Training and inference make and drop large buffers all the time; the system's allocator gives each back to the kernel.
@@ -20,7 +21,7 @@ use exit::Exit;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    let command = Cli::parse().command;
+    let command = grouped::parse().command;
     // In a worker the end of the process is the plugin's own affair.
     if !matches!(command, Command::PluginWorker(_)) {
         driftgauge_plugin_host::guard_exit();
@@ -38,6 +39,8 @@ fn main() -> std::process::ExitCode {
         Command::Plugin { command } => commands::plugin::run(&command),
         Command::Cache { command } => commands::cache::run(&command),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Completions(args) => Ok(commands::documentation::completions(&args)),
+        Command::Man(args) => commands::documentation::man(&args),
         Command::Worker => worker::run(),
         Command::PluginWorker(args) => commands::plugin_worker::run(args),
     };

@@ -20,8 +20,7 @@ use driftgauge_problem::Problem;
 use driftgauge_record::{Sample, SampleBatches};
 use driftgauge_store::Digest;
 
-/// The plugins that are built with this binary and lie beside it: they alone run in its process without being asked to.
-const BUILT_IN: [&str; 4] = ["asr", "drift", "truthfulness", "uncertainty"];
+use crate::places::BUILT_IN;
 
 /// Describes each plugin once. What a run was planned with is what runs: another file in its place is an error.
 pub(crate) struct PluginMetrics {
@@ -46,7 +45,7 @@ impl PluginMetrics {
     /// Plugins named by path are looked for from `base`, the folder of the spec.
     pub(crate) fn new(plugin_dirs: &[PathBuf], base: PathBuf, executable: PathBuf) -> Self {
         Self {
-            locator: Locator::from_environment(plugin_dirs),
+            locator: crate::places::locator(plugin_dirs),
             base,
             executable,
             known: Mutex::default(),
@@ -61,7 +60,7 @@ impl PluginMetrics {
     ) -> Option<ResolvedMetric> {
         let resolved = resolved_metric(metric);
         let source = self.source(&resolved).ok()?;
-        let built_in = self.is_built_in(&resolved, &source);
+        let built_in = Self::is_built_in(&resolved, &source);
         (built_in && self.manifest(&resolved).is_some()).then_some(resolved)
     }
 
@@ -73,31 +72,26 @@ impl PluginMetrics {
         Program::new(&metric.command, &metric.files, &self.base).map(Source::Program)
     }
 
-    /// Whether a plugin came with this binary: known by its name, and found beside it.
-    fn is_built_in(&self, metric: &ResolvedMetric, source: &Source) -> bool {
+    /// Whether a plugin came with this binary: known by its name, and found in one of its own folders.
+    fn is_built_in(metric: &ResolvedMetric, source: &Source) -> bool {
         let Source::Library(path) = source else {
             return false;
         };
-        let folder = self.executable.parent();
-        let beside = folder.is_some_and(|folder| {
-            path.parent()
-                .is_some_and(|place| place == folder || place == folder.join("deps"))
-        });
-        beside && BUILT_IN.contains(&metric.plugin.as_str())
+        crate::places::is_own(path) && BUILT_IN.contains(&metric.plugin.as_str())
     }
 
-    fn runs_here(&self, metric: &ResolvedMetric, source: &Source) -> bool {
+    fn runs_here(metric: &ResolvedMetric, source: &Source) -> bool {
         match metric.isolation {
             Some(PluginIsolation::InProcess) => true,
             Some(PluginIsolation::Worker) => false,
-            None => self.is_built_in(metric, source),
+            None => Self::is_built_in(metric, source),
         }
     }
 
     /// The plugin of a metric, described the first time it is asked for; its pins are checked each time.
     fn known(&self, metric: &ResolvedMetric) -> Result<Arc<Known>, PluginError> {
         let source = self.source(metric)?;
-        let key = (source, self.runs_here(metric, &self.source(metric)?));
+        let key = (source, Self::runs_here(metric, &self.source(metric)?));
         // Held while the plugin is described, so that no two threads start a worker for it.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match known.get(&key) {
@@ -259,7 +253,7 @@ impl MetricRunner for PluginMetrics {
         let identify = || -> Result<PluginIdentity, PluginError> {
             let known = self.known(metric)?;
             let manifest = known.manifest(metric)?;
-            let built_in = self.is_built_in(metric, &known.source);
+            let built_in = Self::is_built_in(metric, &known.source);
             Ok(PluginIdentity {
                 id: manifest.id.clone(),
                 version: manifest.version.clone(),
@@ -311,6 +305,6 @@ impl MetricRunner for PluginMetrics {
 
     fn takes_place(&self, metric: &ResolvedMetric) -> bool {
         self.source(metric)
-            .is_ok_and(|source| !self.runs_here(metric, &source))
+            .is_ok_and(|source| !Self::runs_here(metric, &source))
     }
 }

@@ -36,6 +36,12 @@ pub struct Hub {
     has_token: bool,
 }
 
+/// Whether the environment has a token for the hub, which private and gated repositories ask for.
+#[must_use]
+pub fn has_token() -> bool {
+    token::from_env().is_some()
+}
+
 /// How far the download of one file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetching {

@@ -2,8 +2,8 @@
 //!
 //! A name with a path separator or the suffix of a library is a path, relative to the folder of the spec. Any other name,
 //! such as `asr`, is the file `libasr.so` (`asr.dll`, `libasr.dylib`) in, one after the other: the plugin folders given,
-//! the folders of `DRIFTGAUGE_PLUGIN_PATH`, the folder of the executable, `deps` in it. The system's own library
-//! folders are never searched: the loader is always given an absolute path.
+//! the folders of `DRIFTGAUGE_PLUGIN_PATH`, the program's own folders. The system's own library folders are never searched: the
+//! loader is always given an absolute path.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -26,20 +26,16 @@ impl Locator {
         Self { folders }
     }
 
-    /// Looks in `plugin_dirs`, then where the environment says, then in `deps` beside the executable and beside it.
+    /// Looks in `plugin_dirs`, then where the environment says, then in the program's `own` folders.
     #[must_use]
-    pub fn from_environment(plugin_dirs: &[PathBuf]) -> Self {
+    pub fn from_environment(plugin_dirs: &[PathBuf], own: Vec<PathBuf>) -> Self {
         let mut folders = plugin_dirs.to_vec();
         if let Some(path) = std::env::var_os(PLUGIN_PATH_VARIABLE) {
             folders.extend(
                 std::env::split_paths(&path).filter(|folder| !folder.as_os_str().is_empty()),
             );
         }
-        let executable = std::env::current_exe().ok();
-        if let Some(folder) = executable.as_deref().and_then(Path::parent) {
-            // A build tool refreshes the library in `deps` each time; the one beside the executable may be an older one.
-            folders.extend([folder.join("deps"), folder.to_owned()]);
-        }
+        folders.extend(own);
         Self { folders }
     }
 

@@ -1,8 +1,10 @@
 //! `driftgauge doctor`: what a run would need of this machine, looked at before one is started.
 
+mod needs;
+
 use std::path::Path;
 
-use driftgauge_plugin_host::{Locator, PluginLibrary};
+use driftgauge_plugin_host::PluginLibrary;
 use driftgauge_problem::{Problem, Result};
 use driftgauge_store::Store;
 use indicatif::HumanBytes;
@@ -11,6 +13,7 @@ use serde_json::json;
 
 use crate::args::{DoctorArgs, Format};
 use crate::exit::Exit;
+use crate::places;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -48,7 +51,7 @@ impl Finding {
 }
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
-    let findings = [
+    let mut findings = vec![
         Finding::sound(
             "version",
             format!(
@@ -64,14 +67,17 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
         plugins(args),
         hub(),
     ];
+    if let Some(spec) = &args.spec {
+        findings.extend(needs::of_spec(spec.clone(), args)?);
+    }
     match args.format {
         Format::Json => println!("{}", json!(findings)),
         Format::Text => {
             for finding in &findings {
                 let mark = if finding.sound { "ok  " } else { "FAIL" };
-                println!("{mark}  {:<10} {}", finding.what, finding.found);
+                println!("{mark}  {:<12} {}", finding.what, finding.found);
                 if let Some(hint) = &finding.hint {
-                    println!("{:16} hint: {hint}", "");
+                    println!("{:18} hint: {hint}", "");
                 }
             }
         }
@@ -160,23 +166,28 @@ fn store(root: &Path) -> Finding {
 
 /// The plugins that come with the binary, which the paper's experiment needs.
 fn plugins(args: &DoctorArgs) -> Finding {
-    let locator = Locator::from_environment(&args.store.plugin_dirs);
+    let locator = places::locator(&args.store.plugin_dirs);
+    let mut folders: Vec<String> = Vec::new();
     let mut found = Vec::new();
-    for name in ["asr", "uncertainty", "truthfulness", "drift"] {
+    for name in places::BUILT_IN {
         let loaded = locator
             .locate(name, Path::new(""))
             .and_then(|path| PluginLibrary::load(&path));
         match loaded {
-            Ok(library) => found.extend(
-                library
-                    .manifests()
-                    .iter()
-                    .map(|of| format!("{} {}", of.id, of.version)),
-            ),
+            Ok(library) => {
+                let of = library.manifests().iter();
+                found.extend(of.map(|of| format!("{} {}", of.id, of.version)));
+                let folder = library.path().parent().unwrap_or(Path::new(""));
+                let folder = format!("`{}`", folder.display());
+                if !folders.contains(&folder) {
+                    folders.push(folder);
+                }
+            }
             Err(error) => return Finding::unsound("plugins", error),
         }
     }
-    Finding::sound("plugins", found.join(", "))
+    let found = format!("{}, of {}", found.join(", "), folders.join(", "));
+    Finding::sound("plugins", found)
 }
 
 fn hub() -> Finding {

@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod doctor;
+pub(crate) mod documentation;
 pub(crate) mod export;
 mod export_layouts;
 pub(crate) mod init;

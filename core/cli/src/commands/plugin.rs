@@ -25,7 +25,7 @@ pub(crate) fn run(command: &PluginCommand) -> Result<Exit> {
 }
 
 fn list(args: &PluginDirs) -> Result<Exit> {
-    let locator = Locator::from_environment(&args.plugin_dirs);
+    let locator = crate::places::locator(&args.plugin_dirs);
     let mut found = Vec::new();
     for path in locator.libraries() {
         // What is no plugin, or one that does not load, is told when it is asked for by name.
@@ -193,7 +193,7 @@ fn find(args: &OnePlugin, options: &WorkerOptions) -> Result<(Source, PluginDesc
         let program = Program::new(&words, &[], Path::new("."));
         Source::Program(program.map_err(of_input)?)
     } else {
-        let locator = Locator::from_environment(&args.place.plugin_dirs);
+        let locator = crate::places::locator(&args.place.plugin_dirs);
         let path = locator.locate(&args.plugin, Path::new(""));
         Source::Library(path.map_err(of_input)?)
     };
