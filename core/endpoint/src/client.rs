@@ -11,7 +11,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::EndpointError;
 use crate::key::ApiKey;
-use crate::logprobs::TOP;
+use crate::logprobs::{TEN, TOP};
 use crate::pace::Pace;
 use crate::protocol::{self, Answer, Dialect};
 use crate::retry::{self, Failure};
@@ -58,14 +58,21 @@ impl Client {
     }
 
     /// What the server turned out not to give of the log-probabilities that the spec asks for.
-    pub(crate) fn logprobs_lacking(&self) -> Option<&'static str> {
-        match self.dialect().top {
+    /// `fewest`: how many of the most likely tokens its answers listed at least, once there are any.
+    pub(crate) fn logprobs_lacking(&self, fewest: Option<Option<usize>>) -> Option<&'static str> {
+        const FEW_GIVEN: &str =
+            "the server gives few of the most likely tokens; what needs ten of them is absent";
+        match (self.dialect().top, fewest) {
             _ if !self.endpoint.logprobs => None,
-            None => Some("the server refuses to give log-probabilities; it was asked without them"),
-            Some(top) if top < TOP => Some(
-                "the server gives few of the most likely tokens; what needs ten of them is absent",
+            (None, _) => {
+                Some("the server refuses to give log-probabilities; it was asked without them")
+            }
+            (_, Some(None)) => Some(
+                "the server was asked for log-probabilities and gives none; what needs them is absent",
             ),
-            Some(_) => None,
+            (Some(top), _) if top < TOP => Some(FEW_GIVEN),
+            (_, Some(Some(listed))) if listed < TEN => Some(FEW_GIVEN),
+            _ => None,
         }
     }
 
@@ -132,14 +139,32 @@ impl Client {
         };
         if status.is_success() {
             return match protocol::read(&body, request) {
-                Ok(answer) => Try::Over(Ok(Box::new(answer))),
+                Ok(answer) => self.kept_to_its_limit(answer, request, dialect),
                 Err(Failure::Unanswered(why)) => Try::Again { why, pause: None },
                 Err(failure) => Try::Over(Err(failure)),
             };
         }
         let said = protocol::explanation(&body);
-        if status == StatusCode::BAD_REQUEST && self.reword(dialect, &said) {
+        let refused = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            StatusCode::NOT_IMPLEMENTED,
+        ];
+        // Some servers stumble over log-probabilities instead of refusing them.
+        let stumbled = status == StatusCode::INTERNAL_SERVER_ERROR && said.contains("logprobs");
+        if (refused.contains(&status) || stumbled) && self.reword(dialect, &said) {
             return Try::Reworded;
+        }
+        if refused.contains(&status)
+            && let Some(setting) = protocol::refused_setting(request, &said)
+        {
+            let problem = Problem::new(
+                "server-refused",
+                format!("the server answered {}: {said}", status.as_u16()),
+            );
+            return Try::Over(Err(Failure::Unusable(problem.help(format!(
+                "the server does not take this `{setting}`; change it in `generate`, or leave it to the server"
+            )))));
         }
         match retry::failure(status, &said) {
             Failure::Unanswered(why) if retry::worth_another_try(status) => {
@@ -147,6 +172,28 @@ impl Client {
             }
             failure => Try::Over(Err(failure)),
         }
+    }
+
+    /// An answer, unless the server made more tokens than it was let to: it does not know the word for the limit then.
+    fn kept_to_its_limit(&self, answer: Answer, request: &GenerateRequest, used: Dialect) -> Try {
+        // The token that ends an answer is counted by some.
+        let most = request.max_tokens as u64 + 1;
+        let Some(made) = answer.made.filter(|made| *made > most) else {
+            return Try::Over(Ok(Box::new(answer)));
+        };
+        if request.text.is_none() && self.reword(used, "max_completion_tokens") {
+            return Try::Reworded;
+        }
+        let problem = Problem::new(
+            "unusable-answer",
+            format!(
+                "the server made {made} tokens where {} were the most",
+                request.max_tokens
+            ),
+        );
+        Try::Over(Err(Failure::Unusable(problem.help(
+            "it keeps to neither `max_tokens` nor `max_completion_tokens`, so its answers are not those that the spec asks for",
+        ))))
     }
 
     /// No answer came, or not a whole one.
@@ -194,6 +241,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
+    let precise = response.headers().get("retry-after-ms");
+    let precise = precise.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    if let Some(milliseconds) = precise {
+        return Some(Duration::from_millis(milliseconds));
+    }
     let header = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     retry::retry_after(header, SystemTime::now())
 }

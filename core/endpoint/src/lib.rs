@@ -8,10 +8,12 @@
 mod client;
 mod key;
 mod logprobs;
+mod message;
 mod pace;
 mod protocol;
 mod retry;
 mod serve;
+mod stream;
 
 pub use serve::serve;
 

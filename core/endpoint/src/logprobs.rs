@@ -9,7 +9,7 @@ pub(crate) const TOP: usize = driftgauge_engine::Endpoint::MOST_LISTED;
 /// Most likely tokens asked of a plain completion, and of servers that refuse to give more.
 pub(crate) const FEW: usize = 5;
 /// Tokens behind the entropy and the mass of the ten most likely.
-const TEN: usize = 10;
+pub(crate) const TEN: usize = 10;
 /// Rounding above 0 that servers' 16-bit arithmetic leaves.
 const ROUNDING: f64 = 1e-3;
 

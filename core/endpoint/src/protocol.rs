@@ -4,11 +4,14 @@ use driftgauge_engine::Endpoint;
 use driftgauge_engine::GenerateRequest;
 use driftgauge_problem::Problem;
 use driftgauge_record::{Completion, FinishReason};
+use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::logprobs::{self, FEW, TOP};
-use crate::retry::Failure;
+use crate::message::{ChoiceMessage, Said};
+use crate::retry::{self, Failure};
+use crate::stream;
 
 /// Words that servers differ in; learned from their complaints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub(crate) struct Dialect {
     pub(crate) max_completion_tokens: bool,
     /// How many of the most likely tokens are asked for at each position; `None` asks for no log-probabilities.
     pub(crate) top: Option<usize>,
+    /// The answer is asked for in pieces; some servers give it no other way.
+    pub(crate) stream: bool,
 }
 
 impl Dialect {
@@ -25,6 +30,7 @@ impl Dialect {
         Self {
             max_completion_tokens: false,
             top: endpoint.logprobs.then_some(TOP),
+            stream: false,
         }
     }
 
@@ -44,8 +50,48 @@ impl Dialect {
                 ..self
             });
         }
+        if !self.stream && has_word(complaint, "stream") {
+            return Some(Self {
+                stream: true,
+                ..self
+            });
+        }
         None
     }
+}
+
+/// Whether a text has a word that begins so: `streaming`, and not `upstream`.
+fn has_word(text: &str, word: &str) -> bool {
+    let text = text.to_lowercase();
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        before.is_none_or(|letter| !letter.is_alphanumeric())
+    })
+}
+
+/// The setting of the spec that a server refuses, where its complaint names one: every further request has it too.
+pub(crate) fn refused_setting(request: &GenerateRequest, complaint: &str) -> Option<&'static str> {
+    let sampling = &request.sampling;
+    let drawn = sampling.temperature > 0.0;
+    let sent = [
+        ("top_p", sampling.top_p.is_some()),
+        ("top_k", sampling.top_k.is_some()),
+        ("min_p", sampling.min_p.is_some()),
+        ("seed", drawn),
+        ("stop", !request.stop.is_empty()),
+        ("temperature", true),
+    ];
+    // In quotes: as plain words they may stand in a complaint of a prompt.
+    let quoted = |name: &str| {
+        let marks = ['\'', '"', '`'];
+        marks
+            .iter()
+            .any(|mark| complaint.contains(&format!("{mark}{name}{mark}")))
+    };
+    let mut named = sent
+        .into_iter()
+        .filter(|(name, sent)| *sent && quoted(name));
+    named.next().map(|(name, _)| name)
 }
 
 /// The path below the base address: a conversation is completed by one interface, plain text by the other.
@@ -84,11 +130,14 @@ pub(crate) fn body(endpoint: &Endpoint, request: &GenerateRequest, dialect: Dial
         body["min_p"] = json!(min_p);
     }
     if sampling.temperature > 0.0 {
-        // Servers read a signed number.
-        body["seed"] = json!(sampling.seed >> 1);
+        // A number that fits in 31 bits: some servers keep 32 of a longer one, and draw by the clock where these are all ones.
+        body["seed"] = json!(sampling.seed >> 33);
     }
     if !request.stop.is_empty() {
         body["stop"] = json!(request.stop);
+    }
+    if dialect.stream {
+        body["stream"] = json!(true);
     }
     if let Some(top) = dialect.top {
         if request.text.is_some() {
@@ -109,6 +158,10 @@ pub(crate) struct Answer {
     pub(crate) completion: Completion,
     /// Who made it.
     pub(crate) served: Served,
+    /// How many of the most likely tokens the server listed at every position; `None` where it gave no log-probabilities of a text.
+    pub(crate) listed: Option<usize>,
+    /// Tokens that it made, beyond those of its reasoning, where it counts them.
+    pub(crate) made: Option<u64>,
 }
 
 /// What a server says of the model that answered.
@@ -127,6 +180,8 @@ struct Response {
     #[serde(default)]
     system_fingerprint: Option<String>,
     choices: Vec<Choice>,
+    #[serde(default)]
+    usage: Value,
 }
 
 #[derive(Deserialize)]
@@ -141,50 +196,40 @@ struct Choice {
     logprobs: Value,
 }
 
-#[derive(Deserialize)]
-struct ChoiceMessage {
-    #[serde(default)]
-    content: Option<String>,
-    /// Some servers carry the model's refusal apart from its answers; it is what the model said.
-    #[serde(default)]
-    refusal: Option<String>,
-    /// Reasoning that the server took out of the answer, by the two names that servers have for it.
-    #[serde(default)]
-    reasoning_content: Value,
-    #[serde(default)]
-    reasoning: Value,
-}
-
-impl ChoiceMessage {
-    /// The reasoning, where there is any.
-    fn reasoning(&self) -> Option<String> {
-        let named = [&self.reasoning_content, &self.reasoning];
-        let texts = named.into_iter().filter_map(Value::as_str).map(str::trim);
-        texts
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-            .next()
-    }
-}
-
 /// Reads the body of a successful answer.
 pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Failure> {
-    let response: Response = serde_json::from_str(body).map_err(|error| {
-        Failure::Unanswered(format!("the server's answer is no completion: {error}").into())
-    })?;
+    let unreadable = |error: String| Failure::Unanswered(error.into());
+    let whole = if stream::is_stream(body) {
+        stream::whole(body).map_err(unreadable)?
+    } else {
+        serde_json::from_str(body)
+            .map_err(|error| unreadable(format!("the server's answer is no completion: {error}")))?
+    };
+    if !whole["error"].is_null() {
+        return Err(failed_within(&whole));
+    }
+    let response: Response = serde_json::from_value(whole)
+        .map_err(|error| unreadable(format!("the server's answer is no completion: {error}")))?;
+    let made = made(&response.usage);
     let choice = response
         .choices
         .into_iter()
         .next()
         .ok_or_else(|| Failure::Unanswered("the server's answer holds no completion".into()))?;
-    let reason = choice.finish_reason.as_deref().unwrap_or("stop");
+    let most = request.max_tokens as u64;
+    let reason = match choice.finish_reason.as_deref() {
+        Some(reason) => reason,
+        // Not said: as many tokens as it may have tell that it was cut.
+        None if made.is_some_and(|made| made >= most) => "length",
+        None => "stop",
+    };
     if reason == "content_filter" {
         return Err(Failure::Rejected(
             "the server's content filter withheld the answer".into(),
         ));
     }
     let finish = match reason {
-        "stop" | "eos" | "end_turn" => FinishReason::Stop,
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => FinishReason::Stop,
         "length" | "max_tokens" => FinishReason::Length,
         other => {
             return Err(Failure::Unanswered(
@@ -195,10 +240,14 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
             ));
         }
     };
-    let reasoning = choice.message.as_ref().and_then(ChoiceMessage::reasoning);
-    let text = match choice.message {
-        Some(message) => message.content.or(message.refusal),
-        None => choice.text,
+    let Said { text, reasoning } = match choice.message {
+        Some(message) => message
+            .said()
+            .map_err(|error| unreadable(format!("the server's answer cannot be used: {error}")))?,
+        None => Said {
+            text: choice.text,
+            reasoning: None,
+        },
     };
     if text.is_none() && choice.finish_reason.is_none() {
         return Err(Failure::Unanswered(
@@ -233,13 +282,34 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
         (Some(reasoning), Some(further)) => Some(format!("{reasoning}\n\n{further}")),
         (reasoning, further) => reasoning.or(further),
     };
+    let fewest = positions.iter().map(|at| at.top.len()).min();
     Ok(Answer {
+        listed: fewest.or(completion.text.is_empty().then_some(TOP)),
+        made,
         completion,
         served: Served {
             model: response.model,
             fingerprint: response.system_fingerprint,
         },
     })
+}
+
+/// A failure that came with the status of a success.
+fn failed_within(whole: &Value) -> Failure {
+    let said = explanation(&whole.to_string());
+    let code = whole["error"]["code"].as_u64();
+    let status = code.and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+    match status.filter(|status| status.is_client_error() || status.is_server_error()) {
+        Some(status) => retry::failure(status, &said),
+        None => Failure::Unanswered(format!("the server answered with an error: {said}").into()),
+    }
+}
+
+/// Tokens of the answer itself: the limit of some servers does not count those of reasoning.
+fn made(usage: &Value) -> Option<u64> {
+    let reasoning = &usage["completion_tokens_details"]["reasoning_tokens"];
+    let all = usage["completion_tokens"].as_u64()?;
+    Some(all.saturating_sub(reasoning.as_u64().unwrap_or(0)))
 }
 
 /// The text before the first of the strings that end an answer; some servers leave them in.
@@ -365,6 +435,10 @@ mod tests {
         assert_eq!(fourth.top, None);
         assert_eq!(fourth.after("logprobs are not supported"), None);
         assert_eq!(first.after("prompt too long"), None);
+        let pieces = first.after("This model only supports streaming").unwrap();
+        assert!(pieces.stream && body(&endpoint(), &request(), pieces)["stream"] == true);
+        assert_eq!(pieces.after("set `stream` to true"), None);
+        assert_eq!(first.after("upstream connect error"), None);
     }
 
     #[test]
@@ -374,7 +448,68 @@ mod tests {
         request.sampling.temperature = 0.7;
         request.sampling.seed = u64::MAX;
         let seed = &body(&endpoint(), &request, Dialect::of(&endpoint()))["seed"];
-        assert_eq!(seed.as_i64(), Some(i64::MAX));
+        assert_eq!(seed.as_i64(), Some(i64::from(i32::MAX)));
+    }
+
+    #[test]
+    fn a_setting_that_a_server_refuses_is_named() {
+        let mut request = request();
+        request.sampling.top_k = Some(5);
+        // In the words of transformers' server, and of OpenAI's.
+        let unexpected = "Unexpected fields in the request: {'min_p', 'top_k'}";
+        assert_eq!(refused_setting(&request, unexpected), Some("top_k"));
+        let fixed = "Unsupported value: 'temperature' does not support 0 with this model.";
+        assert_eq!(refused_setting(&request, fixed), Some("temperature"));
+        assert_eq!(
+            refused_setting(&request, "the words top_k and stop are in the prompt"),
+            None
+        );
+        assert_eq!(
+            refused_setting(&request, "Unknown parameter: 'seed'"),
+            None,
+            "it was not sent"
+        );
+    }
+
+    #[test]
+    fn an_error_in_place_of_an_answer_is_told() {
+        let read = |body: &str| read(body, &request()).unwrap_err();
+        let busy = read(r#"{"error": {"message": "overloaded", "code": 502}}"#);
+        assert!(
+            matches!(&busy, Failure::Unanswered(why) if why.message.contains("502: overloaded")),
+            "{busy:?}"
+        );
+        let wrong = read(r#"{"error": {"message": "no such model", "code": 404}}"#);
+        assert!(matches!(wrong, Failure::Unusable(_)));
+        let plain = read(r#"{"error": "out of memory"}"#);
+        assert!(
+            plain.problem().message.contains("out of memory"),
+            "{plain:?}"
+        );
+        let stream = read("data: {\"error\": {\"message\": \"gone\"}}\n\n");
+        assert!(stream.problem().message.contains("gone"), "{stream:?}");
+    }
+
+    #[test]
+    fn what_a_server_counts_and_lists_is_known() {
+        let usage = |usage: &str| {
+            let body =
+                format!(r#"{{"choices": [{{"message": {{"content": "a"}}}}], "usage": {usage}}}"#);
+            let answer = read(&body, &request()).unwrap();
+            (answer.made, answer.completion.finish_reason, answer.listed)
+        };
+        assert_eq!(usage("null"), (None, FinishReason::Stop, None));
+        assert_eq!(
+            usage(r#"{"completion_tokens": 4}"#),
+            (Some(4), FinishReason::Stop, None)
+        );
+        assert_eq!(
+            usage(r#"{"completion_tokens": 5}"#),
+            (Some(5), FinishReason::Length, None)
+        );
+        let thought =
+            r#"{"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 6}}"#;
+        assert_eq!(usage(thought), (Some(3), FinishReason::Stop, None));
     }
 
     #[test]

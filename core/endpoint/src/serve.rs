@@ -52,6 +52,7 @@ pub fn serve<W: Write>(
         };
         match outcome {
             Ok(answer) => {
+                served.lists(answer.listed);
                 served.add(answer.served);
                 let learned = served.loaded(endpoint, &client);
                 if learned != loaded {
@@ -134,6 +135,8 @@ fn no_scores() -> Failure {
 struct Seen {
     known: HashSet<Served>,
     in_order: Vec<Served>,
+    /// How many of the most likely tokens the answers so far list at least; `Some(None)` where one has no log-probabilities.
+    fewest: Option<Option<usize>>,
 }
 
 impl Seen {
@@ -146,6 +149,11 @@ impl Seen {
         {
             self.in_order.push(served);
         }
+    }
+
+    fn lists(&mut self, listed: Option<usize>) {
+        // None is less than any number.
+        self.fewest = Some(self.fewest.map_or(listed, |fewest| fewest.min(listed)));
     }
 
     /// What provenance says of the model.
@@ -174,7 +182,7 @@ impl Seen {
             outcome: CheckOutcome::Skipped,
             detail,
         }];
-        if let Some(lacking) = client.logprobs_lacking() {
+        if let Some(lacking) = client.logprobs_lacking(self.fewest) {
             checks.push(Check {
                 name: "logprobs".to_owned(),
                 outcome: CheckOutcome::Avoided,

@@ -379,3 +379,85 @@ fn plain_text_is_completed_by_the_older_interface() {
     assert!(completion.token_top10_entropy.is_empty());
     assert_eq!(server.requests()[0]["path"], "/v1/completions");
 }
+
+#[test]
+fn a_server_that_only_streams_is_asked_for_pieces() {
+    let (replies, requests) = ask(&json!({ "wants_stream": true }), |_| {});
+    let completion = only(&replies).expect("an answer");
+    assert_eq!(completion.text, "You said: hello");
+    assert_eq!(completion.token_logprob.len(), 3);
+    assert_eq!(completion.token_top10_entropy.len(), 3);
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1]["body"]["stream"], true);
+}
+
+#[test]
+fn content_in_parts_and_a_refusal_apart_are_what_was_said() {
+    let (replies, _) = ask(&json!({ "parts": true }), |_| {});
+    assert_eq!(only(&replies).expect("an answer").text, "You said: hello");
+    let rules = json!({ "rules": [{ "when": "hello", "refuse": "I cannot help with that." }] });
+    let (replies, _) = ask(&rules, |_| {});
+    let completion = only(&replies).expect("an answer");
+    assert_eq!(completion.text, "I cannot help with that.");
+}
+
+#[test]
+fn no_choice_and_an_error_in_place_of_an_answer_are_tried_again() {
+    for word in ["empty", "error in 200", "429"] {
+        let rules = json!({ "rules": [{ "when": "hello", "then": [word, "ok"] }] });
+        let (replies, requests) = ask(&rules, |_| {});
+        let completion = only(&replies).unwrap_or_else(|error| panic!("{word}: {error:?}"));
+        assert_eq!(completion.text, "You said: hello", "{word}");
+        assert_eq!(requests.len(), 2, "{word}");
+    }
+}
+
+#[test]
+fn a_setting_that_the_server_does_not_know_ends_the_run_by_name() {
+    let server = Server::openai(&json!({ "unknown_fields": ["top_k", "min_p"] }));
+    let mut request = chat("hello");
+    request.sampling.top_k = Some(5);
+    let replies = replies(&endpoint(&server), vec![request]);
+    let error = fatal(&replies).expect("a failure of the model");
+    assert!(
+        error.contains("422") && error.contains("this `top_k`"),
+        "{error}"
+    );
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn the_limit_is_held_against_what_the_server_counts() {
+    // It knows the newer word alone, and says nothing of the older one.
+    let (replies, requests) = ask(&json!({ "makes": 99 }), |_| {});
+    only(&replies).expect("an answer");
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1]["body"]["max_completion_tokens"], 16);
+    let server = Server::openai(&json!({ "makes": 99 }));
+    let request = GenerateRequest {
+        messages: Vec::new(),
+        text: Some("hello".to_owned()),
+        ..chat("")
+    };
+    let error = crate::replies(&endpoint(&server), vec![request]);
+    let error = fatal(&error).expect("a failure of the model");
+    assert!(
+        error.contains("99 tokens where 16 were the most"),
+        "{error}"
+    );
+}
+
+#[test]
+fn log_probabilities_that_never_come_are_told() {
+    let (replies, requests) = ask(&json!({ "logprobs": false }), |_| {});
+    assert!(only(&replies).expect("an answer").token_logprob.is_empty());
+    assert_eq!(requests.len(), 1);
+    let told = replies.iter().any(|reply| match reply {
+        Reply::Ready(loaded) => {
+            let mut checks = loaded.checks.iter();
+            checks.any(|check| check.name == "logprobs" && check.detail.contains("gives none"))
+        }
+        _ => false,
+    });
+    assert!(told, "{replies:?}");
+}

@@ -37,11 +37,12 @@ pub struct Server {
 impl Server {
     /// An OpenAI-compatible server. `settings` may hold:
     /// - `key`: the key it wants, `logprobs` (default true), `refuses_logprobs`, `most_logprobs`,
-    ///   `wants_max_completion_tokens`;
-    /// - `rules`: list of `{when, then, say, think}`: a request whose last message contains `when` is met with the words of
+    ///   `wants_max_completion_tokens`, `wants_stream`, `unknown_fields` (refused with 422), `parts` (content as a list),
+    ///   `makes` (so many tokens, whatever `max_tokens` says);
+    /// - `rules`: list of `{when, then, say, think, refuse}`: a request whose last message contains `when` is met with the words of
     ///   `then`, one a request and the last of them for all further ones, and answered with `say`, with the reasoning `think`
     ///   apart from it. Words: `ok`, a status
-    ///   (`500`, or `429:3` with a `Retry-After`), `hang`, `malformed`, `drop` (half of the body), `filter`, and `meet`
+    ///   (`500`, or `429:3` with a `Retry-After`), `hang`, `malformed`, `drop` (half of the body), `filter`, `empty` (no choice), `error in 200`, and `meet`
     ///   (answered when another `meet` is under way at the same time).
     #[must_use]
     pub fn openai(settings: &Value) -> Self {

@@ -93,6 +93,16 @@ impl Service for OpenAi {
         if self.flag("refuses_logprobs") && !body["logprobs"].is_null() {
             return error(400, "logprobs are not supported by this model");
         }
+        if self.flag("wants_stream") && body["stream"] != true {
+            return error(400, "this model only supports streaming");
+        }
+        let unknown = self.settings["unknown_fields"].as_array();
+        let unknown = unknown.into_iter().flatten().filter_map(Value::as_str);
+        if let Some(field) = unknown.into_iter().find(|field| !body[*field].is_null()) {
+            // As transformers' server says it.
+            let detail = format!("Unexpected fields in the request: {{'{field}'}}");
+            return Response::json(422, &json!({ "detail": detail }));
+        }
         let top = body["top_logprobs"].as_u64().unwrap_or(0);
         if let Some(most) = self.settings["most_logprobs"].as_u64()
             && top > most
@@ -115,9 +125,32 @@ impl Service for OpenAi {
         if rule["think"].is_string() {
             answer["choices"][0]["message"]["reasoning_content"] = rule["think"].clone();
         }
-        let whole = Response::json(200, &answer);
+        if self.flag("parts") {
+            let message = &mut answer["choices"][0]["message"];
+            message["content"] = json!([{ "type": "text", "text": message["content"] }]);
+        }
+        if rule["refuse"].is_string() {
+            let message = &mut answer["choices"][0]["message"];
+            message["content"] = json!("");
+            message["refusal"] = rule["refuse"].clone();
+        }
+        if let Some(made) = self.settings["makes"].as_u64() {
+            let limit = &body["max_completion_tokens"];
+            let made = limit.as_u64().map_or(made, |limit| made.min(limit));
+            answer["usage"] = json!({ "completion_tokens": made });
+        }
+        let whole = if body["stream"] == true {
+            Response::new(200, events(&answer)).with("Content-Type", "text/event-stream")
+        } else {
+            Response::json(200, &answer)
+        };
         match word.as_str() {
             "ok" | "filter" => whole,
+            "empty" => Response::json(200, &json!({ "choices": [] })),
+            "error in 200" => {
+                let error = json!({ "message": "as told", "code": 429 });
+                Response::json(200, &json!({ "error": error }))
+            }
             "meet" => {
                 self.meet();
                 whole
@@ -171,6 +204,31 @@ impl OpenAi {
             "choices": [choice],
         })
     }
+}
+
+/// The answer of a conversation in pieces of one word each.
+fn events(answer: &Value) -> String {
+    let choice = &answer["choices"][0];
+    let text = choice["message"]["content"].as_str().unwrap_or_default();
+    let mut events = String::from(": ping\n\n");
+    let mut send = |piece: Value| {
+        let event = json!({ "model": answer["model"], "choices": [piece] });
+        events.push_str(&format!("data: {event}\n\n"));
+    };
+    send(json!({ "index": 0, "delta": { "role": "assistant" }, "finish_reason": null }));
+    for (index, word) in text.split_inclusive(' ').enumerate() {
+        let position = &choice["logprobs"]["content"][index];
+        let logprobs = match position.is_null() {
+            true => Value::Null,
+            false => json!({ "content": [position] }),
+        };
+        send(
+            json!({ "index": 0, "delta": { "content": word }, "logprobs": logprobs, "finish_reason": null }),
+        );
+    }
+    send(json!({ "index": 0, "delta": {}, "finish_reason": choice["finish_reason"] }));
+    events.push_str("data: [DONE]\n\n");
+    events
 }
 
 /// A token with so many likely ones, each half as likely as the one before; the token is the first.
