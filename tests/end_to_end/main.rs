@@ -14,6 +14,7 @@ mod hub;
 mod identity;
 mod inference;
 mod install;
+mod integrations;
 mod judge_check;
 mod judging_plugin;
 mod kills;
