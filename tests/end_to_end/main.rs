@@ -15,6 +15,7 @@ mod identity;
 mod inference;
 mod install;
 mod integrations;
+mod integrity;
 mod judge_check;
 mod judging_plugin;
 mod kills;

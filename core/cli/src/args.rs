@@ -51,6 +51,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CacheCommand,
     },
+    /// Read every byte of a run folder or a store and name what is not what was written.
+    ///
+    /// Exit codes: 0 when all is as it was written, 1 when a file is damaged or missing, 2 when the folder is neither a run's nor a
+    /// store. What a store lost the next run makes again by itself.
+    Verify(VerifyArgs),
     /// Look at what a run, or the run of a spec, would need of this machine.
     Doctor(DoctorArgs),
     /// Print what a shell completes commands by.
@@ -456,6 +461,15 @@ pub(crate) struct StoreDir {
     /// How the output is written.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: Format,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Run folder, of which what it rests on in the store is read too, or a store.
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreDir,
 }
 
 /// `cache`.

@@ -38,6 +38,7 @@ fn main() -> std::process::ExitCode {
         Command::Init(args) => commands::init::run(&args),
         Command::Plugin { command } => commands::plugin::run(&command),
         Command::Cache { command } => commands::cache::run(&command),
+        Command::Verify(args) => commands::verify::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Completions(args) => Ok(commands::documentation::completions(&args)),
         Command::Man(args) => commands::documentation::man(&args),

@@ -8,6 +8,7 @@ pub mod context;
 pub mod event;
 pub mod exec;
 mod folder;
+pub mod forecast;
 mod intervals;
 mod judge_check;
 mod model_files;
@@ -19,6 +20,8 @@ pub mod resolve;
 pub mod resolved;
 pub mod results;
 pub mod run;
+pub mod sealing;
+pub mod select;
 pub mod training_data;
 pub mod why;
 

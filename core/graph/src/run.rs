@@ -12,6 +12,7 @@ use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
 use driftgauge_record::files::provenance::ProvenanceRecord;
 use driftgauge_record::files::resolved::ExperimentRecord;
 use driftgauge_record::{FolderError, Results, RunDir, Schema, write_samples};
+use driftgauge_store::FileDigests;
 use serde_json::Value;
 
 use crate::context::{Context, NodeOutcome};
@@ -24,6 +25,7 @@ use crate::nodes::samples::ModelSamples;
 use crate::plan::{Kind, Part};
 use crate::resolved::ModelSource;
 use crate::results::{CompareResult, MetricResult, results};
+use crate::sealing;
 use crate::why::History;
 
 /// What a run came to.
@@ -183,6 +185,7 @@ pub async fn run(
     let started = SystemTime::now();
     let clock = Instant::now();
     make_dir(out.path())?;
+    sealing::open(out)?;
     out.write(&folder::resolved(&context.experiment))?;
     write(&out.spec(), &record.spec_text)?;
     out.write(&record.lock)?;
@@ -383,7 +386,7 @@ fn copy_models(
         };
         if let Some(source) = source {
             artifact_of(context, index).map_err(RunError::Artifact)?;
-            copy_folder(&source, &out.models().join(model))?;
+            copy_folder(&source, &out.models().join(model), &context.store.digests())?;
             // How long the steps of a checkpoint took, its training knows.
             let trained = match node.kind {
                 Kind::Checkpoint => &context.plan.nodes[node.inputs[0]],
@@ -436,7 +439,8 @@ fn add_timings(log: &Path, timings: &[Value], to: &Path) -> Result<(), RunError>
     write(to, &lines)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<(), RunError> {
+/// Copies a folder of an artifact. What an earlier run copied stays where it still stands, so that a second run copies nothing.
+fn copy_folder(from: &Path, to: &Path, digests: &FileDigests) -> Result<(), RunError> {
     make_dir(to)?;
     let entries = fs::read_dir(from).map_err(|source| RunError::Io {
         path: from.to_owned(),
@@ -445,8 +449,8 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), RunError> {
     for entry in entries.flatten() {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else if !same_size_and_newer(&entry.path(), &target) {
+            copy_folder(&entry.path(), &target, digests)?;
+        } else if !are_same(&entry.path(), &target, digests) {
             fs::copy(entry.path(), &target).map_err(|source| RunError::Io {
                 path: target.clone(),
                 source,
@@ -456,12 +460,8 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Whether a copy made by an earlier run still stands, so that a second run copies nothing.
-fn same_size_and_newer(from: &Path, to: &Path) -> bool {
-    let (Ok(from), Ok(to)) = (fs::metadata(from), fs::metadata(to)) else {
-        return false;
-    };
-    from.len() == to.len() && matches!((from.modified(), to.modified()), (Ok(a), Ok(b)) if b >= a)
+fn are_same(a: &Path, b: &Path, digests: &FileDigests) -> bool {
+    matches!((digests.of(a), digests.of(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 fn provenance(

@@ -1,7 +1,6 @@
 //! Why a node would run or not: what the store holds, and what changed since the last run of the same experiment.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use driftgauge_store::Digest;
 use driftgauge_store::Store;
@@ -48,8 +47,8 @@ impl History {
     /// The history kept in the store for the experiment of that name; empty when there is none.
     #[must_use]
     pub fn load(store: &Store, experiment: &str) -> Self {
-        fs::read_to_string(store.history_path(experiment))
-            .ok()
+        store
+            .recall_plan(experiment)
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default()
     }

@@ -27,6 +27,9 @@ pub struct ArtifactFile {
 pub struct Manifest {
     /// Files in the order of their paths.
     pub files: Vec<ArtifactFile>,
+    /// Digest of what is said of them; none in a manifest of an older build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<Digest>,
 }
 
 /// A finished artifact whose files were found to be what was written.
@@ -42,36 +45,19 @@ impl Artifact {
         folder: PathBuf,
         digests: &FileDigests,
     ) -> Result<Self, StoreError> {
-        Self::open_with(key, folder, &|path| digests.of(path))
-    }
-
-    /// Opens an artifact whose files have the digests that `digest` gives.
-    pub(super) fn open_with(
-        key: &Digest,
-        folder: PathBuf,
-        digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
-    ) -> Result<Self, StoreError> {
-        let path = folder.join(MANIFEST);
-        let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
-        let damaged = |file: &str, problem: String| StoreError::Damaged {
-            key: key.short().to_owned(),
-            file: file.to_owned(),
-            problem,
-            folder: folder.clone(),
-        };
-        let manifest: Manifest = serde_json::from_str(&text)
-            .map_err(|error| damaged(MANIFEST, format!("is not readable: {error}")))?;
-        for file in &manifest.files {
-            let path = folder.join(&file.path);
-            let digest = digest(&path).map_err(|_| damaged(&file.path, "is missing".to_owned()))?;
-            if digest != file.blake3 {
-                return Err(damaged(
-                    &file.path,
-                    "has other bytes than were written".to_owned(),
-                ));
+        let (manifest, wrong) = read(&folder, &|path| digests.of(path))?;
+        match (manifest, wrong.into_iter().next()) {
+            (Some(manifest), None) => Ok(Self { folder, manifest }),
+            (_, wrong) => {
+                let (file, problem) = wrong.unwrap_or_default();
+                Err(StoreError::Damaged {
+                    key: key.short().to_owned(),
+                    file,
+                    problem,
+                    folder,
+                })
             }
         }
-        Ok(Self { folder, manifest })
     }
 
     /// The artifact's folder.
@@ -93,16 +79,97 @@ impl Artifact {
     }
 }
 
+/// What a file of a sealed folder is, and what is wrong with it.
+pub(super) type Wrong = (String, String);
+
+/// Reads the manifest of a folder and every file in it. Says of each file that is not what was written what is wrong with it.
+pub(super) fn read(
+    folder: &Path,
+    digest: &dyn Fn(&Path) -> std::io::Result<Digest>,
+) -> Result<(Option<Manifest>, Vec<Wrong>), StoreError> {
+    let path = folder.join(MANIFEST);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let wrong = (MANIFEST.to_owned(), "is missing".to_owned());
+            return Ok((None, vec![wrong]));
+        }
+        Err(error) => return Err(io_error("read", &path)(error)),
+    };
+    let manifest: Manifest = match serde_json::from_slice(&text) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            let wrong = (MANIFEST.to_owned(), format!("is not readable: {error}"));
+            return Ok((None, vec![wrong]));
+        }
+    };
+    // Of a manifest that changed nothing can be told of the files.
+    if manifest.text().as_bytes() != text || !manifest.is_whole() {
+        let wrong = (MANIFEST.to_owned(), OTHER_BYTES.to_owned());
+        return Ok((None, vec![wrong]));
+    }
+    let mut wrong = Vec::new();
+    for file in &manifest.files {
+        let path = folder.join(&file.path);
+        let size = fs::metadata(&path).map(|found| found.len());
+        let problem = match (digest(&path), size) {
+            (Err(_), _) | (_, Err(_)) => "is missing",
+            (Ok(found), Ok(size)) if found != file.blake3 || size != file.size => OTHER_BYTES,
+            _ => continue,
+        };
+        wrong.push((file.path.clone(), problem.to_owned()));
+    }
+    Ok((Some(manifest), wrong))
+}
+
+/// What is said of a file that changed.
+pub(super) const OTHER_BYTES: &str = "has other bytes than were written";
+
+impl Manifest {
+    fn new(files: Vec<ArtifactFile>) -> Self {
+        let blake3 = Some(digest_of(&files));
+        Self { files, blake3 }
+    }
+
+    fn is_whole(&self) -> bool {
+        let digest = self.blake3.as_ref();
+        digest.is_none_or(|digest| *digest == digest_of(&self.files))
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// Name of the file in a sealed folder.
+    pub const FILE: &str = MANIFEST;
+}
+
+fn digest_of(files: &[ArtifactFile]) -> Digest {
+    Digest::of(&serde_json::to_vec(files).unwrap_or_default())
+}
+
 /// Writes the manifest of `folder` and brings everything to disk.
-pub(super) fn seal(folder: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+/// When a file cannot be read, written or synced.
+pub fn seal_folder(folder: &Path) -> Result<(), StoreError> {
     let mut files = Vec::new();
     collect(folder, folder, &mut files)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let path = folder.join(MANIFEST);
-    let text = serde_json::to_string_pretty(&Manifest { files }).unwrap_or_default();
-    fs::write(&path, text).map_err(io_error("write", &path))?;
+    fs::write(&path, Manifest::new(files).text()).map_err(io_error("write", &path))?;
     sync_file(&path)?;
     sync_dir(folder)
+}
+
+/// What of a folder that was sealed is not what was written; `None` when all of it is.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn damage_of_folder(folder: &Path) -> Result<Option<String>, StoreError> {
+    let (_, wrong) = read(folder, &|path| Digest::of_file(path))?;
+    let first = wrong.into_iter().next();
+    Ok(first.map(|(file, problem)| format!("`{file}` {problem}")))
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<ArtifactFile>) -> Result<(), StoreError> {

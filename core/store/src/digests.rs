@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Digest, sealed};
 
 /// Files up to this size are hashed every time: it costs nothing and trusts nothing.
 const ALWAYS_READ: u64 = 16 << 20;
@@ -25,17 +25,29 @@ struct Remembered {
 #[derive(Debug, Clone)]
 pub struct FileDigests {
     memory: PathBuf,
+    learns: bool,
 }
 
 impl FileDigests {
     pub(super) fn at(memory: PathBuf) -> Self {
-        Self { memory }
+        Self {
+            memory,
+            learns: true,
+        }
+    }
+
+    /// What is remembered stays as it is.
+    pub(super) fn that_learn_nothing(self) -> Self {
+        Self {
+            learns: false,
+            ..self
+        }
     }
 
     /// Without a memory: every file is read each time it is asked for.
     #[must_use]
     pub fn forgetful() -> Self {
-        Self::at(PathBuf::new())
+        Self::at(PathBuf::new()).that_learn_nothing()
     }
 
     /// Digest of the file's bytes.
@@ -62,14 +74,16 @@ impl FileDigests {
             return Ok(known.blake3.clone());
         }
         let digest = Digest::of_file(&path)?;
-        entries.insert(name, current(digest.clone()));
-        self.write(&entries);
+        if self.learns {
+            entries.insert(name, current(digest.clone()));
+            self.write(&entries);
+        }
         Ok(digest)
     }
 
     fn read(&self) -> BTreeMap<String, Remembered> {
-        fs::read_to_string(&self.memory)
-            .ok()
+        // A memory with a byte that changed would give a file the digest of another.
+        sealed::read(&self.memory)
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default()
     }
@@ -79,7 +93,7 @@ impl FileDigests {
             .memory
             .with_extension(format!("{}.tmp", std::process::id()));
         let text = serde_json::to_string_pretty(entries).unwrap_or_default();
-        if fs::write(&temporary, text).is_ok() {
+        if fs::write(&temporary, sealed::seal(&text)).is_ok() {
             // Losing the memory costs time, never truth.
             let _ = fs::rename(&temporary, &self.memory);
         }

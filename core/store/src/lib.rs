@@ -11,6 +11,9 @@
 //! history/                      the last plan of each experiment, to explain what changed
 //! digests.json                  digests of large files, remembered by size, mtime and inode
 //! ```
+//! A byte that changed is found in each of them: artifacts and checkpoints have manifests, the lines of journals and the small
+//! files their digest within. See [`Store::verify_all`].
+//!
 //! An artifact appears by one rename of a folder whose files are on disk, so a kill at any moment leaves either the whole
 //! artifact or none. Any number of runs, on any number of machines that share the folder, write to it at once: see
 //! [`Writer`]. Nothing here needs a lock of the file system.
@@ -21,6 +24,8 @@ mod digests;
 mod inventory;
 mod journal;
 mod process;
+mod sealed;
+mod verify;
 mod writer;
 
 use std::fs;
@@ -29,12 +34,13 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_problem::Explained;
 
-pub use artifact::{Artifact, ArtifactFile, Manifest};
+pub use artifact::{Artifact, ArtifactFile, Manifest, damage_of_folder, seal_folder};
 pub use digest::{Digest, canonical_json, node_key};
 pub use digests::FileDigests;
 pub use inventory::Entry;
 pub use journal::Journal;
 pub use process::Process;
+pub use verify::{Damage, Verified};
 pub use writer::{Alone, Claim, Claimed, Writer};
 
 /// File of a provisional artifact: how many answers of its own it lacks.
@@ -87,10 +93,9 @@ impl Explained for StoreError {
     fn help(&self) -> Option<String> {
         match self {
             Self::Io { .. } => None,
-            Self::Damaged { folder, .. } => Some(format!(
-                "remove `{}` and run again; only this node is repeated",
-                folder.display()
-            )),
+            Self::Damaged { .. } => {
+                Some("run again: this node is made anew, and nothing that is whole".to_owned())
+            }
             Self::Locked { .. } => {
                 Some("wait for it to end, or name another store with `--store DIR`".to_owned())
             }
@@ -113,6 +118,8 @@ pub(crate) fn io_error<'a>(
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Whether nothing is written, not even what would save work the next time.
+    looked_at: bool,
 }
 
 impl Store {
@@ -127,7 +134,21 @@ impl Store {
             fs::create_dir_all(&folder).map_err(io_error("make", &folder))?;
         }
         let root = fs::canonicalize(&root).map_err(io_error("open", &root))?;
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            looked_at: false,
+        })
+    }
+
+    /// The store at `root` to look at: nothing is made, also where there is none.
+    #[must_use]
+    pub fn look(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let root = fs::canonicalize(&root).unwrap_or(root);
+        Self {
+            root,
+            looked_at: true,
+        }
     }
 
     /// The store's folder.
@@ -242,7 +263,7 @@ impl Store {
 
     fn put(&self, key: &Digest, folder: &Path) -> Result<Artifact, StoreError> {
         let target = self.artifact_dir(key);
-        artifact::seal(folder)?;
+        artifact::seal_folder(folder)?;
         let parent = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(parent).map_err(io_error("make", parent))?;
         // A folder is never renamed onto one that holds files: of two writers one sees the artifact of the other.
@@ -257,18 +278,32 @@ impl Store {
                 fs::remove_dir_all(folder).map_err(io_error("remove", folder))?;
                 return Ok(artifact);
             }
-            let old = self.aside(key.short());
-            match fs::rename(&target, &old) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error("replace", &target)(error));
-                }
-                _ => {}
-            }
-            // It is swept later where it cannot be removed now.
-            let _ = fs::remove_dir_all(&old);
+            self.discard(key)?;
         }
         artifact::sync_dir(parent)?;
         Artifact::open(key, target, &self.digests())
+    }
+
+    /// Removes the artifact of `key`, so that it is made again.
+    ///
+    /// # Errors
+    /// When it cannot be moved out of the way.
+    pub fn discard(&self, key: &Digest) -> Result<(), StoreError> {
+        let (target, old) = (self.artifact_dir(key), self.aside(key.short()));
+        match fs::rename(&target, &old) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            moved => moved.map_err(io_error("replace", &target))?,
+        }
+        // It is swept later where it cannot be removed now.
+        let _ = fs::remove_dir_all(&old);
+        Ok(())
+    }
+
+    /// What the artifact of `key` holds, its files not looked at; `None` where there is none or its manifest is damaged.
+    #[must_use]
+    pub fn manifest(&self, key: &Digest) -> Option<Manifest> {
+        let nothing = |_: &Path| Err(io::ErrorKind::NotFound.into());
+        artifact::read(&self.artifact_dir(key), &nothing).ok()?.0
     }
 
     /// Where unfinished work of `key` is kept between runs.
@@ -281,19 +316,38 @@ impl Store {
     /// part of any artifact.
     pub fn remember(&self, key: &Digest, fact: &serde_json::Value) {
         // Losing a fact costs a line of provenance, never a result.
-        let _ = self.write_whole(&self.fact_path(key), &fact.to_string());
+        let _ = self.write_whole(&self.fact_path(key), &sealed::seal(&fact.to_string()));
     }
 
-    /// The fact kept for `key`.
+    /// The fact kept for `key`. One that is damaged is none.
     #[must_use]
     pub fn recall(&self, key: &Digest) -> Option<serde_json::Value> {
-        serde_json::from_str(&fs::read_to_string(self.fact_path(key)).ok()?).ok()
+        serde_json::from_str(&sealed::read(&self.fact_path(key))?).ok()
+    }
+
+    /// Keeps a fact that belongs to no node.
+    pub fn remember_named(&self, name: &str, fact: &serde_json::Value) {
+        let path = self.root.join("facts").join(format!("{name}.json"));
+        let _ = self.write_whole(&path, &sealed::seal(&fact.to_string()));
+    }
+
+    /// The fact of that name.
+    #[must_use]
+    pub fn recall_named(&self, name: &str) -> Option<serde_json::Value> {
+        let path = self.root.join("facts").join(format!("{name}.json"));
+        serde_json::from_str(&sealed::read(&path)?).ok()
     }
 
     /// Remembers the last plan of an experiment.
     pub fn remember_plan(&self, experiment: &str, text: &str) {
         // Losing it costs an explanation.
-        let _ = self.write_whole(&self.history_path(experiment), text);
+        let _ = self.write_whole(&self.history_path(experiment), &sealed::seal(text));
+    }
+
+    /// The last plan of an experiment, where one is remembered.
+    #[must_use]
+    pub fn recall_plan(&self, experiment: &str) -> Option<String> {
+        sealed::read(&self.history_path(experiment))
     }
 
     /// A file is there whole or as it was before, whoever reads it.
@@ -303,9 +357,7 @@ impl Store {
         fs::rename(&whole, path)
     }
 
-    /// Where the last plan of an experiment is remembered.
-    #[must_use]
-    pub fn history_path(&self, experiment: &str) -> PathBuf {
+    fn history_path(&self, experiment: &str) -> PathBuf {
         let name = Digest::of(experiment.as_bytes());
         self.root
             .join("history")
@@ -319,7 +371,11 @@ impl Store {
     /// Digests of files outside and inside of the store, remembered between runs.
     #[must_use]
     pub fn digests(&self) -> FileDigests {
-        FileDigests::at(self.root.join("digests.json"))
+        let digests = FileDigests::at(self.root.join("digests.json"));
+        match self.looked_at {
+            true => digests.that_learn_nothing(),
+            false => digests,
+        }
     }
 }
 

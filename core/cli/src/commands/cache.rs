@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use driftgauge_problem::{Problem, Result};
+use driftgauge_problem::Result;
 use driftgauge_record::RunDir;
 use driftgauge_record::files::plan::PlanRecord;
 use driftgauge_store::{Entry, Store};
 use indicatif::HumanBytes;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::{CacheCommand, Format, PruneArgs, StoreDir};
 use crate::exit::Exit;
@@ -17,7 +17,10 @@ use crate::exit::Exit;
 pub(crate) fn run(command: &CacheCommand) -> Result<Exit> {
     match command {
         CacheCommand::List(args) => list(args),
-        CacheCommand::Verify(args) => verify(args),
+        CacheCommand::Verify(args) => match open(args)? {
+            Some(store) => super::verify::tell(&store.verify_all(None)?, args.format),
+            None => Ok(Exit::Usage),
+        },
         CacheCommand::Prune(args) => prune(args),
     }
 }
@@ -47,45 +50,6 @@ fn list(args: &StoreDir) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
-}
-
-fn verify(args: &StoreDir) -> Result<Exit> {
-    let Some(store) = open(args)? else {
-        return Ok(Exit::Usage);
-    };
-    let mut entries = store.entries()?;
-    entries.retain(|entry| entry.state != "unfinished");
-    let checked = entries.iter().map(|entry| (entry, store.verify(entry)));
-    let damaged: Vec<(&Entry, String)> = checked
-        .filter_map(|(entry, outcome)| Some((entry, Problem::from(outcome.err()?).to_string())))
-        .collect();
-    match args.format {
-        Format::Json => {
-            let damaged: Vec<Value> = damaged
-                .iter()
-                .map(|(entry, problem)| json!({ "key": entry.key, "nodes": entry.nodes, "problem": problem }))
-                .collect();
-            println!(
-                "{}",
-                json!({ "checked": entries.len(), "damaged": damaged })
-            );
-        }
-        Format::Text => {
-            for (_, problem) in &damaged {
-                eprintln!("error: {problem}");
-            }
-            println!(
-                "{} artifacts read, {} damaged",
-                entries.len(),
-                damaged.len()
-            );
-        }
-    }
-    Ok(if damaged.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
 }
 
 fn prune(args: &PruneArgs) -> Result<Exit> {

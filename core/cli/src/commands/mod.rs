@@ -19,3 +19,4 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod show;
 mod side_by_side;
+pub(crate) mod verify;

@@ -2,6 +2,7 @@
 //! runs side by side.
 
 use driftgauge_graph::across::{FinishedRun, compare_runs};
+use driftgauge_graph::sealing;
 use driftgauge_problem::{Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::resolved::SampleMode;
@@ -34,7 +35,9 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
         report = report.stable();
     }
     if args.format == ReportFormat::Html && args.to.is_none() {
-        println!("{}", report.write(&dir)?.display());
+        let page = report.write(&dir)?;
+        sealing::seal_report(&dir)?;
+        println!("{}", page.display());
         return Ok(Exit::Done);
     }
     let text = match args.format {

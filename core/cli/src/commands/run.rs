@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use driftgauge_engine::LOGITS_AGREE;
 use driftgauge_graph::cancel::Cancel;
-use driftgauge_graph::context::Context;
+use driftgauge_graph::context::{Context, SpentOn};
 use driftgauge_graph::event::Outcome as NodeEnd;
 use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::resolve::Unproven;
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
+use driftgauge_graph::sealing;
 use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::provenance::{HostRecord, ProvenanceRecord};
@@ -79,8 +80,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         jobs,
         cores,
         strict: args.strict,
+        spent: SpentOn::default(),
         writer,
     });
+    let digests = context.store.digests();
     let name = context.experiment.name.clone();
     eprintln!(
         "driftgauge {}: running `{name}` ({} nodes)",
@@ -104,6 +107,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     // Worker threads that still wait for input must not keep the process.
     runtime.shutdown_background();
     if summary.interrupted {
+        sealing::seal(&out, &digests)?;
         eprintln!(
             "interrupted after {:.1} s\nhint: the same command goes on from here",
             summary.seconds
@@ -114,6 +118,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let report = built
         .write(&out)
         .context("the report could not be written")?;
+    sealing::seal(&out, &digests)?;
     match how.format {
         SpecFormat::Json => println!("{}", as_json(&summary, &report)),
         SpecFormat::Sarif => said.tell(how),

@@ -3,6 +3,7 @@
 //! Heavy nodes (those that load or train a model) run in worker processes, a few at a time; nodes that wait for the same
 //! model share one load. Everything else runs in this process. A node that fails stops only what depends on it.
 
+mod healed;
 mod process;
 mod proofs;
 mod scheduler;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use driftgauge_problem::Problem;
-use driftgauge_store::{Claim, Claimed};
+use driftgauge_store::{Claim, Claimed, StoreError};
 use tokio::task::JoinSet;
 
+use super::healed::Healed;
 use super::slots::{Share, Slots};
 use super::{serve, size, train};
 use crate::context::{Context, Finished, NodeOutcome};
@@ -29,6 +30,8 @@ struct Scheduler {
     claims: HashMap<usize, Claim>,
     /// Nodes that another run is making.
     elsewhere: HashSet<usize>,
+    /// What damaged artifacts held that are made anew, where their manifests still tell.
+    healed: Healed,
     /// Whether a node ended while others were being started, so that there may be more to start.
     again: bool,
 }
@@ -45,6 +48,7 @@ pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
         slots,
         claims: HashMap::new(),
         elsewhere: HashSet::new(),
+        healed: Healed::default(),
         again: false,
     };
     loop {
@@ -221,7 +225,7 @@ impl Scheduler {
     /// Claims a node that is about to start. Nothing of it is ours when another run makes it, or just has.
     fn is_ours(&mut self, node: usize) -> bool {
         let planned = &self.context.plan.nodes[node];
-        let Some(key) = &planned.key else {
+        let Some(key) = &planned.key.clone() else {
             return true;
         };
         let claim = match self.context.writer.claim(key) {
@@ -243,6 +247,14 @@ impl Scheduler {
         match self.stored(node) {
             Ok(false) => {
                 self.elsewhere.remove(&node);
+                // Now that nobody else makes it, what is not to be used goes.
+                if self.healed.has(key)
+                    && let Err(error) = self.context.store.discard(key)
+                {
+                    self.again = true;
+                    self.end(node, Outcome::Failed, Some(error.into()));
+                    return false;
+                }
                 self.claims.insert(node, claim);
                 true
             }
@@ -311,19 +323,33 @@ impl Scheduler {
         Some(key.as_str().to_owned())
     }
 
-    /// Whether the node's artifact is there, undamaged and finished.
-    fn stored(&self, node: usize) -> Result<bool, Problem> {
-        let Some(key) = &self.context.plan.nodes[node].key else {
+    /// Whether the node's artifact is there, undamaged and finished. A damaged one makes room, with a note.
+    fn stored(&mut self, node: usize) -> Result<bool, Problem> {
+        let planned = &self.context.plan.nodes[node];
+        let Some(key) = &planned.key else {
             return Ok(false);
         };
+        let store = &self.context.store;
         let found = if self.elsewhere.contains(&node) {
-            self.context.store.get_fresh(key)
+            store.get_fresh(key)
         } else {
-            self.context.store.get(key)
+            store.get(key)
         };
-        found
-            .map(|artifact| artifact.is_some() && self.context.store.is_finished(key))
-            .map_err(Problem::from)
+        let why = match found {
+            Ok(Some(_)) if !store.is_finished(key) => return Ok(false),
+            Ok(Some(_)) => match self.healed.other_input(&self.context, node) {
+                None => return Ok(true),
+                Some(input) => format!("`{input}` came out otherwise than when this was made"),
+            },
+            Ok(None) => return Ok(false),
+            Err(error @ StoreError::Damaged { .. }) => error.to_string(),
+            Err(error) => return Err(error.into()),
+        };
+        if self.healed.begins(&self.context, key) {
+            let text = format!("{why}; it is made again");
+            self.context.note(&planned.id, text);
+        }
+        Ok(false)
     }
 
     fn mark_started(&mut self, node: usize) {
@@ -345,7 +371,16 @@ impl Scheduler {
 
     fn end(&mut self, node: usize, outcome: Outcome, error: Option<Problem>) {
         self.elsewhere.remove(&node);
-        let seconds = self.started[node].map_or(0.0, |start| start.elapsed().as_secs_f64());
+        if let Some(key) = &self.context.plan.nodes[node].key
+            && matches!(outcome, Outcome::Ran | Outcome::Reused)
+        {
+            self.healed.ends(&self.context, key);
+        }
+        // A node's time is its own, not its session's.
+        let seconds = match (self.context.spent_on(node), self.started[node]) {
+            (Some(spent), Some(_)) => spent.seconds + spent.loading,
+            (_, started) => started.map_or(0.0, |start| start.elapsed().as_secs_f64()),
+        };
         self.context.observer.observe(&Event::Ended {
             node: self.context.plan.nodes[node].id.clone(),
             outcome,

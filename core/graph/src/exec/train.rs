@@ -5,7 +5,7 @@ use std::path::Path;
 
 use driftgauge_engine::worker::{Job, MergeJob, Reply, TrainJob};
 use driftgauge_problem::{Context as _, Problem};
-use driftgauge_store::Digest;
+use driftgauge_store::{Digest, Manifest, damage_of_folder};
 use serde_json::Value;
 
 use super::process::Worker;
@@ -82,10 +82,12 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
     check_base(context, model)?;
     if planned.kind == Kind::Checkpoint {
         let step = planned.params["step"].as_u64().unwrap_or_default();
-        take_result(
-            &work.join(OUT).join(TrainJob::kept(step)),
-            &scratch.join("adapter"),
-        )?;
+        let from = work.join(OUT).join(TrainJob::kept(step));
+        if let Some(damage) = damage_of_folder(&from)? {
+            let help = format!("remove `{}` and run again", work.display());
+            return Err(Problem::failed(format!("step {step} is damaged: {damage}")).help(help));
+        }
+        take_result(&from, &scratch.join("adapter"))?;
     } else if planned.kind != Kind::Merge {
         let name = if planned.kind == Kind::Pretrain {
             "model"
@@ -95,7 +97,8 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         let timing = timing(&work.join(OUT).join(TIMING));
         for (step, key) in kept(context, node) {
             let from = work.join(OUT).join(TrainJob::kept(step));
-            if from.is_dir() {
+            // One that is damaged is made when its node is.
+            if from.is_dir() && damage_of_folder(&from)?.is_none() {
                 let scratch = context.store.scratch(&key)?;
                 take_result(&from, &scratch.join("adapter"))?;
                 context.store.commit(&key, &scratch)?;
@@ -139,7 +142,7 @@ fn timing(path: &Path) -> Vec<Value> {
 }
 
 /// Moves what a training made into the artifact: its checkpoints stay behind, and so do timings, which differ from run to
-/// run.
+/// run, and the manifest of what it kept.
 fn take_result(from: &Path, to: &Path) -> Result<(), Problem> {
     let problem =
         |error: std::io::Error| format!("cannot keep the result of the training: {error}");
@@ -147,7 +150,7 @@ fn take_result(from: &Path, to: &Path) -> Result<(), Problem> {
     for entry in fs::read_dir(from).map_err(problem)? {
         let entry = entry.map_err(problem)?;
         let name = entry.file_name();
-        if entry.path().is_file() && name != TIMING {
+        if entry.path().is_file() && name != TIMING && name != Manifest::FILE {
             fs::rename(entry.path(), to.join(name)).map_err(problem)?;
         }
     }

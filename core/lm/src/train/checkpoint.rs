@@ -82,7 +82,8 @@ impl Checkpoints {
             write_atomically(&folder.join(OPTIMIZER), &optimizer.state())?;
             let path = folder.join(STATE);
             let json = serde_json::to_vec(&state).map_err(|e| Error::file(&path, e))?;
-            files::write_bytes(&path, &json)
+            files::write_bytes(&path, &json)?;
+            driftgauge_store::seal_folder(folder).map_err(|e| Error::file(folder, e))
         })?;
         for path in older.iter().filter(|older| **older != path) {
             files::remove_folder(path)?;
@@ -90,14 +91,24 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Takes up the newest checkpoint: parameters and optimiser are set, the log so far is returned.
+    /// Takes up the newest checkpoint that is what was written: parameters and optimiser are set, the log so far is returned. One
+    /// that is damaged is removed and told to `damaged`.
     pub(crate) fn resume(
         &self,
         parameters: &Parameters,
         optimizer: &mut Optimizer,
+        damaged: &mut dyn FnMut(&str),
     ) -> Result<Vec<StepRecord>> {
-        let Some(path) = self.newest()? else {
-            return Ok(Vec::new());
+        let path = loop {
+            let Some(path) = self.newest()? else {
+                return Ok(Vec::new());
+            };
+            let damage = driftgauge_store::damage_of_folder(&path);
+            let Some(damage) = damage.map_err(|e| Error::file(&path, e))? else {
+                break path;
+            };
+            damaged(&damage);
+            files::remove_folder(&path)?;
         };
         let state_path = path.join(STATE);
         let bytes = std::fs::read(&state_path).map_err(Error::io("read", &state_path))?;

@@ -69,7 +69,12 @@ impl Run<'_> {
             )));
         }
         let frozen_before = self.frozen_digest()?;
-        let mut records = self.checkpoints.resume(&self.parameters, &mut optimizer)?;
+        let mut records =
+            self.checkpoints
+                .resume(&self.parameters, &mut optimizer, &mut |damage| {
+                    let message = format!("a checkpoint is damaged, {damage}: it is not taken up");
+                    on_event(TrainEvent::Warning { message });
+                })?;
         if !records.is_empty() {
             on_event(TrainEvent::Resumed {
                 step: optimizer.steps,
@@ -136,7 +141,8 @@ impl Run<'_> {
                 serde_json::to_writer(&mut log.1, record).map_err(|e| Error::file(&log.0, e))?;
                 log.1.push(b'\n');
             }
-            crate::files::write_bytes(&log.0, &log.1)
+            crate::files::write_bytes(&log.0, &log.1)?;
+            driftgauge_store::seal_folder(folder).map_err(|e| Error::file(folder, e))
         })
     }
 

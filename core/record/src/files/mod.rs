@@ -1,5 +1,6 @@
 //! The files of a run folder, one module each.
 
+pub mod digests;
 pub mod events;
 pub mod lock;
 pub mod metrics;
