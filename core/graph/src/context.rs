@@ -1,7 +1,8 @@
 //! What every node is made with, and how nodes end.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use driftgauge_engine::{MetricHooks, MetricRunner, ResolvedMetric};
 use driftgauge_judge::Judge;
@@ -44,11 +45,40 @@ pub struct Context {
     pub cores: usize,
     /// Whether a model of which the self-check proves less than everything is refused.
     pub strict: bool,
+    /// What was spent on nodes that share a session.
+    pub spent: SpentOn,
+}
+
+/// What was spent on nodes, by their positions.
+pub type SpentOn = Mutex<HashMap<usize, Spent>>;
+
+/// A node's share of its session.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Spent {
+    /// Seconds in which its own items were worked on.
+    pub seconds: f64,
+    /// Its share of the seconds in which the model was loaded.
+    pub loading: f64,
+    /// Tokens made.
+    pub tokens: u64,
+    /// Items answered.
+    pub items: u64,
 }
 
 impl Context {
     pub(crate) fn cancelled(&self) -> bool {
         self.cancel.is_raised()
+    }
+
+    /// What a session spent on a node; `None` of one that had no session.
+    pub(crate) fn spent_on(&self, node: usize) -> Option<Spent> {
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.get(&node).copied()
+    }
+
+    pub(crate) fn spend(&self, node: usize, share: Spent) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.insert(node, share);
     }
 
     /// What the metric of a node hears and says.

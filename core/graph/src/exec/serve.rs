@@ -144,6 +144,9 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
     };
     let tasks = Arc::new(tasks);
     let mut outcome = session::run(context, session, &tasks).await;
+    for (&node, &spent) in carried.iter().zip(&outcome.spent) {
+        context.spend(node, spent);
+    }
     if let Err(error) = unchanged() {
         // Answers may be of either model, so none of them is kept.
         for key in carried

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use super::process::Worker;
 use super::shared::{Lost, Shared, Speed};
 use super::slots::{Share, available_memory};
-use crate::context::Context;
+use crate::context::{Context, Spent};
 use crate::event::Event;
 use crate::nodes::inference::Inference;
 
@@ -108,6 +108,8 @@ pub(super) struct SessionOutcome {
     pub(super) loaded: Option<Loaded>,
     /// How fast it was, when it made a completion.
     pub(super) speed: Option<Speed>,
+    /// Per task, in their order.
+    pub(super) spent: Vec<Spent>,
 }
 
 /// Runs all tasks on one model. Every finished item is journalled at once, so that a killed run loses only the items in
@@ -134,6 +136,7 @@ pub(super) async fn run(
                     answers: tasks.iter().map(|_| Err(error.clone())).collect(),
                     loaded: None,
                     speed: None,
+                    spent: vec![Spent::default(); tasks.len()],
                 };
             }
         }
@@ -159,6 +162,8 @@ pub(super) async fn run(
         ready: None,
         completions: 0,
         tokens: 0,
+        spent: vec![Spent::default(); tasks.len()],
+        shared_out: None,
     }));
     let mut running = tokio::task::JoinSet::new();
     let staff = |slots: usize| {
@@ -199,6 +204,7 @@ pub(super) async fn run(
     }
     let mut shared = shared.lock().await;
     let speed = shared.speed(workers, began);
+    let spent = shared.shares(began);
     let failures = std::mem::take(&mut shared.failures);
     let loaded = shared.loaded.take();
     let answers = shared
@@ -215,6 +221,7 @@ pub(super) async fn run(
         answers,
         loaded,
         speed,
+        spent,
     }
 }
 
@@ -373,6 +380,11 @@ async fn drive(
         if let Some((task, item)) = desk.in_flight.remove(&id) {
             let mut shared = shared.lock().await;
             shared.answered += 1;
+            let tokens = match &answer {
+                Ok(Answered::Completion(completion)) => completion.completion_token_ids.len(),
+                _ => 0,
+            };
+            shared.spend(task, tokens);
             let journal = &mut shared.journals[task];
             journal.record(item, answer)?;
             context.observer.observe(&Event::Progress {

@@ -9,6 +9,8 @@ use driftgauge_problem::Problem;
 use driftgauge_store::Journal;
 use serde::Serialize;
 
+use crate::context::Spent;
+
 /// The state of a session.
 pub(super) struct Shared {
     pub(super) queue: VecDeque<(usize, u64)>,
@@ -31,9 +33,41 @@ pub(super) struct Shared {
     /// Completions made since then, and their tokens.
     pub(super) completions: usize,
     pub(super) tokens: usize,
+    /// Per task: what was spent on it.
+    pub(super) spent: Vec<Spent>,
+    /// Until when the session's time is shared out.
+    pub(super) shared_out: Option<Instant>,
 }
 
 impl Shared {
+    /// An item of a task is answered: the time since the one before it was the task's.
+    pub(super) fn spend(&mut self, task: usize, tokens: usize) {
+        let now = Instant::now();
+        let since = self.shared_out.or(self.ready).unwrap_or(now);
+        let spent = &mut self.spent[task];
+        spent.seconds += now.saturating_duration_since(since).as_secs_f64();
+        spent.tokens += tokens as u64;
+        spent.items += 1;
+        self.shared_out = Some(now);
+    }
+
+    /// What was spent on each task: the load is divided among those that asked something.
+    pub(super) fn shares(&self, began: Instant) -> Vec<Spent> {
+        let asked = self.spent.iter().filter(|spent| spent.items > 0).count();
+        let loading = self
+            .ready
+            .map_or(0.0, |ready| (ready - began).as_secs_f64());
+        let share = |spent: &Spent| Spent {
+            loading: if spent.items > 0 {
+                loading / asked as f64
+            } else {
+                0.0
+            },
+            ..*spent
+        };
+        self.spent.iter().map(share).collect()
+    }
+
     /// Takes back what a lost worker had, and gives up the tasks that it died of. Says whether another process should
     /// go on in its place.
     pub(super) fn lose(&mut self, lost: Lost) -> bool {
@@ -160,6 +194,8 @@ mod tests {
             ready: None,
             completions: 0,
             tokens: 0,
+            spent: vec![Spent::default(); 2],
+            shared_out: None,
         }
     }
 
@@ -171,6 +207,28 @@ mod tests {
             working_on: Vec::new(),
             waiting: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_time_of_a_session_is_divided_among_its_tasks() {
+        let mut session = session(1, 3);
+        let began = Instant::now();
+        std::thread::sleep(Duration::from_millis(20));
+        session.ready = Some(Instant::now());
+        for (task, milliseconds) in [(0, 10), (0, 10), (1, 60)] {
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            session.spend(task, 5);
+        }
+        let whole = began.elapsed().as_secs_f64();
+        let shares = session.shares(began);
+        assert_eq!((shares[0].items, shares[0].tokens), (2, 10));
+        assert!(shares[0].loading >= 0.01 && shares[0].loading == shares[1].loading);
+        assert!(shares[1].seconds >= 0.06 && shares[0].seconds >= 0.02);
+        let sum: f64 = shares
+            .iter()
+            .map(|share| share.seconds + share.loading)
+            .sum();
+        assert!(sum <= whole && sum > 0.1, "{shares:?} of {whole}");
     }
 
     #[test]
