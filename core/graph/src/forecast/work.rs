@@ -165,22 +165,18 @@ impl<'a> Works<'a> {
             ..work
         };
         let weights = 4 * parameters;
-        let training = match &self.experiment.models[model].source {
-            ModelSource::Pretrain(training) | ModelSource::Finetune { training, .. } => training,
-            _ => {
-                return Work {
-                    memory: 2 * weights + BESIDES,
-                    disk: weights,
-                    ..work
-                };
-            }
+        let merged = Work {
+            memory: 2 * weights + BESIDES,
+            disk: weights,
+            ..work.clone()
+        };
+        let (ModelSource::Pretrain(training) | ModelSource::Finetune { training, .. }) =
+            &self.experiment.models[model].source
+        else {
+            return merged;
         };
         if kind == Kind::Merge {
-            return Work {
-                memory: 2 * weights + BESIDES,
-                disk: weights,
-                ..work
-            };
+            return merged;
         }
         let row = self.prompt_of_training(training);
         let items = work.items;
@@ -189,11 +185,10 @@ impl<'a> Works<'a> {
             let batch = settings.per_device_batch_size * settings.gradient_accumulation_steps;
             steps * batch as u64
         });
-        // Truncation: a fraction of a row is no row.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            clippy::cast_precision_loss
+            reason = "a fraction of a row is no row"
         )]
         let passes = (items as f64 * settings.epochs.unwrap_or(3.0)) as u64;
         let is_full = kind == Kind::Pretrain || matches!(settings.method, Method::Full);
