@@ -8,13 +8,13 @@ use crate::args::Cli;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Experiments", &["init", "check", "plan", "run"]),
     ("Results", &["show", "report", "compare", "export"]),
-    ("Plugins and store", &["plugin", "cache"]),
+    ("Plugins and store", &["plugin", "cache", "verify"]),
     ("This machine", &["doctor"]),
     ("Editors and shells", &["schema", "completions", "man"]),
 ];
 
 /// What each command is called with most.
-const EXAMPLES: [(&str, &[&str]); 14] = [
+const EXAMPLES: [(&str, &[&str]); 15] = [
     ("init", &["driftgauge init study"]),
     (
         "check",
@@ -78,6 +78,13 @@ const EXAMPLES: [(&str, &[&str]); 14] = [
         ],
     ),
     (
+        "verify",
+        &[
+            "driftgauge verify runs/first",
+            "driftgauge verify .driftgauge/store --format json",
+        ],
+    ),
+    (
         "doctor",
         &["driftgauge doctor", "driftgauge doctor spec.yaml"],
     ),
@@ -91,7 +98,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 5] = [
     (0, "done"),
     (
         1,
-        "a node failed, a file could not be read or written, or `doctor` found something missing",
+        "a node failed, a file could not be read or written, `doctor` found something missing, or `verify` something damaged",
     ),
     (2, "the command line or the spec is wrong; nothing ran"),
     (
