@@ -26,7 +26,7 @@ metrics:
   uncertainty: {{plugin: uncertainty}}
 evaluations:
   ask: {{models: [served], dataset: questions, prompt: [{{user: "{{{{ q }}}}"}}], generate: {{max_tokens: 8}}, metrics: [uncertainty]}}
-  plain: {{models: [served], dataset: questions, prompt: {{text: "{{{{ q }}}}"}}, generate: {{max_tokens: 4}}, metrics: [uncertainty]}}
+  plain: {{models: [served], dataset: questions, prompt: [{{text: "{{{{ q }}}}"}}], generate: {{max_tokens: 4}}, metrics: [uncertainty]}}
 """
 
 
