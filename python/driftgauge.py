@@ -39,6 +39,8 @@ class Run:
     """A row for each difference: `kind` says of what; delta, low, high, p, p_adjusted, test, n."""
     samples: dict = field(default_factory=dict)
     """A frame for each evaluation."""
+    training: dict = field(default_factory=dict)
+    """A frame for each model that was trained: a row for each step."""
     notes: list = field(default_factory=list)
     """What the run says of its numbers."""
 
@@ -65,7 +67,9 @@ def load(folder) -> Run:
             if column in frame:
                 frame[column] = frame[column].map(lambda text: json.loads(text) if isinstance(text, str) and text else None)
         samples[path.stem] = frame
-    return Run(folder, metrics, pandas.DataFrame(rows), samples, results.get("notes", []))
+    logs = sorted((folder / "models").glob("*/train_log.jsonl"))
+    training = {log.parent.name: pandas.read_json(log, lines=True) for log in logs}
+    return Run(folder, metrics, pandas.DataFrame(rows), samples, training, results.get("notes", []))
 
 
 def _flat(row: dict) -> dict:

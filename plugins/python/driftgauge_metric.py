@@ -101,6 +101,8 @@ class Metric:
     ranges = {}
     #: Sample fields that the report shows beside each completion, such as "value.surprise" or "row.topic".
     shows = ()
+    #: The sample fields without which a number is absent, by its id: {"surprise": ("token_logprob",)}.
+    reads = {}
     #: The keys of the configuration, with their defaults. A key that is not here is refused.
     config = {}
     #: JSON schema of the configuration; made from `config` where it is left out.
@@ -191,6 +193,8 @@ class Metric:
         }
         if cls.shows:
             manifest["shows"] = list(cls.shows)
+        if cls.reads:
+            manifest["reads"] = {id: list(fields) for id, fields in cls.reads.items()}
         return manifest
 
 

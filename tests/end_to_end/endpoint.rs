@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use driftgauge_tests::server::Server;
 use serde_json::{Value, json};
 
-use crate::support::{Place, files_with, text, wait_until};
+use crate::support::{Place, files_with, tests_dir, text, wait_until};
 
 /// The key of these tests: nothing that a run leaves behind may hold it.
 const KEY: &str = "sk-test-0123456789abcdef";
@@ -366,4 +366,70 @@ fn killed_while_a_server_is_asked_it_goes_on_where_it_was() {
         "more than the requests in flight were repeated: {again:?}"
     );
     assert_eq!(place.samples("run").len(), 6);
+}
+
+#[test]
+fn a_plan_says_what_a_server_cannot_give() {
+    let server = Server::openai(&json!({}));
+    let place = Place::new();
+    let path = spec(&place, &server, 0);
+    let plan = |path: &PathBuf| {
+        let (code, said, problems) = run(&place, &["plan", text(path), "--format", "json"]);
+        assert_eq!(code, Some(0), "{problems}");
+        let plan: Value = serde_json::from_str(&said).expect("JSON");
+        plan["absent"].clone()
+    };
+    let expected = json!([{
+        "evaluation": "ask", "model": "subject", "metric": "uncertainty",
+        "numbers": ["token_entropy*"], "fields": ["token_entropy"],
+    }]);
+    assert_eq!(plan(&path), expected);
+    let (_, said, _) = run(&place, &["plan", text(&path)]);
+    let note = "note: `uncertainty` of `subject` in `ask` will lack token_entropy*: its server does not give token_entropy";
+    assert!(said.contains(note), "{said}");
+    // Plain text has five of the likeliest tokens, and no log-probabilities leave nothing.
+    let whole = std::fs::read_to_string(&path).expect("the spec");
+    let plain = whole.replace(
+        "prompt: [{user: \"{{ q }}\"}]",
+        "prompt: [{text: \"{{ q }}\"}]",
+    );
+    assert_ne!(plain, whole);
+    let plain = place.write("plain.yaml", &plain);
+    let fields = json!(["token_top10_entropy", "token_entropy"]);
+    assert_eq!(plan(&plain)[0]["fields"], fields);
+    let silent = place.write(
+        "silent.yaml",
+        &whole.replace("concurrency: 2,", "logprobs: false, concurrency: 2,"),
+    );
+    let silent = plan(&silent);
+    let numbers = silent[0]["numbers"].as_array().expect("numbers");
+    assert!(numbers.contains(&json!("perplexity*")) && numbers.contains(&json!("margin*")));
+    assert!(numbers.contains(&json!("top10_entropy*")), "{numbers:?}");
+
+    // A metric that works with nothing but that is refused, before anything is asked.
+    let module = tests_dir().join("../plugins/python/driftgauge_metric.py");
+    let module = std::fs::read_to_string(module).expect("the module");
+    place.write("driftgauge_metric.py", &module);
+    let needs = "from driftgauge_metric import Metric, run
+class Needs(Metric):
+    \"\"\"Reads the whole distribution.\"\"\"
+    id, version, title = 'needs', '1', 'Needs'
+    required_fields = ('token_entropy',)
+    reads = {'needs': ('token_entropy',)}
+    def update(self, batch):
+        pass
+run(Needs)
+";
+    place.write("needs.py", needs);
+    let metric = "uncertainty: {command: [python3, needs.py], files: [driftgauge_metric.py]}";
+    let needs = whole.replace("uncertainty: {plugin: uncertainty}", metric);
+    let needs = place.write("needs.yaml", &needs);
+    let (code, _, said) = run(&place, &["run", text(&needs), "--out", "run"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("missing-input")
+            && said.contains("`token_entropy`, which the server of model `subject`"),
+        "{said}"
+    );
+    assert_eq!(server.requests().len(), 0);
 }

@@ -6,6 +6,7 @@ mod choices;
 mod compare;
 mod compare_files;
 mod configs;
+mod docs;
 mod endpoint;
 mod export;
 mod gguf;

@@ -57,7 +57,10 @@ def said(answer: object) -> str:
 
 
 def refused(status: int, answer: object) -> str:
-    return f"refused with {status}: {json.dumps(answer)[:160]}"
+    said = answer
+    for key in ["error", "message", "detail"]:
+        said = said.get(key, said) if isinstance(said, dict) else said
+    return f"refused with {status}: {str(said)[:120]}"
 
 
 def listed(status: int, answer: object) -> str:
@@ -135,7 +138,7 @@ def measured(binary: str, server: Server) -> dict:
         out = {}
         for evaluation, title in [("ask", "conversation"), ("plain", "plain text")]:
             of = [sample for sample in samples if sample["evaluation"] == evaluation]
-            lists = [name for name in of[0] if name.startswith("token_") and all(sample[name] for sample in of)]
+            lists = [name for name in of[0] if name.startswith("token_") and all(sample[name] for sample in of if sample["completion"])]
             errors = [sample["error"] for sample in of if sample["error"]]
             out[f"lists of a sample, {title}"] = ", ".join(f"`{name}`" for name in lists) or (errors[0][:120] if errors else "none")
         out["numbers of `uncertainty` with a value"] = str(len(numbers))
@@ -147,7 +150,11 @@ def main() -> None:
     for word in sys.argv[2:]:
         name, place = word.split("=", 1)
         servers[name] = Server(*place.split(",", 1))
-    columns = {name: {**probe(server), **measured(str(Path(binary).absolute()), server)} for name, server in servers.items()}
+    columns = {}
+    for name, server in servers.items():
+        found = {**probe(server), **measured(str(Path(binary).absolute()), server)}
+        # Where the model lies is nobody's business.
+        columns[name] = {row: text.replace(server.model, "MODEL") if "/" in server.model else text for row, text in found.items()}
     rows = list(dict.fromkeys(row for column in columns.values() for row in column))
     print("| | " + " | ".join(columns) + " |")
     print("|---" * (1 + len(columns)) + "|")

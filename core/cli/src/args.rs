@@ -345,6 +345,10 @@ pub(crate) enum ExportFormat {
     /// Samples of one model as lm-eval writes them.
     #[value(name = "lm_eval", alias = "lm-eval")]
     LmEval,
+    /// Models that the run made, with tokenizer and card, and its samples, as folders to upload; to the folder `--to`. Nothing is pushed.
+    Hub,
+    /// Trainings and results as event files of TensorBoard, a folder for each model; to the folder `--to`.
+    Tensorboard,
 }
 
 /// `export`.
@@ -355,7 +359,7 @@ pub(crate) struct ExportArgs {
     /// Output format.
     #[arg(long, value_enum, default_value = "jsonl")]
     pub(crate) format: ExportFormat,
-    /// Write to a file instead of standard output.
+    /// Write to a file instead of standard output; a folder of `--format hub`.
     #[arg(long, value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
     /// Only this evaluation.

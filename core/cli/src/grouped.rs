@@ -60,6 +60,7 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
         &[
             "driftgauge export runs/first",
             "driftgauge export runs/first --format parquet --to samples.parquet",
+            "driftgauge export runs/first --format hub --to upload",
         ],
     ),
     (

@@ -63,6 +63,16 @@ pub(crate) fn checked(manifest: &Manifest) -> Result<(), String> {
             ));
         }
     }
+    for (id, fields) in &manifest.reads {
+        let unknown = fields.iter().find(|field| Field::parse(field).is_none());
+        if let Some(field) = unknown {
+            return Err(format!(
+                "says that `{}` reads the field `{}`, which does not exist",
+                clean_line(id, 64),
+                clean_line(field, 64)
+            ));
+        }
+    }
     let mut shown = HashSet::new();
     for field in &manifest.shows {
         let known = Field::parse(field).is_some_and(|field| field.can_be_shown());

@@ -32,6 +32,10 @@ impl Manifest {
                 .into_iter()
                 .map(|(id, range)| (id.replace(&place, &value), range))
                 .collect();
+            self.reads = std::mem::take(&mut self.reads)
+                .into_iter()
+                .map(|(id, fields)| (id.replace(&place, &value), fields))
+                .collect();
         }
         self
     }

@@ -25,6 +25,7 @@ impl Manifest {
             main: None,
             top_logprobs: None,
             ranges: BTreeMap::new(),
+            reads: BTreeMap::new(),
             config_schema: Value::Null,
         }
     }
@@ -79,6 +80,14 @@ impl Manifest {
     #[must_use]
     pub fn range(mut self, id: &str, low: f64, high: f64) -> Self {
         self.ranges.insert(id.to_owned(), [low, high]);
+        self
+    }
+
+    /// The number `id` (which may end in a `*`) is absent where one of these fields is.
+    #[must_use]
+    pub fn reads(mut self, id: &str, fields: &[&str]) -> Self {
+        let fields = fields.iter().map(|&field| field.to_owned()).collect();
+        self.reads.insert(id.to_owned(), fields);
         self
     }
 

@@ -65,6 +65,10 @@ pub struct Manifest {
     /// The largest double is no bound.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ranges: BTreeMap<String, [f64; 2]>,
+    /// The sample fields without which a number is absent, by the number's id, written as in `numbers`: what a model that cannot give
+    /// them will lack is told before a run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reads: BTreeMap<String, Vec<String>>,
     /// JSON schema of its configuration. With a property `level`, the harness fills in the level of the experiment's
     /// intervals, unless that is 0.95.
     pub config_schema: Value,

@@ -11,11 +11,25 @@ use driftgauge_record::{
 };
 use serde_json::{Value, json};
 
-use super::export_layouts;
+use super::{export_events, export_hub, export_layouts};
 use crate::args::{ExportArgs, ExportFormat};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
+    let to_folder = match args.format {
+        ExportFormat::Hub => Some(export_hub::lay_out as fn(&Path, &Path, Option<&str>) -> _),
+        ExportFormat::Tensorboard => Some(export_events::write as _),
+        _ => None,
+    };
+    if let Some(write) = to_folder {
+        let Some(to) = &args.to else {
+            eprintln!("error: this form is a folder\nhint: add `--to DIR`");
+            return Ok(Exit::Usage);
+        };
+        let written: Result<Vec<String>> = write(&args.dir, to, args.model.as_deref());
+        written?.iter().for_each(|line| println!("{line}"));
+        return Ok(Exit::Done);
+    }
     let tables = tables(args)?;
     let samples = tables
         .iter()

@@ -6,6 +6,8 @@ pub(crate) mod compare;
 pub(crate) mod doctor;
 pub(crate) mod documentation;
 pub(crate) mod export;
+mod export_events;
+mod export_hub;
 mod export_layouts;
 pub(crate) mod init;
 mod load;

@@ -70,6 +70,13 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
         .iter()
         .map(|unproven| json!({ "model": unproven.model, "check": LOGITS_AGREE, "why": unproven.why }))
         .collect();
+    let absent = prepared.planned.absent.iter().map(|absent| {
+        json!({
+            "evaluation": absent.evaluation, "model": absent.model, "metric": absent.metric,
+            "numbers": absent.numbers, "fields": absent.fields,
+        })
+    });
+    let absent: Vec<Value> = absent.collect();
     let said = prepared.said.in_form(Form::Json);
     let diagnostics: Value = serde_json::from_str(&said).unwrap_or_default();
     json!({
@@ -80,6 +87,7 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
             .map(|(kind, [nodes, run])| (kind.to_owned(), json!({ "nodes": nodes, "run": run })))
             .collect::<serde_json::Map<_, _>>(),
         "unproven": unproven,
+        "absent": absent,
         "diagnostics": diagnostics,
     })
 }
@@ -142,6 +150,16 @@ fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
              twice\n",
             (bytes + LocalEngine::NATIVE_CACHE) >> 20,
             LocalEngine::NATIVE_CACHE >> 20
+        ));
+    }
+    for absent in &prepared.planned.absent {
+        out.push_str(&format!(
+            "note: `{}` of `{}` in `{}` will lack {}: its server does not give {}\n",
+            absent.metric,
+            absent.model,
+            absent.evaluation,
+            absent.numbers.join(", "),
+            absent.fields.join(", ")
         ));
     }
     for Unproven { model, why } in &prepared.unproven {

@@ -24,6 +24,7 @@ mod prepare;
 mod readers;
 mod recordings;
 mod scoring;
+mod served;
 mod settings;
 mod training;
 mod unproven;
@@ -34,6 +35,7 @@ pub use numbers::unknown as unknown_numbers;
 pub use plugins::{bad_config, unfit_config};
 pub use portable::portable_text;
 pub use prepare::{Complaints, Prepared, complaints, prepare};
+pub use served::Absent;
 pub use unproven::Unproven;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! From a resolved experiment to its plan: what is only known with the plugins and the device at hand.
 
 use driftgauge_engine::{MetricRunner, PluginIdentity};
+use driftgauge_plugin_protocol::wire::Manifest;
 use driftgauge_problem::Problem;
 use driftgauge_record::files::lock::LockRecord;
 use driftgauge_spec::spec::{ModelDtype, ModelEngine, TrainingDtype};
@@ -9,6 +10,7 @@ use driftgauge_spec::{ExperimentSpec, Source};
 use indexmap::IndexMap;
 
 use super::measures::resolved_metric;
+use super::served::{self, Absent};
 use super::{numbers, place, plugins, settings};
 use crate::folder;
 use crate::plan::{EngineIdentity, Plan};
@@ -25,12 +27,15 @@ pub struct Prepared {
     pub engine: EngineIdentity,
     /// Digests of everything read.
     pub lock: LockRecord,
+    /// Numbers that models behind servers will not have.
+    pub absent: Vec<Absent>,
 }
 
 /// What the plugins say of a spec.
 #[derive(Debug, Clone, Default)]
 pub struct Complaints {
     plugins: IndexMap<String, PluginIdentity>,
+    manifests: IndexMap<String, Manifest>,
     /// Everything that they refuse, with its place in the spec.
     pub problems: Vec<Problem>,
 }
@@ -50,7 +55,14 @@ pub fn complaints(
             .then(|| metrics.manifest(&metric))?
     });
     problems.extend(unknown);
-    Complaints { plugins, problems }
+    let manifest = |id: &String| metrics.manifest(&resolved_metric(spec.metrics.get(id.as_str())?));
+    let manifests = plugins.keys();
+    let manifests = manifests.filter_map(|id| Some((id.clone(), manifest(id)?)));
+    Complaints {
+        manifests: manifests.collect(),
+        plugins,
+        problems,
+    }
 }
 
 /// Settles an experiment with its plugins, which refuse nothing, and plans it.
@@ -62,12 +74,15 @@ pub fn prepare(
     mut experiment: ResolvedExperiment,
     Complaints {
         plugins,
+        manifests,
         mut problems,
     }: Complaints,
     engine: &EngineIdentity,
 ) -> Result<Prepared, Vec<Problem>> {
     settings::set_intervals(&mut experiment, &plugins);
     problems.extend(settings::set_top_logprobs(spec, &mut experiment, &plugins));
+    let (absent, unable) = served::lacking(spec, &experiment, &manifests);
+    problems.extend(unable);
     match engine.device.as_str() {
         "cpu" => problems.extend(bf16_on_cpu(spec)),
         _ => problems.extend(native_on_gpu(spec)),
@@ -82,6 +97,7 @@ pub fn prepare(
         plan,
         engine: engine.clone(),
         lock,
+        absent,
     })
 }
 

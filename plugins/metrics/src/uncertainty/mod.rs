@@ -96,7 +96,7 @@ impl Metric for Uncertainty {
             )
             .reads_top_logprobs("top_k", Some(u64::from(RECORDED)))
             .returns(report::listed());
-        report::ranged(manifest)
+        report::reading(report::ranged(manifest))
     }
 
     fn new(config: UncertaintyConfig, _: &Host<'_>) -> Result<Self, MetricError> {

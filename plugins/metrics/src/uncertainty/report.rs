@@ -32,6 +32,32 @@ pub(super) fn listed() -> Vec<String> {
     measures.chain(others.map(str::to_owned)).collect()
 }
 
+/// What each number is absent without.
+pub(super) fn reading(manifest: Manifest) -> Manifest {
+    let of_ten = [
+        "top{top_k}_entropy*",
+        "entropy_lower_bound*",
+        "entropy_upper_bound*",
+    ];
+    let of_tokens = [
+        "perplexity*",
+        "mean_token_probability*",
+        "min_token_probability*",
+        "sequence_logprob*",
+        "mean_nll*",
+        "sequence_probability*",
+    ];
+    let manifest = of_ten.iter().fold(manifest, |manifest, id| {
+        manifest.reads(id, &["token_top10_entropy"])
+    });
+    let manifest = of_tokens.iter().fold(manifest, |manifest, id| {
+        manifest.reads(id, &["token_logprob"])
+    });
+    manifest
+        .reads("token_entropy*", &["token_entropy"])
+        .reads("margin*", &["token_margin"])
+}
+
 /// What the numbers may be. A measure may have no bound on either side; so may the one that stands for the metric where the
 /// configuration does not name it.
 pub(super) fn ranged(mut manifest: Manifest) -> Manifest {
