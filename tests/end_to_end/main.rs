@@ -3,6 +3,7 @@
 mod adapters;
 mod bad_input;
 mod choices;
+mod cluster;
 mod compare;
 mod compare_files;
 mod configs;

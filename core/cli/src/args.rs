@@ -62,9 +62,16 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print a page of the manual, or write all of them.
     Man(ManArgs),
+    /// Say where the jobs of a run on a cluster are.
+    Status(JobsArgs),
+    /// Take back all jobs of a run on a cluster; what is finished is kept.
+    Cancel(JobsArgs),
     /// Run one job for a parent process.
     #[command(hide = true)]
     Worker,
+    /// Make some nodes of a run, as a job of a cluster.
+    #[command(hide = true)]
+    Job(JobArgs),
     /// Run one metric plugin for a parent process.
     #[command(hide = true)]
     PluginWorker(PluginWorkerArgs),
@@ -171,6 +178,8 @@ pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
+    pub(crate) executor: ExecutorArgs,
+    #[command(flatten)]
     pub(crate) diagnosing: Diagnosing,
 }
 
@@ -194,7 +203,56 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) locked: bool,
     #[command(flatten)]
+    pub(crate) executor: ExecutorArgs,
+    /// On a cluster: write what would be submitted, and submit nothing.
+    #[arg(long)]
+    pub(crate) print_jobs: bool,
+    /// On a cluster: put the run itself into a job, and return.
+    #[arg(long, conflicts_with = "print_jobs")]
+    pub(crate) detach: bool,
+    /// On a cluster: what becomes of the jobs on Ctrl-C. A terminal is asked where it is left out; else they are left.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_interrupt: Option<OnInterrupt>,
+    /// Folder of the job in which this run is.
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) detached: Option<PathBuf>,
+    #[command(flatten)]
     pub(crate) diagnosing: Diagnosing,
+}
+
+/// Where what loads or trains a model is made.
+#[derive(Debug, Args)]
+pub(crate) struct ExecutorArgs {
+    /// Where models are trained and loaded: `local`, `slurm`, or the file of a profile (docs/cluster.md). The key `executor` of
+    /// `~/.config/driftgauge/config.yaml` where it is left out, and else this machine.
+    #[arg(long, value_name = "local|slurm|FILE", env = "DRIFTGAUGE_EXECUTOR")]
+    pub(crate) executor: Option<String>,
+}
+
+/// What becomes of jobs when the run that follows them is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnInterrupt {
+    /// They go on; the same command takes them over.
+    Leave,
+    /// They are cancelled.
+    Cancel,
+}
+
+/// `status` and `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    /// Run folder.
+    pub(crate) dir: PathBuf,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// `job`.
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// What the job is told.
+    pub(crate) order: PathBuf,
 }
 
 /// `report`.

@@ -5,16 +5,17 @@ use clap::{Command, CommandFactory, FromArgMatches};
 use crate::args::Cli;
 
 /// Groups of commands in the order in which a user meets them.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Experiments", &["init", "check", "plan", "run"]),
     ("Results", &["show", "report", "compare", "export"]),
     ("Plugins and store", &["plugin", "cache", "verify"]),
+    ("On a cluster", &["status", "cancel"]),
     ("This machine", &["doctor"]),
     ("Editors and shells", &["schema", "completions", "man"]),
 ];
 
 /// What each command is called with most.
-const EXAMPLES: [(&str, &[&str]); 15] = [
+const EXAMPLES: [(&str, &[&str]); 17] = [
     ("init", &["driftgauge init study"]),
     (
         "check",
@@ -36,6 +37,7 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
             "driftgauge run spec.yaml --out runs/first",
             "driftgauge run spec.yaml --out runs/try --limit 20 --set base=models/tiny",
             "driftgauge run spec.yaml --out runs/first --offline --locked",
+            "driftgauge run spec.yaml --out runs/first --executor cluster.yaml --detach",
         ],
     ),
     ("show", &["driftgauge show runs/first"]),
@@ -78,6 +80,8 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
             "driftgauge cache prune --keep runs/first --dry-run",
         ],
     ),
+    ("status", &["driftgauge status runs/first"]),
+    ("cancel", &["driftgauge cancel runs/first"]),
     (
         "verify",
         &[

@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod grouped;
 mod hub;
+mod machine;
 mod metrics;
 mod places;
 mod progress;
@@ -42,7 +43,10 @@ fn main() -> std::process::ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Completions(args) => Ok(commands::documentation::completions(&args)),
         Command::Man(args) => commands::documentation::man(&args),
+        Command::Status(args) => commands::jobs::status(&args),
+        Command::Cancel(args) => commands::jobs::cancel(&args),
         Command::Worker => worker::run(),
+        Command::Job(args) => commands::job::run(&args),
         Command::PluginWorker(args) => commands::plugin_worker::run(args),
     };
     match outcome {

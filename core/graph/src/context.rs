@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use driftgauge_cluster::Machine;
 use driftgauge_engine::{MetricHooks, MetricRunner, ResolvedMetric};
 use driftgauge_judge::Judge;
 use driftgauge_problem::Problem;
@@ -31,6 +32,8 @@ pub struct Context {
     pub engine: EngineIdentity,
     /// Kind of the processor: what was proven on one is proven on another of its kind.
     pub processor: String,
+    /// The machine that makes what is made here, for provenance.
+    pub machine: Machine,
     /// Where models compute: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Runs metric plugins.

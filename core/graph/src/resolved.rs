@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use driftgauge_cluster::Resources;
 use driftgauge_data::PinnedFile;
 use driftgauge_data::dataset::Row;
 use driftgauge_data::hub::HubSource;
@@ -137,6 +138,8 @@ pub struct ResolvedModel {
     pub replicate_of: Option<String>,
     /// The source in words, for the report.
     pub description: String,
+    /// What jobs ask for that load or train it; it decides no number.
+    pub resources: Resources,
 }
 
 impl ModelSource {

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::context::{Context, NodeOutcome};
 use crate::event::Outcome;
-use crate::exec::execute;
+use crate::exec::{Executor, execute};
 use crate::folder;
 use crate::nodes::artifacts::{artifact_of, comparisons, metric_output};
 use crate::nodes::models::{finetune_folder, model_folder};
@@ -179,6 +179,7 @@ fn name_in(path: &Path) -> Option<String> {
 /// When the folder cannot be written.
 pub async fn run(
     context: Arc<Context>,
+    executor: Arc<dyn Executor>,
     out: &RunDir,
     record: &RunRecord,
 ) -> Result<RunSummary, RunError> {
@@ -189,7 +190,7 @@ pub async fn run(
     out.write(&folder::resolved(&context.experiment))?;
     write(&out.spec(), &record.spec_text)?;
     out.write(&record.lock)?;
-    let outcomes = execute(Arc::clone(&context)).await;
+    let outcomes = execute(Arc::clone(&context), executor).await;
     History::save(&context.store, &context.experiment.name, &context.plan);
     let seconds = clock.elapsed().as_secs_f64();
     let interrupted = context.cancelled();

@@ -1,10 +1,12 @@
 //! The range of every number that a person may write, in one place: the language of specs puts them into its schema and
 //! checks by them, and the trainer reads the same tables. A number that stands in no table is refused by both.
 
+mod amounts;
 mod tables;
 
 use std::fmt;
 
+pub use amounts::{Memory, Span};
 pub use tables::*;
 
 /// The numbers of one part of the language: the key of each and what it may be.

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::grouped;
 
 /// Environment variables that change what a command does.
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     (
         "DRIFTGAUGE_STORE",
         "the folder of finished artifacts, as `--store`",
@@ -23,6 +23,14 @@ const ENVIRONMENT: [(&str, &str); 5] = [
         "more folders to look for metric plugins in, separated as in PATH",
     ),
     ("DRIFTGAUGE_DEVICE", "where models compute, as `--device`"),
+    (
+        "DRIFTGAUGE_EXECUTOR",
+        "where what trains or loads a model is made, as `--executor`",
+    ),
+    (
+        "DRIFTGAUGE_CONFIG",
+        "the user's configuration file, instead of ~/.config/driftgauge/config.yaml",
+    ),
     (
         "HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE",
         "the hub's cache, address and key, as its own tools read them",

@@ -11,22 +11,29 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::load::{self, Network, Outcome};
+use super::planned_jobs::Tested;
 use crate::args::{PlanArgs, SpecFormat};
 use crate::exit::Exit;
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
+    let profile = super::executor::profile(&args.executor)?;
+    if let Some(profile) = &profile {
+        super::executor::check(profile)?;
+    }
     let store = Store::open(&args.store.store)?;
     let how = args.diagnosing;
     let prepared = match load::prepare(&args.spec, &args.store, &store, Network::Closed, how)? {
         Outcome::Ready(prepared) => prepared,
         Outcome::Refused => return Ok(Exit::Usage),
     };
+    let tested = profile.map(|profile| super::planned_jobs::test(profile, args, &store, &prepared));
+    let tested = tested.transpose()?;
     let history = History::load(&store, &prepared.planned.experiment.name);
     let verdicts = explain(&prepared.planned.plan, &store, &history);
     match how.format {
         SpecFormat::Json => println!(
             "{}",
-            serde_json::to_string_pretty(&as_json(&prepared, &verdicts))?
+            serde_json::to_string_pretty(&as_json(&prepared, &verdicts, tested.as_deref()))?
         ),
         SpecFormat::Sarif => prepared.said.tell(how),
         SpecFormat::Text | SpecFormat::Github => {
@@ -35,12 +42,17 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
                 "{}",
                 driftgauge_record::visible(&as_text(&prepared, &verdicts))
             );
+            if let Some(tested) = &tested {
+                let text = super::planned_jobs::as_text(tested);
+                print!("{}", driftgauge_record::visible(&text));
+            }
         }
     }
-    Ok(Exit::Done)
+    let refused = tested.is_some_and(|tested| super::planned_jobs::refused(&tested));
+    Ok(if refused { Exit::Usage } else { Exit::Done })
 }
 
-fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
+fn as_json(prepared: &load::Prepared, verdicts: &[Standing], tested: Option<&[Tested]>) -> Value {
     let nodes: Vec<Value> = prepared
         .planned
         .plan
@@ -79,7 +91,7 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
     let absent: Vec<Value> = absent.collect();
     let said = prepared.said.in_form(Form::Json);
     let diagnostics: Value = serde_json::from_str(&said).unwrap_or_default();
-    json!({
+    let mut plan = json!({
         "experiment": prepared.planned.experiment.name,
         "nodes": nodes,
         "totals": totals(prepared, verdicts)
@@ -89,7 +101,11 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing]) -> Value {
         "unproven": unproven,
         "absent": absent,
         "diagnostics": diagnostics,
-    })
+    });
+    if let Some(tested) = tested {
+        plan["jobs"] = super::planned_jobs::as_json(tested);
+    }
+    plan
 }
 
 fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {

@@ -1,13 +1,15 @@
 //! `driftgauge run`: executes what is missing, writes the run folder and draws the report.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use driftgauge_engine::LOGITS_AGREE;
+use driftgauge_engine::{LOGITS_AGREE, MetricRunner};
 use driftgauge_graph::cancel::Cancel;
 use driftgauge_graph::context::{Context, SpentOn};
-use driftgauge_graph::event::Outcome as NodeEnd;
+use driftgauge_graph::event::{Observer, Outcome as NodeEnd};
+use driftgauge_graph::exec::{Executor, Jobs, Local};
 use driftgauge_graph::remote::to_ask;
-use driftgauge_graph::resolve::Unproven;
+use driftgauge_graph::resolve::{Prepared as Planned, Unproven};
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
 use driftgauge_graph::sealing;
 use driftgauge_problem::{Context as _, Problem, Result};
@@ -17,6 +19,7 @@ use driftgauge_report::Report;
 use driftgauge_store::{Claim, Claimed, Digest, Store, Writer};
 use serde_json::json;
 
+use super::interrupt::Following;
 use super::load::{self, Network, Outcome, Prepared};
 use crate::args::{RunArgs, SpecFormat};
 use crate::exit::Exit;
@@ -27,6 +30,15 @@ const DETERMINISM: &str =
     "byte-identical on one machine and build, whatever the number of threads and processes";
 
 pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
+    let profile = super::executor::profile(&args.executor)?;
+    if let Some(option) = needs_cluster(args).filter(|_| profile.is_none()) {
+        let message = format!("`{option}` needs a cluster, and this run is made on this machine");
+        let help = "name one with `--executor slurm` or `--executor PROFILE.yaml`";
+        return Err(Problem::new("no-cluster", message).help(help).of_input());
+    }
+    if let Some(profile) = &profile {
+        super::executor::check(profile)?;
+    }
     let store = Store::open(&args.store.store)?;
     let network = if args.store.offline || hub_is_offline() {
         Network::Closed
@@ -57,32 +69,41 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
             source.repository, source.revision
         );
     }
+    let cluster = profile.map(|profile| {
+        let how = (network == Network::Closed, args.strict);
+        super::executor::settings(profile, &out, &store, &args.store, how)
+    });
+    let cluster = cluster.transpose()?;
     let writer = store.writer()?;
     std::fs::create_dir_all(out.path())
         .with_context(|| format!("cannot make `{}`", out.path().display()))?;
+    if args.detach
+        && let Some(settings) = &cluster
+    {
+        let id = super::detach::submit(settings)?;
+        println!(
+            "the run is job {id}; `driftgauge status {}` shows its jobs",
+            out.path().display()
+        );
+        return Ok(Exit::Done);
+    }
     let _ours = this_run_alone(&writer, &out)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores).max(1);
     let record = record(&prepared, jobs, cores);
-    let said = prepared.said;
-    let cancel = Arc::new(Cancel::default());
-    let context = Arc::new(Context {
-        experiment: prepared.planned.experiment,
-        plan: prepared.planned.plan,
-        store,
-        worker_exe: std::env::current_exe().context("cannot find this program's own file")?,
-        engine: prepared.planned.engine,
-        processor: format!("{}, {}", std::env::consts::ARCH, driftgauge_lm::vectors()),
-        device: args.store.device.clone(),
-        metrics: prepared.metrics,
-        observer: Arc::new(Progress::new(&out.events())),
-        cancel: Arc::clone(&cancel),
-        jobs,
-        cores,
-        strict: args.strict,
-        spent: SpentOn::default(),
-        writer,
-    });
+    let (said, cancel) = (prepared.said, Arc::new(Cancel::default()));
+    let context = Arc::new(context_of(
+        prepared.planned,
+        prepared.metrics,
+        (store, writer),
+        (&args.store.device, args.strict),
+        Arc::new(Progress::new(&out.events())),
+        Arc::clone(&cancel),
+        (jobs, cores),
+    )?);
+    if let Some(settings) = cluster.clone().filter(|_| args.print_jobs) {
+        return Ok(super::planned_jobs::print(&context, &Jobs::open(settings)?));
+    }
     let digests = context.store.digests();
     let name = context.experiment.name.clone();
     eprintln!(
@@ -91,10 +112,27 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         context.plan.nodes.len()
     );
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let executor: Arc<dyn Executor> = match cluster.clone() {
+        None => Arc::new(Local),
+        Some(settings) => {
+            let jobs = super::executor::open(settings)?;
+            if jobs.adopted() > 0 {
+                eprintln!(
+                    "  jobs    {} of an earlier run are taken over",
+                    jobs.adopted()
+                );
+            }
+            Arc::new(jobs)
+        }
+    };
+    let following = Following::new(cluster.is_some(), args.on_interrupt);
+    let (heard, time_is_over) = (following.clone(), Arc::new(AtomicBool::new(false)));
+    let time = Arc::clone(&time_is_over);
     let summary = runtime.block_on(async {
         tokio::spawn(async move {
-            if told_to_stop().await.is_ok() {
-                eprintln!("interrupted: stopping; what is finished is kept");
+            if let Ok(told) = told_to_stop().await {
+                time.store(told == Told::TimeIsOver, Ordering::SeqCst);
+                heard.decide();
                 cancel.raise();
             }
             // A plugin in this process may not listen: the second time nothing is waited for.
@@ -102,16 +140,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
                 std::process::exit(130);
             }
         });
-        run_plan(context, &out, &record).await
+        run_plan(context, executor, &out, &record).await
     })?;
     // Worker threads that still wait for input must not keep the process.
     runtime.shutdown_background();
     if summary.interrupted {
         sealing::seal(&out, &digests)?;
-        eprintln!(
-            "interrupted after {:.1} s\nhint: the same command goes on from here",
-            summary.seconds
-        );
+        eprintln!("interrupted after {:.1} s", summary.seconds);
+        if let (Some(folder), Some(settings), true) = (
+            &args.detached,
+            &cluster,
+            time_is_over.load(Ordering::SeqCst),
+        ) {
+            let id = super::detach::again(settings, folder)?;
+            eprintln!("the run goes on as job {id}");
+        } else {
+            following.end(&out)?;
+        }
         return Ok(Exit::Interrupted);
     }
     let built = Report::build(&out).context("the report could not be made")?;
@@ -165,21 +210,73 @@ fn unproven(out: &RunDir) -> Vec<String> {
         .collect()
 }
 
+/// Who wants a run to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// A person, or the system.
+    Stop,
+    /// The queue that the run is a job of, some time before its limit.
+    TimeIsOver,
+}
+
 /// Returns when Ctrl-C is pressed, or someone asks the process to end.
-async fn told_to_stop() -> std::io::Result<()> {
+async fn told_to_stop() -> std::io::Result<Told> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminated = signal(SignalKind::terminate())?;
         let mut hung_up = signal(SignalKind::hangup())?;
+        let mut time = signal(SignalKind::user_defined1())?;
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminated.recv() => Ok(()),
-            _ = hung_up.recv() => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Told::Stop),
+            _ = terminated.recv() => Ok(Told::Stop),
+            _ = hung_up.recv() => Ok(Told::Stop),
+            _ = time.recv() => Ok(Told::TimeIsOver),
         }
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    tokio::signal::ctrl_c().await.map(|()| Told::Stop)
+}
+
+/// The option of the command line that means something on a cluster only.
+fn needs_cluster(args: &RunArgs) -> Option<&'static str> {
+    let options = [
+        (args.print_jobs, "--print-jobs"),
+        (args.detach, "--detach"),
+        (args.on_interrupt.is_some(), "--on-interrupt"),
+    ];
+    let mut given = options.iter().filter(|(is_given, _)| *is_given);
+    given.next().map(|(_, option)| *option)
+}
+
+/// What nodes are made with.
+pub(super) fn context_of(
+    planned: Planned,
+    metrics: Arc<dyn MetricRunner>,
+    (store, writer): (Store, Writer),
+    (device, strict): (&str, bool),
+    observer: Arc<dyn Observer>,
+    cancel: Arc<Cancel>,
+    (jobs, cores): (usize, usize),
+) -> Result<Context> {
+    Ok(Context {
+        experiment: planned.experiment,
+        plan: planned.plan,
+        store,
+        worker_exe: std::env::current_exe().context("cannot find this program's own file")?,
+        engine: planned.engine,
+        processor: format!("{}, {}", std::env::consts::ARCH, driftgauge_lm::vectors()),
+        machine: crate::machine::this(device),
+        device: device.to_owned(),
+        metrics,
+        observer,
+        cancel,
+        jobs,
+        cores,
+        strict,
+        spent: SpentOn::default(),
+        writer,
+    })
 }
 
 /// `HF_HUB_OFFLINE`, as the hub's own tools read it.

@@ -23,6 +23,7 @@ use crate::exit::Exit;
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run() -> Result<Exit> {
+    leave_signals_to_parent()?;
     let mut input = BufReader::new(std::io::stdin());
     let mut line = String::new();
     input
@@ -39,6 +40,30 @@ pub(crate) fn run() -> Result<Exit> {
             Ok(Exit::Failed)
         }
     }
+}
+
+/// Queues and terminals send a signal to all processes of a job. The parent hears it, and tells a worker to save and to end; a worker
+/// without a parent ends because its input does.
+fn leave_signals_to_parent() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .context("cannot start the runtime")?;
+        let _inside = runtime.enter();
+        let heard = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::user_defined1(),
+        ];
+        for kind in heard {
+            // Once it is listened to, a signal no longer ends the process.
+            drop(signal(kind).context("cannot listen to signals")?);
+        }
+    }
+    Ok(())
 }
 
 fn work<W: Write + Send>(

@@ -1,9 +1,13 @@
 //! Execution: runs what is missing from the store, in the order the plan allows.
 //!
-//! Heavy nodes (those that load or train a model) run in worker processes, a few at a time; nodes that wait for the same
-//! model share one load. Everything else runs in this process. A node that fails stops only what depends on it.
+//! Heavy nodes (those that load or train a model) are made by an [`Executor`]: in worker processes of this machine, a few at a time,
+//! or as jobs of a cluster; nodes that wait for the same model share one load. Everything else runs in this process. A node that fails
+//! stops only what depends on it.
 
+mod executor;
 mod healed;
+mod jobs;
+mod local;
 mod process;
 mod proofs;
 mod scheduler;
@@ -15,5 +19,9 @@ mod slots;
 mod train;
 mod unchanged;
 
-pub use scheduler::execute;
+pub use executor::{Executor, Here, Making, Place};
+pub use jobs::{Jobs, JobsSettings, PlannedJob, RecordedJob, recorded_jobs};
+pub use local::Local;
+pub use process::KILLED;
+pub use scheduler::{execute, execute_only};
 pub use slots::available_memory;

@@ -10,6 +10,9 @@ use driftgauge_problem::{Context as _, Problem};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+/// Code of the problem that a worker was killed by the system, as it does when memory runs out.
+pub const KILLED: &str = "worker-killed";
+
 /// Lines of a worker's log kept for error messages.
 const TAIL: usize = 12;
 
@@ -73,7 +76,7 @@ impl Worker {
         match input.write_all(line.as_bytes()).await {
             Ok(()) => Ok(()),
             // A worker stops listening when it ends; how it ended says more.
-            Err(_) => Err(self.obituary().await.into()),
+            Err(_) => Err(self.obituary().await),
         }
     }
 
@@ -98,7 +101,7 @@ impl Worker {
                         remember(&self.tail, line);
                     }
                 }
-                _ => return Err(self.obituary().await.into()),
+                _ => return Err(self.obituary().await),
             }
         }
     }
@@ -110,8 +113,13 @@ impl Worker {
     }
 
     /// Why the process ended, with the end of its log.
-    async fn obituary(&mut self) -> String {
-        let status = match self.child.wait().await {
+    async fn obituary(&mut self) -> Problem {
+        let ended = self.child.wait().await;
+        let code = match &ended {
+            Ok(status) if was_killed(*status) => KILLED,
+            _ => "failed",
+        };
+        let status = match ended {
             Ok(status) => describe(status),
             Err(error) => format!("was lost: {error}"),
         };
@@ -122,11 +130,12 @@ impl Worker {
             .lock()
             .map(|tail| tail.iter().cloned().collect::<Vec<_>>().join("\n  "))
             .unwrap_or_default();
-        if tail.is_empty() {
+        let text = if tail.is_empty() {
             format!("the worker process {status}")
         } else {
             format!("the worker process {status}; the end of its log:\n  {tail}")
-        }
+        };
+        Problem::new(code, text)
     }
 }
 
@@ -143,6 +152,13 @@ fn remember(tail: &Mutex<VecDeque<String>>, line: String) {
         }
         tail.push_back(line);
     }
+}
+
+fn was_killed(status: std::process::ExitStatus) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status) == Some(9);
+    #[cfg(not(unix))]
+    false
 }
 
 fn describe(status: std::process::ExitStatus) -> String {

@@ -8,9 +8,10 @@ use driftgauge_problem::Problem;
 use driftgauge_store::{Claim, Claimed, StoreError};
 use tokio::task::JoinSet;
 
+use super::executor::{Executor, Here};
 use super::healed::Healed;
-use super::slots::{Share, Slots};
-use super::{serve, size, train};
+use super::serve;
+use super::slots::Slots;
 use crate::context::{Context, Finished, NodeOutcome};
 use crate::event::{Event, Outcome};
 use crate::nodes;
@@ -21,6 +22,10 @@ const LOOK: Duration = Duration::from_millis(500);
 
 struct Scheduler {
     context: Arc<Context>,
+    /// Makes what loads or trains a model.
+    executor: Arc<dyn Executor>,
+    /// The nodes to make; all where nothing is said.
+    wanted: Option<HashSet<usize>>,
     outcomes: Vec<Option<NodeOutcome>>,
     started: Vec<Option<Instant>>,
     running: JoinSet<(usize, Finished)>,
@@ -37,11 +42,33 @@ struct Scheduler {
 }
 
 /// Runs the plan. The result has one outcome per node; nodes that never started because of an interruption are `None`.
-pub async fn execute(context: Arc<Context>) -> Vec<Option<NodeOutcome>> {
+pub async fn execute(
+    context: Arc<Context>,
+    executor: Arc<dyn Executor>,
+) -> Vec<Option<NodeOutcome>> {
+    run(context, executor, None).await
+}
+
+/// Makes some nodes of the plan on this machine, from what the store holds; the others stay `None`.
+pub async fn execute_only(
+    context: Arc<Context>,
+    executor: Arc<dyn Executor>,
+    wanted: HashSet<usize>,
+) -> Vec<Option<NodeOutcome>> {
+    run(context, executor, Some(wanted)).await
+}
+
+async fn run(
+    context: Arc<Context>,
+    executor: Arc<dyn Executor>,
+    wanted: Option<HashSet<usize>>,
+) -> Vec<Option<NodeOutcome>> {
     let nodes = context.plan.nodes.len();
     let slots = Arc::new(Slots::new(context.jobs));
     let mut scheduler = Scheduler {
         context,
+        executor,
+        wanted,
         outcomes: vec![None; nodes],
         started: vec![None; nodes],
         running: JoinSet::new(),
@@ -98,7 +125,10 @@ impl Scheduler {
             .filter_map(|node| self.key(node))
             .collect();
         for node in 0..self.outcomes.len() {
-            if self.outcomes[node].is_some() || self.started[node].is_some() {
+            if self.outcomes[node].is_some()
+                || self.started[node].is_some()
+                || !self.is_wanted(node)
+            {
                 continue;
             }
             let inputs = &self.context.plan.nodes[node].inputs;
@@ -111,7 +141,16 @@ impl Scheduler {
                 );
                 continue;
             }
-            if inputs.iter().any(|&input| self.outcomes[input].is_none()) {
+            let mut unsettled = inputs
+                .iter()
+                .filter(|&&input| self.outcomes[input].is_none());
+            if let Some(missing) = unsettled.clone().find(|&&input| !self.is_there(input)) {
+                let missing = self.context.plan.nodes[*missing].id.clone();
+                let text = format!("needs `{missing}`, which is not in the store");
+                self.end(node, Outcome::Failed, Some(text.into()));
+                continue;
+            }
+            if unsettled.any(|&input| self.is_wanted(input)) {
                 continue;
             }
             let Some(key) = self.key(node) else {
@@ -173,53 +212,33 @@ impl Scheduler {
             _ => 3,
         };
         ready.sort_by_key(|&node| (rank(self, node), node));
-        while self.slots.taken() < self.context.jobs {
-            let Some(&first) = ready.first() else {
-                return false;
-            };
-            if rank(self, first) == 3 && self.generation_pending() {
+        let here = Here {
+            context: Arc::clone(&self.context),
+            slots: Arc::clone(&self.slots),
+        };
+        while let Some(&first) = ready.first() {
+            if rank(self, first) == 3 && self.executor.judges_last() && self.generation_pending() {
                 return false;
             }
-            let exclusive = !size::is_small(&self.context, first);
-            if exclusive && self.slots.taken() > 0 {
+            let Some(place) = self.executor.place(&here, first) else {
                 return true;
-            }
-            let mut group = serve::group(&self.context, first, &ready);
+            };
+            let mut group = self.executor.group(&self.context, first, &ready);
             ready.retain(|node| !group.contains(node));
             group.retain(|&node| self.is_ours(node));
-            let Some(&first) = group.first() else {
+            if group.is_empty() {
                 continue;
-            };
+            }
             let alone = ready.is_empty() && self.slots.taken() == 0;
             for &node in &group {
                 self.mark_started(node);
             }
-            let context = Arc::clone(&self.context);
-            let threads = if exclusive || alone {
-                context.cores
-            } else {
-                (context.cores / context.jobs).max(1)
-            };
-            let taken = if exclusive { self.context.jobs } else { 1 };
-            self.slots.take(taken);
-            let share = Share {
-                threads,
-                slots: Arc::clone(&self.slots),
-                alone: alone && !exclusive,
-            };
-            self.running.spawn(async move {
-                let finished = match context.plan.nodes[first].kind {
-                    Kind::Pretrain | Kind::Finetune | Kind::Checkpoint | Kind::Merge => {
-                        vec![(first, train::run(&context, first, threads).await)]
-                    }
-                    _ => serve::run(&context, &group, share).await,
-                };
-                (taken, finished)
-            });
+            self.slots.take(place.slots);
+            let making = self.executor.make(&here, group, place, alone);
+            self.running
+                .spawn(async move { (place.slots, making.await) });
         }
-        ready
-            .first()
-            .is_some_and(|&first| rank(self, first) < 3 || !self.generation_pending())
+        false
     }
 
     /// Claims a node that is about to start. Nothing of it is ours when another run makes it, or just has.
@@ -228,7 +247,11 @@ impl Scheduler {
         let Some(key) = &planned.key.clone() else {
             return true;
         };
-        let claim = match self.context.writer.claim(key) {
+        let name = match self.is_heavy(node) {
+            true => self.executor.claim(&self.context, node, key),
+            false => key.clone(),
+        };
+        let claim = match self.context.writer.claim(&name) {
             Ok(Claimed::Mine(claim)) => claim,
             Ok(Claimed::Theirs(process)) => {
                 if self.elsewhere.insert(node) {
@@ -275,6 +298,7 @@ impl Scheduler {
     fn generation_pending(&self) -> bool {
         (0..self.outcomes.len()).any(|node| {
             self.outcomes[node].is_none()
+                && self.is_wanted(node)
                 && matches!(
                     self.context.plan.nodes[node].kind,
                     Kind::Pretrain
@@ -296,6 +320,27 @@ impl Scheduler {
                 .unwrap_or_else(|error| Err(format!("internal error: {error}").into()));
             (taken, vec![(node, result)])
         });
+    }
+
+    fn is_wanted(&self, node: usize) -> bool {
+        let wanted = self.wanted.as_ref();
+        wanted.is_none_or(|wanted| wanted.contains(&node))
+    }
+
+    /// Whether a node that is not made here can be read.
+    fn is_there(&self, node: usize) -> bool {
+        let planned = &self.context.plan.nodes[node];
+        self.is_wanted(node)
+            || planned.kind == Kind::Model
+            || planned.key.as_ref().is_some_and(|key| {
+                // Another machine may just have made it.
+                self.context.store.contains(key)
+                    || self
+                        .context
+                        .store
+                        .get_fresh(key)
+                        .is_ok_and(|found| found.is_some())
+            })
     }
 
     fn is_heavy(&self, node: usize) -> bool {

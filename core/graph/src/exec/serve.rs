@@ -72,6 +72,33 @@ fn asked(context: &Context, node: usize) -> Option<(String, Purpose)> {
     }
 }
 
+/// The model that a node loads or makes, where it does.
+pub(super) fn model_of(context: &Context, node: usize) -> Option<String> {
+    match &context.plan.nodes[node].part {
+        Part::Model(model) => Some(model.clone()),
+        _ => Some(asked(context, node)?.0),
+    }
+}
+
+/// The models that an inference node loads.
+pub(super) fn loads_of(context: &Context, node: usize) -> Vec<String> {
+    let Some((model, purpose)) = asked(context, node) else {
+        return Vec::new();
+    };
+    let mut loads = vec![model];
+    if let Purpose::Diverge(reference) = purpose {
+        loads.push(reference);
+    }
+    loads
+}
+
+/// Whether a node asks a server.
+pub(super) fn is_remote(context: &Context, node: usize) -> bool {
+    let model = asked(context, node).map(|(model, _)| model);
+    let source = model.and_then(|model| context.experiment.models.get(&model));
+    source.is_some_and(|model| matches!(model.source, ModelSource::Endpoint(_)))
+}
+
 /// The ready nodes that `first` shares a model load with.
 pub(super) fn group(context: &Context, first: usize, ready: &[usize]) -> Vec<usize> {
     let kind = context.plan.nodes[first].kind;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use driftgauge_cluster::Resources;
 use driftgauge_data::hub::{HubSource, RepositoryKind};
 use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_engine::{Endpoint, LocalEngine, Witness};
@@ -235,6 +236,7 @@ impl Resolver<'_> {
                 None | Some(ModelEngine::Auto | ModelEngine::Mistralrs) => Witness::Mistralrs,
             },
             chat_template,
+            resources: model.resources.as_ref().map(resources).unwrap_or_default(),
             replicate_of: model.replicate_of.as_ref().map(|id| id.get().clone()),
             description,
         })
@@ -376,4 +378,16 @@ fn in_words(count: u64) -> String {
     };
     let decimals = usize::from(size < 9.95);
     format!("{size:.decimals$} {unit}")
+}
+
+/// What jobs ask for, in the types that queues are asked in; amounts that are none were refused.
+fn resources(said: &driftgauge_spec::spec::Resources) -> Resources {
+    let text = |text: &Option<Text>| text.as_ref().map(|text| text.get().clone());
+    Resources {
+        cpus: said.cpus.as_ref().map(|cpus| *cpus.get()),
+        memory: text(&said.memory).and_then(|text| text.parse().ok()),
+        gpus: said.gpus.as_ref().map(|gpus| *gpus.get()),
+        time: text(&said.time).and_then(|text| text.parse().ok()),
+        constraint: text(&said.constraint),
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
+use driftgauge_ranges::{Memory, Span};
+
 use super::{Checker, unknown};
 use crate::diagnostic::Diagnostic;
-use crate::spec::{Adapter, Model};
+use crate::spec::{Adapter, Model, Resources};
 
 impl Checker<'_> {
     pub(super) fn models(&mut self) {
@@ -37,6 +39,9 @@ impl Checker<'_> {
     }
 
     fn model(&mut self, model: &Model) {
+        if let Some(resources) = &model.resources {
+            self.resources(resources);
+        }
         if let Some(pretrain) = &model.pretrain {
             if !self
                 .spec
@@ -133,6 +138,27 @@ impl Checker<'_> {
                     .at(tokenizer.span(), "")
                     .help("the folder of another model brings its own `tokenizer.json`"),
             );
+        }
+    }
+
+    /// Amounts have a unit, and become a line of a job's script.
+    fn resources(&mut self, resources: &Resources) {
+        let memory = resources.memory.as_ref();
+        let memory = memory.and_then(|text| Some((text, text.get().parse::<Memory>().err()?)));
+        let time = resources.time.as_ref();
+        let time = time.and_then(|text| Some((text, text.get().parse::<Span>().err()?)));
+        let constraint = resources.constraint.as_ref().filter(|text| {
+            let text = text.get();
+            text.trim().is_empty() || text.contains(char::is_control)
+        });
+        let constraint = constraint.map(|text| {
+            (
+                text,
+                "`constraint` is one line that says something".to_owned(),
+            )
+        });
+        for (text, wrong) in [memory, time, constraint].into_iter().flatten() {
+            self.error(Diagnostic::error("bad-resources", wrong).at(text.span(), ""));
         }
     }
 

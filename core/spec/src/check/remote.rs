@@ -34,6 +34,16 @@ impl Checker<'_> {
         if !is_remote(model) {
             return;
         }
+        if let Some(resources) = &model.resources {
+            let place = resources.place();
+            self.error(
+                Diagnostic::error(
+                    "not-together",
+                    "`resources` need a model that a job trains or loads",
+                )
+                .at(place, "an endpoint and a recording load nothing"),
+            );
+        }
         for (key, name) in [
             (&model.quantization, "quantization"),
             (&model.chat_template, "chat_template"),

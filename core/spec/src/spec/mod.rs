@@ -25,7 +25,7 @@ pub use judges::{
     HarmBenchJudge, Judge, LlamaGuardJudge, ParseRule, PromptJudge, StrongRejectJudge,
 };
 pub use models::{
-    Adapter, Endpoint, Finetune, Model, ModelDtype, ModelEngine, ModelSource, Pretrain,
+    Adapter, Endpoint, Finetune, Model, ModelDtype, ModelEngine, ModelSource, Pretrain, Resources,
 };
 pub use recorded::{Recorded, RecordedColumns, RecordedFormat};
 pub use reporting::{

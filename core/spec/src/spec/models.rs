@@ -9,7 +9,7 @@ use super::recorded::Recorded;
 use super::training::{DataPart, Mix};
 use super::{OneOrMany, Turn, Vary};
 use crate::in_range::InRange;
-use crate::located::{Located, Text};
+use crate::located::{Located, Span, Text};
 
 /// A model: exactly one of `path`, `hub`, `gguf`, `pretrain`, `finetune`, `adapter`, `endpoint` and `recorded`, and how it
 /// is run.
@@ -73,7 +73,51 @@ pub struct Model {
     /// baseline as one recipe, the training being a source of chance like the prompts.
     #[serde(default)]
     pub replicate_of: Option<Text>,
+    /// What a job of a cluster asks for that trains, merges or loads the model. It is in no key.
+    #[serde(default)]
+    pub resources: Option<Resources>,
 }
+
+/// What a job of a cluster asks for; what is absent is left to the profile of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = InRange(RESOURCES))]
+pub struct Resources {
+    /// Processor cores.
+    #[serde(default)]
+    pub cpus: Option<Located<u32>>,
+    /// Memory with its unit: `512M`, `32G`.
+    #[serde(default)]
+    pub memory: Option<Text>,
+    /// GPUs.
+    #[serde(default)]
+    pub gpus: Option<Located<u32>>,
+    /// Time limit with its unit, `90m`, `4h`, `2d`, or as `1-12:00:00`.
+    #[serde(default)]
+    pub time: Option<Text>,
+    /// Features that the node has to have, as the queue names them.
+    #[serde(default)]
+    pub constraint: Option<Text>,
+}
+
+impl Resources {
+    /// Where the first of them is written.
+    #[must_use]
+    pub fn place(&self) -> Span {
+        let numbers = [&self.cpus, &self.gpus].into_iter().flatten();
+        let texts = [&self.memory, &self.time, &self.constraint]
+            .into_iter()
+            .flatten();
+        let places = numbers.map(Located::span).chain(texts.map(Located::span));
+        places.min().unwrap_or(Span::NONE)
+    }
+}
+
+/// Ranges of the numbers among them. No trainer reads them.
+const RESOURCES: ranges::Table = &[
+    ("cpus", ranges::Range::whole(1, 4096)),
+    ("gpus", ranges::Range::whole(0, 1024)),
+];
 
 /// What computes completions on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
