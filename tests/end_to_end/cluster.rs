@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Place, smoke_spec, tests_dir, text};
+use crate::support::{Place, copy_folder, files_with, smoke_spec, tests_dir, text};
 
 /// What a run on a cluster has to agree on with one on this machine.
 const SAME: [&str; 3] = [
@@ -75,7 +75,7 @@ impl Cluster {
     fn wait_for(&self, what: &str, happened: impl Fn() -> bool) {
         let began = Instant::now();
         while !happened() {
-            assert!(began.elapsed() < Duration::from_secs(60), "no {what}");
+            assert!(began.elapsed() < Duration::from_secs(180), "no {what}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -241,11 +241,11 @@ fn an_interrupted_run_leaves_its_jobs_or_cancels_them() {
     let cluster = Cluster::new("");
     std::fs::create_dir_all(&cluster.queue).expect("a folder");
     std::fs::write(cluster.queue.join("hold"), "").expect("a file");
-    let interrupt = |more: &[&str]| {
+    let interrupt = |more: &[&str], heard: &str| {
         let run = cluster.command(more).spawn().expect("the binary starts");
         cluster.wait_for("job", || {
             let events = std::fs::read_to_string(cluster.place.path("run/events.jsonl"));
-            events.is_ok_and(|text| text.contains("was submitted") && cluster.submitted() >= 2)
+            events.is_ok_and(|text| text.matches(heard).count() == 2)
         });
         std::thread::sleep(Duration::from_millis(500));
         let told = Command::new("kill")
@@ -256,18 +256,76 @@ fn an_interrupted_run_leaves_its_jobs_or_cancels_them() {
         assert_eq!(output.status.code(), Some(130), "{}", said(&output));
         said(&output)
     };
-    let left = interrupt(&[]);
+    let left = interrupt(&[], "was submitted");
     assert!(
         left.contains("the jobs go on") && left.contains("takes the jobs over"),
         "{left}"
     );
     assert!(cluster.files(".end").is_empty());
-    let cancelled = interrupt(&["--on-interrupt", "cancel"]);
+    let cancelled = interrupt(&["--on-interrupt", "cancel"], "is taken over");
     assert!(cancelled.contains("2 jobs cancelled"), "{cancelled}");
     assert_eq!(cluster.files(".end").len(), 2);
     let output = cluster.place.output(&["cancel", "run"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.starts_with("0 jobs cancelled"), "{text}");
+}
+
+/// The smoke spec with a fine-tune of many steps, of which only the last is saved.
+fn long_spec(place: &Place) -> PathBuf {
+    copy_folder(&tests_dir().join("fixtures/smoke"), &place.path("smoke"));
+    let data = tests_dir()
+        .join("../specs/data")
+        .canonicalize()
+        .expect("the data");
+    let spec = std::fs::read_to_string(smoke_spec()).expect("the spec");
+    let spec = spec
+        .replace("../../../specs/data", text(&data))
+        .replace("max_steps: 6", "max_steps: 1500")
+        .replace("save_steps: 2", "save_steps: 1500");
+    place.write("smoke/long.yaml", &spec)
+}
+
+#[test]
+fn a_job_whose_time_is_over_saves_what_it_has_and_the_next_goes_on() {
+    let local = Place::new();
+    local.run(&long_spec(&local), "run");
+    let cluster = Cluster::new("");
+    let spec = long_spec(&cluster.place);
+    let run = cluster
+        .place
+        .command(&[
+            "run",
+            text(&spec),
+            "--out",
+            "run",
+            "--format",
+            "json",
+            "--executor",
+            "profile.yaml",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // The third job is the fine-tune: its base comes before it.
+    let pid = cluster.queue.join("3.pid");
+    cluster.wait_for("third job", || {
+        let text = std::fs::read_to_string(&pid);
+        text.is_ok_and(|text| !text.is_empty())
+            && !files_with(&cluster.place.path("run/jobs"), "start   finetune tuned").is_empty()
+    });
+    std::thread::sleep(Duration::from_millis(700));
+    let pid = std::fs::read_to_string(&pid).expect("a number");
+    let told = Command::new("kill").args(["-USR1", pid.trim()]).status();
+    assert!(told.is_ok_and(|status| status.success()));
+    let (summary, said) = ended(run);
+    assert_eq!(summary["failed"], 0, "{said}");
+    assert!(
+        said.contains("ended (over its time limit): another try, from what it saved"),
+        "{said}"
+    );
+    assert!(said.contains("goes on after step"), "{said}");
+    cluster.assert_same(&local);
 }
 
 #[test]

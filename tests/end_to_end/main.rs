@@ -36,6 +36,7 @@ mod replay;
 #[cfg(target_os = "linux")]
 mod sharing;
 mod side_by_side;
+mod slurm;
 mod smoke;
 mod specs;
 mod support;
