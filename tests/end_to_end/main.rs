@@ -29,6 +29,7 @@ mod model_cases;
 mod models;
 #[cfg(target_os = "linux")]
 mod offline;
+mod plan;
 mod plugin_new;
 mod plugins;
 mod recorded;

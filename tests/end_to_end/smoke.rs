@@ -128,5 +128,7 @@ fn the_plan_reads_well() {
         r"(run|ready)( +)[0-9a-f]{12}( +)(metric|compare)",
         "$1$2[key]       $3$4",
     );
+    // Guesses go by the cores of the machine.
+    settings.add_filter(r" *[0-9.]+ (s|min|h)\b([?*])?", " [time]$2");
     settings.bind(|| insta::assert_snapshot!("plan_of_the_smoke_spec", plan));
 }

@@ -23,13 +23,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Read a spec and report everything that is wrong with it.
     Check(CheckArgs),
-    /// Print every node with its key, and why it would run or not. Loads no model.
+    /// Print every node with its key, why it would run or not, and what that takes. Loads no model and creates nothing.
     Plan(PlanArgs),
     /// Run an experiment; run it again to go on where it stopped.
     Run(RunArgs),
     /// Draw the report of a run folder anew, or write it in another form.
     Report(ReportArgs),
-    /// Print the finding and the primary numbers of a run folder.
+    /// Print the finding and the primary numbers of a run folder, or the prompt of a sample.
     Show(ShowArgs),
     /// Hold one run against another, sample by sample.
     Compare(CompareArgs),
@@ -179,8 +179,36 @@ pub(crate) struct PlanArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) executor: ExecutorArgs,
-    #[command(flatten)]
-    pub(crate) diagnosing: Diagnosing,
+    /// Tell only what fits this, and all that it needs: an id of a node, a kind such as `generate`, or a dataset, model, evaluation,
+    /// condition, judge or metric; `*` stands for any text. Several times for several.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Tell only what fits this, and all that rests on it: what is made anew when it changes. With `--only`, what fits both.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) from: Vec<String>,
+    /// How the plan is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: PlanFormat,
+    /// Let nothing pass that is worth a warning.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) deny: Option<Deny>,
+}
+
+/// How a plan is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    /// For people.
+    Text,
+    /// For programs, with all estimates.
+    Json,
+    /// The plan for people, diagnostics as commands of a GitHub workflow.
+    Github,
+    /// Diagnostics as SARIF 2.1.0, without the plan.
+    Sarif,
+    /// A graph for Graphviz.
+    Dot,
+    /// A graph that code hosts draw.
+    Mermaid,
 }
 
 /// `run`.
@@ -319,8 +347,28 @@ pub(crate) enum Samples {
 /// `show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Run folder.
+    /// Run folder; with `--sample`, a spec.
+    #[arg(value_name = "DIR|SPEC")]
     pub(crate) dir: PathBuf,
+    /// Print the prompt of this sample as a model gets it, with its token ids: `EVALUATION/ROW`, the row by its id, or by its number
+    /// from 1 where no id is that.
+    #[arg(long, value_name = "EVALUATION/ROW")]
+    pub(crate) sample: Option<String>,
+    /// The model; needed where the evaluation asks several.
+    #[arg(long, value_name = "ID", requires = "sample")]
+    pub(crate) model: Option<String>,
+    /// The condition; all of them without it.
+    #[arg(long, value_name = "ID", requires = "sample")]
+    pub(crate) condition: Option<String>,
+    /// Set a variable of the spec.
+    #[arg(long = "set", value_name = "NAME=VALUE", requires = "sample")]
+    pub(crate) set: Vec<String>,
+    /// Folder of finished artifacts, in which a model that was trained is found.
+    #[arg(long, env = "DRIFTGAUGE_STORE", default_value = ".driftgauge/store")]
+    pub(crate) store: PathBuf,
+    /// How the prompt is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 /// `compare`.

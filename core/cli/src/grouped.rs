@@ -28,7 +28,8 @@ const EXAMPLES: [(&str, &[&str]); 17] = [
         "plan",
         &[
             "driftgauge plan spec.yaml",
-            "driftgauge plan spec.yaml --format json",
+            "driftgauge plan spec.yaml --from tuned",
+            "driftgauge plan spec.yaml --only generate --format mermaid",
         ],
     ),
     (
@@ -40,7 +41,13 @@ const EXAMPLES: [(&str, &[&str]); 17] = [
             "driftgauge run spec.yaml --out runs/first --executor cluster.yaml --detach",
         ],
     ),
-    ("show", &["driftgauge show runs/first"]),
+    (
+        "show",
+        &[
+            "driftgauge show runs/first",
+            "driftgauge show spec.yaml --sample ask/3 --model tuned",
+        ],
+    ),
     (
         "report",
         &[

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod eta;
 mod exit;
 mod grouped;
 mod hub;

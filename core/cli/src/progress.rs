@@ -11,6 +11,9 @@ use driftgauge_record::files::events::EventLog;
 use driftgauge_record::{visible, visible_line};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::commands::plan_text::seconds;
+use crate::eta::Eta;
+
 /// Without a terminal, a node reports its progress this often.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -24,17 +27,36 @@ struct State {
     log: EventLog,
     bars: HashMap<String, ProgressBar>,
     last_line: HashMap<String, Instant>,
+    eta: Eta,
+    /// The line of what is left, below all bars.
+    whole: Option<ProgressBar>,
+}
+
+impl State {
+    /// How long the rest takes, in words.
+    fn left(&self) -> Option<String> {
+        let left = self.eta.seconds()?;
+        Some(format!("about {} left", seconds(left)))
+    }
 }
 
 impl Progress {
     /// Reports to standard error and appends to the events file.
-    pub(crate) fn new(events: &Path) -> Self {
+    pub(crate) fn new(events: &Path, eta: Eta) -> Self {
+        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        let whole = bars.as_ref().map(|bars| {
+            let style = ProgressStyle::with_template("  {msg}");
+            let whole = bars.add(ProgressBar::new(1));
+            style.map_or(whole.clone(), |style| whole.with_style(style))
+        });
         Self {
-            bars: std::io::stderr().is_terminal().then(MultiProgress::new),
+            bars,
             state: Mutex::new(State {
                 log: EventLog::open(events),
                 bars: HashMap::new(),
                 last_line: HashMap::new(),
+                eta,
+                whole,
             }),
         }
     }
@@ -50,7 +72,10 @@ impl Progress {
     fn bar(&self, state: &mut State, node: &str, total: u64) -> Option<ProgressBar> {
         let bars = self.bars.as_ref()?;
         let bar = state.bars.entry(node.to_owned()).or_insert_with(|| {
-            let bar = bars.add(ProgressBar::new(total));
+            let bar = match &state.whole {
+                Some(whole) => bars.insert_before(whole, ProgressBar::new(total)),
+                None => bars.add(ProgressBar::new(total)),
+            };
             if let Ok(style) =
                 ProgressStyle::with_template("  {msg:<48} {bar:24} {pos}/{len} {eta}")
             {
@@ -84,6 +109,7 @@ impl Observer for Progress {
                 total,
                 detail,
             } => {
+                state.eta.goes_on(node, *done, *total);
                 if let Some(bar) = self.bar(&mut state, node, *total) {
                     bar.set_length(*total);
                     bar.set_position(*done);
@@ -98,7 +124,8 @@ impl Observer for Progress {
                     let last = state.last_line.entry(node.clone()).or_insert(now);
                     if now.duration_since(*last) >= PLAIN_INTERVAL {
                         *last = now;
-                        self.line(&format!("  ...     {node}: {done}/{total} {detail}"));
+                        let left = in_brackets(state.left());
+                        self.line(&format!("  ...     {node}: {done}/{total} {detail}{left}"));
                     }
                 }
             }
@@ -112,8 +139,11 @@ impl Observer for Progress {
                 if let Some(bar) = state.bars.remove(node) {
                     bar.finish_and_clear();
                 }
+                let took = (*outcome == Outcome::Ran).then_some(*seconds);
+                state.eta.ends(node, took);
+                let left = in_brackets(state.left().filter(|_| self.bars.is_none()));
                 match outcome {
-                    Outcome::Ran => self.line(&format!("  done    {node} ({seconds:.1} s)")),
+                    Outcome::Ran => self.line(&format!("  done    {node} ({seconds:.1} s){left}")),
                     // A model that is simply there is no news.
                     Outcome::Reused => {}
                     Outcome::Failed => {
@@ -131,5 +161,15 @@ impl Observer for Progress {
                 }
             }
         }
+        if let Some(whole) = &state.whole {
+            match state.left() {
+                Some(left) => whole.set_message(left),
+                None => whole.finish_and_clear(),
+            }
+        }
     }
+}
+
+fn in_brackets(text: Option<String>) -> String {
+    text.map_or_else(String::new, |text| format!(" [{text}]"))
 }

@@ -9,6 +9,8 @@ use crate::nodes::prompts::prompted_of;
 use crate::nodes::score::given;
 use crate::resolved::ResolvedExperiment;
 
+pub use crate::nodes::models::folder_of;
+
 /// A prompt, and the texts that are scored after it.
 #[derive(Debug, Clone)]
 pub struct Asked {

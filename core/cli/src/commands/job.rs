@@ -14,6 +14,7 @@ use driftgauge_store::Store;
 use super::load::{self, Network, Outcome};
 use super::run::context_of;
 use crate::args::{Diagnosing, JobArgs, SpecArgs, SpecFormat, StoreArgs};
+use crate::eta::Eta;
 use crate::exit::Exit;
 use crate::progress::Progress;
 
@@ -137,7 +138,7 @@ fn make(order: &WorkOrder, folder: &Path) -> Result<(Option<Stop>, Vec<NodeEnd>)
         prepared.metrics,
         (store, writer),
         (&order.device, order.strict),
-        Arc::new(Progress::new(&folder.join("events.jsonl"))),
+        Arc::new(Progress::new(&folder.join("events.jsonl"), Eta::default())),
         Arc::clone(&cancel),
         (cores, cores),
     )?);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use driftgauge_graph::forecast::Machine;
 use driftgauge_graph::plan::EngineIdentity;
 use driftgauge_graph::resolve::{
     Prepared as Planned, ResolveOptions, Unproven, complaints, portable_text, prepare as settle,
@@ -236,6 +237,15 @@ fn runs(file: &Path, tokenizer: Option<&Path>) -> Result<()> {
         }
     });
     Ok(checked?)
+}
+
+/// Where the experiment is to run, as far as speed goes.
+pub(super) fn machine(prepared: &Prepared) -> Machine {
+    Machine {
+        engine: prepared.planned.engine.clone(),
+        processor: format!("{}, {}", std::env::consts::ARCH, driftgauge_lm::vectors()),
+        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    }
 }
 
 /// Class of the device that models will compute on; part of every key.

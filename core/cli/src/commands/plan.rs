@@ -1,8 +1,10 @@
-//! `driftgauge plan`: every node with its key, and why it would run or not.
+//! `driftgauge plan`: every node with its key, why it would run or not, and what that would take. Creates nothing.
 
-use driftgauge_engine::{LOGITS_AGREE, LocalEngine};
-use driftgauge_graph::resolve::Unproven;
-use driftgauge_graph::resolved::{ModelSource, ResolvedExperiment};
+use std::collections::BTreeSet;
+
+use driftgauge_engine::LOGITS_AGREE;
+use driftgauge_graph::forecast::{Forecast, Rates};
+use driftgauge_graph::select::Selection;
 use driftgauge_graph::why::{History, Standing, Status, explain};
 use driftgauge_problem::Result;
 use driftgauge_spec::Form;
@@ -12,59 +14,128 @@ use serde_json::{Value, json};
 
 use super::load::{self, Network, Outcome};
 use super::planned_jobs::Tested;
-use crate::args::{PlanArgs, SpecFormat};
+use super::{plan_graph, plan_text, planned_jobs};
+use crate::args::{Diagnosing, PlanArgs, PlanFormat, SpecFormat};
 use crate::exit::Exit;
+
+/// What is said of a plan.
+pub(super) struct Said<'a> {
+    pub(super) prepared: &'a load::Prepared,
+    /// Of every node of the plan.
+    pub(super) verdicts: Vec<Standing>,
+    /// Positions of the nodes that are told.
+    pub(super) meant: BTreeSet<usize>,
+    pub(super) forecast: Forecast,
+    pub(super) rates: Rates,
+    /// What a queue says of the jobs, where one is named.
+    pub(super) tested: Option<Vec<Tested>>,
+}
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
     let profile = super::executor::profile(&args.executor)?;
     if let Some(profile) = &profile {
         super::executor::check(profile)?;
     }
-    let store = Store::open(&args.store.store)?;
-    let how = args.diagnosing;
+    // A queue reads the scripts that it tests beside the artifacts; else nothing is made.
+    let store = match &profile {
+        Some(_) => Store::open(&args.store.store)?,
+        None => Store::look(&args.store.store),
+    };
+    let how = Diagnosing {
+        format: match args.format {
+            PlanFormat::Json => SpecFormat::Json,
+            PlanFormat::Github => SpecFormat::Github,
+            PlanFormat::Sarif => SpecFormat::Sarif,
+            PlanFormat::Text | PlanFormat::Dot | PlanFormat::Mermaid => SpecFormat::Text,
+        },
+        deny: args.deny,
+    };
     let prepared = match load::prepare(&args.spec, &args.store, &store, Network::Closed, how)? {
         Outcome::Ready(prepared) => prepared,
         Outcome::Refused => return Ok(Exit::Usage),
     };
-    let tested = profile.map(|profile| super::planned_jobs::test(profile, args, &store, &prepared));
-    let tested = tested.transpose()?;
-    let history = History::load(&store, &prepared.planned.experiment.name);
-    let verdicts = explain(&prepared.planned.plan, &store, &history);
-    match how.format {
-        SpecFormat::Json => println!(
-            "{}",
-            serde_json::to_string_pretty(&as_json(&prepared, &verdicts, tested.as_deref()))?
+    let tested = profile.map(|profile| planned_jobs::test(profile, args, &store, &prepared));
+    let planned = &prepared.planned;
+    let selection = Selection {
+        only: args.only.clone(),
+        from: args.from.clone(),
+    };
+    let meant = selection.of(&planned.plan)?;
+    let history = History::load(&store, &planned.experiment.name);
+    let verdicts = explain(&planned.plan, &store, &history);
+    let to_run = to_run(&verdicts);
+    let to_run: BTreeSet<usize> = to_run.intersection(&meant).copied().collect();
+    let machine = load::machine(&prepared);
+    let said = Said {
+        forecast: Forecast::of(
+            &planned.experiment,
+            &planned.plan,
+            &machine,
+            &store,
+            &to_run,
         ),
-        SpecFormat::Sarif => prepared.said.tell(how),
-        SpecFormat::Text | SpecFormat::Github => {
-            prepared.said.mention(how);
-            print!(
-                "{}",
-                driftgauge_record::visible(&as_text(&prepared, &verdicts))
-            );
-            if let Some(tested) = &tested {
-                let text = super::planned_jobs::as_text(tested);
-                print!("{}", driftgauge_record::visible(&text));
-            }
+        rates: Rates::load(&store),
+        tested: tested.transpose()?,
+        verdicts,
+        meant,
+        prepared: &prepared,
+    };
+    let text = match args.format {
+        PlanFormat::Json => format!("{}\n", serde_json::to_string_pretty(&as_json(&said))?),
+        PlanFormat::Sarif => {
+            prepared.said.tell(how);
+            return Ok(said.outcome());
         }
+        PlanFormat::Text | PlanFormat::Github => plan_text::text(&said),
+        PlanFormat::Dot => plan_graph::dot(&said),
+        PlanFormat::Mermaid => plan_graph::mermaid(&said),
+    };
+    if args.format != PlanFormat::Json {
+        prepared.said.mention(how);
     }
-    let refused = tested.is_some_and(|tested| super::planned_jobs::refused(&tested));
-    Ok(if refused { Exit::Usage } else { Exit::Done })
+    print!("{}", driftgauge_record::visible(&text));
+    Ok(said.outcome())
 }
 
-fn as_json(prepared: &load::Prepared, verdicts: &[Standing], tested: Option<&[Tested]>) -> Value {
-    let nodes: Vec<Value> = prepared
-        .planned
-        .plan
-        .nodes
+/// Positions of the nodes that would run.
+pub(super) fn to_run(verdicts: &[Standing]) -> BTreeSet<usize> {
+    let all = verdicts.iter().enumerate();
+    all.filter(|(_, verdict)| verdict.status != Status::Ready)
+        .map(|(node, _)| node)
+        .collect()
+}
+
+impl Said<'_> {
+    fn outcome(&self) -> Exit {
+        match self.tested.as_deref().is_some_and(planned_jobs::refused) {
+            true => Exit::Usage,
+            false => Exit::Done,
+        }
+    }
+
+    /// Nodes by kind in the order of the plan: all of them, and those that are not there yet.
+    pub(super) fn totals(&self) -> IndexMap<&'static str, [u64; 2]> {
+        let mut totals: IndexMap<&'static str, [u64; 2]> = IndexMap::new();
+        for &node in &self.meant {
+            let kind = self.prepared.planned.plan.nodes[node].kind;
+            let [nodes, run] = totals.entry(kind.as_str()).or_default();
+            *nodes += 1;
+            *run += u64::from(self.verdicts[node].status != Status::Ready);
+        }
+        totals
+    }
+}
+
+fn as_json(said: &Said<'_>) -> Value {
+    let prepared = said.prepared;
+    let plan = &prepared.planned.plan;
+    let nodes: Vec<Value> = said
+        .meant
         .iter()
-        .zip(verdicts)
-        .map(|(node, verdict)| {
-            let inputs: Vec<&str> = node
-                .inputs
-                .iter()
-                .map(|&input| prepared.planned.plan.nodes[input].id.as_str())
-                .collect();
+        .map(|&index| {
+            let (node, verdict) = (&plan.nodes[index], &said.verdicts[index]);
+            let inputs = node.inputs.iter();
+            let inputs: Vec<&str> = inputs.map(|&input| plan.nodes[input].id.as_str()).collect();
             json!({
                 "id": node.id,
                 "kind": node.kind,
@@ -74,6 +145,7 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing], tested: Option<&[Te
                 "items": node.items,
                 "status": verdict.status,
                 "reason": verdict.reason,
+                "estimate": said.forecast.nodes[index],
             })
         })
         .collect();
@@ -89,124 +161,32 @@ fn as_json(prepared: &load::Prepared, verdicts: &[Standing], tested: Option<&[Te
         })
     });
     let absent: Vec<Value> = absent.collect();
-    let said = prepared.said.in_form(Form::Json);
-    let diagnostics: Value = serde_json::from_str(&said).unwrap_or_default();
-    let mut plan = json!({
+    let diagnostics = prepared.said.in_form(Form::Json);
+    let diagnostics: Value = serde_json::from_str(&diagnostics).unwrap_or_default();
+    let forecast = &said.forecast;
+    let critical = forecast.critical.iter();
+    let critical: Vec<&str> = critical.map(|&node| plan.nodes[node].id.as_str()).collect();
+    let mut told = json!({
         "experiment": prepared.planned.experiment.name,
         "nodes": nodes,
-        "totals": totals(prepared, verdicts)
+        "totals": said.totals()
             .into_iter()
             .map(|(kind, [nodes, run])| (kind.to_owned(), json!({ "nodes": nodes, "run": run })))
             .collect::<serde_json::Map<_, _>>(),
+        "forecast": {
+            "total": forecast.all(),
+            "critical": {
+                "nodes": critical,
+                "total": forecast.total(forecast.critical.iter().copied()),
+            },
+            "last_run": said.rates.last(&prepared.planned.experiment.name),
+        },
         "unproven": unproven,
         "absent": absent,
         "diagnostics": diagnostics,
     });
-    if let Some(tested) = tested {
-        plan["jobs"] = super::planned_jobs::as_json(tested);
+    if let Some(tested) = &said.tested {
+        told["jobs"] = planned_jobs::as_json(tested);
     }
-    plan
-}
-
-fn as_text(prepared: &load::Prepared, verdicts: &[Standing]) -> String {
-    let mut out = format!("plan of `{}`\n\n", prepared.planned.experiment.name);
-    let width = prepared
-        .planned
-        .plan
-        .nodes
-        .iter()
-        .map(|node| node.id.len())
-        .max()
-        .unwrap_or(0);
-    for (node, verdict) in prepared.planned.plan.nodes.iter().zip(verdicts) {
-        let status = match verdict.status {
-            Status::Ready => "ready",
-            Status::Run => "run  ",
-            Status::Unpinned => "?    ",
-        };
-        let key = node.key.as_ref().map_or("-", |key| key.short());
-        let items = node
-            .items
-            .map_or_else(String::new, |items| items.to_string());
-        out.push_str(&format!(
-            "  {status}  {key:<12}  {:<width$}  {items:>6}  {}\n",
-            node.id, verdict.reason
-        ));
-    }
-    let count = |status: &Status| {
-        verdicts
-            .iter()
-            .filter(|verdict| verdict.status == *status)
-            .count()
-    };
-    out.push_str(&format!(
-        "\n{} nodes: {} ready, {} to run",
-        verdicts.len(),
-        count(&Status::Ready),
-        count(&Status::Run)
-    ));
-    if count(&Status::Unpinned) > 0 {
-        out.push_str(&format!(
-            ", {} after the hub is asked",
-            count(&Status::Unpinned)
-        ));
-    }
-    out.push('\n');
-    let to_run = totals(prepared, verdicts).into_iter();
-    let to_run: Vec<String> = to_run
-        .filter(|(_, [_, run])| *run > 0)
-        .map(|(kind, [_, run])| format!("{run} {kind}"))
-        .collect();
-    if !to_run.is_empty() {
-        out.push_str(&format!("to run: {}\n", to_run.join(", ")));
-    }
-    for (id, bytes) in native_memory(&prepared.planned.experiment) {
-        out.push_str(&format!(
-            "`{id}` (`engine: native`) takes at most {} MiB of memory, {} of them keys and values; while it is proven, the model is loaded \
-             twice\n",
-            (bytes + LocalEngine::NATIVE_CACHE) >> 20,
-            LocalEngine::NATIVE_CACHE >> 20
-        ));
-    }
-    for absent in &prepared.planned.absent {
-        out.push_str(&format!(
-            "note: `{}` of `{}` in `{}` will lack {}: its server does not give {}\n",
-            absent.metric,
-            absent.model,
-            absent.evaluation,
-            absent.numbers.join(", "),
-            absent.fields.join(", ")
-        ));
-    }
-    for Unproven { model, why } in &prepared.unproven {
-        out.push_str(&format!(
-            "note: `{LOGITS_AGREE}` of `{model}` will not be proven: {why}\n"
-        ));
-    }
-    out
-}
-
-/// Nodes by kind in the order of the plan: all of them, and those that are not there yet.
-fn totals(prepared: &load::Prepared, verdicts: &[Standing]) -> IndexMap<&'static str, [u64; 2]> {
-    let mut totals: IndexMap<&'static str, [u64; 2]> = IndexMap::new();
-    for (node, verdict) in prepared.planned.plan.nodes.iter().zip(verdicts) {
-        let [nodes, run] = totals.entry(node.kind.as_str()).or_default();
-        *nodes += 1;
-        *run += u64::from(verdict.status != Status::Ready);
-    }
-    totals
-}
-
-/// Bytes that the weights of models take while they answer side by side: of those whose weights are there.
-fn native_memory(experiment: &ResolvedExperiment) -> Vec<(&str, u64)> {
-    let native = experiment.models.iter();
-    let native = native.filter(|(_, model)| model.engine == Some(LocalEngine::Native));
-    native
-        .filter_map(|(id, model)| match &model.source {
-            ModelSource::Folder { path, .. } => {
-                Some((id.as_str(), driftgauge_lm::worker::weight_bytes(path).ok()?))
-            }
-            _ => None,
-        })
-        .collect()
+    told
 }

@@ -8,10 +8,12 @@ use driftgauge_graph::cancel::Cancel;
 use driftgauge_graph::context::{Context, SpentOn};
 use driftgauge_graph::event::{Observer, Outcome as NodeEnd};
 use driftgauge_graph::exec::{Executor, Jobs, Local};
+use driftgauge_graph::forecast::{Forecast, Foreseen, keep};
 use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::resolve::{Prepared as Planned, Unproven};
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
 use driftgauge_graph::sealing;
+use driftgauge_graph::why::{History, explain};
 use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::provenance::{HostRecord, ProvenanceRecord};
@@ -21,7 +23,9 @@ use serde_json::json;
 
 use super::interrupt::Following;
 use super::load::{self, Network, Outcome, Prepared};
+use super::plan_text::how_far;
 use crate::args::{RunArgs, SpecFormat};
+use crate::eta::Eta;
 use crate::exit::Exit;
 use crate::progress::Progress;
 
@@ -91,13 +95,25 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores).max(1);
     let record = record(&prepared, jobs, cores);
+    let machine = load::machine(&prepared);
+    let plan = &prepared.planned.plan;
+    // Why a node runs is not told here.
+    let to_run = super::plan::to_run(&explain(plan, &store, &History::default()));
+    let forecast = Forecast::of(
+        &prepared.planned.experiment,
+        plan,
+        &machine,
+        &store,
+        &to_run,
+    );
+    let eta = Eta::new(forecast.seconds_by_id(plan), jobs);
     let (said, cancel) = (prepared.said, Arc::new(Cancel::default()));
     let context = Arc::new(context_of(
         prepared.planned,
         prepared.metrics,
         (store, writer),
         (&args.store.device, args.strict),
-        Arc::new(Progress::new(&out.events())),
+        Arc::new(Progress::new(&out.events(), eta)),
         Arc::clone(&cancel),
         (jobs, cores),
     )?);
@@ -112,6 +128,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         context.plan.nodes.len()
     );
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let is_here = cluster.is_none();
     let executor: Arc<dyn Executor> = match cluster.clone() {
         None => Arc::new(Local),
         Some(settings) => {
@@ -128,7 +145,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let following = Following::new(cluster.is_some(), args.on_interrupt);
     let (heard, time_is_over) = (following.clone(), Arc::new(AtomicBool::new(false)));
     let time = Arc::clone(&time_is_over);
-    let summary = runtime.block_on(async {
+    let (summary, foreseen) = runtime.block_on(async {
         tokio::spawn(async move {
             if let Ok(told) = told_to_stop().await {
                 time.store(told == Told::TimeIsOver, Ordering::SeqCst);
@@ -140,7 +157,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
                 std::process::exit(130);
             }
         });
-        run_plan(context, executor, &out, &record).await
+        let summary = run_plan(Arc::clone(&context), executor, &out, &record).await?;
+        // What a job took, its queue's time was part of.
+        let foreseen = is_here
+            .then(|| keep(&context, &machine, &forecast, &summary.outcomes))
+            .flatten();
+        Ok::<_, Problem>((summary, foreseen))
     })?;
     // Worker threads that still wait for input must not keep the process.
     runtime.shutdown_background();
@@ -165,11 +187,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         .context("the report could not be written")?;
     sealing::seal(&out, &digests)?;
     match how.format {
-        SpecFormat::Json => println!("{}", as_json(&summary, &report)),
+        SpecFormat::Json => println!("{}", as_json(&summary, &report, foreseen.as_ref())),
         SpecFormat::Sarif => said.tell(how),
         SpecFormat::Text | SpecFormat::Github => {
             print!("{}", built.to_text());
             eprintln!("{}", closing(&summary, &report));
+            if let Some(foreseen) = &foreseen {
+                eprintln!("took {}", how_far(foreseen));
+            }
         }
     }
     let unproven = unproven(&out);
@@ -345,7 +370,11 @@ fn record(prepared: &Prepared, jobs: usize, cores: usize) -> RunRecord {
     }
 }
 
-fn as_json(summary: &RunSummary, report: &std::path::Path) -> serde_json::Value {
+fn as_json(
+    summary: &RunSummary,
+    report: &std::path::Path,
+    foreseen: Option<&Foreseen>,
+) -> serde_json::Value {
     json!({
         "report": report,
         "seconds": summary.seconds,
@@ -354,6 +383,7 @@ fn as_json(summary: &RunSummary, report: &std::path::Path) -> serde_json::Value 
         "failed": summary.count(NodeEnd::Failed),
         "skipped": summary.count(NodeEnd::Skipped),
         "unanswered": summary.unanswered,
+        "foreseen": foreseen,
         "results": summary.results,
     })
 }

@@ -4,7 +4,7 @@
 mod rates;
 mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use driftgauge_store::Store;
 use serde::Serialize;
@@ -101,6 +101,15 @@ impl Forecast {
         Self { nodes, critical }
     }
 
+    /// Seconds of the nodes that will run, by their ids.
+    #[must_use]
+    pub fn seconds_by_id(&self, plan: &Plan) -> HashMap<String, f64> {
+        let nodes = plan.nodes.iter().zip(&self.nodes);
+        nodes
+            .filter_map(|(node, estimate)| Some((node.id.clone(), estimate.as_ref()?.seconds)))
+            .collect()
+    }
+
     /// The sum over some nodes.
     #[must_use]
     pub fn total(&self, nodes: impl IntoIterator<Item = usize>) -> Total {
@@ -126,13 +135,6 @@ impl Forecast {
     #[must_use]
     pub fn all(&self) -> Total {
         self.total(0..self.nodes.len())
-    }
-
-    /// Seconds until all is done with so many nodes at a time: no less than the longest way takes.
-    #[must_use]
-    pub fn seconds(&self, at_a_time: usize) -> f64 {
-        let critical = self.total(self.critical.iter().copied()).seconds;
-        critical.max(self.all().seconds / at_a_time.max(1) as f64)
     }
 }
 

@@ -4,28 +4,45 @@ use std::path::PathBuf;
 
 use driftgauge_engine::LoadModel;
 use driftgauge_problem::Problem;
+use driftgauge_store::Store;
 
 use crate::context::Context;
 use crate::model_files::has_template;
-use crate::plan::{Kind, Part};
-use crate::resolved::ModelSource;
+use crate::plan::{Kind, Part, Plan};
+use crate::resolved::{ModelSource, ResolvedExperiment};
 
-fn node_folder(context: &Context, kind: Kind, model: &str, inside: &str) -> Option<PathBuf> {
-    let node = context
-        .plan
+fn node_folder(
+    plan: &Plan,
+    store: &Store,
+    kind: Kind,
+    model: &str,
+    inside: &str,
+) -> Option<PathBuf> {
+    let node = plan
         .nodes
         .iter()
         .find(|node| node.kind == kind && node.part == Part::Model(model.to_owned()))?;
-    Some(context.store.artifact_dir(node.key.as_ref()?).join(inside))
+    Some(store.artifact_dir(node.key.as_ref()?).join(inside))
 }
 
 /// The plain folder of a model: as found, as trained, or as merged.
 pub(crate) fn model_folder(context: &Context, model: &str) -> Option<PathBuf> {
-    match &context.experiment.models.get(model)?.source {
+    folder_of(&context.experiment, &context.plan, &context.store, model)
+}
+
+/// The same, before anything runs.
+#[must_use]
+pub fn folder_of(
+    experiment: &ResolvedExperiment,
+    plan: &Plan,
+    store: &Store,
+    model: &str,
+) -> Option<PathBuf> {
+    match &experiment.models.get(model)?.source {
         ModelSource::Folder { path, .. } => Some(path.clone()),
-        ModelSource::Pretrain(_) => node_folder(context, Kind::Pretrain, model, "model"),
+        ModelSource::Pretrain(_) => node_folder(plan, store, Kind::Pretrain, model, "model"),
         ModelSource::Finetune { .. } | ModelSource::Adapter { .. } => {
-            node_folder(context, Kind::Merge, model, "model")
+            node_folder(plan, store, Kind::Merge, model, "model")
         }
         _ => None,
     }
@@ -37,7 +54,7 @@ pub(crate) fn finetune_folder(context: &Context, model: &str) -> Option<PathBuf>
         ModelSource::Finetune { training, .. } if training.checkpoint.is_some() => Kind::Checkpoint,
         _ => Kind::Finetune,
     };
-    node_folder(context, kind, model, "adapter")
+    node_folder(&context.plan, &context.store, kind, model, "adapter")
 }
 
 /// What a worker loads for a model.
