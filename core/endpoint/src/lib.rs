@@ -6,6 +6,7 @@
 //! server says before that is kept or shown.
 
 mod client;
+mod draws;
 mod key;
 mod logprobs;
 mod message;

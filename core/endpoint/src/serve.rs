@@ -11,6 +11,7 @@ use driftgauge_problem::Problem;
 
 use crate::EndpointError;
 use crate::client::Client;
+use crate::draws::{Draw, Draws};
 use crate::protocol::{Answer, Served};
 use crate::retry::Failure;
 
@@ -20,7 +21,7 @@ const GIVE_UP: usize = 10;
 /// What the threads of the worker tell the one that speaks to the parent.
 enum News {
     /// A request is through.
-    Answered(u64, Result<Box<Answer>, Failure>),
+    Answered(u64, Option<Draw>, Result<Box<Answer>, Failure>),
     /// The parent closed the input.
     End,
 }
@@ -45,7 +46,7 @@ pub fn serve<W: Write>(
     let (news, heard) = mpsc::channel();
     listen(runtime.handle().clone(), endpoint, &client, requests, news);
     let mut lost_in_a_row = 0;
-    while let Ok(News::Answered(id, outcome)) = heard.recv() {
+    while let Ok(News::Answered(id, draw, outcome)) = heard.recv() {
         lost_in_a_row = match &outcome {
             Err(Failure::Unanswered(_)) => lost_in_a_row + 1,
             _ => 0,
@@ -53,6 +54,9 @@ pub fn serve<W: Write>(
         match outcome {
             Ok(answer) => {
                 served.lists(answer.listed);
+                if let Some(draw) = draw {
+                    served.draws.add(draw, &answer.completion.text);
+                }
                 served.add(answer.served);
                 let learned = served.loaded(endpoint, &client);
                 if learned != loaded {
@@ -112,13 +116,17 @@ fn listen(
                 break;
             };
             let (client, news) = (Arc::clone(&client), news.clone());
+            let draw = match &request.ask {
+                Ask::Generate(ask) => Draw::of(ask),
+                _ => None,
+            };
             runtime.spawn(async move {
                 let outcome = match request.ask {
                     Ask::Generate(ask) => client.complete(&ask, request.id).await,
                     Ask::Score(_) | Ask::Diverge(_) => Err(no_scores()),
                 };
                 // A closed channel means that the worker is ending.
-                let _ = news.send(News::Answered(request.id, outcome));
+                let _ = news.send(News::Answered(request.id, draw, outcome));
                 drop(place);
             });
         }
@@ -137,6 +145,7 @@ struct Seen {
     in_order: Vec<Served>,
     /// How many of the most likely tokens the answers so far list at least; `Some(None)` where one has no log-probabilities.
     fewest: Option<Option<usize>>,
+    draws: Draws,
 }
 
 impl Seen {
@@ -187,6 +196,15 @@ impl Seen {
                 name: "logprobs".to_owned(),
                 outcome: CheckOutcome::Avoided,
                 detail: lacking.to_owned(),
+            });
+        }
+        if self.draws.lacking() {
+            checks.push(Check {
+                name: "draws".to_owned(),
+                outcome: CheckOutcome::Unproven,
+                detail: "the server gave one answer to every seed: at the temperature that it was asked for it does not draw, so several \
+                         samples of a prompt are one"
+                    .to_owned(),
             });
         }
         Loaded {

@@ -461,3 +461,26 @@ fn log_probabilities_that_never_come_are_told() {
     });
     assert!(told, "{replies:?}");
 }
+
+#[test]
+fn a_server_that_does_not_draw_is_told() {
+    let server = Server::openai(&json!({}));
+    let ask = |seed: u64| {
+        let mut request = chat("a question that is long enough to tell");
+        request.sampling.temperature = 1.0;
+        request.sampling.seed = seed << 40;
+        request
+    };
+    let told = |replies: &[Reply]| {
+        replies.iter().any(|reply| match reply {
+            Reply::Ready(loaded) => loaded.checks.iter().any(|check| check.name == "draws"),
+            _ => false,
+        })
+    };
+    let same = replies(&endpoint(&server), (1..=4).map(ask).collect());
+    assert!(told(&same), "{same:?}");
+    let few = replies(&endpoint(&server), (1..=2).map(ask).collect());
+    assert!(!told(&few));
+    let greedy = (0..4).map(|_| chat("a question that is long enough to tell"));
+    assert!(!told(&replies(&endpoint(&server), greedy.collect())));
+}
