@@ -243,3 +243,18 @@ evaluations:
     assert_eq!(found(&findings, "spec")["sound"], false);
     assert!(said.contains("wrong.yaml"), "{said}");
 }
+
+#[test]
+fn colours_are_left_out_where_nobody_wants_them() {
+    let place = Place::new();
+    let help = |quiet: bool| {
+        let mut command = place.command(&["--help"]);
+        command.env("CLICOLOR_FORCE", "1").env_remove("NO_COLOR");
+        if quiet {
+            command.env("NO_COLOR", "1");
+        }
+        command.output().expect("it starts").stdout
+    };
+    assert!(help(false).contains(&0x1b));
+    assert!(!help(true).contains(&0x1b));
+}
