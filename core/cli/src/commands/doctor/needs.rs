@@ -1,13 +1,11 @@
 //! What the run of one spec would need: memory, disk, models and datasets of the hub, servers and their keys, plugins.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use driftgauge_engine::LocalEngine;
-use driftgauge_engine::training::Method;
-use driftgauge_graph::plan::{Kind, Part};
+use driftgauge_graph::forecast::Forecast;
 use driftgauge_graph::resolved::{ModelSource, ResolvedExperiment};
-use driftgauge_graph::why::{History, Status, explain};
+use driftgauge_graph::why::{History, explain};
 use driftgauge_problem::{Problem, Result};
 use driftgauge_store::Store;
 use indicatif::HumanBytes;
@@ -15,14 +13,11 @@ use indicatif::HumanBytes;
 use super::Finding;
 use crate::args::{Diagnosing, DoctorArgs, SpecArgs, SpecFormat};
 use crate::commands::load::{self, Network, Outcome, Prepared};
-
-/// What a process takes besides weights.
-const BESIDES: u64 = 256 << 20;
+use crate::commands::plan::to_run;
 
 /// Looks at a spec as `plan` does, and at what it names.
 pub(super) fn of_spec(spec: PathBuf, args: &DoctorArgs) -> Result<Vec<Finding>> {
-    let place = Place::of(&args.store.store);
-    let store = Store::open(&place.root)?;
+    let store = Store::look(&args.store.store);
     let how = Diagnosing {
         format: SpecFormat::Text,
         deny: None,
@@ -38,57 +33,25 @@ pub(super) fn of_spec(spec: PathBuf, args: &DoctorArgs) -> Result<Vec<Finding>> 
             return Ok(vec![Finding::unsound("spec", refused)]);
         }
     };
-    let history = History::load(&store, &prepared.planned.experiment.name);
-    let standings = explain(&prepared.planned.plan, &store, &history);
-    let to_run: Vec<bool> = standings
-        .iter()
-        .map(|standing| standing.status != Status::Ready)
-        .collect();
-    let experiment = &prepared.planned.experiment;
-    let missing = to_run.iter().filter(|run| **run).count();
+    let planned = &prepared.planned;
+    let experiment = &planned.experiment;
+    let history = History::load(&store, &experiment.name);
+    let missing = to_run(&explain(&planned.plan, &store, &history));
+    let machine = load::machine(&prepared);
+    let forecast = Forecast::of(experiment, &planned.plan, &machine, &store, &missing);
     let nodes = format!(
-        "`{}`, {} nodes, {missing} to run",
+        "`{}`, {} nodes, {} to run",
         experiment.name,
-        to_run.len()
+        planned.plan.nodes.len(),
+        missing.len()
     );
     let mut findings = vec![Finding::sound("spec", nodes), plugins(&prepared)];
-    findings.push(memory(&prepared, &to_run));
-    findings.push(disk(&prepared, &to_run, &args.store.store));
+    findings.push(memory(&prepared, &forecast));
+    findings.push(disk(&forecast, &args.store.store));
     findings.extend(fetched(experiment, args.store.offline));
     findings.extend(keys(experiment));
     findings.extend(unproven(&prepared));
     Ok(findings)
-}
-
-/// A store to look into: the one that is there, or an empty one elsewhere, for looking makes none.
-struct Place {
-    root: PathBuf,
-    made: bool,
-}
-
-impl Place {
-    fn of(root: &std::path::Path) -> Self {
-        if root.exists() {
-            return Self {
-                root: root.to_owned(),
-                made: false,
-            };
-        }
-        let name = format!("driftgauge-doctor-{}", std::process::id());
-        Self {
-            root: std::env::temp_dir().join(name),
-            made: true,
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.made {
-            // An empty folder that stays costs nothing.
-            let _ = std::fs::remove_dir_all(&self.root);
-        }
-    }
 }
 
 /// The plugins that the spec's metrics name; that each is found, loads and takes its configuration was part of planning.
@@ -102,72 +65,16 @@ fn plugins(prepared: &Prepared) -> Finding {
     )
 }
 
-/// Bytes that a model's weights take as f32; `None` while they are still to be fetched, and for servers.
-fn weights(experiment: &ResolvedExperiment, model: &str) -> Option<u64> {
-    match &experiment.models.get(model)?.source {
-        ModelSource::Folder {
-            path,
-            gguf: Some(file),
-            ..
-        } => std::fs::metadata(path.join(file))
-            .ok()
-            .map(|file| file.len()),
-        ModelSource::Folder { path, .. } => driftgauge_lm::worker::weight_bytes(path).ok(),
-        ModelSource::Pretrain(training) => training
-            .architecture
-            .as_ref()
-            .map(|shape| shape.parameters() * size_of::<f32>() as u64),
-        ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. } => {
-            weights(experiment, base)
-        }
-        ModelSource::Hub(_) | ModelSource::Endpoint(_) | ModelSource::Recorded(_) => None,
-    }
-}
-
-/// Bytes of the largest single process: what answers is loaded twice while it is proven, and what trains every weight keeps
-/// its gradient and two means.
-fn largest_process(prepared: &Prepared, to_run: &[bool]) -> Option<(u64, String)> {
-    let experiment = &prepared.planned.experiment;
-    let nodes = prepared.planned.plan.nodes.iter().zip(to_run);
-    let nodes = nodes.filter(|(_, run)| **run);
-    let needs = nodes.filter_map(|(node, _)| {
-        let model = match &node.part {
-            Part::Model(model) | Part::Completions { model, .. } => model,
-            Part::Divergence { model, .. } => model,
-            Part::Verdicts {
-                evaluation, judge, ..
-            } => experiment
-                .evaluations
-                .get(evaluation)?
-                .judges
-                .get(judge)?
-                .model
-                .as_ref()?,
-            _ => return None,
-        };
-        let weights = weights(experiment, model)?;
-        let bytes = match (node.kind, &experiment.models[model].source) {
-            (Kind::Pretrain, _) => 4 * weights,
-            (Kind::Finetune, ModelSource::Finetune { training, .. }) => {
-                match training.settings.method {
-                    Method::Full => 4 * weights,
-                    _ => 2 * weights,
-                }
-            }
-            (Kind::Generate | Kind::Score | Kind::Judge, _) => {
-                2 * weights + LocalEngine::NATIVE_CACHE
-            }
-            (Kind::Merge | Kind::Checkpoint, _) => 2 * weights,
-            _ => return None,
-        };
-        Some((bytes + BESIDES, node.id.clone()))
-    });
-    needs.max_by_key(|(bytes, _)| *bytes)
-}
-
-fn memory(prepared: &Prepared, to_run: &[bool]) -> Finding {
-    let Some((bytes, node)) = largest_process(prepared, to_run) else {
-        return Finding::sound("needs memory", "no model of known size is to be loaded");
+/// The largest process, as `plan` foresees it, against what is free.
+fn memory(prepared: &Prepared, forecast: &Forecast) -> Finding {
+    const WHAT: &str = "needs memory";
+    let nodes = prepared.planned.plan.nodes.iter().zip(&forecast.nodes);
+    let needs = nodes.filter_map(|(node, foreseen)| Some((foreseen.as_ref()?.memory, &node.id)));
+    let Some((bytes, node)) = needs
+        .max_by_key(|(bytes, _)| *bytes)
+        .filter(|(bytes, _)| *bytes > 0)
+    else {
+        return Finding::sound(WHAT, "no model of known size is to be loaded");
     };
     let needed = format!(
         "about {} for `{node}`, the largest process",
@@ -175,55 +82,37 @@ fn memory(prepared: &Prepared, to_run: &[bool]) -> Finding {
     );
     match driftgauge_graph::exec::available_memory() {
         Some(free) if free < bytes => Finding::unsound(
-            "needs memory",
+            WHAT,
             Problem::failed(format!("{needed}; {} can be had", HumanBytes(free)))
                 .help("end other programs, `quantization` of the model, or a smaller one"),
         ),
-        Some(free) => Finding::sound(
-            "needs memory",
-            format!("{needed}; {} can be had", HumanBytes(free)),
-        ),
+        Some(free) => Finding::sound(WHAT, format!("{needed}; {} can be had", HumanBytes(free))),
         None => Finding::sound(
-            "needs memory",
+            WHAT,
             format!("{needed}; this system does not tell what is free"),
         ),
     }
 }
 
-/// What trainings and merges write into the store; samples and scores are small beside it.
-fn disk(prepared: &Prepared, to_run: &[bool], store: &std::path::Path) -> Finding {
-    let experiment = &prepared.planned.experiment;
-    let nodes = prepared.planned.plan.nodes.iter().zip(to_run);
-    let written = nodes.filter(|(_, run)| **run).filter_map(|(node, _)| {
-        let Part::Model(model) = &node.part else {
-            return None;
-        };
-        let weights = weights(experiment, model)?;
-        match (node.kind, &experiment.models[model].source) {
-            (Kind::Finetune, ModelSource::Finetune { training, .. })
-                if training.settings.method != Method::Full =>
-            {
-                // An adapter is a small part of its base.
-                Some(weights / 20)
-            }
-            (Kind::Pretrain | Kind::Finetune | Kind::Merge | Kind::Checkpoint, _) => Some(weights),
-            _ => None,
-        }
-    });
-    let bytes: u64 = written.sum();
-    let needed = format!("at most {} of weights are to be written", HumanBytes(bytes));
+/// What the nodes write and fetch, as `plan` foresees it, against what is free.
+fn disk(forecast: &Forecast, store: &Path) -> Finding {
+    const WHAT: &str = "needs disk";
+    let total = forecast.all();
+    let bytes = total.disk + total.download;
+    let unknown = match total.unknown_downloads {
+        0 => "",
+        _ => ", and what the hub has to be asked for",
+    };
+    let needed = format!("about {}{unknown}", HumanBytes(bytes));
     match free_space(store) {
         Some(free) if free < bytes => Finding::unsound(
-            "needs disk",
+            WHAT,
             Problem::failed(format!("{needed}; {} are free", HumanBytes(free)))
                 .help("`driftgauge cache prune`, or a store elsewhere by `--store`"),
         ),
-        Some(free) => Finding::sound(
-            "needs disk",
-            format!("{needed}; {} are free", HumanBytes(free)),
-        ),
+        Some(free) => Finding::sound(WHAT, format!("{needed}; {} are free", HumanBytes(free))),
         None => Finding::sound(
-            "needs disk",
+            WHAT,
             format!("{needed}; this system does not tell what is free"),
         ),
     }
@@ -231,7 +120,7 @@ fn disk(prepared: &Prepared, to_run: &[bool], store: &std::path::Path) -> Findin
 
 /// Free bytes of the file system of a folder, or of the nearest folder above that is there.
 #[cfg(unix)]
-fn free_space(folder: &std::path::Path) -> Option<u64> {
+fn free_space(folder: &Path) -> Option<u64> {
     let folder = std::path::absolute(folder).ok()?;
     let there = folder.ancestors().find(|folder| folder.is_dir())?;
     let system = rustix::fs::statvfs(there).ok()?;
@@ -239,7 +128,7 @@ fn free_space(folder: &std::path::Path) -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-fn free_space(_: &std::path::Path) -> Option<u64> {
+fn free_space(_: &Path) -> Option<u64> {
     None
 }
 
