@@ -11,7 +11,7 @@ use driftgauge_record::files::events::EventLog;
 use driftgauge_record::{visible, visible_line};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::commands::plan_text::seconds;
+use crate::commands::spans::seconds;
 use crate::eta::Eta;
 
 /// Without a terminal, a node reports its progress this often.

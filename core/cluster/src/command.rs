@@ -3,12 +3,27 @@
 use std::collections::BTreeMap;
 
 use driftgauge_problem::Problem;
+use serde::{Deserialize, Serialize};
 
 use crate::call::shell;
-use crate::profile::Commands;
 use crate::queue::{Answer, JobId, Listed, Queue, Refusal, Submission};
 use crate::state::{End, State};
 use crate::template::Template;
+
+/// The commands of a queue that is not Slurm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commands {
+    /// Submits `{script}` and prints the id of the job, and nothing else.
+    pub submit: String,
+    /// Prints a line for each job of the user: its id, its state, and its name where the queue tells it.
+    pub status: String,
+    /// Takes back the job `{id}`, or all `{ids}`.
+    pub cancel: String,
+    /// What the state words of the queue mean.
+    #[serde(default)]
+    pub states: BTreeMap<String, String>,
+}
 
 /// `EX_TEMPFAIL`: a submission that may succeed later.
 const LATER: i32 = 75;

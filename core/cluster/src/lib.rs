@@ -17,10 +17,10 @@ mod state;
 mod template;
 mod tries;
 
-pub use command::CommandQueue;
+pub use command::{CommandQueue, Commands};
 pub use end::{JobEnd, Machine, NodeEnd, SCHEMA, Stop, WorkOrder, read_json, write_json};
 pub use follow::{Desk, Followed, Live, Pace, Prepared, Said, Work, follow};
-pub use profile::{Commands, ExecutorKind, Profile};
+pub use profile::{ExecutorKind, Profile};
 pub use queue::{Answer, JobId, Listed, Queue, Refusal, Submission};
 pub use resources::{Resources, Task};
 pub use script::script;

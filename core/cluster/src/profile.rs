@@ -8,7 +8,7 @@ use driftgauge_problem::{Context as _, Problem};
 use driftgauge_ranges::Span;
 use serde::{Deserialize, Serialize};
 
-use crate::command::CommandQueue;
+use crate::command::{CommandQueue, Commands};
 use crate::queue::Queue;
 use crate::resources::{Resources, Task};
 use crate::slurm::Slurm;
@@ -27,21 +27,6 @@ pub enum ExecutorKind {
     Slurm,
     /// Any other, through three commands.
     Command,
-}
-
-/// The commands of a queue that is not Slurm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Commands {
-    /// Submits `{script}` and prints the id of the job, and nothing else.
-    pub submit: String,
-    /// Prints a line for each job of the user: its id, its state, and its name where the queue tells it.
-    pub status: String,
-    /// Takes back the job `{id}`, or all `{ids}`.
-    pub cancel: String,
-    /// What the state words of the queue mean.
-    #[serde(default)]
-    pub states: BTreeMap<String, String>,
 }
 
 /// A profile as it is written.

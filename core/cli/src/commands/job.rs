@@ -11,8 +11,8 @@ use driftgauge_graph::exec::{Local, execute_only};
 use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_store::Store;
 
+use super::context::context_of;
 use super::load::{self, Network, Outcome};
-use super::run::context_of;
 use crate::args::{Diagnosing, JobArgs, SpecArgs, SpecFormat, StoreArgs};
 use crate::eta::Eta;
 use crate::exit::Exit;

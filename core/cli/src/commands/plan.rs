@@ -5,31 +5,17 @@ use std::collections::BTreeSet;
 use driftgauge_engine::LOGITS_AGREE;
 use driftgauge_graph::forecast::{Forecast, Rates};
 use driftgauge_graph::select::Selection;
-use driftgauge_graph::why::{History, Standing, Status, explain};
+use driftgauge_graph::why::{History, explain};
 use driftgauge_problem::Result;
 use driftgauge_spec::Form;
 use driftgauge_store::Store;
-use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::load::{self, Network, Outcome};
-use super::planned_jobs::Tested;
+use super::plan_said::{Said, to_run};
 use super::{plan_graph, plan_text, planned_jobs};
 use crate::args::{Diagnosing, PlanArgs, PlanFormat, SpecFormat};
 use crate::exit::Exit;
-
-/// What is said of a plan.
-pub(super) struct Said<'a> {
-    pub(super) prepared: &'a load::Prepared,
-    /// Of every node of the plan.
-    pub(super) verdicts: Vec<Standing>,
-    /// Positions of the nodes that are told.
-    pub(super) meant: BTreeSet<usize>,
-    pub(super) forecast: Forecast,
-    pub(super) rates: Rates,
-    /// What a queue says of the jobs, where one is named.
-    pub(super) tested: Option<Vec<Tested>>,
-}
 
 pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
     let profile = super::executor::profile(&args.executor)?;
@@ -95,35 +81,6 @@ pub(crate) fn run(args: &PlanArgs) -> Result<Exit> {
     }
     print!("{}", driftgauge_record::visible(&text));
     Ok(said.outcome())
-}
-
-/// Positions of the nodes that would run.
-pub(super) fn to_run(verdicts: &[Standing]) -> BTreeSet<usize> {
-    let all = verdicts.iter().enumerate();
-    all.filter(|(_, verdict)| verdict.status != Status::Ready)
-        .map(|(node, _)| node)
-        .collect()
-}
-
-impl Said<'_> {
-    fn outcome(&self) -> Exit {
-        match self.tested.as_deref().is_some_and(planned_jobs::refused) {
-            true => Exit::Usage,
-            false => Exit::Done,
-        }
-    }
-
-    /// Nodes by kind in the order of the plan: all of them, and those that are not there yet.
-    pub(super) fn totals(&self) -> IndexMap<&'static str, [u64; 2]> {
-        let mut totals: IndexMap<&'static str, [u64; 2]> = IndexMap::new();
-        for &node in &self.meant {
-            let kind = self.prepared.planned.plan.nodes[node].kind;
-            let [nodes, run] = totals.entry(kind.as_str()).or_default();
-            *nodes += 1;
-            *run += u64::from(self.verdicts[node].status != Status::Ready);
-        }
-        totals
-    }
 }
 
 fn as_json(said: &Said<'_>) -> Value {

@@ -2,8 +2,8 @@
 
 use driftgauge_graph::why::Status;
 
-use super::plan::Said;
-use super::plan_text::seconds;
+use super::plan_said::Said;
+use super::spans::seconds;
 
 pub(super) fn dot(said: &Said<'_>) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));

@@ -1,16 +1,15 @@
 //! A plan for people.
 
-use std::time::Duration;
-
 use driftgauge_engine::{LOGITS_AGREE, LocalEngine};
-use driftgauge_graph::forecast::{Basis, Estimate, Foreseen, Total};
+use driftgauge_graph::forecast::{Basis, Estimate, Total};
 use driftgauge_graph::resolve::Unproven;
 use driftgauge_graph::resolved::{ModelSource, ResolvedExperiment};
 use driftgauge_graph::why::Status;
 use indicatif::{HumanBytes, HumanCount};
 
-use super::plan::Said;
+use super::plan_said::Said;
 use super::planned_jobs;
+use super::spans::{how_far, seconds};
 
 pub(super) fn text(said: &Said<'_>) -> String {
     let prepared = said.prepared;
@@ -145,24 +144,6 @@ fn all(total: &Total) -> String {
     )
 }
 
-/// What a run took, and what had been foreseen of it.
-pub(super) fn how_far(run: &Foreseen) -> String {
-    let kinds: Vec<String> = run
-        .kinds
-        .iter()
-        .map(|(kind, [foreseen, took])| {
-            format!("{kind} {} for {}", seconds(*took), seconds(*foreseen))
-        })
-        .collect();
-    format!(
-        "{} of node time where {} were foreseen, {} of them by measurements ({})",
-        seconds(run.took),
-        seconds(run.foreseen),
-        seconds(run.measured),
-        kinds.join(", ")
-    )
-}
-
 /// Seconds with the mark of what they rest on.
 fn marked(estimate: &Estimate) -> String {
     let mark = match estimate.basis {
@@ -171,17 +152,6 @@ fn marked(estimate: &Estimate) -> String {
         Basis::Guessed => "?",
     };
     format!("{}{mark}", seconds(estimate.seconds))
-}
-
-/// A span of time, no more exact than it is known.
-pub(crate) fn seconds(seconds: f64) -> String {
-    let span = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-    match span.as_secs() {
-        0..10 => format!("{seconds:.1} s"),
-        10..120 => format!("{seconds:.0} s"),
-        120..7200 => format!("{:.0} min", seconds / 60.0),
-        _ => format!("{:.1} h", seconds / 3600.0),
-    }
 }
 
 /// Bytes that the weights of models take while they answer side by side: of those whose weights are there.

@@ -13,9 +13,9 @@ use driftgauge_record::{RunDir, visible};
 use driftgauge_store::{Digest, Store};
 use serde_json::{Value, json};
 
+use super::context::context_of;
 use super::executor;
 use super::load::Prepared;
-use super::run::context_of;
 use crate::args::PlanArgs;
 use crate::exit::Exit;
 

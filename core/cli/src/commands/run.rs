@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use driftgauge_engine::{LOGITS_AGREE, MetricRunner};
+use driftgauge_engine::LOGITS_AGREE;
 use driftgauge_graph::cancel::Cancel;
-use driftgauge_graph::context::{Context, SpentOn};
-use driftgauge_graph::event::{Observer, Outcome as NodeEnd};
+use driftgauge_graph::event::Outcome as NodeEnd;
 use driftgauge_graph::exec::{Executor, Jobs, Local};
 use driftgauge_graph::forecast::{Forecast, Foreseen, keep};
 use driftgauge_graph::remote::to_ask;
-use driftgauge_graph::resolve::{Prepared as Planned, Unproven};
+use driftgauge_graph::resolve::Unproven;
 use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
 use driftgauge_graph::sealing;
 use driftgauge_graph::why::{History, explain};
@@ -21,9 +20,11 @@ use driftgauge_report::Report;
 use driftgauge_store::{Claim, Claimed, Digest, Store, Writer};
 use serde_json::json;
 
+use super::context::context_of;
 use super::interrupt::Following;
 use super::load::{self, Network, Outcome, Prepared};
-use super::plan_text::how_far;
+use super::plan_said::to_run;
+use super::spans::how_far;
 use crate::args::{RunArgs, SpecFormat};
 use crate::eta::Eta;
 use crate::exit::Exit;
@@ -98,13 +99,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let machine = load::machine(&prepared);
     let plan = &prepared.planned.plan;
     // Why a node runs is not told here.
-    let to_run = super::plan::to_run(&explain(plan, &store, &History::default()));
+    let missing = to_run(&explain(plan, &store, &History::default()));
     let forecast = Forecast::of(
         &prepared.planned.experiment,
         plan,
         &machine,
         &store,
-        &to_run,
+        &missing,
     );
     let eta = Eta::new(forecast.seconds_by_id(plan), jobs);
     let (said, cancel) = (prepared.said, Arc::new(Cancel::default()));
@@ -272,36 +273,6 @@ fn needs_cluster(args: &RunArgs) -> Option<&'static str> {
     ];
     let mut given = options.iter().filter(|(is_given, _)| *is_given);
     given.next().map(|(_, option)| *option)
-}
-
-/// What nodes are made with.
-pub(super) fn context_of(
-    planned: Planned,
-    metrics: Arc<dyn MetricRunner>,
-    (store, writer): (Store, Writer),
-    (device, strict): (&str, bool),
-    observer: Arc<dyn Observer>,
-    cancel: Arc<Cancel>,
-    (jobs, cores): (usize, usize),
-) -> Result<Context> {
-    Ok(Context {
-        experiment: planned.experiment,
-        plan: planned.plan,
-        store,
-        worker_exe: std::env::current_exe().context("cannot find this program's own file")?,
-        engine: planned.engine,
-        processor: format!("{}, {}", std::env::consts::ARCH, driftgauge_lm::vectors()),
-        machine: crate::machine::this(device),
-        device: device.to_owned(),
-        metrics,
-        observer,
-        cancel,
-        jobs,
-        cores,
-        strict,
-        spent: SpentOn::default(),
-        writer,
-    })
 }
 
 /// `HF_HUB_OFFLINE`, as the hub's own tools read it.

@@ -13,7 +13,7 @@ use indicatif::HumanBytes;
 use super::Finding;
 use crate::args::{Diagnosing, DoctorArgs, SpecArgs, SpecFormat};
 use crate::commands::load::{self, Network, Outcome, Prepared};
-use crate::commands::plan::to_run;
+use crate::commands::plan_said::to_run;
 
 /// Looks at a spec as `plan` does, and at what it names.
 pub(super) fn of_spec(spec: PathBuf, args: &DoctorArgs) -> Result<Vec<Finding>> {
