@@ -199,7 +199,7 @@ fn journalled(place: &Place) -> Journals {
         let mut items = BTreeSet::new();
         for line in journal_lines(&folder.path()) {
             // The last line may be torn, or being written.
-            if let Ok((item, _)) = serde_json::from_str::<(u64, Value)>(&line) {
+            if let Ok((_, (item, _))) = serde_json::from_str::<(String, (u64, Value))>(&line) {
                 assert!(items.insert(item), "item {item} is journalled twice");
             }
         }

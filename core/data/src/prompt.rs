@@ -294,12 +294,16 @@ impl Templates {
             return Ok(Arc::clone(known));
         }
         let rewritten = typed::expression(expression).into_owned();
+        let syntax = |problem: String| PromptError::Syntax {
+            template: expression.to_owned(),
+            problem,
+        };
+        if let Some(early) = driftgauge_spec::ends_early(&rewritten) {
+            return Err(syntax(early.to_owned()));
+        }
         let compiled = expressions()
             .compile_expression_owned(rewritten)
-            .map_err(|error| PromptError::Syntax {
-                template: expression.to_owned(),
-                problem: told(&error, expression),
-            })?;
+            .map_err(|error| syntax(told(&error, expression)))?;
         let compiled = Arc::new(Compiled {
             names: compiled.undeclared_variables(false),
             expression: compiled,

@@ -9,6 +9,7 @@ mod de;
 mod deserialize;
 mod diagnostic;
 mod expand;
+mod expression;
 mod in_range;
 mod include;
 mod located;
@@ -30,6 +31,7 @@ mod yaml;
 
 pub use check::{Used, check};
 pub use diagnostic::{Diagnostic, Severity, WARNINGS, nearest};
+pub use expression::ends_early;
 pub use include::{open, presets, with_includes};
 pub use located::{Located, Span, Text};
 pub use parse::{Reading, parse, place_of_key, read, settled, whole_text};

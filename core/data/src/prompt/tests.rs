@@ -37,6 +37,16 @@ fn a_missing_column_is_named() {
     assert!(text.contains("columns are `question`, `n`"), "{text}");
 }
 
+#[test]
+fn what_ends_a_template_is_no_expression() {
+    for text in ["n }} > 2", "{{ n }} }} > 2", "n -}}{"] {
+        let error = Templates::default().holds(text, &row()).unwrap_err();
+        assert!(matches!(error, PromptError::Syntax { .. }), "{error}");
+    }
+    let brace = Templates::default().holds("'}}' not in question", &row());
+    assert!(brace.unwrap());
+}
+
 fn with(column: &str, value: Value) -> Row {
     let mut row = row();
     row.columns.insert(column.to_owned(), value);

@@ -84,13 +84,14 @@ impl Rates {
     }
 
     pub(super) fn estimate(&self, work: &Work, machine: &Machine) -> Estimate {
+        let here = name(machine);
         let like: Vec<&Measured> = self
             .measured
             .iter()
             .filter(|known| {
                 known.kind == work.kind
                     && known.engine == work.engine
-                    && known.machine == name(machine)
+                    && known.machine == here
                     && (known.parameters == 0) == (work.parameters == 0)
             })
             .collect();
@@ -107,8 +108,7 @@ impl Rates {
             .filter(|known| distance(known) <= nearest)
             .collect();
         let sum = |of: fn(&Measured) -> f64| near.iter().map(|known| of(known)).sum::<f64>();
-        let share =
-            size(work.planned(), work.items) / sum(|known| size(known.planned, known.items));
+        let share = size(work.tokens, work.items) / sum(|known| size(known.planned, known.items));
         let larger = ratio(work.parameters, near[0].parameters);
         let memory = near.iter().filter_map(|known| known.memory).max();
         let whole = |value: f64| value.round().max(0.0);
@@ -126,12 +126,6 @@ impl Rates {
                 Basis::Measured
             },
         }
-    }
-}
-
-impl Work {
-    fn planned(&self) -> u64 {
-        self.tokens
     }
 }
 

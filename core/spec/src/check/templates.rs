@@ -2,6 +2,7 @@
 
 use super::Checker;
 use crate::diagnostic::Diagnostic;
+use crate::expression::ends_early;
 use crate::located::Text;
 use crate::spec::Turn;
 
@@ -49,14 +50,16 @@ impl Checker<'_> {
 
     pub(super) fn expression(&mut self, expression: &Text) {
         let environment = minijinja::Environment::new();
-        if let Err(error) = environment.compile_expression(expression) {
+        let early = ends_early(expression).map(str::to_owned);
+        let wrong = early.or_else(|| {
+            let error = environment.compile_expression(expression).err()?;
+            Some(first_line(&error))
+        });
+        if let Some(wrong) = wrong {
             self.error(
-                Diagnostic::error(
-                    "bad-expression",
-                    format!("this is no expression: {}", first_line(&error)),
-                )
-                .at(expression.span(), "")
-                .help("for example `category == \"doors\" and n > 3`"),
+                Diagnostic::error("bad-expression", format!("this is no expression: {wrong}"))
+                    .at(expression.span(), "")
+                    .help("for example `category == \"doors\" and n > 3`"),
             );
         }
     }
