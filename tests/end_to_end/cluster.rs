@@ -121,10 +121,46 @@ fn jobs_make_the_same_bytes_as_this_machine() {
     assert_eq!(summary["failed"], 0, "{said}");
     assert!(cluster.submitted() > 2, "{said}");
     cluster.assert_same(&local);
+    let provenance: Value =
+        serde_json::from_slice(&cluster.place.read("run/provenance.json")).expect("JSON");
+    let machines = provenance["machines"].as_array().expect("machines");
+    assert_eq!(machines.len(), 1, "{provenance}");
+    let nodes = machines[0]["nodes"].as_array().expect("nodes");
+    assert!(nodes.contains(&"finetune tuned".into()), "{provenance}");
     let again = cluster.submitted();
     let (summary, said) = cluster.run();
     assert_eq!(summary["ran"], 0, "{said}");
     assert_eq!(cluster.submitted(), again, "nothing is submitted twice");
+}
+
+#[test]
+fn parts_made_on_other_kinds_of_machines_are_warned_of() {
+    let cluster = Cluster::new("");
+    cluster.run();
+    // As if a job had run on another processor.
+    let facts = files_with(&cluster.place.path("store/facts"), "\"training\"");
+    let (path, mut other) = facts
+        .iter()
+        .find_map(|path| {
+            let fact = std::fs::read_to_string(path).expect("a fact");
+            let fact: Value = serde_json::from_str(&fact).ok()?;
+            fact["machines"][0].is_object().then_some((path, fact))
+        })
+        .expect("a training");
+    other["machines"][0]["processor"] = "Abacus 2".into();
+    std::fs::write(path, other.to_string()).expect("a fact");
+    let (_, said) = cluster.run();
+    assert!(
+        said.contains("were made on different kinds of machines") && said.contains("Abacus 2"),
+        "{said}"
+    );
+    let report = String::from_utf8(cluster.place.read("run/report.html")).expect("UTF-8");
+    assert!(report.contains("were made on different kinds of machines"));
+    let stable = cluster
+        .place
+        .output(&["report", "run", "--format", "md", "--stable"]);
+    let stable = String::from_utf8_lossy(&stable.stdout).into_owned();
+    assert!(!stable.contains("kinds of machines"), "{stable}");
 }
 
 #[test]
@@ -280,8 +316,8 @@ fn long_spec(place: &Place) -> PathBuf {
     let spec = std::fs::read_to_string(smoke_spec()).expect("the spec");
     let spec = spec
         .replace("../../../specs/data", text(&data))
-        .replace("max_steps: 6", "max_steps: 1500")
-        .replace("save_steps: 2", "save_steps: 1500");
+        .replace("max_steps: 6", "max_steps: 500")
+        .replace("save_steps: 2", "save_steps: 500");
     place.write("smoke/long.yaml", &spec)
 }
 
@@ -325,6 +361,46 @@ fn a_job_whose_time_is_over_saves_what_it_has_and_the_next_goes_on() {
         "{said}"
     );
     assert!(said.contains("goes on after step"), "{said}");
+    cluster.assert_same(&local);
+}
+
+#[test]
+fn a_run_that_is_a_job_itself_goes_on_when_its_time_is_over() {
+    let local = local();
+    let cluster = Cluster::new("");
+    std::fs::create_dir_all(&cluster.queue).expect("a folder");
+    let detached = cluster
+        .command(&["--detach"])
+        .output()
+        .expect("the binary starts");
+    let words = String::from_utf8_lossy(&detached.stdout).into_owned();
+    assert!(
+        words.starts_with("the run is job 1;"),
+        "{words}{}",
+        said(&detached)
+    );
+    let driver = || std::fs::read_to_string(cluster.queue.join("1.pid")).unwrap_or_default();
+    cluster.wait_for("submission", || cluster.submitted() > 1);
+    let twice = cluster
+        .command(&["--detach"])
+        .output()
+        .expect("the binary starts");
+    assert!(
+        said(&twice).contains("this run is in the queue already, as job 1"),
+        "{}",
+        said(&twice)
+    );
+    let told = Command::new("kill")
+        .args(["-USR1", driver().trim()])
+        .status();
+    assert!(told.is_ok_and(|status| status.success()));
+    let log = cluster.place.path("run/jobs/driver/log.txt");
+    let text_of_log = || std::fs::read_to_string(&log).unwrap_or_default();
+    cluster.wait_for("successor", || {
+        text_of_log().contains("the run goes on as job")
+    });
+    let results = cluster.place.path("run/report.html");
+    cluster.wait_for("report", || results.exists());
     cluster.assert_same(&local);
 }
 

@@ -148,7 +148,7 @@ fn entry(path: &Path, digests: &FileDigests) -> Result<DigestRecord, FolderError
     })
 }
 
-/// Paths of all files inside, but that of the digests, in their order.
+/// Paths of all files inside, but that of the digests and those of jobs, which may write on when the run has ended; in their order.
 fn names(out: &RunDir) -> Result<Vec<String>, FolderError> {
     let mut found = Vec::new();
     let mut folders = vec![out.path().to_owned()];
@@ -159,6 +159,9 @@ fn names(out: &RunDir) -> Result<Vec<String>, FolderError> {
         };
         for item in fs::read_dir(&folder).map_err(failed)? {
             let path = item.map_err(failed)?.path();
+            if path == out.jobs() {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else if path != out.file::<DigestsRecord>() {

@@ -223,7 +223,9 @@ impl RunDir {
     pub fn is_hardly_begun(&self) -> std::io::Result<bool> {
         for entry in std::fs::read_dir(self.path())? {
             let path = entry?.path();
-            if path != self.events() && path != self.path().join(PART) {
+            // A run that is a job itself has a folder of jobs before it begins.
+            let of_a_run = [self.events(), self.jobs(), self.path().join(PART)];
+            if !of_a_run.contains(&path) {
                 return Ok(false);
             }
         }

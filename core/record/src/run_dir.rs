@@ -31,6 +31,12 @@ impl RunDir {
         self.0.join("events.jsonl")
     }
 
+    /// Jobs of a cluster that made parts of the run, with what they said.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.0.join("jobs")
+    }
+
     /// The report as data.
     #[must_use]
     pub fn report_json(&self) -> PathBuf {

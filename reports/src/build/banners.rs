@@ -5,7 +5,7 @@ use driftgauge_record::files::plan::{NodeRecord, NodeStatus};
 
 use super::context::Context;
 use super::published;
-use crate::model::{Banner, BannerKind, CompletionCount};
+use crate::model::{Banner, BannerKind, CompletionCount, KINDS_OF_MACHINES};
 use crate::numbers;
 
 /// Contradicted published values that the banner names; the table holds all.
@@ -24,6 +24,7 @@ pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<
     silent_judges(completions, &mut banners);
     notes(context, &mut banners);
     unproven(context, &mut banners);
+    machines(context, &mut banners);
     completion_faults(completions, &mut banners);
     contradictions(context, &mut banners);
     banners
@@ -142,6 +143,27 @@ fn unproven(context: &Context<'_>, banners: &mut Vec<Banner>) {
             )
         });
     }
+}
+
+/// Parts of the run that were made on different kinds of machines.
+fn machines(context: &Context<'_>, banners: &mut Vec<Banner>) {
+    let provenance = &context.files.provenance;
+    let kinds = provenance.kinds();
+    if kinds.len() < 2 {
+        return;
+    }
+    let items = kinds
+        .iter()
+        .map(|(kind, nodes)| format!("{kind}: {}", nodes.join(", ")));
+    let mut items: Vec<String> = items.collect();
+    let several = provenance.made_on_several();
+    if !several.is_empty() {
+        items.push(format!("on more than one kind: {}", several.join(", ")));
+    }
+    banners.push(Banner {
+        items,
+        ..banner(BannerKind::Warning, KINDS_OF_MACHINES.to_owned())
+    });
 }
 
 fn completion_faults(completions: &[CompletionCount], banners: &mut Vec<Banner>) {

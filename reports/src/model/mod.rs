@@ -89,12 +89,17 @@ pub struct Report {
     pub run: Option<RunFacts>,
 }
 
+/// That numbers rest on more than one kind of machine: a fact of the run, which a stable report leaves out.
+pub(crate) const KINDS_OF_MACHINES: &str = "Parts of this run were made on different kinds of machines, whose numbers may differ in their last digits:";
+
 impl Report {
     /// The report without how the run went: the same bytes for the same samples, whatever the clock, the host, the command line and
     /// the store were.
     #[must_use]
     pub fn stable(mut self) -> Self {
         self.run = None;
+        self.banners
+            .retain(|banner| banner.text != KINDS_OF_MACHINES);
         self
     }
 

@@ -47,6 +47,7 @@ pub(super) fn submit(settings: &JobsSettings) -> Result<JobId> {
                 .of_input());
         }
     }
+    super::executor::keep_profile(settings)?;
     let folder = settings.folder.join(FOLDER);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make `{}`", folder.display()))?;

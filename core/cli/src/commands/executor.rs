@@ -83,11 +83,6 @@ fn config_file() -> Option<PathBuf> {
     Some(folder.join("driftgauge/config.yaml"))
 }
 
-/// Folder of a run's jobs.
-pub(super) fn jobs_folder(out: &RunDir) -> PathBuf {
-    out.path().join("jobs")
-}
-
 /// What the names of a run's jobs begin with: the same for whoever runs into its folder.
 pub(super) fn run_name(out: &Path) -> String {
     let digest = Digest::of(format!("run folder {}", out.display()).as_bytes());
@@ -124,7 +119,7 @@ pub(super) fn settings(
         },
         profile,
         run: run_name(&out_path),
-        folder: out_path.join("jobs"),
+        folder: RunDir::new(&out_path).jobs(),
         working_dir: std::env::current_dir().context("cannot find the working folder")?,
         program: std::env::current_exe().context("cannot find this program's own file")?,
     })
@@ -132,10 +127,15 @@ pub(super) fn settings(
 
 /// The run's jobs, with the profile kept for `status` and `cancel`.
 pub(super) fn open(settings: JobsSettings) -> Result<Jobs> {
+    keep_profile(&settings)?;
+    Jobs::open(settings)
+}
+
+/// Keeps the profile where `status` and `cancel` find it.
+pub(super) fn keep_profile(settings: &JobsSettings) -> Result<()> {
     std::fs::create_dir_all(&settings.folder)
         .with_context(|| format!("cannot make `{}`", settings.folder.display()))?;
-    write_json(&settings.folder.join(PROFILE), &settings.profile)?;
-    Jobs::open(settings)
+    write_json(&settings.folder.join(PROFILE), &settings.profile)
 }
 
 /// The profile by which the jobs of a run were submitted.

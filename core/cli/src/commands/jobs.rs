@@ -29,12 +29,14 @@ enum Standing {
     Lost(End),
     /// Neither the queue nor its own files know of it.
     Gone,
+    /// The queue did not take it.
+    NotTaken,
 }
 
 pub(crate) fn status(args: &JobsArgs) -> Result<Exit> {
     let (jobs, queue) = of_run(args)?;
     let listed = list(queue.as_ref())?;
-    let driver = detach::driver(&executor::jobs_folder(&RunDir::new(&args.dir)))?;
+    let driver = detach::driver(&RunDir::new(&args.dir).jobs())?;
     let driver = driver.and_then(|driver| {
         let listed = listed.get(&driver.id)?;
         Some((driver.id, listed.state.clone()))
@@ -93,7 +95,7 @@ pub(crate) fn cancel(args: &JobsArgs) -> Result<Exit> {
 
 /// Takes back all living jobs of a run, the run itself first.
 pub(super) fn cancel_run(out: &RunDir) -> Result<Vec<JobId>> {
-    let folder = executor::jobs_folder(out);
+    let folder = out.jobs();
     let Some(profile) = executor::kept_profile(&folder)? else {
         return Ok(Vec::new());
     };
@@ -103,7 +105,7 @@ pub(super) fn cancel_run(out: &RunDir) -> Result<Vec<JobId>> {
 fn cancel_all(out: &RunDir, jobs: Vec<RecordedJob>, queue: &dyn Queue) -> Result<Vec<JobId>> {
     let listed = list(queue)?;
     let mut ids = Vec::new();
-    if let Some(driver) = detach::driver(&executor::jobs_folder(out))?
+    if let Some(driver) = detach::driver(&out.jobs())?
         && listed
             .get(&driver.id)
             .is_some_and(|job| !matches!(job.state, State::Over(_)))
@@ -123,7 +125,7 @@ fn cancel_all(out: &RunDir, jobs: Vec<RecordedJob>, queue: &dyn Queue) -> Result
 
 /// The jobs of a run and their queue.
 fn of_run(args: &JobsArgs) -> Result<(Vec<RecordedJob>, Box<dyn Queue>)> {
-    let folder = executor::jobs_folder(&RunDir::new(&args.dir));
+    let folder = RunDir::new(&args.dir).jobs();
     let Some(profile) = executor::kept_profile(&folder)? else {
         let message = format!("`{}` has no jobs of a cluster", args.dir.display());
         let help = "name the folder that `driftgauge run --executor` was given with `--out`";
@@ -161,6 +163,7 @@ fn known(job: RecordedJob, listed: &HashMap<JobId, Listed>) -> Known {
             failed: end.nodes.iter().filter(|node| !node.made).count(),
         },
         (.., Some(listed)) => Standing::Listed(listed.state.clone(), listed.reason.clone()),
+        _ if id.is_none() => Standing::NotTaken,
         _ => Standing::Gone,
     };
     Known {
@@ -196,6 +199,7 @@ impl std::fmt::Display for Standing {
             Self::Done { failed: 0 } => f.write_str("done"),
             Self::Done { failed } => write!(f, "{failed} nodes failed"),
             Self::Lost(end) => write!(f, "ended: {end}"),
+            Self::NotTaken => f.write_str("was not submitted"),
             Self::Gone => f.write_str("gone; the next run looks what it left"),
         }
     }

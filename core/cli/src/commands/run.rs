@@ -202,6 +202,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     for what in &unproven {
         eprintln!("note: {what}");
     }
+    if let Some(note) = kinds_of_machines(&out) {
+        eprintln!("warning: {note}");
+    }
     Ok(if summary.count(NodeEnd::Failed) > 0 {
         Exit::Failed
     } else if args.strict && !unproven.is_empty() {
@@ -234,6 +237,22 @@ fn unproven(out: &RunDir) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// That parts of the run were made on different kinds of machines.
+fn kinds_of_machines(out: &RunDir) -> Option<String> {
+    let provenance: ProvenanceRecord = out.read_if_there().ok()??;
+    let kinds = provenance.kinds();
+    let listed: Vec<String> = kinds
+        .iter()
+        .map(|(kind, nodes)| format!("\n  {kind}: {} nodes", nodes.len()))
+        .collect();
+    (kinds.len() > 1).then(|| {
+        format!(
+            "parts of this run were made on different kinds of machines, whose numbers may differ in their last digits:{}\nhint: `constraint` in the profile keeps jobs on one kind",
+            listed.concat()
+        )
+    })
 }
 
 /// Who wants a run to end.

@@ -8,6 +8,7 @@ mod executor;
 mod healed;
 mod jobs;
 mod local;
+mod machines;
 mod process;
 mod proofs;
 mod scheduler;

@@ -8,11 +8,11 @@ use driftgauge_problem::Problem;
 use driftgauge_record::Message;
 use driftgauge_store::Digest;
 
-use super::proofs;
 use super::session::{self, Answers, SessionModel, Task};
 use super::size::folder_size;
 use super::slots::Share;
 use super::unchanged::check_files;
+use super::{machines, proofs};
 use crate::context::{Context, Finished};
 use crate::nodes;
 use crate::nodes::artifacts::keep;
@@ -169,6 +169,9 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
         divisible: !remote,
         share,
     };
+    for task in &tasks {
+        machines::mark(context, &task.key);
+    }
     let tasks = Arc::new(tasks);
     let mut outcome = session::run(context, session, &tasks).await;
     for (&node, &spent) in carried.iter().zip(&outcome.spent) {
@@ -190,8 +193,10 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
     }
     for &node in &carried {
         if let (Some(key), Some(loaded)) = (&context.plan.nodes[node].key, &outcome.loaded) {
-            let fact =
-                serde_json::json!({ "model": model, "loaded": loaded, "speed": outcome.speed });
+            let fact = serde_json::json!({
+                "model": model, "loaded": loaded, "speed": outcome.speed,
+                "machines": machines::of(context, key),
+            });
             context.store.remember(key, &fact);
         }
     }

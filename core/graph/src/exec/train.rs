@@ -8,6 +8,7 @@ use driftgauge_problem::{Context as _, Problem};
 use driftgauge_store::{Digest, Manifest, damage_of_folder};
 use serde_json::Value;
 
+use super::machines;
 use super::process::Worker;
 use super::unchanged::{check_adapter, check_files};
 use crate::context::Context;
@@ -78,6 +79,7 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
         _ => return Err("this model is not trained here".into()),
     };
     check_base(context, model)?;
+    machines::mark(context, key);
     let summary = drive(context, &planned.id, &job, threads).await?;
     check_base(context, model)?;
     if planned.kind == Kind::Checkpoint {
@@ -105,7 +107,14 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
             }
         }
         take_result(&work.join(OUT), &scratch.join(name))?;
-        let fact = serde_json::json!({ "model": model, "training": summary, "timing": timing });
+        let fact = serde_json::json!({
+            "model": model, "training": summary, "timing": timing,
+            "machines": machines::of(context, key),
+        });
+        context.store.remember(key, &fact);
+    }
+    if matches!(planned.kind, Kind::Checkpoint | Kind::Merge) {
+        let fact = serde_json::json!({ "machines": machines::of(context, key) });
         context.store.remember(key, &fact);
     }
     context.store.commit(key, &scratch)?;

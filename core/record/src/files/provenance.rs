@@ -34,6 +34,9 @@ pub struct ProvenanceRecord {
     pub trainings: IndexMap<String, Value>,
     /// How fast completions of each model were made.
     pub generation: IndexMap<String, SpeedRecord>,
+    /// Where the nodes were made that train or load a model, as far as that is known.
+    #[serde(default)]
+    pub machines: Vec<MachineRecord>,
 }
 
 impl ProvenanceRecord {
@@ -44,6 +47,35 @@ impl ProvenanceRecord {
             checks.map(move |check| (model.as_str(), check))
         });
         checks.filter(|(_, check)| check.outcome == "unproven")
+    }
+}
+
+impl ProvenanceRecord {
+    /// The kinds of machines with the nodes that each made, in order; numbers of different kinds may differ in their last digits.
+    #[must_use]
+    pub fn kinds(&self) -> IndexMap<&str, Vec<&str>> {
+        let mut kinds: IndexMap<&str, Vec<&str>> = IndexMap::new();
+        for machine in &self.machines {
+            let nodes = kinds.entry(&machine.kind).or_default();
+            nodes.extend(machine.nodes.iter().map(String::as_str));
+        }
+        kinds
+    }
+
+    /// A node that machines of different kinds had a part in.
+    #[must_use]
+    pub fn made_on_several(&self) -> Vec<&str> {
+        let kinds = self.kinds();
+        let mut several: Vec<&str> = Vec::new();
+        for nodes in kinds.values() {
+            for &node in nodes {
+                let of = kinds.values().filter(|nodes| nodes.contains(&node)).count();
+                if of > 1 && !several.contains(&node) {
+                    several.push(node);
+                }
+            }
+        }
+        several
     }
 }
 
@@ -67,6 +99,20 @@ pub struct HostRecord {
     pub cores: u64,
     /// Heavy processes at a time.
     pub jobs: u64,
+}
+
+/// A machine that made parts of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineRecord {
+    /// What it has in common with others of its kind: processor, vectors, GPU and its driver. Numbers may differ between kinds.
+    pub kind: String,
+    /// Its name.
+    pub host: String,
+    /// The queue's ids of the jobs that ran there.
+    pub jobs: Vec<String>,
+    /// Ids of the nodes that it made, or had a part in.
+    pub nodes: Vec<String>,
 }
 
 /// What an engine says of a model it loaded.
