@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use driftgauge_store::{Digest, Store};
 use serde_json::Value;
 
 use crate::support::{Place, copy_folder, files_with, smoke_spec, tests_dir, text};
@@ -138,17 +139,19 @@ fn parts_made_on_other_kinds_of_machines_are_warned_of() {
     let cluster = Cluster::new("");
     cluster.run();
     // As if a job had run on another processor.
-    let facts = files_with(&cluster.place.path("store/facts"), "\"training\"");
-    let (path, mut other) = facts
-        .iter()
-        .find_map(|path| {
-            let fact = std::fs::read_to_string(path).expect("a fact");
-            let fact: Value = serde_json::from_str(&fact).ok()?;
-            fact["machines"][0].is_object().then_some((path, fact))
+    let store = Store::open(cluster.place.path("store")).expect("a store");
+    let facts = std::fs::read_dir(cluster.place.path("store/facts")).expect("facts");
+    let (key, mut fact) = facts
+        .flatten()
+        .find_map(|file| {
+            let name = file.path().file_stem()?.to_str()?.to_owned();
+            let key: Digest = serde_json::from_value(name.into()).ok()?;
+            let fact = store.recall(&key)?;
+            fact["training"].is_object().then_some((key, fact))
         })
         .expect("a training");
-    other["machines"][0]["processor"] = "Abacus 2".into();
-    std::fs::write(path, other.to_string()).expect("a fact");
+    fact["machines"][0]["processor"] = "Abacus 2".into();
+    store.remember(&key, &fact);
     let (_, said) = cluster.run();
     assert!(
         said.contains("were made on different kinds of machines") && said.contains("Abacus 2"),
