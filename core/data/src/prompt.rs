@@ -274,6 +274,13 @@ impl Templates {
 
     /// Keeps a template, compiled, and gives the names that it reads.
     fn compile(&self, template: &str) -> Result<Arc<HashSet<String>>, minijinja::Error> {
+        if driftgauge_spec::is_too_deep(template, false) {
+            let problem = "too many brackets stand within one another";
+            return Err(minijinja::Error::new(
+                minijinja::ErrorKind::SyntaxError,
+                problem,
+            ));
+        }
         let mut environment = self
             .environment
             .write()

@@ -1,13 +1,14 @@
 //! Changes files of the repository at random, reads them, and counts what panics.
 //!
 //! ```sh
-//! cargo run -p driftgauge-judge --example fuzz -- TARGET INPUTS [SEED]
+//! cargo run -p driftgauge-judge --example fuzz -- TARGET INPUTS [SEED [FROM]]
 //! ```
 //! from the repository's root; TARGET is `parser`, `datasets`, `templates`, `verdicts`, `results`, or `all`. An input is a function of
-//! its number and the seed. One that panics is written to `fuzz-TARGET-NUMBER` in the folder of temporary files; the exit code is 1.
+//! its number and the seed, and numbers go from FROM. One that panics is written to `fuzz-TARGET-NUMBER` in the folder of temporary files; the exit code is 1.
 
 use std::any::Any;
 use std::fs;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -28,18 +29,21 @@ const LONGEST: usize = 4096;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let usage = "TARGET INPUTS [SEED]";
+    let usage = "TARGET INPUTS [SEED [FROM]]";
     let target = arguments.first().expect(usage).as_str();
     let inputs: u64 = arguments.get(1).and_then(|n| n.parse().ok()).expect(usage);
     let seed: u64 = arguments.get(2).map_or(1, |n| n.parse().expect(usage));
+    let from: u64 = arguments.get(3).map_or(0, |n| n.parse().expect(usage));
     let chosen = TARGETS
         .iter()
         .filter(|name| target == "all" || target == **name);
-    let panics: u64 = chosen.map(|name| fuzz(name, inputs, seed)).sum();
+    let panics: u64 = chosen
+        .map(|name| fuzz(name, from..from + inputs, seed))
+        .sum();
     std::process::exit(i32::from(panics > 0));
 }
 
-fn fuzz(target: &str, inputs: u64, seed: u64) -> u64 {
+fn fuzz(target: &str, inputs: Range<u64>, seed: u64) -> u64 {
     // What panics is told once, below.
     std::panic::set_hook(Box::new(|_| {}));
     let seeds = seeds_of(target);
@@ -47,9 +51,13 @@ fn fuzz(target: &str, inputs: u64, seed: u64) -> u64 {
     let began = Instant::now();
     let mut reader = Reader::new();
     let (mut panics, mut read) = (0, 0_u64);
-    for number in 0..inputs {
+    for number in inputs.clone() {
         let mut random = Random::new(seed, number);
         let (ending, input) = mutated(&seeds, &mut random);
+        if inputs.end - inputs.start == 1 {
+            // To look at: also where it ends the process.
+            println!("{}", String::from_utf8_lossy(&input));
+        }
         match catch_unwind(AssertUnwindSafe(|| {
             reader.read(target, &ending, &input, number)
         })) {
@@ -63,7 +71,8 @@ fn fuzz(target: &str, inputs: u64, seed: u64) -> u64 {
         }
     }
     println!(
-        "{target}: {inputs} inputs from {} files, {read} of them read, {panics} panics, {:.0} s",
+        "{target}: {} inputs from {} files, {read} of them read, {panics} panics, {:.0} s",
+        inputs.end - inputs.start,
         seeds.len(),
         began.elapsed().as_secs_f64()
     );

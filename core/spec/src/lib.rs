@@ -31,7 +31,7 @@ mod yaml;
 
 pub use check::{Used, check};
 pub use diagnostic::{Diagnostic, Severity, WARNINGS, nearest};
-pub use expression::ends_early;
+pub use expression::{ends_early, is_too_deep};
 pub use include::{open, presets, with_includes};
 pub use located::{Located, Span, Text};
 pub use parse::{Reading, parse, place_of_key, read, settled, whole_text};

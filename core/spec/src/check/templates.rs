@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::diagnostic::Diagnostic;
-use crate::expression::ends_early;
+use crate::expression::{ends_early, is_too_deep};
 use crate::located::Text;
 use crate::spec::Turn;
 
@@ -36,14 +36,18 @@ impl Checker<'_> {
 
     pub(super) fn template(&mut self, template: &Text) {
         let environment = minijinja::Environment::new();
-        if let Err(error) = environment.template_from_str(template) {
+        let wrong = match is_too_deep(template, false) {
+            true => Some("too many brackets stand within one another".to_owned()),
+            false => environment
+                .template_from_str(template)
+                .err()
+                .map(|error| first_line(&error)),
+        };
+        if let Some(wrong) = wrong {
             self.error(
-                Diagnostic::error(
-                    "bad-template",
-                    format!("this is no template: {}", first_line(&error)),
-                )
-                .at(template.span(), "")
-                .help("templates are minijinja: `{{ column }}`"),
+                Diagnostic::error("bad-template", format!("this is no template: {wrong}"))
+                    .at(template.span(), "")
+                    .help("templates are minijinja: `{{ column }}`"),
             );
         }
     }
