@@ -4,6 +4,9 @@ mod builder;
 mod comparisons;
 mod evaluations;
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use driftgauge_engine::PluginIdentity;
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
@@ -106,7 +109,7 @@ impl Kind {
 }
 
 /// Which part of the experiment a node stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// A dataset.
@@ -227,6 +230,9 @@ pub fn judge_plugin(evaluation: &str, judge: &str) -> String {
 pub struct Plan {
     /// The nodes.
     pub nodes: Vec<Node>,
+    /// Where each part stands, found once: a run asks for thousands.
+    #[serde(skip)]
+    places: OnceLock<HashMap<Part, usize>>,
 }
 
 impl Plan {
@@ -248,5 +254,15 @@ impl Plan {
     #[must_use]
     pub fn position(&self, id: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.id == id)
+    }
+
+    /// Position of the node that stands for `part`; of a model, the first of those that lead to it.
+    #[must_use]
+    pub fn place_of(&self, part: &Part) -> Option<usize> {
+        let places = self.places.get_or_init(|| {
+            let nodes = self.nodes.iter().enumerate().rev();
+            nodes.map(|(at, node)| (node.part.clone(), at)).collect()
+        });
+        places.get(part).copied()
     }
 }

@@ -1,6 +1,6 @@
 //! A whole run: execute the plan, then write the run folder from what is in the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -317,34 +317,25 @@ fn write_sample_tables(
     out: &RunDir,
 ) -> Result<(), RunError> {
     make_dir(&out.samples())?;
+    let mut incomplete = HashSet::new();
+    for (index, node) in context.plan.nodes.iter().enumerate() {
+        if let Part::Completions {
+            evaluation, model, ..
+        }
+        | Part::Verdicts {
+            evaluation, model, ..
+        }
+        | Part::Divergence {
+            evaluation, model, ..
+        } = &node.part
+            && !succeeded(outcomes, index)
+        {
+            incomplete.insert((evaluation.as_str(), model.as_str()));
+        }
+    }
     for (id, evaluation) in &context.experiment.evaluations {
-        let complete: Vec<&String> = evaluation
-            .models
-            .iter()
-            .filter(|model| {
-                context.plan.nodes.iter().enumerate().all(|(index, node)| {
-                    let concerns = match &node.part {
-                        Part::Completions {
-                            evaluation,
-                            model: m,
-                            ..
-                        }
-                        | Part::Verdicts {
-                            evaluation,
-                            model: m,
-                            ..
-                        }
-                        | Part::Divergence {
-                            evaluation,
-                            model: m,
-                            ..
-                        } => evaluation == id && m == *model,
-                        _ => false,
-                    };
-                    !concerns || succeeded(outcomes, index)
-                })
-            })
-            .collect();
+        let is_complete = |model: &&String| !incomplete.contains(&(id.as_str(), model.as_str()));
+        let complete: Vec<&String> = evaluation.models.iter().filter(is_complete).collect();
         let mut failure = None;
         let samples =
             complete

@@ -50,9 +50,9 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Exit> {
         (ExportFormat::Parquet, Some(path)) => {
             let file =
                 File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
-            let mut writer = SampleWriter::new(file).map_err(unwritable)?;
+            let mut writer = SampleWriter::new(file);
             for sample in samples {
-                writer.push(sample?).map_err(unwritable)?;
+                writer = writer.push(sample?).map_err(unwritable)?;
             }
             writer.finish().map_err(unwritable)?;
         }

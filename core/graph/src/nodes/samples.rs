@@ -167,12 +167,8 @@ impl<'a> ConditionSamples<'a> {
         dataset: Arc<Declared<'a>>,
     ) -> Result<Self, Problem> {
         let artifact = |part: Part| {
-            let node = context
-                .plan
-                .nodes
-                .iter()
-                .position(|node| node.part == part)
-                .ok_or("the plan has no such node")?;
+            let node = context.plan.place_of(&part);
+            let node = node.ok_or("the plan has no such node")?;
             artifact_of(context, node)
         };
         let (evaluation_id, condition_id) = (evaluation.to_owned(), condition.to_owned());

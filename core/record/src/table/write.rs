@@ -11,62 +11,99 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, RecordBatch};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::{BATCH, SampleTableError, schema};
 use crate::{Completion, Sample};
 
+/// Up to here a table is not compressed. A compressor is set up anew for every column, which takes longer than all else that is
+/// done with a small table, and once more for who reads it.
+const SMALL: usize = 64 << 10;
+
 /// Writes samples to Parquet, batch by batch. The bytes depend on the samples alone.
 pub struct SampleWriter<W: Write + Send> {
-    writer: ArrowWriter<W>,
+    /// Not begun while the first batch is not full: how it is compressed depends on what there is.
+    table: Table<W>,
     pending: Vec<Sample>,
+}
+
+enum Table<W: Write + Send> {
+    Ahead(W),
+    Begun(ArrowWriter<W>),
+}
+
+impl<W: Write + Send> Table<W> {
+    fn begin(self, compression: Compression) -> Result<ArrowWriter<W>, ParquetError> {
+        match self {
+            Self::Begun(writer) => Ok(writer),
+            Self::Ahead(sink) => {
+                let properties = WriterProperties::builder()
+                    .set_compression(compression)
+                    .set_created_by("driftgauge".to_owned())
+                    .build();
+                ArrowWriter::try_new(sink, schema(), Some(properties))
+            }
+        }
+    }
 }
 
 impl<W: Write + Send> SampleWriter<W> {
     /// Starts a table on `sink`.
-    ///
-    /// # Errors
-    /// When the Parquet layer refuses the sink.
-    pub fn new(sink: W) -> Result<Self, parquet::errors::ParquetError> {
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-            .set_created_by("driftgauge".to_owned())
-            .build();
-        Ok(Self {
-            writer: ArrowWriter::try_new(sink, schema(), Some(properties))?,
+    pub fn new(sink: W) -> Self {
+        Self {
+            table: Table::Ahead(sink),
             pending: Vec::new(),
-        })
+        }
     }
 
     /// Appends one sample.
     ///
     /// # Errors
     /// When writing a full batch fails.
-    pub fn push(&mut self, sample: Sample) -> Result<(), parquet::errors::ParquetError> {
+    pub fn push(mut self, sample: Sample) -> Result<Self, ParquetError> {
         self.pending.push(sample);
-        if self.pending.len() >= BATCH {
-            self.flush()?;
+        if self.pending.len() < BATCH {
+            return Ok(self);
         }
-        Ok(())
+        let batch = to_batch(&self.pending)?;
+        self.pending.clear();
+        let mut writer = self.table.begin(zstd()?)?;
+        writer.write(&batch)?;
+        self.table = Table::Begun(writer);
+        Ok(self)
     }
 
     /// Writes what is left and the footer.
     ///
     /// # Errors
     /// When writing fails.
-    pub fn finish(mut self) -> Result<W, parquet::errors::ParquetError> {
-        self.flush()?;
-        self.writer.into_inner()
-    }
-
-    fn flush(&mut self) -> Result<(), parquet::errors::ParquetError> {
-        if !self.pending.is_empty() {
-            let batch = to_batch(&self.pending)?;
-            self.writer.write(&batch)?;
-            self.pending.clear();
+    pub fn finish(self) -> Result<W, ParquetError> {
+        let batch = to_batch(&self.pending)?;
+        let compression = if bytes(&batch)? < SMALL {
+            Compression::UNCOMPRESSED
+        } else {
+            zstd()?
+        };
+        let mut writer = self.table.begin(compression)?;
+        if batch.num_rows() > 0 {
+            writer.write(&batch)?;
         }
-        Ok(())
+        writer.into_inner()
     }
+}
+
+/// Bytes of the values, without room that is kept for more.
+fn bytes(batch: &RecordBatch) -> Result<usize, ParquetError> {
+    let mut bytes = 0;
+    for column in batch.columns() {
+        bytes += column.to_data().get_slice_memory_size()?;
+    }
+    Ok(bytes)
+}
+
+fn zstd() -> Result<Compression, ParquetError> {
+    Ok(Compression::ZSTD(ZstdLevel::try_new(3)?))
 }
 
 /// Writes `samples` to a new file at `path`.
@@ -82,9 +119,9 @@ pub fn write_samples(
         path: path.to_owned(),
         source,
     })?;
-    let mut writer = SampleWriter::new(file).map_err(parquet)?;
+    let mut writer = SampleWriter::new(file);
     for sample in samples {
-        writer.push(sample).map_err(parquet)?;
+        writer = writer.push(sample).map_err(parquet)?;
     }
     writer.finish().map_err(parquet)?;
     Ok(())
