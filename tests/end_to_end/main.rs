@@ -34,6 +34,7 @@ mod plugin_new;
 mod plugins;
 mod recorded;
 mod replay;
+mod search;
 #[cfg(target_os = "linux")]
 mod sharing;
 mod side_by_side;

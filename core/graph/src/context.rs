@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::cancel::Cancel;
 use crate::event::{Event, Observer, Outcome};
 use crate::plan::{EngineIdentity, Part, Plan};
+use crate::resolve::Prepared;
 use crate::resolved::ResolvedExperiment;
 
 /// Everything execution needs, fixed for the whole run.
@@ -25,7 +26,7 @@ pub struct Context {
     /// Where artifacts live.
     pub store: Store,
     /// This run among those that write there.
-    pub writer: Writer,
+    pub writer: Arc<Writer>,
     /// The binary that worker processes start.
     pub worker_exe: PathBuf,
     /// What makes completions and trains.
@@ -69,6 +70,28 @@ pub struct Spent {
 }
 
 impl Context {
+    /// The same for a part of the experiment.
+    pub(crate) fn of_part(&self, part: Prepared) -> Self {
+        Self {
+            experiment: part.experiment,
+            plan: part.plan,
+            store: self.store.clone(),
+            writer: Arc::clone(&self.writer),
+            worker_exe: self.worker_exe.clone(),
+            engine: part.engine,
+            processor: self.processor.clone(),
+            machine: self.machine.clone(),
+            device: self.device.clone(),
+            metrics: Arc::clone(&self.metrics),
+            observer: Arc::clone(&self.observer),
+            cancel: Arc::clone(&self.cancel),
+            jobs: self.jobs,
+            cores: self.cores,
+            strict: self.strict,
+            spent: SpentOn::default(),
+        }
+    }
+
     pub(crate) fn cancelled(&self) -> bool {
         self.cancel.is_raised()
     }

@@ -21,6 +21,7 @@ pub mod resolved;
 pub mod results;
 pub mod run;
 pub mod sealing;
+pub mod search;
 pub mod select;
 pub mod training_data;
 pub mod why;

@@ -20,6 +20,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::search::ResolvedSearch;
+
 /// An experiment ready to be planned.
 #[derive(Debug, Clone)]
 pub struct ResolvedExperiment {
@@ -45,6 +47,8 @@ pub struct ResolvedExperiment {
     pub compare: ResolvedCompare,
     /// Gates.
     pub gates: Vec<ResolvedGate>,
+    /// Searches among cells.
+    pub searches: Vec<ResolvedSearch>,
     /// Published values.
     pub expected: Vec<ResolvedExpected>,
     /// How much of the samples the report shows.

@@ -1,6 +1,6 @@
 //! The tables, one for each part of the language.
 
-use crate::{Range, Table};
+use crate::{End, Range, Table};
 
 /// Where a count has no limit of its own: more than any file has rows, and still exact in a float.
 pub const COUNTLESS: u64 = 1_000_000_000_000;
@@ -152,6 +152,18 @@ pub const GATE: Table = &[
     ("rise", NOT_NEGATIVE),
 ];
 
+/// Limits on what is searched for.
+pub const BOUND: Table = GATE;
+
+/// Successive halving: a share that keeps all or none goes on with nothing else.
+pub const HALVING: Table = &[(
+    "keep",
+    Range::Real {
+        low: End::Open(0.0),
+        high: End::Open(1.0),
+    },
+)];
+
 /// A published value.
 pub const EXPECTED: Table = &[("value", FINITE), ("tolerance", NOT_NEGATIVE)];
 
@@ -177,5 +189,7 @@ pub const ALL: &[(&str, Table)] = &[
     ("parse", PARSE),
     ("compare", COMPARE),
     ("gate", GATE),
+    ("bound", BOUND),
+    ("halving", HALVING),
     ("expected", EXPECTED),
 ];

@@ -10,6 +10,7 @@ mod results;
 mod rows;
 mod run_dir;
 mod sample;
+mod searched;
 mod table;
 pub mod thinking;
 mod training;
@@ -26,6 +27,7 @@ pub use results::{
 pub use rows::{SampleBatches, SampleRows, cell};
 pub use run_dir::RunDir;
 pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};
+pub use searched::{Bounded, Searched, Tried};
 pub use table::{
     SampleReader, SampleTableError, SampleWriter, TableRows, read_samples, write_samples,
 };

@@ -5,6 +5,7 @@ pub use driftgauge_plugin_protocol::wire::{Draws, Interval, Spread};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::{RunFile, Schema};
+use crate::searched::Searched;
 
 /// One aggregate number of one model under one condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -359,6 +360,9 @@ pub struct Results {
     /// Gates of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Searches of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<Searched>,
     /// Published values of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<Expected>,

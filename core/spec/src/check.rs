@@ -14,6 +14,7 @@ mod plugins;
 mod remote;
 mod replicates;
 mod reporting;
+mod search;
 mod templates;
 mod training;
 mod unused;
@@ -42,6 +43,7 @@ pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     checker.plugins();
     checker.compare();
     checker.gates();
+    checker.searches();
     checker.expected();
     checker.fields();
     checker.constants();

@@ -68,6 +68,7 @@ impl Report {
             sections,
             expected: published::of(&context),
             gates: files.results.gates.clone(),
+            searches: files.results.searches.clone(),
             completions,
             judging,
             axes: axes::of(&context),

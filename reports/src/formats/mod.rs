@@ -8,6 +8,8 @@ mod markdown;
 mod table;
 mod terminal;
 
+use driftgauge_record::Searched;
+
 use crate::Report;
 use crate::model::{Cell, Delta, HeadlineRow};
 use crate::numbers;
@@ -54,6 +56,25 @@ impl Report {
     #[must_use]
     pub fn to_eval_results(&self, model: &str) -> Option<String> {
         exchange::eval_results(self, model)
+    }
+}
+
+/// What a search came to, in a sentence.
+fn found(search: &Searched) -> String {
+    let name = &search.search;
+    if search.tried.is_empty() {
+        return format!(
+            "search `{name}` has not ended: not everything that it looks at was measured"
+        );
+    }
+    let n = search.tried.len();
+    match (&search.best, search.tried.first()) {
+        (Some(best), Some(first)) => format!(
+            "search `{name}`: the best of {n} candidates is `{best}`, with {} of {}; measure it again on other prompts",
+            search.goal,
+            numbers::plain(first.value.unwrap_or_default()),
+        ),
+        _ => format!("search `{name}`: none of {n} candidates keeps every limit"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use driftgauge_record::visible_line;
 
-use super::{alone, beside, compared, difference, measure, value};
+use super::{alone, beside, compared, difference, found, measure, value};
 use crate::Report;
 use crate::model::Effect;
 
@@ -30,6 +30,9 @@ pub(super) fn of(report: &Report) -> String {
     }
     out.push('\n');
     out.push_str(&table(report));
+    for search in &report.searches {
+        out.push_str(&format!("\n  {}\n", shown(&found(search))));
+    }
     if !report.gates.is_empty() {
         out.push('\n');
     }

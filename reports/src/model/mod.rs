@@ -15,8 +15,8 @@ mod run;
 mod samples;
 mod section;
 
-use driftgauge_record::Gate;
 use driftgauge_record::files::resolved::{ExperimentRecord, SampleMode};
+use driftgauge_record::{Gate, Searched};
 use serde::{Deserialize, Serialize};
 
 pub use asked::{Asked, DatasetInfo, EvaluationInfo, ModelInfo, PromptInfo};
@@ -65,6 +65,9 @@ pub struct Report {
     pub expected: Vec<PublishedRow>,
     /// Gates and what they found.
     pub gates: Vec<Gate>,
+    /// Searches among the cells of a sweep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<Searched>,
     /// How far the judges agree with each other.
     pub judging: Vec<Judging>,
     /// What became of the completions, by evaluation, condition and model.

@@ -10,7 +10,7 @@ use driftgauge_graph::exec::{Executor, Jobs, Local};
 use driftgauge_graph::forecast::{Forecast, Foreseen, keep};
 use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::resolve::Unproven;
-use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan};
+use driftgauge_graph::run::{RunRecord, RunSummary, check_run_folder, run as run_plan, run_search};
 use driftgauge_graph::sealing;
 use driftgauge_graph::why::{History, explain};
 use driftgauge_problem::{Context as _, Problem, Result};
@@ -108,6 +108,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         &missing,
     );
     let eta = Eta::new(forecast.seconds_by_id(plan), jobs);
+    let searching =
+        Some(prepared.planned.clone()).filter(|planned| !planned.experiment.searches.is_empty());
     let (said, cancel) = (prepared.said, Arc::new(Cancel::default()));
     let context = Arc::new(context_of(
         prepared.planned,
@@ -158,12 +160,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
                 std::process::exit(130);
             }
         });
-        let summary = run_plan(Arc::clone(&context), executor, &out, &record).await?;
-        // What a job took, its queue's time was part of.
-        let foreseen = is_here
-            .then(|| keep(&context, &machine, &forecast, &summary.outcomes))
-            .flatten();
-        Ok::<_, Problem>((summary, foreseen))
+        let Some(whole) = searching else {
+            let summary = run_plan(Arc::clone(&context), executor, &out, &record).await?;
+            // What a job took, its queue's time was part of.
+            let foreseen = is_here
+                .then(|| keep(&context, &machine, &forecast, &summary.outcomes))
+                .flatten();
+            return Ok::<_, Problem>((summary, foreseen));
+        };
+        // Which of what was foreseen is made, only the search knows.
+        let summary = run_search(context, executor, &whole, &out, &record).await?;
+        Ok((summary, None))
     })?;
     // Worker threads that still wait for input must not keep the process.
     runtime.shutdown_background();

@@ -223,6 +223,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
             unproven: Vec::new(),
         };
     }
+    let searches = crate::search::resolve(spec, &evaluations);
     let experiment = ResolvedExperiment {
         name: spec.name.get().clone(),
         description: text(spec.description.as_ref()),
@@ -239,6 +240,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
         evaluations,
         compare,
         gates,
+        searches,
         expected,
         report_samples: spec.report.samples,
         readings: resolver.readings,

@@ -34,7 +34,13 @@ pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest
             .chain(&compare.exploratory)
             .chain(families)
     });
-    for path in members.chain(spec.gates.iter().map(|gate| &gate.metric)) {
+    let searched = spec.search.values().flat_map(|search| {
+        let goal = search.objective().map(|(path, _)| path);
+        goal.into_iter()
+            .chain(search.subject_to.iter().map(|bound| &bound.metric))
+    });
+    let gated = spec.gates.iter().map(|gate| &gate.metric);
+    for path in members.chain(gated).chain(searched) {
         if let Some(parts) = MetricPath::parse(path) {
             look(parts.evaluation, parts.metric, parts.number, path);
         }
@@ -90,6 +96,19 @@ fn unfit(spec: &ExperimentSpec, manifest: &impl Fn(&str) -> Option<Manifest>) ->
                 problem
             });
         };
+    let bounds = spec.search.values().flat_map(|search| &search.subject_to);
+    for bound in bounds {
+        let Some(path) = MetricPath::parse(&bound.metric) else {
+            continue;
+        };
+        for (limit, at) in bound.limits() {
+            let way = match limit.is_of_difference() {
+                true => Way::Size,
+                false => Way::Value,
+            };
+            look(path.metric, path.number, at, limit.as_str(), way);
+        }
+    }
     for gate in &spec.gates {
         let Some(path) = MetricPath::parse(&gate.metric) else {
             continue;

@@ -1,5 +1,7 @@
 //! From a resolved experiment to its plan: what is only known with the plugins and the device at hand.
 
+use std::collections::HashSet;
+
 use driftgauge_engine::{MetricRunner, PluginIdentity};
 use driftgauge_plugin_protocol::wire::Manifest;
 use driftgauge_problem::Problem;
@@ -29,6 +31,20 @@ pub struct Prepared {
     pub lock: LockRecord,
     /// Numbers that models behind servers will not have.
     pub absent: Vec<Absent>,
+    plugins: IndexMap<String, PluginIdentity>,
+}
+
+impl Prepared {
+    /// The same without some models; the lock still names everything that was read.
+    #[must_use]
+    pub fn without(&self, models: &HashSet<String>) -> Self {
+        let experiment = self.experiment.without(models);
+        Self {
+            plan: Plan::of(&experiment, &self.engine, &self.plugins),
+            experiment,
+            ..self.clone()
+        }
+    }
 }
 
 /// What the plugins say of a spec.
@@ -98,6 +114,7 @@ pub fn prepare(
         engine: engine.clone(),
         lock,
         absent,
+        plugins,
     })
 }
 

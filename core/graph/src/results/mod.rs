@@ -157,6 +157,7 @@ pub fn results(
         .iter()
         .flat_map(|gate| gates::judge(&out, gate))
         .collect();
+    out.searches = crate::search::searched(experiment, &out);
     out
 }
 

@@ -7,7 +7,7 @@ use crate::spec::{Expected, MetricPath};
 
 impl Checker<'_> {
     /// An `evaluation/metric` path: both have to be there, and belong together.
-    fn path(&mut self, path: &Text) {
+    pub(super) fn path(&mut self, path: &Text) {
         let Some(parts) = MetricPath::parse(path) else {
             self.error(
                 Diagnostic::error(
@@ -146,7 +146,7 @@ impl Checker<'_> {
     }
 
     /// A model has to be defined, and among those that the evaluation asks.
-    fn asked(&mut self, model: &Text, evaluation: Option<&str>) {
+    pub(super) fn asked(&mut self, model: &Text, evaluation: Option<&str>) {
         let spec = self.spec;
         if !spec.models.contains_key(model.get().as_str()) {
             self.error(unknown("model", model, &spec.models));
@@ -174,7 +174,7 @@ impl Checker<'_> {
         }
     }
 
-    fn condition(&mut self, condition: &Text, evaluation: &str) {
+    pub(super) fn condition(&mut self, condition: &Text, evaluation: &str) {
         if let Some(evaluation) = self.spec.evaluations.get(evaluation)
             && !evaluation.conditions.contains_key(condition.get().as_str())
             && !(evaluation.conditions.is_empty() && condition.get() == "default")

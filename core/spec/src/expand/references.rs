@@ -60,6 +60,11 @@ pub(super) fn rewrite(
         let all = std::mem::take(gates);
         gates.extend(all.into_iter().flat_map(|gate| rewriting.gate(&gate)));
     }
+    if let Some(Value::Map(searches)) = tree.get_mut("search").map(|search| &mut search.value) {
+        for (_, search) in searches {
+            rewriting.search(search);
+        }
+    }
     if let Some(Value::List(expected)) =
         tree.get_mut("expected").map(|expected| &mut expected.value)
     {
@@ -242,6 +247,33 @@ impl Rewriting<'_> {
             }
         }
         out
+    }
+
+    fn search(&mut self, search: &mut Node) {
+        let (models, evaluations) = (self.models, self.evaluations);
+        self.many(search.get_mut("models"), models);
+        for key in ["maximise", "minimise"] {
+            self.one_path(search.get_mut(key), evaluations);
+        }
+        if let Some(Value::List(bounds)) =
+            search.get_mut("subject_to").map(|bounds| &mut bounds.value)
+        {
+            for bound in bounds {
+                self.one_path(bound.get_mut("metric"), evaluations);
+            }
+        }
+    }
+
+    /// `evaluation/metric` of one cell of the evaluation.
+    fn one_path(&mut self, path: Option<&mut Node>, cells: &Cells) {
+        let Some(path) = path else { return };
+        let Some((evaluation, metric)) = path.as_text().and_then(|text| text.split_once('/'))
+        else {
+            return;
+        };
+        if let Some(name) = cells.one(evaluation, path.span, None, self.found) {
+            path.value = Value::Text(format!("{name}/{metric}"));
+        }
     }
 
     /// A node for every cell that a reference means; the reference itself where it names no sweep.

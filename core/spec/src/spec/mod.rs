@@ -9,6 +9,7 @@ mod judges;
 mod models;
 mod recorded;
 mod reporting;
+mod search;
 mod training;
 
 use driftgauge_ranges as ranges;
@@ -32,6 +33,7 @@ pub use reporting::{
     Adjust, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
     Statistic, bytes,
 };
+pub use search::{Bound, Halving, Limit, Search};
 pub(crate) use training::known_modules;
 pub use training::{
     Architecture, BaseQuantization, DataPart, FUSED_MODULES, LAYER_MODULES, Lora, LrScheduler, Mix,
@@ -101,6 +103,9 @@ pub struct ExperimentSpec {
     /// Limits on measured values; `driftgauge run` exits with 100 when one is not kept.
     #[serde(default)]
     pub gates: Vec<Gate>,
+    /// Searches for the best cell of a sweep, by id.
+    #[serde(default)]
+    pub search: Named<Search>,
     /// The report.
     #[serde(default)]
     pub report: Report,
