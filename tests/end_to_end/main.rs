@@ -46,6 +46,7 @@ mod thinking;
 mod tools;
 mod training;
 mod trainings;
+mod unchanged;
 mod values;
 mod workers;
 

@@ -8,6 +8,10 @@ use driftgauge_record::files::digests::{DigestRecord, DigestsRecord};
 use driftgauge_record::{FolderError, RunDir};
 use driftgauge_store::{Damage, Digest, FileDigests, Verified};
 
+use crate::folder;
+use crate::resolve::Prepared;
+use crate::run::RunRecord;
+
 /// What helps a run folder, whose files all come from the store.
 const RERUN: &str = "run its spec again into this folder: finished nodes are reused, and the folder is written anew";
 
@@ -25,12 +29,50 @@ pub fn open(out: &RunDir) -> Result<(), FolderError> {
     }
 }
 
-/// Writes the digests of all files of the folder.
+/// What decides every byte of a run folder but clock and host: the build, the spec with everything that it names, and the plan.
+/// `None` for a search, whose plan follows from its numbers.
+#[must_use]
+pub fn fingerprint(build: &Digest, planned: &Prepared, record: &RunRecord) -> Option<Digest> {
+    if !planned.experiment.searches.is_empty() {
+        return None;
+    }
+    let parts = serde_json::json!([
+        build.to_string(),
+        record.spec_text,
+        record.lock,
+        folder::resolved(&planned.experiment),
+        planned.plan,
+    ]);
+    Some(Digest::of(parts.to_string().as_bytes()))
+}
+
+/// Whether a run of that fingerprint ended here, and every file is as it left it.
+#[must_use]
+pub fn is_of(out: &RunDir, fingerprint: &Digest, digests: &FileDigests) -> bool {
+    let Ok(Some(record)) = out.read_if_there::<DigestsRecord>() else {
+        return false;
+    };
+    let is_listed = |name: &String| {
+        let written = record.files.get(name);
+        written.is_some_and(|written| {
+            entry(&out.path().join(name), digests).is_ok_and(|found| found == *written)
+        })
+    };
+    is_whole(&record)
+        && record.run.as_ref() == Some(&fingerprint.to_string())
+        && names(out)
+            .is_ok_and(|names| names.len() == record.files.len() && names.iter().all(is_listed))
+}
+
+/// Writes the digests of all files of the folder. `run` is the fingerprint of a run that made everything.
 ///
 /// # Errors
 /// When a file cannot be read, or the digests not be written.
-pub fn seal(out: &RunDir, digests: &FileDigests) -> Result<(), FolderError> {
-    let mut record = DigestsRecord::default();
+pub fn seal(out: &RunDir, digests: &FileDigests, run: Option<&Digest>) -> Result<(), FolderError> {
+    let mut record = DigestsRecord {
+        run: run.map(Digest::to_string),
+        ..DigestsRecord::default()
+    };
     for name in names(out)? {
         let entry = entry(&out.path().join(&name), digests)?;
         record.files.insert(name, entry);
@@ -49,6 +91,8 @@ pub fn seal_report(out: &RunDir) -> Result<(), FolderError> {
     if !is_whole(&record) {
         return Ok(());
     }
+    // The report may show more or less than the spec says, so the next run writes it anew.
+    record.run = None;
     record.files.retain(|name, _| !is_of_report(out, name));
     for name in names(out)? {
         if is_of_report(out, &name) {
@@ -120,8 +164,8 @@ fn is_whole(record: &DigestsRecord) -> bool {
 }
 
 fn digest_of(record: &DigestsRecord) -> String {
-    let files = serde_json::to_vec(&record.files).unwrap_or_default();
-    Digest::of(&files).to_string()
+    let parts = serde_json::to_vec(&(&record.run, &record.files)).unwrap_or_default();
+    Digest::of(&parts).to_string()
 }
 
 /// The file as [`RunDir::write`] writes it.
@@ -184,7 +228,7 @@ mod tests {
         fs::write(out.report_html(), "<html>").unwrap();
         fs::write(out.charts().join("a.svg"), "<svg>").unwrap();
         fs::write(out.spec(), "name: a").unwrap();
-        seal(&out, &FileDigests::forgetful()).unwrap();
+        seal(&out, &FileDigests::forgetful(), None).unwrap();
         out
     }
 

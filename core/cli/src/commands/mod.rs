@@ -33,4 +33,5 @@ pub(crate) mod schema;
 pub(crate) mod show;
 mod side_by_side;
 pub(crate) mod spans;
+mod unchanged;
 pub(crate) mod verify;

@@ -22,9 +22,10 @@ use serde_json::json;
 
 use super::context::context_of;
 use super::interrupt::Following;
-use super::load::{self, Network, Outcome, Prepared};
+use super::load::{self, Network, Outcome, Prepared, Said};
 use super::plan_said::to_run;
 use super::spans::how_far;
+use super::unchanged;
 use crate::args::{RunArgs, SpecFormat};
 use crate::eta::Eta;
 use crate::exit::Exit;
@@ -96,6 +97,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores).max(1);
     let record = record(&prepared, jobs, cores);
+    let fingerprint = unchanged::fingerprint(&prepared, &record, &store);
+    if let Some(fingerprint) = fingerprint.as_ref().filter(|_| !args.print_jobs)
+        && let Some((summary, report)) = unchanged::unchanged(&prepared, fingerprint, &out, &store)?
+    {
+        return Ok(end(args, &prepared.said, &summary, &report, &out, None));
+    }
     let machine = load::machine(&prepared);
     let plan = &prepared.planned.plan;
     // Why a node runs is not told here.
@@ -175,7 +182,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     // Worker threads that still wait for input must not keep the process.
     runtime.shutdown_background();
     if summary.interrupted {
-        sealing::seal(&out, &digests)?;
+        sealing::seal(&out, &digests, None)?;
         eprintln!("interrupted after {:.1} s", summary.seconds);
         if let (Some(folder), Some(settings), true) = (
             &args.detached,
@@ -190,29 +197,46 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     let built = Report::build(&out).context("the report could not be made")?;
-    let report = built
+    built
         .write(&out)
         .context("the report could not be written")?;
-    sealing::seal(&out, &digests)?;
+    let made = fingerprint.filter(|_| {
+        let done = summary.count(NodeEnd::Ran) + summary.count(NodeEnd::Reused);
+        done == summary.outcomes.len() && summary.unanswered == 0
+    });
+    sealing::seal(&out, &digests, made.as_ref())?;
+    Ok(end(args, &said, &summary, &built, &out, foreseen.as_ref()))
+}
+
+/// Tells what came out.
+fn end(
+    args: &RunArgs,
+    said: &Said,
+    summary: &RunSummary,
+    built: &Report,
+    out: &RunDir,
+    foreseen: Option<&Foreseen>,
+) -> Exit {
+    let (how, page) = (args.diagnosing, out.report_html());
     match how.format {
-        SpecFormat::Json => println!("{}", as_json(&summary, &report, foreseen.as_ref())),
+        SpecFormat::Json => println!("{}", as_json(summary, &page, foreseen)),
         SpecFormat::Sarif => said.tell(how),
         SpecFormat::Text | SpecFormat::Github => {
             print!("{}", built.to_text());
-            eprintln!("{}", closing(&summary, &report));
-            if let Some(foreseen) = &foreseen {
+            eprintln!("{}", closing(summary, &page));
+            if let Some(foreseen) = foreseen {
                 eprintln!("took {}", how_far(foreseen));
             }
         }
     }
-    let unproven = unproven(&out);
+    let unproven = unproven(out);
     for what in &unproven {
         eprintln!("note: {what}");
     }
-    if let Some(note) = kinds_of_machines(&out) {
+    if let Some(note) = kinds_of_machines(out) {
         eprintln!("warning: {note}");
     }
-    Ok(if summary.count(NodeEnd::Failed) > 0 {
+    if summary.count(NodeEnd::Failed) > 0 {
         Exit::Failed
     } else if args.strict && !unproven.is_empty() {
         eprintln!("error: `--strict`, and not everything was proven of every model");
@@ -221,7 +245,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
         Exit::GateFailed
     } else {
         Exit::Done
-    })
+    }
 }
 
 /// What a strict run would refuse when it has loaded its models, where that is known before.

@@ -11,9 +11,12 @@ use crate::folder::{RunFile, Schema};
 pub struct DigestsRecord {
     /// Number of the format.
     pub schema: Schema<1>,
+    /// Fingerprint of the run that wrote the folder, if it made everything: a run with the same one would write the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// The files by their paths inside the folder, with `/`, in the order of the paths.
     pub files: IndexMap<String, DigestRecord>,
-    /// BLAKE3 of `files` as JSON without white space: this file has no other to tell its digest.
+    /// BLAKE3 of `run` and `files` as JSON without white space: this file has no other to tell its digest.
     pub blake3: String,
 }
 
