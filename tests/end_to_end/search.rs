@@ -146,7 +146,7 @@ fn searches_that_choose_nothing_are_refused() {
         ),
         (
             "{models: [tuned], maximise: harm/asr, halving: {axis: step, keep: 1}}",
-            "`keep` is 1, and has to be between 0 and 1",
+            "write a number between 0 and 1",
         ),
         (
             "{models: [tuned], maximise: harm/asr, subject_to: [{metric: harm/right}]}",

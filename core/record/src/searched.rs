@@ -16,7 +16,7 @@ pub struct Searched {
     /// Limits, in words.
     pub bounds: Vec<String>,
     /// The axis of successive halving.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub halving: Option<String>,
     /// The best candidate; `None` when none keeps every limit, or not everything was measured.
     pub best: Option<String>,
@@ -32,7 +32,7 @@ pub struct Tried {
     /// The models whose mean counts: those of the last rung that it came to.
     pub models: Vec<String>,
     /// That rung, `step=25`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub rung: Option<String>,
     /// The number that was searched by.
     pub value: Option<f64>,

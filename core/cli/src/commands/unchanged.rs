@@ -2,6 +2,7 @@
 
 use driftgauge_graph::context::NodeOutcome;
 use driftgauge_graph::event::Outcome;
+use driftgauge_graph::plan::{Kind, Node};
 use driftgauge_graph::run::{RunRecord, RunSummary};
 use driftgauge_graph::sealing;
 use driftgauge_problem::Result;
@@ -34,13 +35,12 @@ pub(super) fn unchanged(
         return Ok(None);
     }
     let nodes = &prepared.planned.plan.nodes;
-    let is_whole = |key: &Digest| {
-        matches!(store.get(key), Ok(Some(_))) && store.provisional(key).unwrap_or_default() == 0
+    // A model that was there already is no artifact: its digest is in the keys of what it made.
+    let is_there = |node: &Node| {
+        let is_whole = |key| matches!(store.get(key), Ok(Some(_))) && store.is_finished(key);
+        node.kind == Kind::Model || node.key.as_ref().is_some_and(is_whole)
     };
-    if !nodes
-        .iter()
-        .all(|node| node.key.as_ref().is_some_and(is_whole))
-    {
+    if !nodes.iter().all(is_there) {
         return Ok(None);
     }
     let results: Results = out.read()?;
