@@ -12,10 +12,11 @@ use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
 use driftgauge_record::files::provenance::ProvenanceRecord;
 use driftgauge_record::files::resolved::ExperimentRecord;
 use driftgauge_record::{FolderError, Results, RunDir, Schema, write_samples};
-use driftgauge_store::{Digest, FileDigests};
+use driftgauge_store::FileDigests;
 use serde_json::Value;
 
 use crate::context::{Context, NodeOutcome};
+use crate::earlier::Earlier;
 use crate::event::Outcome;
 use crate::exec::{Executor, execute};
 use crate::folder;
@@ -23,11 +24,9 @@ use crate::nodes::artifacts::{artifact_of, comparisons, metric_output};
 use crate::nodes::models::{finetune_folder, model_folder};
 use crate::nodes::samples::ModelSamples;
 use crate::plan::{Kind, Part};
-use crate::resolve::Prepared;
 use crate::resolved::ModelSource;
 use crate::results::{CompareResult, MetricResult, results};
 use crate::sealing;
-use crate::search;
 use crate::why::History;
 
 /// What a run came to.
@@ -185,44 +184,11 @@ pub async fn run(
     out: &RunDir,
     record: &RunRecord,
 ) -> Result<RunSummary, RunError> {
-    round(context, executor, &mut Earlier::new(), out, record).await
+    round(context, executor, &mut Earlier::default(), out, record).await
 }
 
-/// Runs the plan of an experiment that searches, round after round: each makes what the numbers so far leave to be made. `context` is that
-/// of `whole`; the run folder tells of what was made when this ends, after whichever round.
-///
-/// # Errors
-/// When the folder cannot be written.
-pub async fn run_search(
-    context: Arc<Context>,
-    executor: Arc<dyn Executor>,
-    whole: &Prepared,
-    out: &RunDir,
-    record: &RunRecord,
-) -> Result<RunSummary, RunError> {
-    let mut earlier = Earlier::new();
-    let (mut left_out, mut seconds) = (
-        search::left_out(&whole.experiment, &Results::default()),
-        0.0,
-    );
-    loop {
-        let part = Arc::new(context.of_part(whole.without(&left_out)));
-        let mut summary = round(part, Arc::clone(&executor), &mut earlier, out, record).await?;
-        seconds += summary.seconds;
-        summary.seconds = seconds;
-        let next = search::left_out(&whole.experiment, &summary.results);
-        // What failed is not measured, so it leads to no next round.
-        if summary.interrupted || next == left_out {
-            return Ok(summary);
-        }
-        left_out = next;
-    }
-}
-
-/// How nodes ended in earlier rounds of the same run.
-type Earlier = HashMap<Digest, NodeOutcome>;
-
-async fn round(
+/// One round of a run; a run that does not search has no other.
+pub(crate) async fn round(
     context: Arc<Context>,
     executor: Arc<dyn Executor>,
     earlier: &mut Earlier,
@@ -237,7 +203,7 @@ async fn round(
     write(&out.spec(), &record.spec_text)?;
     out.write(&record.lock)?;
     let mut outcomes = execute(Arc::clone(&context), executor).await;
-    told_once(&context, &mut outcomes, earlier);
+    earlier.take_up(&context.plan, &mut outcomes);
     History::save(&context.store, &context.experiment.name, &context.plan);
     let seconds = clock.elapsed().as_secs_f64();
     let interrupted = context.cancelled();
@@ -271,24 +237,6 @@ async fn round(
         interrupted,
         unanswered,
     })
-}
-
-/// A node that an earlier round made was made by this run.
-fn told_once(context: &Context, outcomes: &mut [Option<NodeOutcome>], earlier: &mut Earlier) {
-    for (node, outcome) in context.plan.nodes.iter().zip(outcomes) {
-        let (Some(key), Some(now)) = (&node.key, outcome) else {
-            continue;
-        };
-        match now.outcome {
-            Outcome::Ran => _ = earlier.insert(key.clone(), now.clone()),
-            Outcome::Reused => {
-                if let Some(before) = earlier.get(key) {
-                    now.clone_from(before);
-                }
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Name of a training's log inside its artifact.

@@ -178,6 +178,7 @@ mod tests {
                 ),
                 node("metric ask/asr/tuned", Kind::Metric, metric, &[4]),
             ],
+            ..Plan::default()
         }
     }
 

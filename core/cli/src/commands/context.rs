@@ -36,6 +36,6 @@ pub(super) fn context_of(
         cores,
         strict,
         spent: SpentOn::default(),
-        writer,
+        writer: Arc::new(writer),
     })
 }

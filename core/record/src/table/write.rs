@@ -30,11 +30,11 @@ pub struct SampleWriter<W: Write + Send> {
 
 enum Table<W: Write + Send> {
     Ahead(W),
-    Begun(ArrowWriter<W>),
+    Begun(Box<ArrowWriter<W>>),
 }
 
 impl<W: Write + Send> Table<W> {
-    fn begin(self, compression: Compression) -> Result<ArrowWriter<W>, ParquetError> {
+    fn begin(self, compression: Compression) -> Result<Box<ArrowWriter<W>>, ParquetError> {
         match self {
             Self::Begun(writer) => Ok(writer),
             Self::Ahead(sink) => {
@@ -42,7 +42,11 @@ impl<W: Write + Send> Table<W> {
                     .set_compression(compression)
                     .set_created_by("driftgauge".to_owned())
                     .build();
-                ArrowWriter::try_new(sink, schema(), Some(properties))
+                Ok(Box::new(ArrowWriter::try_new(
+                    sink,
+                    schema(),
+                    Some(properties),
+                )?))
             }
         }
     }
