@@ -154,32 +154,31 @@ mod tests {
             metric: "asr".to_owned(),
             model: "tuned".to_owned(),
         };
-        Plan {
-            nodes: vec![
-                node(
-                    "dataset rows",
-                    Kind::Dataset,
-                    Part::Dataset("rows".to_owned()),
-                    &[],
-                ),
-                node("model base", Kind::Model, model("base"), &[]),
-                node("finetune tuned", Kind::Finetune, model("tuned"), &[0, 1]),
-                node(
-                    "generate ask/plain/base",
-                    Kind::Generate,
-                    completions("base"),
-                    &[0, 1],
-                ),
-                node(
-                    "generate ask/plain/tuned",
-                    Kind::Generate,
-                    completions("tuned"),
-                    &[0, 2],
-                ),
-                node("metric ask/asr/tuned", Kind::Metric, metric, &[4]),
-            ],
-            ..Plan::default()
-        }
+        let mut plan = Plan::default();
+        plan.nodes = vec![
+            node(
+                "dataset rows",
+                Kind::Dataset,
+                Part::Dataset("rows".to_owned()),
+                &[],
+            ),
+            node("model base", Kind::Model, model("base"), &[]),
+            node("finetune tuned", Kind::Finetune, model("tuned"), &[0, 1]),
+            node(
+                "generate ask/plain/base",
+                Kind::Generate,
+                completions("base"),
+                &[0, 1],
+            ),
+            node(
+                "generate ask/plain/tuned",
+                Kind::Generate,
+                completions("tuned"),
+                &[0, 2],
+            ),
+            node("metric ask/asr/tuned", Kind::Metric, metric, &[4]),
+        ];
+        plan
     }
 
     fn of(only: &[&str], from: &[&str]) -> Vec<usize> {
