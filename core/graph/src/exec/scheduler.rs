@@ -20,6 +20,9 @@ use crate::plan::Kind;
 /// How often is looked whether another run has made what this one waits for.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Nodes that this process computes at a time, for each core: more would wait for each other, each with its samples in memory.
+const MOST_PER_CORE: usize = 2;
+
 struct Scheduler {
     context: Arc<Context>,
     /// Makes what loads or trains a model.
@@ -37,6 +40,8 @@ struct Scheduler {
     elsewhere: HashSet<usize>,
     /// What damaged artifacts held that are made anew, where their manifests still tell.
     healed: Healed,
+    /// Nodes that were looked for in the store, and are not there.
+    missing: HashSet<usize>,
     /// Whether a node ended while others were being started, so that there may be more to start.
     again: bool,
 }
@@ -76,6 +81,7 @@ async fn run(
         claims: HashMap::new(),
         elsewhere: HashSet::new(),
         healed: Healed::default(),
+        missing: HashSet::new(),
         again: false,
     };
     loop {
@@ -120,6 +126,9 @@ impl Scheduler {
         // Settling a node (reused, skipped) can free others, which come later in the plan.
         let mut heavy = Vec::new();
         let mut plugin_waits = false;
+        let mut light = (0..self.outcomes.len())
+            .filter(|&node| self.is_running(node) && self.is_light(node))
+            .count();
         let mut keys_in_the_air: HashSet<String> = (0..self.outcomes.len())
             .filter(|&node| self.is_running(node))
             .filter_map(|node| self.key(node))
@@ -168,7 +177,7 @@ impl Scheduler {
             if keys_in_the_air.contains(&key) {
                 continue;
             }
-            match self.stored(node) {
+            match self.looked_for(node) {
                 Ok(true) => self.end(node, Outcome::Reused, None),
                 Ok(false) if self.is_heavy(node) => {
                     keys_in_the_air.insert(key);
@@ -184,7 +193,8 @@ impl Scheduler {
                     }
                 }
                 Ok(false) => {
-                    if self.is_ours(node) {
+                    if light < MOST_PER_CORE * self.context.cores && self.is_ours(node) {
+                        light += 1;
                         keys_in_the_air.insert(key);
                         self.start_light(node, 0);
                     }
@@ -353,6 +363,11 @@ impl Scheduler {
         plugin.is_some_and(|plugin| self.context.metrics.takes_place(plugin))
     }
 
+    /// Whether a node is computed in this process.
+    fn is_light(&self, node: usize) -> bool {
+        !self.is_heavy(node) && !self.takes_place(node)
+    }
+
     fn is_running(&self, node: usize) -> bool {
         self.started[node].is_some() && self.outcomes[node].is_none()
     }
@@ -366,6 +381,18 @@ impl Scheduler {
     fn key(&self, node: usize) -> Option<String> {
         let key = self.context.plan.nodes[node].key.as_ref()?;
         Some(key.as_str().to_owned())
+    }
+
+    /// As [`Self::stored`], once for a node that nobody else makes: who starts it looks again.
+    fn looked_for(&mut self, node: usize) -> Result<bool, Problem> {
+        if self.missing.contains(&node) && !self.elsewhere.contains(&node) {
+            return Ok(false);
+        }
+        let stored = self.stored(node);
+        if matches!(stored, Ok(false)) {
+            self.missing.insert(node);
+        }
+        stored
     }
 
     /// Whether the node's artifact is there, undamaged and finished. A damaged one makes room, with a note.
