@@ -300,14 +300,18 @@ impl Templates {
         if let Some(known) = read(&self.expressions).get(expression) {
             return Ok(Arc::clone(known));
         }
-        let rewritten = typed::expression(expression).into_owned();
         let syntax = |problem: String| PromptError::Syntax {
             template: expression.to_owned(),
             problem,
         };
-        if let Some(early) = driftgauge_spec::ends_early(&rewritten) {
-            return Err(syntax(early.to_owned()));
-        }
+        // Rewriting calls itself for brackets, too, and puts those that are never opened in another place.
+        let refused = |text: &str| match driftgauge_spec::ends_early(text) {
+            Some(early) => Err(syntax(early.to_owned())),
+            None => Ok(()),
+        };
+        refused(expression)?;
+        let rewritten = typed::expression(expression).into_owned();
+        refused(&rewritten)?;
         let compiled = expressions()
             .compile_expression_owned(rewritten)
             .map_err(|error| syntax(told(&error, expression)))?;

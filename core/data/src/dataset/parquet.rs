@@ -15,6 +15,18 @@ use super::DatasetError;
 use super::access::{Columns, Read, open, row_error};
 
 pub(super) fn read(path: &Path) -> Result<Read, DatasetError> {
+    // The library trusts what a file says of itself, and stops where that is not so.
+    std::panic::catch_unwind(|| read_whole(path)).unwrap_or_else(|_| {
+        Err(DatasetError::File {
+            path: path.to_owned(),
+            format: "Parquet",
+            problem: "its description of itself does not fit what is in it".to_owned(),
+            hint: Some("the file is damaged: fetch it or write it again".to_owned()),
+        })
+    })
+}
+
+fn read_whole(path: &Path) -> Result<Read, DatasetError> {
     let broken = |problem: Problem| DatasetError::File {
         path: path.to_owned(),
         format: "Parquet",

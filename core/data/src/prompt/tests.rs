@@ -47,6 +47,21 @@ fn what_ends_a_template_is_no_expression() {
     assert!(brace.unwrap());
 }
 
+#[test]
+fn deep_brackets_are_refused_and_long_chains_are_not() {
+    let templates = Templates::default();
+    let deep = format!("n{} > 2", "[".repeat(300));
+    assert!(templates.holds(&deep, &row()).is_err());
+    let deep = format!("{{{{ question{} }}}}", "{".repeat(300));
+    assert!(templates.fill(&deep, &row(), None).is_err());
+    for (word, holds) in [(" and ", true), (" or ", true)] {
+        let chain = vec!["(n > 2)"; 120].join(word);
+        assert_eq!(templates.holds(&chain, &row()).unwrap(), holds, "{word}");
+    }
+    let chain = vec!["n"; 120].join(" + ");
+    assert!(templates.holds(&format!("{chain} == 360"), &row()).unwrap());
+}
+
 fn with(column: &str, value: Value) -> Row {
     let mut row = row();
     row.columns.insert(column.to_owned(), value);
