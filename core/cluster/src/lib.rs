@@ -1,6 +1,6 @@
 //! Jobs on a cluster, whatever they do: profiles, queues, scripts, and what becomes of a try that ended.
 //!
-//! Nothing here knows of models or nodes. A [`Queue`] takes scripts and says what it knows of them; [`follow`] brings one piece of
+//! Nothing here knows of models or nodes. A [`Queue`] takes scripts and says what it knows of them; [`follow()`] brings one piece of
 //! work to its end through as many tries as that takes. Whether work is done, only its own files tell: what a queue says of a job
 //! decides between waiting and submitting again, nothing else.
 

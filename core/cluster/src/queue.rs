@@ -26,7 +26,7 @@ impl std::fmt::Display for JobId {
 pub struct Submission<'a> {
     /// Name, by which the job is found again.
     pub name: &'a str,
-    /// The script, made by [`crate::script`].
+    /// The script, made by [`crate::script()`].
     pub script: &'a Path,
     /// Where the job's output goes.
     pub log: &'a Path,
