@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_problem::Problem;
 use driftgauge_record::files::digests::{DigestRecord, DigestsRecord};
+use driftgauge_record::files::provenance::ProvenanceRecord;
 use driftgauge_record::{FolderError, RunDir};
-use driftgauge_store::{Damage, Digest, FileDigests, Verified};
+use driftgauge_store::{Damage, Digest, FileDigests, Store, Verified};
 
 use crate::folder;
 use crate::resolve::Prepared;
@@ -62,6 +63,23 @@ pub fn is_of(out: &RunDir, fingerprint: &Digest, digests: &FileDigests) -> bool 
         && record.run.as_ref() == Some(&fingerprint.to_string())
         && names(out)
             .is_ok_and(|names| names.len() == record.files.len() && names.iter().all(is_listed))
+}
+
+/// Whether the folder's provenance says what the store says by now of how everything was made, be it by another run since.
+#[must_use]
+pub fn tells_of(out: &RunDir, planned: &Prepared, record: &RunRecord, store: &Store) -> bool {
+    let Ok(told) = out.read::<ProvenanceRecord>() else {
+        return false;
+    };
+    let mut now = ProvenanceRecord {
+        command: told.command.clone(),
+        host: told.host.clone(),
+        started_unix: told.started_unix,
+        seconds: told.seconds,
+        ..record.provenance.clone()
+    };
+    folder::facts(&planned.plan, store, &mut now);
+    serde_json::to_string(&now).ok() == serde_json::to_string(&told).ok()
 }
 
 /// Writes the digests of all files of the folder. `run` is the fingerprint of a run that made everything.

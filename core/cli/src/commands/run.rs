@@ -100,7 +100,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<Exit> {
     let record = record(&prepared, jobs, cores);
     let fingerprint = unchanged::fingerprint(&prepared, &record, &store);
     if let Some(fingerprint) = fingerprint.as_ref().filter(|_| !args.print_jobs)
-        && let Some((summary, report)) = unchanged::unchanged(&prepared, fingerprint, &out, &store)?
+        && let Some((summary, report)) =
+            unchanged::unchanged(&prepared, fingerprint, &record, &out, &store)?
     {
         return Ok(end(args, &prepared.said, &summary, &report, &out, None));
     }

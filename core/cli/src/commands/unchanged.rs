@@ -27,11 +27,14 @@ pub(super) fn fingerprint(
 pub(super) fn unchanged(
     prepared: &Prepared,
     fingerprint: &Digest,
+    record: &RunRecord,
     out: &RunDir,
     store: &Store,
 ) -> Result<Option<(RunSummary, Report)>> {
     let clock = std::time::Instant::now();
-    if !sealing::is_of(out, fingerprint, &store.digests()) {
+    if !sealing::is_of(out, fingerprint, &store.digests())
+        || !sealing::tells_of(out, &prepared.planned, record, store)
+    {
         return Ok(None);
     }
     let nodes = &prepared.planned.plan.nodes;
