@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::search::ResolvedSearch;
+use crate::resolved_search::ResolvedSearch;
 
 /// An experiment ready to be planned.
 #[derive(Debug, Clone)]

@@ -5,13 +5,8 @@ use std::path::{Path, PathBuf};
 
 use driftgauge_problem::Problem;
 use driftgauge_record::files::digests::{DigestRecord, DigestsRecord};
-use driftgauge_record::files::provenance::ProvenanceRecord;
 use driftgauge_record::{FolderError, RunDir};
-use driftgauge_store::{Damage, Digest, FileDigests, Store, Verified};
-
-use crate::folder;
-use crate::resolve::Prepared;
-use crate::run::RunRecord;
+use driftgauge_store::{Damage, Digest, FileDigests, Verified};
 
 /// What helps a run folder, whose files all come from the store.
 const RERUN: &str = "run its spec again into this folder: finished nodes are reused, and the folder is written anew";
@@ -30,23 +25,6 @@ pub fn open(out: &RunDir) -> Result<(), FolderError> {
     }
 }
 
-/// What decides every byte of a run folder but clock and host: the build, the spec with everything that it names, and the plan.
-/// `None` for a search, whose plan follows from its numbers.
-#[must_use]
-pub fn fingerprint(build: &Digest, planned: &Prepared, record: &RunRecord) -> Option<Digest> {
-    if !planned.experiment.searches.is_empty() {
-        return None;
-    }
-    let parts = serde_json::json!([
-        build.to_string(),
-        record.spec_text,
-        record.lock,
-        folder::resolved(&planned.experiment),
-        planned.plan,
-    ]);
-    Some(Digest::of(parts.to_string().as_bytes()))
-}
-
 /// Whether a run of that fingerprint ended here, and every file is as it left it.
 #[must_use]
 pub fn is_of(out: &RunDir, fingerprint: &Digest, digests: &FileDigests) -> bool {
@@ -63,23 +41,6 @@ pub fn is_of(out: &RunDir, fingerprint: &Digest, digests: &FileDigests) -> bool 
         && record.run.as_ref() == Some(&fingerprint.to_string())
         && names(out)
             .is_ok_and(|names| names.len() == record.files.len() && names.iter().all(is_listed))
-}
-
-/// Whether the folder's provenance says what the store says by now of how everything was made, be it by another run since.
-#[must_use]
-pub fn tells_of(out: &RunDir, planned: &Prepared, record: &RunRecord, store: &Store) -> bool {
-    let Ok(told) = out.read::<ProvenanceRecord>() else {
-        return false;
-    };
-    let mut now = ProvenanceRecord {
-        command: told.command.clone(),
-        host: told.host.clone(),
-        started_unix: told.started_unix,
-        seconds: told.seconds,
-        ..record.provenance.clone()
-    };
-    folder::facts(&planned.plan, store, &mut now);
-    serde_json::to_string(&now).ok() == serde_json::to_string(&told).ok()
 }
 
 /// Writes the digests of all files of the folder. `run` is the fingerprint of a run that made everything.

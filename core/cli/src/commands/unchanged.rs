@@ -4,7 +4,7 @@ use driftgauge_graph::context::NodeOutcome;
 use driftgauge_graph::event::Outcome;
 use driftgauge_graph::plan::{Kind, Node};
 use driftgauge_graph::run::{RunRecord, RunSummary};
-use driftgauge_graph::sealing;
+use driftgauge_graph::{same, sealing};
 use driftgauge_problem::Result;
 use driftgauge_record::{Results, RunDir};
 use driftgauge_report::Report;
@@ -19,7 +19,7 @@ pub(super) fn fingerprint(
     store: &Store,
 ) -> Option<Digest> {
     let build = store.digests().of(&std::env::current_exe().ok()?).ok()?;
-    sealing::fingerprint(&build, &prepared.planned, record)
+    same::fingerprint(&build, &prepared.planned, record)
 }
 
 /// The summary and the report of a folder that is as a run would leave it, with everything behind it in the store; `None` where anything
@@ -33,7 +33,7 @@ pub(super) fn unchanged(
 ) -> Result<Option<(RunSummary, Report)>> {
     let clock = std::time::Instant::now();
     if !sealing::is_of(out, fingerprint, &store.digests())
-        || !sealing::tells_of(out, &prepared.planned, record, store)
+        || !same::tells_of(out, &prepared.planned, record, store)
     {
         return Ok(None);
     }
