@@ -200,10 +200,10 @@ def root(source: Path, to: Path) -> Path:
         where = to / library.lstrip("/")
         where.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(library).resolve(), where)
-    for folder, mode in [("tmp", 0o1777), ("work", 0o755), ("proc", 0o755), ("dev", 0o755), ("etc", 0o755)]:
+    for folder, mode in [("tmp", 0o1777), ("data", 0o755), ("proc", 0o755), ("dev", 0o755), ("etc", 0o755)]:
         (to / folder).mkdir(exist_ok=True)
         (to / folder).chmod(mode)
-    (to / "etc/passwd").write_text("root:x:0:0:root:/work:/\n")
+    (to / "etc/passwd").write_text("root:x:0:0:root:/data:/\n")
     return to
 
 

@@ -128,6 +128,36 @@ struct Progress<'a> {
     alive: Vec<usize>,
 }
 
+/// How far limits are missed, then the number that is searched by, then the place in the spec: the least is the best.
+struct Rank {
+    missed: f64,
+    goal: f64,
+    place: usize,
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.missed
+            .total_cmp(&other.missed)
+            .then_with(|| self.goal.total_cmp(&other.goal))
+            .then_with(|| self.place.cmp(&other.place))
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Rank {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Rank {}
+
 impl<'a> Progress<'a> {
     fn of(search: &'a ResolvedSearch, results: &'a Results) -> Self {
         let all: Vec<usize> = (0..search.candidates.len()).collect();
@@ -152,7 +182,7 @@ impl<'a> Progress<'a> {
                 return progress;
             }
             let mut alive = std::mem::take(&mut progress.alive);
-            alive.sort_by(|&a, &b| progress.compare(a, b));
+            alive.sort_by_cached_key(|&candidate| progress.rank(candidate));
             if let Some((_, _, keep)) = search.halving.as_ref().filter(|_| rung + 1 < rungs) {
                 let kept = (alive.len() as f64 * keep).ceil().max(1.0) as usize;
                 let behind = alive.split_off(kept.min(alive.len()));
@@ -230,19 +260,15 @@ impl<'a> Progress<'a> {
         missed.sum()
     }
 
-    fn compare(&self, a: usize, b: usize) -> Ordering {
-        let goal = |candidate| {
-            let value = self.value(candidate, &self.search.goal);
-            let worst = f64::NEG_INFINITY;
-            value.map_or(
-                worst,
-                |value| if self.search.maximise { value } else { -value },
-            )
-        };
-        self.missed(a)
-            .total_cmp(&self.missed(b))
-            .then_with(|| goal(b).total_cmp(&goal(a)))
-            .then_with(|| a.cmp(&b))
+    /// Who stands before whom, the least first.
+    fn rank(&self, candidate: usize) -> Rank {
+        let value = self.value(candidate, &self.search.goal);
+        let sign = if self.search.maximise { -1.0 } else { 1.0 };
+        Rank {
+            missed: self.missed(candidate),
+            goal: value.map_or(f64::INFINITY, |value| sign * value),
+            place: candidate,
+        }
     }
 
     /// Models that need not be made, by what is known.
