@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Place, tests_dir};
+use crate::support::{Place, path_with_program, tests_dir};
 
 /// A block of a page under a mark.
 enum Block {
@@ -51,16 +51,10 @@ fn needed(name: &str) -> Option<PathBuf> {
 }
 
 fn type_in(place: &Place, page: &Path, commands: &str) {
-    let program = Path::new(env!("CARGO_BIN_EXE_driftgauge"));
-    let path = format!(
-        "{}:{}",
-        program.parent().expect("a folder").display(),
-        std::env::var("PATH").expect("a path")
-    );
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", commands])
         .current_dir(place.dir.path())
-        .env("PATH", path)
+        .env("PATH", path_with_program())
         .env("DRIFTGAUGE_STORE", place.path("store"))
         .output()
         .expect("bash");

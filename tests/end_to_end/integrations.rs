@@ -1,10 +1,9 @@
 //! The shell of the recipes for CI, as the files have it: with gates that hold, gates that fail, and a spec that is wrong.
 #![cfg(unix)]
 
-use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Place, tests_dir};
+use crate::support::{Place, path_with_program, tests_dir};
 
 /// The blocks of shell behind `run: |` or `- |` of a recipe, in order.
 fn blocks(file: &str, opens: &str) -> Vec<String> {
@@ -40,16 +39,10 @@ const FAILS: &str = "gates: [{metric: facts/truth, model: after, lower: 0.9}]\n"
 
 /// Runs a block as a runner does, with the program on the path.
 fn shell(place: &Place, block: &str) -> Option<i32> {
-    let program = Path::new(env!("CARGO_BIN_EXE_driftgauge"));
-    let path = format!(
-        "{}:{}",
-        program.parent().expect("a folder").display(),
-        std::env::var("PATH").expect("a path")
-    );
     let output = Command::new("bash")
         .args(["--noprofile", "--norc", "-eo", "pipefail", "-c", block])
         .current_dir(place.dir.path())
-        .env("PATH", path)
+        .env("PATH", path_with_program())
         .env("SPEC", "evals/spec.yaml")
         .env("OUT", "runs/ci")
         .env("ARGUMENTS", "--limit 12")

@@ -11,6 +11,14 @@ pub(crate) fn tests_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
 }
 
+/// `PATH` with the program before all else.
+pub(crate) fn path_with_program() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_driftgauge"));
+    let folder = program.parent().expect("a folder");
+    let path = std::env::var("PATH").expect("a path");
+    format!("{}:{path}", folder.display())
+}
+
 /// The smoke spec.
 pub(crate) fn smoke_spec() -> PathBuf {
     tests_dir().join("fixtures/smoke/smoke.yaml")

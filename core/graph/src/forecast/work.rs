@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::is_work;
 use crate::plan::{EngineIdentity, Kind, Part, Plan};
-use crate::resolved::{ModelSource, ResolvedExperiment, Training};
+use crate::resolved::{ModelSource, ResolvedEvaluation, ResolvedExperiment, Training};
 
 /// Bytes of text that a token stands for, where no tokenizer was asked.
 const BYTES_OF_A_TOKEN: u64 = 4;
@@ -100,9 +100,7 @@ impl<'a> Works<'a> {
                 condition,
                 model,
             } => {
-                let resolved = &self.experiment.evaluations[evaluation];
-                let turns = &resolved.conditions[condition].turns;
-                let prompt = self.prompt(&resolved.dataset, turns);
+                let (resolved, prompt) = self.put(evaluation, condition);
                 let (engine, made) = match planned.kind {
                     Kind::Generate => (self.engine_of(model), resolved.generate.max_tokens as u64),
                     _ => (self.machine.engine.scoring.clone(), 0),
@@ -114,9 +112,7 @@ impl<'a> Works<'a> {
                 condition,
                 model,
             } => {
-                let resolved = &self.experiment.evaluations[evaluation];
-                let turns = &resolved.conditions[condition].turns;
-                let prompt = self.prompt(&resolved.dataset, turns);
+                let (resolved, prompt) = self.put(evaluation, condition);
                 let engine = format!("{} divergence", self.machine.engine.scoring);
                 let tokens = prompt + resolved.generate.max_tokens as u64;
                 self.asked(work, model, engine, 2 * tokens)
@@ -127,9 +123,7 @@ impl<'a> Works<'a> {
                 judge,
                 ..
             } => {
-                let resolved = &self.experiment.evaluations[evaluation];
-                let turns = &resolved.conditions[condition].turns;
-                let prompt = self.prompt(&resolved.dataset, turns);
+                let (resolved, prompt) = self.put(evaluation, condition);
                 match &resolved.judges[judge].model {
                     Some(model) => {
                         let engine = self.engine_of(model);
@@ -154,6 +148,13 @@ impl<'a> Works<'a> {
                 ..work
             },
         }
+    }
+
+    /// An evaluation, and the tokens of its prompt under a condition.
+    fn put(&mut self, evaluation: &str, condition: &str) -> (&'a ResolvedEvaluation, u64) {
+        let resolved = &self.experiment.evaluations[evaluation];
+        let turns = &resolved.conditions[condition].turns;
+        (resolved, self.prompt(&resolved.dataset, turns))
     }
 
     fn of_model(&mut self, kind: Kind, model: &'a str, work: Work) -> Work {
