@@ -156,22 +156,32 @@ pub(crate) fn wait_until(child: &mut Child, what: &str, happened: impl Fn() -> b
     }
 }
 
-/// Every file below a folder that holds the text.
+/// Every file below a folder that holds the text. A run may be writing there:
+/// what is gone between the listing and the reading holds nothing.
 pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-        let path = entry.path();
+    for path in unless_gone(std::fs::read_dir(folder))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("an entry").path())
+    {
         if path.is_dir() {
             found.extend(files_with(&path, text));
-        } else {
-            let bytes = std::fs::read(&path).expect("a file");
-            if bytes
+        } else if unless_gone(std::fs::read(&path)).is_some_and(|bytes| {
+            bytes
                 .windows(text.len())
                 .any(|part| part == text.as_bytes())
-            {
-                found.push(path);
-            }
+        }) {
+            found.push(path);
         }
     }
     found
+}
+
+/// What was read, or nothing where the file or folder is no longer there.
+pub(crate) fn unless_gone<T>(read: std::io::Result<T>) -> Option<T> {
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        read => Some(read.expect("something to read")),
+    }
 }
