@@ -1,6 +1,7 @@
 //! Templates: from a dataset row to the turns of a conversation.
 
 mod absent;
+mod bounded;
 mod environment;
 mod typed;
 
@@ -91,7 +92,7 @@ struct Compiled {
 impl Default for Templates {
     fn default() -> Self {
         Self {
-            environment: RwLock::new(environment::strict()),
+            environment: RwLock::new(expressions().clone()),
             templates: RwLock::default(),
             expressions: RwLock::default(),
         }
@@ -129,9 +130,11 @@ impl Templates {
         {
             context.insert("shuffled", to_value(&other.columns));
         }
-        let text = compiled
-            .render(context)
+        let mut text = bounded::Written::default();
+        compiled
+            .render_captured_to(context, &mut text)
             .map_err(|error| unfit(&error, &names, template, row))?;
+        let text = text.into_text();
         if absent::is_written(&text) {
             let null = |name: &&String| row.columns.get(*name).is_some_and(Value::is_null);
             let mut null: Vec<_> = names.iter().filter(null).collect();
@@ -367,7 +370,7 @@ fn unfit(
     }
 }
 
-/// Where expressions are compiled, which live as long as their environment; templates have environments that keep them.
+/// Where expressions are compiled, which live as long as their environment; templates have copies of it that keep them.
 fn expressions() -> &'static Environment<'static> {
     static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment::strict);
     &ENVIRONMENT
@@ -439,6 +442,7 @@ fn told(error: &minijinja::Error, template: &str) -> String {
     let detail = error.detail().map(str::to_owned);
     let text = match (detail, error.kind()) {
         (Some(detail), minijinja::ErrorKind::InvalidOperation) => detail,
+        (_, minijinja::ErrorKind::WriteFailure) => "the text is longer than 16 MiB".to_owned(),
         _ => error.to_string(),
     };
     text.replace(&format!(" (in {template}:"), " (in line ")

@@ -43,15 +43,10 @@ pub(super) fn of(
             .iter()
             .find(|section| section.evaluation == *id)
             .and_then(|section| section.rows.iter().find_map(|row| row.prompt.clone())),
-        measured: context
-            .files
-            .results
-            .metrics
-            .iter()
-            .any(|metric| metric.evaluation == *id),
+        measured: !context.index.of_evaluation(id).is_empty(),
         models: evaluation.models.clone(),
         dataset: evaluation.dataset.clone(),
-        conditions: context.conditions(id),
+        conditions: context.index.conditions(id).to_vec(),
         judges: judges(id, evaluation, completions),
         metrics: evaluation.metrics.clone(),
         generation: generation(experiment, evaluation),

@@ -2,7 +2,9 @@
 
 use driftgauge_record::files::resolved::EvaluationRecord;
 use driftgauge_record::{Comparison, Metric};
+use indexmap::IndexSet;
 
+use super::index::{Index, key};
 use crate::anchor::anchor;
 use crate::files::RunFiles;
 use crate::model::{Cell, Delta, Effect, Shared};
@@ -10,6 +12,8 @@ use crate::model::{Cell, Delta, Effect, Shared};
 /// The files of a run with what follows from them.
 pub(super) struct Context<'a> {
     pub(super) files: &'a RunFiles,
+    /// Where its numbers are found.
+    pub(super) index: Index<'a>,
     /// Evaluated models in the order of the spec.
     pub(super) models: Vec<String>,
     /// The model the others are compared with.
@@ -20,11 +24,9 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(files: &'a RunFiles) -> Self {
-        let mut evaluated: Vec<String> = Vec::new();
-        let mut add = |model: &String| {
-            if !evaluated.contains(model) {
-                evaluated.push(model.clone());
-            }
+        let mut evaluated: IndexSet<&String> = IndexSet::new();
+        let mut add = |model: &'a String| {
+            evaluated.insert(model);
         };
         for evaluation in files.experiment.evaluations.values() {
             evaluation.models.iter().for_each(&mut add);
@@ -39,6 +41,7 @@ impl<'a> Context<'a> {
             declared.get_index_of(model).unwrap_or(usize::MAX)
         };
         // Stable: models that the spec does not declare keep the order of the results.
+        let mut evaluated: Vec<String> = evaluated.into_iter().cloned().collect();
         evaluated.sort_by_key(place);
         let compared = files.results.comparisons.first();
         let baseline = compared
@@ -46,6 +49,7 @@ impl<'a> Context<'a> {
             .or_else(|| files.experiment.compare.baseline.clone());
         Self {
             files,
+            index: Index::of(files),
             models: evaluated,
             baseline,
             threshold: 1.0 - files.experiment.compare.level,
@@ -59,28 +63,13 @@ impl<'a> Context<'a> {
 
     /// The plugin behind a metric of an evaluation.
     pub(super) fn plugin_of(&self, evaluation: &str, metric: &str) -> Option<&'a str> {
-        let mut outputs = self.files.outputs.iter();
-        let found = outputs
-            .find(|output| output.evaluation == evaluation && output.metric == metric_id(metric));
-        found.map(|output| output.plugin.id.as_str())
-    }
-
-    /// The conditions of an evaluation, in the order of the spec.
-    pub(super) fn conditions(&self, evaluation: &str) -> Vec<String> {
-        let declared = self.evaluation(evaluation);
-        let mut conditions: Vec<String> =
-            declared.map_or_else(Vec::new, |entry| entry.conditions.keys().cloned().collect());
-        for metric in &self.files.results.metrics {
-            if metric.evaluation == evaluation && !conditions.contains(&metric.condition) {
-                conditions.push(metric.condition.clone());
-            }
-        }
-        conditions
+        let outputs = self.index.outputs(evaluation, metric_id(metric));
+        outputs.first().map(|output| output.plugin.id.as_str())
     }
 
     /// How a condition is called beside a number: not at all when there is only one.
     pub(super) fn condition_label(&self, evaluation: &str, condition: &str) -> String {
-        if self.conditions(evaluation).len() > 1 {
+        if self.index.conditions(evaluation).len() > 1 {
             condition.to_owned()
         } else {
             String::new()
@@ -97,25 +86,15 @@ impl<'a> Context<'a> {
     pub(super) fn models_of(&self, evaluation: &str) -> Vec<String> {
         let declared = self.evaluation(evaluation);
         let asked = |model: &&String| {
-            let measured = self
-                .files
-                .results
-                .metrics
-                .iter()
-                .any(|metric| metric.evaluation == evaluation && metric.model == **model);
-            measured || declared.is_some_and(|entry| entry.models.contains(model))
+            self.index.is_measured(evaluation, model)
+                || declared.is_some_and(|entry| entry.models.contains(model))
         };
         self.models.iter().filter(asked).cloned().collect()
     }
 
     /// A number with its difference from the baseline.
     pub(super) fn cell(&self, metric: &Metric) -> Cell {
-        let comparison = self.files.results.comparisons.iter().find(|comparison| {
-            comparison.evaluation == metric.evaluation
-                && comparison.condition == metric.condition
-                && comparison.metric == metric.metric
-                && comparison.model == metric.model
-        });
+        let comparison = self.index.comparison(key(metric));
         Cell {
             model: metric.model.clone(),
             value: metric.value,
@@ -127,17 +106,11 @@ impl<'a> Context<'a> {
 
     /// The number that a comparison is about.
     pub(super) fn metric_of(&self, comparison: &Comparison) -> Option<&'a Metric> {
-        let same = |metric: &&Metric| {
-            metric.evaluation == comparison.evaluation
-                && metric.metric == comparison.metric
-                && metric.condition == comparison.condition
-        };
-        let metrics = &self.files.results.metrics;
-        let own = |metric: &&Metric| same(metric) && metric.model == comparison.model;
-        metrics
-            .iter()
-            .find(own)
-            .or_else(|| metrics.iter().find(same))
+        let of = comparison;
+        let own = [&*of.evaluation, &*of.condition, &*of.metric, &*of.model];
+        let [evaluation, condition, metric, _] = own;
+        let any = || self.index.of_any_model([evaluation, condition, metric]);
+        self.index.metric(own).or_else(any)
     }
 
     /// A comparison as a difference. `direction` stands in when the comparison does not name its own.

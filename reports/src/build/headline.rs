@@ -7,6 +7,7 @@ use driftgauge_record::Metric;
 
 use super::context::{Context, section_id};
 use super::figures::{figure, shows_something};
+use super::index::key;
 use crate::anchor::anchor;
 use crate::model::{Figure, Headline, HeadlineRow};
 use crate::numbers;
@@ -16,14 +17,11 @@ pub(super) fn of(context: &Context<'_>) -> Headline {
     let (beside, alone) = columns(context);
     let models = [beside, alone.clone()].concat();
     let mut rows: Vec<HeadlineRow> = Vec::new();
+    let mut known = HashSet::new();
     for metric in metrics.iter().filter(|metric| metric.primary) {
         let condition = context.condition_label(&metric.evaluation, &metric.condition);
-        let known = rows.iter().any(|row| {
-            row.evaluation == metric.evaluation
-                && row.metric == metric.metric
-                && row.condition == condition
-        });
-        if !known {
+        let [evaluation, _, id, _] = key(metric);
+        if known.insert((evaluation, id, condition.clone())) {
             rows.push(row(context, metric, condition, &models));
         }
     }
@@ -136,15 +134,13 @@ fn columns(context: &Context<'_>) -> (Vec<String>, Vec<String>) {
         return (context.models.clone(), Vec::new());
     };
     let metrics = &context.files.results.metrics;
-    let measured = |model: &String, evaluation: &str| {
-        let of = |metric: &Metric| metric.model == *model && metric.evaluation == evaluation;
-        metrics.iter().any(of)
-    };
-    let beside_baseline = |model: &String| {
-        let of = |metric: &Metric| metric.model == *model && measured(baseline, &metric.evaluation);
-        metrics.iter().any(of)
-    };
-    context.models.iter().cloned().partition(beside_baseline)
+    let beside: HashSet<&str> = metrics
+        .iter()
+        .filter(|metric| context.index.is_measured(&metric.evaluation, baseline))
+        .map(|metric| metric.model.as_str())
+        .collect();
+    let is_beside = |model: &String| beside.contains(model.as_str());
+    context.models.iter().cloned().partition(is_beside)
 }
 
 /// The level that all intervals have.
@@ -184,10 +180,8 @@ fn twins_beside(context: &Context<'_>, rows: Vec<HeadlineRow>) -> Vec<HeadlineRo
 
 fn row(context: &Context<'_>, first: &Metric, condition: String, models: &[String]) -> HeadlineRow {
     let cell = |model: &String| {
-        let metrics = &context.files.results.metrics;
-        let found = metrics
-            .iter()
-            .find(|metric| same(metric, first) && metric.model == *model);
+        let [evaluation, condition, metric, _] = key(first);
+        let found = context.index.metric([evaluation, condition, metric, model]);
         found.map(|metric| context.cell(metric))
     };
     HeadlineRow {
@@ -200,8 +194,4 @@ fn row(context: &Context<'_>, first: &Metric, condition: String, models: &[Strin
         direction: first.direction.clone(),
         cells: models.iter().map(cell).collect(),
     }
-}
-
-fn same(a: &Metric, b: &Metric) -> bool {
-    a.evaluation == b.evaluation && a.condition == b.condition && a.metric == b.metric
 }

@@ -6,6 +6,7 @@ mod banners;
 mod context;
 mod figures;
 mod headline;
+mod index;
 mod pairing;
 mod place;
 mod plugin_output;

@@ -3,7 +3,7 @@
 use super::context::metric_id;
 
 /// Which metric of which evaluation.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) evaluation: String,
     pub(super) metric: String,

@@ -26,11 +26,9 @@ pub(super) struct Said {
 
 pub(super) fn of(context: &Context<'_>, place: &Place) -> Said {
     let mut outputs: Vec<&OutputRecord> = context
-        .files
-        .outputs
-        .iter()
-        .filter(|output| output.evaluation == place.evaluation && output.metric == place.metric)
-        .collect();
+        .index
+        .outputs(&place.evaluation, &place.metric)
+        .to_vec();
     outputs.sort_by_key(|output| context.style(&output.model));
     Said {
         plugin: outputs.first().map(|output| &output.plugin).cloned(),

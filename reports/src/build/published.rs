@@ -38,9 +38,8 @@ pub(super) fn is_difference(entry: &Expected) -> bool {
 
 /// `Attack success rate`, `Accuracy, standard error`; the name of a number that was not measured.
 pub(super) fn measure(context: &Context<'_>, entry: &Expected) -> String {
-    let mut metrics = context.files.results.metrics.iter();
-    let measured =
-        metrics.find(|found| found.evaluation == entry.evaluation && found.metric == entry.metric);
+    let mut metrics = context.index.of_evaluation(&entry.evaluation).iter();
+    let measured = metrics.find(|found| found.metric == entry.metric);
     let title = measured.map_or(&entry.metric, |found| &found.title);
     match entry.statistic.as_str() {
         "standard-error" => format!("{title}, standard error"),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use driftgauge_record::{Comparison, Metric};
+use indexmap::IndexSet;
 
 use super::context::{Context, metric_id, section_id};
 use super::place::Place;
@@ -23,22 +24,19 @@ pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<
 
 /// All metrics with a number or an output, in the order of the results.
 fn places(context: &Context<'_>) -> Vec<Place> {
-    let mut places: Vec<Place> = Vec::new();
+    let mut places: IndexSet<Place> = IndexSet::new();
     let metrics = context.files.results.metrics.iter();
     let outputs = context.files.outputs.iter();
     let named = metrics
         .map(|metric| (&metric.evaluation, &metric.metric))
         .chain(outputs.map(|output| (&output.evaluation, &output.metric)));
     for (evaluation, metric) in named {
-        let place = Place {
+        places.insert(Place {
             evaluation: evaluation.clone(),
             metric: metric_id(metric).to_owned(),
-        };
-        if !places.contains(&place) {
-            places.push(place);
-        }
+        });
     }
-    places
+    places.into_iter().collect()
 }
 
 fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]) -> MetricSection {
@@ -104,9 +102,10 @@ fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]
 
 /// The numbers of a metric, primary ones first, and how many found no room: a plugin may return any number of them.
 fn metrics<'a>(context: &Context<'a>, place: &Place) -> (Vec<&'a Metric>, usize) {
-    let all = context.files.results.metrics.iter();
+    let all = context.index.of_evaluation(&place.evaluation).iter();
     let mut own: Vec<&Metric> = all
         .filter(|metric| place.holds(&metric.evaluation, &metric.metric))
+        .copied()
         .collect();
     own.sort_by_key(|metric| !metric.primary);
     let mut names: HashSet<(&str, &str)> = HashSet::new();
@@ -131,10 +130,8 @@ fn with_twins(
         evaluations.filter(|(_, other)| other.over_refusal_of.as_deref() == Some(evaluation));
     let mut rows = Vec::new();
     for (twin, _) in twins {
-        let metrics = context.files.results.metrics.iter();
-        let of_twin: Vec<&Metric> = metrics
-            .filter(|metric| metric.primary && metric.evaluation == *twin)
-            .collect();
+        let metrics = context.index.of_evaluation(twin).iter();
+        let of_twin: Vec<&Metric> = metrics.filter(|metric| metric.primary).copied().collect();
         let own = number_rows(context, &of_twin, models).into_iter();
         rows.extend(own.map(|row| NumberRow {
             title: format!("{} (benign prompts of {twin})", row.title),

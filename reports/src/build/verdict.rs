@@ -166,10 +166,9 @@ fn sentence(
 /// `; 12.0 % without incoherent answers`, where the rate differs without them.
 fn without_incoherent(context: &Context<'_>, row: &HeadlineRow, cell: &Cell) -> String {
     let id = format!("{}.without_incoherent", row.metric);
-    let mut metrics = context.files.results.metrics.iter();
+    let mut metrics = context.index.of_evaluation(&row.evaluation).iter();
     let found = metrics.find(|metric| {
         metric.metric == id
-            && metric.evaluation == row.evaluation
             && metric.model == cell.model
             && (row.condition.is_empty() || metric.condition == row.condition)
     });

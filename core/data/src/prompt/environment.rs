@@ -6,6 +6,7 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters};
 
 use super::absent::{is_absent, plain};
+use super::bounded;
 use super::typed::{COMPARE, CONDITION};
 use crate::dataset::truth;
 
@@ -50,6 +51,7 @@ pub(super) fn strict() -> Environment<'static> {
             filters::tojson(&plain(value), indent, options)
         },
     );
+    bounded::set_up(&mut environment);
     environment
 }
 

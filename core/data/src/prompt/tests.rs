@@ -257,3 +257,72 @@ fn a_list_that_was_written_as_text_is_told() {
         "{said}"
     );
 }
+
+#[test]
+fn what_a_template_makes_has_an_end() {
+    let templates = Templates::default();
+    let row = with("v", json!(["one", "two", "three"]));
+    let tripled = format!("{{{{ v{} }}}}", " | join(\", \")".repeat(30));
+    for (template, what) in [
+        (tripled.as_str(), "`join` makes a text of more than 16 MiB"),
+        ("{{ (v * 999999999) | join }}", "`join` makes a text"),
+        (
+            "{{ v * 999999999 }}",
+            "a list of 2999999997 items is too long",
+        ),
+        (
+            "{{ (v * 999999999) | list | length }}",
+            "a list of 2999999997 items is too long",
+        ),
+        ("{{ (v * 999999999) | sort | first }}", "at most 1000000"),
+        ("{{ v | batch(99999999999) | length }}", "is too long"),
+        (
+            "{{ v[0] | indent(99999999999, true) }}",
+            "`indent` makes a text",
+        ),
+        (
+            "{{ v[0] | indent(width=99999999999, first=true) }}",
+            "`indent` makes a text",
+        ),
+        (
+            "{{ \"%99999999999s\" | format(v[0]) }}",
+            "`format` makes a text",
+        ),
+        (
+            "{{ \"%*s\" | format(99999999999, v[0]) }}",
+            "`format` makes a text",
+        ),
+        (
+            "{{ (\"a\" * 9999) | replace(\"a\", \"b\" * 9999) }}",
+            "`replace` makes a text",
+        ),
+        (
+            "{% for a in range(9999) %}{% for b in range(9999) %}{{ v }}{% endfor %}{% endfor %}",
+            "the text is longer than 16 MiB",
+        ),
+    ] {
+        let said = said(templates.fill(template, &row, None));
+        assert!(said.contains(what), "{template}: {said}");
+    }
+    for (template, text) in [
+        (
+            "{{ v | join(\", \") | replace(\"o\", \"0\") }}",
+            "0ne, tw0, three",
+        ),
+        (
+            "{{ v | reverse | list | map(\"upper\") | sort | unique | join }}",
+            "ONETHREETWO",
+        ),
+        (
+            "{{ (v * 2) | join(\" \") | indent(2, true) }}",
+            "  one two three one two three",
+        ),
+        ("{{ \"%5s|%.1f\" | format(v[0], 1.25) }}", "  one|1.2"),
+        (
+            "{{ v | batch(2) | length }} {{ v | slice(2) | length }}",
+            "2 2",
+        ),
+    ] {
+        assert_eq!(templates.fill(template, &row, None).unwrap(), text);
+    }
+}

@@ -53,6 +53,9 @@ impl Resolver<'_> {
                 of_model.insert(id, number);
             }
         }
+        if learnt.is_empty() {
+            return;
+        }
         for (id, evaluation) in &spec.evaluations {
             let Some(resolved) = evaluations.get(id.get()) else {
                 continue;

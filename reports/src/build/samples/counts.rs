@@ -109,12 +109,12 @@ impl<'a> Counts<'a> {
                 }
             }
         }
-        let conditions = self.context.conditions(self.evaluation);
+        let conditions = self.context.index.conditions(self.evaluation);
         let models = self.context.models_of(self.evaluation);
         let mut counts: Vec<_> = self.counts.into_iter().collect();
         counts.sort_by_key(|((condition, model), _)| {
             let place = |names: &[String], name: &String| names.iter().position(|n| n == name);
-            (place(&conditions, condition), place(&models, model))
+            (place(conditions, condition), place(&models, model))
         });
         let judging = Judging {
             evaluation: self.evaluation.to_owned(),

@@ -12,8 +12,7 @@ use super::cells::{mean, shortened};
 
 /// What the metrics of an evaluation have shown.
 pub(super) fn of(context: &Context<'_>, evaluation: &str) -> Vec<String> {
-    let outputs = context.files.outputs.iter();
-    let ours = outputs.filter(|output| output.evaluation == evaluation);
+    let ours = context.index.outputs_of(evaluation).iter();
     let fields: BTreeSet<&String> = ours.flat_map(|output| &output.plugin.shows).collect();
     fields.into_iter().cloned().collect()
 }

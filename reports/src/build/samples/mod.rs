@@ -64,7 +64,7 @@ fn section(
     read: impl Fn() -> Result<SampleReader, driftgauge_record::SampleTableError>,
 ) -> Result<(SampleSection, Vec<CompletionCount>, Judging), ReportError> {
     let models = context.models_of(evaluation);
-    let conditions = context.conditions(evaluation);
+    let conditions = context.index.conditions(evaluation).to_vec();
     let scores = Scores::of(context, evaluation, &models);
     let declared = context.evaluation(evaluation);
     let mut judges: Vec<String> =
@@ -75,6 +75,7 @@ fn section(
     let mut prompts: Vec<Prompt> = Vec::new();
     let mut known: HashMap<Key, usize> = HashMap::new();
     let (mut characters, mut texts) = (0, 0_usize);
+    let columns = columns(&models);
     for sample in read()? {
         let sample = sample?;
         for judge in sample.verdicts.keys() {
@@ -86,7 +87,7 @@ fn section(
         characters += sample.completion.text.len();
         texts += 1;
         let key = (sample.condition.clone(), sample.sample_id.clone());
-        let Some(column) = models.iter().position(|model| *model == sample.model) else {
+        let Some(&column) = columns.get(sample.model.as_str()) else {
             continue;
         };
         if !known.contains_key(&key) {
@@ -156,6 +157,14 @@ fn pattern_of<T: PartialEq>(values: &[Option<T>]) -> u64 {
     other.fold(0, |bits, (place, _)| bits | 1 << (place % 64))
 }
 
+/// The place of each model in a row.
+fn columns(models: &[String]) -> HashMap<&str, usize> {
+    let places = models.iter().enumerate();
+    places
+        .map(|(place, model)| (model.as_str(), place))
+        .collect()
+}
+
 /// What stands in a row, in order.
 struct Beside<'a> {
     models: &'a [String],
@@ -176,13 +185,14 @@ fn rows(
     chosen: &Chosen,
 ) -> Result<Vec<SampleRow>, ReportError> {
     let mut rows: Vec<SampleRow> = vec![SampleRow::default(); chosen.places.len()];
+    let columns = columns(models);
     for sample in read()? {
         let sample = sample?;
         let key = (sample.condition.clone(), sample.sample_id.clone());
         let Some(&(place, differs)) = chosen.places.get(&key) else {
             continue;
         };
-        let Some(column) = models.iter().position(|model| *model == sample.model) else {
+        let Some(&column) = columns.get(sample.model.as_str()) else {
             continue;
         };
         let row = &mut rows[place];

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use driftgauge_plugin_protocol::wire::ScoreKind;
 
 use super::super::context::Context;
-use super::{Key, pattern_of};
+use super::{Key, columns, pattern_of};
 use crate::model::{FlipCount, ScoredMetric};
 
 /// Metrics of single prompts that a section shows at most.
@@ -22,13 +22,11 @@ pub(super) struct Scores {
 
 impl Scores {
     pub(super) fn of(context: &Context<'_>, evaluation: &str, models: &[String]) -> Self {
-        let outputs = || {
-            let outputs = context.files.outputs.iter();
-            outputs.filter(|output| output.evaluation == evaluation)
-        };
+        let outputs = context.index.outputs_of(evaluation);
+        let columns = columns(models);
         // Primary numbers first, each in the order of the spec.
         let mut found: Vec<ScoredMetric> = Vec::new();
-        for output in outputs() {
+        for output in outputs {
             for scores in &output.output.scores {
                 let scalar =
                     output.output.scalars.iter().find(|scalar| {
@@ -54,8 +52,8 @@ impl Scores {
             values: HashMap::new(),
             models: models.len(),
         };
-        for output in outputs() {
-            let Some(column) = models.iter().position(|model| *model == output.model) else {
+        for output in outputs {
+            let Some(&column) = columns.get(output.model.as_str()) else {
                 continue;
             };
             for found in &output.output.scores {
