@@ -93,7 +93,7 @@ pub(crate) fn of_clusters(paired: &Paired, clusters: &[u32], how: How) -> Differ
     let pairs = how.binary.then(|| {
         let mut counts = PairCounts::default();
         for (b, m) in baseline.iter().zip(model) {
-            counts.add(*b > 0.5, *m > 0.5);
+            counts.add(*b == 1.0, *m == 1.0);
         }
         Counts {
             both: counts.both,
@@ -133,7 +133,7 @@ fn of_binary(mut found: Difference, paired: &Paired, how: How) -> Difference {
     let (baseline, model) = (&paired.columns[0], &paired.columns[1]);
     let mut counts = PairCounts::default();
     for (b, m) in baseline.iter().zip(model) {
-        counts.add(*b > 0.5, *m > 0.5);
+        counts.add(*b == 1.0, *m == 1.0);
     }
     let level = how.options.level;
     found.ci = newcombe_paired(counts, level);
@@ -240,7 +240,7 @@ fn flips(paired: &Paired) -> Flips {
     let mut flips = Flips::default();
     let rows = paired.columns[0].iter().zip(&paired.columns[1]);
     for (id, (baseline, model)) in paired.ids.iter().zip(rows) {
-        let list = match (*baseline > 0.5, *model > 0.5) {
+        let list = match (*baseline == 1.0, *model == 1.0) {
             (true, false) => &mut flips.baseline_only,
             (false, true) => &mut flips.model_only,
             _ => continue,

@@ -185,10 +185,8 @@ fn codes_of(line: &str, categories: &[String]) -> Vec<String> {
 fn unnumbered(text: &str) -> &str {
     let text = text.trim_start();
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    match rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")) {
-        Some(item) if rest.len() < text.len() => item,
-        _ => text,
-    }
+    let item = rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") "));
+    item.unwrap_or(text)
 }
 
 /// A text without the marks, and the `and`, before it.
