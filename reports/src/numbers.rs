@@ -62,6 +62,8 @@ pub(crate) fn level(level: f64) -> String {
 
 /// Decimals that tell the ends of an interval apart, at most.
 const DECIMALS: usize = 6;
+/// What is nearer to zero than this is zero, but for rounding on the way.
+const BESIDE_ZERO: f64 = 5e-6;
 
 /// The bounds of an interval without their unit: `74.1 to 94.5`. Bounds that differ read differently.
 pub(crate) fn bounds(low: f64, high: f64, unit: &str) -> String {
@@ -72,22 +74,31 @@ pub(crate) fn bounds(low: f64, high: f64, unit: &str) -> String {
     } else if unit == "count" {
         (1.0, 0)
     } else {
+        let most = low.abs().max(high.abs());
         let (short, long) = (plain(low), plain(high));
-        if low == high || short != long {
+        let whole = low.fract() == 0.0 && high.fract() == 0.0;
+        let even = (0.001..1e4).contains(&most) && low.is_finite() && high.is_finite();
+        if (low == high || short != long) && (whole || !even) {
             return format!("{short} to {long}");
         }
-        (1.0, 4)
+        (1.0, if even { decimals(most) } else { 4 })
     };
     let text = |decimals: usize| (fixed(low * scale, decimals), fixed(high * scale, decimals));
+    // A bound beside zero must not read as zero.
+    let hidden = |bound: f64, text: &str| (bound * scale).abs() > BESIDE_ZERO && is_zero(text);
     let decimals = (least..DECIMALS)
         .find(|decimals| {
-            let (low, high) = text(*decimals);
-            low != high
+            let (low_text, high_text) = text(*decimals);
+            low_text != high_text && !hidden(low, &low_text) && !hidden(high, &high_text)
         })
         .filter(|_| low != high)
         .unwrap_or(least);
     let (low, high) = text(decimals);
     format!("{low} to {high}")
+}
+
+fn is_zero(text: &str) -> bool {
+    text.chars().all(|c| !c.is_ascii_digit() || c == '0')
 }
 
 /// A p-value: `0.031`, `4.1 × 10⁻⁵`, `< 10⁻¹⁵`, and `≤ 1.0 × 10⁻⁴` where it is no more than a bound.
@@ -119,18 +130,22 @@ pub(crate) fn plain(value: f64) -> String {
     } else if !value.is_finite() {
         "–".to_owned()
     } else if (0.001..1e4).contains(&size) {
-        let decimals = match size {
-            1000.0.. => 1,
-            100.0.. => 2,
-            0.1.. => 3,
-            0.01.. => 4,
-            _ => 5,
-        };
-        fixed(value, decimals)
+        fixed(value, decimals(size))
     } else if (1e4..1e7).contains(&size) {
         thousands(&fixed(value, 0))
     } else {
         scientific(value, 2)
+    }
+}
+
+/// Decimals that leave three digits that matter, of numbers from a thousandth on.
+fn decimals(size: f64) -> usize {
+    match size {
+        1000.0.. => 1,
+        100.0.. => 2,
+        0.1.. => 3,
+        0.01.. => 4,
+        _ => 5,
     }
 }
 
@@ -215,6 +230,17 @@ mod tests {
         assert_eq!(bounds(0.34631, 0.34638, "nats"), "0.3463 to 0.3464");
         assert_eq!(bounds(0.5001, 0.5004, "ratio"), "50.01 to 50.04");
         assert_eq!(bounds(0.0, 0.0, "ratio"), "0.0 to 0.0");
+        assert_eq!(bounds(0.0, 60.0, ""), "0 to 60");
+    }
+
+    #[test]
+    fn both_bounds_have_as_many_decimals_and_none_reads_as_zero() {
+        assert_eq!(bounds(-0.00102, -8.31e-4, "nats"), "−0.00102 to −0.00083");
+        assert_eq!(bounds(-0.0717, -4.01e-5, "nats"), "−0.07170 to −0.00004");
+        assert_eq!(bounds(0.0906, 0.222, "nats"), "0.091 to 0.222");
+        assert_eq!(bounds(0.0002, 0.05, "ratio"), "0.02 to 5.00");
+        assert_eq!(bounds(1e-17, 0.06, "ratio"), "0.0 to 6.0");
+        assert_eq!(bounds(2e-7, 4e-6, ""), "2.00 × 10⁻⁷ to 4.00 × 10⁻⁶");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Writes the report into the run folder: `report.json`, `charts/*.svg`, `report.html`.
+//! Writes the report into the run folder: `report.json`, `charts/*.svg`, `report.html`; and charts for papers anywhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,37 +22,70 @@ impl Report {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, run: &RunDir) -> Result<PathBuf, ReportError> {
-        write(&run.report_json(), &self.to_json())?;
-        let folder = run.charts();
-        let failed = |source| ReportError::Write {
-            path: folder.clone(),
-            source,
-        };
-        fs::create_dir_all(&folder).map_err(failed)?;
+        write(&run.report_json(), self.to_json().as_bytes())?;
+        let charts = run.charts();
         // Charts of an earlier report that this one does not have would be taken for its own.
-        for entry in fs::read_dir(&folder).map_err(failed)?.flatten() {
-            if entry
-                .path()
-                .extension()
-                .is_some_and(|ending| ending == "svg")
-            {
-                fs::remove_file(entry.path()).map_err(failed)?;
+        for entry in fs::read_dir(&charts).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            if Picture::ALL.iter().any(|one| Some(one.ending()) == ending) {
+                fs::remove_file(&path).map_err(|source| ReportError::Write { path, source })?;
             }
         }
+        self.write_charts(&charts, Picture::Svg)?;
+        let path = run.report_html();
+        write(&path, render_html(self)?.as_bytes())?;
+        Ok(path)
+    }
+
+    /// Writes every chart as a file of its own into a folder, and says how many there are.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_charts(&self, folder: &Path, picture: Picture) -> Result<usize, ReportError> {
+        fs::create_dir_all(folder).map_err(|source| ReportError::Write {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let mut written = 0;
         for figure in self.figures() {
             // A chart that cannot be drawn has a sentence on the page instead.
-            if let Ok(svg) = charts::alone(figure) {
-                write(&folder.join(format!("{}.svg", figure.id)), &svg)?;
+            let drawn = match picture {
+                Picture::Svg => charts::alone(figure).map(String::into_bytes),
+                Picture::Png => charts::picture(figure),
+            };
+            if let Ok(bytes) = drawn {
+                let name = format!("{}.{}", figure.id, picture.ending());
+                write(&folder.join(name), &bytes)?;
+                written += 1;
             }
         }
-        let path = run.report_html();
-        write(&path, &render_html(self)?)?;
-        Ok(path)
+        Ok(written)
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), ReportError> {
-    fs::write(path, text).map_err(|source| ReportError::Write {
+/// What a chart is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Picture {
+    /// Shapes and text.
+    Svg,
+    /// Pixels, 300 to the inch.
+    Png,
+}
+
+impl Picture {
+    const ALL: [Self; 2] = [Self::Svg, Self::Png];
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Svg => "svg",
+            Self::Png => "png",
+        }
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    fs::write(path, bytes).map_err(|source| ReportError::Write {
         path: path.to_owned(),
         source,
     })

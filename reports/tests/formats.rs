@@ -4,6 +4,7 @@ mod common;
 
 use common::Run;
 use driftgauge_record::Gate;
+use driftgauge_record::files::resolved::HubRecord;
 use driftgauge_report::{Cell, HeadlineRow};
 
 fn gated() -> driftgauge_report::Report {
@@ -108,8 +109,27 @@ fn a_card_holds_results_with_their_intervals() {
         .expect("accuracy");
     assert_eq!(accuracy["metrics"][0]["value"], 0.0);
     assert_eq!(accuracy["metrics"][0]["args"]["interval"]["level"], 0.95);
-    assert!(front.contains("base_model: \"base\""));
     assert!(card.contains("difference from base"));
+    // What the hub does not have has no name and no revision there; its bytes have a digest.
+    assert!(!front.contains("base_model") && accuracy["dataset"]["revision"].is_null());
+    assert_eq!(
+        accuracy["dataset"]["args"]["blake3"].as_str().map(str::len),
+        Some(64)
+    );
+    let mut report = report;
+    let resolved = report.resolved.as_mut().expect("the experiment");
+    let hub: HubRecord = serde_json::from_value(serde_json::json!({
+        "kind": "model", "repository": "them/theirs", "revision": "main", "commit": "abc",
+    }))
+    .expect("a repository");
+    resolved.models["base"].hub = Some(hub.clone());
+    resolved
+        .datasets
+        .values_mut()
+        .for_each(|dataset| dataset.hub = Some(hub.clone()));
+    let card = report.to_card("tuned").expect("a card");
+    assert!(card.contains("base_model: \"them/theirs\""));
+    assert!(card.contains("\"revision\":\"abc\"") && card.contains("\"type\":\"them/theirs\""));
 }
 
 /// A share of `tuned` that is defined.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use common::{Run, copy, runs};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::resolved::SampleMode;
-use driftgauge_report::{Report, render_html, write_report};
+use driftgauge_report::{Picture, Report, render_html, write_report};
 
 fn settings(name: &str) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
@@ -66,6 +66,38 @@ fn one_chart() {
         let svg = std::fs::read_to_string(&charts[0]).expect("a chart");
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"));
         settings(name).bind(|| insta::assert_snapshot!("first_chart", svg));
+    });
+}
+
+#[test]
+fn every_chart_is_a_picture_too() {
+    each_run(|_, run| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let report = Report::build(run).expect("a report");
+        let write = |picture| report.write_charts(folder.path(), picture).expect("charts");
+        assert_eq!(write(Picture::Svg), report.figures().count());
+        assert_eq!(write(Picture::Png), report.figures().count());
+        for figure in report.figures() {
+            let read = |ending: &str| {
+                let name = format!("{}.{ending}", figure.id);
+                std::fs::read(folder.path().join(name)).expect("a chart")
+            };
+            let (svg, png) = (read("svg"), read("png"));
+            let svg = String::from_utf8(svg).expect("text");
+            assert!(png.starts_with(b"\x89PNG\r\n"));
+            // 300 pixels to the inch, of which the SVG has 96 units.
+            let side = |place: usize| {
+                let bytes = png[place..place + 4].try_into().expect("four bytes");
+                f64::from(u32::from_be_bytes(bytes)) * 96.0 / 300.0
+            };
+            let size = format!("width=\"{:.0}\" height=\"{:.0}\"", side(16), side(20));
+            assert!(svg.contains(&size), "{size}");
+            // A reader of the file alone tells several series apart.
+            for series in figure.chart.series.iter().skip(1) {
+                let first = series.name.split_whitespace().next().unwrap_or_default();
+                assert!(svg.contains(first), "{}: {first}", figure.id);
+            }
+        }
     });
 }
 

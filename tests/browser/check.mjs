@@ -67,7 +67,7 @@ async function printed(path) {
   hold(`${name(path)}: print is dark on light, whatever the theme`, ground === "rgb(255, 255, 255)rgb(29, 32, 36)", ground);
   const pdf = await tab.print();
   const pages = (pdf.toString("latin1").match(/\/Type\s*\/Page\b/g) ?? []).length;
-  console.log(`       ${name(path)}: ${pages} pages printed`);
+  hold(`${name(path)}: ${pages} pages printed, fewer than 10`, pages < 10);
   await tab.close();
   return { pages, pdf };
 }
@@ -141,11 +141,19 @@ async function samples(path, evaluation) {
     const out = {};
     const pick = (label, value) => {
       const select = [...document.querySelectorAll('.filters label')].find((one) => one.textContent.startsWith(label)).querySelector('select, input');
-      const begin = performance.now();
-      select.value = value ?? select.options[select.options.length - 1].value;
-      select.dispatchEvent(new Event(select.tagName === 'INPUT' ? 'input' : 'change'));
-      document.body.getBoundingClientRect();
-      out[label] = performance.now() - begin;
+      const least = select.tagName === 'INPUT' ? '' : select.options[0].value;
+      const chosen = value ?? select.options[select.options.length - 1].value;
+      const set = (value) => {
+        const begin = performance.now();
+        select.value = value;
+        select.dispatchEvent(new Event(select.tagName === 'INPUT' ? 'input' : 'change'));
+        document.body.getBoundingClientRect();
+        return performance.now() - begin;
+      };
+      // The least of three: what else the machine does meanwhile is not the page's.
+      const spent = [set(chosen)];
+      for (let round = 0; round < 2; round += 1) { set(least); spent.push(set(chosen)); }
+      out[label] = Math.round(10 * Math.min(...spent)) / 10;
     };
     pick('Show', 'any');
     pick('Category');
@@ -197,7 +205,7 @@ for (const path of [many[0], ...others]) {
 if (process.env.PICTURES) {
   mkdirSync(process.env.PICTURES, { recursive: true });
   for (const path of [many[0], ...others].filter((path) => existsSync(path))) {
-    for (const [width, dark] of [[400, false], [1200, false], [1200, true], [1920, false]]) {
+    for (const [width, dark] of [[400, false], [400, true], [1200, false], [1200, true], [1920, false], [1920, true]]) {
       const tab = await load(path, { width, dark });
       writeFileSync(join(process.env.PICTURES, `${name(path)}-${width}-${dark ? "dark" : "light"}.png`), await tab.picture());
       await tab.close();

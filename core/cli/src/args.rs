@@ -295,8 +295,9 @@ pub(crate) struct ReportArgs {
     /// The form; `html` without `--to` writes the run folder's own report.
     #[arg(long, value_enum, default_value = "html")]
     pub(crate) format: ReportFormat,
-    /// Write to a file. Other forms than `html` go to standard output without it.
-    #[arg(long, value_name = "FILE")]
+    /// Write to a file; for `svg` and `png`, to a folder. Without it, charts go to the run folder, other forms than `html` to standard
+    /// output.
+    #[arg(long, value_name = "PATH")]
     pub(crate) to: Option<PathBuf>,
     /// Show so much of the samples, instead of what the spec says.
     #[arg(long, value_enum)]
@@ -325,6 +326,10 @@ pub(crate) enum ReportFormat {
     Csv,
     /// Gates and published values as test cases.
     Junit,
+    /// Every chart as a vector graphic, one file each, for papers.
+    Svg,
+    /// The same as pictures of 300 pixels an inch.
+    Png,
     /// The results of one model for its card, with `model-index`.
     Card,
     /// The results of one model as Every Eval Ever's JSON.

@@ -14,6 +14,7 @@ use driftgauge_engine::training::{DecoderShape, TrainingSettings};
 use driftgauge_engine::{Endpoint, LocalEngine, LongPrompt, ResolvedMetric, Sampling, Witness};
 use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
+use driftgauge_record::files::resolved::ChartRecord;
 use driftgauge_spec::spec::{Adjust, SampleDisplay, Statistic};
 use driftgauge_store::Digest;
 use indexmap::IndexMap;
@@ -53,6 +54,8 @@ pub struct ResolvedExperiment {
     pub expected: Vec<ResolvedExpected>,
     /// How much of the samples the report shows.
     pub report_samples: SampleDisplay,
+    /// Charts that the spec chose.
+    pub report_charts: Vec<ChartRecord>,
     /// Recordings that were read while resolving, so that the run need not read them again.
     pub readings: Readings,
 }

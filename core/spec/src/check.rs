@@ -3,6 +3,7 @@
 //! Nothing is read but the spec itself; whether files are there is found out when it is resolved. Ranges of single numbers are
 //! the types' business (`numbers`).
 
+mod charts;
 mod constants;
 mod effect;
 mod evaluations;
@@ -45,6 +46,7 @@ pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     checker.gates();
     checker.searches();
     checker.expected();
+    checker.charts();
     checker.fields();
     checker.constants();
     checker.effects();

@@ -39,6 +39,29 @@ pub fn mcnemar_mde(n: u64, discordance: f64, alpha: f64, power: f64) -> Option<f
     Some(bisect(0.0, discordance, unseen))
 }
 
+/// The smallest difference of paired proportions that McNemar's exact test on `n` pairs sees with that power when all discordant
+/// pairs lie on one side, which is the easiest case: the test needs `k = ⌈log₂(2/α)⌉` of them, and `P(Bin(n, δ) ≥ k) = power` is
+/// solved for δ. For data so nearly concordant that [`mcnemar_mde`] has no answer. `None` when `n` pairs never suffice.
+#[must_use]
+pub fn mcnemar_least(n: u64, alpha: f64, power: f64) -> Option<f64> {
+    quantiles(alpha, power)?;
+    let k = (2.0 / alpha).log2().ceil() as u64;
+    if n < k {
+        return None;
+    }
+    let fewer = |delta: f64| -> f64 {
+        // P(Bin(n, delta) < k), term by term.
+        let mut term = (1.0 - delta).powf(n as f64);
+        let mut sum = term;
+        for i in 1..k {
+            term *= (n - i + 1) as f64 / i as f64 * delta / (1.0 - delta);
+            sum += term;
+        }
+        sum
+    };
+    Some(bisect(0.0, 1.0, |delta| fewer(delta) > 1.0 - power))
+}
+
 /// Samples per arm to see proportions `baseline` and `model` apart when the items differ:
 /// `(z_{1-α/2} √(2 p̄(1-p̄)) + z_power √(p₁(1-p₁) + p₂(1-p₂)))² / (p₁ - p₂)²` (Fleiss 1981), rounded up. `None` for equal rates
 /// or rates outside [0, 1].
@@ -121,6 +144,7 @@ mod tests {
         assert_eq!(mcnemar_n(0.3, 0.2, 0.05, 0.8), None);
         assert_eq!(mcnemar_mde(0, 0.2, 0.05, 0.8), None);
         assert_eq!(mcnemar_mde(5, 0.01, 0.05, 0.8), None);
+        assert_eq!(mcnemar_least(5, 0.05, 0.8), None);
         assert_eq!(unpaired_n(0.2, 0.2, 0.05, 0.8), None);
         assert_eq!(unpaired_mde(2, 0.9, 0.05, 0.8), None);
         assert_eq!(unpaired_mde(100, 1.0, 0.05, 0.8), None);
@@ -132,5 +156,20 @@ mod tests {
         assert_eq!(paired_mean_n(0.0, variance, 0.05, 0.8), None);
         assert_eq!(paired_mean_n(0.03, variance, 1.5, 0.8), None);
         assert_eq!(paired_mean_n(0.03, variance, 0.05, 0.8), Some(969));
+    }
+
+    #[test]
+    fn the_least_difference_of_concordant_pairs() {
+        // scipy 1.17: brentq(lambda d: binom.sf(5, n, d) - 0.8, 1e-6, 0.999)
+        for (n, least) in [
+            (6, 0.963_492_484),
+            (10, 0.673_171_821),
+            (60, 0.128_574_479),
+            (150, 0.052_196_054),
+            (5000, 0.001_580_739),
+        ] {
+            let found = mcnemar_least(n, 0.05, 0.8).expect("enough pairs");
+            assert!((found - least).abs() < 1e-6, "{n}: {found}");
+        }
     }
 }

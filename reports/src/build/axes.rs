@@ -2,6 +2,7 @@
 
 use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
 use driftgauge_record::Metric;
+use driftgauge_record::files::resolved::ChartRecord;
 use driftgauge_stats::regression::slope;
 use driftgauge_stats::summary::{mean, mean_interval};
 use indexmap::{IndexMap, IndexSet};
@@ -34,12 +35,12 @@ impl Cell<'_> {
         found.next().map(|(_, value)| *value)
     }
 
-    /// What is held along an axis.
-    fn held(&self, axis: &str) -> String {
-        let others = self
-            .coordinates
-            .iter()
-            .filter(|(own, _)| *own != axis && *own != SEED);
+    /// What a line of a chart holds: its own axis, or every one but that along which it runs.
+    fn held(&self, axis: &str, lines: Option<&str>) -> String {
+        let others = self.coordinates.iter().filter(|(own, _)| match lines {
+            Some(lines) => *own == lines,
+            None => *own != axis && *own != SEED,
+        });
         let others: Vec<String> = others
             .map(|(own, value)| format!("{own}={value}"))
             .collect();
@@ -50,32 +51,69 @@ impl Cell<'_> {
     }
 }
 
+/// The lines of a chart.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    evaluation: &'a str,
+    metric: &'a str,
+    condition: &'a str,
+    axis: &'a str,
+    /// The axis that lines stand for, where the spec says so.
+    lines: Option<&'a str>,
+}
+
 pub(super) fn of(context: &Context<'_>) -> Vec<AxisSection> {
-    let metrics = context.files.results.metrics.iter();
-    let cells: Vec<Cell<'_>> = metrics.filter(|metric| metric.primary).map(cell).collect();
+    let chosen = &context.files.experiment.charts;
+    let chooses = |chart: &ChartRecord, cell: &Cell<'_>| {
+        chart.evaluation == cell.evaluation && chart.metric == cell.metric.metric
+    };
+    let cells: Vec<Cell<'_>> = context.files.results.metrics.iter().map(cell).collect();
     let mut groups: IndexMap<(&str, &str, &str), Vec<&Cell<'_>>> = IndexMap::new();
     for cell in &cells {
         let metric = cell.metric;
-        let key = (
-            cell.evaluation,
-            metric.metric.as_str(),
-            metric.condition.as_str(),
-        );
-        groups.entry(key).or_default().push(cell);
+        if metric.primary || chosen.iter().any(|chart| chooses(chart, cell)) {
+            let key = (
+                cell.evaluation,
+                metric.metric.as_str(),
+                metric.condition.as_str(),
+            );
+            groups.entry(key).or_default().push(cell);
+        }
     }
     let mut out = Vec::new();
     for ((evaluation, metric, condition), cells) in groups {
-        let axes: IndexSet<&str> = cells
-            .iter()
-            .flat_map(|cell| cell.coordinates.iter().map(|(axis, _)| *axis))
-            .filter(|axis| *axis != SEED)
-            .collect();
-        for axis in axes {
-            let place = (evaluation, metric, condition, axis);
+        let mut draw = |axis, lines| {
+            let place = Place {
+                evaluation,
+                metric,
+                condition,
+                axis,
+                lines,
+            };
             out.extend(section(context, place, &cells));
+        };
+        let own: Vec<&ChartRecord> = chosen
+            .iter()
+            .filter(|chart| chooses(chart, cells[0]))
+            .collect();
+        for chart in &own {
+            let here = chart.condition.as_deref();
+            if here.is_none_or(|here| here == condition) {
+                draw(chart.x.as_str(), chart.lines.as_deref());
+            }
+        }
+        if own.is_empty() {
+            axes(&cells).into_iter().for_each(|axis| draw(axis, None));
         }
     }
     out
+}
+
+/// What varies, seeds left out.
+fn axes<'a>(cells: &[&Cell<'a>]) -> IndexSet<&'a str> {
+    let all = cells.iter().flat_map(|cell| &cell.coordinates);
+    let all = all.map(|(axis, _)| *axis);
+    all.filter(|axis| *axis != SEED).collect()
 }
 
 fn cell(metric: &Metric) -> Cell<'_> {
@@ -105,7 +143,13 @@ fn parts(name: &str) -> (&str, Vec<(&str, &str)>) {
 /// One axis of one number; `None` where it is no axis of numbers.
 fn section(
     context: &Context<'_>,
-    (evaluation, metric, condition, axis): (&str, &str, &str, &str),
+    Place {
+        evaluation,
+        metric,
+        condition,
+        axis,
+        lines: chosen,
+    }: Place<'_>,
     cells: &[&Cell<'_>],
 ) -> Option<AxisSection> {
     let mut lines: IndexMap<String, IndexMap<&str, Vec<&Metric>>> = IndexMap::new();
@@ -114,7 +158,7 @@ fn section(
         let Some(at) = cell.at(axis) else { continue };
         // One word among the values makes it an axis of words.
         values.push(at.parse().ok().filter(|x: &f64| x.is_finite())?);
-        let line = lines.entry(cell.held(axis)).or_default();
+        let line = lines.entry(cell.held(axis, chosen)).or_default();
         line.entry(at).or_default().push(cell.metric);
     }
     let (least, most) = values
@@ -135,10 +179,23 @@ fn section(
     let omitted = all.len().saturating_sub(MOST_LINES);
     let shown: Vec<AxisLine> = all.into_iter().take(MOST_LINES).collect();
     let first = cells.first()?.metric;
-    let title = match condition {
-        crate::model::ONLY_CONDITION => format!("{evaluation}: {} along {axis}", first.title),
-        condition => format!("{evaluation}, {condition}: {} along {axis}", first.title),
+    let averaged: Vec<String> = match chosen {
+        None => Vec::new(),
+        Some(lines) => axes(cells)
+            .into_iter()
+            .filter(|other| *other != axis && *other != lines)
+            .map(str::to_owned)
+            .collect(),
     };
+    let place = match condition {
+        crate::model::ONLY_CONDITION => evaluation.to_owned(),
+        condition => format!("{evaluation}, {condition}"),
+    };
+    let over = match averaged.as_slice() {
+        [] => String::new(),
+        over => format!(", averaged over {}", over.join(", ")),
+    };
+    let title = format!("{place}: {} along {axis}{over}", first.title);
     let chart = ChartSpec {
         id: "axis".into(),
         title: title.clone(),
@@ -160,11 +217,15 @@ fn section(
     (!shown.is_empty()).then(|| AxisSection {
         title,
         axis: axis.to_owned(),
+        averaged,
         logarithmic,
         unit: first.unit.clone(),
         figure: figure(
             context,
-            anchor(&["x", evaluation, metric, condition, axis]),
+            match chosen {
+                None => anchor(&["x", evaluation, metric, condition, axis]),
+                Some(lines) => anchor(&["x", evaluation, metric, condition, axis, lines]),
+            },
             chart,
         ),
         lines: shown,
@@ -272,6 +333,29 @@ mod tests {
         assert!(
             (low - 0.129_776).abs() < 1e-5 && (high - 0.370_224).abs() < 1e-5,
             "{low} {high}"
+        );
+    }
+
+    #[test]
+    fn a_chosen_line_averages_what_it_does_not_stand_for() {
+        let metric = metric(0.5);
+        let cell = |model: &'static str, coordinates: &[(&'static str, &'static str)]| Cell {
+            metric: &metric,
+            model,
+            evaluation: "ask",
+            coordinates: coordinates.to_vec(),
+        };
+        let one = cell(
+            "tuned",
+            &[("T", "0"), ("lr", "0.1"), ("n", "10"), ("seed", "1")],
+        );
+        assert_eq!(one.held("n", None), "tuned@T=0,lr=0.1");
+        assert_eq!(one.held("n", Some("lr")), "tuned@lr=0.1");
+        let other = cell("base", &[("T", "0")]);
+        assert_eq!(other.held("n", Some("lr")), "base");
+        assert_eq!(
+            axes(&[&one, &other]).into_iter().collect::<Vec<_>>(),
+            ["T", "lr", "n"]
         );
     }
 }

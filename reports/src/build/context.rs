@@ -2,12 +2,16 @@
 
 use driftgauge_record::files::resolved::EvaluationRecord;
 use driftgauge_record::{Comparison, Metric};
+use driftgauge_stats::power::mcnemar_least;
 use indexmap::IndexSet;
 
 use super::index::{Index, key};
 use crate::anchor::anchor;
 use crate::files::RunFiles;
 use crate::model::{Cell, Delta, Effect, Shared};
+
+/// Power that detectable differences are given for.
+const POWER: f64 = 0.8;
 
 /// The files of a run with what follows from them.
 pub(super) struct Context<'a> {
@@ -127,12 +131,21 @@ impl<'a> Context<'a> {
             p_adjusted: comparison.p_adjusted,
             p_is_bound: is_bound(comparison),
             shared: shared(comparison),
-            detectable: comparison
-                .detail
-                .as_ref()
-                .and_then(|detail| detail.detectable),
+            detectable: self.detectable(comparison),
             effect: effect(comparison, direction, self.threshold),
         }
+    }
+}
+
+impl Context<'_> {
+    /// The smallest difference that so many prompts show with a power of 0.8: at the discordance that was seen, or, where that is too
+    /// small for the test ever to see it, with all discordant prompts on one side.
+    pub(super) fn detectable(&self, comparison: &Comparison) -> Option<f64> {
+        let detail = comparison.detail.as_ref();
+        let seen = detail.and_then(|detail| detail.detectable);
+        let test = comparison.test.as_ref();
+        let counted = test.is_some_and(|test| test.baseline_only.is_some());
+        seen.or_else(|| mcnemar_least(comparison.n, self.threshold, POWER).filter(|_| counted))
     }
 }
 

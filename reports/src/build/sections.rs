@@ -234,7 +234,7 @@ fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonR
                 .map_or(0, |left_out| left_out.prompts),
         primary: metric.is_some_and(|metric| metric.primary),
         baseline_condition: comparison.baseline_condition.clone().unwrap_or_default(),
-        detectable: detail.and_then(|detail| detail.detectable),
+        detectable: context.detectable(comparison),
         sides: detail
             .and_then(|detail| detail.sides)
             .map(|sides| [sides.baseline, sides.model]),

@@ -10,6 +10,7 @@ mod heatmap;
 mod lines;
 mod multiples;
 mod palette;
+mod pixels;
 mod rows;
 pub(crate) mod run_graph;
 mod stacked;
@@ -34,6 +35,9 @@ pub(crate) const NARROW: u32 = 340;
 pub(crate) const MIDDLE: u32 = 528;
 /// Width of a chart that has a row of its own.
 pub(crate) const WIDE: u32 = 1000;
+
+/// Room around a chart that stands alone.
+const MARGIN: u32 = 8;
 
 /// A drawn chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,20 +89,70 @@ pub(crate) fn element(drawing: &Drawing, id: &str, title: &str, description: &st
     svg(drawing, id, title, description, "chart", "")
 }
 
-/// The chart as a file of its own.
+/// The chart as a file of its own, with its legend.
 pub(crate) fn alone(figure: &Figure) -> Result<String, ReportError> {
-    let drawing = draw(figure, MIDDLE)?;
+    let drawing = with_legend(figure)?;
     let style = format!("<style>{ALONE}</style>\n");
     let title = &figure.chart.title;
-    Ok(svg(
+    let text = svg(
         &drawing,
         &figure.id,
         title,
         &figure.description,
         "chart",
         &style,
-    )
-    .replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1))
+    );
+    let (width, height) = (drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN);
+    let rest = text.split_once(" role=").map_or("", |(_, rest)| rest);
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"-{MARGIN} -{MARGIN} {width} {height}\" role={rest}"
+    ))
+}
+
+/// The same as a picture.
+pub(crate) fn picture(figure: &Figure) -> Result<Vec<u8>, ReportError> {
+    pixels::png(&with_legend(figure)?).map_err(|detail| ReportError::Draw {
+        figure: figure.id.clone(),
+        detail,
+    })
+}
+
+/// A drawing with the keys of its series below it, line by line.
+fn with_legend(figure: &Figure) -> Result<Drawing, ReportError> {
+    const LINE: f64 = 20.0;
+    const KEY: f64 = 34.0;
+    const GAP: f64 = 18.0;
+    let mut drawing = draw(figure, MIDDLE)?;
+    if !needs_legend(&figure.chart) {
+        return Ok(drawing);
+    }
+    let room = f64::from(drawing.width);
+    let (mut x, mut y) = (0.0, f64::from(drawing.height) + 4.0);
+    for (index, series) in figure.chart.series.iter().enumerate() {
+        let style = figure.styles.get(index).copied().unwrap_or(index);
+        let name = text_width::fit(&series.name, canvas::LABEL, room - KEY - 4.0);
+        // Fonts differ in width.
+        let wide = KEY + text_width::width(&name, canvas::LABEL) * 1.12;
+        if x > 0.0 && x + wide > room {
+            (x, y) = (0.0, y + LINE);
+        }
+        drawing.body.push_str(&format!(
+            "{}<text class=\"text\" x=\"{}\" y=\"{}\" font-size=\"{}\">{}</text>\n",
+            key_shapes(style, (x, y)),
+            tenth(x + KEY),
+            tenth(y + 12.0),
+            canvas::LABEL,
+            escape(&name),
+        ));
+        x += wide + GAP;
+    }
+    drawing.height = (y + LINE).ceil() as u32;
+    Ok(drawing)
+}
+
+fn tenth(value: f64) -> String {
+    tenths((value * 10.0).round() as i32)
 }
 
 fn svg(
@@ -121,21 +175,34 @@ fn svg(
 
 /// The line and marker of a style, for legends.
 pub(crate) fn key(style: usize) -> String {
+    format!(
+        "<svg class=\"key\" viewBox=\"0 0 28 14\" aria-hidden=\"true\">{}</svg>",
+        key_shapes(style, (0.0, 0.0)).replace('\n', "")
+    )
+}
+
+fn key_shapes(style: usize, (left, top): (f64, f64)) -> String {
     let class = Ink::Solid(style).class_name();
     let corners = palette::marker(style).corners(4.0);
+    let (x, y) = (left + 14.0, top + 7.0);
     let mark = if corners.is_empty() {
-        format!("<circle class=\"fill {class}\" cx=\"14\" cy=\"7\" r=\"4\"/>")
+        format!(
+            "<circle class=\"fill {class}\" cx=\"{}\" cy=\"{}\" r=\"4\"/>",
+            tenth(x),
+            tenth(y)
+        )
     } else {
-        let tenth = |value: f64| tenths((value * 10.0).round() as i32);
-        let points = corners
-            .iter()
-            .map(|(x, y)| format!("{},{}", tenth(14.0 + x), tenth(7.0 + y)));
+        let corners = corners.iter();
+        let points = corners.map(|(dx, dy)| format!("{},{}", tenth(x + dx), tenth(y + dy)));
         let points = points.collect::<Vec<_>>().join(" ");
         format!("<polygon class=\"fill {class}\" points=\"{points}\"/>")
     };
     format!(
-        "<svg class=\"key\" viewBox=\"0 0 28 14\" aria-hidden=\"true\"><line class=\"line {class}\" stroke-width=\"2\" \
-         x1=\"1\" y1=\"7\" x2=\"27\" y2=\"7\"/>{mark}</svg>"
+        "<line class=\"line {class}\" stroke-width=\"2\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>\n{mark}\n",
+        tenth(left + 1.0),
+        tenth(y),
+        tenth(left + 27.0),
+        tenth(y)
     )
 }
 

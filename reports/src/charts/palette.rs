@@ -69,6 +69,7 @@ impl Ink {
             (0, 5) => "muted",
             (0, 6) => "ground",
             (0, _) => "text",
+            (3, _) if look == 2 => return format!("n{} solid", code % NEUTRALS + 1),
             (3, _) => return format!("n{}", code % NEUTRALS + 1),
             (2, _) => return format!("s{} dashed", code + 1),
             _ if look == 2 => return format!("s{} solid", code + 1),

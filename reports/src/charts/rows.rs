@@ -5,7 +5,7 @@ use driftgauge_plugin_protocol::wire::{ChartKind, Point};
 use super::axis::{Frame, Plot, range};
 use super::canvas::{Align, Canvas, LABEL, SMALL};
 use super::palette::Ink;
-use super::text_width::{self, fit};
+use super::text_width::{self, fit, wrapped};
 use super::{Drawing, empty};
 use crate::model::{Figure, ONLY_CONDITION};
 use crate::numbers;
@@ -14,6 +14,10 @@ const ROW: f64 = 25.0;
 const HEAD: f64 = 28.0;
 /// A line of its own for a label that is too long to stand beside its value.
 const ABOVE: f64 = 18.0;
+/// Distance of two lines of one label.
+const LINE: f64 = 16.0;
+/// How much wider than Helvetica the fonts of some machines are.
+const WIDER: f64 = 1.15;
 const BOTTOM: f64 = 46.0;
 const TOP: f64 = 8.0;
 /// Share of the width that labels on the left may take; longer ones stand above their values.
@@ -85,8 +89,8 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
         let bottom = top + layout.height(row);
         match row {
             Row::Head(label) => {
-                let label = fit(label, LABEL, edge - right - 4.0);
-                words_above(&canvas, &label, (0.0, top + HEAD / 2.0 + 2.0))?;
+                let lines = wrapped(label, LABEL, layout.room);
+                words_above(&canvas, &lines, (0.0, top + HEAD / 2.0 + 2.0))?;
             }
             Row::Value {
                 label,
@@ -95,8 +99,8 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
             } => {
                 let middle = bottom - ROW / 2.0;
                 if layout.above {
-                    let label = fit(label, LABEL, edge - layout.indent - 4.0);
-                    words_above(&canvas, &label, (layout.indent, top + ABOVE / 2.0 + 4.0))?;
+                    let lines = wrapped(label, LABEL, layout.room);
+                    words_above(&canvas, &lines, (layout.indent, top + ABOVE / 2.0 + 4.0))?;
                 } else {
                     let label = fit(label, LABEL, layout.left - layout.indent - 8.0);
                     canvas.label(&label, (layout.indent, middle), Ink::Text, Align::Start)?;
@@ -130,6 +134,8 @@ struct Layout {
     indent: f64,
     /// Whether labels stand above their values, because some are too long to stand beside them.
     above: bool,
+    /// Width of a line of its own for a label.
+    room: f64,
 }
 
 impl Layout {
@@ -154,23 +160,29 @@ impl Layout {
             },
             indent,
             above,
+            room: (edge - indent) / WIDER - 8.0,
         }
     }
 
     fn height(&self, row: &Row<'_>) -> f64 {
+        let more = |label: &str| (wrapped(label, LABEL, self.room).len() - 1) as f64 * LINE;
         match row {
-            Row::Head(_) => HEAD,
-            Row::Value { .. } if self.above => ABOVE + ROW,
+            Row::Head(label) => HEAD + more(label),
+            Row::Value { label, .. } if self.above => ABOVE + ROW + more(label),
             Row::Value { .. } => ROW,
         }
     }
 }
 
 /// A label over the plot: the lines of the plot stop beside it instead of striking it through.
-fn words_above(canvas: &Canvas<'_>, label: &str, (x, y): (f64, f64)) -> Result<(), String> {
-    let end = x + text_width::width(label, LABEL) * 1.08 + 5.0;
-    canvas.block((x - 2.0, y - 9.0), (end, y + 9.0), Ink::Ground, 1.0)?;
-    canvas.label(label, (x, y), Ink::Text, Align::Start)
+fn words_above(canvas: &Canvas<'_>, lines: &[String], (x, top): (f64, f64)) -> Result<(), String> {
+    for (place, line) in lines.iter().enumerate() {
+        let y = top + place as f64 * LINE;
+        let end = x + text_width::width(line, LABEL) * WIDER + 2.0;
+        canvas.block((x - 2.0, y - 9.0), (end, y + 9.0), Ink::Ground, 1.0)?;
+        canvas.label(line, (x, y), Ink::Text, Align::Start)?;
+    }
+    Ok(())
 }
 
 fn drawn(

@@ -36,6 +36,22 @@ pub(crate) fn fit(text: &str, size: f64, room: f64) -> String {
     format!("{}…", kept.trim_end())
 }
 
+/// The text on one line, or on two where it does not fit: what stands last is often what tells labels apart.
+pub(crate) fn wrapped(text: &str, size: f64, room: f64) -> Vec<String> {
+    if width(text, size) <= room {
+        return vec![text.to_owned()];
+    }
+    let breaks = text.match_indices(' ').map(|(place, _)| place);
+    let fitting = breaks.filter(|place| width(&text[..*place], size) <= room);
+    match fitting.last() {
+        Some(place) => vec![
+            text[..place].to_owned(),
+            fit(text[place..].trim_start(), size, room),
+        ],
+        None => vec![fit(text, size, room)],
+    }
+}
+
 fn advance(c: char) -> f64 {
     let code = c as usize;
     let thousandths = match code {
@@ -75,5 +91,14 @@ mod tests {
             "{short}"
         );
         assert_eq!(fit("base", 12.0, 90.0), "base");
+    }
+
+    #[test]
+    fn the_end_of_a_label_is_kept_on_a_second_line() {
+        let lines = wrapped("Top-10 entropy (drift, false-context)", 13.0, 170.0);
+        assert_eq!(lines, ["Top-10 entropy (drift,", "false-context)"]);
+        assert_eq!(wrapped("base", 13.0, 90.0), ["base"]);
+        let word = wrapped("anunbreakablewordthatislong", 13.0, 60.0);
+        assert!(word.len() == 1 && word[0].ends_with('…'));
     }
 }

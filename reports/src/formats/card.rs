@@ -28,15 +28,9 @@ pub(super) fn of(report: &Report, model: &str) -> Option<String> {
         .iter()
         .filter_map(|(row, cell)| {
             let dataset = asked(&row.evaluation).map_or("", |entry| &entry.dataset);
-            let digest = report
-                .asked
-                .datasets
-                .iter()
-                .find(|entry| entry.id == dataset)
-                .and_then(|entry| entry.digest.clone());
             Some(json!({
                 "task": { "type": "text-generation", "name": row.evaluation },
-                "dataset": { "name": dataset, "type": dataset, "revision": digest },
+                "dataset": dataset_of(report, dataset),
                 "metrics": [{
                     "type": row.metric,
                     "name": measure(row),
@@ -49,7 +43,6 @@ pub(super) fn of(report: &Report, model: &str) -> Option<String> {
                     },
                     "verified": false,
                 }],
-                "source": { "name": "driftgauge", "url": "" },
             }))
         })
         .collect();
@@ -101,13 +94,28 @@ pub(super) fn of(report: &Report, model: &str) -> Option<String> {
     Some(out)
 }
 
+/// The data set as the hub names it; one of this machine by its name in the spec and the digest of its bytes.
+fn dataset_of(report: &Report, id: &str) -> serde_json::Value {
+    let record = report.resolved.as_ref();
+    let record = record.and_then(|record| record.datasets.get(id));
+    match record.and_then(|record| record.hub.as_ref()) {
+        Some(hub) => json!({
+            "name": id, "type": hub.repository, "split": hub.split, "revision": hub.commit,
+        }),
+        None => json!({
+            "name": id, "type": id,
+            "args": { "blake3": record.and_then(|record| record.digest.as_ref()) },
+        }),
+    }
+}
+
+/// The model that it was made of, as the hub names it: a name of this spec alone would lead nowhere there.
 fn base_of<'r>(report: &'r Report, model: &str) -> Option<&'r str> {
     let record = report.resolved.as_ref()?;
     match &record.models.get(model)?.source {
         SourceRecord::Finetune { base, .. } | SourceRecord::Adapter { base, .. } => {
-            // A base of the hub is named as the hub names it.
-            let hub = record.models.get(base).and_then(|base| base.hub.as_ref());
-            Some(hub.map_or(base.as_str(), |hub| hub.repository.as_str()))
+            let hub = record.models.get(base)?.hub.as_ref()?;
+            Some(hub.repository.as_str())
         }
         _ => None,
     }

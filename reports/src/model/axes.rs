@@ -11,6 +11,9 @@ pub struct AxisSection {
     pub title: String,
     /// The axis.
     pub axis: String,
+    /// What else varies and is averaged over, as the spec asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub averaged: Vec<String>,
     /// Whether its logarithm to base 10 is drawn, and is what the slope is taken over.
     pub logarithmic: bool,
     /// Unit of the number.
@@ -47,6 +50,6 @@ pub struct AxisPoint {
     pub value: f64,
     /// Student's interval over several seeds, else the number's own.
     pub ci: Option<[f64; 2]>,
-    /// Trainings, or draws, behind it.
+    /// Trainings, draws or averaged cells behind it.
     pub seeds: usize,
 }

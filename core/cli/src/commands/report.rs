@@ -6,7 +6,7 @@ use driftgauge_graph::sealing;
 use driftgauge_problem::{Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_record::files::resolved::SampleMode;
-use driftgauge_report::{AcrossRuns, NamedRun, Report, Step, render_across, render_html};
+use driftgauge_report::{AcrossRuns, NamedRun, Picture, Report, Step, render_across, render_html};
 
 use super::side_by_side::{self, label, outcome, write};
 use crate::args::{DenyChange, ReportArgs, ReportFormat, Samples};
@@ -41,6 +41,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let text = match args.format {
+        ReportFormat::Svg => return charts(&report, &dir, args, Picture::Svg),
+        ReportFormat::Png => return charts(&report, &dir, args, Picture::Png),
         ReportFormat::Html => render_html(&report)?,
         ReportFormat::Md => report.to_markdown(),
         ReportFormat::Json => report.to_json(),
@@ -51,6 +53,17 @@ pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
         ReportFormat::EvalResults => of_model(&report, args, Report::to_eval_results)?,
     };
     write(&text, args.to.as_deref())?;
+    Ok(Exit::Done)
+}
+
+/// Every chart as a file, for papers: beside those of the run folder, or in a folder of its own.
+fn charts(report: &Report, dir: &RunDir, args: &ReportArgs, picture: Picture) -> Result<Exit> {
+    let folder = args.to.clone().unwrap_or_else(|| dir.charts());
+    let written = report.write_charts(&folder, picture)?;
+    if args.to.is_none() {
+        sealing::seal_report(dir)?;
+    }
+    println!("{written} charts in {}", folder.display());
     Ok(Exit::Done)
 }
 

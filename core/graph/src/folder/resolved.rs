@@ -60,6 +60,7 @@ pub(crate) fn resolved(experiment: &ResolvedExperiment) -> ExperimentRecord {
             SampleDisplay::Redacted => SampleMode::Redacted,
             SampleDisplay::Full => SampleMode::Full,
         },
+        charts: experiment.report_charts.clone(),
     }
 }
 

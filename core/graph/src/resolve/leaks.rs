@@ -93,7 +93,7 @@ impl Resolver<'_> {
             let names: Vec<String> = guilty.iter().map(|(name, _)| format!("`{name}`")).collect();
             let verb = if names.len() == 1 { "is" } else { "are" };
             let message = format!(
-                "{} {verb} trained on questions that evaluation `{id}` asks: {} of {} word for word, {} more nearly so",
+                "{} {verb} trained on questions that evaluation `{id}` asks: {} of {} word for word, {} more nearly so; what it shows there may be memory",
                 names.join(", "),
                 most.exact,
                 questions.count,

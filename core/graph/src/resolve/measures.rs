@@ -1,6 +1,7 @@
 //! Metrics, comparisons, gates and published values.
 
 use driftgauge_engine::{PluginIsolation, ResolvedMetric};
+use driftgauge_record::files::resolved::ChartRecord;
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{Adjust, Isolation, Metric, MetricPath};
 use indexmap::IndexMap;
@@ -136,6 +137,22 @@ impl Resolver<'_> {
             }
         }
         out
+    }
+
+    pub(super) fn charts(&self) -> Vec<ChartRecord> {
+        let charts = self.spec.report.charts.iter();
+        let found = charts.filter_map(|chart| {
+            let path = MetricPath::parse(chart.metric.get())?;
+            let of = |text: &Option<Text>| text.as_ref().map(|text| text.get().clone());
+            Some(ChartRecord {
+                evaluation: path.evaluation.to_owned(),
+                metric: full_name(path.metric, path.number),
+                x: chart.x.get().clone(),
+                lines: of(&chart.lines),
+                condition: of(&chart.condition),
+            })
+        });
+        found.collect()
     }
 
     pub(super) fn expected(

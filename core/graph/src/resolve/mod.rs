@@ -224,6 +224,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
         };
     }
     let searches = crate::search::resolve(spec, &evaluations);
+    let report_charts = resolver.charts();
     let experiment = ResolvedExperiment {
         name: spec.name.get().clone(),
         description: text(spec.description.as_ref()),
@@ -243,6 +244,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
         searches,
         expected,
         report_samples: spec.report.samples,
+        report_charts,
         readings: resolver.readings,
     };
     let (mut unreadable, mut unproven) = (Vec::new(), Vec::new());

@@ -43,6 +43,27 @@ pub struct ExperimentRecord {
     pub expected: Vec<PublishedRecord>,
     /// How much of the samples the report shows.
     pub samples: SampleMode,
+    /// Charts along axes that the spec chose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charts: Vec<ChartRecord>,
+}
+
+/// A chart that the spec chose: a number along an axis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChartRecord {
+    /// Evaluation, without its cell.
+    pub evaluation: String,
+    /// Metric, or `metric.number`.
+    pub metric: String,
+    /// Axis along which the lines run.
+    pub x: String,
+    /// Axis that the lines stand for; every combination has its line when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<String>,
+    /// Condition; every condition when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
 }
 
 impl RunFile for ExperimentRecord {

@@ -30,8 +30,8 @@ pub use models::{
 };
 pub use recorded::{Recorded, RecordedColumns, RecordedFormat};
 pub use reporting::{
-    Adjust, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report, SampleDisplay,
-    Statistic, bytes,
+    Adjust, Chart, Compare, Expected, Family, Gate, Isolation, Metric, MetricPath, Report,
+    SampleDisplay, Statistic, bytes,
 };
 pub use search::{Bound, Halving, Limit, Search};
 pub(crate) use training::known_modules;

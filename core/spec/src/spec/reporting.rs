@@ -247,6 +247,26 @@ pub struct Report {
     /// How much of the completions it shows.
     #[serde(default)]
     pub samples: SampleDisplay,
+    /// Charts along axes of `vary`, for the numbers named here instead of those that the report draws by itself.
+    #[serde(default)]
+    pub charts: Vec<Chart>,
+}
+
+/// A number along an axis of `vary`, as a line with its band.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Chart {
+    /// `evaluation/metric`, or `evaluation/metric.number` for one of its other numbers: the evaluation without its cell.
+    pub metric: Text,
+    /// The axis along which the lines run; its values are numbers.
+    pub x: Text,
+    /// The axis that the lines stand for, one for each value; what else varies is averaged over. Every combination has a line of its
+    /// own when absent.
+    #[serde(default)]
+    pub lines: Option<Text>,
+    /// Condition id; a chart for every condition when absent.
+    #[serde(default)]
+    pub condition: Option<Text>,
 }
 
 /// How much of the completions the report shows.
