@@ -42,8 +42,8 @@ pub(crate) fn wrapped(text: &str, size: f64, room: f64) -> Vec<String> {
         return vec![text.to_owned()];
     }
     let breaks = text.match_indices(' ').map(|(place, _)| place);
-    let fitting = breaks.filter(|place| width(&text[..*place], size) <= room);
-    match fitting.last() {
+    let mut fitting = breaks.filter(|place| width(&text[..*place], size) <= room);
+    match fitting.next_back() {
         Some(place) => vec![
             text[..place].to_owned(),
             fit(text[place..].trim_start(), size, room),
