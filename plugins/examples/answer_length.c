@@ -4,8 +4,10 @@
  *
  * and in a spec:   metrics: {length: {plugin: ./libanswer_length.so}}
  *
- * It keeps two numbers per condition, whatever the number of samples. Completions that were not made count as missing, not
- * as empty. plugins/README.md explains the calls, the fields and the JSON. */
+ * It keeps a few bytes per prompt and condition, and gives them as scores: so the number has an interval, and models are
+ * compared prompt by prompt. Completions that were not made count as missing, not as empty. plugins/README.md explains the calls,
+ * the fields and the JSON. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +16,16 @@
 
 #define MOST_CONDITIONS 64
 
+/* One prompt: the words of its answers, how many these are, and whether it was asked at all. */
+typedef struct {
+  double words;
+  uint32_t answers, asked;
+} prompt;
+
 typedef struct {
   char *name;
-  double words;
-  unsigned long answers;
+  prompt *prompts; /* by the field `prompt`: 0, 1, 2... */
+  size_t n;
 } condition;
 
 struct dg_metric {
@@ -136,6 +144,19 @@ static condition *find(dg_metric *metric, dg_str name) {
   return fresh;
 }
 
+/* The place of a prompt, made if it is new; NULL without memory. */
+static prompt *at(condition *here, size_t number) {
+  if (number >= here->n) {
+    size_t n = 2 * (number + 1);
+    prompt *larger = realloc(here->prompts, n * sizeof *larger);
+    if (larger == NULL) return NULL;
+    memset(larger + here->n, 0, (n - here->n) * sizeof *larger);
+    here->prompts = larger;
+    here->n = n;
+  }
+  return &here->prompts[number];
+}
+
 /* --- the metric --------------------------------------------------------------------------------------------------- */
 
 static dg_status manifest(dg_buf *json) {
@@ -166,6 +187,7 @@ static dg_status update(dg_metric *metric, const dg_batch *batch, dg_buf *error)
   size_t samples = host->len(batch);
   for (size_t row = 0; row < samples; row++) {
     dg_str id = {NULL, 0}, name = {NULL, 0}, reason = {NULL, 0}, answer = {NULL, 0};
+    int64_t number = 0;
     host->get_str(batch, row, field("sample_id"), &id);
     if (host->get_str(batch, row, field("condition"), &name) != DG_PRESENT) {
       return fail(error, DG_BAD_DATA, "a sample has no condition", "look at the recording", id);
@@ -174,39 +196,87 @@ static dg_status update(dg_metric *metric, const dg_batch *batch, dg_buf *error)
     if (here == NULL) {
       return fail(error, DG_BAD_DATA, "there are more than 64 conditions", "split the evaluation", id);
     }
+    if (host->get_i64(batch, row, field("prompt"), &number) != DG_PRESENT || number < 0) {
+      return fail(error, DG_INTERNAL, "the harness is too old to number prompts", "take a newer one", id);
+    }
+    prompt *one = at(here, (size_t)number);
+    if (one == NULL) return fail(error, DG_INTERNAL, "out of memory", "free some", id);
+    one->asked++;
     if (host->get_str(batch, row, field("finish_reason"), &reason) == DG_PRESENT && reason.len == 5 &&
         memcmp(reason.ptr, "error", 5) == 0) {
       continue;
     }
     host->get_str(batch, row, field("completion"), &answer);
-    here->words += (double)words_in(answer);
-    here->answers++;
+    one->words += (double)words_in(answer);
+    one->answers++;
   }
   return DG_OK;
 }
 
+/* The mean of all prompts with an answer, of which the harness is given each; their number, or -1 when that fails. */
+static long mean(const dg_metric *metric, const condition *here, double *out) {
+  const dg_host *host = metric->host;
+  double *values = malloc((here->n + 1) * sizeof *values), sum = 0;
+  uint32_t *numbers = malloc((here->n + 1) * sizeof *numbers);
+  uint8_t *present = malloc(here->n + 1);
+  dg_scores scores = {sizeof scores, 0, {NULL, 0}, {NULL, 0}, 0, NULL, NULL, NULL, NULL};
+  long answered = 0;
+  int taken = 0;
+  if (values != NULL && numbers != NULL && present != NULL) {
+    for (size_t number = 0; number < here->n; number++) {
+      const prompt *one = &here->prompts[number];
+      if (one->asked == 0) continue;
+      present[scores.len] = one->answers > 0;
+      numbers[scores.len] = (uint32_t)number;
+      values[scores.len] = one->answers > 0 ? one->words / (double)one->answers : 0;
+      sum += values[scores.len];
+      answered += one->answers > 0;
+      scores.len++;
+    }
+    scores.id = field("words");
+    scores.condition = field(here->name);
+    scores.values = values;
+    scores.present = present;
+    scores.prompts = numbers;
+    /* An older harness has a shorter structure. */
+    taken = host->struct_size >= offsetof(dg_host, scores) + sizeof host->scores &&
+            host->scores(host->ctx, &scores) == DG_OK;
+  }
+  free(values);
+  free(numbers);
+  free(present);
+  *out = answered > 0 ? sum / (double)answered : 0;
+  return taken ? answered : -1;
+}
+
 static dg_status finish(dg_metric *metric, dg_buf *result, dg_buf *error) {
+  dg_str nowhere = {NULL, 0};
   writer json = {malloc(1024), 0, 1024};
-  (void)error;
   put_text(&json, "{\"schema\":1,\"scalars\":[");
   for (size_t i = 0; i < metric->n; i++) {
     const condition *here = &metric->conditions[i];
     char number[64];
+    double value;
+    long n = mean(metric, here, &value);
+    if (n < 0) {
+      free(json.text);
+      return fail(error, DG_INTERNAL, "the harness did not take the scores", "take a newer one", nowhere);
+    }
     if (i > 0) put_text(&json, ",");
     put_text(&json, "{\"id\":\"words\",\"title\":\"Words per answer\",\"condition\":");
     put_string(&json, here->name, strlen(here->name));
     /* Undefined is null, never NaN. */
-    if (here->answers == 0) {
+    if (n == 0) {
       snprintf(number, sizeof number, "null");
     } else {
-      snprintf(number, sizeof number, "%.17g", here->words / (double)here->answers);
+      snprintf(number, sizeof number, "%.17g", value);
     }
     put_text(&json, ",\"value\":");
     put_text(&json, number);
-    snprintf(number, sizeof number, ",\"n\":%lu", here->answers);
+    snprintf(number, sizeof number, ",\"n\":%ld", n);
     put_text(&json, number);
     put_text(&json, ",\"ci\":null,\"unit\":\"words\",\"direction\":\"none\",\"primary\":true,"
-                    "\"formula\":\"mean over answers of the number of words between white space\"}");
+                    "\"formula\":\"mean over prompts of the number of words between white space, per answer\"}");
   }
   put_text(&json, "]}");
   give(result, json.text);
@@ -214,7 +284,10 @@ static dg_status finish(dg_metric *metric, dg_buf *result, dg_buf *error) {
 }
 
 static void destroy(dg_metric *metric) {
-  for (size_t i = 0; i < metric->n; i++) free(metric->conditions[i].name);
+  for (size_t i = 0; i < metric->n; i++) {
+    free(metric->conditions[i].name);
+    free(metric->conditions[i].prompts);
+  }
   free(metric);
 }
 

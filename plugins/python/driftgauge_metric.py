@@ -38,12 +38,12 @@ except ImportError:
 __version__ = "1.0.0"
 __all__ = ["Metric", "Batch", "ConfigError", "DataError", "run", "bench"]
 
-ABI = [1, 1]
+ABI = [1, 2]
 BYTES = 1 << 31
 BAD_CONFIG, BAD_DATA, INTERNAL, CANCELLED = 1, 2, 3, 5
 
 _NUMBERS = ("p_unsafe.", "score.")
-_INTEGERS = ("sample_index", "ends_with_eos", "empty", "looping", "truncated")
+_INTEGERS = ("prompt", "sample_index", "ends_with_eos", "empty", "looping", "truncated")
 _LISTS = ("references", "judges")
 
 
@@ -223,6 +223,39 @@ class _Scores:
         }
 
 
+def _arrays(scores):
+    """Scores as they cross the pipe, or None where these are none that arrays can hold: what is wrong is then told of the JSON."""
+    if set(scores) != {"id", "condition", "kind", "sample_ids", "values"}:
+        return None
+    ids, values = scores["sample_ids"], scores["values"]
+    real = lambda value: value is None or isinstance(value, (int, float))
+    if not all(isinstance(id, str) for id in ids) or not all(map(real, values)):
+        return None
+    texts = [id.encode() for id in ids]
+    ends, data = [0], bytearray()
+    for text in texts:
+        ends.append(ends[-1] + len(text))
+
+    def put(part):
+        data.extend(bytes(-len(data) % 8))
+        data.extend(part)
+        return [len(data) - len(part), len(part)]
+
+    head = {key: scores[key] for key in ("id", "condition", "kind")}
+    head["values"] = put(_bytes("d", [0.0 if value is None else float(value) for value in values]))
+    if None in values:
+        head["present"] = put(bytes(value is not None for value in values))
+    head["sample_ids"] = [put(_bytes("I", ends)), put(b"".join(texts))]
+    return head, bytes(data)
+
+
+def _bytes(kind, items):
+    values = array.array(kind, items)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values.tobytes()
+
+
 def _finite(value):
     if value is None or not math.isfinite(value):
         return None
@@ -353,7 +386,7 @@ class _Host:
     """The other end of the pipe."""
 
     def __init__(self, source, sink):
-        self._source, self._sink, self._cancelled = source, sink, False
+        self._source, self._sink, self._cancelled, self._takes_arrays = source, sink, False, False
         # Printing must not disturb the frames.
         sys.stdout = sys.stderr
 
@@ -367,10 +400,25 @@ class _Host:
             self._cancelled = self._message() in ("cancel", None)
         return self._cancelled
 
-    def _send(self, message):
+    def _send(self, message, data=None):
         text = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
         self._sink.write(struct.pack("<I", len(text)) + text)
+        if data is not None:
+            self._sink.write(struct.pack("<I", len(data) | BYTES) + data)
         self._sink.flush()
+
+    def _give(self, result):
+        """Sends a result, its scores as arrays."""
+        if self._takes_arrays:
+            kept = []
+            for scores in result.get("scores", ()):
+                arrays = _arrays(scores)
+                if arrays is None:
+                    kept.append(scores)
+                else:
+                    self._send({"scores": arrays[0]}, arrays[1])
+            result = {**result, "scores": kept}
+        self._send({"result": result})
 
     def _frame(self):
         head = self._source.read(4)
@@ -440,9 +488,10 @@ def _serve(host, metrics):
         if request == "cancel":
             raise Cancelled
         if request == "finish":
-            host._send({"result": _result(metric)})
+            host._give(_result(metric))
             return
         if "create" in request:
+            host._takes_arrays = (request["create"].get("abi") or [1, 0])[1] >= 2
             metric = _made(metrics[request["create"]["metric"]], request["create"]["config"], host)
         else:
             batch = host._batch(request["update"])
@@ -464,26 +513,29 @@ class _Bench:
 def bench(metric, samples, config=None, size=None):
     """Runs a metric over samples written as dictionaries of fields (`{"sample_id": "a", "completion": "..."}`) and gives its
     output. Without a `size` it is run in batches of one, of three and of all, which have to agree."""
+    samples, numbers = [dict(sample) for sample in samples], {}
+    for place, sample in enumerate(samples):
+        sample.setdefault("sample_id", "s%d" % place)
+        sample["prompt"] = numbers.setdefault(sample["sample_id"], len(numbers))
     outputs = []
     for step in [size] if size else [1, 3, max(1, len(samples))]:
         made = _made(metric, config, _Bench())
         for start in range(0, len(samples), step):
             part = samples[start : start + step]
-            made.update(Batch(len(part), _plain(part, start)))
+            made.update(Batch(len(part), _plain(part)))
         outputs.append(json.loads(json.dumps(_result(made), allow_nan=False)))
     if any(output != outputs[0] for output in outputs):
         raise AssertionError("the result depends on the size of batches: keep state between them")
     return outputs[0]
 
 
-def _plain(samples, start):
+def _plain(samples):
     defaults = {"condition": "default", "finish_reason": "stop", "sample_index": 0, "evaluation": "bench", "model": "bench"}
 
     def ask(field, type):
         if type == "json":
-            return [json.dumps(sample) for sample in samples]
-        value = lambda place, sample: sample.get(field, "s%d" % (start + place) if field == "sample_id" else defaults.get(field))
-        values = [value(place, sample) for place, sample in enumerate(samples)]
+            return [json.dumps({key: value for key, value in sample.items() if key != "prompt"}) for sample in samples]
+        values = [sample.get(field, defaults.get(field)) for sample in samples]
         if numpy is not None and type in ("f64", "i64"):
             return numpy.array([math.nan if value is None else value for value in values], "f8" if type == "f64" else "i8")
         return values

@@ -137,7 +137,7 @@ fn a_plugin_whose_result_depends_on_batches_is_told() {
     library("sound", &source);
     let forgetful = source.replacen(
         "size_t samples = host->len(batch);",
-        "size_t samples = host->len(batch);\n  for (size_t i = 0; i < metric->n; i++) metric->conditions[i].words = 0;",
+        "size_t samples = host->len(batch);\n  for (size_t i = 0; i < metric->n; i++) metric->conditions[i].n = 0;",
         1,
     );
     assert_ne!(forgetful, source, "the example begins otherwise now");

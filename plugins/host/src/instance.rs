@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use driftgauge_plugin_protocol::arrays::Given;
 use driftgauge_plugin_protocol::clean::clean_line;
 use driftgauge_plugin_protocol::ffi::{
     DG_CANCELLED, DG_OK, DgBuf, DgHost, DgMetric, DgMetricVtable, DgStatus, DgStr,
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::guard::Inside;
 use crate::load::buffer_fault;
+use crate::maps::Maps;
 use crate::{PluginError, PluginLibrary, limits};
 
 /// A living metric.
@@ -25,7 +27,7 @@ pub(crate) struct Instance {
     manifest: Manifest,
     // Both are pointed to by the plugin, and outlive `destroy` because fields drop after `Drop::drop`.
     _host: Box<DgHost>,
-    _context: Box<HostContext>,
+    context: Box<HostContext>,
 }
 
 impl Instance {
@@ -38,14 +40,18 @@ impl Instance {
         cancelled: Arc<AtomicBool>,
     ) -> Result<Self, PluginError> {
         let (manifest, table) = library.find(metric_id)?;
-        let context = Box::new(HostContext::new(log, cancelled));
+        let context = HostContext::new(log, cancelled).wary(limits::RESULT, || {
+            let maps = Maps::now();
+            Box::new(move |address, len| maps.readable(address, len))
+        });
+        let context = Box::new(context);
         let host = Box::new(context.table());
         let mut instance = Self {
             table: *table,
             metric: std::ptr::null_mut(),
             manifest: manifest.clone().configured(config),
             _host: host,
-            _context: context,
+            context,
         };
         // No configuration in the spec is an empty one.
         let config = if config.is_null() {
@@ -74,9 +80,17 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Feeds a batch.
-    pub(crate) fn update(&mut self, rows: &dyn Rows) -> Result<(), PluginError> {
-        let batch = ServedBatch::new(rows);
+    /// Feeds a batch, with the numbers of its prompts where the rows do not tell them.
+    pub(crate) fn update(
+        &mut self,
+        rows: &dyn Rows,
+        prompts: Option<&[u32]>,
+    ) -> Result<(), PluginError> {
+        self.context.show(rows.len());
+        let batch = match prompts {
+            Some(prompts) => ServedBatch::numbered(rows, prompts),
+            None => ServedBatch::new(rows),
+        };
         let mut error = DgBuf::EMPTY;
         let status = self.table.update.map_or(DG_OK, |update| {
             let _inside = Inside::enter();
@@ -95,20 +109,23 @@ impl Instance {
         &self.manifest
     }
 
-    /// Takes the bytes of the result, which nobody has looked at.
-    pub(crate) fn finish(self) -> Result<Vec<u8>, PluginError> {
+    /// Takes the bytes of the result and the arrays that were given beside it, at which nobody has looked.
+    pub(crate) fn finish(self) -> Result<(Vec<u8>, Vec<Given>), PluginError> {
         let (mut json, mut error) = (DgBuf::EMPTY, DgBuf::EMPTY);
         let status = self.table.finish.map_or(DG_OK, |finish| {
             let _inside = Inside::enter();
             // SAFETY: the instance was created; the plugin fills the buffers according to the ABI.
             unsafe { finish(self.metric, &raw mut json, &raw mut error) }
         });
+        // A plugin fails when its scores are not taken: that it does is less than why.
+        let given = self.context.take_scores();
+        let given = given.map_err(|fault| bad_scores(&self.manifest, &fault))?;
         self.check(status, error)?;
         if let Some(fault) = buffer_fault(&json, limits::RESULT) {
             return Err(bad_output(&self.manifest, vec![fault]));
         }
         // SAFETY: filled by the plugin, or still empty; what it names is memory.
-        Ok(unsafe { json.take() })
+        Ok((unsafe { json.take() }, given))
     }
 
     fn check(&self, status: DgStatus, mut error: DgBuf) -> Result<(), PluginError> {
@@ -160,19 +177,31 @@ fn bad_output(manifest: &Manifest, problems: Vec<String>) -> PluginError {
     }
 }
 
-/// Reads a result and holds it against the samples that were shown.
+/// What is wrong with scores that were given as arrays.
+pub(crate) fn bad_scores(manifest: &Manifest, fault: &str) -> PluginError {
+    bad_output(manifest, vec![clean_line(fault, limits::LINE)])
+}
+
+/// Reads a result with the arrays beside it, and holds it against the samples that were shown.
 pub(crate) fn parse_output(
     manifest: &Manifest,
     bytes: &[u8],
+    given: Vec<Given>,
     seen: &Seen,
 ) -> Result<MetricOutput, PluginError> {
-    let output: MetricOutput = serde_json::from_slice(bytes).map_err(|error| {
+    let mut output: MetricOutput = serde_json::from_slice(bytes).map_err(|error| {
         let error = clean_line(&error.to_string(), limits::LINE);
         bad_output(
             manifest,
             vec![format!("it is not the JSON of an output: {error}")],
         )
     })?;
+    for given in given {
+        let scores = seen.scores(given);
+        output
+            .scores
+            .push(scores.map_err(|fault| bad_scores(manifest, &fault))?);
+    }
     check_output(manifest, &output, seen)?;
     Ok(output)
 }

@@ -31,6 +31,6 @@ pub use locate::{Locator, PLUGIN_PATH_VARIABLE};
 pub use program::Program;
 pub use run::{Log, RunOptions, run_metric, run_metric_with};
 pub use worker::{
-    PluginDescription, Source, Work, WorkerOptions, describe_in_worker, run_metric_in_worker,
-    worker_main,
+    PluginDescription, Source, Work, WorkerOptions, describe_in_worker, has_control_groups,
+    run_metric_in_worker, worker_main,
 };

@@ -79,9 +79,10 @@ pub fn run_metric_with(
         let unreadable = |problem: String| PluginError::Samples(problem.into());
         seen.note(batch).map_err(unreadable)?;
         required.note(batch);
-        instance.update(batch)?;
+        instance.update(batch, Some(seen.batch()))?;
     }
     required.check()?;
     let manifest = instance.manifest().clone();
-    parse_output(&manifest, &instance.finish()?, &seen)
+    let (json, given) = instance.finish()?;
+    parse_output(&manifest, &json, given, &seen)
 }

@@ -78,6 +78,20 @@ fn the_c_plugin_counts_words() {
         ("silent", None, 0),
     ];
     assert_eq!(found, expected);
+    let found: Vec<_> = output
+        .scores
+        .iter()
+        .map(|scores| {
+            let ids: Vec<&str> = scores.sample_ids.iter().collect();
+            (ids, scores.values.as_slice())
+        })
+        .collect();
+    let expected: [(Vec<&str>, &[Option<f64>]); 3] = [
+        (vec!["s1", "s2", "s3"], &[Some(3.0), Some(1.0), None]),
+        (vec!["s1"], &[Some(5.0)]),
+        (vec!["s1"], &[None]),
+    ];
+    assert_eq!(found, expected);
 
     // The same in a process of its own.
     let test = std::env::current_exe().unwrap();

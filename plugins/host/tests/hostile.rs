@@ -1,6 +1,6 @@
 //! Plugins that crash, hang, lie or flood, each in a worker: a file in `tests/hostile` whose first line says what becomes of it,
 //! `/* says: words; words */` for an error that says them, `/* runs */` for a result over all samples, `/* anything */` for a race. The same for results
-//! in `tests/hostile/results`, where `outcomes.txt` says it. Whatever a plugin does, it ends, and nothing of it is left.
+//! in `tests/hostile/results`, where `outcomes.txt` says it, and for programs in `tests/hostile/programs`, in a comment of theirs. Whatever a plugin does, it ends, and nothing of it is left.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a failed test may panic")]
 
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use driftgauge_plugin_host::{
-    PluginError, RunOptions, Source, WorkerOptions, run_metric_in_worker,
+    PluginError, PluginLibrary, Program, RunOptions, Source, WorkerOptions, has_control_groups,
+    run_metric, run_metric_in_worker,
 };
 use driftgauge_plugin_protocol::wire::MetricOutput;
 use driftgauge_record::{Sample, SampleBatches};
@@ -32,7 +33,7 @@ fn worker(folder: &Path, mark: &str, answer: &Path) -> PathBuf {
         .join("examples/plugin-worker");
     let script = folder.join("worker");
     let text = format!(
-        "#!/bin/sh\nexport DG_HOSTILE={mark} HOSTILE_JSON='{}'\nexec '{}' \"$@\"\n",
+        "#!/bin/sh\nexport PYTHONDONTWRITEBYTECODE=1 DG_HOSTILE={mark} HOSTILE_JSON='{}'\nexec '{}' \"$@\"\n",
         answer.display(),
         worker.display()
     );
@@ -88,6 +89,7 @@ struct Trial {
     seconds: f64,
 }
 
+/// Runs a library from its source, or a program in Python.
 fn run(source: &Path, answer: &Path, options: &WorkerOptions) -> Trial {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     let folder = tempfile::tempdir().unwrap();
@@ -97,11 +99,19 @@ fn run(source: &Path, answer: &Path, options: &WorkerOptions) -> Trial {
         RUNS.fetch_add(1, Ordering::Relaxed)
     );
     let executable = worker(folder.path(), &mark, answer);
-    let library = compile(source, folder.path());
+    let plugin = if source
+        .extension()
+        .is_some_and(|extension| extension == "py")
+    {
+        let words = ["python3".to_owned(), name(source)];
+        Source::Program(Program::new(&words, &[], source.parent().unwrap()).unwrap())
+    } else {
+        Source::Library(compile(source, folder.path()))
+    };
     let start = Instant::now();
     let outcome = run_metric_in_worker(
         &executable,
-        &Source::Library(library),
+        &plugin,
         "bad",
         &Value::Null,
         &mut SampleBatches::new(samples(), 7),
@@ -124,6 +134,9 @@ fn limits() -> WorkerOptions {
 
 /// Processes with the mark in their environment.
 fn left(mark: &str) -> usize {
+    if mark.is_empty() {
+        return 0;
+    }
     let needle = format!("DG_HOSTILE={mark}\0");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
@@ -204,19 +217,73 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
-#[test]
-fn hostile_plugins_cost_nothing_but_themselves() {
-    let wrong = each(&files(&here(), &["c", "cpp"]), |source| {
-        let text = std::fs::read_to_string(source).unwrap();
-        let first = text.lines().next().unwrap_or_default();
-        let expected = first.trim_start_matches("/* ").trim_end_matches(" */");
-        let problem = judge(&run(source, Path::new(""), &limits()), expected)?;
+/// What a source says that becomes of it.
+fn expected(source: &Path) -> String {
+    let text = std::fs::read_to_string(source).unwrap();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.trim_start_matches("/* ").trim_start_matches("# ");
+    first.trim_end_matches(" */").to_owned()
+}
+
+/// Runs each of them in a worker, and says which came to something else.
+fn judge_each(sources: &[PathBuf], limits: &WorkerOptions) {
+    let wrong = each(sources, |source| {
+        let expected = expected(source);
+        let problem = judge(&run(source, Path::new(""), limits), &expected)?;
         Some(format!(
             "{}: {problem}\n   expected {expected}",
             name(source)
         ))
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn hostile_plugins_cost_nothing_but_themselves() {
+    judge_each(&files(&here(), &["c", "cpp"]), &limits());
+}
+
+#[test]
+fn programs_that_break_the_frames_are_told() {
+    let mut programs = files(&here().join("programs"), &["py"]);
+    programs.retain(|path| name(path) != "frames.py");
+    let patient = WorkerOptions {
+        timeout: Duration::from_secs(25),
+        ..limits()
+    };
+    judge_each(&programs, &patient);
+}
+
+/// Its children are orphans of nobody who watches them; only their control group holds them, and the pipe that they keep open.
+#[test]
+fn a_plugin_that_kills_its_supervisor_leaves_nothing() {
+    if has_control_groups() {
+        judge_each(&files(&here().join("groups"), &["c"]), &limits());
+    } else {
+        eprintln!("not tested: no control group can be made here");
+    }
+}
+
+/// Arrays in this process: what can be known of them is known before they are read.
+#[test]
+fn hostile_arrays_are_refused_in_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sources = files(&here(), &["c"]);
+    sources.retain(|path| name(path).starts_with("scores_"));
+    assert!(sources.len() > 30);
+    for (place, source) in sources.iter().enumerate() {
+        let folder = folder.path().join(place.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        let library = PluginLibrary::load(&compile(source, &folder)).unwrap();
+        let samples = &mut SampleBatches::new(samples(), 7);
+        let trial = Trial {
+            mark: String::new(),
+            outcome: run_metric(&library, "bad", &Value::Null, samples),
+            seconds: 0.0,
+        };
+        let problem = judge(&trial, &expected(source));
+        assert_eq!(problem, None, "{}: {}", name(source), expected(source));
+    }
 }
 
 #[test]

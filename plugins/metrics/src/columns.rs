@@ -4,80 +4,107 @@
 //! a column holds one score's sum and count per prompt. Several completions of one prompt average to its score: prompts,
 //! not completions, are what intervals and paired tests count.
 
-use std::hash::BuildHasher;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
+use driftgauge_plugin_sdk::prompts::PromptIds;
 use driftgauge_plugin_sdk::texts::TextList;
 use driftgauge_plugin_sdk::wire::{SampleIds, ScoreKind, Scores};
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use driftgauge_plugin_sdk::{MetricError, Sample};
 use indexmap::IndexMap;
 
 /// Ids of prompts; their position is the row of every column.
-#[derive(Debug, Clone, Default)]
-pub struct Prompts {
-    ids: TextList,
-    /// Rows by the hash of their ids.
-    rows: HashTable<u32>,
-    hasher: RandomState,
-    /// The ids as scores name them, made when first asked for.
-    named: OnceLock<SampleIds>,
+#[derive(Debug, Clone)]
+pub enum Prompts {
+    /// As the harness numbers them, so that none has to be looked up.
+    Told(Arc<TextList>),
+    /// As they are found here.
+    Found(PromptIds),
+}
+
+impl Default for Prompts {
+    fn default() -> Self {
+        Self::Told(Arc::default())
+    }
 }
 
 impl Prompts {
+    /// The row of a sample's prompt, made if it is new.
+    ///
+    /// # Errors
+    /// When the sample cannot be read.
+    pub fn of(&mut self, sample: &Sample<'_>) -> Result<usize, MetricError> {
+        if let Self::Told(ids) = self
+            && let Some(number) = sample.prompt()?
+        {
+            let row = number as usize;
+            if row == ids.len() {
+                Arc::make_mut(ids).push(sample.str("sample_id")?);
+            }
+            // Beyond the next one are the prompts of samples that were not asked for: their ids are nowhere.
+            if row < ids.len() {
+                return Ok(row);
+            }
+        }
+        Ok(self.row(sample.str("sample_id")?))
+    }
+
     /// The row of `id`, made if it is new.
     pub fn row(&mut self, id: &str) -> usize {
-        let (ids, hasher) = (&mut self.ids, &self.hasher);
-        let of = |row: u32| ids.get(row as usize).unwrap_or_default();
-        let hash = hasher.hash_one(id);
-        let found = self
-            .rows
-            .entry(hash, |&row| of(row) == id, |&row| hasher.hash_one(of(row)));
-        match found {
-            Entry::Occupied(known) => *known.get() as usize,
-            Entry::Vacant(new) => {
-                let row = ids.len();
-                // Prompts fit in memory, so that their number fits in 32 bits.
-                new.insert(row as u32);
-                ids.push(id);
-                self.named.take();
-                row
+        if let Self::Told(ids) = self {
+            let mut found = PromptIds::default();
+            for id in ids.iter() {
+                found.number(id);
             }
+            *self = Self::Found(found);
+        }
+        match self {
+            Self::Found(ids) => ids.number(id) as usize,
+            Self::Told(_) => 0,
         }
     }
 
     /// The row of `id`, when there is one.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<usize> {
-        let same = |&row: &u32| self.id(row as usize) == id;
-        let row = self.rows.find(self.hasher.hash_one(id), same)?;
-        Some(*row as usize)
+        match self {
+            Self::Told(ids) => ids.iter().position(|known| known == id),
+            Self::Found(ids) => ids.find(id).map(|number| number as usize),
+        }
     }
 
     /// The id of a row.
     #[must_use]
     pub fn id(&self, row: usize) -> &str {
-        self.ids.get(row).unwrap_or_default()
+        let id = match self {
+            Self::Told(ids) => ids.get(row),
+            Self::Found(ids) => u32::try_from(row).ok().and_then(|number| ids.id(number)),
+        };
+        id.unwrap_or_default()
     }
 
     /// Number of prompts.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ids.len()
+        match self {
+            Self::Told(ids) => ids.len(),
+            Self::Found(ids) => ids.len(),
+        }
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.len() == 0
     }
 
     /// The ids of some rows, as scores name them.
     fn named(&self, rows: Vec<u32>) -> SampleIds {
-        let all = self.named.get_or_init(|| self.ids.clone().into());
+        let all = match self {
+            Self::Told(ids) => SampleIds::of_prompts(Arc::clone(ids)),
+            Self::Found(ids) => ids.listed().into(),
+        };
         // Rows are those of prompts.
-        all.at(rows).unwrap_or_else(|_| all.clone())
+        all.at(rows).unwrap_or(all)
     }
 }
 

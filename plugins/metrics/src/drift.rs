@@ -137,7 +137,7 @@ impl Drift {
         }
         let sample_id = sample.str("sample_id")?;
         check(kl, agree).map_err(|error| error.sample(sample_id))?;
-        let row = self.prompts.row(sample_id);
+        let row = self.prompts.of(sample)?;
         if let Some(exact) = sample.opt_f64("value.kl_exact_match")? {
             gathered
                 .exact

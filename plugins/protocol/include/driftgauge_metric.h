@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define DG_ABI_MAJOR 1
-#define DG_ABI_MINOR 1
+#define DG_ABI_MINOR 2
 
 /* Borrowed; not NUL-terminated; {NULL, 0} is empty. */
 typedef struct dg_str  { const char   *ptr; size_t len; } dg_str;
@@ -60,6 +60,18 @@ typedef int32_t dg_status;
 typedef struct dg_batch  dg_batch;  /* owned by the host, valid during update() only */
 typedef struct dg_metric dg_metric; /* an instance, owned by the plugin */
 
+/* Scores behind a scalar, one per prompt, as arrays of yours; the host copies them before the call returns. */
+typedef struct dg_scores {
+  uint32_t struct_size;
+  uint32_t binary;          /* 1: every score is 0 or 1; 0: any finite numbers */
+  dg_str   id, condition;   /* those of the scalar that is their mean */
+  size_t   len;             /* how many: the length of each array */
+  const double   *values;
+  const uint8_t  *present;    /* 1, or 0 where a prompt has no score; NULL: all have one */
+  const uint32_t *prompts;    /* the field `prompt` of the sample that each is of; NULL: 0, 1, 2... */
+  const dg_str   *sample_ids; /* or the ids, with `prompts` NULL */
+} dg_scores;
+
 /* Host to plugin; lives until destroy() returns. Accessors write pointers that stay valid until update() returns. */
 typedef struct dg_host {
   uint32_t struct_size, abi_minor;
@@ -83,6 +95,8 @@ typedef struct dg_host {
   int32_t (*column_f32s)(const dg_batch *batch, dg_str field, dg_f32s *out, int8_t *found);
   int32_t (*column_strs)(const dg_batch *batch, dg_str field, dg_strs *out, int8_t *found);
   int32_t (*column_f64s)(const dg_batch *batch, dg_str field, dg_f64s *out, int8_t *found);
+  /* Since 1.2: takes scores, in finish(), instead of `scores` of the JSON. DG_OK; else the host says what is wrong with them. */
+  dg_status (*scores)(void *ctx, const dg_scores *scores);
 } dg_host;
 
 /* Plugin to host; static. */

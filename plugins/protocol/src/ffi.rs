@@ -14,7 +14,7 @@ use std::marker::{PhantomData, PhantomPinned};
 /// Major version of the ABI: part of the exported symbol's name.
 pub const ABI_MAJOR: u32 = 1;
 /// Minor version of the ABI: what has been appended since 1.0.
-pub const ABI_MINOR: u32 = 1;
+pub const ABI_MINOR: u32 = 2;
 /// The one symbol a plugin exports.
 pub const ENTRY_SYMBOL: &str = "dg_plugin_v1";
 
@@ -99,6 +99,30 @@ pub struct DgBuf {
     pub owner: *mut c_void,
 }
 
+/// Scores behind a scalar, one per prompt, as arrays that the plugin owns. The host copies them.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct DgScores {
+    /// Size of the plugin's structure in bytes.
+    pub struct_size: u32,
+    /// 1 where every score is 0 or 1, 0 where they are any finite numbers.
+    pub binary: u32,
+    /// Id of the scalar.
+    pub id: DgStr,
+    /// Condition.
+    pub condition: DgStr,
+    /// Number of scores: length of the arrays.
+    pub len: usize,
+    /// The scores.
+    pub values: *const f64,
+    /// 0 where a prompt has no score, else 1; may be null: all have one.
+    pub present: *const u8,
+    /// The field `prompt` of the sample that each score is of. May be null: 0, 1, 2...
+    pub prompts: *const u32,
+    /// Sample ids instead of `prompts`; may be null.
+    pub sample_ids: *const DgStr,
+}
+
 /// A batch of samples, owned by the host and valid during `update` only.
 #[repr(C)]
 pub struct DgBatch {
@@ -168,6 +192,8 @@ pub struct DgHost {
     pub column_strs: Option<DgColumn<DgStrs>>,
     /// Lists of doubles of all rows.
     pub column_f64s: Option<DgColumn<DgF64s>>,
+    /// Takes scores as arrays, in `finish`, instead of the `scores` of the result; since 1.2. [`DG_OK`], or what is wrong.
+    pub scores: Option<unsafe extern "C" fn(ctx: *mut c_void, scores: *const DgScores) -> DgStatus>,
 }
 
 /// The functions of one metric: static, in the plugin.
@@ -376,11 +402,15 @@ const fn pointers<const N: usize>() -> [usize; N] {
 
 // SAFETY: repr(C), size first; zero is null pointers and absent functions.
 unsafe impl SizePrefixed for DgHost {
-    const ENDS: &'static [usize] = &pointers::<19>();
+    const ENDS: &'static [usize] = &pointers::<20>();
 }
 // SAFETY: as above.
 unsafe impl SizePrefixed for DgMetricVtable {
     const ENDS: &'static [usize] = &pointers::<7>();
+}
+// SAFETY: as above; the arrays are pointers, which may be null.
+unsafe impl SizePrefixed for DgScores {
+    const ENDS: &'static [usize] = &[size_of::<Self>()];
 }
 // SAFETY: as above.
 unsafe impl SizePrefixed for DgPlugin {

@@ -34,6 +34,8 @@ pub enum Field<'a> {
     Tokens(Tokens),
     /// A whole number or a flag.
     Integer(Integer),
+    /// `prompt`: the number of the sample's id, in the order in which ids are first shown.
+    Prompt,
 }
 
 /// Text fields.
@@ -133,6 +135,7 @@ impl<'a> Field<'a> {
             "token_top10_mass" => Self::Tokens(Tokens::Top10Mass),
             "token_entropy" => Self::Tokens(Tokens::Entropy),
             "token_top_logprobs" => Self::Tokens(Tokens::TopLogprobs),
+            "prompt" => Self::Prompt,
             "sample_index" => Self::Integer(Integer::SampleIndex),
             "ends_with_eos" => Self::Integer(Integer::EndsWithEos),
             "empty" => Self::Integer(Integer::Empty),
@@ -187,6 +190,7 @@ impl<'a> Field<'a> {
             Self::Tokens(Tokens::Top10Mass) => "token_top10_mass",
             Self::Tokens(Tokens::Entropy) => "token_entropy",
             Self::Tokens(Tokens::TopLogprobs) => "token_top_logprobs",
+            Self::Prompt => "prompt",
             Self::Integer(Integer::SampleIndex) => "sample_index",
             Self::Integer(Integer::EndsWithEos) => "ends_with_eos",
             Self::Integer(Integer::Empty) => "empty",
@@ -222,6 +226,7 @@ mod tests {
             "token_top10_mass",
             "token_entropy",
             "token_top_logprobs",
+            "prompt",
             "sample_index",
             "ends_with_eos",
             "empty",

@@ -10,12 +10,13 @@
 use std::borrow::Cow;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::arrays::{self, Given, Taken};
 use crate::ffi::{
-    ABI_MINOR, DG_BAD_ROW, DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgF32s,
-    DgF64s, DgHost, DgStr, DgStrs,
+    ABI_MINOR, DG_BAD_DATA, DG_BAD_ROW, DG_NO_FIELD, DG_NULL, DG_OK, DG_OTHER_TYPE, DG_PRESENT,
+    DgBatch, DgF32s, DgF64s, DgHost, DgScores, DgStatus, DgStr, DgStrs,
 };
 use crate::field::Field;
 
@@ -80,6 +81,8 @@ pub trait Batches {
 /// A batch that plugins can be handed, and everything that was made for them while they read it.
 pub struct ServedBatch<'a> {
     rows: &'a dyn Rows,
+    /// The number of each sample's prompt, where the rows themselves do not tell.
+    prompts: Option<&'a [u32]>,
     kept: Mutex<Vec<Kept>>,
     failure: OnceLock<String>,
 }
@@ -102,8 +105,18 @@ impl<'a> ServedBatch<'a> {
     pub fn new(rows: &'a dyn Rows) -> Self {
         Self {
             rows,
+            prompts: None,
             kept: Mutex::default(),
             failure: OnceLock::new(),
+        }
+    }
+
+    /// Serves `rows` with the numbers of their prompts, one for each.
+    #[must_use]
+    pub fn numbered(rows: &'a dyn Rows, prompts: &'a [u32]) -> Self {
+        Self {
+            prompts: Some(prompts),
+            ..Self::new(rows)
         }
     }
 
@@ -166,13 +179,47 @@ pub type LogSink = Box<dyn Fn(i32, &str) + Send + Sync>;
 pub struct HostContext {
     log: LogSink,
     cancelled: Arc<AtomicBool>,
+    scores: Taken,
+    /// Samples that were shown: the most that scores can be of.
+    shown: AtomicU64,
+    readable: Readable,
 }
+
+/// Whether so many bytes from an address are memory, at this moment.
+pub type Readable = fn() -> Box<dyn Fn(usize, usize) -> bool>;
 
 impl HostContext {
     /// A context with a log and a flag that stops the plugin.
     #[must_use]
     pub fn new(log: LogSink, cancelled: Arc<AtomicBool>) -> Self {
-        Self { log, cancelled }
+        Self {
+            log,
+            cancelled,
+            scores: Taken::new(usize::MAX),
+            shown: AtomicU64::new(0),
+            readable: || Box::new(|_, _| true),
+        }
+    }
+
+    /// Takes at most so many bytes of scores, from addresses that are memory.
+    #[must_use]
+    pub fn wary(mut self, most: usize, readable: Readable) -> Self {
+        self.scores = Taken::new(most);
+        self.readable = readable;
+        self
+    }
+
+    /// Takes note of samples that are about to be shown.
+    pub fn show(&self, samples: usize) {
+        self.shown.fetch_add(samples as u64, Ordering::Relaxed);
+    }
+
+    /// The scores that were given as arrays. What is given later is refused.
+    ///
+    /// # Errors
+    /// What was wrong with them.
+    pub fn take_scores(&self) -> Result<Vec<Given>, String> {
+        self.scores.take()
     }
 
     /// The table to pass to `create`. It points to this context, which must outlive the metric's instance and stay put.
@@ -199,7 +246,25 @@ impl HostContext {
             column_f32s: Some(column::<DgF32s>),
             column_strs: Some(column::<DgStrs>),
             column_f64s: Some(column::<DgF64s>),
+            scores: Some(scores),
         }
+    }
+}
+
+unsafe extern "C" fn scores(ctx: *mut c_void, scores: *const DgScores) -> DgStatus {
+    // SAFETY: `ctx` is the `HostContext` the table was made from.
+    let context = unsafe { &*ctx.cast::<HostContext>() };
+    let take = || {
+        let shown = context.shown.load(Ordering::Relaxed);
+        let readable = (context.readable)();
+        // SAFETY: the plugin promises that its arrays are valid during the call; what is no memory is refused.
+        context
+            .scores
+            .add(unsafe { arrays::read(scores, shown, &*readable) })
+    };
+    match catch_unwind(AssertUnwindSafe(take)) {
+        Ok(true) => DG_OK,
+        Ok(false) | Err(_) => DG_BAD_DATA,
     }
 }
 
@@ -265,7 +330,12 @@ impl Lent for f64 {
 
 impl Lent for i64 {
     fn find<'a>(batch: &'a ServedBatch<'a>, row: usize, field: Field<'_>) -> Lookup<Self> {
-        batch.rows.integer(row, field)
+        match batch.prompts {
+            Some(prompts) if field == Field::Prompt => {
+                prompts.get(row).map(|&number| i64::from(number)).into()
+            }
+            _ => batch.rows.integer(row, field),
+        }
     }
 }
 

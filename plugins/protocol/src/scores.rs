@@ -43,6 +43,8 @@ pub struct SampleIds {
     list: Arc<TextList>,
     /// All of them where there are none.
     places: Option<Arc<[u32]>>,
+    /// Whether the list is that of all prompts that were shown, each once, in the order of their numbers.
+    of_prompts: bool,
 }
 
 impl SampleIds {
@@ -59,7 +61,30 @@ impl SampleIds {
         Ok(Self {
             list: Arc::clone(&self.list),
             places: (!all).then(|| places.into()),
+            of_prompts: self.of_prompts,
         })
+    }
+
+    /// All prompts that were shown, each once, in the order of their numbers: places are then what the field `prompt` says.
+    #[must_use]
+    pub fn of_prompts(list: Arc<TextList>) -> Self {
+        Self {
+            list,
+            places: None,
+            of_prompts: true,
+        }
+    }
+
+    /// Whether places are numbers of prompts.
+    #[must_use]
+    pub fn are_of_prompts(&self) -> bool {
+        self.of_prompts
+    }
+
+    /// The place of each in the list; all where there are none.
+    #[must_use]
+    pub fn places(&self) -> Option<&[u32]> {
+        self.places.as_deref()
     }
 
     /// How many there are.
@@ -110,9 +135,16 @@ impl PartialEq for SampleIds {
 
 impl From<TextList> for SampleIds {
     fn from(ids: TextList) -> Self {
+        Arc::new(ids).into()
+    }
+}
+
+impl From<Arc<TextList>> for SampleIds {
+    fn from(list: Arc<TextList>) -> Self {
         Self {
-            list: Arc::new(ids),
+            list,
             places: None,
+            of_prompts: false,
         }
     }
 }

@@ -1,25 +1,46 @@
 //! What a plugin was shown, as far as its result can be held against it.
 
-use std::collections::HashSet;
-use std::hash::BuildHasher;
+use std::borrow::Cow;
 
-use foldhash::fast::RandomState;
-
+use crate::arrays::{Given, Of};
 use crate::field::{Field, Text};
+use crate::prompts::PromptIds;
 use crate::rows::{Lookup, Rows};
+use crate::wire::{SampleIds, Scores};
 
-/// Conditions and ids of the samples that a plugin was shown. Ids are kept as hashes: eight bytes a sample.
+/// Conditions and ids of the samples that a plugin was shown. What grows with the samples is each different id, once.
 #[derive(Debug, Default)]
 pub struct Seen {
     conditions: Vec<Condition>,
-    hasher: RandomState,
+    prompts: PromptIds,
+    /// The number of each sample's prompt, in the last batch.
+    batch: Vec<u32>,
 }
 
 #[derive(Debug)]
 struct Condition {
     id: String,
     samples: u64,
-    ids: HashSet<u64, RandomState>,
+    prompts: Bits,
+}
+
+/// Which numbers of prompts there are.
+#[derive(Debug, Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn insert(&mut self, number: u32) {
+        let (word, bit) = (number as usize / 64, number % 64);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << bit;
+    }
+
+    fn has(&self, number: u32) -> bool {
+        let word = self.0.get(number as usize / 64);
+        word.is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
 }
 
 impl Seen {
@@ -29,18 +50,103 @@ impl Seen {
     /// When it cannot be read.
     pub fn note(&mut self, rows: &dyn Rows) -> Result<(), String> {
         let mut place = None;
+        self.batch.clear();
         for row in 0..rows.len() {
             let condition = present(rows.text(row, Field::Text(Text::Condition)))?;
             let id = present(rows.text(row, Field::Text(Text::SampleId)))?;
-            let hash = self.hasher.hash_one(&*id);
+            let number = self.prompts.number(&id);
+            self.batch.push(number);
             let known = place.filter(|&place: &usize| self.conditions[place].id == *condition);
             let at = known.unwrap_or_else(|| self.place(&condition));
             place = Some(at);
             let condition = &mut self.conditions[at];
             condition.samples += 1;
-            condition.ids.insert(hash);
+            condition.prompts.insert(number);
         }
         Ok(())
+    }
+
+    /// The number of each sample's prompt in the batch that was noted last.
+    #[must_use]
+    pub fn batch(&self) -> &[u32] {
+        &self.batch
+    }
+
+    /// The ids of all prompts in the order of their numbers.
+    #[must_use]
+    pub fn prompts(&self) -> SampleIds {
+        SampleIds::of_prompts(self.prompts.listed())
+    }
+
+    /// The number of a prompt that was shown.
+    #[must_use]
+    pub fn number(&self, id: &str) -> Option<u32> {
+        self.prompts.find(id)
+    }
+
+    /// The scores that these are, of samples that were shown.
+    ///
+    /// # Errors
+    /// What does not agree, by field.
+    pub fn scores(&self, given: Given) -> Result<Scores, String> {
+        let n = given.values.len();
+        let place = format!("scores `{}` of condition `{}`", given.id, given.condition);
+        let numbers = match given.of {
+            Of::First => (0..).take(n).collect(),
+            Of::Prompts(numbers) => numbers,
+            Of::Ids(ids) => ids
+                .iter()
+                .map(|id| {
+                    let unknown =
+                        || format!("{place} name the sample id `{id}`, which was not shown");
+                    self.number(id).ok_or_else(unknown)
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        if numbers.len() != n {
+            return Err(format!(
+                "{place} have {} prompts and {n} values",
+                numbers.len()
+            ));
+        }
+        let sample_ids = self.prompts();
+        let shown = sample_ids.len();
+        let sample_ids = match numbers.iter().find(|&&number| number as usize >= shown) {
+            Some(number) => {
+                return Err(format!(
+                    "{place} name prompt {number} of {shown} that were shown"
+                ));
+            }
+            None => sample_ids.at(numbers)?,
+        };
+        let values = match given.present {
+            None => given.values.into_iter().map(Some).collect(),
+            Some(present) if present.len() != n => {
+                return Err(format!(
+                    "{place} have {} in `present` and {n} values",
+                    present.len()
+                ));
+            }
+            Some(present) => {
+                if let Some(odd) = present.iter().find(|&&flag| flag > 1) {
+                    return Err(format!(
+                        "{place} have {odd} in `present`, where 0 and 1 belong"
+                    ));
+                }
+                let flags = present.iter().map(|&flag| flag == 1);
+                let values = given.values.into_iter().zip(flags);
+                values
+                    .map(|(value, there)| there.then_some(value))
+                    .collect()
+            }
+        };
+        Ok(Scores {
+            id: given.id,
+            condition: given.condition,
+            kind: given.kind,
+            sample_ids,
+            values,
+        })
     }
 
     fn place(&mut self, id: &str) -> usize {
@@ -49,7 +155,7 @@ impl Seen {
             self.conditions.push(Condition {
                 id: id.to_owned(),
                 samples: 0,
-                ids: HashSet::default(),
+                prompts: Bits::default(),
             });
             self.conditions.len() - 1
         })
@@ -67,21 +173,38 @@ impl Seen {
         self.condition(condition).map(|known| known.samples)
     }
 
+    /// One of these ids, which was not shown under a condition.
+    #[must_use]
+    pub fn unknown<'a>(&self, condition: &str, ids: &'a SampleIds) -> Option<&'a str> {
+        let Some(condition) = self.condition(condition) else {
+            return ids.iter().next();
+        };
+        // Places in our own list are numbers: nothing has to be looked up.
+        if ids.share_a_list(&self.prompts()) {
+            let mut places = 0..ids.len();
+            let number = |row: usize| ids.places().map_or(row as u32, |places| places[row]);
+            let row = places.find(|&row| !condition.prompts.has(number(row)))?;
+            return ids.iter().nth(row);
+        }
+        ids.iter().find(|id| !self.holds(condition, id))
+    }
+
     /// Whether a condition has a sample of that id.
     #[must_use]
     pub fn has(&self, condition: &str, id: &str) -> bool {
-        let hash = self.hasher.hash_one(id);
-        self.condition(condition)
-            .is_some_and(|known| known.ids.contains(&hash))
+        let condition = self.condition(condition);
+        condition.is_some_and(|condition| self.holds(condition, id))
+    }
+
+    fn holds(&self, condition: &Condition, id: &str) -> bool {
+        let number = self.number(id);
+        number.is_some_and(|number| condition.prompts.has(number))
     }
 
     /// Whether any condition has a sample of that id.
     #[must_use]
     pub fn has_anywhere(&self, id: &str) -> bool {
-        let hash = self.hasher.hash_one(id);
-        self.conditions
-            .iter()
-            .any(|known| known.ids.contains(&hash))
+        self.number(id).is_some()
     }
 
     /// The ids of the conditions.
@@ -96,7 +219,7 @@ impl Seen {
     }
 }
 
-fn present(found: Lookup<std::borrow::Cow<'_, str>>) -> Result<std::borrow::Cow<'_, str>, String> {
+fn present(found: Lookup<Cow<'_, str>>) -> Result<Cow<'_, str>, String> {
     match found {
         Lookup::Present(text) => Ok(text),
         Lookup::Failed(problem) => Err(problem),

@@ -40,6 +40,27 @@ impl TextList {
         Some(&self.text[start..end])
     }
 
+    /// Bytes of memory that they take, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len() + size_of::<usize>() * self.ends.len()
+    }
+
+    /// Where each one ends, in bytes from the beginning of the first.
+    #[must_use]
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
+    /// Texts that lie one after the other in `text`, each up to one of the `ends`; `None` where these are not such places.
+    #[must_use]
+    pub fn from_parts(text: String, ends: Vec<usize>) -> Option<Self> {
+        let sound = ends.is_sorted()
+            && ends.last().copied().unwrap_or(0) == text.len()
+            && ends.iter().all(|&end| text.is_char_boundary(end));
+        sound.then_some(Self { text, ends })
+    }
+
     /// The texts in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).filter_map(|place| self.get(place))
@@ -121,5 +142,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<TextList>(&json).unwrap(), list);
         let error = serde_json::from_str::<TextList>("[\"a\", 1]").unwrap_err();
         assert!(error.to_string().contains("expected a text"), "{error}");
+        let parts = |ends: &[usize]| TextList::from_parts("aä".to_owned(), ends.to_vec());
+        assert_eq!(parts(&[1, 1, 3]), Some(TextList::from_iter(["a", "", "ä"])));
+        for wrong in [&[3, 1, 3][..], &[2, 3], &[1], &[], &[1, 3, 9]] {
+            assert_eq!(parts(wrong), None, "{wrong:?}");
+        }
     }
 }

@@ -12,34 +12,11 @@ use foldhash::fast::RandomState;
 use self::found::{Found, number, short};
 use self::pooled::check_pooled;
 use self::shown::{check_chart, check_table};
+pub use crate::limits;
 use crate::seen::Seen;
 use crate::wire::{
     Interval, Manifest, MetricOutput, OUTPUT_SCHEMA, SampleIds, Scalar, ScoreKind, Scores,
 };
-
-/// The sizes that a result may have; plugins/README.md states them.
-pub mod limits {
-    /// Bytes of an id.
-    pub const ID: usize = 200;
-    /// Bytes of a title, label, unit or method.
-    pub const TITLE: usize = 400;
-    /// Bytes of a formula, a note or a cell.
-    pub const TEXT: usize = 16 << 10;
-    /// Scalars.
-    pub const SCALARS: usize = 4096;
-    /// Tables, and charts.
-    pub const PARTS: usize = 64;
-    /// Columns of a table, and series of a chart.
-    pub const ACROSS: usize = 256;
-    /// Rows of a table, and points of a chart.
-    pub const DOWN: usize = 100_000;
-    /// Notes.
-    pub const NOTES: usize = 256;
-    /// Magnitude of a number that is drawn.
-    pub const DRAWN: f64 = 1e15;
-    /// Problems that are told of one result.
-    pub const PROBLEMS: usize = 12;
-}
 
 /// Everything wrong with an output, one phrase each; empty when it is well-formed.
 #[must_use]
@@ -143,11 +120,7 @@ pub fn unfounded(manifest: &Manifest, output: &MetricOutput, seen: &Seen) -> Vec
         return found.0;
     }
     for scores in &output.scores {
-        let unknown = scores
-            .sample_ids
-            .iter()
-            .find(|id| !seen.has(&scores.condition, id));
-        if let Some(id) = unknown {
+        if let Some(id) = seen.unknown(&scores.condition, &scores.sample_ids) {
             found.push(format!(
                 "scores `{}` of condition `{}` name the sample id `{}`, which was not shown",
                 scores.id,
@@ -333,7 +306,8 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Found) {
 /// An id that appears twice, in a list that is not `known` or among places.
 fn twice(sample_ids: &SampleIds, known: bool) -> Option<&str> {
     let (list, places) = sample_ids.parts();
-    // As many ids as samples: the usual hash would cost more than all else.
+    // As many ids as samples: the usual hash would cost more than all else. Prompts that were shown have each id once.
+    let known = known || sample_ids.are_of_prompts();
     let n = if known { 0 } else { list.len() };
     let mut seen = HashSet::with_capacity_and_hasher(n, RandomState::default());
     let mut listed = vec![false; places.map_or(0, |_| list.len())];

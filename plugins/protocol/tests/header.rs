@@ -68,7 +68,21 @@ fn sizes_and_offsets_agree() {
             column_i64,
             column_f32s,
             column_strs,
-            column_f64s
+            column_f64s,
+            scores
+        ),
+        layout!(
+            "dg_scores",
+            DgScores,
+            struct_size,
+            binary,
+            id,
+            condition,
+            len,
+            values,
+            present,
+            prompts,
+            sample_ids
         ),
         layout!(
             "dg_metric_vtable",

@@ -7,9 +7,10 @@ use std::marker::PhantomData;
 
 use crate::MetricError;
 use crate::ffi::{
-    DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgColumn, DgF32s, DgF64s, DgGet,
-    DgHost, DgStr, DgStrs,
+    DG_NO_FIELD, DG_NULL, DG_OK, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgColumn, DgF32s, DgF64s,
+    DgGet, DgHost, DgScores, DgStr, DgStrs,
 };
+use crate::wire::{ScoreKind, Scores};
 
 /// Levels of the run log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,55 @@ impl Host<'_> {
         self.table
             .cancelled
             .is_some_and(|cancelled| unsafe { cancelled(self.table.ctx) } != 0)
+    }
+
+    /// Hands scores over as arrays. `None` where the harness is too old to take them.
+    pub(crate) fn give(&self, scores: &Scores) -> Option<Result<(), MetricError>> {
+        let give = self.table.scores?;
+        let values = scores.values.iter();
+        let all = values.clone().all(Option::is_some);
+        let present: Vec<u8> = match all {
+            true => Vec::new(),
+            false => values
+                .clone()
+                .map(|value| u8::from(value.is_some()))
+                .collect(),
+        };
+        let values: Vec<f64> = values.map(|value| value.unwrap_or_default()).collect();
+        let of_prompts = scores.sample_ids.are_of_prompts();
+        let ids: Vec<DgStr> = match of_prompts {
+            true => Vec::new(),
+            false => scores.sample_ids.iter().map(DgStr::new).collect(),
+        };
+        let prompts = scores.sample_ids.places().filter(|_| of_prompts);
+        let arrays = DgScores {
+            struct_size: size_of::<DgScores>() as u32,
+            binary: u32::from(scores.kind == ScoreKind::Binary),
+            id: DgStr::new(&scores.id),
+            condition: DgStr::new(&scores.condition),
+            len: values.len(),
+            values: values.as_ptr(),
+            present: if all {
+                std::ptr::null()
+            } else {
+                present.as_ptr()
+            },
+            prompts: prompts.map_or(std::ptr::null(), <[u32]>::as_ptr),
+            sample_ids: if of_prompts {
+                std::ptr::null()
+            } else {
+                ids.as_ptr()
+            },
+        };
+        // SAFETY: the context belongs to the function; the arrays have as many items as told, and outlive the call.
+        let status = unsafe { give(self.table.ctx, &raw const arrays) };
+        Some(match status {
+            DG_OK => Ok(()),
+            _ => Err(MetricError::internal(format!(
+                "the harness did not take the scores `{}`",
+                scores.id
+            ))),
+        })
     }
 }
 
@@ -195,6 +245,19 @@ impl<'a> Sample<'a> {
             &self.batch.columns.i64,
             0,
         )
+    }
+
+    /// The number of the sample's id: 0, 1, 2... in the order in which ids are first shown, over all conditions. `None` where the
+    /// harness is too old to tell.
+    ///
+    /// # Errors
+    /// When the harness cannot give it.
+    pub fn prompt(&self) -> Result<Option<u32>, MetricError> {
+        if self.batch.host.table.scores.is_none() {
+            return Ok(None);
+        }
+        let number = self.opt_i64("prompt")?;
+        Ok(number.and_then(|number| u32::try_from(number).ok()))
     }
 
     /// Numbers in single precision; empty when the sample has none.

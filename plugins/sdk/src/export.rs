@@ -132,6 +132,13 @@ unsafe extern "C" fn finish<M: Metric>(
             if let Some(problem) = driftgauge_plugin_protocol::validate::problems(&output).first() {
                 return Err(MetricError::internal(problem.clone()).code("bad-output"));
             }
+            let scores = std::mem::take(&mut output.scores);
+            for scores in scores {
+                match host.give(&scores) {
+                    Some(given) => given?,
+                    None => output.scores.push(scores),
+                }
+            }
             let text = serde_json::to_vec(&output)
                 .map_err(|error| MetricError::internal(format!("result is not JSON: {error}")))?;
             result.write(DgBuf::from_bytes(text));

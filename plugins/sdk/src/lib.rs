@@ -65,7 +65,7 @@ pub mod statistics;
 pub mod testing;
 
 pub use batch::{Batch, Host, LogLevel, Sample};
-pub use driftgauge_plugin_protocol::{ffi, numbers, texts, wire};
+pub use driftgauge_plugin_protocol::{ffi, numbers, prompts, texts, wire};
 pub use error::{ErrorKind, MetricError};
 pub use metric::{Metric, NoConfig};
 

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use driftgauge_plugin_protocol::field::{Field, Integer, Text, Tokens};
 use driftgauge_plugin_protocol::rows::{HostContext, Lookup, Rows, ServedBatch};
+use driftgauge_plugin_protocol::seen::Seen;
 use serde_json::Value;
 
 use crate::export::Exported;
@@ -57,16 +58,24 @@ pub fn run_in_batches<M: Metric>(
             &raw mut error,
         );
         check(status, &mut error)?;
+        let mut seen = Seen::default();
         let mut feed = || {
             for chunk in samples.chunks(size.max(1)) {
                 let rows = JsonRows(chunk);
-                let batch = ServedBatch::new(&rows);
+                seen.note(&rows).map_err(MetricError::internal)?;
+                context.show(chunk.len());
+                let batch = ServedBatch::numbered(&rows, seen.batch());
                 check(update(instance, batch.as_ptr(), &raw mut error), &mut error)?;
             }
             let mut json = DgBuf::EMPTY;
             check(finish(instance, &raw mut json, &raw mut error), &mut error)?;
-            serde_json::from_slice(&json.take())
-                .map_err(|error| MetricError::internal(error.to_string()))
+            let mut output: MetricOutput = serde_json::from_slice(&json.take())
+                .map_err(|error| MetricError::internal(error.to_string()))?;
+            for given in context.take_scores().map_err(MetricError::internal)? {
+                let scores = seen.scores(given).map_err(MetricError::internal)?;
+                output.scores.push(scores);
+            }
+            Ok(output)
         };
         let result = feed();
         destroy(instance);

@@ -6,20 +6,25 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use driftgauge_plugin_protocol::ffi::ABI_MAJOR;
+use driftgauge_plugin_protocol::arrays::{Given, Taken};
+use driftgauge_plugin_protocol::ffi::{ABI_MAJOR, ABI_MINOR};
 use driftgauge_plugin_protocol::rows::{Batches, Rows};
 use driftgauge_plugin_protocol::seen::Seen;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput, PluginErrorPayload};
 use serde_json::Value;
 
+#[cfg(target_os = "linux")]
+use super::GROUP_VARIABLE;
 use super::columns::{self, Column, Wanted};
 use super::frame::{self, Failure, Hello, Reply, Request, Said};
+#[cfg(target_os = "linux")]
+use super::group::Group;
 use super::pipes::{read_replies, write_requests};
 use super::serve::DIGEST_VARIABLE;
 use super::source::Source;
 use super::stderr::Stderr;
 use super::{MEMORY_VARIABLE, PARENT_VARIABLE};
-use crate::instance::parse_output;
+use crate::instance::{bad_scores, parse_output};
 use crate::limits::{self, ShortLog};
 use crate::required::Required;
 use crate::{PluginError, RunOptions, manifest};
@@ -119,6 +124,7 @@ pub fn run_metric_in_worker(
     let create = Request::Create {
         metric: metric_id.to_owned(),
         config,
+        abi: Some([ABI_MAJOR, ABI_MINOR]),
     };
     worker.ask(&create, None, "start")?;
     let mut seen = Seen::default();
@@ -126,11 +132,22 @@ pub fn run_metric_in_worker(
     while let Some(batch) = samples.next_batch().map_err(PluginError::Samples)? {
         seen.note(batch).map_err(unreadable)?;
         required.note(batch);
-        worker.update(batch)?;
+        let shown = Shown {
+            rows: batch,
+            prompts: seen.batch(),
+        };
+        worker.update(shown)?;
     }
     required.check()?;
-    let json = worker.finish()?;
-    parse_output(&manifest, &json, &seen)
+    let (json, given) = worker.finish(&manifest)?;
+    parse_output(&manifest, &json, given, &seen)
+}
+
+/// The samples of a batch, and the number of each one's prompt.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    rows: &'a dyn Rows,
+    prompts: &'a [u32],
 }
 
 fn unreadable(problem: String) -> PluginError {
@@ -149,8 +166,13 @@ struct Worker<'a> {
     child: Child,
     requests: Option<Sender<Vec<u8>>>,
     replies: Receiver<std::io::Result<Option<Said>>>,
+    /// Scores that came as arrays.
+    scores: Taken,
     log: ShortLog,
     stderr: Option<Stderr>,
+    /// Dropped after the worker has ended: what is left of it then ends here.
+    #[cfg(target_os = "linux")]
+    _group: Option<Group>,
 }
 
 impl<'a> Worker<'a> {
@@ -167,11 +189,18 @@ impl<'a> Worker<'a> {
             .env(PARENT_VARIABLE, std::process::id().to_string())
             // Else our allocator would take a gibibyte off the limit before the plugin has any.
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+        command.env_remove(GROUP_VARIABLE);
         if let Some(memory) = options.memory {
             command.env(MEMORY_VARIABLE, memory.to_string());
         }
         if let Some(digest) = &options.digest {
             command.env(DIGEST_VARIABLE, digest);
+        }
+        #[cfg(target_os = "linux")]
+        let group = Group::new(options.memory);
+        #[cfg(target_os = "linux")]
+        if let Some(group) = &group {
+            command.env(GROUP_VARIABLE, group.folder());
         }
         // A group of its own: Ctrl-C reaches us alone, and we say what becomes of the plugin.
         #[cfg(unix)]
@@ -195,12 +224,15 @@ impl<'a> Worker<'a> {
             wanted: Vec::new(),
             requests: child.stdin.take().map(write_requests),
             replies: read_replies(child.stdout.take()),
+            scores: Taken::new(limits::RESULT),
             log: ShortLog::new(log.clone()),
             stderr: child
                 .stderr
                 .take()
                 .map(|pipe| Stderr::read(pipe, log.clone())),
             child,
+            #[cfg(target_os = "linux")]
+            _group: group,
         };
         let Said::Reply(Reply::Hello(hello)) = worker.reply(None, "start")? else {
             return Err(worker.broken("did not begin with `hello`"));
@@ -221,15 +253,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn update(&mut self, batch: &dyn Rows) -> Result<(), PluginError> {
+    fn update(&mut self, batch: Shown<'_>) -> Result<(), PluginError> {
         let mut bytes = Vec::new();
         let columns: Result<Vec<Column>, String> = self
             .wanted
             .iter()
-            .map(|wanted| columns::encode(batch, wanted, &mut bytes))
+            .map(|wanted| columns::encode(batch.rows, batch.prompts, wanted, &mut bytes))
             .collect();
         let update = Request::Update {
-            rows: batch.len(),
+            rows: batch.rows.len(),
             columns: columns.map_err(unreadable)?,
         };
         self.send(&update, Some(&bytes))?;
@@ -239,12 +271,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The JSON of the result.
-    fn finish(&mut self) -> Result<Vec<u8>, PluginError> {
+    /// The JSON of the result, and the arrays before it.
+    fn finish(&mut self, manifest: &Manifest) -> Result<(Vec<u8>, Vec<Given>), PluginError> {
         self.send(&Request::Finish, None)?;
         match self.reply(None, "make its result")? {
-            Said::Result(json) => Ok(json),
-            Said::Reply(_) => Err(self.broken("did not answer `finish` with a result")),
+            Said::Result(json) => {
+                let given = self.scores.take();
+                Ok((json, given.map_err(|fault| bad_scores(manifest, &fault))?))
+            }
+            _ => Err(self.broken("did not answer `finish` with a result")),
         }
     }
 
@@ -276,8 +311,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Waits for the answer to a request; meanwhile passes the log on and gives the columns of the batch that are asked for.
-    fn reply(&mut self, batch: Option<&dyn Rows>, step: &'static str) -> Result<Said, PluginError> {
+    fn reply(&mut self, batch: Option<Shown<'_>>, step: &'static str) -> Result<Said, PluginError> {
         let deadline = Instant::now() + self.options.timeout;
+        let mut ended = None;
         loop {
             if self.options.run.cancelled.load(Ordering::Relaxed) {
                 return Err(self.cancel());
@@ -301,6 +337,10 @@ impl<'a> Worker<'a> {
                     Some(batch) => self.give(batch, wanted)?,
                     None => return Err(self.broken("asked for a column without a batch")),
                 },
+                // What is wrong with them is told with the result.
+                Ok(Ok(Some(Said::Scores(given)))) => {
+                    self.scores.add(given);
+                }
                 Ok(Ok(Some(said))) => return Ok(said),
                 Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => {
                     // What ended it says more than that it ended.
@@ -311,13 +351,21 @@ impl<'a> Worker<'a> {
                 Ok(Err(error)) => {
                     return Err(self.broken(&format!("does not speak the protocol: {error}")));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    // Somebody else may hold the pipe open; what the worker itself said is here soon.
+                    let Some(how) = self.wait(Duration::ZERO) else {
+                        continue;
+                    };
+                    if ended.get_or_insert(now).elapsed() >= REASON {
+                        return Err(self.broken(&format!("ended while it was to {step}{how}")));
+                    }
+                }
             }
         }
     }
 
     /// Answers the question for a column.
-    fn give(&mut self, batch: &dyn Rows, wanted: Wanted) -> Result<(), PluginError> {
+    fn give(&mut self, batch: Shown<'_>, wanted: Wanted) -> Result<(), PluginError> {
         let known = driftgauge_plugin_protocol::field::Field::parse(&wanted.field).is_some();
         if !known && wanted.kind != columns::Type::Json {
             let text = format!("no field `{}` exists", wanted.field);
@@ -327,7 +375,8 @@ impl<'a> Worker<'a> {
             return Err(self.broken(&format!("asked for more than {MOST_COLUMNS} columns")));
         }
         let mut bytes = Vec::new();
-        let column = columns::encode(batch, &wanted, &mut bytes).map_err(unreadable)?;
+        let column = columns::encode(batch.rows, batch.prompts, &wanted, &mut bytes);
+        let column = column.map_err(unreadable)?;
         self.send(&Request::Column(column), Some(&bytes))?;
         if !self.wanted.contains(&wanted) {
             self.wanted.push(wanted);

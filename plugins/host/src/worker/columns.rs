@@ -41,6 +41,9 @@ pub(super) struct Wanted {
     pub(super) kind: Type,
 }
 
+/// Where a part of a frame of bytes begins, and how many bytes it has.
+pub(super) type Part = [usize; 2];
+
 /// Where a column lies in the frame of bytes that follows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Column {
@@ -48,15 +51,16 @@ pub(super) struct Column {
     #[serde(rename = "type")]
     pub(super) kind: Type,
     /// Where each part begins, and how many bytes it has.
-    pub(super) parts: Vec<[usize; 2]>,
+    pub(super) parts: Vec<Part>,
 }
 
-/// Writes a field of all rows to the end of `bytes`.
+/// Writes a field of all rows, whose `prompts` have these numbers, to the end of `bytes`.
 ///
 /// # Errors
 /// When there is no such field, or a sample cannot be read.
 pub(super) fn encode(
     rows: &dyn Rows,
+    prompts: &[u32],
     wanted: &Wanted,
     bytes: &mut Vec<u8>,
 ) -> Result<Column, String> {
@@ -72,6 +76,10 @@ pub(super) fn encode(
             Type::Str => to.text(rows.text(row, field))?,
             Type::Json => to.text(Lookup::Present(Cow::Owned(rows.json(row)?)))?,
             Type::F64 => to.items(rows.number(row, field).map(f64::to_le_bytes))?,
+            Type::I64 if field == Field::Prompt => {
+                let number = prompts.get(row).map(|&number| i64::from(number));
+                to.items(Lookup::from(number).map(i64::to_le_bytes))?
+            }
             Type::I64 => to.items(rows.integer(row, field).map(i64::to_le_bytes))?,
             Type::F32s => to.list(rows.floats(row, field), |item| item.to_le_bytes())?,
             Type::F64s => to.list(rows.doubles(row, field), |item| item.to_le_bytes())?,
@@ -146,7 +154,7 @@ impl<'a> Writer<'a> {
         Ok(code)
     }
 
-    fn finish(self, kind: Type) -> Result<Vec<[usize; 2]>, String> {
+    fn finish(self, kind: Type) -> Result<Vec<Part>, String> {
         let Self {
             bytes,
             codes,
@@ -167,7 +175,7 @@ impl<'a> Writer<'a> {
 }
 
 /// Writes a part, and says where it lies.
-fn put(bytes: &mut Vec<u8>, part: &[u8]) -> [usize; 2] {
+pub(super) fn put(bytes: &mut Vec<u8>, part: &[u8]) -> Part {
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     let start = bytes.len();
     bytes.extend_from_slice(part);

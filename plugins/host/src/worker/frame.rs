@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use driftgauge_plugin_protocol::arrays::Given;
 use driftgauge_plugin_protocol::clean::clean_line;
 use driftgauge_plugin_protocol::ffi::DgStatus;
 use driftgauge_plugin_protocol::wire::Manifest;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::columns::{Column, Wanted};
+use super::scores::{self, Head};
 use crate::limits;
 
 /// Set in the length of a frame that is bytes and no JSON.
@@ -29,6 +31,9 @@ pub(super) enum Request {
         metric: String,
         /// Its configuration.
         config: Value,
+        /// What the parent speaks: it takes scores as arrays since 1.2.
+        #[serde(default)]
+        abi: Option<[u32; 2]>,
     },
     /// Take a batch. A frame of bytes follows, in which its columns lie.
     Update {
@@ -57,6 +62,8 @@ pub(super) enum Reply {
     Done,
     /// A field of the batch is needed.
     Column(Wanted),
+    /// Scores of the result; a frame of bytes follows, in which their arrays lie.
+    Scores(Head),
     /// The request failed.
     Error(Failure),
     /// A line for the run log.
@@ -73,6 +80,8 @@ pub(super) enum Reply {
 pub(super) enum Said {
     /// A message.
     Reply(Reply),
+    /// Scores as arrays, or what is wrong with them.
+    Scores(Result<Given, String>),
     /// The JSON of a result, unchecked: checking is the parent's affair.
     Result(Vec<u8>),
 }
@@ -178,7 +187,11 @@ pub(super) fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Opti
 
 /// Reads a frame of bytes, which a message announced.
 pub(super) fn read_bytes(from: &mut impl Read) -> io::Result<Vec<u8>> {
-    match read_frame(from, BYTES as usize)? {
+    read_bytes_of(from, BYTES as usize)
+}
+
+fn read_bytes_of(from: &mut impl Read, longest: usize) -> io::Result<Vec<u8>> {
+    match read_frame(from, longest)? {
         Some((true, bytes)) => Ok(bytes),
         _ => Err(invalid("a message where bytes belong".to_owned())),
     }
@@ -197,7 +210,13 @@ pub(super) fn read_said(from: &mut impl Read) -> io::Result<Option<Said>> {
                 json.drain(..RESULT.len());
                 return Ok(Some(Said::Result(json)));
             }
-            parse(&json).map(|reply| Some(Said::Reply(reply)))
+            Ok(Some(match parse(&json)? {
+                Reply::Scores(head) => {
+                    let bytes = read_bytes_of(from, LONGEST)?;
+                    Said::Scores(scores::decode(head, &bytes))
+                }
+                reply => Said::Reply(reply),
+            }))
         }
     }
 }
@@ -227,6 +246,7 @@ mod tests {
         let create = Request::Create {
             metric: "asr".to_owned(),
             config: Value::Null,
+            abi: None,
         };
         write(&mut bytes, &json(&create)).unwrap();
         write_bytes(&mut bytes, b"abc").unwrap();

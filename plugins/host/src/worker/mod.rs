@@ -5,10 +5,10 @@
 //! request has one answer, with `log` and `column` frames in between:
 //!
 //! ```text
-//! worker  {"hello": {"abi": [1, 1], "digest": "...", "manifests": [...]}}
-//! parent  {"create": {"metric": "asr", "config": {...}}}       worker  "done"
+//! worker  {"hello": {"abi": [1, 2], "digest": "...", "manifests": [...]}}
+//! parent  {"create": {"metric": "asr", "config": {...}, "abi": [1, 2]}}   worker  "done"
 //! parent  {"update": {"rows": 512, "columns": [...]}} + bytes  worker  "done"
-//! parent  "finish"                                             worker  {"result": {...}}
+//! parent  "finish"                                             worker  {"scores": {...}} + bytes, .., {"result": {...}}
 //! in an update, for a field that did not come with it          worker  {"column": {"field": "completion", "type": "str"}}
 //!                  parent  {"column": {...}} + bytes, or {"no_column": "why"}
 //! any time                                                     worker  {"log": {"level": 2, "message": "..."}}
@@ -23,7 +23,10 @@ mod asked;
 mod client;
 mod columns;
 mod frame;
+#[cfg(target_os = "linux")]
+mod group;
 mod pipes;
+mod scores;
 mod serve;
 mod source;
 mod stderr;
@@ -41,6 +44,9 @@ pub use source::Source;
 const MEMORY_VARIABLE: &str = "DRIFTGAUGE_PLUGIN_MEMORY";
 /// Environment variable with the process that the worker lives no longer than.
 const PARENT_VARIABLE: &str = "DRIFTGAUGE_PLUGIN_PARENT";
+
+/// Environment variable with the folder of the control group that the plugin's processes belong to.
+const GROUP_VARIABLE: &str = "DRIFTGAUGE_PLUGIN_GROUP";
 
 /// What a worker is to do.
 #[derive(Debug, Clone)]
@@ -65,12 +71,23 @@ pub fn worker_main(work: &Work) -> io::Result<()> {
     {
         let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
         let parent = number(PARENT_VARIABLE).and_then(|pid| u32::try_from(pid).ok());
-        supervise::supervise(parent, number(MEMORY_VARIABLE))?;
+        let group = std::env::var_os(GROUP_VARIABLE).map(|folder| group::Group::at(folder.into()));
+        supervise::supervise(parent, number(MEMORY_VARIABLE), group)?;
     }
     match work {
         Work::Library { path, metric } => serve::serve(path, metric),
         Work::Program(words) => become_program(words),
     }
+}
+
+/// Whether the processes of a plugin get a control group of their own here, which ends them all even when the plugin kills its
+/// supervisor: on Linux, where this process may make groups below its own (cgroup v2).
+#[must_use]
+pub fn has_control_groups() -> bool {
+    #[cfg(target_os = "linux")]
+    return group::Group::new(None).is_some();
+    #[cfg(not(target_os = "linux"))]
+    false
 }
 
 #[cfg(unix)]
@@ -79,7 +96,12 @@ fn become_program(words: &[OsString]) -> io::Result<()> {
     let (program, arguments) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = std::process::Command::new(program);
     command.args(arguments);
-    for name in [MEMORY_VARIABLE, PARENT_VARIABLE, serve::DIGEST_VARIABLE] {
+    for name in [
+        MEMORY_VARIABLE,
+        PARENT_VARIABLE,
+        GROUP_VARIABLE,
+        serve::DIGEST_VARIABLE,
+    ] {
         command.env_remove(name);
     }
     let error = command.exec();

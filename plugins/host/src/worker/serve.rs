@@ -12,6 +12,7 @@ use driftgauge_plugin_protocol::ffi::{ABI_MAJOR, ABI_MINOR};
 use super::asked::{AskedRows, Asks};
 use super::columns::{Column, Read, Wanted};
 use super::frame::{self, Failure, Hello, Reply, Request};
+use super::scores;
 use crate::instance::Instance;
 use crate::{PluginError, PluginFile, PluginLibrary};
 
@@ -137,7 +138,7 @@ impl Link {
 
     fn serve(&self, library: &PluginLibrary) -> Result<(), Stop> {
         let Incoming {
-            request: Request::Create { metric, config },
+            request: Request::Create { metric, config, .. },
             ..
         } = self.next()?
         else {
@@ -161,12 +162,18 @@ impl Link {
                         .map(|column| Read::new(column, &bytes, rows))
                         .collect();
                     let given = given.map_err(io::Error::other)?;
-                    living.update(&AskedRows::new(rows, given, self))?;
+                    living.update(&AskedRows::new(rows, given, self), None)?;
                     send(&self.output, &Reply::Done)?;
                 }
                 Request::Finish => {
-                    let json = living.finish()?;
+                    let (json, given) = living.finish()?;
                     let mut writer = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+                    for given in given {
+                        let mut bytes = Vec::new();
+                        let head = scores::encode(&given, &mut bytes);
+                        frame::write(&mut *writer, &frame::json(&Reply::Scores(head)))?;
+                        frame::write_bytes(&mut *writer, &bytes)?;
+                    }
                     frame::write_result(&mut *writer, &json)?;
                     return Ok(writer.flush()?);
                 }

@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::group::Group;
 use crate::limits;
 
 /// Exit code of a worker that used more memory than it may.
@@ -24,8 +25,13 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Forks. Returns in the plugin's process only, which then has its limits; the other one ends with it.
 ///
-/// `parent` is the process to live no longer than, `memory` the bytes that all processes of the plugin may use together.
-pub(super) fn supervise(parent: Option<u32>, memory: Option<u64>) -> io::Result<()> {
+/// `parent` is the process to live no longer than, `memory` the bytes that all processes of the plugin may use together, `group`
+/// the control group for them where there is one.
+pub(super) fn supervise(
+    parent: Option<u32>,
+    memory: Option<u64>,
+    group: Option<Group>,
+) -> io::Result<()> {
     let watched = signals();
     // SAFETY: plain calls on a process with a single thread; the sets are initialised by the calls before.
     unsafe {
@@ -43,9 +49,19 @@ pub(super) fn supervise(parent: Option<u32>, memory: Option<u64>) -> io::Result<
                 // A group of its own: a plugin that signals its group does not hit its supervisor.
                 libc::setpgid(0, 0);
                 libc::sigprocmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+                if let Some(group) = group {
+                    // Without it the supervisor is all there is.
+                    let _ = group.join();
+                    // It is the supervisor's to end.
+                    std::mem::forget(group);
+                }
                 limit(memory)
             }
-            plugin => end_now(watch(plugin, parent, memory, &watched)),
+            plugin => {
+                let code = watch(plugin, parent, memory, group.as_ref(), &watched);
+                drop(group);
+                end_now(code)
+            }
         }
     }
 }
@@ -95,6 +111,7 @@ fn watch(
     plugin: libc::pid_t,
     parent: Option<u32>,
     memory: Option<u64>,
+    group: Option<&Group>,
     signals: &libc::sigset_t,
 ) -> i32 {
     let_go_of_pipes();
@@ -114,8 +131,12 @@ fn watch(
             reap(plugin).or_else(|| excess(memory))
         };
         if let Some(code) = code {
+            let out_of_memory = group.is_some_and(Group::ran_out_of_memory);
+            if let Some(group) = group {
+                group.kill();
+            }
             end_all(plugin);
-            return code;
+            return if out_of_memory { OVER_MEMORY } else { code };
         }
     }
 }

@@ -133,7 +133,7 @@ impl Asr {
         self.read_verdicts(sample)?;
         let condition = sample.str("condition")?;
         let sample_id = sample.str("sample_id")?;
-        let row = self.prompts.row(sample_id);
+        let row = self.prompts.of(sample)?;
         let flag = |name: &str| Ok::<_, MetricError>(sample.i64(name)? != 0);
         let (empty, looping, truncated) = (flag("empty")?, flag("looping")?, flag("truncated")?);
         let made = sample.opt_str("finish_reason")? != Some("error");

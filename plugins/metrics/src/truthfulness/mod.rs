@@ -145,7 +145,7 @@ impl Metric for Truthfulness {
 
 impl Truthfulness {
     fn take(&mut self, sample: &Sample<'_>) -> Result<(), MetricError> {
-        let row = self.prompts.row(sample.str("sample_id")?);
+        let row = self.prompts.of(sample)?;
         let (_, gathered) = self.conditions.entry(sample.str("condition")?);
         gathered.completions += 1;
 

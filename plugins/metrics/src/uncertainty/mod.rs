@@ -161,7 +161,7 @@ impl Metric for Uncertainty {
 impl Uncertainty {
     fn take(&mut self, sample: &Sample<'_>) -> Result<(), MetricError> {
         let tokens = self.tokens(sample)?;
-        let row = self.prompts.row(sample.str("sample_id")?);
+        let row = self.prompts.of(sample)?;
         let (_, gathered) = self.conditions.entry(sample.str("condition")?);
         let text = sample.f64s("value.text_logprob")?;
         if !text.is_empty() {

@@ -1,0 +1,4 @@
+# says: `values` of scores `bad` of condition `default` is not as told
+from frames import *
+
+serve(lambda: (scores(values=[160, 160]), result()))

@@ -1,0 +1,4 @@
+# runs
+from frames import *
+
+serve(lambda: (scores(), result()))

@@ -1,0 +1,3 @@
+/* runs */
+#define CHANGE s.len=0;s.values=NULL;
+#include "scores.h"

@@ -1,0 +1,3 @@
+/* says: `sample_ids` of scores `bad` of condition `default` is no array of 20 */
+#define CHANGE for(int i=0;i<20;i++)ids[i]=S("\xff\xfe");s.sample_ids=ids;
+#include "scores.h"

@@ -1,0 +1,3 @@
+/* says: samples were shown */
+#define CHANGE s.len=((size_t)1<<61)+1;
+#include "scores.h"

@@ -1,0 +1,3 @@
+/* says: belong to no scalar */
+#define CHANGE s.id=S("other");
+#include "scores.h"

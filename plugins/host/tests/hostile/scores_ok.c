@@ -1,0 +1,3 @@
+/* runs */
+#define CHANGE 
+#include "scores.h"

@@ -1,0 +1,3 @@
+/* says: of condition `nowhere` */
+#define CHANGE s.condition=S("nowhere");
+#include "scores.h"
