@@ -24,6 +24,13 @@ fn a_new_experiment_runs_as_it_is() {
     let schema = String::from_utf8(place.read("study/experiment.schema.json")).expect("UTF-8");
     assert_eq!(schema, driftgauge_spec::schema_json());
 
+    // What has no value is told once: the path that it stands in is not looked at.
+    let (code, _, problems) = said(&place, &["check", "study/spec.yaml"]);
+    assert_eq!(code, Some(2), "{problems}");
+    assert!(
+        problems.contains("the variable `base` has no value") && problems.ends_with("1 error\n"),
+        "{problems}"
+    );
     let (code, _, problems) = said(&place, &["check", "study/spec.yaml", "--set", "base=m"]);
     assert_eq!(code, Some(0), "{problems}");
     // The shapes of the golden model are small, and so is its context.

@@ -1,5 +1,6 @@
 //! Where the plugins that come with this program lie, in every way in which it can be installed.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use driftgauge_plugin_host::Locator;
@@ -42,6 +43,8 @@ fn beside(executable: &Path) -> Vec<PathBuf> {
     if let Some(built) = built().filter(|built| belongs_with(built, executable)) {
         folders.extend([built.join("deps"), built]);
     }
+    let mut seen = HashSet::new();
+    folders.retain(|folder| seen.insert(folder.clone()));
     folders
 }
 

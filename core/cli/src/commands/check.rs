@@ -23,10 +23,14 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
         let base = args.spec.spec.parent().unwrap_or(Path::new(""));
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
         let plugins = PluginMetrics::new(&args.plugin_dirs, base.to_owned(), executable);
-        found.extend(match args.no_files {
+        let further = match args.no_files {
             true => of_text(&loaded.source, spec, &plugins),
             false => of_files(&loaded, spec, base, &plugins),
-        });
+        };
+        let further = further
+            .into_iter()
+            .filter(|more| !follows(more, &loaded.reading.found));
+        found.extend(further);
     }
     let whole = loaded.reading.spec.as_ref().filter(|_| args.resolved);
     let whole =
@@ -48,6 +52,16 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
         );
     }
     Ok(Exit::Done)
+}
+
+/// Whether an error is there because what stands in its place is wrong already, as a path with a variable that has no value.
+fn follows(error: &Diagnostic, found: &[Diagnostic]) -> bool {
+    let place = |diagnostic: &Diagnostic| diagnostic.labels.first().map(|(span, _)| *span);
+    let meets = |known: &Diagnostic| {
+        let places = place(known).zip(place(error));
+        places.is_some_and(|(known, own)| known.start < own.end && own.start < known.end)
+    };
+    error.is_error() && found.iter().filter(|known| known.is_error()).any(meets)
 }
 
 /// What the data and the plugins say.

@@ -412,12 +412,16 @@ fn as_json(
 }
 
 fn closing(summary: &RunSummary, report: &std::path::Path) -> String {
+    let count = |end: NodeEnd, one: &str, more: &str| {
+        let count = summary.count(end);
+        format!("{count} {}", if count == 1 { one } else { more })
+    };
     let mut out = format!(
-        "\n{} nodes ran, {} were reused, {} failed, {} were skipped in {:.1} s\nreport: {}",
-        summary.count(NodeEnd::Ran),
-        summary.count(NodeEnd::Reused),
-        summary.count(NodeEnd::Failed),
-        summary.count(NodeEnd::Skipped),
+        "\n{}, {}, {}, {} in {:.1} s\nreport: {}",
+        count(NodeEnd::Ran, "node ran", "nodes ran"),
+        count(NodeEnd::Reused, "was reused", "were reused"),
+        count(NodeEnd::Failed, "failed", "failed"),
+        count(NodeEnd::Skipped, "was skipped", "were skipped"),
         summary.seconds,
         report.display()
     );
