@@ -16,6 +16,10 @@ const ORDER: [Effect; 5] = [
 ];
 /// Sentences of one model; the table below holds the rest.
 const SENTENCES: usize = 7;
+/// As many models have sentences of their own also where nothing clear was found.
+const FEW: usize = 6;
+/// Models with sentences of their own.
+const MODELS: usize = 12;
 /// A change of a rate that is told, once incoherent answers are left out.
 const NOTEWORTHY: f64 = 0.01;
 /// Numbers beside the primary ones that a verdict tells where they clearly differ.
@@ -26,10 +30,55 @@ pub(super) fn of(context: &Context<'_>, headline: &Headline) -> Finding {
     let models: Vec<ModelFinding> = columns
         .filter_map(|(column, model)| model_finding(context, headline, column, model))
         .collect();
+    let summary = summary(headline, models.is_empty());
+    let (models, others) = of_many(models);
     Finding {
-        summary: summary(headline, models.is_empty()),
+        summary,
         models,
+        others,
     }
+}
+
+/// Of a sweep, the models that clearly differ, the worst first; the others in a sentence.
+fn of_many(models: Vec<ModelFinding>) -> (Vec<ModelFinding>, String) {
+    if models.len() <= FEW {
+        return (models, String::new());
+    }
+    let all = models.len();
+    let first = |found: &ModelFinding| {
+        let sentence = found.sentences.first();
+        sentence.map_or(Effect::Unclear, |sentence| sentence.effect)
+    };
+    let (mut differing, alike): (Vec<_>, Vec<_>) = models
+        .into_iter()
+        .partition(|found| first(found) != Effect::Unclear);
+    differing.sort_by_key(|found| ORDER.iter().position(|effect| *effect == first(found)));
+    let beyond = differing.split_off(differing.len().min(MODELS));
+    let mut others = Vec::new();
+    if !beyond.is_empty() {
+        others.push(format!(
+            "{} more of {all} models differ clearly: the table of results has them.",
+            beyond.len()
+        ));
+    }
+    if !alike.is_empty() {
+        others.push(format!(
+            "No clear difference in any primary comparison: {} of {all} models ({}).",
+            alike.len(),
+            names(&alike)
+        ));
+    }
+    (differing, others.join(" "))
+}
+
+/// The first of the models.
+fn names(models: &[ModelFinding]) -> String {
+    let named = models.iter().take(FEW);
+    let mut names: Vec<String> = named.map(|found| format!("`{}`", found.model)).collect();
+    if models.len() > FEW {
+        names.push(format!("{} more", models.len() - FEW));
+    }
+    names.join(", ")
 }
 
 fn summary(headline: &Headline, nothing_compared: bool) -> String {
@@ -311,6 +360,35 @@ mod tests {
             detectable: Some(0.08),
             effect,
         }
+    }
+
+    #[test]
+    fn of_a_sweep_the_models_that_differ_are_told() {
+        let model = |number: usize, effect: Effect| ModelFinding {
+            model: format!("m{number}"),
+            sentences: vec![told("a sentence".to_owned(), effect, "")],
+            unclear: 0,
+            compared: 1,
+        };
+        let few: Vec<_> = (0..6)
+            .map(|number| model(number, Effect::Unclear))
+            .collect();
+        assert_eq!(of_many(few.clone()), (few, String::new()));
+        let effects = [Effect::Unclear, Effect::Higher, Effect::Worse];
+        let many: Vec<_> = (0..60)
+            .map(|number| model(number, effects[number % 3]))
+            .collect();
+        let (told, others) = of_many(many);
+        let names: Vec<&str> = told.iter().map(|found| found.model.as_str()).collect();
+        let worst = [
+            "m2", "m5", "m8", "m11", "m14", "m17", "m20", "m23", "m26", "m29", "m32", "m35",
+        ];
+        assert_eq!(names, worst);
+        assert_eq!(
+            others,
+            "28 more of 60 models differ clearly: the table of results has them. No clear difference in any primary \
+             comparison: 20 of 60 models (`m0`, `m3`, `m6`, `m9`, `m12`, `m15`, 14 more)."
+        );
     }
 
     #[test]

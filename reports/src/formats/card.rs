@@ -3,8 +3,8 @@
 use driftgauge_record::files::resolved::SourceRecord;
 use serde_json::json;
 
+use super::headline::{difference, measure, value};
 use super::markdown::text;
-use super::{difference, measure, value};
 use crate::Report;
 use crate::numbers;
 

@@ -4,7 +4,7 @@
 use driftgauge_record::files::resolved::{ExperimentRecord, GenerateRecord};
 use serde_json::{Map, Value, json};
 
-use super::{measure, value as in_words};
+use super::headline::{measure, value as in_words};
 use crate::Report;
 use crate::model::{Cell, HeadlineRow};
 use crate::numbers;

@@ -2,7 +2,8 @@
 
 use driftgauge_record::visible_line;
 
-use super::{alone, beside, compared, difference, found, measure, value};
+use super::found;
+use super::headline::{alone, rows};
 use crate::Report;
 use crate::model::Effect;
 
@@ -21,6 +22,9 @@ pub(super) fn of(report: &Report) -> String {
                 found.unclear, found.compared
             ));
         }
+    }
+    if !report.verdict.others.is_empty() {
+        out.push_str(&format!("\n{}\n", prose(&report.verdict.others)));
     }
     for banner in &report.banners {
         out.push_str(&format!("\n> {}\n", prose(&banner.text)));
@@ -72,32 +76,13 @@ fn word(effect: Effect) -> &'static str {
 }
 
 fn table(report: &Report) -> String {
-    let compared = compared(report);
-    let baseline = report.headline.baseline.as_deref().unwrap_or_default();
-    let mut head = String::from("| measure |");
-    let mut rule = String::from("|---|");
-    let (columns, rows) = beside(report);
-    for &column in &columns {
-        let model = &report.headline.models[column];
-        head.push_str(&format!(" {} |", text(model)));
-        rule.push_str("---:|");
-        if compared.iter().any(|(own, _)| *own == column) {
-            head.push_str(&format!(" {} \u{2212} {} |", text(model), text(baseline)));
-            rule.push_str("---:|");
+    let mut out = String::new();
+    for (index, row) in rows(report).iter().enumerate() {
+        let cells: Vec<String> = row.iter().map(|cell| text(cell)).collect();
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+        if index == 0 {
+            out.push_str(&format!("|---|{}\n", "---:|".repeat(row.len() - 1)));
         }
-    }
-    let mut out = format!("{head}\n{rule}\n");
-    for row in rows {
-        let mut line = format!("| {} |", text(&measure(row)));
-        for &column in &columns {
-            let cell = &row.cells[column];
-            line.push_str(&format!(" {} |", value(cell.as_ref(), &row.unit)));
-            if compared.iter().any(|(own, _)| *own == column) {
-                let delta = cell.as_ref().and_then(|cell| cell.delta.as_ref());
-                line.push_str(&format!(" {} |", difference(delta, &row.unit)));
-            }
-        }
-        out.push_str(&format!("{line}\n"));
     }
     for line in alone(report) {
         out.push_str(&format!("\n{}\n", text(&line)));

@@ -3,6 +3,7 @@
 
 mod card;
 mod exchange;
+mod headline;
 mod junit;
 mod markdown;
 mod table;
@@ -11,7 +12,6 @@ mod terminal;
 use driftgauge_record::Searched;
 
 use crate::Report;
-use crate::model::{Cell, Delta, HeadlineRow};
 use crate::numbers;
 
 impl Report {
@@ -76,76 +76,4 @@ fn found(search: &Searched) -> String {
         ),
         _ => format!("search `{name}`: none of {n} candidates keeps every limit"),
     }
-}
-
-/// `Accuracy (knowledge-drift, plain)`.
-fn measure(row: &HeadlineRow) -> String {
-    let place = if row.condition.is_empty() {
-        row.evaluation.clone()
-    } else {
-        format!("{}, {}", row.evaluation, row.condition)
-    };
-    format!("{} ({place})", row.title)
-}
-
-/// `96.7 % [92.4, 98.6]`.
-fn value(cell: Option<&Cell>, unit: &str) -> String {
-    let Some(value) = cell.and_then(|cell| cell.value) else {
-        return "–".to_owned();
-    };
-    let bounds = cell.and_then(|cell| cell.ci.as_ref());
-    let bounds = bounds.map_or_else(String::new, |ci| bracketed(ci.low, ci.high, unit));
-    format!("{}{bounds}", numbers::value(value, unit))
-}
-
-/// `+96.7 pp [91.8, 98.6]`.
-fn difference(delta: Option<&Delta>, unit: &str) -> String {
-    let Some((delta, value)) = delta.and_then(|delta| Some((delta, delta.value?))) else {
-        return "–".to_owned();
-    };
-    let bounds = delta.ci.as_ref();
-    let bounds = bounds.map_or_else(String::new, |ci| bracketed(ci.low, ci.high, unit));
-    format!("{}{bounds}", numbers::difference(value, unit))
-}
-
-fn bracketed(low: f64, high: f64, unit: &str) -> String {
-    format!(
-        " [{}]",
-        numbers::bounds(low, high, unit).replace(" to ", ", ")
-    )
-}
-
-/// Columns of the models that stand beside each other, and the rows that have a number of one of them.
-fn beside(report: &Report) -> (Vec<usize>, Vec<&HeadlineRow>) {
-    let headline = &report.headline;
-    let columns: Vec<usize> = (0..headline.models.len())
-        .filter(|column| !headline.alone.contains(&headline.models[*column]))
-        .collect();
-    let shown = |row: &&HeadlineRow| columns.iter().any(|column| row.cells[*column].is_some());
-    let rows = headline.rows.iter().filter(shown).collect();
-    (columns, rows)
-}
-
-/// `guard: Accuracy (guard-check) 94.4 % [89.7, 97.0]` for each number of a model that stands beside no other.
-fn alone(report: &Report) -> Vec<String> {
-    let headline = &report.headline;
-    let mut lines = Vec::new();
-    for row in &headline.rows {
-        for cell in row.cells.iter().flatten() {
-            if headline.alone.contains(&cell.model) {
-                let number = value(Some(cell), &row.unit);
-                lines.push(format!("{}: {} {number}", cell.model, measure(row)));
-            }
-        }
-    }
-    lines
-}
-
-/// Models of the headline that are held against the baseline.
-fn compared(report: &Report) -> Vec<(usize, &str)> {
-    let models = report.headline.models.iter().enumerate();
-    models
-        .filter(|(_, model)| report.headline.compared.contains(model))
-        .map(|(column, model)| (column, model.as_str()))
-        .collect()
 }

@@ -2,7 +2,8 @@
 
 use driftgauge_record::visible_line;
 
-use super::{alone, beside, compared, difference, found, measure, value};
+use super::found;
+use super::headline::{alone, rows};
 use crate::Report;
 use crate::model::Effect;
 
@@ -22,6 +23,9 @@ pub(super) fn of(report: &Report) -> String {
             ));
         }
     }
+    if !report.verdict.others.is_empty() {
+        out.push_str(&format!("\n  {}\n", shown(&report.verdict.others)));
+    }
     for banner in &report.banners {
         out.push_str(&format!("\n  ! {}\n", shown(&banner.text)));
         for item in &banner.items {
@@ -29,7 +33,10 @@ pub(super) fn of(report: &Report) -> String {
         }
     }
     out.push('\n');
-    out.push_str(&table(report));
+    out.push_str(&aligned(&rows(report)));
+    for line in alone(report) {
+        out.push_str(&format!("  {}\n", shown(&line)));
+    }
     for search in &report.searches {
         out.push_str(&format!("\n  {}\n", shown(&found(search))));
     }
@@ -58,47 +65,19 @@ fn word(effect: Effect) -> &'static str {
     }
 }
 
-fn table(report: &Report) -> String {
-    let compared = compared(report);
-    let mut head = vec!["measure".to_owned()];
-    let (columns, shown_rows) = beside(report);
-    for &column in &columns {
-        let model = &report.headline.models[column];
-        head.push(shown(model));
-        if compared.iter().any(|(own, _)| *own == column) {
-            let baseline = report.headline.baseline.as_deref().unwrap_or_default();
-            head.push(format!("{} \u{2212} {}", shown(model), shown(baseline)));
-        }
-    }
-    let mut rows = vec![head];
-    for row in shown_rows {
-        let mut cells = vec![shown(&measure(row))];
-        for &column in &columns {
-            let cell = &row.cells[column];
-            cells.push(value(cell.as_ref(), &row.unit));
-            if compared.iter().any(|(own, _)| *own == column) {
-                let delta = cell.as_ref().and_then(|cell| cell.delta.as_ref());
-                cells.push(difference(delta, &row.unit));
-            }
-        }
-        rows.push(cells);
-    }
-    let mut out = aligned(&rows);
-    for line in alone(report) {
-        out.push_str(&format!("  {}\n", shown(&line)));
-    }
-    out
-}
-
 /// Columns of equal width; the first to the left, numbers to the right.
 fn aligned(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| shown(cell)).collect())
+        .collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let mut out = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::from("  ");
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
             let space = " ".repeat(width - cell.chars().count());

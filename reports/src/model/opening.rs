@@ -11,6 +11,9 @@ pub struct Finding {
     pub summary: String,
     /// What was found of each model that was compared with the baseline.
     pub models: Vec<ModelFinding>,
+    /// Of many models, those without a clear difference, and how many stand in the table alone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub others: String,
 }
 
 /// What was found of one model.
