@@ -2,7 +2,7 @@
 
     cargo build
     cargo build -p driftgauge -p driftgauge-lm -p driftgauge-plugin-host --examples
-    python tests/python/bench_all.py --build target/debug [--rounds 2] [--only generate-small ...] [--real FOLDER] [--snakemake PROGRAM]
+    python tests/python/bench_all.py --build target/debug [--rounds 2] [--only generate-small ...] [--real FOLDER] [--snakemake PROGRAM] [--dvc PROGRAM]
 
 Both sides of a row run one after the other in each round, in processes of their own; the best of the rounds is kept (a shared machine is
 slower for a while, never faster). Loading counts, importing Python's libraries does not. `--real` names a folder of
@@ -235,12 +235,26 @@ def cached_run(bench):
     for i in range(999):
         (flow / f"m{i}").write_text("")
     snakemake = [bench.args.snakemake, "-n", "-q", "--rerun-triggers", "mtime", "-d", flow, "-s", flow / "Snakefile"]
+    dvc = folder / "dvc"
+    if bench.args.dvc and not dvc.exists():
+        dvc.mkdir()
+        (dvc / "in").write_text("")
+        stages = "".join(f"  m{i}: {{cmd: touch m{i}, deps: [in], outs: [m{i}]}}\n" for i in range(999))
+        (dvc / "dvc.yaml").write_text("stages:\n" + stages)
+        bench.run(bench.args.dvc, "--cd", dvc, "init", "-q", "--no-scm")
+        bench.run(bench.args.dvc, "--cd", dvc, "config", "core.analytics", "false")
+        bench.run(bench.args.dvc, "--cd", dvc, "repro", "-q")
+    same = []
+    # In turns.
     for _ in range(bench.args.rounds):
         if bench.args.snakemake:
             theirs.append(children_seconds(lambda: bench.run(*snakemake))[0])
+        if bench.args.dvc:
+            same.append(children_seconds(lambda: bench.run(bench.args.dvc, "--cd", dvc, "repro", "-q", "--dry"))[0])
         ours.append(children_seconds(lambda: bench.run(*command))[0])
     mine, other = min(ours), min(theirs, default=None)
-    return [f"cached run of 1,000 nodes, processor seconds (first run: at most {peak} MiB)", f"snakemake -n: {other:.1f} s" if other else "(no snakemake here)", f"{mine:.1f} s", other and other / mine]
+    peers = [f"{name}: {min(times):.1f} s" for name, times in [("snakemake -n", theirs), ("dvc repro --dry", same)] if times]
+    return [f"cached run of 1,000 nodes, processor seconds (first run: at most {peak} MiB)", ", ".join(peers) or "(neither snakemake nor dvc here)", f"{mine:.1f} s", other and other / mine]
 
 
 @row("demo")
@@ -280,6 +294,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="where to keep the models between runs")
     parser.add_argument("--real", type=Path, help="a folder of SmolLM2-135M-Instruct")
     parser.add_argument("--snakemake", help="the program snakemake")
+    parser.add_argument("--dvc", help="the program dvc")
     parser.add_argument("--write", type=Path, help="the page whose table is written anew")
     args = parser.parse_args()
     args.build = args.build.resolve()
