@@ -342,4 +342,43 @@ mod tests {
             assert_eq!(order, derangement(rows, 7));
         }
     }
+
+    #[test]
+    fn every_order_is_as_likely() {
+        let rows = || -> Vec<Row> {
+            let row = |id: &str| Row {
+                id: id.to_owned(),
+                columns: IndexMap::new(),
+            };
+            ["a", "b", "c"].map(row).into()
+        };
+        let mut seen: IndexMap<String, u32> = IndexMap::new();
+        for seed in 0..1200 {
+            let order: String = shuffled(rows(), seed)
+                .into_iter()
+                .map(|row| row.id)
+                .collect();
+            *seen.entry(order).or_default() += 1;
+        }
+        // Six orders, 200 each with a standard deviation of 13.
+        assert_eq!(seen.len(), 6, "{seen:?}");
+        assert!(
+            seen.values().all(|count| (140..260).contains(count)),
+            "{seen:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_dataset_has_a_code() {
+        let missing = read_table(Path::new("no/such.jsonl"), DatasetFormat::Jsonl).unwrap_err();
+        assert_eq!(missing.code(), "missing-file");
+        let (_dir, path) = file("a.jsonl", "{\"x\": \n");
+        assert_eq!(
+            read_table(&path, DatasetFormat::Jsonl).unwrap_err().code(),
+            "bad-dataset"
+        );
+        let (_dir, path) = file("a.jsonl", "{\"id\": 1}\n{\"id\": 1}\n");
+        let twice = rows_of(&path, DatasetFormat::Jsonl, "id").unwrap_err();
+        assert_eq!(twice.code(), "bad-id");
+    }
 }

@@ -102,4 +102,18 @@ mod tests {
         assert!(!loops(&text));
         assert!(super::loops(&text, true));
     }
+
+    #[test]
+    fn half_a_word_at_the_limit_does_not_hide_a_loop() {
+        let of = |reason| super::flags(&Completion::of_text("one two ".repeat(4) + "on", reason));
+        let cut = of(FinishReason::Length);
+        assert!(cut.looping && cut.truncated);
+        let ended = of(FinishReason::Stop);
+        assert!(!ended.looping && !ended.truncated);
+        // Three times is no loop yet, four times is.
+        let times = |n: usize| {
+            super::flags(&Completion::of_text("a b c ".repeat(n), FinishReason::Stop)).looping
+        };
+        assert!(!times(3) && times(4));
+    }
 }

@@ -446,4 +446,62 @@ mod tests {
                 .contains(".parquet")
         );
     }
+
+    #[test]
+    fn words_folders_and_formats_by_name() {
+        use RepositoryKind::{Adapter, Dataset, Model};
+        assert_eq!(
+            [Model, Adapter, Dataset].map(RepositoryKind::word),
+            ["model", "adapter", "dataset"]
+        );
+        assert_eq!(
+            [Model, Adapter, Dataset].map(RepositoryKind::plural),
+            ["models", "models", "datasets"]
+        );
+        for (name, format) in [
+            ("a.parquet", Some(DatasetFormat::Parquet)),
+            ("a/b.jsonl", Some(DatasetFormat::Jsonl)),
+            ("a.json", Some(DatasetFormat::Json)),
+            ("a.csv.gz", Some(DatasetFormat::Csv)),
+            ("a.tsv", Some(DatasetFormat::Tsv)),
+            ("README.md", None),
+        ] {
+            assert_eq!(format_of(name), format, "{name}");
+        }
+        let set = |name: &str| {
+            std::env::var_os(name)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        let caches = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+        let expected = set("HF_HOME").or_else(|| Some(caches?.join("huggingface")));
+        assert_eq!(home(), expected);
+        let hub = set("HF_HUB_CACHE").or_else(|| set("HUGGINGFACE_HUB_CACHE"));
+        assert_eq!(cache(), hub.or_else(|| Some(expected?.join("hub"))));
+    }
+
+    #[test]
+    fn an_adapter_has_settings_and_weights() {
+        let both = names(&["README.md", CONFIG_FILE, WEIGHTS_FILE]);
+        assert_eq!(
+            adapter_files(&both),
+            Ok(names(&[WEIGHTS_FILE, CONFIG_FILE]))
+        );
+        assert!(
+            adapter_files(&both[..1])
+                .unwrap_err()
+                .contains("it is no adapter")
+        );
+        assert!(adapter_files(&both[..2]).unwrap_err().contains("a pickle"));
+        let folder = tempfile::tempdir().unwrap();
+        let missing = || missing_file(RepositoryKind::Adapter, folder.path());
+        assert!(missing().unwrap().contains("it is no adapter"));
+        for file in [CONFIG_FILE, WEIGHTS_FILE] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        assert_eq!(missing(), None);
+        let mut source = dataset("train", None);
+        source.repository = "no-such-organisation/no-such-name".to_owned();
+        assert_eq!(source.lacks().unwrap(), "nothing of it is there");
+    }
 }

@@ -28,3 +28,23 @@ impl Random {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_below_the_bound_comes_up() {
+        let mut random = Random::new(7, "test");
+        let mut seen = [0; 5];
+        for _ in 0..1000 {
+            seen[random.below(5)] += 1;
+        }
+        // 200 each are expected, with a standard deviation of 12.6.
+        assert!(
+            seen.iter().all(|count| (140..260).contains(count)),
+            "{seen:?}"
+        );
+        assert_eq!(random.below(1), 0);
+    }
+}

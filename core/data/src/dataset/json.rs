@@ -124,10 +124,6 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(text.into())
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(text.into())
-    }
-
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
@@ -190,5 +186,13 @@ mod tests {
             let error = parse(text).map(|read| read.value).unwrap_err().to_string();
             assert!(error.contains("the key `a` occurs twice"), "{error}");
         }
+    }
+
+    #[test]
+    fn escaped_quotes_end_no_text() {
+        let read = parse(r#"{"a": "x\" NaN", "b": NaN, "c": "\\"}"#).unwrap();
+        assert_eq!(read.value, json!({"a": "x\" NaN", "b": null, "c": "\\"}));
+        assert_eq!(read.nulls, 1);
+        assert!(parse("{\"a\": NaN, \"b\": \"x").is_err());
     }
 }

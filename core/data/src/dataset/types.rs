@@ -314,4 +314,71 @@ mod tests {
             assert!(!is_written_list(text), "{text}");
         }
     }
+
+    #[test]
+    fn every_type_takes_what_its_hint_says() {
+        use ColumnType::{Bool, Float, Int, List, Text};
+        for (cell, wanted, value) in [
+            (json!(true), Text, Some(json!("true"))),
+            (json!(""), Text, Some(json!(""))),
+            (json!([1]), Text, None),
+            (json!(true), Bool, Some(json!(true))),
+            (json!(1), Bool, Some(json!(true))),
+            (json!(2), Bool, None),
+            (json!([1]), List, Some(json!([1]))),
+            (
+                json!(-9_007_199_254_740_993_i64),
+                Int,
+                Some(json!(-9_007_199_254_740_993_i64)),
+            ),
+            (json!(u64::MAX), Int, Some(json!(u64::MAX))),
+            // 2^53 may stand for 2^53 + 1.
+            (json!(9_007_199_254_740_992.0), Int, None),
+            (json!(2.5), Int, None),
+            (json!("2.5"), Float, Some(json!(2.5))),
+            (
+                json!("['a', None, True, False, 2]"),
+                List,
+                Some(json!(["a", null, true, false, 2])),
+            ),
+            (json!("[1, 2, ]x"), List, None),
+            (json!("[None]"), List, Some(json!([null]))),
+            (json!("[True]"), List, Some(json!([true]))),
+            (json!("['a']"), List, Some(json!(["a"]))),
+            (json!("['a' 'b']"), List, None),
+            (json!("['it\\'s\\n']"), List, Some(json!(["it's\n"]))),
+        ] {
+            assert_eq!(of_type(&cell, wanted), value, "{cell} as {wanted:?}");
+        }
+        for (wanted, says) in [
+            (Text, "taken as text"),
+            (Int, "whole numbers"),
+            (Float, "numbers are"),
+            (Bool, "`yes`, `no`"),
+            (List, "Python"),
+        ] {
+            assert!(hint(wanted).contains(says), "{wanted:?}");
+        }
+        let rows = |cells: &[Value]| -> Vec<Row> {
+            let row = |cell: &Value| Row {
+                id: String::new(),
+                columns: [("x".to_owned(), cell.clone())].into_iter().collect(),
+            };
+            cells.iter().map(row).collect()
+        };
+        let types = [("x".to_owned(), Int)].into_iter().collect();
+        let mut wrong = rows(&[json!("1"), json!("one")]);
+        let said = typed(Path::new("f.csv"), &mut wrong, &types)
+            .unwrap_err()
+            .to_string();
+        assert!(said.starts_with("f.csv:2: "), "{said}");
+        let types = [("y".to_owned(), Int)].into_iter().collect();
+        let said = typed(Path::new("f.csv"), &mut wrong, &types)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.starts_with("f.csv:1: ") && said.contains("`y`, which is not there"),
+            "{said}"
+        );
+    }
 }

@@ -278,4 +278,89 @@ pub(super) mod tests {
         assert!(other.contains("method 12"), "{other}");
         assert!(opened(b"").is_err());
     }
+
+    #[test]
+    fn numbers_stand_least_byte_first() {
+        let fields = Fields(&[9, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(fields.u16(1).unwrap(), 0x0201);
+        assert_eq!(fields.u32(1).unwrap(), 0x0403_0201);
+        assert_eq!(fields.u64(1).unwrap(), 0x0807_0605_0403_0201);
+        assert!(fields.u64(2).is_err());
+    }
+
+    /// An archive as APPNOTE.TXT 4.3.9 and 4.5.3 have it for sizes beyond 32 bits: with extra fields, comments, and text before it.
+    fn large(text: &[u8], places: u64) -> Vec<u8> {
+        let mut sum = flate2::Crc::new();
+        sum.update(text);
+        let (size, all) = (text.len() as u64, u32::MAX.to_le_bytes());
+        let mut out = b"hello".to_vec();
+        let offset = out.len() as u64;
+        out.extend(b"PK\x03\x04\x2d\0\0\0\0\0\0\0\0\0");
+        out.extend(sum.sum().to_le_bytes());
+        out.extend((size as u32).to_le_bytes());
+        out.extend((size as u32).to_le_bytes());
+        out.extend([1, 0, 4, 0]);
+        out.extend(b"a\x02\0\0\0");
+        out.extend(text);
+        let start = out.len() as u64;
+        for inside in [true, false] {
+            out.extend(b"PK\x01\x02\x2d\0\x2d\0\0\0\0\0\0\0\0\0");
+            out.extend(sum.sum().to_le_bytes());
+            out.extend(all);
+            out.extend(all);
+            // The second entry has its place in 32 bits.
+            let length = if inside { 24_u16 } else { 16 };
+            out.extend([1, 0]);
+            out.extend((4 + 2 + 4 + length).to_le_bytes());
+            out.extend([3, 0]);
+            out.extend([0; 8]);
+            out.extend(if inside {
+                all
+            } else {
+                (offset as u32).to_le_bytes()
+            });
+            out.extend(b"a\x02\0\x02\0xx\x01\0");
+            out.extend(length.to_le_bytes());
+            out.extend(size.to_le_bytes());
+            out.extend(size.to_le_bytes());
+            if inside {
+                out.extend(offset.to_le_bytes());
+            }
+            out.extend(b"abc");
+        }
+        let length = out.len() as u64 - start;
+        let second = out.len() as u64;
+        out.extend(b"PK\x06\x06");
+        out.extend(44_u64.to_le_bytes());
+        out.extend([0; 12]);
+        for number in [2, 2, length, start + places] {
+            out.extend(number.to_le_bytes());
+        }
+        out.extend(b"PK\x06\x07\0\0\0\0");
+        out.extend(second.to_le_bytes());
+        out.extend([1, 0, 0, 0]);
+        out.extend(b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff");
+        out.extend(all);
+        out.extend(all);
+        // The longest comment there can be.
+        out.extend(u16::MAX.to_le_bytes());
+        out.extend([b' '; 65_535]);
+        out
+    }
+
+    #[test]
+    fn sizes_beyond_32_bits_are_read_where_they_stand() {
+        let text = b"some text that is stored as it is";
+        assert_eq!(opened(&large(text, 0)).unwrap(), [text, text]);
+        let outside = opened(&large(text, 1 << 40)).unwrap_err().to_string();
+        assert!(outside.contains("lies outside it"), "{outside}");
+        let mut damaged = large(text, 0);
+        let at = damaged
+            .windows(4)
+            .position(|bytes| bytes == b"PK\x06\x06")
+            .unwrap();
+        damaged[at] = 0;
+        let damaged = opened(&damaged).unwrap_err().to_string();
+        assert!(damaged.contains("end is damaged"), "{damaged}");
+    }
 }
