@@ -32,33 +32,22 @@ fn spread(hash: u32) -> u64 {
 impl PromptIds {
     /// The number of `id`, the next one if it is new.
     pub fn number(&mut self, id: &str) -> u32 {
-        let hash = self.hash(id);
-        let ids = &mut self.ids;
-        let same =
-            |known: &Numbered| known.hash == hash && ids.get(known.number as usize) == Some(id);
-        let found = self
-            .numbers
-            .entry(spread(hash), same, |known| spread(known.hash));
-        match found {
-            Entry::Occupied(known) => known.get().number,
-            Entry::Vacant(new) => {
-                // Ids fit in memory, so that their number fits in 32 bits.
-                let number = ids.len() as u32;
-                new.insert(Numbered { hash, number });
-                Arc::make_mut(ids).push(id);
-                number
-            }
-        }
+        self.open().number(id)
     }
 
-    fn hash(&self, id: &str) -> u32 {
-        self.hasher.hash_one(id) as u32
+    /// To number many ids: the list is looked at only once for whether anybody shares it.
+    pub fn open(&mut self) -> Open<'_> {
+        Open {
+            ids: Arc::make_mut(&mut self.ids),
+            numbers: &mut self.numbers,
+            hasher: &self.hasher,
+        }
     }
 
     /// The number of `id`, when it has one.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<u32> {
-        let hash = self.hash(id);
+        let hash = self.hasher.hash_one(id) as u32;
         let same = |known: &Numbered| known.hash == hash && self.id(known.number) == Some(id);
         let found = self.numbers.find(spread(hash), same)?;
         Some(found.number)
@@ -86,6 +75,36 @@ impl PromptIds {
     #[must_use]
     pub fn listed(&self) -> Arc<TextList> {
         Arc::clone(&self.ids)
+    }
+}
+
+/// Ids that are being numbered.
+pub struct Open<'a> {
+    ids: &'a mut TextList,
+    numbers: &'a mut HashTable<Numbered>,
+    hasher: &'a RandomState,
+}
+
+impl Open<'_> {
+    /// The number of `id`, the next one if it is new.
+    pub fn number(&mut self, id: &str) -> u32 {
+        let hash = self.hasher.hash_one(id) as u32;
+        let ids = &mut *self.ids;
+        let same =
+            |known: &Numbered| known.hash == hash && ids.get(known.number as usize) == Some(id);
+        let found = self
+            .numbers
+            .entry(spread(hash), same, |known| spread(known.hash));
+        match found {
+            Entry::Occupied(known) => known.get().number,
+            Entry::Vacant(new) => {
+                // Ids fit in memory, so that their number fits in 32 bits.
+                let number = ids.len() as u32;
+                new.insert(Numbered { hash, number });
+                ids.push(id);
+                number
+            }
+        }
     }
 }
 

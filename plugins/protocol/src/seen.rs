@@ -51,13 +51,14 @@ impl Seen {
     pub fn note(&mut self, rows: &dyn Rows) -> Result<(), String> {
         let mut place = None;
         self.batch.clear();
+        let mut prompts = self.prompts.open();
         for row in 0..rows.len() {
             let condition = present(rows.text(row, Field::Text(Text::Condition)))?;
             let id = present(rows.text(row, Field::Text(Text::SampleId)))?;
-            let number = self.prompts.number(&id);
+            let number = prompts.number(&id);
             self.batch.push(number);
             let known = place.filter(|&place: &usize| self.conditions[place].id == *condition);
-            let at = known.unwrap_or_else(|| self.place(&condition));
+            let at = known.unwrap_or_else(|| place_of(&mut self.conditions, &condition));
             place = Some(at);
             let condition = &mut self.conditions[at];
             condition.samples += 1;
@@ -149,18 +150,6 @@ impl Seen {
         })
     }
 
-    fn place(&mut self, id: &str) -> usize {
-        let known = self.conditions.iter().position(|known| known.id == id);
-        known.unwrap_or_else(|| {
-            self.conditions.push(Condition {
-                id: id.to_owned(),
-                samples: 0,
-                prompts: Bits::default(),
-            });
-            self.conditions.len() - 1
-        })
-    }
-
     /// Whether nothing was shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -217,6 +206,19 @@ impl Seen {
     fn condition(&self, id: &str) -> Option<&Condition> {
         self.conditions.iter().find(|known| known.id == id)
     }
+}
+
+/// The place of a condition, made if it is new.
+fn place_of(conditions: &mut Vec<Condition>, id: &str) -> usize {
+    let known = conditions.iter().position(|known| known.id == id);
+    known.unwrap_or_else(|| {
+        conditions.push(Condition {
+            id: id.to_owned(),
+            samples: 0,
+            prompts: Bits::default(),
+        });
+        conditions.len() - 1
+    })
 }
 
 fn present(found: Lookup<Cow<'_, str>>) -> Result<Cow<'_, str>, String> {
