@@ -13,6 +13,8 @@ import { pathToFileURL } from "node:url";
 import { launch } from "./browser.mjs";
 
 const program = process.env.CHROMIUM ?? "chromium";
+// Times mean what they say on an idle machine alone: `TIMES=strict` holds them there; elsewhere they may be ten times as long.
+const slack = process.env.TIMES === "strict" ? 1 : 10;
 const [folder, ...others] = process.argv.slice(2);
 const skip = (why) => { console.log(`skipped: browser check (${why})`); process.exit(0); };
 if (spawnSync(program, ["--version"]).status !== 0) skip(`no ${program}`);
@@ -162,7 +164,7 @@ async function samples(path, evaluation) {
   })()`).catch((error) => ({ error: error.message }));
   const slowest = Math.max(...Object.values(spent).filter((value) => typeof value === "number"), 0);
   console.log(`       ${name(path)}: filters took ${JSON.stringify(spent)}`);
-  hold(`${name(path)}: filters answer within 100 ms`, slowest < 100 && !spent.error, spent.error ?? `${slowest} ms`);
+  hold(`${name(path)}: filters answer within ${100 * slack} ms`, slowest < 100 * slack && !spent.error, spent.error ?? `${slowest} ms`);
   await other.close();
 
   const plain = await load(path, { script: false });
@@ -179,7 +181,7 @@ async function quick(path) {
   const size = statSync(path).size;
   console.log(`       ${name(path)}: ${(size / 1e6).toFixed(2)} MB, first view after ${Math.round(paint)} ms, loaded after ${Math.round(performance.now() - begin)} ms`);
   hold(`${name(path)}: below 10 MB`, size < 10e6, `${size}`);
-  hold(`${name(path)}: first view within a second`, paint < 1000, `${paint} ms`);
+  hold(`${name(path)}: first view within ${slack} s`, paint < 1000 * slack, `${paint} ms`);
   await tab.close();
 }
 
