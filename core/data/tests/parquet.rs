@@ -40,3 +40,25 @@ fn every_file_has_the_rows_that_pyarrow_finds() {
     }
     assert!(seen >= 10, "only {seen} files");
 }
+
+/// `types.parquet` has one NaN among its numbers, in the column `double`; `bytes-no-text.parquet` is wrong in its second row.
+#[test]
+fn numbers_that_are_none_are_noted_and_rows_are_counted_from_one() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    let read = |name: &str| read_table(&folder.join(name), DatasetFormat::Parquet);
+    let notes = read("types.parquet").expect("rows").notes;
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(
+        notes[0].contains('1') && notes[0].contains("types.parquet"),
+        "{notes:?}"
+    );
+    let clean = read("codec-none.parquet").expect("rows").notes;
+    assert!(clean.is_empty(), "{clean:?}");
+    let Err(error) = read("bytes-no-text.parquet") else {
+        panic!("bytes are no text");
+    };
+    assert!(
+        error.to_string().contains("bytes-no-text.parquet:2: "),
+        "{error}"
+    );
+}

@@ -487,3 +487,170 @@ fn questions_of_two_runs_are_the_same_where_only_the_form_differs() {
     let no_message = |id: u8| json!({"m": [{"role": "user", "id": id}]});
     assert_ne!(asked(no_message(1)), asked(no_message(2)));
 }
+
+/// The marks of a file that is one JSON document.
+fn document(of: Value) -> Marked {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.json");
+    std::fs::write(&path, of.to_string()).unwrap();
+    marks_of(&path, &Wanted::default()).unwrap()
+}
+
+#[test]
+fn marks_of_promptfoo_inspect_harmbench_and_jailbreakbench() {
+    let result = |number: u8, success: bool, score: f64| {
+        json!({"testIdx": number, "promptIdx": 0, "success": success, "score": score, "vars": {"q": number},
+            "response": {"output": "x"}})
+    };
+    let marked =
+        document(json!({"results": {"results": [result(0, true, 0.75), result(1, false, 0.25)]}}));
+    assert_eq!(
+        (marked.layout, marked.counted),
+        (RecordedFormat::Promptfoo, true)
+    );
+    assert_eq!(marked.marks[&Measure::Accuracy].source, "success");
+    assert_eq!(
+        marked.marks[&Measure::Accuracy].values,
+        [Some(1.0), Some(0.0)]
+    );
+    let score = Measure::Other("score".to_owned());
+    assert_eq!(marked.marks[&score].values, [Some(0.75), Some(0.25)]);
+
+    let sample = |id: Value, mark: &str, number: f64| {
+        json!({"id": id, "epoch": 1, "input": "q", "target": "x",
+            "scores": {"match": {"value": mark}, "length": {"value": number}},
+            "output": {"choices": [{"message": {"role": "assistant", "content": "x"}, "stop_reason": "stop"}]}})
+    };
+    let log = |ids: [Value; 2]| {
+        let [first, second] = ids;
+        json!({"version": 2, "status": "success", "eval": {"task": "t"},
+            "samples": [sample(first, "C", 3.0), sample(second, "I", 4.5)]})
+    };
+    let marked = document(log([json!(1), json!(2)]));
+    assert_eq!(
+        (marked.layout, marked.counted),
+        (RecordedFormat::Inspect, true)
+    );
+    let other = |name: &str| {
+        marked.marks[&Measure::Other(name.to_owned())]
+            .values
+            .clone()
+    };
+    assert_eq!(other("match"), [Some(1.0), Some(0.0)]);
+    assert_eq!(other("length"), [Some(3.0), Some(4.5)]);
+    // Ids of the dataset are no count.
+    assert!(!document(log([json!("a"), json!(2)])).counted);
+
+    let marked = document(json!({
+        "b1": [{"test_case": "t", "generation": "x", "label": 1}],
+        "b2": [{"test_case": "t", "generation": "x", "label": 0}]
+    }));
+    assert_eq!(marked.layout, RecordedFormat::Harmbench);
+    let (measure, marks) = marked.marks.first().unwrap();
+    assert!(matches!(measure, Measure::Unsafe(_)), "{measure:?}");
+    assert_eq!(
+        (marks.source.as_str(), &marks.values[..]),
+        ("label", &[Some(1.0), Some(0.0)][..])
+    );
+
+    let jailbreak = |index: u8, jailbroken: bool| {
+        json!({"index": index, "goal": format!("goal {index}"), "behavior": "b", "category": "c",
+            "prompt": "p", "response": "r", "jailbroken": jailbroken})
+    };
+    let marked = document(
+        json!({"parameters": {}, "jailbreaks": [jailbreak(0, true), jailbreak(1, false)]}),
+    );
+    assert_eq!(marked.layout, RecordedFormat::Jailbreakbench);
+    let marks = &marked.marks[0];
+    assert_eq!(
+        (marks.source.as_str(), &marks.values[..]),
+        ("jailbroken", &[Some(1.0), Some(0.0)][..])
+    );
+    assert_eq!(marked.asked["1"], json!("goal 1"));
+}
+
+/// A line of the harness whose requests are choices.
+fn choices(target: Value, acc: f64, logliks: &[f64]) -> Value {
+    let pairs: Vec<Value> = logliks
+        .iter()
+        .map(|ln| json!([ln.to_string(), "False"]))
+        .collect();
+    let requests: Vec<Value> = logliks
+        .iter()
+        .enumerate()
+        .map(|(at, _)| json!(["ask", format!(" choice {at}")]))
+        .collect();
+    json!({"doc_id": 0, "doc": {"q": "x"}, "target": target, "arguments": requests, "resps": pairs, "filtered_resps": pairs,
+        "filter": "none", "metrics": ["acc"], "acc": acc})
+}
+
+/// The labels of the choices as they were read.
+fn labels(line: Value) -> Result<Value, Problem> {
+    let file = layout(RecordedFormat::LmEval, &[line]);
+    let rows = Readings::default().rows(&file.recorded)?;
+    Ok(rows[0].columns["choice_correct"].clone())
+}
+
+#[test]
+fn the_target_of_a_choice_is_its_place_or_its_text() {
+    let logliks = [-2.0, -1.0, -3.0];
+    for target in [
+        json!(1),
+        json!("1"),
+        json!("choice 1"),
+        json!([1]),
+        json!("[1]"),
+    ] {
+        assert_eq!(
+            labels(choices(target.clone(), 1.0, &logliks)),
+            Ok(json!([0, 1, 0])),
+            "{target}"
+        );
+    }
+    assert_eq!(
+        labels(choices(json!("[0, 1]"), 1.0, &logliks)),
+        Ok(json!([1, 1, 0]))
+    );
+    for target in [json!(3), json!(-1), json!("other"), json!([]), json!(null)] {
+        let said = labels(choices(target.clone(), 1.0, &logliks))
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("none of its 3 choices"), "{target}: {said}");
+    }
+    // Of two that are as likely, the first is the answer.
+    assert_eq!(
+        labels(choices(json!(0), 1.0, &[-1.0, -1.0])),
+        Ok(json!([1, 0]))
+    );
+    let said = labels(choices(json!(0), 1.0, &logliks))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("its `acc` is 1") && said.contains("it is 0"),
+        "{said}"
+    );
+}
+
+#[test]
+fn several_requests_that_were_answered_with_texts_are_refused() {
+    let answered = |requests: Value, responses: Value| {
+        let changes =
+            json!({"arguments": requests, "resps": responses, "filtered_resps": responses});
+        let file = layout(RecordedFormat::LmEval, &[harness(0, changes)]);
+        Readings::default()
+            .rows(&file.recorded)
+            .map(|rows| rows.len())
+    };
+    let ask = json!(["ask", {"until": []}]);
+    let two = answered(json!([ask, ask]), json!([["a"], ["b"]]))
+        .unwrap_err()
+        .to_string();
+    assert!(two.contains("2 requests were answered with texts"), "{two}");
+    // One request with several answers, and two requests of which the filter kept one answer, are read.
+    assert_eq!(answered(json!([ask]), json!([["a"], ["b"]])), Ok(2));
+    assert_eq!(answered(json!([ask, ask]), json!([["a"]])), Ok(1));
+    assert_eq!(
+        answered(json!([ask, ask]), json!([["a"], ["b"], ["c"]])),
+        Ok(3)
+    );
+}

@@ -347,6 +347,7 @@ mod tests {
             (json!("['a']"), List, Some(json!(["a"]))),
             (json!("['a' 'b']"), List, None),
             (json!("['it\\'s\\n']"), List, Some(json!(["it's\n"]))),
+            (json!("['a\\tb\\rc']"), List, Some(json!(["a\tb\rc"]))),
         ] {
             assert_eq!(of_type(&cell, wanted), value, "{cell} as {wanted:?}");
         }

@@ -468,6 +468,14 @@ mod tests {
                 "1 < a < 1.5e-3",
                 r#"(__compare("<", 1, a, "1", "a") and __compare("<", a, 1.5e-3, "a", "1.5e-3"))"#,
             ),
+            (
+                "1 < a not in b",
+                r#"(__compare("<", 1, a, "1", "a") and __compare("not in", a, b, "a", "b"))"#,
+            ),
+            (
+                "b and a is not in [1]",
+                r#"__condition(b, "b") and a is not in [1]"#,
+            ),
         ] {
             let squeezed = |text: &str| text.replace(' ', "");
             assert_eq!(
@@ -501,6 +509,29 @@ mod tests {
         ] {
             let squeezed = |text: &str| text.replace(' ', "");
             assert_eq!(squeezed(&template(source)), squeezed(rewritten), "{source}");
+        }
+    }
+
+    /// The rules of jinja's lexer: a fraction and an exponent belong to a number, a dot before a name does not.
+    #[test]
+    fn numbers_are_one_token() {
+        for (source, wanted) in [
+            ("1.5e-3+2", &["1.5e-3", "+", "2"][..]),
+            ("12e+40-a", &["12e+40", "-", "a"]),
+            ("10.25 1_000", &["10.25", "1_000"]),
+            ("1.a", &["1", ".", "a"]),
+            ("3.", &["3", "."]),
+            ("3+4", &["3", "+", "4"]),
+            ("123.456E-12)", &["123.456E-12", ")"]),
+            ("'a\\'b'c", &["'a\\'b'", "c"]),
+            ("'a\\\\'c", &["'a\\\\'", "c"]),
+        ] {
+            let found = tokens(source);
+            let found = found.unwrap_or_default();
+            let texts: Vec<&str> = found.iter().map(|token| token.text(source)).collect();
+            let squeezed: String = wanted.concat();
+            assert_eq!(texts, wanted, "{source}");
+            assert_eq!(squeezed, source.replace(' ', ""));
         }
     }
 }
