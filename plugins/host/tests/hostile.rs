@@ -332,8 +332,7 @@ fn a_run_that_is_stopped_ends_its_plugin_and_its_children() {
             "{source}: {:?}",
             trial.outcome
         );
-        // A second is meant; the machine that tests may be busy, and the timeout is 30.
-        assert!(took < Duration::from_secs(5), "{source}: {took:?}");
+        assert!(took < Duration::from_secs(1), "{source}: {took:?}");
         assert_eq!(left(&trial.mark), 0, "{source}");
     }
 }
