@@ -1,6 +1,6 @@
 //! Comparisons against values that `tests/python/make_comparisons.py` computes with numpy and scipy, and small cases by hand.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use driftgauge_compare::{
     Between, Clusters, PairComparison, between_conditions, between_models, between_trainings,

@@ -1,6 +1,6 @@
 //! Recordings of one's own, cell by cell, and the marks that comparisons take of files of other tools.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::collections::HashSet;
 

@@ -1,6 +1,6 @@
 //! Templates and expressions over one row: what each says is what Python's operators and jinja's documentation say of the values.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::{PromptError, Templates, TurnTemplate, lone_expression, plain_text};

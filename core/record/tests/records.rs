@@ -1,6 +1,6 @@
 //! Records as files and words have them: each word is held against what serde writes, each file against what was put in.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
