@@ -418,7 +418,9 @@ fn jobs_are_shown_and_nothing_is_submitted() {
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", said(&output));
     assert!(
-        shown.contains("# training: pretrain base\n# 2 cpus, 4G, 30m\n"),
+        shown.contains(
+            "# training: pretrain base\n# 2 cpus (profile), 4G (from the weights), 30m (`training` of the profile)\n"
+        ),
         "{shown}"
     );
     assert!(shown.contains("\nmodule load tools\nexec "), "{shown}");

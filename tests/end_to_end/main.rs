@@ -1,6 +1,7 @@
 //! The binary as a user runs it: specs in, exit codes, messages and run folders out.
 
 mod adapters;
+mod arrays;
 mod bad_input;
 mod choices;
 mod cluster;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use driftgauge_tests::skipped;
 
-use crate::support::{Place, smoke_spec, tests_dir, text};
+use crate::support::{Place, files_with, smoke_spec, tests_dir, text};
 
 /// A cluster of three nodes, ended with this.
 struct Slurm {
@@ -16,7 +16,7 @@ struct Slurm {
 
 impl Slurm {
     /// `None` where it cannot be had.
-    fn start(place: &Place) -> Option<Self> {
+    fn start(place: &Place, port: &str) -> Option<Self> {
         let slurm = Self {
             script: tests_dir().join("cluster/pretend-slurm"),
             folder: place.path("slurm"),
@@ -25,7 +25,7 @@ impl Slurm {
             skipped("no Slurm with munge, or not root");
             return None;
         }
-        let started = slurm.does(&["start", "3", "18800"]);
+        let started = slurm.does(&["start", "3", port]);
         assert!(started, "the pretended cluster starts");
         Some(slurm)
     }
@@ -75,13 +75,13 @@ impl Drop for Slurm {
     }
 }
 
-fn start(place: &Place, slurm: &Slurm) -> Child {
+fn start(place: &Place, slurm: &Slurm, out: &str) -> Child {
     let spec = smoke_spec();
     let arguments = [
         "run",
         text(&spec),
         "--out",
-        "run",
+        out,
         "--executor",
         "profile.yaml",
     ];
@@ -97,7 +97,7 @@ fn start(place: &Place, slurm: &Slurm) -> Child {
 #[test]
 fn through_killed_drivers_lost_nodes_and_a_silent_controller_the_bytes_are_those_of_one_machine() {
     let place = Place::new();
-    let Some(slurm) = Slurm::start(&place) else {
+    let Some(slurm) = Slurm::start(&place, "18800") else {
         return;
     };
     let local = Place::new();
@@ -107,12 +107,12 @@ fn through_killed_drivers_lost_nodes_and_a_silent_controller_the_bytes_are_those
         "executor: slurm\npartition: main\ncpus: 1\nmemory: 1G\ntime: 5m\npoll: 1s\ngrace: 3s\n",
     );
     // The driver dies while a job runs.
-    let mut driver = start(&place, &slurm);
+    let mut driver = start(&place, &slurm, "run");
     slurm.wait_for_running();
     driver.kill().expect("it can be killed");
     driver.wait().expect("a status");
     // The next one sees a job cancelled by hand, a node lost, and a controller that does not answer.
-    let driver = start(&place, &slurm);
+    let driver = start(&place, &slurm, "run");
     let (id, _) = slurm.wait_for_running();
     slurm.call("scancel", &[&id]);
     std::thread::sleep(Duration::from_secs(3));
@@ -155,4 +155,46 @@ fn through_killed_drivers_lost_nodes_and_a_silent_controller_the_bytes_are_those
         let name = format!("run/{file}");
         assert!(place.read(&name) == local.read(&name), "{file} differs");
     }
+}
+
+#[test]
+fn an_array_in_a_folder_with_an_odd_name_loses_a_task_and_the_bytes_are_the_same() {
+    let place = Place::new();
+    let Some(slurm) = Slurm::start(&place, "18900") else {
+        return;
+    };
+    let local = Place::new();
+    local.run(&smoke_spec(), "run");
+    place.write(
+        "profile.yaml",
+        "executor: slurm\npartition: main\ncpus: 1\nmemory: 1G\ntime: 5m\npoll: 1s\ngrace: 3s\nshard: 1s\n",
+    );
+    let out = "it's 50% \"\u{fc}\" #1";
+    let mut run = start(&place, &slurm, out);
+    let began = Instant::now();
+    let mut cancelled = false;
+    while run.try_wait().expect("a status").is_none() {
+        if let Some((id, _)) = slurm.running()
+            && id.ends_with("_1")
+            && !cancelled
+        {
+            slurm.call("scancel", &[&id]);
+            cancelled = true;
+        }
+        if began.elapsed() > Duration::from_secs(240) {
+            run.kill().expect("it can be killed");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = run.wait_with_output().expect("a status");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    for file in ["results.json", "samples/harmfulness.parquet"] {
+        let (here, there) = (format!("{out}/{file}"), format!("run/{file}"));
+        assert!(place.read(&here) == local.read(&there), "{file} differs");
+    }
+    let jobs = place.path(&format!("{out}/jobs"));
+    let logs = files_with(&jobs, "a job of");
+    let of_tasks = logs.iter().filter(|path| text(path).contains("/log-"));
+    assert!(of_tasks.count() > 2, "{logs:?}");
 }

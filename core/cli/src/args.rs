@@ -155,8 +155,16 @@ pub(crate) struct StoreArgs {
 /// `check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    #[command(flatten)]
-    pub(crate) spec: SpecArgs,
+    /// The spec.
+    #[arg(required_unless_present = "executor", conflicts_with = "executor")]
+    pub(crate) spec: Option<PathBuf>,
+    /// Set a variable of the spec.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Instead of a spec, look whether a cluster can be used from here: `slurm`, or the file of a profile (docs/cluster.md). Nothing is
+    /// submitted; Slurm is asked whether it would take a job of each kind.
+    #[arg(long, value_name = "slurm|FILE")]
+    pub(crate) executor: Option<String>,
     /// More folders to look for metric plugins in.
     #[arg(long = "plugin-dir", value_name = "DIR")]
     pub(crate) plugin_dirs: Vec<PathBuf>,
@@ -281,6 +289,9 @@ pub(crate) struct JobsArgs {
 pub(crate) struct JobArgs {
     /// What the job is told.
     pub(crate) order: PathBuf,
+    /// Which part of it this task of an array makes.
+    #[arg(long, value_name = "N")]
+    pub(crate) shard: Option<u32>,
 }
 
 /// `report`.

@@ -38,6 +38,10 @@ impl Said {
 pub(crate) async fn call(program: &str, arguments: &[String]) -> Result<Said, Problem> {
     let mut command = Command::new(program);
     command.args(arguments);
+    // What is read has to be in one language. A job gets the environment of its submission, and keeps its own.
+    if program != "sbatch" {
+        command.env("LC_ALL", "C");
+    }
     finish(command, program).await
 }
 
@@ -78,15 +82,38 @@ async fn finish(mut command: Command, what: &str) -> Result<Said, Problem> {
 }
 
 /// Variables that change what the programs of Slurm say, or that a job hands down to what it submits: its own two limits of memory
-/// refuse each other.
+/// refuse each other, and the cores that it was bound to would be those of the new job as well. Where Slurm is, is kept.
 fn is_of_a_job(name: &str) -> bool {
     let prefixes = [
-        "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SRUN_",
+        "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SRUN_", "PMI_", "PMIX_",
     ];
-    name != "SLURM_CONF" && prefixes.iter().any(|prefix| name.starts_with(prefix))
+    let is_place = ["SLURM_CONF", "SLURM_CLUSTERS"].contains(&name);
+    !is_place && prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// A word that a shell takes as it is.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_job_is_handed_down_but_where_slurm_is() {
+        for name in [
+            "SLURM_MEM_PER_CPU",
+            "SLURM_CPU_BIND",
+            "SBATCH_PARTITION",
+            "SQUEUE_FORMAT",
+            "SLURM_TIME_FORMAT",
+            "PMIX_RANK",
+        ] {
+            assert!(is_of_a_job(name), "{name}");
+        }
+        for name in ["SLURM_CONF", "SLURM_CLUSTERS", "PATH", "HF_HOME", "PMIND"] {
+            assert!(!is_of_a_job(name), "{name}");
+        }
+    }
 }

@@ -38,6 +38,37 @@ pub struct WorkOrder {
     pub keys: Vec<String>,
     /// Their names, for people.
     pub nodes: Vec<String>,
+    /// Into what they are divided, where each task of an array makes a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<Shards>,
+}
+
+/// How the items of nodes are divided among the tasks of an array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shards {
+    /// Each node into so many ranges of about the same length.
+    pub of: u32,
+    /// Those that this array makes.
+    pub tasks: Vec<u32>,
+}
+
+/// The file in which a job, or a task of one, says how it ended.
+#[must_use]
+pub fn end_file(task: Option<u32>) -> String {
+    match task {
+        Some(task) => format!("end-{task}.json"),
+        None => "end.json".to_owned(),
+    }
+}
+
+/// The file in which a job, or a task of one, says what happens in it.
+#[must_use]
+pub fn events_file(task: Option<u32>) -> String {
+    match task {
+        Some(task) => format!("events-{task}.jsonl"),
+        None => "events.jsonl".to_owned(),
+    }
 }
 
 /// What a job says when it ends by itself.

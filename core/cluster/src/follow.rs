@@ -1,6 +1,6 @@
 //! Brings one piece of work to its end, through as many jobs as that takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::end::Stop;
 use crate::profile::Profile;
-use crate::queue::{JobId, Listed, Queue, Refusal, Submission};
+use crate::queue::{Array, JobId, Listed, Queue, Refusal, Submission};
 use crate::resources::Resources;
 use crate::state::{End, State};
 use crate::tries::{Next, TryEnd, next};
@@ -151,6 +151,8 @@ pub struct Prepared {
     pub log: PathBuf,
     /// What it may use.
     pub resources: Resources,
+    /// Its tasks, where it is an array of them.
+    pub array: Option<Array>,
 }
 
 /// A piece of work that jobs bring to its end.
@@ -178,6 +180,9 @@ pub trait Work: Send + Sync {
 
     /// What the job of a try says of its own end, where it says something.
     fn said(&self, number: u32) -> Option<Said>;
+
+    /// Whether the log of a try tells that it was ended for the memory that it took: some queues call that a failure.
+    fn lacked_memory(&self, number: u32) -> bool;
 
     /// Takes down how a try ended, and whether it was the last.
     ///
@@ -275,6 +280,7 @@ async fn submit(desk: &Desk, work: &dyn Work, tries: &[TryEnd]) -> Result<Live, 
         script: &prepared.script,
         log: &prepared.log,
         resources: &prepared.resources,
+        array: prepared.array.as_ref(),
     };
     let mut told = false;
     loop {
@@ -307,6 +313,7 @@ async fn submit(desk: &Desk, work: &dyn Work, tries: &[TryEnd]) -> Result<Live, 
 /// Waits until a job is over. `None` when its work is there or it says itself what became of it, else how it was lost.
 async fn watch(desk: &Desk, work: &dyn Work, job: &Live) -> Option<End> {
     let mut told = State::Waiting;
+    let mut reasons = HashSet::new();
     let mut silent = false;
     let mut gone: Option<Instant> = None;
     let mut seen: Option<Instant> = None;
@@ -345,9 +352,12 @@ async fn watch(desk: &Desk, work: &dyn Work, job: &Live) -> Option<End> {
             None => End::Forgotten,
             Some(State::Over(end)) => *end,
             Some(state) => {
-                if let Some(listed) = listed.filter(|_| *state != told) {
+                if let Some(listed) = listed
+                    && (*state != told || is_stuck(listed) && !reasons.contains(&listed.reason))
+                {
                     work.tell(news(listed));
                     told = state.clone();
+                    reasons.insert(listed.reason.clone());
                 }
                 gone = None;
                 continue;
@@ -358,8 +368,9 @@ async fn watch(desk: &Desk, work: &dyn Work, job: &Live) -> Option<End> {
         if said == Some(Said::Ended) || work.is_done() {
             return None;
         }
-        // What it wrote may stay unseen for a while.
-        if said.is_none() && since.elapsed() < desk.pace.grace {
+        // What it wrote may stay unseen for a while, and a queue may begin again what it took from a job.
+        let is_sure = said.is_some() && !matches!(end, End::Preempted | End::NodeLost);
+        if !is_sure && since.elapsed() < desk.pace.grace {
             continue;
         }
         let end = match end {
@@ -369,13 +380,33 @@ async fn watch(desk: &Desk, work: &dyn Work, job: &Live) -> Option<End> {
             }
             end => end,
         };
-        return Some(match said {
-            Some(Said::OutOfMemory) => End::OutOfMemory,
-            Some(Said::Stopped(Stop::Time)) => End::TimedOut,
-            Some(Said::Stopped(Stop::Asked)) if end != End::Cancelled => End::Preempted,
+        return Some(match (said, end) {
+            (Some(Said::OutOfMemory), _) => End::OutOfMemory,
+            (Some(Said::Stopped(Stop::Time)), _) => End::TimedOut,
+            // Why it was asked, the queue may know better.
+            (Some(Said::Stopped(Stop::Asked)), End::Completed | End::Failed | End::Forgotten) => {
+                End::Preempted
+            }
+            (None, End::Failed | End::Cancelled | End::Forgotten)
+                if work.lacked_memory(job.number) =>
+            {
+                End::OutOfMemory
+            }
             _ => end,
         });
     }
+}
+
+/// Whether a job waits for something that does not come by itself.
+fn is_stuck(job: &Listed) -> bool {
+    let reason = job.reason.to_lowercase();
+    let stuck = [
+        "held",
+        "neversatisfied",
+        "badconstraints",
+        "reqnodenotavail",
+    ];
+    job.state == State::Waiting && stuck.iter().any(|word| reason.contains(word))
 }
 
 fn news(job: &Listed) -> String {
@@ -387,6 +418,10 @@ fn news(job: &Listed) -> String {
         State::Unknown(word) => format!(
             "job {} is `{word}`, which is not known; waiting{reason}",
             job.id
+        ),
+        State::Waiting if is_stuck(job) => format!(
+            "job {} waits for something that does not come by itself{reason}; `scontrol show job {}` says more",
+            job.id, job.id
         ),
         State::Waiting => format!("job {} waits again{reason}", job.id),
         state => format!("job {} is {state}{reason}", job.id),

@@ -7,6 +7,7 @@
 mod call;
 mod command;
 mod end;
+mod extra;
 mod follow;
 mod profile;
 mod queue;
@@ -18,11 +19,14 @@ mod template;
 mod tries;
 
 pub use command::{CommandQueue, Commands};
-pub use end::{JobEnd, Machine, NodeEnd, SCHEMA, Stop, WorkOrder, read_json, write_json};
+pub use end::{
+    JobEnd, Machine, NodeEnd, SCHEMA, Shards, Stop, WorkOrder, end_file, events_file, read_json,
+    write_json,
+};
 pub use follow::{Desk, Followed, Live, Pace, Prepared, Said, Work, follow};
 pub use profile::{ExecutorKind, Profile};
-pub use queue::{Answer, JobId, Listed, Queue, Refusal, Submission};
-pub use resources::{Resources, Task};
+pub use queue::{Answer, Array, JobId, Listed, Queue, Refusal, Submission};
+pub use resources::{Asked, Reckoned, Resources, Task};
 pub use script::script;
 pub use slurm::Slurm;
 pub use state::{End, State};

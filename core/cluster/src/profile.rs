@@ -9,8 +9,9 @@ use driftgauge_ranges::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{CommandQueue, Commands};
+use crate::extra;
 use crate::queue::Queue;
-use crate::resources::{Resources, Task};
+use crate::resources::{Asked, RECKONED, Reckoned, Resources, Task};
 use crate::slurm::Slurm;
 
 /// A controller serves a whole cluster: it is asked no more often than this unless a profile says so.
@@ -77,6 +78,9 @@ pub struct Profile {
     /// Jobs in the queue at a time.
     #[serde(default)]
     pub max_jobs: Option<usize>,
+    /// How long a job that answers should take: what is foreseen to take longer is divided among the tasks of an array.
+    #[serde(default)]
+    pub shard: Option<Span>,
     /// How often the queue is asked.
     #[serde(default)]
     pub poll: Option<Span>,
@@ -108,6 +112,7 @@ impl Profile {
             program: None,
             extra: Vec::new(),
             max_jobs: None,
+            shard: None,
             poll: None,
             grace: None,
             commands: None,
@@ -142,8 +147,8 @@ impl Profile {
     fn check(&self) -> Result<(), Problem> {
         let wrong = |message: String| Err(Problem::new("bad-profile", message).of_input());
         for kind in self.kinds.keys() {
-            if !TASKS.iter().any(|task| task.as_str() == kind) {
-                let known: Vec<&str> = TASKS.iter().map(|task| task.as_str()).collect();
+            if !Task::ALL.iter().any(|task| task.as_str() == kind) {
+                let known: Vec<&str> = Task::ALL.iter().map(|task| task.as_str()).collect();
                 return wrong(format!(
                     "`kinds` has no `{kind}`; there are {}",
                     known.join(", ")
@@ -166,11 +171,14 @@ impl Profile {
                     ("account", self.account.is_some()),
                     ("qos", self.qos.is_some()),
                     ("extra", !self.extra.is_empty()),
+                    ("shard", self.shard.is_some()),
                 ] {
                     if is_there {
-                        return wrong(format!(
-                            "`{key}` is Slurm's; of `executor: command` it stands in `commands.submit`"
-                        ));
+                        let instead = match key {
+                            "shard" => "a queue behind commands has no arrays",
+                            _ => "of `executor: command` it stands in `commands.submit`",
+                        };
+                        return wrong(format!("`{key}` is Slurm's; {instead}"));
                     }
                 }
                 CommandQueue::new(commands)?;
@@ -183,10 +191,10 @@ impl Profile {
                 }
             }
         }
-        if let Some(wrong_option) = self.extra.iter().find(|option| !option.starts_with('-')) {
-            return wrong(format!(
-                "`{wrong_option}` of `extra` is no option: it has no dashes"
-            ));
+        for option in &self.extra {
+            if let Some(complaint) = extra::complaint(option) {
+                return wrong(complaint);
+            }
         }
         let constraints = self
             .kinds
@@ -220,7 +228,7 @@ impl Profile {
 
     /// What a job asks for: what its model says, else what the profile says of its kind and of all, else what was reckoned.
     #[must_use]
-    pub fn resources(&self, task: Task, of_model: &Resources, reckoned: &Resources) -> Resources {
+    pub fn asked(&self, task: Task, of_model: &Resources, reckoned: &Reckoned) -> Asked {
         let of_all = Resources {
             cpus: self.cpus,
             memory: self.memory,
@@ -229,14 +237,27 @@ impl Profile {
             constraint: self.constraint.clone(),
         };
         let of_kind = self.kinds.get(task.as_str()).cloned().unwrap_or_default();
-        let said = of_model.or(&of_kind);
+        let usual = task.usual();
+        let mut layers = vec![
+            ("spec".to_owned(), of_model),
+            (format!("`{}` of the profile", task.as_str()), &of_kind),
+        ];
         // The run itself needs no GPU, and no node of a kind.
-        let said = if task == Task::Driver {
-            said
-        } else {
-            said.or(&of_all)
-        };
-        said.or(reckoned).or(&task.usual())
+        if task != Task::Driver {
+            layers.push(("profile".to_owned(), &of_all));
+        }
+        layers.push((RECKONED.to_owned(), &reckoned.resources));
+        layers.push(("usual".to_owned(), &usual));
+        Asked::of(&layers, reckoned)
+    }
+
+    /// From how long an estimate on the answers of a model are divided among jobs; `None` where they never are.
+    #[must_use]
+    pub fn shard(&self) -> Option<Duration> {
+        match self.executor {
+            ExecutorKind::Slurm => self.shard.map(Span::duration),
+            ExecutorKind::Command => None,
+        }
     }
 
     /// How often the queue is asked.
@@ -252,16 +273,6 @@ impl Profile {
     }
 }
 
-/// All kinds of jobs.
-const TASKS: [Task; 6] = [
-    Task::Training,
-    Task::Merging,
-    Task::Generation,
-    Task::Scoring,
-    Task::Judging,
-    Task::Driver,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,15 +287,68 @@ mod tests {
             gpus: Some(2),
             ..Resources::default()
         };
-        let reckoned = Resources {
-            memory: Some(driftgauge_ranges::Memory::bytes(1 << 30)),
-            ..Resources::default()
+        let reckoned = Reckoned {
+            resources: Resources {
+                memory: "1G".parse().ok(),
+                time: "35m".parse().ok(),
+                ..Resources::default()
+            },
+            memory: "from the weights".to_owned(),
+            time: "3 times the estimate".to_owned(),
         };
-        let asked = |task| profile.resources(task, &of_model, &reckoned).to_string();
-        assert_eq!(asked(Task::Training), "8 cpus, 2 gpus, 64G, 1d");
-        assert_eq!(asked(Task::Judging), "8 cpus, 2 gpus, 1G, 2h");
-        let driver = profile.resources(Task::Driver, &Resources::default(), &Resources::default());
-        assert_eq!(driver.to_string(), "1 cpu, 4G, 3d");
+        let asked = |task| profile.asked(task, &of_model, &reckoned);
+        let resources = |task| asked(task).resources.to_string();
+        assert_eq!(resources(Task::Training), "8 cpus, 2 gpus, 64G, 1d");
+        assert_eq!(resources(Task::Judging), "8 cpus, 2 gpus, 1G, 2h");
+        let driver = profile.asked(Task::Driver, &Resources::default(), &Reckoned::default());
+        assert_eq!(driver.resources.to_string(), "1 cpu, 4G, 3d");
+        assert_eq!(
+            asked(Task::Training).to_string(),
+            "8 cpus (profile), 2 gpus (spec), 64G (`training` of the profile), 1d (`training` of the profile)"
+        );
+        assert_eq!(
+            asked(Task::Judging).to_string(),
+            "8 cpus (profile), 2 gpus (spec), 1G (from the weights), 2h (profile)"
+        );
+        let without = Profile::slurm().asked(Task::Scoring, &Resources::default(), &reckoned);
+        assert_eq!(
+            without.to_string(),
+            "4 cpus (usual), 1G (from the weights), 35m (3 times the estimate)"
+        );
+    }
+
+    #[test]
+    fn options_that_something_rests_on_are_refused_with_what_to_write_instead() {
+        for (option, said) in [
+            ("--time=5", "`time`"),
+            ("-t5", "`time`"),
+            ("--mem=4G", "`memory`"),
+            ("-c 4", "`cpus`"),
+            ("--partition=x", "`partition`"),
+            ("-M other", "`SLURM_CLUSTERS`"),
+            ("--clusters=other", "one cluster"),
+            ("--array=1-3", "`shard`"),
+            ("--job-name=x", "found again"),
+            ("--signal=USR2", "save"),
+            ("--wait", "waits"),
+            ("--test-only", "submits nothing"),
+        ] {
+            let error = Profile::read(&format!("executor: slurm\nextra: [\"{option}\"]\n"))
+                .unwrap_err()
+                .message;
+            let named = error.contains(&format!("`{option}` of `extra`"));
+            assert!(named && error.contains(said), "{option}: {error}");
+        }
+        for option in [
+            "--exclusive",
+            "--mem-per-cpu=4G",
+            "--nice=100",
+            "--mail-type=END",
+            "-w node1",
+        ] {
+            let profile = Profile::read(&format!("executor: slurm\nextra: [\"{option}\"]\n"));
+            assert!(profile.is_ok(), "{option}: {profile:?}");
+        }
     }
 
     #[test]
@@ -307,6 +371,11 @@ mod tests {
                 format!("executor: command\nqos: x\n{commands}}}\n"),
                 "`qos` is Slurm's",
             ),
+            (
+                format!("executor: command\nshard: 30m\n{commands}}}\n"),
+                "no arrays",
+            ),
+            ("executor: slurm\nshard: 0s\n".to_owned(), "`0s`"),
             (
                 format!("executor: slurm\n{commands}}}\n"),
                 "belong to `executor: command`",

@@ -21,6 +21,32 @@ impl std::fmt::Display for JobId {
     }
 }
 
+/// One script that is run several times, each time with another number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Array {
+    /// The numbers.
+    pub tasks: Vec<u32>,
+}
+
+impl Array {
+    /// The numbers as Slurm reads them: `0-3,7`.
+    #[must_use]
+    pub fn ranges(&self) -> String {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for &task in &self.tasks {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == task => *last = task,
+                _ => ranges.push((task, task)),
+            }
+        }
+        let written = ranges.into_iter().map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        });
+        written.collect::<Vec<_>>().join(",")
+    }
+}
+
 /// What is handed to a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Submission<'a> {
@@ -30,8 +56,10 @@ pub struct Submission<'a> {
     pub script: &'a Path,
     /// Where the job's output goes.
     pub log: &'a Path,
-    /// What it may use.
+    /// What it, or each of its tasks, may use.
     pub resources: &'a Resources,
+    /// The tasks, where it is an array of them.
+    pub array: Option<&'a Array>,
 }
 
 /// A job as a queue lists it.

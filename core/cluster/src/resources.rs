@@ -1,5 +1,7 @@
 //! What a job asks for.
 
+use std::collections::BTreeMap;
+
 use driftgauge_ranges::{Memory, Span};
 use serde::{Deserialize, Serialize};
 
@@ -41,22 +43,103 @@ impl Resources {
     }
 }
 
-impl std::fmt::Display for Resources {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Resources {
+    /// The keys of what is there.
+    fn keys(&self) -> Vec<&'static str> {
+        let all = [
+            ("cpus", self.cpus.is_some()),
+            ("gpus", self.gpus.is_some()),
+            ("memory", self.memory.is_some()),
+            ("time", self.time.is_some()),
+            ("constraint", self.constraint.is_some()),
+        ];
+        let there = all.into_iter().filter(|(_, is_there)| *is_there);
+        there.map(|(key, _)| key).collect()
+    }
+
+    /// What is asked for in words, by its keys.
+    fn parts(&self) -> Vec<(&'static str, String)> {
         let mut parts = Vec::new();
         let plural = |n: u32| if n == 1 { "" } else { "s" };
         if let Some(cpus) = self.cpus {
-            parts.push(format!("{cpus} cpu{}", plural(cpus)));
+            parts.push(("cpus", format!("{cpus} cpu{}", plural(cpus))));
         }
         if let Some(gpus) = self.gpus.filter(|&gpus| gpus > 0) {
-            parts.push(format!("{gpus} gpu{}", plural(gpus)));
+            parts.push(("gpus", format!("{gpus} gpu{}", plural(gpus))));
         }
-        parts.extend(self.memory.map(|memory| memory.to_string()));
-        parts.extend(self.time.map(|time| time.to_string()));
-        parts.extend(self.constraint.clone());
-        f.write_str(&parts.join(", "))
+        parts.extend(self.memory.map(|memory| ("memory", memory.to_string())));
+        parts.extend(self.time.map(|time| ("time", time.to_string())));
+        parts.extend(self.constraint.clone().map(|name| ("constraint", name)));
+        parts
     }
 }
+
+impl std::fmt::Display for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = self.parts().into_iter().map(|(_, amount)| amount);
+        f.write_str(&parts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What was reckoned of a job, and from what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reckoned {
+    /// Memory and time.
+    pub resources: Resources,
+    /// What the memory rests on.
+    pub memory: String,
+    /// What the time rests on.
+    pub time: String,
+}
+
+/// What a job asks for, and where each amount comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// The amounts.
+    pub resources: Resources,
+    /// Where those come from that are there, by their keys.
+    pub from: BTreeMap<&'static str, String>,
+}
+
+impl Asked {
+    /// Takes each amount from the first that names it.
+    pub(crate) fn of(layers: &[(String, &Resources)], reckoned: &Reckoned) -> Self {
+        let mut asked = Self {
+            resources: Resources::default(),
+            from: BTreeMap::new(),
+        };
+        for (name, layer) in layers {
+            let before = asked.resources.clone();
+            asked.resources = before.or(layer);
+            let new = before.keys();
+            for key in asked.resources.keys() {
+                if !new.contains(&key) {
+                    let from = match (name.as_str(), key) {
+                        (RECKONED, "memory") => reckoned.memory.clone(),
+                        (RECKONED, "time") => reckoned.time.clone(),
+                        (name, _) => name.to_owned(),
+                    };
+                    asked.from.insert(key, from);
+                }
+            }
+        }
+        asked
+    }
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = self.resources.parts().into_iter();
+        let parts = parts.map(|(key, amount)| match self.from.get(key) {
+            Some(from) => format!("{amount} ({from})"),
+            None => amount,
+        });
+        f.write_str(&parts.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Name of the layer whose amounts were reckoned.
+pub(crate) const RECKONED: &str = "reckoned";
 
 /// What jobs do, as far as their wants differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,6 +160,16 @@ pub enum Task {
 }
 
 impl Task {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Training,
+        Self::Merging,
+        Self::Generation,
+        Self::Scoring,
+        Self::Judging,
+        Self::Driver,
+    ];
+
     /// The key of a profile.
     #[must_use]
     pub fn as_str(self) -> &'static str {

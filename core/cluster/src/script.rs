@@ -6,6 +6,7 @@ use std::path::Path;
 use driftgauge_ranges::Span;
 
 use crate::call::quoted;
+use crate::extra;
 use crate::profile::{ExecutorKind, Profile};
 use crate::queue::Submission;
 
@@ -35,6 +36,8 @@ pub fn script(
         "cd {} || exit 1",
         quoted(&folder.display().to_string())
     );
+    // Being told of the end of its time ends a shell: nobody listens before the program does.
+    text.push_str("trap '' USR1\n");
     if let Some(prologue) = &profile.prologue {
         text.push_str(prologue.trim_end());
         text.push('\n');
@@ -50,6 +53,9 @@ pub fn script(
     }
     words.push(quoted(&program.display().to_string()));
     words.extend(arguments.iter().map(|argument| quoted(argument)));
+    if job.array.is_some() {
+        words.push("--shard \"$SLURM_ARRAY_TASK_ID\"".to_owned());
+    }
     // Signals reach the program itself.
     let _ = writeln!(text, "exec {}", words.join(" "));
     text
@@ -57,19 +63,19 @@ pub fn script(
 
 fn options(profile: &Profile, job: &Submission<'_>, folder: &Path) -> Vec<String> {
     let resources = job.resources;
-    // A value with a space is one word to `sbatch` in double quotes.
-    let path = |path: &Path| {
-        let text = path.display().to_string();
-        // `%` begins a pattern of Slurm.
-        match text.contains([' ', '#', '"']) {
-            true => format!("\"{}\"", text.replace('"', "\\\"")),
-            false => text,
-        }
-    };
+    // Where the log goes; `%` begins a pattern of Slurm.
+    let mut log = job.log.display().to_string().replace('%', "%%");
+    if job.array.is_some() {
+        let beside = job.log.with_file_name("");
+        log = format!(
+            "{}log-%a.txt",
+            beside.display().to_string().replace('%', "%%")
+        );
+    }
     let mut options = vec![
         format!("--job-name={}", job.name),
-        format!("--output={}", path(job.log).replace('%', "%%")),
-        format!("--chdir={}", path(folder)),
+        format!("--output={}", word(&log)),
+        format!("--chdir={}", word(&folder.display().to_string())),
         "--open-mode=append".to_owned(),
         "--requeue".to_owned(),
         format!("--signal=B:USR1@{}", warning(resources.time)),
@@ -86,11 +92,14 @@ fn options(profile: &Profile, job: &Submission<'_>, folder: &Path) -> Vec<String
         options.extend(value.iter().map(|value| format!("--{name}={value}")));
     }
     options.extend(resources.cpus.map(|cpus| format!("--cpus-per-task={cpus}")));
-    options.extend(
-        resources
-            .memory
-            .map(|memory| format!("--mem={}M", memory.mebibytes())),
-    );
+    if !profile
+        .extra
+        .iter()
+        .any(|option| extra::limits_memory(option))
+    {
+        let memory = resources.memory;
+        options.extend(memory.map(|memory| format!("--mem={}M", memory.mebibytes())));
+    }
     options.extend(
         resources
             .time
@@ -99,15 +108,30 @@ fn options(profile: &Profile, job: &Submission<'_>, folder: &Path) -> Vec<String
     let gpus = resources.gpus.filter(|&gpus| gpus > 0);
     options.extend(gpus.map(|gpus| format!("--gres=gpu:{gpus}")));
     options.extend(profile.extra.iter().cloned());
+    options.extend(job.array.map(|array| format!("--array={}", array.ranges())));
     options
+}
+
+/// A value of an option as `sbatch` takes it off a line of the script: one word, in double quotes where it is not plain.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=,:@%".contains(c);
+    match text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::Array;
     use crate::resources::Resources;
 
     fn rendered(profile: &str) -> String {
+        rendered_as(profile, "/my run/50%/log.txt", None)
+    }
+
+    fn rendered_as(profile: &str, log: &str, array: Option<&Array>) -> String {
         let resources = Resources {
             cpus: Some(8),
             memory: "24G".parse().ok(),
@@ -118,8 +142,9 @@ mod tests {
         let job = Submission {
             name: "dg-1a-2b.1",
             script: Path::new("/run/jobs/script.sh"),
-            log: Path::new("/my run/50%/log.txt"),
+            log: Path::new(log),
             resources: &resources,
+            array,
         };
         script(
             &Profile::read(profile).unwrap(),
@@ -155,6 +180,7 @@ mod tests {
 #SBATCH --gres=gpu:1
 #SBATCH --exclusive
 cd '/home/me' || exit 1
+trap '' USR1
 module load cuda
 exec '/opt/driftgauge' 'job' '/it'\''s/work.json'
 "#
@@ -168,7 +194,47 @@ exec '/opt/driftgauge' 'job' '/it'\''s/work.json'
         );
         assert_eq!(
             text,
-            "#!/bin/bash\ncd '/home/me' || exit 1\nexec apptainer exec --nv '/images/dg.sif' '/usr/bin/driftgauge' 'job' '/it'\\''s/work.json'\n"
+            "#!/bin/bash\ncd '/home/me' || exit 1\ntrap '' USR1\nexec apptainer exec --nv '/images/dg.sif' '/usr/bin/driftgauge' 'job' '/it'\\''s/work.json'\n"
         );
+    }
+
+    #[test]
+    fn a_log_may_lie_in_any_folder() {
+        let output = |log: &str| {
+            let text = rendered_as("executor: slurm\n", log, None);
+            let line = text.lines().find(|line| line.contains("--output"));
+            line.unwrap_or_default().to_owned()
+        };
+        // As Slurm 22.05 took them.
+        assert_eq!(
+            output("/run/it's/log.txt"),
+            r#"#SBATCH --output="/run/it's/log.txt""#
+        );
+        assert_eq!(
+            output("/ü/a \"b\" #1/log.txt"),
+            r#"#SBATCH --output="/ü/a \"b\" #1/log.txt""#
+        );
+        assert_eq!(output("/run/x/log.txt"), "#SBATCH --output=/run/x/log.txt");
+    }
+
+    #[test]
+    fn the_tasks_of_an_array_have_logs_and_numbers_of_their_own() {
+        let array = Array {
+            tasks: vec![0, 1, 2, 5, 7, 8],
+        };
+        let text = rendered_as("executor: slurm\n", "/50%/CATALOG/log.txt", Some(&array));
+        for line in [
+            "#SBATCH --output=/50%%/CATALOG/log-%a.txt\n",
+            "#SBATCH --array=0-2,5,7-8\n",
+            "'job' '/it'\\''s/work.json' --shard \"$SLURM_ARRAY_TASK_ID\"\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn memory_by_core_takes_the_place_of_memory_by_node() {
+        let text = rendered("executor: slurm\nextra: [--mem-per-cpu=4G]\n");
+        assert!(text.contains("--mem-per-cpu=4G") && !text.contains("--mem=24576M"));
     }
 }

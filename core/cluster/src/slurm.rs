@@ -1,5 +1,8 @@
 //! Slurm, through its programs and their oldest, steadiest output. Accounting is used where there is some, and never needed.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
 use driftgauge_problem::Problem;
 
 use crate::call::{Said, call};
@@ -76,13 +79,10 @@ impl Queue for Slurm {
             if said.code != Some(0) {
                 return Err(Self::refused(&job, &said));
             }
-            // `ID` or `ID;CLUSTER`.
-            let id = said.output.trim().split(';').next().unwrap_or_default();
-            if id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit()) {
+            submitted(&said.output).ok_or_else(|| {
                 let message = format!("`sbatch` wrote `{}`, which is no id", said.output.trim());
-                return Err(Refusal::Later(Problem::new("not-submitted", message)));
-            }
-            Ok(JobId(id.to_owned()))
+                Refusal::Later(Problem::new("not-submitted", message))
+            })
         })
     }
 
@@ -106,18 +106,17 @@ impl Queue for Slurm {
             if said.code != Some(0) {
                 return Err(failed("squeue", &said));
             }
-            Ok(said.output.lines().filter_map(listed).collect())
+            Ok(whole(said.output.lines().filter_map(listed)))
         })
     }
 
     fn ended<'a>(&'a self, id: &'a JobId) -> Answer<'a, Option<End>> {
         Box::pin(async move {
             // Where there is no accounting this fails, and of an unknown id it says nothing.
-            let arguments = words(&["-n", "-P", "-X", "-D", "-o", "State", "-j", &id.0]);
+            let arguments = words(&["-n", "-P", "-X", "-D", "-o", "JobID,State", "-j", &id.0]);
             let said = call("sacct", &arguments).await.ok()?;
-            let last = said.output.lines().next_back()?;
-            match State::of_slurm(last.trim()) {
-                State::Over(end) if said.code == Some(0) => Some(end),
+            match said.code {
+                Some(0) => accounted(&said.output),
                 _ => None,
             }
         })
@@ -136,6 +135,59 @@ impl Queue for Slurm {
             }
             Ok(())
         })
+    }
+}
+
+/// The id that `sbatch --parsable` wrote: `ID` or `ID;CLUSTER`. A wrapper of it, or a banner, may have written lines before.
+fn submitted(output: &str) -> Option<JobId> {
+    let lines = output.lines().rev().map(str::trim);
+    let mut ids = lines.filter_map(|line| {
+        let id = line.split(';').next()?;
+        let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+        is_id.then(|| JobId(id.to_owned()))
+    });
+    ids.next()
+}
+
+/// The id of a whole array, of which `17_3` and `17_[4-9%2]` are parts.
+fn base(id: &str) -> &str {
+    id.split('_').next().unwrap_or(id)
+}
+
+/// Jobs, and arrays as one job each.
+fn whole(lines: impl Iterator<Item = Listed>) -> Vec<Listed> {
+    let mut order = Vec::new();
+    let mut jobs: HashMap<JobId, Listed> = HashMap::new();
+    for line in lines {
+        let id = JobId(base(&line.id.0).to_owned());
+        match jobs.entry(id.clone()) {
+            Entry::Vacant(entry) => {
+                order.push(id.clone());
+                entry.insert(Listed { id, ..line });
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                let (state, reason) = match known.state.clone().with(line.state.clone()) {
+                    state if state == known.state => (state, known.reason.clone()),
+                    state => (state, line.reason),
+                };
+                known.state = state;
+                known.reason = reason;
+            }
+        }
+    }
+    order.iter().filter_map(|id| jobs.remove(id)).collect()
+}
+
+/// What accounting keeps of a job: a line for each time that it, or a task of it, was begun.
+fn accounted(output: &str) -> Option<End> {
+    let mut last: BTreeMap<&str, State> = BTreeMap::new();
+    for (id, state) in output.lines().filter_map(|line| line.split_once('|')) {
+        last.insert(id, State::of_slurm(state.trim()));
+    }
+    match last.into_values().reduce(State::with)? {
+        State::Over(end) => Some(end),
+        _ => None,
     }
 }
 
@@ -179,5 +231,49 @@ mod tests {
             (State::Waiting, "Priority")
         );
         assert!(listed("slurm_load_jobs error").is_none());
+    }
+
+    #[test]
+    fn the_id_of_a_job_is_found_among_what_a_wrapper_wrote() {
+        let id = |output: &str| submitted(output).map(|id| id.0);
+        for output in [
+            "123\n",
+            "123;nautilus\n",
+            "Welcome to the cluster\n\n123\n",
+            "*** 2 notices ***\n123;nautilus\n\n",
+        ] {
+            assert_eq!(id(output).as_deref(), Some("123"), "{output}");
+        }
+        assert_eq!(id("Submitted batch job\n"), None);
+        assert_eq!(id(""), None);
+    }
+
+    #[test]
+    fn an_array_is_one_job() {
+        // As Slurm 22.05 wrote it.
+        let text = "9_[6-8%2]|PENDING|dg-arr.1|JobArrayTaskLimit|\n9_0|COMPLETED|dg-arr.1|None|n2\n9_2|FAILED|dg-arr.1|NonZeroExitCode|n2\n9_5|RUNNING|dg-arr.1|None|n2\n10|PENDING|dg-b.1|Priority|\n";
+        let jobs = whole(text.lines().filter_map(listed));
+        let states: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.id.0.as_str(), job.state.clone()))
+            .collect();
+        assert_eq!(states, [("9", State::Running), ("10", State::Waiting)]);
+        let over = "9_0|COMPLETED|a|None|\n9_2|TIMEOUT|a|None|\n9_5|COMPLETED|a|None|\n";
+        let jobs = whole(over.lines().filter_map(listed));
+        assert_eq!(jobs[0].state, State::Over(End::TimedOut));
+    }
+
+    #[test]
+    fn accounting_tells_of_the_last_time_that_a_job_was_begun() {
+        assert_eq!(
+            accounted("7|NODE_FAIL\n7|COMPLETED\n"),
+            Some(End::Completed)
+        );
+        assert_eq!(
+            accounted("7_0|COMPLETED\n7_1|CANCELLED by 1000\n7_1|COMPLETED\n7_2|OUT_OF_MEMORY\n"),
+            Some(End::OutOfMemory)
+        );
+        assert_eq!(accounted("7_0|COMPLETED\n7_1|RUNNING\n"), None);
+        assert_eq!(accounted(""), None);
     }
 }

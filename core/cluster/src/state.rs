@@ -37,6 +37,22 @@ pub enum End {
     Forgotten,
 }
 
+impl End {
+    /// What decides of several ends: what the next try has to be given more of comes first.
+    fn weight(self) -> u8 {
+        match self {
+            Self::OutOfMemory => 7,
+            Self::TimedOut => 6,
+            Self::Cancelled => 5,
+            Self::Failed => 4,
+            Self::NodeLost => 3,
+            Self::Preempted => 2,
+            Self::Forgotten => 1,
+            Self::Completed => 0,
+        }
+    }
+}
+
 impl State {
     /// The state that Slurm means by a word, as `squeue` and `sacct` write it.
     #[must_use]
@@ -74,6 +90,19 @@ impl State {
             "node_lost" => Self::Over(End::NodeLost),
             _ => return None,
         })
+    }
+
+    /// Where two tasks of an array are together: as long as one is not over, neither is the array; then it ended as its worst did.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Over(a), Self::Over(b)) => {
+                Self::Over(if a.weight() >= b.weight() { a } else { b })
+            }
+            (Self::Running, _) | (_, Self::Running) => Self::Running,
+            (Self::Waiting, _) | (_, Self::Waiting) => Self::Waiting,
+            (Self::Unknown(word), _) | (_, Self::Unknown(word)) => Self::Unknown(word),
+        }
     }
 
     /// The words that [`Self::named`] knows.

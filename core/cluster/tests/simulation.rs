@@ -204,6 +204,7 @@ impl Work for Piece {
             script: PathBuf::new(),
             log: PathBuf::new(),
             resources: Resources::default(),
+            array: None,
         })
     }
 
@@ -215,6 +216,10 @@ impl Work for Piece {
 
     fn said(&self, _number: u32) -> Option<Said> {
         self.is_done().then_some(Said::Ended)
+    }
+
+    fn lacked_memory(&self, _number: u32) -> bool {
+        false
     }
 
     fn over(&self, _number: u32, _end: TryEnd, _given_up: bool) -> Result<(), Problem> {

@@ -51,6 +51,26 @@ pub struct Context {
     pub strict: bool,
     /// What was spent on nodes that share a session.
     pub spent: SpentOn,
+    /// The part of all inference that is made here, where it is divided.
+    pub shard: Option<Shard>,
+}
+
+/// One of several ranges of the items of every node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Which, from 0.
+    pub index: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+impl Shard {
+    /// The range of so many items that is its own.
+    #[must_use]
+    pub fn range(self, items: usize) -> std::ops::Range<usize> {
+        let at = |index: u32| items * index as usize / self.of.max(1) as usize;
+        at(self.index)..at(self.index + 1)
+    }
 }
 
 /// What was spent on nodes, by their positions.
@@ -89,6 +109,7 @@ impl Context {
             cores: self.cores,
             strict: self.strict,
             spent: SpentOn::default(),
+            shard: self.shard,
         }
     }
 
@@ -162,3 +183,23 @@ pub struct NodeOutcome {
 
 /// What a spawned job reports when it ends: each node it carried, and how that went.
 pub(crate) type Finished = Vec<(usize, Result<(), Problem>)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_in_one_shard() {
+        for (items, of) in [(0, 3), (1, 4), (10, 3), (1000, 7), (5, 5)] {
+            let ranges = (0..of).map(|index| Shard { index, of }.range(items));
+            let all: Vec<usize> = ranges.clone().flatten().collect();
+            assert!(all.into_iter().eq(0..items), "{items} in {of}");
+            let lengths: Vec<usize> = ranges.map(|range| range.len()).collect();
+            let (least, most) = (lengths.iter().min(), lengths.iter().max());
+            assert!(
+                most.zip(least)
+                    .is_some_and(|(most, least)| most - least <= 1)
+            );
+        }
+    }
+}

@@ -33,19 +33,7 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// When the file cannot be read or written.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(io_error("make", folder))?;
-        let mut journals = Vec::new();
-        for file in fs::read_dir(folder).map_err(io_error("list", folder))? {
-            let path = file.map_err(io_error("list", folder))?.path();
-            if is_journal(&path) {
-                journals.push(path);
-            }
-        }
-        // In one order, whoever reads.
-        journals.sort();
-        let mut done = BTreeMap::new();
-        for path in journals {
-            read(&path, &mut done)?;
-        }
+        let done = read_all(folder)?;
         let path = folder.join(format!("{NAME}-{}{ENDING}", Process::this().fresh()));
         let file = OpenOptions::new()
             .create_new(true)
@@ -53,6 +41,18 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
             .open(&path)
             .map_err(io_error("open", &path))?;
         Ok(Self { path, file, done })
+    }
+
+    /// Reads what other processes finished since this was opened.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn refresh(&mut self) -> Result<(), StoreError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        for (index, item) in read_all(folder)? {
+            self.done.entry(index).or_insert(item);
+        }
+        Ok(())
     }
 
     /// Results so far, by item index.
@@ -82,6 +82,24 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         self.done.insert(index, item);
         Ok(())
     }
+}
+
+/// What all journals of a folder hold.
+fn read_all<T: DeserializeOwned>(folder: &Path) -> Result<BTreeMap<u64, T>, StoreError> {
+    let mut journals = Vec::new();
+    for file in fs::read_dir(folder).map_err(io_error("list", folder))? {
+        let path = file.map_err(io_error("list", folder))?.path();
+        if is_journal(&path) {
+            journals.push(path);
+        }
+    }
+    // In one order, whoever reads.
+    journals.sort();
+    let mut done = BTreeMap::new();
+    for path in journals {
+        read(&path, &mut done)?;
+    }
+    Ok(done)
 }
 
 /// A line: `["digest",[index,item]]`.
@@ -171,6 +189,18 @@ mod tests {
         drop(journal);
         let journal = Journal::<String>::open(dir.path()).unwrap();
         assert!(journal.done().values().eq(["a", "b", "c"]));
+    }
+
+    #[test]
+    fn what_others_finish_meanwhile_is_seen_when_it_is_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut one = Journal::open(dir.path()).unwrap();
+        let mut other = Journal::open(dir.path()).unwrap();
+        one.record(0, "a".to_owned()).unwrap();
+        other.record(1, "b".to_owned()).unwrap();
+        assert!(!one.contains(1) && !other.contains(0));
+        one.refresh().unwrap();
+        assert!(one.done().values().eq(["a", "b"]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `driftgauge check`: reads a spec, the data and the plugins that it names, and reports everything that is wrong, without looking
-//! at a model. With `--no-files` it looks at the text alone, and asks only the plugins that came with this binary.
+//! at a model. With `--no-files` it looks at the text alone, and asks only the plugins that came with this binary. With `--executor`
+//! it looks at the profile of a cluster instead.
 
 use std::path::Path;
 
@@ -12,15 +13,23 @@ use driftgauge_spec::{Diagnostic, ExperimentSpec, Source, whole_text};
 use driftgauge_store::FileDigests;
 
 use super::load::{self, Loaded, Said};
-use crate::args::{CheckArgs, SpecFormat};
+use crate::args::{CheckArgs, SpecArgs, SpecFormat};
 use crate::exit::Exit;
 use crate::metrics::PluginMetrics;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
-    let loaded = load::read(&args.spec)?;
+    let spec = match (&args.executor, &args.spec) {
+        (Some(executor), _) => return super::check_executor::run(executor, args.diagnosing.format),
+        (None, spec) => SpecArgs {
+            spec: spec.clone().unwrap_or_default(),
+            set: args.set.clone(),
+        },
+    };
+    let loaded = load::read(&spec)?;
+    let path = &spec.spec;
     let mut found = loaded.reading.found.clone();
     if let Some(spec) = &loaded.reading.spec {
-        let base = args.spec.spec.parent().unwrap_or(Path::new(""));
+        let base = path.parent().unwrap_or(Path::new(""));
         let executable = std::env::current_exe().context("cannot find this program's own file")?;
         let plugins = PluginMetrics::new(&args.plugin_dirs, base.to_owned(), executable);
         let further = match args.no_files {
@@ -45,11 +54,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if let (SpecFormat::Text, Some(spec)) = (args.diagnosing.format, &loaded.reading.spec) {
-        println!(
-            "{}: `{}` is well-formed",
-            args.spec.spec.display(),
-            spec.name
-        );
+        println!("{}: `{}` is well-formed", path.display(), spec.name);
     }
     Ok(Exit::Done)
 }

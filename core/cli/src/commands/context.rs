@@ -36,6 +36,7 @@ pub(super) fn context_of(
         cores,
         strict,
         spent: SpentOn::default(),
+        shard: None,
         writer: Arc::new(writer),
     })
 }

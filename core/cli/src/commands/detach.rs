@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use driftgauge_cluster::{
-    JobId, Resources, State, Submission, Task, read_json, script, write_json,
+    JobId, Reckoned, Resources, State, Submission, Task, read_json, script, write_json,
 };
 use driftgauge_graph::exec::JobsSettings;
 use driftgauge_problem::{Context as _, Problem, Result};
@@ -51,11 +51,13 @@ pub(super) fn submit(settings: &JobsSettings) -> Result<JobId> {
     let folder = settings.folder.join(FOLDER);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make `{}`", folder.display()))?;
-    let none = Resources::default();
     let driver = Driver {
         id: JobId(String::new()),
         name: format!("{}-driver", settings.run),
-        resources: settings.profile.resources(Task::Driver, &none, &none),
+        resources: settings
+            .profile
+            .asked(Task::Driver, &Resources::default(), &Reckoned::default())
+            .resources,
     };
     let (script_path, log) = (folder.join(SCRIPT), folder.join(LOG));
     let text = script(
@@ -97,6 +99,7 @@ fn submission<'a>(driver: &'a Driver, script: &'a Path, log: &'a Path) -> Submis
         script,
         log,
         resources: &driver.resources,
+        array: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_cluster::{Profile, SCHEMA, WorkOrder, read_json, write_json};
+use driftgauge_cluster::{ExecutorKind, Profile, SCHEMA, WorkOrder, read_json, write_json};
 use driftgauge_graph::exec::{Jobs, JobsSettings};
 use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_record::RunDir;
@@ -54,7 +54,8 @@ pub(super) fn check(profile: &Profile) -> Result<()> {
     runtime.block_on(queue.check()).map_err(Problem::of_input)
 }
 
-fn named(name: &str, base: &Path) -> Result<Option<Profile>> {
+/// The profile that a word of the command line or of the configuration names; `None` for this machine.
+pub(super) fn named(name: &str, base: &Path) -> Result<Option<Profile>> {
     match name {
         "local" => Ok(None),
         "slurm" => Ok(Some(Profile::slurm())),
@@ -101,6 +102,15 @@ pub(super) fn settings(
         std::path::absolute(path).with_context(|| format!("cannot find `{}`", path.display()))
     };
     let out_path = absolute(out.path())?;
+    let folder = out_path.to_string_lossy();
+    if profile.executor == ExecutorKind::Slurm && folder.contains(['\\', '\n', '\r']) {
+        let message = format!(
+            "`{}` cannot hold the logs of Slurm's jobs: its path has a backslash or an end of line in it",
+            folder.escape_debug()
+        );
+        let help = "name another folder with `--out DIR`";
+        return Err(Problem::new("bad-folder", message).help(help).of_input());
+    }
     let plugin_dirs = args.plugin_dirs.iter().map(|dir| absolute(dir));
     Ok(JobsSettings {
         order: WorkOrder {
@@ -116,6 +126,7 @@ pub(super) fn settings(
             cpus: None,
             keys: Vec::new(),
             nodes: Vec::new(),
+            shards: None,
         },
         profile,
         run: run_name(&out_path),

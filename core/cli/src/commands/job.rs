@@ -5,9 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use driftgauge_cluster::{JobEnd, NodeEnd, SCHEMA, Stop, WorkOrder, read_json, write_json};
+use driftgauge_cluster::{
+    JobEnd, NodeEnd, SCHEMA, Stop, WorkOrder, end_file, events_file, read_json, write_json,
+};
 use driftgauge_graph::cancel::Cancel;
-use driftgauge_graph::exec::{Local, execute_only};
+use driftgauge_graph::context::{Context, Shard};
+use driftgauge_graph::exec::{Executor, Local, OneShard, execute_only};
+use driftgauge_graph::forecast::{self, keep_rates};
 use driftgauge_problem::{Context as _, Problem, Result};
 use driftgauge_store::Store;
 
@@ -18,15 +22,12 @@ use crate::eta::Eta;
 use crate::exit::Exit;
 use crate::progress::Progress;
 
-/// How it says that it ended.
-const END: &str = "end.json";
-
 pub(crate) fn run(args: &JobArgs) -> Result<Exit> {
     let folder = args.order.parent().unwrap_or(Path::new("."));
     let order: WorkOrder = read_json(&args.order)?
         .ok_or_else(|| format!("there is no work order `{}`", args.order.display()))?;
     // A queue may start a job anew, in the same folder.
-    let end = folder.join(END);
+    let end = folder.join(end_file(args.shard));
     if end.exists() {
         std::fs::remove_file(&end).with_context(|| format!("cannot remove `{}`", end.display()))?;
     }
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &JobArgs) -> Result<Exit> {
         order.keys.len(),
         machine.host
     );
-    let made = make(&order, folder);
+    let made = part_of(&order, args.shard).and_then(|shard| make(&order, folder, shard));
     let (stopped, nodes) = match made {
         Ok(made) => made,
         Err(problem) => {
@@ -67,7 +68,27 @@ pub(crate) fn run(args: &JobArgs) -> Result<Exit> {
     })
 }
 
-fn make(order: &WorkOrder, folder: &Path) -> Result<(Option<Stop>, Vec<NodeEnd>)> {
+/// The part of the order that a task of an array makes.
+fn part_of(order: &WorkOrder, task: Option<u32>) -> Result<Option<Shard>> {
+    match (&order.shards, task) {
+        (None, None) => Ok(None),
+        (Some(shards), Some(index)) if shards.tasks.contains(&index) => Ok(Some(Shard {
+            index,
+            of: shards.of,
+        })),
+        (_, task) => {
+            let task = task.map_or("none".to_owned(), |task| task.to_string());
+            let message = format!("the order has no part with this number: {task}");
+            Err(Problem::new("no-such-shard", message))
+        }
+    }
+}
+
+fn make(
+    order: &WorkOrder,
+    folder: &Path,
+    shard: Option<Shard>,
+) -> Result<(Option<Stop>, Vec<NodeEnd>)> {
     if order.schema != SCHEMA || order.driftgauge != env!("CARGO_PKG_VERSION") {
         let message = format!(
             "the run is driven by driftgauge {}, and the program on this node is {}",
@@ -133,17 +154,28 @@ fn make(order: &WorkOrder, folder: &Path) -> Result<(Option<Stop>, Vec<NodeEnd>)
         .map_or(available, |cpus| available.min(cpus as usize))
         .max(1);
     let cancel = Arc::new(Cancel::default());
-    let context = Arc::new(context_of(
+    let machine = forecast::Machine {
+        cores,
+        ..load::machine(&prepared)
+    };
+    let events = folder.join(events_file(shard.map(|shard| shard.index)));
+    let context = context_of(
         prepared.planned,
         prepared.metrics,
         (store, writer),
         (&order.device, order.strict),
-        Arc::new(Progress::new(&folder.join("events.jsonl"), Eta::default())),
+        Arc::new(Progress::new(&events, Eta::default())),
         Arc::clone(&cancel),
         (cores, cores),
-    )?);
+    )?;
+    let context = Arc::new(Context { shard, ..context });
+    let executor: Arc<dyn Executor> = match shard {
+        Some(shard) => Arc::new(OneShard(shard)),
+        None => Arc::new(Local),
+    };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let told = Arc::new(AtomicU8::new(0));
+    let made = Arc::clone(&context);
     let outcomes = runtime.block_on(async {
         let (told, cancel) = (Arc::clone(&told), Arc::clone(&cancel));
         tokio::spawn(async move {
@@ -153,9 +185,13 @@ fn make(order: &WorkOrder, folder: &Path) -> Result<(Option<Stop>, Vec<NodeEnd>)
                 cancel.raise();
             }
         });
-        execute_only(context, Arc::new(Local), wanted).await
+        execute_only(context, executor, wanted).await
     });
     runtime.shutdown_background();
+    if is_begun_anew(folder) {
+        // Seconds of a training that goes on are not those of all of it.
+        keep_rates(&made, &machine, &outcomes);
+    }
     let stopped = match told.load(Ordering::SeqCst) {
         0 => None,
         1 => Some(Stop::Time),
@@ -177,6 +213,12 @@ fn make(order: &WorkOrder, folder: &Path) -> Result<(Option<Stop>, Vec<NodeEnd>)
     // One that was told to stop when everything was there is done.
     let stopped = stopped.filter(|_| ends.iter().any(|end| !end.made));
     Ok((stopped, ends))
+}
+
+/// Whether no earlier job began with this work, and the queue has not started this one again.
+fn is_begun_anew(folder: &Path) -> bool {
+    let restarts = std::env::var("SLURM_RESTART_COUNT");
+    folder.ends_with("try-1") && !restarts.is_ok_and(|count| count != "0")
 }
 
 /// Returns when the queue tells a job to stop.

@@ -2,6 +2,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod check;
+mod check_executor;
 pub(crate) mod compare;
 mod context;
 mod detach;

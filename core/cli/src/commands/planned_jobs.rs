@@ -33,14 +33,23 @@ fn planned(context: &Context, jobs: &Jobs) -> Vec<PlannedJob> {
     jobs.would_submit(context, &missing)
 }
 
+/// Into how many tasks of an array a job is divided.
+fn divided(job: &PlannedJob) -> String {
+    match &job.array {
+        Some(array) => format!("; divided into {} tasks, each with this", array.tasks.len()),
+        None => String::new(),
+    }
+}
+
 /// Writes the scripts.
 pub(super) fn print(context: &Context, jobs: &Jobs) -> Exit {
     for job in planned(context, jobs) {
         println!(
-            "# {}: {}\n# {}",
+            "# {}: {}{}\n# {}",
             job.task.as_str(),
             job.nodes.join(", "),
-            job.resources
+            divided(&job),
+            job.asked
         );
         println!("{}", visible(&job.script));
     }
@@ -91,7 +100,8 @@ fn tested(context: &Context, jobs: &Jobs) -> Result<Vec<Tested>> {
     for job in planned(context, jobs) {
         let same = tested
             .iter()
-            .find(|other| other.job.resources == job.resources);
+            .find(|other| other.job.asked.resources == job.asked.resources)
+            .filter(|other| other.job.array == job.array);
         let said = match same {
             Some(other) => other.said.clone(),
             None => runtime.block_on(ask(jobs, &job, &folder))?,
@@ -114,7 +124,12 @@ async fn ask(jobs: &Jobs, job: &PlannedJob, folder: &Path) -> Result<Result<Stri
 pub(super) fn as_text(tested: &[Tested]) -> String {
     let mut text = format!("\n{} jobs\n", tested.len());
     for Tested { job, said } in tested {
-        text.push_str(&format!("  {:<10}  {}\n", job.task.as_str(), job.resources));
+        text.push_str(&format!(
+            "  {:<10}  {}{}\n",
+            job.task.as_str(),
+            job.asked,
+            divided(job)
+        ));
         for node in &job.nodes {
             text.push_str(&format!("              {node}\n"));
         }
@@ -133,7 +148,9 @@ pub(super) fn as_json(tested: &[Tested]) -> Value {
             "name": job.name,
             "task": job.task,
             "nodes": job.nodes,
-            "resources": job.resources,
+            "resources": job.asked.resources,
+            "from": job.asked.from,
+            "tasks": job.array.as_ref().map_or(1, |array| array.tasks.len()),
             "said": said.as_ref().ok(),
             "refused": said.as_ref().err().map(ToString::to_string),
         })

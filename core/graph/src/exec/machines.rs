@@ -33,3 +33,15 @@ pub(super) fn of(context: &Context, key: &Digest) -> Vec<Machine> {
     machines.dedup();
     machines
 }
+
+/// Takes down all machines that worked on a node whose parts were made by several processes.
+pub(super) fn complete(context: &Context, key: &Digest) {
+    if let Some(mut fact) = context.store.recall(key)
+        && fact["machines"].is_array()
+        && let Ok(machines) = serde_json::to_value(of(context, key))
+        && fact["machines"] != machines
+    {
+        fact["machines"] = machines;
+        context.store.remember(key, &fact);
+    }
+}

@@ -6,7 +6,7 @@ use driftgauge_engine::worker::{Ask, Job};
 use driftgauge_engine::{Continuation, LoadModel, LoadPair, LocalEngine, Prompt};
 use driftgauge_problem::Problem;
 use driftgauge_record::Message;
-use driftgauge_store::Digest;
+use driftgauge_store::{Claimed, Digest};
 
 use super::session::{self, Answers, SessionModel, Task};
 use super::size::folder_size;
@@ -201,6 +201,15 @@ pub(super) async fn run(context: &Arc<Context>, nodes: &[usize], share: Share) -
         }
     }
     for (task, (node, answers)) in carried.into_iter().zip(outcome.answers).enumerate() {
+        let answers = match answers {
+            // Whoever makes the last part puts them together.
+            Ok(None) => {
+                finished.push((node, Ok(())));
+                continue;
+            }
+            Ok(Some(answers)) => Ok(answers),
+            Err(error) => Err(error),
+        };
         let result = match answers {
             Ok(answers) if remote && all_failed(&answers) => {
                 Err(nothing_came(context, node, &answers))
@@ -360,6 +369,20 @@ fn first_error(answers: &Answers) -> Option<&Problem> {
 /// Makes the artifact of an inference node from its answers.
 fn commit(context: &Context, node: usize, task: &Task, answers: Answers) -> Result<(), Problem> {
     let planned = &context.plan.nodes[node];
+    // A shard has claimed its part alone.
+    let _claim = match context.shard {
+        None => None,
+        Some(_) => match context.writer.claim(&task.key)? {
+            Claimed::Mine(_) if context.store.is_finished(&task.key) => {
+                // It was put together meanwhile: what a late one wrote is of no use.
+                discard(context, &task.key);
+                return Ok(());
+            }
+            Claimed::Mine(claim) => Some(claim),
+            Claimed::Theirs(_) => return Ok(()),
+        },
+    };
+    machines::complete(context, &task.key);
     let unanswered = answers.unanswered;
     if unanswered > 0 {
         let note = format!(

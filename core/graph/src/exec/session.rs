@@ -102,8 +102,8 @@ pub(super) struct Answers {
 
 /// The outcome of a session: answers per task, or why a task is unfinished.
 pub(super) struct SessionOutcome {
-    /// Per task, in their order.
-    pub(super) answers: Vec<Result<Answers, Problem>>,
+    /// Per task, in their order; `None` where its own part is done, and others still make theirs.
+    pub(super) answers: Vec<Result<Option<Answers>, Problem>>,
     /// What the engine said of the model.
     pub(super) loaded: Option<Loaded>,
     /// How fast it was, when it made a completion.
@@ -120,12 +120,13 @@ pub(super) async fn run(
     tasks: &Arc<Vec<Task>>,
 ) -> SessionOutcome {
     let began = Instant::now();
+    let own = own_items(context, tasks);
     let mut journals = Vec::new();
     let mut queue = VecDeque::new();
     for (index, task) in tasks.iter().enumerate() {
         match Journal::<Answer>::open(&context.store.partial_dir(&task.key)) {
             Ok(journal) => {
-                let missing = task.items.iter().copied();
+                let missing = own[index].iter().copied();
                 let missing = missing.filter(|&item| !journal.contains(item));
                 queue.extend(missing.map(|item| (index, item)));
                 journals.push(journal);
@@ -207,13 +208,23 @@ pub(super) async fn run(
     let spent = shared.shares(began);
     let failures = std::mem::take(&mut shared.failures);
     let loaded = shared.loaded.take();
-    let answers = shared
-        .journals
-        .iter()
-        .zip(tasks.iter())
-        .zip(shared.unanswered.iter().zip(failures))
-        .map(|((journal, task), (unanswered, failure))| {
-            gather(task, journal, unanswered)
+    let unanswered = std::mem::take(&mut shared.unanswered);
+    let journals = shared.journals.iter_mut().zip(tasks.iter());
+    let answers = journals
+        .zip(own)
+        .zip(unanswered.iter().zip(failures))
+        .map(|(((journal, task), own), (unanswered, failure))| {
+            if context.shard.is_some() && own.iter().all(|&item| journal.contains(item)) {
+                return Ok(match journal.refresh() {
+                    Ok(()) => gather(task, journal, unanswered),
+                    // Whoever put the parts together has cleared them away.
+                    Err(_) if context.store.is_finished(&task.key) => None,
+                    Err(error) => return Err(error.into()),
+                });
+            }
+            let answers = gather(task, journal, unanswered);
+            answers
+                .map(Some)
                 .ok_or_else(|| failure.unwrap_or_else(|| "interrupted".into()))
         })
         .collect();
@@ -223,6 +234,16 @@ pub(super) async fn run(
         speed,
         spent,
     }
+}
+
+/// Per task, the items that are asked here: all of them, or those in this shard's range. Each task is divided for itself, since which
+/// others are left is not the same for all shards.
+fn own_items(context: &Context, tasks: &[Task]) -> Vec<Vec<u64>> {
+    let own = tasks.iter().map(|task| match context.shard {
+        Some(shard) => task.items[shard.range(task.items.len())].to_vec(),
+        None => task.items.clone(),
+    });
+    own.collect()
 }
 
 /// The answers of a task; `None` when an item was not even asked.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::plan::{Kind, Plan};
 use crate::resolved::ResolvedExperiment;
 
-pub use rates::{Foreseen, Measured, Rates, keep, measured};
+pub use rates::{Foreseen, Measured, Rates, keep, keep_rates, measured};
 pub use work::Machine;
 pub(crate) use work::Works;
 

@@ -1,6 +1,6 @@
 //! What nodes took on this machine, kept in the store for the next plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use driftgauge_store::Store;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ pub struct Measured {
     engine: String,
     /// Processor and device.
     machine: String,
+    /// Cores that there were.
+    #[serde(default)]
+    cores: Option<usize>,
     parameters: u64,
     /// Tokens as they were foreseen from the texts alone.
     planned: u64,
@@ -84,7 +87,23 @@ impl Rates {
     }
 
     pub(super) fn estimate(&self, work: &Work, machine: &Machine) -> Estimate {
-        let here = name(machine);
+        self.estimate_on(work, machine, &name(machine))
+    }
+
+    /// What work takes on the slowest kind of machine that was measured at its like: which one a job gets, nobody knows before.
+    pub(crate) fn slowest(&self, work: &Work, machine: &Machine) -> Estimate {
+        let device = format!(", {}", machine.engine.device);
+        let kinds = self.measured.iter().map(|known| known.machine.as_str());
+        let kinds: BTreeSet<&str> = kinds.filter(|kind| kind.ends_with(&device)).collect();
+        kinds
+            .into_iter()
+            .map(|kind| self.estimate_on(work, machine, kind))
+            .filter(|estimate| estimate.basis != Basis::Guessed)
+            .max_by(|a, b| a.seconds.total_cmp(&b.seconds))
+            .unwrap_or_else(|| guess(work, machine))
+    }
+
+    fn estimate_on(&self, work: &Work, machine: &Machine, here: &str) -> Estimate {
         let like: Vec<&Measured> = self
             .measured
             .iter()
@@ -108,15 +127,22 @@ impl Rates {
             .filter(|known| distance(known) <= nearest)
             .collect();
         let sum = |of: fn(&Measured) -> f64| near.iter().map(|known| of(known)).sum::<f64>();
+        // Fewer cores than there were take longer; more may not help.
+        let slower = |known: &Measured| match known.cores {
+            Some(cores) if machine.engine.device == "cpu" => {
+                (cores as f64 / machine.cores.max(1) as f64).max(1.0)
+            }
+            _ => 1.0,
+        };
+        let working = near.iter().map(|known| known.seconds * slower(known));
+        let working: f64 = working.sum();
         let share = size(work.tokens, work.items) / sum(|known| size(known.planned, known.items));
         let larger = ratio(work.parameters, near[0].parameters);
         let memory = near.iter().filter_map(|known| known.memory).max();
         let whole = |value: f64| value.round().max(0.0);
         Estimate {
             tokens: to_u64(whole(sum(|known| known.tokens as f64) * share)),
-            seconds: (sum(|known| known.seconds) * share
-                + sum(|known| known.loading) / near.len() as f64)
-                * larger,
+            seconds: (working * share + sum(|known| known.loading) / near.len() as f64) * larger,
             memory: memory.map_or(work.memory, |memory| to_u64(memory as f64 * larger)),
             disk: to_u64(whole(sum(|known| known.disk as f64) * share * larger)),
             download: (!work.is_fetched).then_some(0),
@@ -203,6 +229,7 @@ pub fn measured(
                 kind: work.kind,
                 engine: work.engine,
                 machine: name(machine),
+                cores: Some(machine.cores),
                 parameters: work.parameters,
                 planned,
                 items,
@@ -246,6 +273,19 @@ pub fn keep(
             }
         }
     }
+    add(context, new, Some(&run));
+    Some(run)
+}
+
+/// Keeps what the nodes of a job took on its machine.
+pub fn keep_rates(context: &Context, machine: &Machine, outcomes: &[Option<NodeOutcome>]) {
+    let new = measured(context, machine, outcomes);
+    if !new.is_empty() {
+        add(context, new, None);
+    }
+}
+
+fn add(context: &Context, new: Vec<(usize, Measured)>, run: Option<&Foreseen>) {
     // Another run may have written meanwhile: of two, one's measurements may be lost, which costs a better guess.
     let mut rates = Rates::load(&context.store);
     rates
@@ -253,13 +293,13 @@ pub fn keep(
         .extend(new.into_iter().map(|(_, measured)| measured));
     let too_many = rates.measured.len().saturating_sub(KEPT);
     rates.measured.drain(..too_many);
-    rates
-        .runs
-        .insert(context.experiment.name.clone(), run.clone());
+    if let Some(run) = run {
+        let name = context.experiment.name.clone();
+        rates.runs.insert(name, run.clone());
+    }
     if let Ok(fact) = serde_json::to_value(&rates) {
         context.store.remember_named(NAME, &fact);
     }
-    Some(run)
 }
 
 #[cfg(test)]
@@ -301,6 +341,7 @@ mod tests {
                 kind: "generate".to_owned(),
                 engine: "n 1".to_owned(),
                 machine: name(&machine()),
+                cores: Some(2),
                 parameters: 1000,
                 planned: 500,
                 items: 10,
@@ -324,6 +365,31 @@ mod tests {
         let larger = rates().estimate(&generation(3000, 500), &machine());
         assert_eq!(larger.basis, Basis::Scaled);
         assert!((larger.seconds - 15.0).abs() < 1e-9, "{larger:?}");
+    }
+
+    #[test]
+    fn a_job_is_foreseen_on_the_slowest_machine_with_its_cores() {
+        let mut rates = rates();
+        let mut slow = rates.measured[0].clone();
+        slow.machine = "an older processor, cpu".to_owned();
+        slow.cores = Some(8);
+        slow.seconds = 40.0;
+        rates.measured.push(slow.clone());
+        slow.machine = "a card, cuda".to_owned();
+        slow.seconds = 4000.0;
+        rates.measured.push(slow);
+        let on = |cores| {
+            let machine = Machine {
+                processor: "the login node's".to_owned(),
+                cores,
+                ..machine()
+            };
+            rates.slowest(&generation(1000, 500), &machine).seconds
+        };
+        // 40 s with 8 cores and 1 s for the load; four times as long with 2 cores, and no less with 64.
+        assert!((on(8) - 41.0).abs() < 1e-9, "{}", on(8));
+        assert!((on(2) - 161.0).abs() < 1e-9, "{}", on(2));
+        assert!((on(64) - 41.0).abs() < 1e-9, "{}", on(64));
     }
 
     #[test]

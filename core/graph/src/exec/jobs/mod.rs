@@ -1,16 +1,18 @@
 //! Makes nodes as jobs of a cluster. A job is what a session is on one machine: one load of one model with all its nodes.
 
+mod reckon;
 mod record;
 mod session;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use driftgauge_cluster::{
-    Desk, Live, Pace, Profile, Resources, Submission, Task, WorkOrder, follow, script,
+    Array, Asked, Desk, Live, Pace, Profile, Reckoned, Resources, Submission, Task, WorkOrder,
+    follow, script,
 };
 use driftgauge_problem::Problem;
 use driftgauge_store::Digest;
@@ -22,9 +24,8 @@ use super::local::Local;
 use super::serve;
 use super::size::folder_size;
 use crate::context::Context;
-use crate::nodes::models::model_folder;
-use crate::plan::{Kind, Part};
-use crate::resolved::ModelSource;
+use crate::forecast::Rates;
+use crate::plan::Kind;
 
 /// What a run's jobs have in common.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ struct Shared {
     /// Jobs of an earlier driver that may still be alive, and which of them has a key.
     open: Mutex<HashMap<String, Arc<RecordedJob>>>,
     running: AtomicUsize,
+    /// What nodes took before, as it was known when the run began.
+    rates: OnceLock<Rates>,
 }
 
 impl Jobs {
@@ -83,6 +86,7 @@ impl Jobs {
             desk,
             open: Mutex::new(open),
             running: AtomicUsize::new(0),
+            rates: OnceLock::new(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -121,19 +125,27 @@ impl Jobs {
             left.retain(|node| !nodes.contains(node));
             let keys = keys(context, &nodes);
             let name = session::name_of(&self.shared.settings.run, &keys);
-            let resources = self.shared.resources(context, first);
+            let shards = self.shared.shards(context, &nodes);
+            let asked = self.shared.asked(context, &nodes, shards);
             let folder = self.shared.settings.folder.join(&name).join("try-1");
-            let text = self
-                .shared
-                .script(&format!("{name}.1"), &folder, &resources);
+            let array = (shards > 1).then(|| Array {
+                tasks: (0..shards).collect(),
+            });
+            let text = self.shared.script(
+                &format!("{name}.1"),
+                &folder,
+                &asked.resources,
+                array.as_ref(),
+            );
             planned.push(PlannedJob {
                 name: format!("{name}.1"),
+                array,
                 task: task(context, first),
                 nodes: nodes
                     .iter()
                     .map(|&node| context.plan.nodes[node].id.clone())
                     .collect(),
-                resources,
+                asked,
                 script: text,
                 log: folder.join(record::LOG),
             });
@@ -150,7 +162,8 @@ impl Jobs {
             name: &job.name,
             script,
             log: &job.log,
-            resources: &job.resources,
+            resources: &job.asked.resources,
+            array: job.array.as_ref(),
         };
         self.shared.desk.queue().test(submission).await
     }
@@ -165,8 +178,10 @@ pub struct PlannedJob {
     pub task: Task,
     /// Its nodes.
     pub nodes: Vec<String>,
-    /// What it asks for.
-    pub resources: Resources,
+    /// What it, or each of its tasks, asks for.
+    pub asked: Asked,
+    /// Its tasks, where its answers are divided.
+    pub array: Option<Array>,
     /// Its script.
     pub script: String,
     /// Its log.
@@ -185,7 +200,13 @@ impl Shared {
     }
 
     /// The script of the try in a folder.
-    fn script(&self, name: &str, folder: &Path, resources: &Resources) -> String {
+    fn script(
+        &self,
+        name: &str,
+        folder: &Path,
+        resources: &Resources,
+        array: Option<&Array>,
+    ) -> String {
         let settings = &self.settings;
         let (script_path, log) = (folder.join(record::SCRIPT), folder.join(record::LOG));
         let job = Submission {
@@ -193,6 +214,7 @@ impl Shared {
             script: &script_path,
             log: &log,
             resources,
+            array,
         };
         let work = folder.join(record::WORK).display().to_string();
         script(
@@ -204,26 +226,55 @@ impl Shared {
         )
     }
 
-    /// What the job of a node asks for.
-    fn resources(&self, context: &Context, node: usize) -> Resources {
+    /// What is foreseen of nodes that one job makes.
+    fn foreseen(&self, context: &Context, nodes: &[usize]) -> reckon::Foreseen {
+        let rates = self.rates.get_or_init(|| Rates::load(&context.store));
+        let first = nodes.first().copied().unwrap_or_default();
+        let cores = self.said(context, first, &Reckoned::default());
+        reckon::foreseen(context, rates, nodes, cores.resources.cpus.unwrap_or(1))
+    }
+
+    /// What the job of a node asks for, with what was reckoned.
+    fn said(&self, context: &Context, node: usize, reckoned: &Reckoned) -> Asked {
         let model = serve::model_of(context, node);
         let of_model = model.and_then(|model| context.experiment.models.get(&model));
         let of_model = of_model
             .map(|model| model.resources.clone())
             .unwrap_or_default();
-        let reckoned = Resources {
-            memory: reckoned_memory(context, node),
-            ..Resources::default()
+        let task = task(context, node);
+        self.settings.profile.asked(task, &of_model, reckoned)
+    }
+
+    /// What the job of nodes asks for, or each of so many tasks of it.
+    fn asked(&self, context: &Context, nodes: &[usize], shards: u32) -> Asked {
+        let first = nodes.first().copied().unwrap_or_default();
+        let foreseen = self.foreseen(context, nodes);
+        let usual = task(context, first).usual().time;
+        let reckoned = reckon::reckoned(context, first, foreseen, shards, usual);
+        self.said(context, first, &reckoned)
+    }
+
+    /// Into how many tasks of an array the answers of nodes are divided; 1 where they are not.
+    fn shards(&self, context: &Context, nodes: &[usize]) -> u32 {
+        let answers = |&node: &usize| {
+            let kind = context.plan.nodes[node].kind;
+            matches!(kind, Kind::Generate | Kind::Score | Kind::Judge)
         };
-        self.settings
-            .profile
-            .resources(task(context, node), &of_model, &reckoned)
+        match self.settings.profile.shard() {
+            Some(each) if nodes.iter().all(answers) => {
+                let most = self.settings.profile.max_jobs.unwrap_or(usize::MAX);
+                let left = most.saturating_sub(self.running.load(Ordering::SeqCst));
+                self.foreseen(context, nodes).shards(each, left.max(1))
+            }
+            _ => 1,
+        }
     }
 
     async fn make(
         self: Arc<Self>,
         context: Arc<Context>,
         nodes: Vec<usize>,
+        shards: u32,
     ) -> crate::context::Finished {
         let adopted = nodes.first().and_then(|&node| self.holder(&context, node));
         let live = match &adopted {
@@ -235,7 +286,12 @@ impl Shared {
             Some(job) => job.name.clone(),
             None => session::name_of(&self.settings.run, &keys(&context, &nodes)),
         };
-        let session = Session::new(Arc::clone(&self), Arc::clone(&context), nodes, name);
+        let session = Session::new(
+            Arc::clone(&self),
+            Arc::clone(&context),
+            (nodes, name),
+            shards,
+        );
         let followed = tokio::select! {
             followed = follow(&self.desk, &session, live) => followed,
             () = context.cancel.wait() => return session.interrupted(),
@@ -271,12 +327,12 @@ impl Shared {
     }
 }
 
-/// Counts a job while it lives.
-struct Counted(Arc<Shared>);
+/// Counts a job, or the tasks of one, while it lives.
+struct Counted(Arc<Shared>, usize);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.0.running.fetch_sub(self.1, Ordering::SeqCst);
     }
 }
 
@@ -330,10 +386,13 @@ impl Executor for Jobs {
         {
             return Local.make(here, nodes, place, alone);
         }
-        self.shared.running.fetch_add(1, Ordering::SeqCst);
-        let counted = Counted(Arc::clone(&self.shared));
         let context = Arc::clone(&here.context);
-        Box::pin(async move { Arc::clone(&counted.0).make(context, nodes).await })
+        let shards = self.shared.shards(&context, &nodes);
+        self.shared
+            .running
+            .fetch_add(shards as usize, Ordering::SeqCst);
+        let counted = Counted(Arc::clone(&self.shared), shards as usize);
+        Box::pin(async move { Arc::clone(&counted.0).make(context, nodes, shards).await })
     }
 }
 
@@ -354,31 +413,4 @@ fn task(context: &Context, node: usize) -> Task {
         Kind::Judge => Task::Judging,
         _ => Task::Scoring,
     }
-}
-
-/// A generous guess of the memory of a job: weights of 16 bits are computed in 32, twice while they are proven; a training holds
-/// them once and what it does to them.
-fn reckoned_memory(context: &Context, node: usize) -> Option<driftgauge_ranges::Memory> {
-    const BESIDES: u64 = 3 << 30;
-    let planned = &context.plan.nodes[node];
-    let weights =
-        |model: &str| model_folder(context, model).map_or(0, |folder| folder_size(&folder));
-    let bytes = match &planned.part {
-        Part::Model(model) => match &context.experiment.models[model].source {
-            ModelSource::Pretrain(training) => {
-                let shape = training.architecture.as_ref();
-                // Parameters, gradient and the optimiser's two, in 32 bits.
-                16 * shape.map_or(0, |shape| shape.parameters())
-            }
-            source => 4 * source.base().map_or(0, weights),
-        },
-        _ => {
-            5 * serve::loads_of(context, node)
-                .iter()
-                .map(|model| weights(model))
-                .sum::<u64>()
-        }
-    };
-    let whole = (bytes + BESIDES).div_ceil(1 << 30) << 30;
-    Some(driftgauge_ranges::Memory::bytes(whole))
 }

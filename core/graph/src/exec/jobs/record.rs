@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use driftgauge_cluster::{JobEnd, JobId, TryEnd, WorkOrder, read_json, write_json};
+use driftgauge_cluster::{
+    JobEnd, JobId, NodeEnd, Stop, TryEnd, WorkOrder, end_file, read_json, write_json,
+};
 use driftgauge_problem::{Context as _, Problem};
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +17,6 @@ pub(super) const WORK: &str = "work.json";
 pub(super) const SCRIPT: &str = "script.sh";
 /// What the job says.
 pub(super) const LOG: &str = "log.txt";
-/// What happened in it.
-pub(super) const EVENTS: &str = "events.jsonl";
-/// How it says that it ended.
-pub(super) const END: &str = "end.json";
 /// The queue's id of it.
 const SUBMITTED: &str = "submitted.json";
 /// What its driver made of its end.
@@ -79,10 +77,10 @@ impl RecordedJob {
         self.over.is_some() || ended
     }
 
-    /// Where it says what it does.
+    /// Where it says what it does; of several tasks the first that has not ended well.
     #[must_use]
     pub fn log(&self) -> PathBuf {
-        self.folder.join(LOG)
+        log(&self.folder, &self.order)
     }
 
     /// Takes down that nobody waits for it.
@@ -119,14 +117,106 @@ pub fn recorded_jobs(folder: &Path) -> Result<Vec<RecordedJob>, Problem> {
         jobs.push(RecordedJob {
             name,
             number,
-            order,
             submitted: read_json(&folder.join(SUBMITTED))?,
             over: read_json(&folder.join(OVER))?,
-            end: read_json(&folder.join(END))?,
+            end: end(&folder, &order)?,
+            order,
             folder,
         });
     }
     Ok(jobs)
+}
+
+/// What the job of a try is told; `None` where its driver died before it was written.
+pub(super) fn order(folder: &Path) -> Result<Option<WorkOrder>, Problem> {
+    read_json(&folder.join(WORK))
+}
+
+/// The tasks of the job of a try; one without a number where it is not divided.
+pub(super) fn tasks(order: &WorkOrder) -> Vec<Option<u32>> {
+    match &order.shards {
+        Some(shards) => shards.tasks.iter().copied().map(Some).collect(),
+        None => vec![None],
+    }
+}
+
+/// What the job of a try says of its end: `None` as long as one of its tasks says nothing.
+pub(super) fn end(folder: &Path, order: &WorkOrder) -> Result<Option<JobEnd>, Problem> {
+    let mut all: Option<JobEnd> = None;
+    for task in tasks(order) {
+        let Some(end) = read_json::<JobEnd>(&folder.join(end_file(task)))? else {
+            return Ok(None);
+        };
+        all = Some(match all {
+            None => end,
+            Some(all) => JobEnd {
+                stopped: match (all.stopped, end.stopped) {
+                    (Some(Stop::Time), _) | (_, Some(Stop::Time)) => Some(Stop::Time),
+                    (one, other) => one.or(other),
+                },
+                nodes: all.nodes.into_iter().map(|node| both(node, &end)).collect(),
+                ..all
+            },
+        });
+    }
+    Ok(all)
+}
+
+/// What became of a node in two tasks.
+fn both(node: NodeEnd, other: &JobEnd) -> NodeEnd {
+    let other = other.nodes.iter().find(|other| other.key == node.key);
+    NodeEnd {
+        made: node.made && other.is_some_and(|other| other.made),
+        error: node
+            .error
+            .or_else(|| other.and_then(|other| other.error.clone())),
+        key: node.key,
+    }
+}
+
+/// Into how many parts the newest divided try of a job divided its work.
+pub(super) fn divided(job: &Path) -> Result<Option<u32>, Problem> {
+    for number in tries(job)?.into_iter().rev() {
+        if let Some(shards) = order(&try_folder(job, number))?.and_then(|order| order.shards) {
+            return Ok(Some(shards.of));
+        }
+    }
+    Ok(None)
+}
+
+/// The parts of a job that no task has made yet.
+pub(super) fn shards_left(job: &Path, of: u32) -> Result<Vec<u32>, Problem> {
+    let mut left: Vec<u32> = (0..of).collect();
+    for number in tries(job)? {
+        let folder = try_folder(job, number);
+        let Some(shards) = order(&folder)?.and_then(|order| order.shards) else {
+            continue;
+        };
+        for task in shards.tasks {
+            let is_left = shards.of == of && left.contains(&task);
+            if is_left
+                && let Some(end) = read_json::<JobEnd>(&folder.join(end_file(Some(task))))?
+                && end.nodes.iter().all(|node| node.made)
+            {
+                left.retain(|&other| other != task);
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// The log of a try; of several tasks the first that has not ended well.
+pub(super) fn log(folder: &Path, order: &WorkOrder) -> PathBuf {
+    let ended_well = |task: Option<u32>| {
+        let end: Option<JobEnd> = read_json(&folder.join(end_file(task))).ok().flatten();
+        end.is_some_and(|end| end.nodes.iter().all(|node| node.made))
+    };
+    let tasks = tasks(order);
+    let task = tasks.iter().copied().find(|&task| !ended_well(task));
+    match task.or_else(|| tasks.first().copied()).flatten() {
+        Some(task) => folder.join(format!("log-{task}.txt")),
+        None => folder.join(LOG),
+    }
 }
 
 /// Numbers of the tries in the folder of a job, in order.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use driftgauge_cluster::{
-    Followed, JobEnd, JobId, NodeEnd, Prepared, Said, TryEnd, Work, WorkOrder, read_json,
-    write_json,
+    Array, Followed, JobEnd, JobId, NodeEnd, Prepared, Said, Shards, TryEnd, Work, WorkOrder,
+    events_file, write_json,
 };
 use driftgauge_problem::{Context as _, Problem};
 use driftgauge_record::files::events::{EventLine, EventRecord};
@@ -38,21 +38,53 @@ pub(super) struct Session {
     /// Folder of its tries.
     folder: PathBuf,
     name: String,
+    /// Into how many parts its work is divided.
+    shards: u32,
 }
 
 impl Session {
     pub(super) fn new(
         shared: Arc<Shared>,
         context: Arc<Context>,
-        nodes: Vec<usize>,
-        name: String,
+        (nodes, name): (Vec<usize>, String),
+        shards: u32,
     ) -> Self {
+        let folder = shared.settings.folder.join(&name);
+        // What an earlier driver divided stays divided so.
+        let divided = record::divided(&folder).ok().flatten();
         Self {
-            folder: shared.settings.folder.join(&name),
+            shards: divided.unwrap_or(shards),
+            folder,
             shared,
             context,
             nodes,
             name,
+        }
+    }
+
+    /// The parts of its work that the next try makes; `None` where one job makes all that is left.
+    fn array(&self) -> Result<Option<Array>, Problem> {
+        if self.shards < 2 {
+            return Ok(None);
+        }
+        let tasks = record::shards_left(&self.folder, self.shards)?;
+        Ok((tasks.len() > 1).then_some(Array { tasks }))
+    }
+
+    /// What a try says of its end.
+    fn end(&self, number: u32) -> Option<(WorkOrder, JobEnd)> {
+        let folder = record::try_folder(&self.folder, number);
+        let order = record::order(&folder).ok()??;
+        let end = record::end(&folder, &order).ok()??;
+        Some((order, end))
+    }
+
+    /// The log of a try.
+    fn log(&self, number: u32) -> PathBuf {
+        let folder = record::try_folder(&self.folder, number);
+        match record::order(&folder) {
+            Ok(Some(order)) => record::log(&folder, &order),
+            _ => folder.join(record::LOG),
         }
     }
 
@@ -84,7 +116,7 @@ impl Session {
         let grace = self.shared.desk.pace().grace;
         let mut found: BTreeMap<usize, Result<(), Problem>> = BTreeMap::new();
         loop {
-            let end: Option<JobEnd> = read_json(&folder.join(record::END)).ok().flatten();
+            let end = self.end(number).map(|(_, end)| end);
             for &node in &self.nodes {
                 if !found.contains_key(&node)
                     && let Some(result) = self.result(node, end.as_ref())
@@ -111,7 +143,7 @@ impl Session {
         let missing = problem.unwrap_or_else(|| {
             Problem::failed("its job ended, and what it made is not in the store")
         });
-        let log = folder.join(record::LOG);
+        let log = self.log(number);
         let with_log = |problem: Problem| problem.followed(&log_of(&log));
         let nodes = self.nodes.iter().map(|&node| {
             let result = found.remove(&node).unwrap_or_else(|| Err(missing.clone()));
@@ -140,8 +172,13 @@ impl Session {
 
     /// What happened in a try, as if it had happened here.
     fn tell_events(&self, number: u32) {
-        let path = record::try_folder(&self.folder, number).join(record::EVENTS);
-        let text = fs::read_to_string(path).unwrap_or_default();
+        let folder = record::try_folder(&self.folder, number);
+        let order = record::order(&folder).ok().flatten();
+        let tasks = order.map_or_else(|| vec![None], |order| record::tasks(&order));
+        let texts = tasks
+            .into_iter()
+            .map(|task| fs::read_to_string(folder.join(events_file(task))).unwrap_or_default());
+        let text: String = texts.collect();
         let lines = text
             .lines()
             .filter_map(|line| serde_json::from_str::<EventLine>(line).ok());
@@ -192,13 +229,16 @@ impl Work for Session {
         let folder = record::try_folder(&self.folder, number);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make `{}`", folder.display()))?;
-        let first = *self.nodes.first().ok_or("a session without nodes")?;
-        let mut resources = self.shared.resources(&self.context, first);
+        let array = self.array()?;
+        let asked = self.shared.asked(&self.context, &self.nodes, self.shards);
+        let mut resources = asked.resources;
         for _ in 0..doubled {
             resources.memory = resources.memory.map(driftgauge_ranges::Memory::doubled);
         }
         let name = format!("{}.{number}", self.name);
-        let text = self.shared.script(&name, &folder, &resources);
+        let text = self
+            .shared
+            .script(&name, &folder, &resources, array.as_ref());
         let script = folder.join(record::SCRIPT);
         fs::write(&script, text).with_context(|| format!("cannot write `{}`", script.display()))?;
         let nodes = self.nodes.iter();
@@ -208,6 +248,10 @@ impl Work for Session {
             nodes: nodes
                 .map(|&node| self.context.plan.nodes[node].id.clone())
                 .collect(),
+            shards: array.as_ref().map(|array| Shards {
+                of: self.shards,
+                tasks: array.tasks.clone(),
+            }),
             ..self.shared.settings.order.clone()
         };
         write_json(&folder.join(record::WORK), &order)?;
@@ -217,6 +261,7 @@ impl Work for Session {
             script,
             log: folder.join(record::LOG),
             resources,
+            array,
         })
     }
 
@@ -230,13 +275,19 @@ impl Work for Session {
     }
 
     fn said(&self, number: u32) -> Option<Said> {
-        let path = record::try_folder(&self.folder, number).join(record::END);
-        let end: JobEnd = read_json(&path).ok()??;
+        let (order, end) = self.end(number)?;
+        let all_made = end.nodes.iter().all(|node| node.made);
         Some(match end.stopped {
             Some(stop) => Said::Stopped(stop),
             None if end.nodes.iter().any(was_killed) => Said::OutOfMemory,
+            // All parts are made, and none of those who made them saw all the others.
+            None if order.shards.is_some() && all_made && !self.is_done() => return None,
             None => Said::Ended,
         })
+    }
+
+    fn lacked_memory(&self, number: u32) -> bool {
+        tells_of_memory(&end_of(&self.log(number)))
     }
 
     fn over(&self, number: u32, end: TryEnd, given_up: bool) -> Result<(), Problem> {
@@ -292,12 +343,38 @@ fn saved(folder: &Path, hash: &mut DefaultHasher) {
     }
 }
 
-/// Where a job's log is, and how it ends.
-fn log_of(path: &Path) -> String {
+/// The last lines of a log.
+fn end_of(path: &Path) -> Vec<String> {
     let text = fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
-    let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n  ");
+    let last = &lines[lines.len().saturating_sub(TAIL)..];
+    last.iter().map(|&line| line.to_owned()).collect()
+}
+
+/// Whether the queue itself has written at the end of a log that a job took too much memory.
+fn tells_of_memory(lines: &[String]) -> bool {
+    let of_queue = lines.iter().filter(|line| {
+        let is_named = ["slurmstepd", "PBS:", "TERM_MEMLIMIT"];
+        is_named.iter().any(|name| line.contains(name))
+    });
+    let mut of_queue = of_queue.map(|line| line.to_lowercase());
+    of_queue.any(|line| {
+        let words = [
+            "memory limit",
+            "oom",
+            "out of memory",
+            "out-of-memory",
+            "memlimit",
+            "mem ",
+        ];
+        words.iter().any(|word| line.contains(word))
+    })
+}
+
+/// Where a job's log is, and how it ends.
+fn log_of(path: &Path) -> String {
+    let tail = end_of(path).join("\n  ");
     if tail.is_empty() {
         format!("\nlog of the job: `{}` (empty)", path.display())
     } else {
@@ -305,5 +382,40 @@ fn log_of(path: &Path) -> String {
             "\nlog of the job: `{}`, which ends:\n  {tail}",
             path.display()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_ends_a_job_for_its_memory_says_so_in_the_log() {
+        for (line, tells) in [
+            // As Slurm 22.05 wrote it.
+            (
+                "slurmstepd-n1: error: StepId=1.batch exceeded memory limit (226484224 > 52428800), being killed",
+                true,
+            ),
+            (
+                "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch. Some of the step tasks have been OOM Killed.",
+                true,
+            ),
+            (
+                "=>> PBS: job killed: mem 2097152kb exceeded limit 1048576kb",
+                true,
+            ),
+            (
+                "TERM_MEMLIMIT: job killed after reaching LSF memory usage limit.",
+                true,
+            ),
+            (
+                "slurmstepd-n1: error: *** JOB 1 ON n1 CANCELLED AT 2026-01-01T00:00:00 DUE TO TIME LIMIT ***",
+                false,
+            ),
+            ("the model has no memory limit", false),
+        ] {
+            assert_eq!(tells_of_memory(&[line.to_owned()]), tells, "{line}");
+        }
     }
 }
