@@ -21,9 +21,7 @@ pub struct Slope {
 /// different first numbers, and for what is not finite.
 #[must_use]
 pub fn slope(points: &[(f64, f64)], level: f64) -> Option<Slope> {
-    if points.iter().any(|(x, y)| !x.is_finite() || !y.is_finite()) {
-        return None;
-    }
+    // A mean of what is not finite is none.
     let column = |get: fn(&(f64, f64)) -> f64| -> Vec<f64> { points.iter().map(get).collect() };
     let (mean_x, mean_y) = (mean(&column(|p| p.0))?, mean(&column(|p| p.1))?);
     let total = |of: &dyn Fn(f64, f64) -> f64| {

@@ -240,6 +240,41 @@ mod tests {
         }
     }
 
+    /// A generator and draws written apart from these (tests/fixtures/draws.py).
+    #[test]
+    fn draws_are_those_of_another_hand() {
+        let text = include_str!("../../tests/fixtures/draws.json");
+        let theirs: serde_json::Value = serde_json::from_str(text).unwrap();
+        let list = |value: &serde_json::Value| value.as_array().unwrap().clone();
+        let whole = |value: &serde_json::Value| value.as_u64().unwrap();
+        for case in list(&theirs["words"]) {
+            let [seed, replicate, section] = [0, 1, 2].map(|place| whole(&case[place]));
+            let word = stream(seed, replicate, section).next_u64();
+            assert_eq!(word.to_string(), case[3].as_str().unwrap(), "{case}");
+        }
+        for case in list(&theirs["places"]) {
+            let mut found = Vec::new();
+            places(
+                &mut stream(4, 2, 1),
+                whole(&case[0]) as usize,
+                23,
+                &mut found,
+            );
+            let expected: Vec<u16> = list(&case[1]).iter().map(|v| whole(v) as u16).collect();
+            assert_eq!(found, expected, "{}", case[0]);
+        }
+        for case in list(&theirs["binomial"]) {
+            let (n, p) = (whole(&case[0]), case[1].as_f64().unwrap());
+            let mut generator = stream(8, 1, 0);
+            let found: Vec<u64> = (0..60).map(|_| binomial(&mut generator, n, p)).collect();
+            let expected: Vec<u64> = list(&case[2]).iter().map(whole).collect();
+            assert_eq!(found, expected, "{n} {p}");
+        }
+        assert_eq!(binomial(&mut stream(0, 0, 0), 0, 0.5), 0);
+        assert_eq!(binomial(&mut stream(0, 0, 0), 9, 0.0), 0);
+        assert_eq!(binomial(&mut stream(0, 0, 0), 9, 1.0), 9);
+    }
+
     #[test]
     fn a_multinomial_draw_keeps_its_total() {
         let mut drawn = Vec::new();

@@ -184,6 +184,26 @@ mod tests {
         }
     }
 
+    /// k of n is the upper border of the bin before and the lower border of the bin at k; nothing rounds across.
+    #[test]
+    fn every_border_of_every_number_of_bins() {
+        for bins in 1..60_usize {
+            for k in 0..=bins {
+                let border = k as f64 / bins as f64;
+                let below = bin_of(border, bins, Closed::Upper);
+                assert_eq!(below, k.saturating_sub(1), "{k} of {bins}");
+                let above = bin_of(border, bins, Closed::Lower);
+                assert_eq!(above, k.min(bins - 1), "{k} of {bins}");
+                if k < bins {
+                    let inside = (k as f64 + 0.5) / bins as f64;
+                    for closed in [Closed::Upper, Closed::Lower] {
+                        assert_eq!(bin_of(inside, bins, closed), k, "{k} of {bins}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn one_answer_and_one_value_are_defined() {
         let one = Predictions::new(&[0.8], &[true]).unwrap();

@@ -241,6 +241,37 @@ mod tests {
         }
     }
 
+    /// The same sums over the places, written with numpy (tests/fixtures/draws.py).
+    #[test]
+    fn influences_are_those_of_another_hand() {
+        let text = include_str!("../../tests/fixtures/draws.json");
+        let theirs: serde_json::Value = serde_json::from_str(text).unwrap();
+        let column = |name: &str| theirs["prompted"][name].as_array().unwrap();
+        let values: Vec<f64> = column("values").iter().filter_map(|v| v.as_f64()).collect();
+        let truths: Vec<bool> = column("truths")
+            .iter()
+            .filter_map(|v| v.as_bool())
+            .collect();
+        let predictions = Predictions::new(&values, &truths).unwrap();
+        for case in theirs["influence"].as_array().unwrap() {
+            let level = case["level"].as_f64().unwrap();
+            for (name, statistic) in [
+                ("aurc", Aurc),
+                ("e_aurc", EAurc),
+                ("augrc", Augrc),
+                ("prr", Prr),
+            ] {
+                let ours = rank_interval(&predictions, statistic, level).unwrap();
+                for (ours, place) in [(ours.low, 0), (ours.high, 1)] {
+                    let theirs = case["ci"][name][place].as_f64().unwrap();
+                    assert!((ours - theirs).abs() < 1e-9, "{name}: {ours} for {theirs}");
+                }
+            }
+        }
+        assert_eq!(rank_interval(&predictions, Aurc, 1.0), None);
+        assert_eq!(brier_interval(&predictions, 1.0), None);
+    }
+
     #[test]
     fn the_spread_of_squared_errors_is_the_bootstraps() {
         let predictions = answers(5_000, 200);
