@@ -33,19 +33,28 @@ impl Prompts {
     /// # Errors
     /// When the sample cannot be read.
     pub fn of(&mut self, sample: &Sample<'_>) -> Result<usize, MetricError> {
-        if let Self::Told(ids) = self
-            && let Some(number) = sample.prompt()?
+        if let Some(number) = sample.prompt()?
+            && let Some(row) = self.told(number as usize, || sample.str("sample_id"))?
         {
-            let row = number as usize;
-            if row == ids.len() {
-                Arc::make_mut(ids).push(sample.str("sample_id")?);
-            }
-            // Beyond the next one are the prompts of samples that were not asked for: their ids are nowhere.
-            if row < ids.len() {
-                return Ok(row);
-            }
+            return Ok(row);
         }
         Ok(self.row(sample.str("sample_id")?))
+    }
+
+    /// The row of a prompt that the harness numbers, made if it is the next one. `None` beyond: those are the prompts of samples that
+    /// were not asked for, and their ids are nowhere.
+    fn told<'s>(
+        &mut self,
+        row: usize,
+        id: impl FnOnce() -> Result<&'s str, MetricError>,
+    ) -> Result<Option<usize>, MetricError> {
+        let Self::Told(ids) = self else {
+            return Ok(None);
+        };
+        if row == ids.len() {
+            Arc::make_mut(ids).push(id()?);
+        }
+        Ok((row < ids.len()).then_some(row))
     }
 
     /// The row of `id`, made if it is new.
@@ -415,6 +424,103 @@ mod tests {
         assert_eq!([0, 1].map(|row| hits.mean(row)), [Some(1.0), None]);
         assert_eq!([0, 1].map(|row| others.mean(row)), [Some(0.0), Some(0.0)]);
         assert_eq!(hits.with_missing_as(0.0).mean(0), Some(0.5));
+    }
+
+    #[test]
+    fn prompts_are_numbered_by_the_harness_or_here() {
+        let mut prompts = Prompts::default();
+        assert!(prompts.is_empty());
+        for (number, id, row) in [
+            (0, "a", Some(0)),
+            (1, "b", Some(1)),
+            (0, "other", Some(0)),
+            (4, "far", None),
+        ] {
+            assert_eq!(prompts.told(number, || Ok(id)).unwrap(), row, "{id}");
+        }
+        let known = |prompts: &Prompts| {
+            let found = ["a", "b", "c"].map(|id| prompts.find(id));
+            let ids = [0, 1, 2].map(|row| prompts.id(row).to_owned());
+            (found, ids, prompts.len(), prompts.is_empty())
+        };
+        let ids = ["a", "b", ""].map(str::to_owned);
+        assert_eq!(known(&prompts), ([Some(0), Some(1), None], ids, 2, false));
+        // An id without a number: from now on all of them are looked up, and those that were told keep their rows.
+        assert_eq!((prompts.row("c"), prompts.row("b")), (2, 1));
+        let ids = ["a", "b", "c"].map(str::to_owned);
+        let found = [Some(0), Some(1), Some(2)];
+        assert_eq!(known(&prompts), (found, ids, 3, false));
+        assert_eq!(prompts.told(0, || Ok("a")).unwrap(), None);
+    }
+
+    #[test]
+    fn conditions_keep_the_order_in_which_they_came() {
+        let mut conditions: Conditions<u32> = Conditions::default();
+        assert!(conditions.is_empty() && conditions.first().is_none());
+        for (name, place, seen) in [("b", 0, 1), ("a", 1, 1), ("b", 0, 2)] {
+            let (found, value) = conditions.entry(name);
+            *value += 1;
+            assert_eq!((found, *value), (place, seen), "{name}");
+        }
+        assert_eq!((conditions.len(), conditions.is_empty()), (2, false));
+        assert_eq!(conditions.first(), Some("b"));
+        assert_eq!(
+            [0, 1, 2].map(|place| conditions.name(place)),
+            ["b", "a", ""]
+        );
+        conditions.values_mut().for_each(|value| *value *= 10);
+        assert_eq!(
+            conditions.iter().collect::<Vec<_>>(),
+            [("b", &20), ("a", &10)]
+        );
+        assert_eq!(
+            (conditions.get("a"), conditions.get("c")),
+            (Some(&10), None)
+        );
+    }
+
+    #[test]
+    fn parts_of_a_column_keep_their_rows() {
+        let mut column = Column::default();
+        for (row, score) in [
+            (0, Some(1.0)),
+            (2, Some(0.0)),
+            (2, Some(1.0)),
+            (3, None),
+            (5, Some(0.25)),
+        ] {
+            column.add(row, score);
+        }
+        let counts = [0, 1, 2, 3, 5, 9].map(|row| column.count(row));
+        assert_eq!(counts, [1, 0, 2, 0, 1, 0]);
+        assert_eq!((column.total(), column.repeats()), (4, true));
+        assert_eq!(column.rows().collect::<Vec<_>>(), [0, 2, 3, 5]);
+        // What lies between two rows was never asked, and neither was what is left out.
+        let part = column.filtered(|row| row > 2);
+        assert_eq!(part.rows().collect::<Vec<_>>(), [3, 5]);
+        let means = [0, 2, 3, 4, 5].map(|row| part.mean(row));
+        assert_eq!(means, [None, None, None, None, Some(0.25)]);
+        assert_eq!((part.count(5), part.total(), part.repeats()), (1, 1, false));
+        let filled = part.with_missing_as(0.5);
+        assert_eq!([3, 5].map(|row| filled.mean(row)), [Some(0.5), Some(0.25)]);
+        assert_eq!(filled.rows().collect::<Vec<_>>(), [3, 5]);
+        // Asked and not scored, twice and not at all.
+        let asked = Column::asked(&[2, 0, 1]);
+        assert_eq!((asked.total(), asked.mean(0)), (0, None));
+        assert_eq!(asked.rows().collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(asked.with_missing_as(1.0).total(), 3);
+        let kinds = |column: &Column| {
+            let mut scores = Vec::new();
+            let mut prompts = Prompts::default();
+            for id in ["a", "b", "c", "d", "e", "f"] {
+                prompts.row(id);
+            }
+            column.add_scores("x", "c", &prompts, &mut scores);
+            scores[0].kind
+        };
+        assert_eq!(kinds(&column), ScoreKind::Real);
+        let binary = column.filtered(|row| row == 0 || row == 3);
+        assert_eq!(kinds(&binary), ScoreKind::Binary);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod columns;
 pub mod correctness;
 mod drift;
 pub mod estimate;
+#[cfg(test)]
+mod tables;
 mod truthfulness;
 mod uncertainty;
 
