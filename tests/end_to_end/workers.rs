@@ -311,3 +311,35 @@ fn child_of(run: u32) -> Option<u32> {
             parent == Some(run)
         })
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn where_memory_runs_out_the_kernel_takes_a_worker_first() {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    let score = |process: u32| {
+        let path = format!("/proc/{process}/oom_score_adj");
+        std::fs::read_to_string(path)
+            .expect("a score")
+            .trim()
+            .parse::<i32>()
+            .expect("a number")
+    };
+    let place = Place::new();
+    let mut worker = place
+        .command(&["worker"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let (own, began) = (score(std::process::id()), Instant::now());
+    // It waits for its job.
+    while score(worker.id()) <= own && began.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(score(worker.id()) > own);
+    worker.kill().expect("it can be killed");
+    worker.wait().expect("a status");
+}

@@ -24,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run() -> Result<Exit> {
     leave_signals_to_parent()?;
+    offer_to_the_kernel();
     let mut input = BufReader::new(std::io::stdin());
     let mut line = String::new();
     input
@@ -40,6 +41,12 @@ pub(crate) fn run() -> Result<Exit> {
             Ok(Exit::Failed)
         }
     }
+}
+
+/// Where memory runs out, the kernel takes a worker before its parent, which then says why the node failed.
+fn offer_to_the_kernel() {
+    // Where there is no such file, another process may be taken.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
 }
 
 /// Queues and terminals send a signal to all processes of a job. The parent hears it, and tells a worker to save and to end; a worker
