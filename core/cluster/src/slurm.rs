@@ -43,11 +43,14 @@ impl Slurm {
         if said.code.is_none() || LATER.iter().any(|phrase| lower.contains(phrase)) {
             return Refusal::Later(problem);
         }
-        let help = format!(
+        let mut help = format!(
             "it asked for {}; the script is `{}`",
             job.resources,
             job.script.display()
         );
+        if lower.contains("job array specification") {
+            help.push_str("; this cluster takes smaller arrays: `max_jobs`, or a longer `shard`, makes fewer tasks");
+        }
         Refusal::Never(problem.help(help))
     }
 }
@@ -246,6 +249,37 @@ mod tests {
         }
         assert_eq!(id("Submitted batch job\n"), None);
         assert_eq!(id(""), None);
+    }
+
+    #[test]
+    fn what_may_be_taken_later_is_told_from_what_never_will() {
+        let resources = crate::resources::Resources::default();
+        let job = Submission {
+            name: "dg-a.1",
+            script: std::path::Path::new("script.sh"),
+            log: std::path::Path::new("log.txt"),
+            resources: &resources,
+            array: None,
+        };
+        let refused = |error: &str| {
+            let said = Said {
+                code: Some(1),
+                output: String::new(),
+                error: error.to_owned(),
+            };
+            Slurm::refused(&job, &said)
+        };
+        for later in [
+            "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
+            "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+        ] {
+            assert!(matches!(refused(later), Refusal::Later(_)), "{later}");
+        }
+        let never =
+            refused("sbatch: error: Batch job submission failed: Invalid job array specification");
+        assert!(matches!(&never, Refusal::Never(_)));
+        let help = never.problem().help.unwrap_or_default();
+        assert!(help.contains("smaller arrays"), "{help}");
     }
 
     #[test]
