@@ -1,7 +1,7 @@
 //! Several runs side by side: what changed from each to the next, and how the primary numbers moved over all of them.
 
 use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
-use driftgauge_record::{Comparison, Interval, Metric, Results};
+use driftgauge_record::{Comparison, Interval, Metric, Results, visible_json};
 use serde::Serialize;
 
 use crate::anchor::anchor;
@@ -121,7 +121,8 @@ impl AcrossRuns {
     #[must_use]
     pub fn to_json(&self) -> String {
         // Plain data with text keys always serialises.
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        visible_json(&text).into_owned() + "\n"
     }
 }
 

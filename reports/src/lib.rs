@@ -33,4 +33,4 @@ pub use model::{
     Shared, TableData, TrainingCurve, VerdictCount,
 };
 pub use render::{render_across, render_html};
-pub use write::{Picture, write_report};
+pub use write::{Picture, WrittenCharts, write_report};

@@ -186,6 +186,20 @@ fn scientific(value: f64, decimals: usize) -> String {
     format!("{} × 10{exponent}", mantissa.replace('-', "\u{2212}"))
 }
 
+/// A tick of a logarithmic axis: `10⁻⁵`, `0.01`, `100`; nothing between whole powers.
+pub(crate) fn power_of_ten(exponent: f64) -> String {
+    let whole = exponent.round();
+    if (exponent - whole).abs() > 1e-6 {
+        return String::new();
+    }
+    match whole as i32 {
+        power @ 0..=4 => return fixed(10_f64.powi(power), 0),
+        power @ -3..=-1 => return fixed(10_f64.powi(power), power.unsigned_abs() as usize),
+        _ => {}
+    }
+    scientific(10_f64.powi(whole as i32), 0).split_off("1 × ".len())
+}
+
 fn thousands(digits: &str) -> String {
     let (sign, digits) = match digits.strip_prefix(MINUS) {
         Some(rest) => ("\u{2212}", rest),

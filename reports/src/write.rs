@@ -38,30 +38,53 @@ impl Report {
         Ok(path)
     }
 
-    /// Writes every chart as a file of its own into a folder, and says how many there are.
+    /// Writes every chart as a file of its own into a folder, and says what became of them.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn write_charts(&self, folder: &Path, picture: Picture) -> Result<usize, ReportError> {
+    pub fn write_charts(
+        &self,
+        folder: &Path,
+        picture: Picture,
+    ) -> Result<WrittenCharts, ReportError> {
         fs::create_dir_all(folder).map_err(|source| ReportError::Write {
             path: folder.to_owned(),
             source,
         })?;
-        let mut written = 0;
+        let mut written = WrittenCharts::default();
         for figure in self.figures() {
-            // A chart that cannot be drawn has a sentence on the page instead.
             let drawn = match picture {
-                Picture::Svg => charts::alone(figure).map(String::into_bytes),
+                Picture::Svg => charts::alone(figure).map(|text| (text.into_bytes(), Vec::new())),
                 Picture::Png => charts::picture(figure),
             };
-            if let Ok(bytes) = drawn {
-                let name = format!("{}.{}", figure.id, picture.ending());
-                write(&folder.join(name), &bytes)?;
-                written += 1;
+            // A chart that cannot be drawn has a sentence on the page instead.
+            let (bytes, boxed) = match drawn {
+                Ok(drawn) => drawn,
+                Err(error) => {
+                    written.not_drawn.push(error.to_string());
+                    continue;
+                }
+            };
+            let name = format!("{}.{}", figure.id, picture.ending());
+            if !boxed.is_empty() {
+                written.boxed.push((name.clone(), boxed));
             }
+            write(&folder.join(name), &bytes)?;
+            written.charts += 1;
         }
         Ok(written)
     }
+}
+
+/// What became of the charts of a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WrittenCharts {
+    /// Files written.
+    pub charts: usize,
+    /// Why others were not.
+    pub not_drawn: Vec<String>,
+    /// Files with the characters that stand in them as boxes with their codes, since the font of pictures lacks them.
+    pub boxed: Vec<(String, Vec<char>)>,
 }
 
 /// What a chart is written as.

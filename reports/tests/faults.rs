@@ -96,6 +96,19 @@ fn evaluations_whose_names_differ_in_a_sign_keep_their_own_charts() {
 }
 
 #[test]
+fn two_parts_with_one_id_are_no_page() {
+    let (mut report, _) = Run::smoke().report();
+    let again = report.sections[0].clone();
+    let id = again.id.clone();
+    report.sections.push(again);
+    let error = render_html(&report).expect_err("two sections with one id");
+    assert_eq!(
+        error.to_string(),
+        format!("two parts of the report have the id `{id}`")
+    );
+}
+
+#[test]
 fn every_link_within_the_page_leads_somewhere() {
     let (_, page) = twice("drift", "ask_1 (ü)").report();
     for link in page.split("href=\"#").skip(1) {
@@ -262,7 +275,13 @@ fn what_a_plugin_returns_never_costs_the_page() {
         .iter()
         .find(|section| section.metric == "uncertainty")
         .expect("a section");
-    assert!(section.numbers_omitted > 19_000);
+    // All are in the data, and the page says how many it shows.
+    assert!(section.numbers.len() > 20_000);
+    let (shown, all) = ("120 of 20\u{202f}0", section.numbers.len() - 20_000);
+    assert!(
+        page.contains(&format!("{shown}{all:02} rows; all are in")),
+        "{all}"
+    );
     let folder = run.save();
     driftgauge_report::write_report(&folder).expect("charts with names that a file system takes");
 }
@@ -366,8 +385,40 @@ fn a_stable_report_holds_no_clock_host_command_or_state_of_the_store() {
 #[test]
 fn names_of_a_recording_reach_no_terminal_raw() {
     let mut run = Run::smoke();
-    let evil = "\u{1b}[2J=cmd|' /C calc'!A0";
+    let evil = "\u{1b}[2J=cmd|' /C calc'!A0\u{9b}2J\u{200b}\u{2066}\u{fffe}";
     run.results.metrics[0].title = evil.to_owned();
+    run.results.metrics[1].unit = evil.to_owned();
+    run.results.metrics[1].formula = evil.to_owned();
+    for metric in &mut run.results.metrics[2..4] {
+        metric.model = format!("{evil}{}", metric.model);
+        metric.condition = evil.to_owned();
+    }
+    let mut samples = run.samples("drift");
+    for sample in &mut samples {
+        sample.sample_id = format!("{evil}{}", sample.sample_id);
+        sample.error = Some(evil.to_owned());
+        sample.category = Some(evil.to_owned());
+        sample.verdicts.insert(
+            evil.to_owned(),
+            Verdict {
+                label: VerdictLabel::Unparsable,
+                categories: vec![evil.to_owned()],
+                p_unsafe: None,
+                score: None,
+                points: None,
+                output: evil.to_owned(),
+            },
+        );
+    }
+    run.set_samples("drift", samples);
+    run.plan.nodes[0].id = evil.to_owned();
+    run.results.gates.push(driftgauge_record::Gate {
+        rule: evil.to_owned(),
+        bound: None,
+        limit: 0.5,
+        passed: false,
+    });
+    run.experiment.samples = SampleMode::Full;
     run.experiment.title = format!("{evil}\u{202e}");
     run.results.notes.push(evil.to_owned());
     let (report, page) = run.report();
@@ -376,12 +427,96 @@ fn names_of_a_recording_reach_no_terminal_raw() {
         report.to_markdown(),
         report.to_junit(),
         report.to_csv(true),
+        report.to_json(),
         page,
     ] {
+        let hidden = [
+            '\u{1b}', '\u{202e}', '\u{9b}', '\u{200b}', '\u{2066}', '\u{fffe}',
+        ];
+        let found = hidden.iter().find(|c| text.contains(**c));
         assert!(
-            !text.contains('\u{1b}') && !text.contains('\u{202e}'),
-            "{text}"
+            found.is_none(),
+            "{found:?} in {}",
+            text.chars().take(400).collect::<String>()
         );
     }
     assert!(!report.to_csv(true).contains("\n="));
+}
+
+#[test]
+fn what_a_reader_needs_of_an_evaluation_is_shown() {
+    let mut run = Run::smoke();
+    let evaluation = &mut run.experiment.evaluations["drift"];
+    evaluation.description = "Questions that every child knows.".to_owned();
+    run.experiment.samples = SampleMode::Full;
+    let (_, page) = run.report();
+    let rows = page
+        .split("id=\"sample-rows\">")
+        .nth(1)
+        .expect("the samples");
+    let rows = rows.split("</script>").next().expect("the samples");
+    let data: serde_json::Value = serde_json::from_str(rows).expect("JSON");
+    let drift = data["sections"].as_array().expect("sections").iter();
+    let drift = drift
+        .filter(|section| section["evaluation"] == "drift")
+        .flat_map(|section| section["rows"].as_array().expect("rows"))
+        .next()
+        .expect("a row");
+    // Reference and wrong answer of the prompt; mean ln p and entropy of the completion.
+    assert!(drift[6][0].is_string() && drift[7].is_string(), "{drift}");
+    let made = &drift[4][0][1][0];
+    assert!(made[6].is_number() && made[7].is_number(), "{made}");
+    assert!(page.contains("<p>Questions that every child knows.</p>"));
+    assert!(page.contains("<p>One prompt:</p><pre>user: "));
+}
+
+#[test]
+fn a_run_without_judges_is_not_warned_of_them() {
+    let mut run = Run::smoke();
+    run.experiment.evaluations.shift_remove("harmfulness");
+    std::fs::remove_file(run.dir().samples_of("harmfulness")).expect("removed");
+    let (report, page) = run.report();
+    let told: Vec<&str> = report
+        .banners
+        .iter()
+        .map(|banner| banner.text.as_str())
+        .collect();
+    assert!(
+        told.iter().all(|text| !text.contains("Judges that gave")),
+        "{told:?}"
+    );
+    assert!(!page.contains("id=\"judges\""));
+}
+
+#[test]
+fn texts_of_the_last_model_are_as_long_as_those_of_the_first() {
+    let mut run = Run::smoke();
+    let mut samples = run.samples("harmfulness");
+    let first = samples[0].clone();
+    samples.clear();
+    for model in ["base", "tuned"] {
+        samples.extend((0..600).map(|place| {
+            let mut sample = first.clone();
+            sample.model = model.to_owned();
+            sample.sample_id = format!("p{place:04}");
+            sample.completion.text = format!("{place} ").repeat(6_000);
+            sample
+        }));
+    }
+    run.set_samples("harmfulness", samples);
+    run.experiment.samples = SampleMode::Full;
+    let (report, page) = run.report();
+    assert!(page.len() < 10_000_000, "{} bytes", page.len());
+    let section = report
+        .samples
+        .iter()
+        .find(|section| section.evaluation == "harmfulness")
+        .expect("samples");
+    let cut = section.cut_at.expect("texts are cut") as usize;
+    for row in &section.rows {
+        for cell in row.cells.iter().flatten() {
+            let text = cell.completions[0].text.as_deref().expect("a text");
+            assert!(text.chars().count() > cut && text.contains(" more characters]"));
+        }
+    }
 }

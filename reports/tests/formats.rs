@@ -209,3 +209,62 @@ fn eval_results_are_of_data_sets_of_the_hub() {
     let value = report.to_every_eval_ever("tuned").expect("a value");
     assert!(value.contains("\"hf_repo\": \"org/questions\""), "{value}");
 }
+
+#[test]
+fn markdown_of_a_large_run_is_still_a_comment() {
+    let mut run = Run::smoke();
+    let pattern: Vec<_> = run
+        .results
+        .metrics
+        .iter()
+        .filter(|metric| metric.primary)
+        .cloned()
+        .collect();
+    for copy in 0..800 {
+        run.results
+            .metrics
+            .extend(pattern.iter().cloned().map(|mut metric| {
+                metric.evaluation = format!("{}-{copy:03}", metric.evaluation);
+                metric
+            }));
+        run.results.gates.push(Gate {
+            rule: format!("drift-{copy:03}/truthfulness of tuned: lower bound at least 0.5"),
+            bound: Some(0.1),
+            limit: 0.5,
+            passed: copy != 799,
+        });
+    }
+    let (report, _) = run.report();
+    let text = report.to_markdown();
+    // GitHub refuses comments of more than 65,536 characters.
+    assert!(text.chars().count() <= 60_000, "{}", text.chars().count());
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("drift"))
+        .count();
+    let more = |what: &str| -> usize {
+        let end = format!(" more {what} are in `report.html`.");
+        let line = text.lines().find_map(|line| line.strip_suffix(&end));
+        line.expect("what is left out is told")
+            .parse()
+            .expect("a number")
+    };
+    assert!(rows > 100, "{rows}");
+    assert!(more("rows") > 0 && more("gates") > 0);
+    assert!(text.contains("drift-799/truthfulness of tuned: lower bound at least 0.5 | 0.1000 | 0.5 | **failed** |"), "{text}");
+}
+
+#[test]
+fn junit_is_xml_whatever_stands_in_a_name() {
+    let mut report = gated();
+    report.gates[0].rule = "a \u{0}\u{b}\u{1b}\u{fffe}\u{ffff} ]]> <b> & \" ' \u{1f642}".to_owned();
+    let xml = report.to_junit();
+    // XML 1.0 has only these characters.
+    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+    assert!(xml.chars().all(allowed), "{xml}");
+    assert!(
+        xml.contains("&lt;b&gt; &amp; &quot; &#39; \u{1f642}"),
+        "{xml}"
+    );
+    assert_eq!(xml.matches("<testcase").count(), 2);
+}

@@ -175,6 +175,29 @@ async function quick(path) {
   await tab.close();
 }
 
+// Addresses that are mistyped, or name a sample that is not on the page, break nothing and are told.
+async function addresses(path, evaluation) {
+  for (const hash of ["#%", "#s=%", "#s=nothing", "#f=a/b/c/d/base", `#s=${encodeURIComponent(evaluation)}/not-there`]) {
+    const tab = await load(path, {}, hash);
+    await tab.value("document.getElementById('samples')?.scrollIntoView()");
+    await wait(400);
+    const view = await tab.value("[document.getElementById('sample-view').hidden, document.querySelector('#sample-view [role=status]')?.textContent ?? '']");
+    hold(`${name(path)}: ${hash} shows the samples`, view[0] === false && tab.messages.length === 0, `${view} ${tab.messages.join(" ")}`);
+    if (hash.endsWith("not-there")) hold(`${name(path)}: a sample that is not on the page is named`, view[1].includes("not-there is not on this page"), view[1]);
+    await tab.close();
+  }
+}
+
+// Very many rows stay in a box of their own, so that what follows is not pages away.
+async function boxed(path) {
+  const tab = await load(path, { width: 1200 });
+  const high = await tab.value("[...document.querySelectorAll('main table')].filter((one) => one.offsetParent && one.rows.length > 100).map((one) => one.closest('.scroll').getBoundingClientRect().height)");
+  hold(`${name(path)}: long tables scroll in place`, high.every((height) => height <= 900), high.join(", "));
+  const columns = await tab.value("Math.max(...[...document.querySelectorAll('main table')].map((one) => one.tHead.rows[0].cells.length))");
+  hold(`${name(path)}: no table is too wide to read`, columns <= 14, `${columns} columns`);
+  await tab.close();
+}
+
 const name = (path) => basename(dirname(path));
 
 const hostile = join(folder, "hostile/report.html");
@@ -186,7 +209,17 @@ for (const path of many) {
   await quick(path);
   await samples(path, "harmfulness");
 }
-for (const path of [many[0], ...others]) {
+await addresses(many[0], "harmfulness");
+for (const path of ["thousand", "evaluations"].map((run) => join(folder, run, "report.html"))) {
+  await quick(path);
+  await boxed(path);
+}
+const trend = join(folder, "trend/report.html");
+await quiet(trend);
+await accessible(trend);
+await sorted(trend);
+await printed(trend);
+for (const path of [many[0], join(folder, "sweep/report.html"), ...others]) {
   await quiet(path);
   await accessible(path);
   await sorted(path);
@@ -196,7 +229,7 @@ for (const path of [many[0], ...others]) {
 // Pictures are artifacts of CI and not kept in the repository.
 if (process.env.PICTURES) {
   mkdirSync(process.env.PICTURES, { recursive: true });
-  for (const path of [many[0], ...others].filter((path) => existsSync(path))) {
+  for (const path of [many[0], trend, join(folder, "sweep/report.html"), ...others].filter((path) => existsSync(path))) {
     for (const [width, dark] of [[400, false], [400, true], [1200, false], [1200, true], [1920, false], [1920, true]]) {
       const tab = await load(path, { width, dark });
       writeFileSync(join(process.env.PICTURES, `${name(path)}-${width}-${dark ? "dark" : "light"}.png`), await tab.picture());

@@ -97,7 +97,7 @@ fn is_hidden(c: char) -> bool {
         // Soft hyphen, marks of direction, zero-width and filling characters, line separators, byte order mark.
         | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         // Tags and further variation selectors, which carry whole hidden texts.
         | '\u{e0000}'..='\u{e0fff}')
 }
@@ -110,6 +110,8 @@ mod tests {
     fn terminal_codes_become_visible() {
         assert_eq!(visible("a\u{1b}[31mred\u{7}\n\tb"), "a␛[31mred␇\n\tb");
         assert_eq!(visible("x\u{202e}y\u{9b}"), "x⟨U+202E⟩y⟨U+009B⟩");
+        // No XML, and so no JUnit file, may hold these.
+        assert_eq!(visible("\u{fffe}\u{ffff}"), "⟨U+FFFE⟩⟨U+FFFF⟩");
         assert_eq!(visible_line("a\nb\tc\r"), "a␊b␉c␍");
         assert!(matches!(visible("plain – text, 日本, é"), Cow::Borrowed(_)));
     }

@@ -11,6 +11,7 @@ mod examples;
 mod fields;
 mod judges;
 mod models;
+mod names;
 mod plugins;
 mod remote;
 mod replicates;
@@ -41,6 +42,7 @@ pub fn check(spec: &ExperimentSpec) -> Vec<Diagnostic> {
     checker.replicates();
     checker.trainings();
     checker.evaluations();
+    checker.names();
     checker.plugins();
     checker.compare();
     checker.gates();

@@ -28,13 +28,14 @@ impl Severity {
 }
 
 /// Codes of warnings: what a spec may allow.
-pub const WARNINGS: [&str; 9] = [
+pub const WARNINGS: [&str; 10] = [
     "constant",
     "judges-itself",
     "no-comparison",
     "no-effect",
     "no-metrics",
     "prompt-may-be-too-long",
+    "same-name",
     "too-few-prompts",
     "trained-on-evaluated",
     "unused",

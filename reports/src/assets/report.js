@@ -40,7 +40,10 @@
   });
   // A link to something inside a closed part opens it.
   function reveal() {
-    var target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    var name = location.hash.slice(1);
+    // An address that somebody mistyped names nothing.
+    try { name = decodeURIComponent(name); } catch (error) { return; }
+    var target = name && document.getElementById(name);
     for (var at = target; at; at = at.parentElement) {
       if (at.tagName === "DETAILS") { at.open = true; }
     }

@@ -3,7 +3,7 @@
   var block = document.getElementById("sample-rows");
   var view = document.getElementById("sample-view");
   if (!block || !view) { return; }
-  var PAGE = 50, WORDS = 400;
+  var PAGE = 50, WORDS = 400, BESIDE = 6;
   var VERDICTS = {s: "safe", u: "unsafe", "?": "unparsable", e: "error"};
   var sections = null, state = {}, found = [], controls = {}, table = null, status = null;
 
@@ -19,6 +19,14 @@
     return sections;
   }
   function section() { return sections[state.section]; }
+  // Of many models the baseline and the first ones stand side by side, or the baseline and the one that is asked for.
+  function columns() {
+    var own = section(), all = own.models.map(function (_, model) { return model; });
+    if (all.length <= BESIDE) { return all; }
+    if (state.model >= 0) { return own.baseline === null || own.baseline === state.model ? [state.model] : [own.baseline, state.model]; }
+    var first = all.filter(function (model) { return model !== own.baseline; }).slice(0, own.baseline === null ? BESIDE : BESIDE - 1);
+    return own.baseline === null ? first : [own.baseline].concat(first);
+  }
   function first(cell) { return cell && cell[1] && cell[1][0]; }
   function score(row, model, metric) {
     var cell = row[4] && row[4][model];
@@ -192,7 +200,7 @@
       line.append(head);
       if (state.link === row[1]) { line.className = "found"; }
       var base = own.baseline === null ? null : first(row[4] && row[4][own.baseline]);
-      own.models.forEach(function (_, model) {
+      columns().forEach(function (model) {
         var cell = line.insertCell(), content = row[4] && row[4][model];
         if (!content) { cell.textContent = "\u2013"; return; }
         (content[0] || []).forEach(function (value, metric) {
@@ -205,14 +213,14 @@
         if (content[2]) { cell.append(make("span", content[2] + " more completions in the table", "small")); }
       });
     });
-    status.textContent = found.length + " of " + own.rows.length + " samples, page " + (state.page + 1) + " of " + pages;
+    status.textContent = (state.missing ? "the sample " + state.missing + " is not on this page, but in " + own.file + "; " : "") + found.length + " of " + own.rows.length + " samples, page " + (state.page + 1) + " of " + pages;
     controls.before.disabled = state.page === 0;
     controls.after.disabled = state.page + 1 >= pages;
   }
   function header() {
     var own = section(), row = table.tHead.rows[0];
     row.textContent = "";
-    [["Prompt", "id"]].concat(own.models.map(function (name, model) { return [name, model]; })).forEach(function (column) {
+    [["Prompt", "id"]].concat(columns().map(function (model) { return [own.models[model], model]; })).forEach(function (column) {
       var head = make("th"), button = make("button", column[0]);
       head.scope = "col";
       button.type = "button";
@@ -262,7 +270,7 @@
     update();
   }
   function reset(place) {
-    state = {section: place, condition: -1, metric: -1, category: -1, model: -1, pair: "", flips: "all", text: "", sort: null, down: false, page: 0, link: null};
+    state = {section: place, condition: -1, metric: -1, category: -1, model: -1, pair: "", flips: "all", text: "", sort: null, down: false, page: 0, link: null, missing: null};
   }
   function control(label, name, element) {
     var outer = make("label", label);
@@ -272,6 +280,8 @@
       if (name === "section") { reset(Number(element.value)); refill(); return; }
       state[name] = name === "text" ? element.value.toLowerCase() : name === "flips" || name === "pair" ? element.value : Number(element.value);
       state.page = 0;
+      state.missing = null;
+      if (name === "model") { header(); }
       update();
     });
     return outer;
@@ -315,7 +325,8 @@
   function follow() {
     var match = /^#([sf])=(.*)$/.exec(location.hash);
     if (!match) { return; }
-    var parts = match[2].split("/").map(decodeURIComponent);
+    var parts;
+    try { parts = match[2].split("/").map(decodeURIComponent); } catch (error) { return; }
     var at = sections.findIndex(function (own) { return own.evaluation === parts[0]; });
     if (at < 0) { return; }
     reset(at);
@@ -325,10 +336,11 @@
       filter();
       var row = found.findIndex(function (entry) { return entry[1] === parts[1]; });
       state.page = Math.max(0, Math.floor(row / PAGE));
+      state.missing = row < 0 ? parts[1] : null;
     } else {
       state.metric = own.metrics.findIndex(function (metric) { return metric[0] === parts[1]; });
       state.condition = own.conditions.length > 1 ? place(own.conditions, parts[2]) : -1;
-      state.model = place(own.models, parts[3]);
+      state.model = place(own.models, parts[3] || "");
       state.flips = parts[4] === "base" ? "base" : "model";
     }
     refill();

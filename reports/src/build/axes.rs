@@ -10,6 +10,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::context::Context;
 use super::figures::figure;
 use crate::anchor::anchor;
+use crate::charts::LOG10;
 use crate::model::{AxisLine, AxisPoint, AxisSection};
 use crate::numbers;
 
@@ -201,9 +202,10 @@ fn section(
         title: title.clone(),
         kind: ChartKind::Line,
         x: Axis {
-            label: match logarithmic {
-                true => format!("log10 of {axis}"),
-                false => axis.to_owned(),
+            label: axis.to_owned(),
+            unit: match logarithmic {
+                true => LOG10.to_owned(),
+                false => String::new(),
             },
             ..Axis::default()
         },

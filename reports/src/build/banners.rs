@@ -1,19 +1,21 @@
 //! What a reader has to know before believing the numbers.
 
-use driftgauge_record::Expected;
 use driftgauge_record::files::plan::{NodeRecord, NodeStatus};
+use driftgauge_record::{Expected, Gate};
 
 use super::context::Context;
 use super::published;
 use crate::model::{Banner, BannerKind, CompletionCount, KINDS_OF_MACHINES};
 use crate::numbers;
 
-/// Contradicted published values that the banner names; the table holds all.
+/// Contradicted published values, or failed gates, that a banner names; the table holds all.
 const NAMED_VALUES: usize = 6;
 /// Share of degenerate completions from which judges are not to be trusted.
 const DEGENERATE_SHARE: f64 = 0.05;
 /// Places named one by one; the table of completions holds all.
 const NAMED_PLACES: usize = 4;
+/// Nodes of a kind of machine named one by one.
+const NAMED_NODES: usize = 24;
 /// Failed nodes named one by one.
 const NAMED_FAILURES: usize = 5;
 
@@ -77,14 +79,29 @@ fn failed_nodes(nodes: &[NodeRecord], banners: &mut Vec<Banner>) {
 
 fn failed_gates(context: &Context<'_>, banners: &mut Vec<Banner>) {
     let gates = &context.files.results.gates;
-    let failed = gates.iter().filter(|gate| !gate.passed).count();
-    if failed > 0 {
-        let noun = if gates.len() == 1 { "gate" } else { "gates" };
-        banners.push(banner(
-            BannerKind::Failure,
-            format!("{failed} of {} {noun} failed.", gates.len()),
-        ));
+    let failed: Vec<&Gate> = gates.iter().filter(|gate| !gate.passed).collect();
+    if failed.is_empty() {
+        return;
     }
+    let noun = if gates.len() == 1 { "gate" } else { "gates" };
+    let bound = |gate: &Gate| {
+        gate.bound
+            .map_or_else(|| "undefined".to_owned(), numbers::plain)
+    };
+    let named = failed.iter().take(NAMED_VALUES);
+    let mut items: Vec<String> = named
+        .map(|gate| format!("{} (the bound is {})", gate.rule, bound(gate)))
+        .collect();
+    if failed.len() > NAMED_VALUES {
+        items.push(format!("and {} more", failed.len() - NAMED_VALUES));
+    }
+    banners.push(Banner {
+        items,
+        ..banner(
+            BannerKind::Failure,
+            format!("{} of {} {noun} failed:", failed.len(), gates.len()),
+        )
+    });
 }
 
 /// Judges none of whose answers was a verdict: whatever stands on them is not there.
@@ -130,9 +147,13 @@ fn notes(context: &Context<'_>, banners: &mut Vec<Banner>) {
 /// What the engine's self-check could not prove: the numbers of these models rest on trust.
 fn unproven(context: &Context<'_>, banners: &mut Vec<Banner>) {
     let unproven = context.files.provenance.unproven();
-    let items: Vec<String> = unproven
+    let mut items: Vec<String> = unproven
         .map(|(model, check)| format!("{model}, {}: {}", check.name, check.detail))
         .collect();
+    if items.len() > NAMED_NODES {
+        let more = items.split_off(NAMED_NODES).len();
+        items.push(format!("and {more} more, all in `provenance.json`"));
+    }
     if !items.is_empty() {
         banners.push(Banner {
             items,
@@ -154,16 +175,26 @@ fn machines(context: &Context<'_>, banners: &mut Vec<Banner>) {
     }
     let items = kinds
         .iter()
-        .map(|(kind, nodes)| format!("{kind}: {}", nodes.join(", ")));
+        .map(|(kind, nodes)| format!("{kind}: {}", first(nodes)));
     let mut items: Vec<String> = items.collect();
     let several = provenance.made_on_several();
     if !several.is_empty() {
-        items.push(format!("on more than one kind: {}", several.join(", ")));
+        items.push(format!("on more than one kind: {}", first(&several)));
     }
     banners.push(Banner {
         items,
         ..banner(BannerKind::Warning, KINDS_OF_MACHINES.to_owned())
     });
+}
+
+/// The first nodes, and how many more there are.
+fn first(nodes: &[impl AsRef<str>]) -> String {
+    let named: Vec<&str> = nodes.iter().take(NAMED_NODES).map(AsRef::as_ref).collect();
+    let named = named.join(", ");
+    match nodes.len().saturating_sub(NAMED_NODES) {
+        0 => named,
+        more => format!("{named} and {more} more, all in `provenance.json`"),
+    }
 }
 
 fn completion_faults(completions: &[CompletionCount], banners: &mut Vec<Banner>) {

@@ -1,5 +1,7 @@
 //! What every part of a report needs to know: the order of models, how conditions are called, what a difference means.
 
+use std::collections::HashSet;
+
 use driftgauge_record::files::resolved::EvaluationRecord;
 use driftgauge_record::{Comparison, Metric};
 use driftgauge_stats::power::mcnemar_least;
@@ -7,9 +9,13 @@ use indexmap::IndexSet;
 
 use super::index::{Index, key};
 use crate::anchor::anchor;
+use crate::charts;
 use crate::files::RunFiles;
 use crate::model::{Cell, Delta, Effect, Shared};
 
+/// Models that a chart has room for, and rows of all its numbers.
+const DRAWN: usize = 24;
+const DRAWN_ROWS: usize = 60;
 /// Power that detectable differences are given for.
 const POWER: f64 = 0.8;
 
@@ -83,7 +89,8 @@ impl<'a> Context<'a> {
     /// Colour and marker of a model, the same in every chart.
     pub(super) fn style(&self, model: &str) -> usize {
         let place = self.models.iter().position(|entry| entry == model);
-        place.unwrap_or(self.models.len())
+        // A thousandth model is no dashed line.
+        place.unwrap_or(self.models.len()) % charts::STYLES
     }
 
     /// Models of an evaluation that have a number or should have one.
@@ -94,6 +101,43 @@ impl<'a> Context<'a> {
                 || declared.is_some_and(|entry| entry.models.contains(model))
         };
         self.models.iter().filter(asked).cloned().collect()
+    }
+
+    /// The models that a chart shows, in their order, and what its title says of the others. Where there is no room for all, these are the
+    /// baseline, the models with a clear difference in a primary number, and the first ones.
+    pub(super) fn drawn(
+        &self,
+        models: &[String],
+        numbers: usize,
+        evaluation: Option<&str>,
+    ) -> (Vec<String>, String) {
+        let most = (DRAWN_ROWS / numbers.max(1)).clamp(4, DRAWN);
+        if models.len() <= most {
+            return (models.to_vec(), String::new());
+        }
+        let all = self.files.results.comparisons.iter();
+        let own = all.filter(|found| evaluation.is_none_or(|own| found.evaluation == own));
+        let clear: HashSet<&str> = own
+            .filter(|found| self.metric_of(found).is_some_and(|metric| metric.primary))
+            .filter(|found| {
+                let metric = self.metric_of(found);
+                let direction = metric.map_or("none", |metric| metric.direction.as_str());
+                self.delta(found, direction).effect != Effect::Unclear
+            })
+            .map(|found| found.model.as_str())
+            .collect();
+        let is_base = |model: &String| Some(model) == self.baseline.as_ref();
+        let mut ranked: Vec<usize> = (0..models.len()).collect();
+        ranked.sort_by_key(|&at| (!is_base(&models[at]), !clear.contains(models[at].as_str())));
+        ranked.truncate(most);
+        ranked.sort_unstable();
+        let drawn = ranked.into_iter().map(|at| models[at].clone()).collect();
+        let first = if clear.is_empty() {
+            ""
+        } else {
+            ", those that differ clearly first"
+        };
+        (drawn, format!(", {most} of {} models{first}", models.len()))
     }
 
     /// A number with its difference from the baseline.

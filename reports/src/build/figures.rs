@@ -1,5 +1,7 @@
 //! The charts that a report draws itself: the primary number by model and condition, and its differences.
 
+use std::collections::HashSet;
+
 use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
 use driftgauge_record::Interval;
 
@@ -44,9 +46,13 @@ pub(super) fn shows_something(chart: &ChartSpec) -> bool {
 
 fn values(context: &Context<'_>, place: &Place, title: &str, rows: &[&NumberRow]) -> Figure {
     let unit = rows[0].unit.clone();
+    let models = context.models_of(&place.evaluation);
+    let (drawn, of_all) = context.drawn(&models, rows.len(), Some(&place.evaluation));
+    let drawn: HashSet<&String> = drawn.iter().collect();
     let mut series: Vec<Series> = Vec::new();
     for row in rows {
-        for cell in row.cells.iter().flatten() {
+        let cells = row.cells.iter().flatten();
+        for cell in cells.filter(|cell| drawn.contains(&cell.model)) {
             let point = point(&row.condition, cell.value, cell.ci.as_ref(), cell.n);
             push(&mut series, &cell.model, point);
         }
@@ -61,7 +67,7 @@ fn values(context: &Context<'_>, place: &Place, title: &str, rows: &[&NumberRow]
         anchor(&["v", &place.evaluation, &place.metric]),
         ChartSpec {
             id: "values".into(),
-            title: format!("{title} by model{level}"),
+            title: format!("{title} by model{level}{of_all}"),
             kind: ChartKind::Forest,
             x: Axis::default(),
             y: Axis {
@@ -82,7 +88,10 @@ fn differences(
 ) -> Figure {
     // The same rows as the chart of the values beside it, so that both read across: the baseline's stay empty.
     let mut series: Vec<Series> = Vec::new();
-    for model in context.models_of(&place.evaluation) {
+    let models = context.models_of(&place.evaluation);
+    let numbers = rows.len() / models.len().saturating_sub(1).max(1);
+    let (drawn, of_all) = context.drawn(&models, numbers, Some(&place.evaluation));
+    for model in drawn {
         for row in rows {
             if row.model == model {
                 let delta = &row.delta;
@@ -113,7 +122,7 @@ fn differences(
         anchor(&["d", &place.evaluation, &place.metric]),
         ChartSpec {
             id: "differences".into(),
-            title: format!("Difference from {}{level}", rows[0].baseline),
+            title: format!("Difference from {}{level}{of_all}", rows[0].baseline),
             kind: ChartKind::Forest,
             x: Axis::default(),
             y: Axis {
@@ -203,7 +212,7 @@ pub(crate) fn describe(chart: &ChartSpec) -> String {
     let spelled = points
         .iter()
         .take(SPELLED_OUT)
-        .map(|(name, point)| spell(name, point, &chart.y.unit));
+        .map(|(name, point)| spell(name, point, chart));
     let mut text = format!("{what}. {}", spelled.collect::<Vec<_>>().join("; "));
     if points.len() > SPELLED_OUT {
         text.push_str(&format!("; and {} more", points.len() - SPELLED_OUT));
@@ -212,10 +221,15 @@ pub(crate) fn describe(chart: &ChartSpec) -> String {
     text
 }
 
-fn spell(series: &str, point: &Point, unit: &str) -> String {
+fn spell(series: &str, point: &Point, chart: &ChartSpec) -> String {
+    let unit = chart.y.unit.as_str();
+    let across = |x: f64| match chart.x.unit.as_str() {
+        charts::LOG10 => numbers::plain(10_f64.powf(x)),
+        _ => numbers::plain(x),
+    };
     let place = match (&point.label, point.x) {
         (label, _) if !label.is_empty() => format!("{series}, {label}"),
-        (_, Some(x)) => format!("{series} at {}", numbers::plain(x)),
+        (_, Some(x)) => format!("{series} at {}", across(x)),
         _ => series.to_owned(),
     };
     let value = |value: f64| match unit {

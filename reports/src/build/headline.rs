@@ -54,6 +54,8 @@ fn forests(context: &Context<'_>, rows: &[HeadlineRow], models: &[String]) -> Ve
     let Some(baseline) = &context.baseline else {
         return Vec::new();
     };
+    let (drawn, of_all) = context.drawn(models, rows.len(), None);
+    let drawn: HashSet<&String> = drawn.iter().collect();
     units
         .into_iter()
         .filter_map(|unit| {
@@ -64,7 +66,7 @@ fn forests(context: &Context<'_>, rows: &[HeadlineRow], models: &[String]) -> Ve
             let series: Vec<Series> = models
                 .iter()
                 .enumerate()
-                .filter(|(_, model)| *model != baseline)
+                .filter(|(_, model)| *model != baseline && drawn.contains(model))
                 .map(|(column, model)| Series {
                     name: model.clone(),
                     points: own.iter().filter_map(|row| point(row, column)).collect(),
@@ -75,7 +77,7 @@ fn forests(context: &Context<'_>, rows: &[HeadlineRow], models: &[String]) -> Ve
                 id: "differences".into(),
                 title: match series.as_slice() {
                     [one] => format!("{} less {baseline}{}", one.name, worded(unit)),
-                    _ => format!("Differences from {baseline}{}", worded(unit)),
+                    _ => format!("Differences from {baseline}{}{of_all}", worded(unit)),
                 },
                 kind: ChartKind::Forest,
                 x: Axis::default(),

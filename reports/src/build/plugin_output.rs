@@ -172,12 +172,16 @@ fn side_by_side(parts: &[(&str, ChartSpec)]) -> Option<ChartSpec> {
     })
 }
 
-/// Takes every k-th point of very long series.
+/// Takes every k-th point of very long series, and says so.
 fn thinned(chart: &ChartSpec) -> ChartSpec {
     let mut chart = chart.clone();
-    for series in &mut chart.series {
-        let step = series.points.len().div_ceil(SERIES_POINTS).max(1);
-        series.points = series.points.iter().step_by(step).cloned().collect();
+    let longest = chart.series.iter().map(|series| series.points.len()).max();
+    let step = longest.unwrap_or(0).div_ceil(SERIES_POINTS).max(1);
+    if step > 1 {
+        for series in &mut chart.series {
+            series.points = series.points.iter().step_by(step).cloned().collect();
+        }
+        chart.title.push_str(&format!(" (one of {step} points)"));
     }
     chart
 }

@@ -1,19 +1,14 @@
 //! One section per metric of an evaluation.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use driftgauge_record::{Comparison, Metric};
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use super::context::{Context, metric_id, section_id};
 use super::place::Place;
 use super::{figures, pairing, plugin_output};
 use crate::model::{ComparisonRow, CompletionCount, MetricSection, NumberRow};
-
-/// Numbers of a metric on the page, each under each condition.
-const NUMBERS: usize = 120;
-/// Comparisons of a kind on the page.
-const COMPARISONS: usize = 240;
 
 pub(super) fn of(context: &Context<'_>, completions: &[CompletionCount]) -> Vec<MetricSection> {
     places(context)
@@ -40,11 +35,10 @@ fn places(context: &Context<'_>) -> Vec<Place> {
 }
 
 fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]) -> MetricSection {
-    let (metrics, numbers_omitted) = metrics(context, place);
+    let metrics = metrics(context, place);
     let compared = |list: &[Comparison]| -> Vec<ComparisonRow> {
         list.iter()
             .filter(|comparison| place.holds(&comparison.evaluation, &comparison.metric))
-            .take(COMPARISONS)
             .map(|comparison| comparison_row(context, comparison))
             .collect()
     };
@@ -83,11 +77,12 @@ fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]
         plugin: said.plugin.map_or_else(String::new, |plugin| {
             format!("{} {}", plugin.id, plugin.version)
         }),
-        formula: lead.map_or_else(String::new, |lead| formula(lead, &metrics)),
+        formula: lead.map_or_else(String::new, |lead| {
+            formula(&of_all_models(&metrics)[&named(lead)])
+        }),
         direction: lead.map_or_else(String::new, |metric| metric.direction.clone()),
         models,
         numbers,
-        numbers_omitted,
         comparisons: rows,
         unpaired_prompts,
         condition_comparisons: compared(&results.condition_comparisons),
@@ -100,22 +95,13 @@ fn section(context: &Context<'_>, place: &Place, completions: &[CompletionCount]
     }
 }
 
-/// The numbers of a metric, primary ones first, and how many found no room: a plugin may return any number of them.
-fn metrics<'a>(context: &Context<'a>, place: &Place) -> (Vec<&'a Metric>, usize) {
+/// The numbers of a metric, primary ones first.
+fn metrics<'a>(context: &Context<'a>, place: &Place) -> Vec<&'a Metric> {
     let all = context.index.of_evaluation(&place.evaluation).iter();
-    let mut own: Vec<&Metric> = all
-        .filter(|metric| place.holds(&metric.evaluation, &metric.metric))
-        .copied()
-        .collect();
+    let own = all.filter(|metric| place.holds(&metric.evaluation, &metric.metric));
+    let mut own: Vec<&Metric> = own.copied().collect();
     own.sort_by_key(|metric| !metric.primary);
-    let mut names: HashSet<(&str, &str)> = HashSet::new();
-    let before = own.len();
-    own.retain(|metric| {
-        let name = (metric.metric.as_str(), metric.condition.as_str());
-        names.contains(&name) || (names.len() < NUMBERS && names.insert(name))
-    });
-    let omitted = before - own.len();
-    (own, omitted)
+    own
 }
 
 /// Adds the over-refusal on benign prompts right after the attack success rate, for each evaluation that measures it.
@@ -144,63 +130,64 @@ fn with_twins(
     numbers
 }
 
-/// How a number was made; where models differ in it (other judges, answers that were marked elsewhere), for each of them.
-fn formula(number: &Metric, all: &[&Metric]) -> String {
-    let mut found: Vec<(&str, Vec<String>)> = Vec::new();
-    let same = all.iter().filter(|other| {
-        (&other.evaluation, &other.condition, &other.metric)
-            == (&number.evaluation, &number.condition, &number.metric)
-    });
-    for metric in same.filter(|metric| metric.n > 0) {
-        let model = format!("`{}`", metric.model);
-        match found.iter_mut().find(|(text, _)| *text == metric.formula) {
-            Some((_, models)) => models.push(model),
-            None => found.push((&metric.formula, vec![model])),
-        }
-    }
-    match found.as_slice() {
-        [] | [_] => number.formula.clone(),
-        several => {
-            let parts: Vec<String> = several
-                .iter()
-                .map(|(text, models)| format!("{}: {text}", models.join(", ")))
-                .collect();
-            parts.join("; ")
-        }
-    }
+/// What numbers of several models share: the metric, then the condition.
+type Name<'a> = [&'a str; 2];
+
+fn named(metric: &Metric) -> Name<'_> {
+    [&metric.metric, &metric.condition]
 }
 
-/// Turns a list of numbers into rows with one column per model, primary numbers first.
+/// The numbers of one evaluation, brought together over its models.
+fn of_all_models<'a>(metrics: &[&'a Metric]) -> HashMap<Name<'a>, Vec<&'a Metric>> {
+    let mut all: HashMap<Name<'a>, Vec<&'a Metric>> = HashMap::new();
+    for metric in metrics {
+        all.entry(named(metric)).or_default().push(metric);
+    }
+    all
+}
+
+/// How a number was made; where models differ in it (other judges, answers that were marked elsewhere), for each of them.
+fn formula(models: &[&Metric]) -> String {
+    let mut found: IndexMap<&str, Vec<String>> = IndexMap::new();
+    for metric in models.iter().filter(|metric| metric.n > 0) {
+        let model = format!("`{}`", metric.model);
+        found.entry(&metric.formula).or_default().push(model);
+    }
+    if found.len() < 2 {
+        return models
+            .first()
+            .map_or_else(String::new, |metric| metric.formula.clone());
+    }
+    let parts = found.iter();
+    let parts = parts.map(|(text, models)| format!("{}: {text}", models.join(", ")));
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+/// Turns a list of numbers into rows with one column per model, primary numbers first, the conditions of a number below each other.
 fn number_rows(context: &Context<'_>, metrics: &[&Metric], models: &[String]) -> Vec<NumberRow> {
-    let mut rows: Vec<NumberRow> = Vec::new();
+    let all = of_all_models(metrics);
+    let columns = models.iter().enumerate();
+    let columns: HashMap<&str, usize> = columns.map(|(at, model)| (model.as_str(), at)).collect();
     let primary = metrics.iter().filter(|metric| metric.primary);
     let others = metrics.iter().filter(|metric| !metric.primary);
+    let mut rows: IndexMap<&str, IndexMap<&str, NumberRow>> = IndexMap::new();
     for metric in primary.chain(others) {
-        let condition = context.condition_label(&metric.evaluation, &metric.condition);
-        let found = rows
-            .iter()
-            .position(|row| row.metric == metric.metric && row.condition == condition);
-        let index = found.unwrap_or_else(|| {
-            rows.push(NumberRow {
-                metric: metric.metric.clone(),
-                title: metric.title.clone(),
-                condition,
-                unit: metric.unit.clone(),
-                direction: metric.direction.clone(),
-                formula: formula(metric, metrics),
-                primary: metric.primary,
-                cells: vec![None; models.len()],
-            });
-            rows.len() - 1
+        let row = rows.entry(&metric.metric).or_default();
+        let row = row.entry(&metric.condition).or_insert_with(|| NumberRow {
+            metric: metric.metric.clone(),
+            title: metric.title.clone(),
+            condition: context.condition_label(&metric.evaluation, &metric.condition),
+            unit: metric.unit.clone(),
+            direction: metric.direction.clone(),
+            formula: formula(&all[&named(metric)]),
+            primary: metric.primary,
+            cells: vec![None; models.len()],
         });
-        if let Some(column) = models.iter().position(|model| *model == metric.model) {
-            rows[index].cells[column] = Some(context.cell(metric));
+        if let Some(&column) = columns.get(metric.model.as_str()) {
+            row.cells[column] = Some(context.cell(metric));
         }
     }
-    // Rows of one number stand together, its conditions below each other.
-    let order: Vec<String> = rows.iter().map(|row| row.metric.clone()).collect();
-    rows.sort_by_key(|row| order.iter().position(|metric| *metric == row.metric));
-    rows
+    rows.into_values().flat_map(IndexMap::into_values).collect()
 }
 
 fn comparison_row(context: &Context<'_>, comparison: &Comparison) -> ComparisonRow {

@@ -52,7 +52,15 @@ fn of_many(models: Vec<ModelFinding>) -> (Vec<ModelFinding>, String) {
     let (mut differing, alike): (Vec<_>, Vec<_>) = models
         .into_iter()
         .partition(|found| first(found) != Effect::Unclear);
-    differing.sort_by_key(|found| ORDER.iter().position(|effect| *effect == first(found)));
+    // Those that differ in more come first.
+    differing.sort_by_key(|found| {
+        let as_first = found
+            .sentences
+            .iter()
+            .filter(|one| one.effect == first(found));
+        let place = ORDER.iter().position(|effect| *effect == first(found));
+        (place, std::cmp::Reverse(as_first.count()))
+    });
     let beyond = differing.split_off(differing.len().min(MODELS));
     let mut others = Vec::new();
     if !beyond.is_empty() {

@@ -12,6 +12,9 @@ use super::palette::Ink;
 use super::text_width::fit;
 use crate::numbers;
 
+/// The unit of logarithms to base 10, whose ticks read as what they are logarithms of.
+pub(crate) const LOG10: &str = "log10";
+
 /// A plot with its scales, after its axes were drawn.
 pub(super) struct Plot<'a, 'b> {
     chart: ChartContext<'b, SvgBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
@@ -91,7 +94,7 @@ fn title(axis: &Axis) -> String {
         || numbers::is_share(&axis.unit)
         || matches!(
             axis.unit.as_str(),
-            "percent" | "count" | "difference of ratios"
+            "percent" | "count" | "difference of ratios" | LOG10
         );
     if shown {
         axis.label.clone()
@@ -103,6 +106,7 @@ fn title(axis: &Axis) -> String {
 /// How the ticks of an axis read.
 fn formatter(axis: Option<&Axis>, range: &Range<f64>) -> impl Fn(&f64) -> String + use<> {
     let unit = axis.map_or("", |axis| axis.unit.as_str());
+    let logarithmic = unit == LOG10;
     let span = (range.end - range.start).abs();
     let (scale, suffix, signed) = match unit {
         "difference of ratios" => (100.0, " pp", true),
@@ -113,6 +117,9 @@ fn formatter(axis: Option<&Axis>, range: &Range<f64>) -> impl Fn(&f64) -> String
     // Ticks lie about a tenth of the span apart.
     let decimals = (-(span * scale / 10.0).log10()).ceil().clamp(0.0, 8.0) as usize;
     move |value: &f64| {
+        if logarithmic {
+            return numbers::power_of_ten(*value);
+        }
         let value = value * scale;
         let text = format!("{:.decimals$}", value.abs());
         let zero = text.chars().all(|c| c == '0' || c == '.');
@@ -195,5 +202,8 @@ mod tests {
             "+20 pp"
         );
         assert_eq!(formatter(Some(&axis("nats")), &(0.0..2.0))(&0.5), "0.5");
+        let powers = [-5.0, -4.5, -2.0, 0.0, 3.0, 6.0]
+            .map(|x| formatter(Some(&axis(LOG10)), &(-5.0..6.0))(&x));
+        assert_eq!(powers, ["10⁻⁵", "", "0.01", "1", "1000", "10⁶"]);
     }
 }

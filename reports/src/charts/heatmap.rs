@@ -13,8 +13,6 @@ const STEP: f64 = 62.0;
 const COUNTED: f64 = 92.0;
 const ROW: f64 = 28.0;
 const HEAD: f64 = 26.0;
-/// Rows of one chart; its table holds the rest.
-const ROWS: usize = 40;
 
 pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     let chart = &figure.chart;
@@ -27,7 +25,7 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     if columns.is_empty() {
         return empty(width);
     }
-    let shown = &chart.series[..chart.series.len().min(ROWS)];
+    let shown = &chart.series;
     let values = shown
         .iter()
         .flat_map(|series| &series.points)

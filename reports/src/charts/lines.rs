@@ -17,6 +17,8 @@ const LEFT: f64 = 60.0;
 /// Half a tick may stand beyond the end of the axis.
 const RIGHT: f64 = 22.0;
 const BOTTOM: f64 = 48.0;
+/// The same where names stand instead of numbers, which need no title.
+const BOTTOM_OF_NAMES: f64 = 28.0;
 /// Markers on lines of more points would cover them.
 const MARKED: usize = 40;
 
@@ -66,15 +68,20 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     } else {
         width
     };
-    let height = if square { width - 12 } else { HEIGHT };
+    let numeric = categories.is_empty();
+    let bottom = if numeric { BOTTOM } else { BOTTOM_OF_NAMES };
+    let height = if square {
+        width - 12
+    } else {
+        HEIGHT - (BOTTOM - bottom) as u32
+    };
 
     let mut body = String::new();
     let canvas = Canvas::new(&mut body, width, height);
-    let numeric = categories.is_empty();
     let plot = Plot::draw(
         &canvas,
         &Frame {
-            margin: [8.0, RIGHT, BOTTOM, LEFT],
+            margin: [8.0, RIGHT, bottom, LEFT],
             x,
             y: y.clone(),
             x_axis: numeric.then_some(&chart.x),
@@ -87,7 +94,7 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
             &canvas,
             &plot,
             &categories,
-            [f64::from(width), f64::from(height) - BOTTOM],
+            [f64::from(width), f64::from(height) - bottom],
         )?;
     }
     if square {

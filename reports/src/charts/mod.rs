@@ -7,10 +7,12 @@ mod axis;
 mod backend;
 mod canvas;
 mod heatmap;
+mod letters;
 mod lines;
 mod multiples;
 mod palette;
 mod pixels;
+mod room;
 mod rows;
 pub(crate) mod run_graph;
 mod stacked;
@@ -20,11 +22,12 @@ use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec};
 
 use crate::ReportError;
 use crate::model::Figure;
+pub(crate) use axis::LOG10;
 pub(crate) use backend::escape;
 use backend::tenths;
 use canvas::Canvas;
 use palette::Ink;
-pub(crate) use palette::{DASHED, NEUTRAL};
+pub(crate) use palette::{DASHED, NEUTRAL, STYLES};
 
 /// Style of a chart that stands alone, outside of a report: light, on any paper.
 const ALONE: &str = include_str!("../assets/chart.css");
@@ -49,11 +52,11 @@ pub(crate) struct Drawing {
     pub(crate) body: String,
 }
 
-/// Draws a figure.
+/// Draws a figure that has room.
 ///
 /// # Errors
 /// When plotters refuses to draw it.
-pub(crate) fn draw(figure: &Figure, width: u32) -> Result<Drawing, ReportError> {
+fn draw(figure: &Figure, width: u32) -> Result<Drawing, ReportError> {
     let drawn = match figure.chart.kind {
         ChartKind::Bar | ChartKind::GroupedBar | ChartKind::Forest | ChartKind::Box => {
             rows::draw(figure, width)
@@ -73,13 +76,19 @@ pub(crate) fn draw(figure: &Figure, width: u32) -> Result<Drawing, ReportError> 
 
 /// The chart as an element of the page, once for each width: the style sheet shows the one that fits.
 pub(crate) fn inline(figure: &Figure, widths: &[u32]) -> Result<String, ReportError> {
+    let (figure, left_out) = room::fitted(figure);
     let mut out = String::new();
     for width in widths {
-        let drawing = draw(figure, *width)?;
+        let drawing = draw(&figure, *width)?;
         let id = format!("{}~{width}", figure.id);
         let class = format!("chart w{width}");
         let title = &figure.chart.title;
         out.push_str(&svg(&drawing, &id, title, &figure.description, &class, ""));
+    }
+    if !left_out.is_empty() {
+        out.push_str(&format!(
+            "<p class=\"small\">{left_out} All are in <code>report.json</code>.</p>\n"
+        ));
     }
     Ok(out)
 }
@@ -110,23 +119,38 @@ pub(crate) fn alone(figure: &Figure) -> Result<String, ReportError> {
     ))
 }
 
-/// The same as a picture.
-pub(crate) fn picture(figure: &Figure) -> Result<Vec<u8>, ReportError> {
-    pixels::png(&with_legend(figure)?).map_err(|detail| ReportError::Draw {
+/// The same as a picture, and the characters that stand in it as boxes with their codes.
+pub(crate) fn picture(figure: &Figure) -> Result<(Vec<u8>, Vec<char>), ReportError> {
+    let drawing = with_legend(figure)?;
+    let bytes = pixels::png(&drawing).map_err(|detail| ReportError::Draw {
         figure: figure.id.clone(),
         detail,
-    })
+    })?;
+    Ok((bytes, pixels::lacking(&drawing)))
 }
 
-/// A drawing with the keys of its series below it, line by line.
+/// A drawing with the keys of its series below it, line by line, and what it left out.
 fn with_legend(figure: &Figure) -> Result<Drawing, ReportError> {
+    let (figure, left_out) = room::fitted(figure);
+    let mut drawing = draw(&figure, MIDDLE)?;
+    if needs_legend(&figure.chart) {
+        legend(&mut drawing, &figure);
+    }
+    if !left_out.is_empty() {
+        drawing.body.push_str(&format!(
+            "<text class=\"muted\" x=\"0\" y=\"{}\" font-size=\"{}\">{left_out}</text>\n",
+            drawing.height + 14,
+            canvas::SMALL,
+        ));
+        drawing.height += 20;
+    }
+    Ok(drawing)
+}
+
+fn legend(drawing: &mut Drawing, figure: &Figure) {
     const LINE: f64 = 20.0;
     const KEY: f64 = 34.0;
     const GAP: f64 = 18.0;
-    let mut drawing = draw(figure, MIDDLE)?;
-    if !needs_legend(&figure.chart) {
-        return Ok(drawing);
-    }
     let room = f64::from(drawing.width);
     let (mut x, mut y) = (0.0, f64::from(drawing.height) + 4.0);
     for (index, series) in figure.chart.series.iter().enumerate() {
@@ -148,7 +172,20 @@ fn with_legend(figure: &Figure) -> Result<Drawing, ReportError> {
         x += wide + GAP;
     }
     drawing.height = (y + LINE).ceil() as u32;
-    Ok(drawing)
+}
+
+/// The series that a figure shows with their styles, where a legend tells them apart.
+pub(crate) fn keys(figure: &Figure) -> Vec<(usize, String)> {
+    if !needs_legend(&figure.chart) {
+        return Vec::new();
+    }
+    let (figure, _) = room::fitted(figure);
+    let series = figure.chart.series.iter().enumerate();
+    let key = |(at, series): (usize, &driftgauge_plugin_protocol::wire::Series)| {
+        let style = figure.styles.get(at).copied().unwrap_or(at);
+        (style, series.name.clone())
+    };
+    series.map(key).collect()
 }
 
 fn tenth(value: f64) -> String {
@@ -207,7 +244,7 @@ fn key_shapes(style: usize, (left, top): (f64, f64)) -> String {
 }
 
 /// Whether the series are told apart by a legend; charts in rows carry their labels themselves.
-pub(crate) fn needs_legend(chart: &ChartSpec) -> bool {
+fn needs_legend(chart: &ChartSpec) -> bool {
     let rows = matches!(
         chart.kind,
         ChartKind::Bar

@@ -15,8 +15,6 @@ const HEAD: f64 = 22.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
-/// Plots of one chart; its table holds the rest.
-const PLOTS: usize = 24;
 
 pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
     let chart = &figure.chart;
@@ -27,7 +25,6 @@ pub(super) fn draw(figure: &Figure, width: u32) -> Result<Drawing, String> {
         .enumerate()
         .map(|(index, series)| (index, series.name.as_str(), spots(series, &names)))
         .filter(|(.., spots)| !spots.is_empty())
-        .take(PLOTS)
         .collect();
     if plots.is_empty() {
         return empty(width);

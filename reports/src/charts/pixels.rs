@@ -1,23 +1,15 @@
 //! A chart as pixels: the elements that [`super::backend`] wrote, drawn with a font that comes with driftgauge, so that every machine
 //! gives the same picture. Colours and dashes are those of the style sheet of charts that stand alone.
 
-use std::sync::LazyLock;
-
 use tiny_skia::{
     Color, FillRule, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, StrokeDash, Transform,
 };
-use ttf_parser::{Face, OutlineBuilder};
 
+use super::letters::{self, Anchor};
 use super::{ALONE, Drawing, MARGIN};
 
-/// Scripts of Latin, Greek and Cyrillic, numbers and signs; how it was made stands in `tests/python/make_font.py`.
-const FONT: &[u8] = include_bytes!("../assets/font/chart.ttf");
-/// What stands for a character that the font lacks.
-const UNKNOWN: char = '\u{fffd}';
 /// Pixels of a user unit, of which an inch has 96: 300 to the inch, what journals ask for.
 const SCALE: f32 = 3.125;
-
-static FACE: LazyLock<Option<Face<'static>>> = LazyLock::new(|| Face::parse(FONT, 0).ok());
 
 /// The picture of a drawing, on white, as PNG.
 ///
@@ -32,6 +24,16 @@ pub(super) fn png(drawing: &Drawing) -> Result<Vec<u8>, String> {
         Element::read(line)?.draw(&mut picture)?;
     }
     picture.encode_png().map_err(|error| error.to_string())
+}
+
+/// The characters of a drawing that the font of pictures lacks, each once.
+pub(super) fn lacking(drawing: &Drawing) -> Vec<char> {
+    let elements = drawing
+        .body
+        .lines()
+        .filter_map(|line| Element::read(line).ok());
+    let texts = elements.filter(|element| element.name == "text");
+    letters::lacking(&texts.map(|text| text.words()).collect::<String>())
 }
 
 /// An element as it stands in the drawing, one a line.
@@ -154,36 +156,27 @@ impl<'a> Element<'a> {
 
     /// Letters, from the place and in the direction that the element says.
     fn write(&self, picture: &mut Pixmap) -> Result<(), String> {
-        let face = FACE.as_ref().ok_or("the font cannot be read")?;
-        let inner = self
-            .line
-            .split_once('>')
-            .and_then(|(_, rest)| rest.split_once("</"));
-        let words = unescape(inner.map_or("", |(words, _)| words));
-        let size = self.number("font-size") / f32::from(face.units_per_em());
-        let glyphs = words
-            .chars()
-            .filter_map(|c| face.glyph_index(c).or_else(|| face.glyph_index(UNKNOWN)));
-        let glyphs: Vec<_> = glyphs.collect();
-        let advance = |glyph| f32::from(face.glyph_hor_advance(glyph).unwrap_or(0)) * size;
-        let width: f32 = glyphs.iter().map(|glyph| advance(*glyph)).sum();
-        let mut x = self.number("x")
-            - match self.text("text-anchor") {
-                Some("middle") => width / 2.0,
-                Some("end") => width,
-                _ => 0.0,
-            };
-        let mut letters = Letters(PathBuilder::new(), Transform::identity());
-        for glyph in glyphs {
-            letters.1 = Transform::from_row(size, 0.0, 0.0, -size, x, self.number("y"));
-            face.outline_glyph(glyph, &mut letters);
-            x += advance(glyph);
-        }
-        if let Some(path) = letters.0.finish() {
+        let anchor = match self.text("text-anchor") {
+            Some("middle") => Anchor::Middle,
+            Some("end") => Anchor::End,
+            _ => Anchor::Start,
+        };
+        let size = self.number("font-size");
+        let at = (self.number("x"), self.number("y"));
+        if let Some(path) = letters::outlines(&self.words(), size, anchor, at)? {
             let place = on_paper(turned(self.text("transform")));
             picture.fill_path(&path, &self.paint(), FillRule::Winding, place, None);
         }
         Ok(())
+    }
+
+    /// What a text says.
+    fn words(&self) -> String {
+        let inner = self
+            .line
+            .split_once('>')
+            .and_then(|(_, rest)| rest.split_once("</"));
+        unescape(inner.map_or("", |(words, _)| words))
     }
 }
 
@@ -205,43 +198,6 @@ fn turned(transform: Option<&str>) -> Transform {
     match numbers.as_slice() {
         [x, y, degrees] => Transform::from_rotate(*degrees).post_translate(*x, *y),
         _ => Transform::identity(),
-    }
-}
-
-/// Outlines of letters, in user units.
-struct Letters(PathBuilder, Transform);
-
-impl Letters {
-    fn at(&self, x: f32, y: f32) -> (f32, f32) {
-        let mut point = tiny_skia::Point::from_xy(x, y);
-        self.1.map_point(&mut point);
-        (point.x, point.y)
-    }
-}
-
-impl OutlineBuilder for Letters {
-    fn move_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.0.move_to(x, y);
-    }
-
-    fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.0.line_to(x, y);
-    }
-
-    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let ((x1, y1), (x, y)) = (self.at(x1, y1), self.at(x, y));
-        self.0.quad_to(x1, y1, x, y);
-    }
-
-    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let ((x1, y1), (x2, y2), (x, y)) = (self.at(x1, y1), self.at(x2, y2), self.at(x, y));
-        self.0.cubic_to(x1, y1, x2, y2, x, y);
-    }
-
-    fn close(&mut self) {
-        self.0.close();
     }
 }
 

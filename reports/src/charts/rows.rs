@@ -24,8 +24,6 @@ const TOP: f64 = 8.0;
 const LABELS: f64 = 0.42;
 /// Room for a tick and the space beside it.
 const TICK: f64 = 58.0;
-/// Rows of one chart; its table holds the rest.
-const ROWS: usize = 60;
 
 /// A line of the chart.
 enum Row<'a> {
@@ -148,7 +146,7 @@ impl Layout {
             .map(|(label, ..)| text_width::width(label, LABEL))
             .fold(0.0, f64::max);
         // Fonts differ in width.
-        let wished = longest * 1.18 + indent + 12.0;
+        let wished = longest * 1.22 + indent + 18.0;
         // Wide values leave less room for labels.
         let edge = f64::from(width);
         let above = wished > (LABELS * edge).min(edge - right - 2.5 * TICK);
@@ -254,7 +252,7 @@ fn rows(figure: &Figure) -> Vec<Row<'_>> {
             point,
             style: style(0),
         });
-        return rows.take(ROWS).collect();
+        return rows.collect();
     }
     let mut categories: Vec<&str> = Vec::new();
     for point in series.iter().flat_map(|series| &series.points) {
@@ -282,9 +280,6 @@ fn rows(figure: &Figure) -> Vec<Row<'_>> {
                 point,
                 style: style(index),
             }));
-        }
-        if rows.len() >= ROWS {
-            break;
         }
     }
     rows

@@ -12,8 +12,6 @@ const ROW: f64 = 28.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 46.0;
 const TICK: f64 = 58.0;
-/// Rows of one chart; its table holds the rest.
-const ROWS: usize = 60;
 
 /// A category with the heights of its series, each with its style.
 struct Stack<'a> {
@@ -111,6 +109,5 @@ fn stacks(figure: &Figure) -> Vec<Stack<'_>> {
             stacks[at].parts.push((style, height));
         }
     }
-    stacks.truncate(ROWS);
     stacks
 }

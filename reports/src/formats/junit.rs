@@ -39,7 +39,12 @@ pub(super) fn of(report: &Report) -> String {
         } else {
             String::new()
         };
-        let name = format!("{} of {} in {}", row.measure, row.model, row.place);
+        // Two sources may have printed one number: a case of the same name would hide the other.
+        let source = match row.source.as_str() {
+            "" => String::new(),
+            source => format!(" ({source})"),
+        };
+        let name = format!("{} of {} in {}{source}", row.measure, row.model, row.place);
         case(&mut cases, "published values", &name, &inner);
     }
     format!(

@@ -1,13 +1,34 @@
 //! Markdown for pull requests: the verdict, the table of primary numbers, gates and contradicted published values.
 
-use driftgauge_record::visible_line;
+use driftgauge_record::{Gate, visible_line};
 
 use super::found;
 use super::headline::{alone, rows};
 use crate::Report;
 use crate::model::Effect;
 
+/// Characters that GitHub and GitLab take as a comment, with room for what stands around the report.
+const LONGEST: usize = 60_000;
+
+/// The report as a comment. Where its tables would make it too long for one, their last rows are left out and counted.
 pub(super) fn of(report: &Report) -> String {
+    let whole = with_rows(report, usize::MAX);
+    if whole.chars().count() <= LONGEST {
+        return whole;
+    }
+    let (mut low, mut high) = (0, rows(report).len().max(report.gates.len()));
+    while low + 1 < high {
+        let middle = usize::midpoint(low, high);
+        if with_rows(report, middle).chars().count() <= LONGEST {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    with_rows(report, low)
+}
+
+fn with_rows(report: &Report, most: usize) -> String {
     let mut out = format!("## {}\n\n", text(&report.title));
     out.push_str(&format!("{}\n", prose(&report.verdict.summary)));
     for found in &report.verdict.models {
@@ -33,14 +54,17 @@ pub(super) fn of(report: &Report) -> String {
         }
     }
     out.push('\n');
-    out.push_str(&table(report));
+    out.push_str(&table(report, most));
     for search in &report.searches {
         out.push_str(&format!("\n{}\n", prose(&found(search))));
     }
     if !report.gates.is_empty() {
         out.push_str("\n| gate | bound | limit | outcome |\n|---|---:|---:|---|\n");
     }
-    for gate in &report.gates {
+    // Those that failed come first.
+    let mut gates: Vec<&Gate> = report.gates.iter().collect();
+    gates.sort_by_key(|gate| gate.passed);
+    for gate in gates.into_iter().take(most) {
         let bound = gate
             .bound
             .map_or_else(|| "undefined".to_owned(), |bound| format!("{bound:.4}"));
@@ -51,6 +75,7 @@ pub(super) fn of(report: &Report) -> String {
             gate.limit
         ));
     }
+    out.push_str(&left_out(report.gates.len(), most, "gates"));
     let contradicted = report
         .expected
         .iter()
@@ -75,15 +100,25 @@ fn word(effect: Effect) -> &'static str {
     }
 }
 
-fn table(report: &Report) -> String {
+/// What found no room, with where it is.
+fn left_out(all: usize, most: usize, what: &str) -> String {
+    match all.saturating_sub(most) {
+        0 => String::new(),
+        more => format!("\n{more} more {what} are in `report.html`.\n"),
+    }
+}
+
+fn table(report: &Report, most: usize) -> String {
     let mut out = String::new();
-    for (index, row) in rows(report).iter().enumerate() {
+    let rows = rows(report);
+    for (index, row) in rows.iter().take(most.saturating_add(1)).enumerate() {
         let cells: Vec<String> = row.iter().map(|cell| text(cell)).collect();
         out.push_str(&format!("| {} |\n", cells.join(" | ")));
         if index == 0 {
             out.push_str(&format!("|---|{}\n", "---:|".repeat(row.len() - 1)));
         }
     }
+    out.push_str(&left_out(rows.len().saturating_sub(1), most, "rows"));
     for line in alone(report) {
         out.push_str(&format!("\n{}\n", text(&line)));
     }

@@ -16,7 +16,7 @@ mod samples;
 mod section;
 
 use driftgauge_record::files::resolved::{ExperimentRecord, SampleMode};
-use driftgauge_record::{Gate, Searched};
+use driftgauge_record::{Gate, Searched, visible_json};
 use serde::{Deserialize, Serialize};
 
 pub use asked::{Asked, DatasetInfo, EvaluationInfo, ModelInfo, PromptInfo};
@@ -35,7 +35,7 @@ pub use samples::{
 pub use section::{ComparisonRow, FigureGroup, MetricSection, NumberRow, TableData};
 
 /// Version of the `report.json` format written by this build.
-pub const REPORT_SCHEMA: u32 = 2;
+pub const REPORT_SCHEMA: u32 = 3;
 
 /// The condition of an evaluation whose spec names none.
 pub(crate) const ONLY_CONDITION: &str = "default";
@@ -106,10 +106,11 @@ impl Report {
         self
     }
 
-    /// The text of `report.json`.
+    /// The text of `report.json`. It may be printed: what would move a terminal's cursor or hide text stands as an escape.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let mut text = visible_json(&text).into_owned();
         text.push('\n');
         text
     }

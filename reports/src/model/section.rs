@@ -29,8 +29,6 @@ pub struct MetricSection {
     pub figures: Vec<Figure>,
     /// All numbers, primary ones first.
     pub numbers: Vec<NumberRow>,
-    /// Numbers that found no room here; `results.json` holds all.
-    pub numbers_omitted: usize,
     /// Comparisons with the baseline, and of further pairs.
     pub comparisons: Vec<ComparisonRow>,
     /// Why prompts are in no pair, one sentence for each comparison that lacks some.

@@ -4,6 +4,7 @@ use driftgauge_record::{visible, visible_line};
 use minijinja::value::{Kwargs, ViaDeserialize};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
+use super::kept::{beginning, kept};
 use crate::charts::{self, escape};
 use crate::model::Figure;
 use crate::numbers;
@@ -27,10 +28,20 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("v", sort_key);
     environment.add_filter("visible", |text: &str| visible(text).into_owned());
     environment.add_filter("name", |text: &str| visible_line(text).into_owned());
+    environment.add_filter("cell_name", |text: &str| {
+        Value::from_safe_string(cell_name(text))
+    });
     environment.add_filter("prose", |text: &str| Value::from_safe_string(prose(text)));
     environment.add_filter("test", test_name);
     environment.add_filter("bounds", |ci: Value, unit: &str, options: Kwargs| {
         bounds(&ci, unit, &options)
+    });
+    environment.add_filter("kept", |rows: Value, most: usize| kept(&rows, most));
+    environment.add_filter("beginning", |text: &str, most: usize, place: &str| {
+        beginning(text, most, place)
+    });
+    environment.add_filter("tall", |rows: Value| {
+        tall(rows.try_iter().map_or(0, Iterator::count))
     });
     environment.add_filter("part", |text: &str| url_part(text));
     environment.add_filter("cell", cell);
@@ -46,6 +57,15 @@ fn sort_key(value: Value) -> Value {
     let number = f64::try_from(value).ok().filter(|x| x.is_finite());
     let text = number.map_or_else(String::new, |x| format!(" data-v=\"{x}\""));
     Value::from_safe_string(text)
+}
+
+/// The classes of a table that scrolls within the page, and of which paper has the beginning.
+fn tall(rows: usize) -> &'static str {
+    match rows {
+        0..=60 => "",
+        61..=100 => " tall",
+        _ => " tall cut",
+    }
 }
 
 /// A name as a part of an address, as the page's script reads it.
@@ -78,18 +98,9 @@ fn draw(figure: &Figure, options: &Kwargs) -> Result<Value, Error> {
 
 /// The keys of a chart's series; empty where the chart names them itself.
 fn legend(figure: &Figure) -> Value {
-    if !charts::needs_legend(&figure.chart) {
-        return Value::from_safe_string(String::new());
-    }
-    let keys = figure.chart.series.iter().enumerate();
-    let keys = keys.map(|(index, series)| {
-        let style = figure.styles.get(index).copied().unwrap_or(index);
-        format!(
-            "<span>{}{}</span>",
-            charts::key(style),
-            escape(&series.name)
-        )
-    });
+    let keys = charts::keys(figure)
+        .into_iter()
+        .map(|(style, name)| format!("<span>{}{}</span>", charts::key(style), escape(&name)));
     Value::from_safe_string(keys.collect())
 }
 
@@ -104,20 +115,44 @@ fn effect(word: &str) -> &'static str {
     }
 }
 
+/// Characters of a coordinate that is kept on one line.
+const TOGETHER: usize = 24;
+
+/// The name of a cell of a sweep, which a line breaks between its coordinates and not at the sign of an exponent.
+fn cell_name(name: &str) -> String {
+    let name = visible_line(name);
+    let (id, coordinates) = name.split_once('@').unwrap_or((&name, ""));
+    if coordinates.is_empty() {
+        return escape(&name);
+    }
+    let mut out = format!("{}@", escape(id));
+    for (place, part) in coordinates.split_inclusive(',').enumerate() {
+        if place > 0 {
+            out.push_str("<wbr>");
+        }
+        let class = if part.chars().count() <= TOGETHER {
+            " class=\"together\""
+        } else {
+            ""
+        };
+        out.push_str(&format!("<span{class}>{}</span>", escape(part)));
+    }
+    out
+}
+
 /// Text with its `names` set as code, everything escaped.
 fn prose(text: &str) -> String {
-    let text = escape(text);
     let pieces: Vec<&str> = text.split('`').collect();
     // An odd backtick stands for itself.
     if pieces.len().is_multiple_of(2) {
-        return text;
+        return escape(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for (index, piece) in pieces.into_iter().enumerate() {
         if index % 2 == 0 {
-            out.push_str(piece);
+            out.push_str(&escape(piece));
         } else {
-            out.push_str(&format!("<code>{piece}</code>"));
+            out.push_str(&format!("<code>{}</code>", cell_name(piece)));
         }
     }
     out
@@ -179,6 +214,17 @@ mod tests {
     fn names_in_prose_become_code_and_markup_stays_text() {
         assert_eq!(prose("of `a<b` & c"), "of <code>a&lt;b</code> &amp; c");
         assert_eq!(prose("it`s"), "it`s");
+    }
+
+    #[test]
+    fn names_of_cells_break_between_their_coordinates() {
+        assert_eq!(cell_name("a<b"), "a&lt;b");
+        assert_eq!(
+            cell_name("m@lr=1.0e-5,seed=<2"),
+            "m@<span class=\"together\">lr=1.0e-5,</span><wbr><span class=\"together\">seed=&lt;2</span>"
+        );
+        let long = format!("m@x={}", "y".repeat(300));
+        assert!(!cell_name(&long).contains("together"));
     }
 
     #[test]

@@ -2,29 +2,68 @@
 
 use std::collections::HashMap;
 
-use driftgauge_record::visible;
+use driftgauge_record::{visible, visible_line};
 use serde_json::{Value, json};
 
 use crate::Report;
 use crate::model::{CompletionCell, SampleCell, SampleRow, SampleSection};
 
-/// The block with all sections.
-pub(super) fn script_block(report: &Report) -> String {
-    let sections: Vec<Value> = report
-        .samples
-        .iter()
-        .map(|part| section(part, report.headline.baseline.as_deref()))
-        .collect();
-    let json = json!({ "mode": report.sample_mode, "sections": sections }).to_string();
-    // Nothing in the block can end it, or begin a comment.
-    let inert = json
-        .replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026");
-    format!("<script type=\"application/json\" id=\"sample-rows\">{inert}</script>")
+/// The samples inside the page.
+pub(super) struct Block {
+    pub(super) text: String,
+    /// Rows of each section that found room.
+    pub(super) counts: Vec<usize>,
 }
 
-fn section(section: &SampleSection, baseline: Option<&str>) -> Value {
+/// The block with all sections, in at most about `room` bytes: where escapes or very many models take more than was reckoned with, the
+/// last rows of each section are left out.
+pub(super) fn script_block(report: &Report, room: usize) -> Block {
+    let baseline = report.headline.baseline.as_deref();
+    let parts = report.samples.iter();
+    let mut sections: Vec<(String, Vec<String>)> =
+        parts.map(|part| section(part, baseline)).collect();
+    let heads: usize = sections.iter().map(|(head, _)| head.len() + 16).sum();
+    let rows: usize = sections
+        .iter()
+        .flat_map(|(_, rows)| rows)
+        .map(|row| row.len() + 1)
+        .sum();
+    let room = room.saturating_sub(heads);
+    if rows > room {
+        for (_, own) in &mut sections {
+            let all: usize = own.iter().map(|row| row.len() + 1).sum();
+            let share = (all as f64 * room as f64 / rows as f64) as usize;
+            let mut used = 0;
+            let fits = own.iter().take_while(|row| {
+                used += row.len() + 1;
+                used <= share
+            });
+            own.truncate(fits.count());
+        }
+    }
+    let counts = sections.iter().map(|(_, rows)| rows.len()).collect();
+    let sections: Vec<String> = sections
+        .into_iter()
+        .map(|(head, rows)| format!("{head},\"rows\":[{}]}}", rows.join(",")))
+        .collect();
+    let mode = json!(report.sample_mode);
+    let text = format!(
+        "<script type=\"application/json\" id=\"sample-rows\">{{\"mode\":{mode},\"sections\":[{}]}}</script>",
+        sections.join(",")
+    );
+    Block { text, counts }
+}
+
+/// JSON in which nothing can end the block, or begin a comment.
+fn inert(value: &Value) -> String {
+    let json = value.to_string();
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+}
+
+/// What a section says of all its rows, as an object that is still open, and the rows.
+fn section(section: &SampleSection, baseline: Option<&str>) -> (String, Vec<String>) {
     let mut categories: Vec<&str> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for category in section
@@ -37,22 +76,22 @@ fn section(section: &SampleSection, baseline: Option<&str>) -> Value {
             categories.len() - 1
         });
     }
-    let rows: Vec<Value> = section
-        .rows
-        .iter()
-        .map(|row| row_of(row, section, &places))
-        .collect();
-    json!({
-        "evaluation": section.evaluation,
-        "models": section.models,
+    let rows = section.rows.iter();
+    let rows = rows.map(|row| inert(&row_of(row, section, &places)));
+    let head = json!({
+        "evaluation": visible_line(&section.evaluation),
+        "file": visible_line(&section.file),
+        "models": names(&section.models),
         "baseline": section.models.iter().position(|model| Some(model.as_str()) == baseline),
-        "judges": section.judges,
-        "metrics": section.metrics.iter().map(|metric| json!([metric.metric, metric.title, u8::from(metric.primary)])).collect::<Vec<_>>(),
-        "conditions": section.conditions,
+        "judges": names(&section.judges),
+        "metrics": section.metrics.iter().map(|metric| json!([visible_line(&metric.metric), visible_line(&metric.title), u8::from(metric.primary)])).collect::<Vec<_>>(),
+        "conditions": names(&section.conditions),
         "fields": section.fields.iter().map(|name| shown(name)).collect::<Vec<_>>(),
         "categories": categories.iter().map(|name| shown(name)).collect::<Vec<_>>(),
-        "rows": rows,
-    })
+    });
+    let mut head = inert(&head);
+    head.pop();
+    (head, rows.collect())
 }
 
 /// `[condition, id, differs, category, cells, prompt, references, wrong answer]`.
@@ -139,6 +178,11 @@ fn completion(made: &CompletionCell) -> Value {
     ])
 }
 
+/// Names as links of the page have them.
+fn names(names: &[String]) -> Vec<std::borrow::Cow<'_, str>> {
+    names.iter().map(|name| visible_line(name)).collect()
+}
+
 fn shown(text: &str) -> String {
     visible(text).into_owned()
 }
@@ -168,7 +212,11 @@ mod tests {
             }],
             ..Report::default()
         };
-        let block = script_block(&report);
+        let Block {
+            text: block,
+            counts,
+        } = script_block(&report, 10_000);
+        assert_eq!(counts, [1]);
         assert_eq!(block.matches('<').count(), 2, "{block}");
         assert!(!block.contains(['\u{2028}', '\u{1b}']));
         let json = block
@@ -179,6 +227,44 @@ mod tests {
         assert_eq!(
             value["sections"][0]["evaluation"],
             "</script><script>alert(1)</script>"
+        );
+    }
+
+    #[test]
+    fn escapes_take_no_more_room_than_there_is() {
+        let part = |rows: usize| SampleSection {
+            rows: (0..rows)
+                .map(|row| SampleRow {
+                    sample_id: "<&>".repeat(50) + &row.to_string(),
+                    ..SampleRow::default()
+                })
+                .collect(),
+            ..SampleSection::default()
+        };
+        let report = Report {
+            samples: vec![part(100), part(20)],
+            ..Report::default()
+        };
+        let whole = script_block(&report, 1_000_000);
+        assert_eq!(whole.counts, [100, 20]);
+        let cut = script_block(&report, whole.text.len() / 2);
+        assert!(cut.text.len() <= whole.text.len() / 2 + 100);
+        assert!(
+            (45..=50).contains(&cut.counts[0]) && (8..=10).contains(&cut.counts[1]),
+            "{:?}",
+            cut.counts
+        );
+        let json = cut
+            .text
+            .split_once('>')
+            .unwrap()
+            .1
+            .strip_suffix("</script>")
+            .unwrap();
+        let value: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            value["sections"][0]["rows"].as_array().unwrap().len(),
+            cut.counts[0]
         );
     }
 

@@ -4,13 +4,16 @@
 use driftgauge_graph::across::{FinishedRun, compare_runs};
 use driftgauge_graph::sealing;
 use driftgauge_problem::{Problem, Result};
-use driftgauge_record::RunDir;
 use driftgauge_record::files::resolved::SampleMode;
+use driftgauge_record::{RunDir, visible_line};
 use driftgauge_report::{AcrossRuns, NamedRun, Picture, Report, Step, render_across, render_html};
 
 use super::side_by_side::{self, label, outcome, write};
 use crate::args::{DenyChange, ReportArgs, ReportFormat, Samples};
 use crate::exit::Exit;
+
+/// Letters that a picture cannot show, named one by one.
+const LETTERS_NAMED: usize = 6;
 
 pub(crate) fn run(args: &ReportArgs) -> Result<Exit> {
     let [dir] = args.dirs.as_slice() else {
@@ -63,8 +66,36 @@ fn charts(report: &Report, dir: &RunDir, args: &ReportArgs, picture: Picture) ->
     if args.to.is_none() {
         sealing::seal_report(dir)?;
     }
-    println!("{written} charts in {}", folder.display());
+    println!("{} charts in {}", written.charts, folder.display());
+    for reason in &written.not_drawn {
+        eprintln!("warning: {}", visible_line(reason));
+    }
+    tell_boxed(&written.boxed);
     Ok(Exit::Done)
+}
+
+/// Names the letters that pictures show as boxes.
+fn tell_boxed(boxed: &[(String, Vec<char>)]) {
+    let Some((first, _)) = boxed.first() else {
+        return;
+    };
+    let mut letters: Vec<char> = boxed.iter().flat_map(|(_, chars)| chars).copied().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    let named = letters.iter().take(LETTERS_NAMED);
+    let named: Vec<String> = named
+        .map(|c| format!("{} (U+{:04X})", visible_line(&c.to_string()), u32::from(*c)))
+        .collect();
+    let more = match letters.len().saturating_sub(LETTERS_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    eprintln!(
+        "warning: the font of pictures lacks {}{more}, which stand as boxes with their codes in {} of them, such as `{first}`\n\
+         hint: `--format svg` keeps them as text, for a program that has such a font",
+        named.join(", "),
+        boxed.len(),
+    );
 }
 
 /// Several runs, each held against the one before it.

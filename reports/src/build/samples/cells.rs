@@ -3,6 +3,7 @@
 use driftgauge_record::files::resolved::SampleMode;
 use driftgauge_record::{FinishReason, Sample, VerdictLabel};
 
+use super::choice::{CELL, ROW};
 use crate::model::{CompletionCell, SampleCell, SampleRow};
 
 /// Characters of one text on the page, at most.
@@ -126,11 +127,19 @@ pub(super) fn shortened(text: &str) -> String {
 /// are longer than another's. Gives the number, or `None` where all fit.
 pub(super) fn cut_texts(rows: &mut [SampleRow], room: usize) -> Option<u64> {
     let mut lengths: Vec<usize> = Vec::new();
-    for_each_text(rows, |text| lengths.push(text.chars().count()));
+    let (mut bytes, mut characters) = (0, 0);
+    for_each_text(rows, |text| {
+        lengths.push(text.chars().count());
+        characters += text.chars().count();
+        bytes += escaped(text);
+    });
     lengths.sort_unstable();
+    // What a character takes in the page, about: letters beyond ASCII and escapes take several bytes.
+    let each = bytes as f64 / characters.max(1) as f64;
     let total = |limit: usize| -> usize {
         let short = lengths.partition_point(|&length| length <= limit);
-        lengths[..short].iter().sum::<usize>() + (lengths.len() - short) * limit
+        let characters = lengths[..short].iter().sum::<usize>() + (lengths.len() - short) * limit;
+        (characters as f64 * each) as usize
     };
     let longest = *lengths.last()?;
     if total(longest) <= room {
@@ -148,6 +157,39 @@ pub(super) fn cut_texts(rows: &mut [SampleRow], room: usize) -> Option<u64> {
     }
     for_each_text(rows, |text| *text = cut(text, low));
     Some(low as u64)
+}
+
+/// Bytes of a text in the page's block of JSON, where nothing may end it.
+pub(super) fn escaped(text: &str) -> usize {
+    let byte = |byte: u8| match byte {
+        b'<' | b'>' | b'&' => 6,
+        b'"' | b'\\' | b'\n' | b'\t' => 2,
+        // Made visible by a picture of three bytes.
+        0..=0x1f | 0x7f => 3,
+        _ => 1,
+    };
+    text.bytes().map(byte).sum()
+}
+
+/// Bytes of rows in the page, about.
+pub(super) fn bytes(rows: &[SampleRow], models: usize) -> usize {
+    let mut bytes = rows.len() * (ROW + models * CELL);
+    for row in rows {
+        bytes += row.prompt.as_deref().map_or(0, escaped);
+        for completion in row
+            .cells
+            .iter()
+            .flatten()
+            .flat_map(|cell| &cell.completions)
+        {
+            let texts = completion.text.iter().chain(&completion.judged);
+            bytes += texts
+                .chain(completion.fields.iter().flatten())
+                .map(|text| escaped(text))
+                .sum::<usize>();
+        }
+    }
+    bytes
 }
 
 fn for_each_text(rows: &mut [SampleRow], mut each: impl FnMut(&mut String)) {

@@ -8,8 +8,8 @@ use driftgauge_record::files::resolved::SampleMode;
 use super::Key;
 
 /// Bytes of a row and of a cell without texts, about.
-const ROW: usize = 60;
-const CELL: usize = 90;
+pub(super) const ROW: usize = 60;
+pub(super) const CELL: usize = 90;
 /// Characters that each text of a row has room for, at least; fewer where texts are shorter.
 const LEAST_TEXT: usize = 300;
 
@@ -58,7 +58,7 @@ pub(super) fn choose(
         mean_text
     };
     let row = ROW + models * CELL + texts * LEAST_TEXT.min(mean_text);
-    let limit = (room / row).max(50);
+    let limit = room / row;
     let mut strata: BTreeMap<(&str, u64), Vec<usize>> = BTreeMap::new();
     let mut alike: Vec<usize> = Vec::new();
     for (place, prompt) in prompts.iter().enumerate() {

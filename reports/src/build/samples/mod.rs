@@ -41,15 +41,18 @@ pub(super) struct FromSamples {
 pub(super) fn of(run: &RunDir, context: &Context<'_>) -> Result<FromSamples, ReportError> {
     let mut out = FromSamples::default();
     let evaluations = &context.files.experiment.evaluations;
-    let room = ROOM / evaluations.len().max(1);
-    for evaluation in evaluations.keys() {
+    let mut room = ROOM;
+    for (place, evaluation) in evaluations.keys().enumerate() {
         let path = run.samples_of(evaluation);
         // Names of evaluations come from a file: one that leads elsewhere is not followed.
         if path.parent() != Some(run.samples().as_path()) || !path.is_file() {
             continue;
         }
         let read = || SampleReader::open(&path);
-        let (section, counts, judging) = section(context, evaluation, room, read)?;
+        // What one does not need is left to those after it.
+        let share = room / (evaluations.len() - place);
+        let (section, counts, judging) = section(context, evaluation, share, read)?;
+        room -= cells::bytes(&section.rows, section.models.len()).min(share);
         out.sections.push(section);
         out.completions.extend(counts);
         out.judging.push(judging);
@@ -84,7 +87,7 @@ fn section(
             }
         }
         counts.take(&sample);
-        characters += sample.completion.text.len();
+        characters += cells::escaped(&sample.completion.text);
         texts += 1;
         let key = (sample.condition.clone(), sample.sample_id.clone());
         let Some(&column) = columns.get(sample.model.as_str()) else {

@@ -1,7 +1,8 @@
-//! Writes run folders with reports for the browser check: `cargo run -p driftgauge-report --example pages -- FOLDER`.
+//! Writes run folders with reports for the browser check: `cargo run -p driftgauge-report --example pages -- FOLDER [NAME...]`.
 //!
 //! `hostile` is the fixture with markup, scripts, terminal codes and formulas wherever a name or a text of others stands;
-//! `many-N` is the fixture with so many samples.
+//! `many-N` is the fixture with so many samples; `sweep` has ten models along two axes, gates, a search and published values;
+//! `trend` is one model over four releases, `thousand` has a thousand models, and `evaluations` five thousand evaluations.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +11,30 @@ use driftgauge_record::files::plan::PlanRecord;
 use driftgauge_record::files::resolved::{ExperimentRecord, SampleMode};
 use driftgauge_record::{Results, RunDir, VerdictLabel, read_samples, write_samples};
 
+mod sweep;
+
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Ways out of a text: what each is known to do to a page that does not escape.
 const PAYLOADS: &str = include_str!("payloads.txt");
 
 fn main() -> Outcome {
-    let to = PathBuf::from(std::env::args().nth(1).ok_or("name a folder")?);
-    hostile(&fixture(&to.join("hostile"))?)?;
+    let mut arguments = std::env::args().skip(1);
+    let to = PathBuf::from(arguments.next().ok_or("name a folder")?);
+    let wanted: Vec<String> = arguments.collect();
+    let make = |name: &str, change: &dyn Fn(&RunDir) -> Outcome| {
+        if wanted.is_empty() || wanted.iter().any(|own| own == name) {
+            change(&fixture(&to.join(name))?)?;
+        }
+        Ok::<_, Box<dyn std::error::Error>>(())
+    };
+    make("hostile", &hostile)?;
+    make("sweep", &sweep::sweep)?;
+    make("trend", &sweep::trend)?;
+    make("thousand", &|run| sweep::thousand(run, 1_000))?;
+    make("evaluations", &|run| sweep::evaluations(run, 5_000))?;
     for samples in [1_000, 10_000, 100_000] {
-        many(&fixture(&to.join(format!("many-{samples}")))?, samples)?;
+        make(&format!("many-{samples}"), &|run| many(run, samples))?;
     }
     Ok(())
 }
@@ -62,7 +77,11 @@ fn hostile(run: &RunDir) -> Outcome {
             {
                 let mut sample = sample.clone();
                 sample.sample_id = format!("{round}{payload}");
-                sample.completion.text = format!("{payload}\u{1b}[2J\u{202e}");
+                sample.completion.text = match round {
+                    0 => "w".repeat(5_000),
+                    1 => format!("{payload}\n\n\tand a line of its own"),
+                    _ => format!("{payload}\u{1b}[2J\u{202e}"),
+                };
                 sample.category = Some((*payload).to_owned());
                 sample.references = vec![(*payload).to_owned()];
                 sample.wrong_answer = Some((*payload).to_owned());
