@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod eta;
 mod exit;
+mod generation;
 mod grouped;
 mod hub;
 mod machine;

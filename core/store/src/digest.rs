@@ -27,7 +27,9 @@ impl Digest {
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
         let mut file = File::open(path)?;
-        let mut buffer = vec![0; 1 << 20];
+        // Most files of a store are small, and clearing a large buffer takes longer than reading one.
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; length.saturating_add(1).min(1 << 20)];
         loop {
             let read = file.read(&mut buffer)?;
             if read == 0 {

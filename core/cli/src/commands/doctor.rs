@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::args::{DoctorArgs, Format};
 use crate::exit::Exit;
+use crate::generation;
 use crate::places;
 
 /// One thing that was looked at.
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<Exit> {
             format!(
                 "driftgauge {}, {}",
                 env!("CARGO_PKG_VERSION"),
-                driftgauge_mistralrs::ENGINE
+                generation::ENGINE
             ),
         ),
         processor(),

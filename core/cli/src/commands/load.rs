@@ -17,6 +17,7 @@ use driftgauge_spec::{
 use driftgauge_store::{FileDigests, Store};
 
 use crate::args::{Deny, Diagnosing, SpecArgs, SpecFormat, StoreArgs};
+use crate::generation;
 use crate::metrics::PluginMetrics;
 
 /// A spec that was read, with its text.
@@ -144,11 +145,12 @@ pub(super) fn resolve_options(
         digests,
         computed: |folder| driftgauge_lm::check_folder(folder).map_err(Problem::from),
         trained: |folder| driftgauge_lm::check_trainable(folder).map_err(Problem::from),
-        generated: driftgauge_mistralrs::check_folder,
+        built: generation::built,
+        generated: generation::check_folder,
         gguf: runs,
-        reader: driftgauge_mistralrs::reader,
+        reader: generation::reader,
         untrained: driftgauge_lm::untrained,
-        unproven: driftgauge_mistralrs::unproven,
+        unproven: generation::unproven,
     }
 }
 
@@ -229,6 +231,7 @@ pub(super) fn prepare(
 
 /// Whether mistral.rs runs a GGUF file, with the tokenizer of a folder or else with the one inside.
 fn runs(file: &Path, tokenizer: Option<&Path>) -> Result<()> {
+    generation::built()?;
     let checked = GgufFile::open(file).and_then(|file| {
         file.check()?;
         match tokenizer {
@@ -260,7 +263,7 @@ fn device_class(device: &str) -> Result<&'static str, driftgauge_lm::Error> {
 /// What makes completions and trains in this build.
 fn engine(device: &str) -> EngineIdentity {
     EngineIdentity {
-        generation: driftgauge_mistralrs::ENGINE.to_owned(),
+        generation: generation::ENGINE.to_owned(),
         native: driftgauge_lm::DECODER.to_owned(),
         scoring: driftgauge_lm::SCORER.to_owned(),
         training: driftgauge_lm::TRAINER.to_owned(),

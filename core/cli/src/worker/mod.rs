@@ -18,6 +18,7 @@ use driftgauge_problem::{Context as _, Result};
 use driftgauge_store::Process;
 
 use crate::exit::Exit;
+use crate::generation;
 
 /// How often is looked whether a worker of an earlier run has ended.
 const LOOK: Duration = Duration::from_millis(50);
@@ -85,7 +86,7 @@ fn work<W: Write + Send>(
             serve_batches(&mut engine, &Requests::from(input), replies)?;
         }
         Job::Generate(model) => {
-            let mut engine = driftgauge_mistralrs::load(&model).map_err(EngineError::problem)?;
+            let mut engine = generation::load(&model).map_err(EngineError::problem)?;
             serve_generation(&mut engine, &Requests::from(input), replies)?;
         }
         Job::Score(model) => {
@@ -97,7 +98,7 @@ fn work<W: Write + Send>(
         }
         Job::Testify(job) => {
             end_with_parent(input);
-            let said = driftgauge_mistralrs::testify(&job.model, &job.probes)?;
+            let said = generation::testify(&job.model, &job.probes)?;
             replies.send(&Reply::Done(serde_json::to_value(said)?))?;
         }
         Job::Diverge(pair) => {

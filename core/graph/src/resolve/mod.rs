@@ -71,7 +71,9 @@ pub struct ResolveOptions {
     pub computed: fn(&Path) -> Result<(), Problem>,
     /// Whether it can be trained too.
     pub trained: fn(&Path) -> Result<(), Problem>,
-    /// Whether the engine that generates computes the model of a folder, or why not.
+    /// Whether mistral.rs is there at all, or why not.
+    pub built: fn() -> Result<(), Problem>,
+    /// Whether it computes the model of a folder, or why not.
     pub generated: fn(&Path) -> Result<(), Problem>,
     /// Whether the engine runs a GGUF file with the tokenizer of a folder, or else with the one inside, or why not. Reads the
     /// file's header.

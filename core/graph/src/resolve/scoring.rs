@@ -160,7 +160,10 @@ impl Resolver<'_> {
                         Some(LocalEngine::Native) => (self.options.computed)(path),
                         _ => (self.options.generated)(path),
                     },
-                    _ => Ok(()),
+                    _ => match resolved.engine {
+                        Some(LocalEngine::Mistralrs) => (self.options.built)(),
+                        _ => Ok(()),
+                    },
                 };
                 let Err(reason) = reason else {
                     continue;
