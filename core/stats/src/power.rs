@@ -129,7 +129,8 @@ pub fn paired_mean_mde(n: u64, variance: PairedVariance, alpha: f64, power: f64)
 fn total_variance(variance: PairedVariance) -> Option<f64> {
     let (a, b) = variance.within_item;
     let (k_a, k_b) = variance.samples;
-    let usable = k_a > 0 && k_b > 0 && a >= 0.0 && b >= 0.0 && variance.between_items >= 0.0;
+    let usable = a >= 0.0 && b >= 0.0 && variance.between_items >= 0.0;
+    // Infinite, or not a number, where a model has no samples.
     let total = variance.between_items + a / k_a as f64 + b / k_b as f64;
     (usable && total.is_finite()).then_some(total)
 }

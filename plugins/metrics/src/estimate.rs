@@ -373,6 +373,85 @@ mod tests {
         assert!((wide.high - (0.7 + 12.706_204_736 * 0.2)).abs() < 1e-8);
     }
 
+    /// `t.ppf(0.975, 19_999)` of scipy 1.17 is 1.960082611.
+    #[test]
+    fn very_many_scores_are_not_drawn() {
+        let (mut before, mut after) = (Column::default(), Column::default());
+        for row in 0..MANY {
+            before.add(row, Some((row % 8) as f64 / 7.0));
+            after.add(row, Some((row % 5) as f64 / 4.0));
+        }
+        let drop = usual().drop(&before, &after).ci.unwrap();
+        let mean = usual().skewed_mean(&before).ci.unwrap();
+        for ci in [&drop, &mean] {
+            assert_eq!((ci.method.as_str(), &ci.draws), ("student-t", &None));
+        }
+        // Both columns have the mean 1/2. Variances: (64 - 1) / (12 · 49) and (25 - 1) / (12 · 16), which add up over a common
+        // period of 40 rows; all but n / (n - 1) of it.
+        let half = |variance: f64| 1.960_082_611 * (variance / (MANY as f64 - 1.0)).sqrt();
+        let (first, second) = (63.0 / 588.0, 24.0 / 192.0);
+        assert!((drop.high - half(first + second)).abs() < 1e-6, "{drop:?}");
+        assert!((drop.low + half(first + second)).abs() < 1e-6, "{drop:?}");
+        assert!((mean.high - 0.5 - half(first)).abs() < 1e-6, "{mean:?}");
+    }
+
+    #[test]
+    fn a_drop_is_of_prompts_that_both_have() {
+        let (mut before, mut after) = (Column::default(), Column::default());
+        for (row, was, is) in [
+            (0, Some(1.0), Some(0.25)),
+            (1, Some(0.5), None),
+            (2, None, Some(1.0)),
+            (3, Some(0.0), Some(0.5)),
+        ] {
+            before.add(row, was);
+            after.add(row, is);
+        }
+        let found = usual().drop(&before, &after);
+        assert_eq!((found.value, found.n), (Some(0.125), 2));
+        let spread = found.spread.unwrap();
+        assert_eq!((spread.min, spread.max, spread.median), (-0.5, 0.75, 0.125));
+        assert_eq!(
+            usual().drop(&Column::default(), &after),
+            Estimate::default()
+        );
+    }
+
+    #[test]
+    fn shares_and_quantiles() {
+        // statsmodels 0.14: proportion_confint(3, 7, alpha=0.2, method="wilson"); scipy 1.17: t.ppf(0.9, [1, 6, 40]).
+        let eighty = Level(0.8).estimator().unwrap();
+        let share = eighty.share(3, 7);
+        assert_eq!((share.value, share.n), (Some(3.0 / 7.0), 7));
+        let ci = share.ci.unwrap();
+        let (low, high) = (0.225_988_111_614_525_78, 0.658_302_946_379_093_4);
+        assert!(
+            (ci.low - low).abs() < 1e-9 && (ci.high - high).abs() < 1e-9,
+            "{ci:?}"
+        );
+        assert_eq!(eighty.share(0, 0), Estimate::default());
+        for (df, t) in [
+            (1.0, 3.077_683_537_175_253_4),
+            (6.0, 1.439_755_747_265_148_3),
+            (40.0, 1.303_077_052_607_194_9),
+        ] {
+            assert!((eighty.t(df) - t).abs() < 1e-9, "{df}");
+        }
+        // The ends of what a level may be.
+        assert!(Level(0.5).estimator().is_ok() && Level(0.499).estimator().is_err());
+        // A score between 0 and 1 has no exact interval; 0/1 scores have Clopper and Pearson's: scipy's beta.ppf.
+        assert!(usual().rate_of(&[0.0, 0.5, 1.0], 3).intervals.is_empty());
+        let exact = usual().rate_of(&[0.0, 1.0, 1.0, 0.0, 1.0], 5).intervals;
+        assert!(
+            (exact[0].low - 0.146_632_799_634_673_13).abs() < 1e-9,
+            "{exact:?}"
+        );
+        assert!(
+            (exact[0].high - 0.947_255_049_473_683_1).abs() < 1e-9,
+            "{exact:?}"
+        );
+    }
+
     #[test]
     fn one_level_for_every_interval() {
         let wide = Level(0.99).estimator().unwrap();

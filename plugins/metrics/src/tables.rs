@@ -6,7 +6,7 @@ use driftgauge_plugin_sdk::testing;
 use driftgauge_plugin_sdk::wire::{Interval, MetricOutput, Point, Scalar, Table};
 use serde_json::{Value, json};
 
-use crate::{Asr, Drift, Uncertainty};
+use crate::{Asr, Drift, Truthfulness, Uncertainty};
 
 fn part(name: &str) -> Value {
     let text = include_str!("../tests/fixtures/tables.json");
@@ -49,9 +49,10 @@ fn bounds(ours: Option<&Interval>, theirs: &Value, what: &str) {
     rows(&[json!(ours.low), json!(ours.high)], theirs, what);
 }
 
-fn scalar<'a>(output: &'a MetricOutput, id: &str) -> &'a Scalar {
-    let found = output.scalars.iter().find(|scalar| scalar.id == id);
-    found.unwrap_or_else(|| panic!("no `{id}`"))
+fn scalar<'a>(output: &'a MetricOutput, condition: &str, id: &str) -> &'a Scalar {
+    let is = |scalar: &&Scalar| scalar.id == id && scalar.condition == condition;
+    let found = output.scalars.iter().find(is);
+    found.unwrap_or_else(|| panic!("no `{id}` of `{condition}`"))
 }
 
 fn table<'a>(output: &'a MetricOutput, id: &str) -> &'a Table {
@@ -67,8 +68,12 @@ fn points<'a>(output: &'a MetricOutput, id: &str, series: usize) -> &'a [Point] 
 
 /// Every number that a case expects, with what it expects of it.
 fn scalars(output: &MetricOutput, case: &Value) {
-    for (id, theirs) in case["scalars"].as_object().unwrap() {
-        let ours = scalar(output, id);
+    of_condition(output, "default", &case["scalars"]);
+}
+
+fn of_condition(output: &MetricOutput, condition: &str, expected: &Value) {
+    for (id, theirs) in expected.as_object().unwrap() {
+        let ours = scalar(output, condition, id);
         same(&json!(ours.value), &theirs["value"], id);
         same(&json!(ours.n), &theirs["n"], &format!("n of {id}"));
         if let Some(ci) = theirs.get("ci") {
@@ -203,4 +208,36 @@ fn sureness_that_was_recorded() {
     same(&further[0][10], &theirs["mce10"], "largest gap");
     same(&further[0][12], &theirs["skill"], "skill");
     same(&further[0][13], &theirs["e_aurc"], "above the best order");
+}
+
+#[test]
+fn answers_under_three_conditions() {
+    let case = part("questions");
+    let output = run::<Truthfulness>(&case);
+    for (condition, expected) in case["conditions"].as_object().unwrap() {
+        of_condition(&output, condition, expected);
+        let note = format!("Condition `{condition}`: 1 of ");
+        assert!(output.notes.iter().any(|found| found.starts_with(&note)));
+    }
+    let fates = &table(&output, "fates").rows;
+    assert_eq!(fates.len(), 2);
+    for (place, (ours, theirs)) in fates.iter().zip(list(&case["fates"])).enumerate() {
+        rows(ours, theirs, "fates");
+        // Shares of what was right at first: still right, the false answer, wrong otherwise.
+        let of = |cell: usize| theirs[cell].as_f64().unwrap() / theirs[1].as_f64().unwrap();
+        for (series, share) in [of(2), of(3), of(4)].into_iter().enumerate() {
+            let point = &points(&output, "fates", series)[place];
+            rows(
+                list(&json!([point.y, point.n])),
+                &json!([share, theirs[1]]),
+                "fates",
+            );
+        }
+    }
+}
+
+#[test]
+fn likelihoods_of_choices() {
+    let case = part("choices");
+    scalars(&run::<Truthfulness>(&case), &case);
 }

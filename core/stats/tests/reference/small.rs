@@ -11,7 +11,9 @@ use driftgauge_stats::effect::effect_sizes;
 use driftgauge_stats::paired::{PairCounts, newcombe_paired};
 use driftgauge_stats::permutation::sign_flip;
 use driftgauge_stats::power::{self, PairedVariance, paired_mean_mde, paired_mean_n};
-use driftgauge_stats::proportion::{effective_trials, standard_error, wilson_share};
+use driftgauge_stats::proportion::{
+    clopper_pearson, effective_trials, standard_error, wilson, wilson_share,
+};
 use driftgauge_stats::regression::slope;
 use driftgauge_stats::{Interval, special};
 use serde_json::Value;
@@ -106,6 +108,11 @@ fn rates_and_their_effects() {
         close(ours, real(&case[2]), EXACT, &format!("{k} of {n}"));
     }
     assert_eq!(standard_error(4, 3), None);
+    // No interval has the level 0 or 1.
+    for level in [0.0, 1.0, f64::NAN] {
+        assert_eq!(wilson(1, 2, level), None, "{level}");
+        assert_eq!(clopper_pearson(1, 2, level), None, "{level}");
+    }
     for case in list(&part("effect")) {
         let ours = effect_sizes(real(&case["baseline"]), real(&case["model"])).expect("rates");
         close(ours.difference, real(&case["difference"]), EXACT, "points");

@@ -169,3 +169,72 @@ fn draws(estimator: Estimator, n: u64) -> Options {
         ..usual
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::{Level, Resamples};
+
+    #[test]
+    fn few_prompts_are_drawn_more_often() {
+        let usual = Level::default().estimator().unwrap();
+        // Ten million draws over the prompts, between the usual 10,000 and 100,000 replicates; fifty million at most.
+        for (prompts, resamples) in [
+            (0, 100_000),
+            (1, 100_000),
+            (100, 100_000),
+            (101, 99_009),
+            (400, 25_000),
+            (1_000, 10_000),
+            (5_000, 10_000),
+            (10_000, 5_000),
+        ] {
+            assert_eq!(draws(usual, prompts).resamples, resamples, "{prompts}");
+        }
+        // As often as was asked for, however few they are.
+        let asked: Resamples = serde_json::from_str("700").unwrap();
+        let asked = usual.drawn(asked).unwrap();
+        assert_eq!(draws(asked, 40).resamples, 700);
+    }
+
+    #[test]
+    fn words_and_cells_of_two_judges() {
+        use Verdict::{Error, Safe, Unsafe};
+        let mut pair = Pair::default();
+        for (row, first, second) in [
+            (3, Some(Safe), Some(Unsafe)),
+            (0, Some(Unsafe), Some(Unsafe)),
+            (1, Some(Unsafe), None),
+            (2, Some(Error), Some(Safe)),
+            (5, Some(Unsafe), Some(Safe)),
+            (6, Some(Safe), Some(Safe)),
+        ] {
+            pair.count(row, first, second);
+        }
+        // By prompt, those that both judged: 1 and true for unsafe.
+        let expected = (
+            vec![0, 3, 5, 6],
+            vec![1.0, 0.0, 1.0, 0.0],
+            vec![true, true, false, false],
+        );
+        assert_eq!(pair.words(), Some(expected));
+        let table = pair.judged(Unsafe);
+        assert_eq!(table.counts, [1, 1, 1, 1]);
+        pair.count(9, Some(Unsafe), Some(Safe));
+        // The counted word stands first.
+        assert_eq!(pair.judged(Unsafe).counts, [1, 2, 1, 1]);
+        assert_eq!(pair.judged(Safe).counts, [1, 1, 2, 1]);
+        let equal = pair.equal();
+        let means = [0, 1, 3, 5, 6, 9].map(|row| equal.mean(row));
+        assert_eq!(
+            means,
+            [Some(1.0), None, Some(0.0), Some(0.0), Some(1.0), Some(0.0)]
+        );
+        assert!(pair.by_prompt().is_none());
+        pair.count(9, Some(Unsafe), Some(Unsafe));
+        // A prompt with two completions has no one word.
+        assert_eq!(pair.words(), None);
+        let prompts = pair.by_prompt().unwrap();
+        assert_eq!((prompts.n(), prompts.raw_agreement()), (5, Some(0.5)));
+    }
+}
