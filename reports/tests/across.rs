@@ -1,6 +1,6 @@
 //! Several runs side by side, from results to the page.
 
-use driftgauge_record::{Comparison, Metric, Results};
+use driftgauge_record::{Comparison, Flips, Metric, PairedDetail, Results};
 use driftgauge_report::{AcrossRuns, NamedRun, Step, render_across};
 use serde_json::Value;
 
@@ -71,4 +71,46 @@ fn two_runs_have_no_trend_and_a_chance_is_no_change() {
     assert_eq!(data["forests"].as_array().map(Vec::len), Some(1));
     let page = render_across(&across).expect("a page");
     assert!(page.contains("– no clear difference"));
+}
+
+#[test]
+fn runs_of_thousands_of_numbers_and_flips_stay_a_page() {
+    let ids = |from: usize| {
+        (from..from + 1_000)
+            .map(|id| format!("prompt-{id:05}"))
+            .collect()
+    };
+    let comparisons = (0..3_000).map(|at| {
+        let mut found = step(
+            if at == 2_999 { 0.5 } else { 0.0 },
+            if at == 2_999 { 1e-6 } else { 0.9 },
+        )
+        .comparisons
+        .remove(0);
+        found.evaluation = format!("ask-{at:04}");
+        found.detail = Some(PairedDetail {
+            flips: Some(Flips {
+                baseline_only: ids(0),
+                model_only: ids(2_000),
+            }),
+            ..PairedDetail::default()
+        });
+        found
+    });
+    let step = Step {
+        comparisons: comparisons.collect(),
+        ..Step::default()
+    };
+    let across = AcrossRuns::new(&[run("a", 0.5), run("b", 0.6)], &[step]);
+    let page = render_across(&across).expect("a page");
+    assert!(page.len() < 10_000_000, "{} bytes", page.len());
+    // What changed clearly is kept, wherever it stands, and what is not there is counted.
+    assert!(page.contains("ask-2999"));
+    assert!(page.contains("of 3000 rows: <code>--format json</code> has all."));
+    assert!(page.contains("more: <code>--format json</code> has all."));
+    let data: Value = serde_json::from_str(&across.to_json()).expect("JSON");
+    assert_eq!(
+        data["steps"][0]["rows"].as_array().map(Vec::len),
+        Some(3_000)
+    );
 }
