@@ -5,6 +5,7 @@ mod common;
 use common::Run;
 use driftgauge_record::files::resolved::{EvaluationRecord, SourceRecord};
 use driftgauge_record::{Comparison, Interval, LeftOut, Metric, PairedDetail};
+use driftgauge_report::Picture;
 
 /// The fixture with other evaluations of `base` and `tuned`, made of its `harmfulness`, and other results.
 fn run(evaluations: &[(&str, Option<&str>)], metrics: Vec<Metric>) -> Run {
@@ -178,4 +179,27 @@ fn a_folder_of_another_version_is_refused_with_both_versions() {
     let text = error.to_string();
     assert!(text.contains("has format version 0,"), "{text}");
     assert!(text.contains("reads format version 1"), "{text}");
+}
+
+#[test]
+fn letters_that_the_font_of_pictures_lacks_are_named() {
+    let metrics = vec![
+        number("harm", "base", "攻撃成功率", 0.5, 20),
+        number("harm", "tuned", "攻撃成功率", 0.75, 20),
+    ];
+    let (report, _) = run(&[("harm", None)], metrics).report();
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |picture| report.write_charts(folder.path(), picture).expect("charts");
+    let written = write(Picture::Png);
+    assert!(written.charts > 0 && written.not_drawn.is_empty());
+    let (file, letters) = &written.boxed[0];
+    assert!(folder.path().join(file).is_file());
+    assert!(
+        ['攻', '撃', '率'].iter().all(|c| letters.contains(c)),
+        "{letters:?}"
+    );
+    // A vector graphic keeps them as text.
+    assert!(write(Picture::Svg).boxed.is_empty());
+    let svg = std::fs::read_to_string(folder.path().join(file.replace(".png", ".svg")));
+    assert!(svg.expect("a chart").contains("攻撃成功率"));
 }
