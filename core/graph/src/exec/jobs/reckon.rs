@@ -110,7 +110,9 @@ impl Foreseen {
 
 /// Seconds below two minutes, and whole minutes above.
 fn rounded(seconds: f64) -> String {
-    if seconds < 120.0 {
+    if seconds < 10.0 {
+        format!("{seconds:.1}s")
+    } else if seconds < 120.0 {
         format!("{seconds:.0}s")
     } else {
         let minutes = (seconds / 60.0).ceil() * 60.0;
@@ -201,8 +203,10 @@ mod tests {
             ..of(1e5, Basis::Guessed)
         };
         assert_eq!(blind.limit(1, usual), None);
-        let (_, why) = of(2400.0, Basis::Measured).limit(1, usual).unwrap();
-        assert_eq!(why, "3 times 40m measured");
+        let why = |seconds| of(seconds, Basis::Measured).limit(1, usual).unwrap().1;
+        assert_eq!(why(2400.0), "3 times 40m measured");
+        assert_eq!(why(0.42), "the least; 0.4s measured");
+        assert_eq!(why(29_000.0), "the most; 484m measured");
     }
 
     #[test]
