@@ -194,7 +194,18 @@ mod tests {
                 assert_eq!(below, k.saturating_sub(1), "{k} of {bins}");
                 let above = bin_of(border, bins, Closed::Lower);
                 assert_eq!(above, k.min(bins - 1), "{k} of {bins}");
+                // The next numbers on either side are within, however the product of border and bins rounds.
+                if k > 0 {
+                    let just_below = border.next_down();
+                    for closed in [Closed::Upper, Closed::Lower] {
+                        assert_eq!(bin_of(just_below, bins, closed), k - 1, "{k} of {bins}");
+                    }
+                }
                 if k < bins {
+                    let just_above = border.next_up();
+                    for closed in [Closed::Upper, Closed::Lower] {
+                        assert_eq!(bin_of(just_above, bins, closed), k, "{k} of {bins}");
+                    }
                     let inside = (k as f64 + 0.5) / bins as f64;
                     for closed in [Closed::Upper, Closed::Lower] {
                         assert_eq!(bin_of(inside, bins, closed), k, "{k} of {bins}");

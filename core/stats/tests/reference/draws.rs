@@ -213,6 +213,18 @@ fn very_many_answers() {
     bounds(&brier, &part("many_brier"), EXACT, "brier");
 }
 
+#[test]
+fn numbers_that_have_no_side_or_no_bins() {
+    let answers = Answers::new(&[0.2, 0.7], &[true, false], &[0, 1]).expect("aligned");
+    let none = contrasts(
+        &[Pooled::CalibrationError { bins: 0 }],
+        &[(&answers, 1.0)],
+        2,
+        options(0.95, 9, 1),
+    );
+    assert_eq!(none, [None]);
+}
+
 const RANKS: [(&str, RankStatistic); 5] = [
     ("auroc", RankStatistic::Auroc),
     ("aurc", RankStatistic::Aurc),

@@ -15,6 +15,8 @@ use driftgauge_stats::proportion::{
     clopper_pearson, effective_trials, standard_error, wilson, wilson_share,
 };
 use driftgauge_stats::regression::slope;
+use driftgauge_stats::summary::mean_interval;
+use driftgauge_stats::unpaired::{Moments, welch_of};
 use driftgauge_stats::{Interval, special};
 use serde_json::Value;
 
@@ -119,6 +121,27 @@ fn rates_and_their_effects() {
         let relative = ours.relative.expect("a baseline above 0");
         close(relative, real(&case["relative"]), EXACT, "relative");
     }
+}
+
+#[test]
+fn means_of_small_numbers_and_of_one() {
+    // Two numbers: Student's quantile of one degree of freedom is 12.706, their standard error half of what they differ by.
+    let ci = mean_interval(&[1e-9, 3e-9], 0.95).expect("spread");
+    close(
+        ci.high / 1e-9,
+        2.0 + 12.706_204_736_174_7,
+        EXACT,
+        "small numbers",
+    );
+    // One value says nothing about its spread, whatever is said of it.
+    let moments = |n| Moments {
+        n,
+        mean: 1.0,
+        sd: 0.5,
+    };
+    assert_eq!(welch_of(moments(1), moments(9), 0.95), None);
+    assert_eq!(welch_of(moments(9), moments(1), 0.95), None);
+    assert!(welch_of(moments(2), moments(2), 0.95).is_some());
 }
 
 #[test]
