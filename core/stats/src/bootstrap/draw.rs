@@ -219,6 +219,20 @@ mod tests {
         }
     }
 
+    /// Factorials multiplied out, as far as f64 holds them.
+    #[test]
+    fn what_stirling_leaves_out_of_a_factorial() {
+        let mut factorial = 1.0_f64;
+        for k in 0..=170_i32 {
+            let k = f64::from(k);
+            factorial *= k.max(1.0);
+            let stirling =
+                (k + 0.5) * (k + 1.0).ln() - (k + 1.0) + 0.5 * std::f64::consts::TAU.ln();
+            let left = factorial.ln() - stirling;
+            assert!((factorial_tail(k) - left).abs() < 1e-11, "{k}: {left}");
+        }
+    }
+
     #[test]
     fn places_are_uniform_and_in_range() {
         for len in [1, 3, 1000, 4095, BLOCK] {

@@ -287,6 +287,14 @@ fn bins_of_equally_many_answers() {
     let case = part("prompted");
     let ours = Predictions::new(&reals(&case["values"]), &truths(&case["truths"]));
     let ours = ours.expect("aligned");
+    // Over-confident by the mean confidence less the share of right answers.
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let right: Vec<f64> = truths(&case["truths"])
+        .iter()
+        .map(|&truth| f64::from(u8::from(truth)))
+        .collect();
+    let gap = mean(&reals(&case["values"])) - mean(&right);
+    close(ours.signed_gap().expect("probabilities"), gap, EXACT, "gap");
     for case in list(&part("equal_mass")) {
         let bins = count(&case["bins"]) as usize;
         let found = ours.equal_mass(bins).expect("probabilities");
