@@ -144,11 +144,13 @@ fn model_finding(
     sentences.extend(further(context, model, baseline));
     let place = |sentence: &Sentence| ORDER.iter().position(|effect| *effect == sentence.effect);
     sentences.sort_by_key(place);
+    let more = sentences.len().saturating_sub(SENTENCES);
     sentences.truncate(SENTENCES);
     sentences.extend(twins.into_iter().map(|(sentence, _)| sentence));
     sentences.sort_by_key(place);
     Some(ModelFinding {
         model: model.to_owned(),
+        more,
         unclear,
         compared: total,
         sentences,
@@ -375,6 +377,7 @@ mod tests {
         let model = |number: usize, effect: Effect| ModelFinding {
             model: format!("m{number}"),
             sentences: vec![told("a sentence".to_owned(), effect, "")],
+            more: 0,
             unclear: 0,
             compared: 1,
         };

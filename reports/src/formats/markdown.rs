@@ -37,6 +37,12 @@ fn with_rows(report: &Report, most: usize) -> String {
             let word = word(sentence.effect);
             out.push_str(&format!("- {word}: {}\n", prose(&sentence.text)));
         }
+        if found.more > 0 {
+            out.push_str(&format!(
+                "- {} more clear differences are in `report.html`\n",
+                found.more
+            ));
+        }
         if found.unclear > 0 {
             out.push_str(&format!(
                 "- no clear difference in {} of {} primary comparisons\n",

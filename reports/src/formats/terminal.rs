@@ -16,6 +16,12 @@ pub(super) fn of(report: &Report) -> String {
             let word = word(sentence.effect);
             out.push_str(&format!("    {word:<9} {}\n", shown(&sentence.text)));
         }
+        if found.more > 0 {
+            out.push_str(&format!(
+                "    {} more clear differences: the report has them\n",
+                found.more
+            ));
+        }
         if found.unclear > 0 {
             out.push_str(&format!(
                 "    no clear difference in {} of {} primary comparisons\n",

@@ -23,10 +23,18 @@ pub struct ModelFinding {
     pub model: String,
     /// Sentences, clear differences first, the worse ones before the better.
     pub sentences: Vec<Sentence>,
+    /// Clear differences that found no room among the sentences.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: usize,
     /// Comparisons that show no clear difference and have no sentence of their own.
     pub unclear: u64,
     /// All primary comparisons.
     pub compared: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A sentence with what it amounts to.
