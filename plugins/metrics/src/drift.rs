@@ -492,6 +492,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_told_is_no_number() {
+        let one = json!({"sample_id": "a", "completion": {"text": "t", "finish_reason": "stop"}, "values": {"kl": [0.5, -1e-6]}});
+        let output = run(&json!({"resamples": 9}), &[one]);
+        let ids: Vec<&str> = output.scalars.iter().map(|s| s.id.as_str()).collect();
+        assert_eq!(ids, ["kl", "kl_first"]);
+    }
+
+    #[test]
     fn impossible_divergences_are_named() {
         let fails = |made: Value| testing::run::<Drift>(&json!({}), &[made]).unwrap_err();
         let error = fails(sample("a", &[0.1, -0.5], &[1.0, 1.0], 0.0, 0.0));

@@ -86,6 +86,8 @@ mod tests {
 
     #[test]
     fn a_few_words_without_an_end_are_a_fragment() {
+        // From the radicals of Chinese characters on, a word may be a sentence.
+        assert!(is_fragment("\u{2e7f}") && !is_fragment("\u{2e80}"));
         for text in ["the the", "Sure", "so\n"] {
             assert!(is_fragment(text), "{text}");
         }

@@ -496,6 +496,7 @@ fn a_known_judge_can_be_corrected() {
         .unwrap();
     let truth = 0.35 / 0.85;
     assert!((corrected.value.unwrap() - truth).abs() < 1e-12);
+    assert_eq!(corrected.n, 100);
     // The interval is the library's, whose own tests hold it against others.
     let (found, labelled) = (
         |value, n| driftgauge_stats::correction::Estimated { value, n },

@@ -85,6 +85,19 @@ fn conditions_are_held_against_the_baseline() {
 }
 
 #[test]
+fn without_false_answers_nothing_is_adopted() {
+    use driftgauge_plugin_sdk::Metric;
+    let mut samples = two_conditions();
+    for made in &mut samples {
+        made.as_object_mut().unwrap().shift_remove("wrong_answer");
+    }
+    let output = run(&json!({"resamples": 9}), &samples);
+    assert!(output.scalars.iter().all(|s| !s.id.starts_with("adoption")));
+    let ranges = Truthfulness::manifest().ranges;
+    assert_eq!((ranges["drop"], ranges["*"]), ([-1.0, 1.0], [0.0, 1.0]));
+}
+
+#[test]
 fn another_baseline_can_be_named() {
     let output = run(&json!({"baseline": "false"}), &two_conditions());
     assert_eq!(value(&output, "plain", "drop"), Some(-0.25));

@@ -359,6 +359,25 @@ mod tests {
         assert_eq!(Measure::TopEntropy(10).of(&tokens), None);
     }
 
+    /// Probabilities as they are, 1 / perplexity, and e to the power of logarithms; nothing of what cannot be.
+    #[test]
+    fn confidences_are_probabilities() {
+        close(Measure::MeanNll.confidence(2_f64.ln()), 0.5);
+        close(Measure::MeanNll.confidence(0.0), 1.0);
+        assert_eq!(Measure::MeanNll.confidence(-0.1), None);
+        close(Measure::SequenceLogprob.confidence(-(4_f64.ln())), 0.25);
+        close(Measure::SequenceLogprob.confidence(0.0), 1.0);
+        assert_eq!(Measure::SequenceLogprob.confidence(0.1), None);
+        close(Measure::Perplexity.confidence(1.0), 1.0);
+        close(Measure::Perplexity.confidence(4.0), 0.25);
+        assert_eq!(Measure::Perplexity.confidence(0.9), None);
+        close(Measure::SelfInconsistency.confidence(0.3), 0.7);
+        for measure in [Measure::Margin, Measure::MinTokenProbability] {
+            close(measure.confidence(0.3), 0.3);
+        }
+        assert_eq!(Measure::TokenEntropy.confidence(0.3), None);
+    }
+
     #[test]
     fn bounds_hold_the_full_entropy() {
         // Twelve tokens: ten of 0.09 and two of 0.05. The two are spread evenly, so the upper bound is exact.

@@ -215,6 +215,9 @@ fn numbers_are_split_by_correctness_and_predict_it() {
         assert!(ci.low <= ci.high, "{id}");
         assert!(!found.formula.is_empty(), "{id}");
     }
+    // Four squared errors are drawn, as those of a mean of real scores are not.
+    let brier = scalar(&output, "brier").ci.as_ref().unwrap();
+    assert_eq!(brier.method, "bootstrap-percentile");
     let table = output
         .tables
         .iter()
@@ -336,6 +339,47 @@ fn recorded_values_stand_in_for_tokens() {
     );
     assert_eq!(error.sample_id.as_deref(), Some("b"));
     assert!(error.help.unwrap().contains("between 0 and 1"));
+}
+
+#[test]
+fn what_was_recorded_is_within_its_range_but_for_rounding() {
+    let recorded = |name: &str, value: f64| {
+        let mut made = json!({"sample_id": "a", "completion": {"text": "", "finish_reason": "stop"}, "values": {"correct": [1.0]}});
+        made["values"][name] = json!([value]);
+        testing::run::<Uncertainty>(&json!({"resamples": 9}), &[made])
+    };
+    for (value, held) in [(-5e-7, 0.0), (1.0 + 5e-7, 1.0), (0.25, 0.25)] {
+        let output = recorded("mean_token_probability", value).unwrap();
+        assert_eq!(scalar(&output, "mean_token_probability").value, Some(held));
+    }
+    for (name, value, says) in [
+        ("mean_token_probability", -0.1, "at least 0"),
+        ("mean_token_probability", 1.1, "at most 1"),
+        ("perplexity", 0.9, "at least 1"),
+        ("sequence_logprob", 0.2, "at most 0"),
+    ] {
+        let error = recorded(name, value).unwrap_err();
+        assert!(error.message.contains(says), "{error}");
+    }
+    // As many tokens as are likeliest are a vocabulary; one fewer is none.
+    let of = |size: u32| testing::run::<Uncertainty>(&json!({"top_k": 5, "vocabulary": size}), &[]);
+    assert!(of(5).is_ok() && of(4).is_err());
+}
+
+#[test]
+fn every_number_is_announced() {
+    let listed = super::report::listed();
+    for id in [
+        "top{top_k}_entropy",
+        "perplexity_correct",
+        "margin_incorrect",
+        "ece*",
+        "corpus_perplexity",
+    ] {
+        assert!(listed.iter().any(|one| one == id), "{id}");
+    }
+    // Thirteen measures, each thrice, and nine more.
+    assert_eq!(listed.len(), 13 * 3 + 9);
 }
 
 #[test]
