@@ -65,7 +65,8 @@ fn a_prefix_has_the_program_in_bin_and_plugins_in_lib() {
     let plugins = place.path("usr/local/lib/driftgauge/plugins");
     std::fs::create_dir_all(&plugins).expect("a folder");
     for name in BUILT_IN {
-        let from = built().with_file_name(library(name));
+        // Where cargo puts them; beside the program they are only after `cargo build` of the plugins themselves.
+        let from = built().with_file_name("deps").join(library(name));
         std::fs::copy(from, plugins.join(library(name))).expect("a copy");
     }
     let plugins = plugins.canonicalize().expect("a folder");
