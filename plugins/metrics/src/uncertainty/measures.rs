@@ -395,6 +395,63 @@ mod tests {
         close(Measure::TopEntropyRenormalised(10).of(&tokens), 10f64.ln());
     }
 
+    /// The lower bound gives the rest r to one token, -r ln r; the upper bound spreads it over V - k. Nothing is left of a mass of one, nor
+    /// where all tokens are listed.
+    #[test]
+    fn bounds_by_hand() {
+        let tokens = |mass: f32, vocabulary: u32| Tokens {
+            top_entropy: vec![0.5].into(),
+            top_mass: vec![mass].into(),
+            vocabulary: Some(vocabulary),
+            ..Tokens::default()
+        };
+        let (lower, upper) = (Measure::EntropyLowerBound(4), Measure::EntropyUpperBound(4));
+        close(lower.of(&tokens(0.75, 12)), 0.5 + 0.25 * 4_f64.ln());
+        close(upper.of(&tokens(0.75, 12)), 0.5 + 0.25 * 32_f64.ln());
+        close(lower.of(&tokens(1.0, 12)), 0.5);
+        close(upper.of(&tokens(1.0, 12)), 0.5);
+        close(upper.of(&tokens(0.75, 4)), 0.5);
+    }
+
+    /// Of each measure: its unit, whether it is about p_t, and how its confidence is taken, as docs/numbers.md has them.
+    #[test]
+    fn what_each_measure_is() {
+        let table = [
+            (Measure::Perplexity, "perplexity", true, "1/perplexity"),
+            (Measure::MeanNll, "nats", true, "exp(-mean NLL)"),
+            (Measure::MeanTokenProbability, "ratio", true, ""),
+            (Measure::MinTokenProbability, "ratio", true, ""),
+            (Measure::SequenceLogprob, "nats", true, "exp(sum ln p)"),
+            (Measure::SequenceProbability, "ratio", true, ""),
+            (Measure::TopEntropy(5), "nats", false, ""),
+            (Measure::TopEntropyRenormalised(5), "nats", false, ""),
+            (Measure::EntropyLowerBound(5), "nats", false, ""),
+            (Measure::EntropyUpperBound(5), "nats", false, ""),
+            (Measure::TokenEntropy, "nats", false, ""),
+            (Measure::Margin, "ratio", false, ""),
+            (
+                Measure::SelfInconsistency,
+                "ratio",
+                false,
+                "1 - inconsistency",
+            ),
+        ];
+        assert_eq!(table.len(), Measure::all(5).len());
+        for (measure, unit, of_token, confidence) in table {
+            let id = measure.id();
+            assert_eq!(
+                (measure.unit(), measure.is_of_token()),
+                (unit, of_token),
+                "{id}"
+            );
+            let said = measure.confidence_formula();
+            match confidence {
+                "" => assert_eq!(said, "", "{id}"),
+                how => assert_eq!(said, format!("confidence = {how}; "), "{id}"),
+            }
+        }
+    }
+
     #[test]
     fn an_entropy_over_k_tokens_has_a_largest_value() {
         close(Some(Measure::TopEntropy(10).range().1), 10f64.ln());

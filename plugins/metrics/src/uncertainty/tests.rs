@@ -510,3 +510,20 @@ fn an_end_token_that_is_not_marked_is_not_dropped_in_silence() {
     );
     assert!(run(&json!({}), &samples).notes.is_empty());
 }
+
+/// Logarithms have no lower bound and overconfidence has a sign; a share has neither.
+#[test]
+fn ranges_are_told_by_the_manifest() {
+    use driftgauge_plugin_sdk::Metric;
+    let ranges = Uncertainty::manifest().ranges;
+    let ends = |id: &str| ranges[id];
+    assert_eq!(ends("margin_correct"), [0.0, 1.0]);
+    assert_eq!(ends("overconfidence"), [-1.0, 1.0]);
+    assert_eq!(ends("brier"), [0.0, 1.0]);
+    let [low, high] = ends("sequence_logprob_incorrect");
+    assert!(low < -1e300 && high == 0.0);
+    let [low, high] = ends("perplexity");
+    assert!(low == 1.0 && high > 1e300);
+    let [low, high] = ends("prr");
+    assert!(low < -1e300 && high == 1.0);
+}
