@@ -225,6 +225,17 @@ fn numbers_are_split_by_correctness_and_predict_it() {
         .unwrap();
     assert_eq!(table.rows.len(), 7);
     assert_eq!(table.rows[3][1], "Mean token probability");
+    // DeLong's bounds: one answer of each prompt.
+    assert!(table.rows[3][5].is_f64() && table.rows[3][6].is_f64());
+    // The columns of which other models' numbers are taken: confidences for the calibration error, certainties for the ranks.
+    assert_eq!(output.pooled.len(), 2);
+    for pooled in &output.pooled {
+        assert_eq!(pooled.sample_ids, ["a", "b", "c", "d"]);
+        assert_eq!(pooled.truths, [true, true, false, false]);
+        for (value, mean) in pooled.values.iter().zip(means) {
+            assert!((value - mean).abs() < 1e-6, "{value} is not {mean}");
+        }
+    }
     let chart = output
         .charts
         .iter()
@@ -272,6 +283,19 @@ fn any_measure_can_be_the_predictor() {
     // 1/perplexity ranks as the geometric mean probability does.
     let output = run(&json!({"confidence": "perplexity"}), &samples);
     close(&output, "auroc", 0.75);
+    // Each in a bin of its own, so the error is the mean of the four gaps.
+    let root = |product: f64| product.cbrt();
+    let confidences = [
+        root(0.9 * 0.8 * 0.9),
+        root(0.8 * 0.4 * 0.8),
+        root(0.6 * 0.2 * 0.4),
+        root(0.9 * 0.9 * 0.6),
+    ];
+    let [a, b, c, d] = confidences;
+    close(&output, "ece10", ((1.0 - a) + (1.0 - b) + c + d) / 4.0);
+    close(&output, "overconfidence", (a + b + c + d) / 4.0 - 0.5);
+    let (error, ranks) = (&output.pooled[0].values, &output.pooled[1].values);
+    assert!((error[2] - c).abs() < 1e-6 && (ranks[2] + 1.0 / c).abs() < 1e-5);
 }
 
 #[test]
@@ -296,6 +320,9 @@ fn several_samples_give_consistency_by_prompt() {
     close(&output, "auroc", 7.0 / 8.0);
     let ci = scalar(&output, "auroc").ci.as_ref().unwrap();
     assert_eq!(ci.method, "cluster-bootstrap-percentile");
+    // DeLong's interval would take answers of one prompt for independent ones.
+    let table = output.tables.iter().find(|table| table.id == "predictors");
+    assert!(table.unwrap().rows.iter().all(|row| row[5].is_null()));
     assert_eq!(
         scalar(&run(&json!({}), &samples), "self_inconsistency").n,
         2
