@@ -439,6 +439,20 @@ mod tests {
         assert!(Binary::of(&[-0.0]).is_none());
     }
 
+    /// Eight values around 5 whose squared distances add up to 32.
+    #[test]
+    fn a_column_in_numbers() {
+        let found = summarize(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).unwrap();
+        let root_n = 8_f64.sqrt();
+        assert_eq!((found.n, found.mean, found.median), (8, 5.0, 4.5));
+        assert_eq!((found.min, found.max), (2.0, 9.0));
+        assert_eq!(found.sd_population, 2.0);
+        assert!((found.se_population - 2.0 / root_n).abs() < 1e-15);
+        let sd = (32.0 / 7.0_f64).sqrt();
+        assert!((found.sd.unwrap() - sd).abs() < 1e-15);
+        assert!((found.se.unwrap() - sd / root_n).abs() < 1e-15);
+    }
+
     #[test]
     fn the_middle_needs_no_sorting() {
         for n in 1..40 {
