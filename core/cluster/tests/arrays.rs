@@ -1,29 +1,24 @@
 //! Arrays through a queue that loses tasks of them: every part of every piece of work is done, and what was done is not begun again.
 
+mod common;
+
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use driftgauge_cluster::{
-    Answer, Array, Desk, End, Followed, JobId, Listed, Pace, Prepared, Queue, Refusal, Resources,
-    Said, State, Submission, TryEnd, Work, follow,
+    Answer, Array, Desk, End, Followed, JobId, Listed, Pace, Prepared, Queue, Refusal, Said, State,
+    Submission, TryEnd, Work, follow,
 };
 use driftgauge_problem::Problem;
+
+use common::{draw, prepared};
 
 /// Parts of a piece of work.
 const PARTS: u32 = 12;
 /// Pieces of work.
 const PIECES: u32 = 150;
-
-/// A draw that the seed alone decides.
-fn draw(seed: u64) -> u64 {
-    let mut x = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
 
 /// A task of an array in the simulated queue.
 struct Task {
@@ -173,14 +168,7 @@ impl Work for Piece {
         let number = self.tries.fetch_add(1, Ordering::SeqCst) + 1;
         let tasks = self.left();
         self.begun.fetch_add(tasks.len() as u64, Ordering::SeqCst);
-        Ok(Prepared {
-            number,
-            name: format!("{}.{number}", self.name),
-            script: PathBuf::new(),
-            log: PathBuf::new(),
-            resources: Resources::default(),
-            array: Some(Array { tasks }),
-        })
+        Ok(prepared(&self.name, number, Some(Array { tasks })))
     }
 
     fn submitted(&self, _number: u32, _id: &JobId) -> Result<(), Problem> {

@@ -1,24 +1,19 @@
 //! Ten thousand jobs through a queue that loses them: nothing is lost, and nothing is done twice but tries that were lost.
 
+mod common;
+
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use driftgauge_cluster::{
-    Answer, Desk, End, Followed, JobId, Listed, Live, Pace, Prepared, Queue, Refusal, Resources,
-    Said, State, Submission, TryEnd, Work, follow,
+    Answer, Desk, End, Followed, JobId, Listed, Live, Pace, Prepared, Queue, Refusal, Said, State,
+    Submission, TryEnd, Work, follow,
 };
 use driftgauge_problem::Problem;
 
-/// A draw that the seed alone decides.
-fn draw(seed: u64) -> u64 {
-    let mut x = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
+use common::{draw, prepared};
 
 /// A job of the simulated cluster.
 struct Job {
@@ -198,14 +193,7 @@ impl Work for Piece {
 
     fn prepare(&self, _doubled: u32) -> Result<Prepared, Problem> {
         let number = self.tries.fetch_add(1, Ordering::SeqCst) as u32 + 1;
-        Ok(Prepared {
-            number,
-            name: format!("{}.{number}", self.name),
-            script: PathBuf::new(),
-            log: PathBuf::new(),
-            resources: Resources::default(),
-            array: None,
-        })
+        Ok(prepared(&self.name, number, None))
     }
 
     fn submitted(&self, number: u32, id: &JobId) -> Result<(), Problem> {

@@ -1,8 +1,9 @@
 //! What a chart has room for: of very many rows, lines or cells the first are drawn, and the chart says how many that are.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
-use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec, Series};
+use driftgauge_plugin_protocol::wire::{ChartKind, ChartSpec, Point, Series};
 
 use crate::model::Figure;
 use crate::numbers;
@@ -113,17 +114,18 @@ fn first_series<'a>(
 /// The first categories, each with all its parts.
 fn labels(chart: &ChartSpec, most: usize) -> (Vec<Series>, usize, &'static str) {
     let all = labels_of(&chart.series);
-    let kept: std::collections::HashSet<&str> = all.iter().take(most).copied().collect();
-    let series = chart.series.iter().map(|series| Series {
-        name: series.name.clone(),
-        points: series
-            .points
-            .iter()
-            .filter(|point| kept.contains(point.label.as_str()))
-            .cloned()
-            .collect(),
-    });
+    let kept: HashSet<&str> = all.iter().take(most).copied().collect();
+    let series = chart.series.iter().map(|series| of_labels(series, &kept));
     (series.collect(), all.len(), "bars")
+}
+
+/// A series with the points of some labels alone.
+fn of_labels(series: &Series, kept: &HashSet<&str>) -> Series {
+    let is_kept = |point: &&Point| kept.contains(point.label.as_str());
+    Series {
+        name: series.name.clone(),
+        points: series.points.iter().filter(is_kept).cloned().collect(),
+    }
 }
 
 fn cells(figure: &Figure) -> (Cow<'_, Figure>, String) {
@@ -133,17 +135,9 @@ fn cells(figure: &Figure) -> (Cow<'_, Figure>, String) {
     if chart.series.len() <= most_rows && columns.len() <= most_columns {
         return (Cow::Borrowed(figure), String::new());
     }
-    let kept: std::collections::HashSet<&str> =
-        columns.iter().take(most_columns).copied().collect();
-    let series = chart.series.iter().take(most_rows).map(|series| Series {
-        name: series.name.clone(),
-        points: series
-            .points
-            .iter()
-            .filter(|point| kept.contains(point.label.as_str()))
-            .cloned()
-            .collect(),
-    });
+    let kept: HashSet<&str> = columns.iter().take(most_columns).copied().collect();
+    let rows = chart.series.iter().take(most_rows);
+    let series = rows.map(|series| of_labels(series, &kept));
     let mut said = Vec::new();
     if chart.series.len() > most_rows {
         said.push(told(most_rows, chart.series.len(), "rows"));

@@ -153,17 +153,17 @@ impl Resolver<'_> {
                 else {
                     continue;
                 };
-                let reason = match root(models, resolved).map(|root| &root.source) {
+                let folder = match root(models, resolved).map(|root| &root.source) {
                     Some(ModelSource::Folder {
                         path, gguf: None, ..
-                    }) => match resolved.engine {
-                        Some(LocalEngine::Native) => (self.options.computed)(path),
-                        _ => (self.options.generated)(path),
-                    },
-                    _ => match resolved.engine {
-                        Some(LocalEngine::Mistralrs) => (self.options.built)(),
-                        _ => Ok(()),
-                    },
+                    }) => Some(path),
+                    _ => None,
+                };
+                let reason = match (folder, resolved.engine) {
+                    (Some(path), Some(LocalEngine::Native)) => (self.options.computed)(path),
+                    (Some(path), _) => (self.options.generated)(path),
+                    (None, Some(LocalEngine::Mistralrs)) => (self.options.built)(),
+                    (None, _) => Ok(()),
                 };
                 let Err(reason) = reason else {
                     continue;
