@@ -8,8 +8,8 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use driftgauge_cell as cell;
 use driftgauge_record::{Bounded, Results, Searched, Tried};
-use driftgauge_spec::cell;
 use driftgauge_spec::spec::{ExperimentSpec, MetricPath, Search};
 use indexmap::{IndexMap, IndexSet};
 

@@ -159,9 +159,10 @@ impl Checker<'_> {
             .filter(|id| {
                 let cell = spec.models.contains_key(id.as_str())
                     || spec.evaluations.contains_key(id.as_str());
-                let own = match id.split_once('@') {
-                    Some((own, _)) if cell => own,
-                    _ => id.as_str(),
+                let own = if cell {
+                    driftgauge_cell::family(id)
+                } else {
+                    id.as_str()
                 };
                 own.is_empty() || !own.chars().all(|c| fits(c) && c != '.')
             })

@@ -9,6 +9,8 @@ mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use driftgauge_cell::SEED;
+
 use self::axes::{Axes, Coordinates};
 use self::cells::{Cell, Cells};
 use crate::diagnostic::Diagnostic;
@@ -322,14 +324,15 @@ impl Expansion<'_> {
                 .into_iter()
                 .find_map(|method| entry.get(method)?.get("base")?.as_text());
             let of_base = base.and_then(|base| {
-                let family = base.split('@').next().unwrap_or(base);
-                tree.get("models")?.get(family)?.get("vary")?.get(axis)
+                tree.get("models")?
+                    .get(driftgauge_cell::family(base))?
+                    .get("vary")?
+                    .get(axis)
             });
             if of_base.is_some() {
                 continue;
             }
-            let as_seed =
-                axis == "seed" && (section == "models" || entry.get("generate").is_some());
+            let as_seed = axis == SEED && (section == "models" || entry.get("generate").is_some());
             if !as_seed
                 && !axes
                     .variables_of(axis)
@@ -364,7 +367,7 @@ fn take(node: &mut Node, wanted: &str) -> Option<Node> {
 
 /// An axis called `seed` is the seed of what the cell draws, unless it says one itself.
 fn seeded(cell: &mut Node, parts: &[&str], coordinates: &Coordinates) {
-    let Some(seed) = coordinates.value("seed") else {
+    let Some(seed) = coordinates.value(SEED) else {
         return;
     };
     for part in parts {
@@ -384,10 +387,10 @@ fn replicate(
     name: &str,
     firsts: &mut BTreeMap<Coordinates, String>,
 ) {
-    if coordinates.value("seed").is_none() || cell.get("replicate_of").is_some() {
+    if coordinates.value(SEED).is_none() || cell.get("replicate_of").is_some() {
         return;
     }
-    let others = coordinates.without("seed");
+    let others = coordinates.without(SEED);
     match firsts.get(&others) {
         Some(first) => {
             if let Value::Map(entries) = &mut cell.value {

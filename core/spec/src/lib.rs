@@ -3,7 +3,6 @@
 //! [`read()`] reads the text into an [`ExperimentSpec`] whose references keep their places, and says everything that does not fit
 //! the language or does not fit together; [`render()`] shows it. [`schema_json`] describes the language to editors.
 
-pub mod cell;
 mod check;
 mod datasets_of_folder;
 mod de;

@@ -1,5 +1,6 @@
 //! Numbers along the axes that a spec varies: cells are named by their coordinates, `tuned@lr=1e-5,seed=1`.
 
+use driftgauge_cell::{self as cell, SEED};
 use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
 use driftgauge_record::Metric;
 use driftgauge_record::files::resolved::ChartRecord;
@@ -14,8 +15,6 @@ use crate::charts::LOG10;
 use crate::model::{AxisLine, AxisPoint, AxisSection};
 use crate::numbers;
 
-/// The axis of replicates, over which everything is pooled.
-const SEED: &str = "seed";
 /// Lines that one chart has room for.
 const MOST_LINES: usize = 8;
 /// An axis that reaches over this factor is drawn by its logarithm.
@@ -42,13 +41,7 @@ impl Cell<'_> {
             Some(lines) => *own == lines,
             None => *own != axis && *own != SEED,
         });
-        let others: Vec<String> = others
-            .map(|(own, value)| format!("{own}={value}"))
-            .collect();
-        match others.is_empty() {
-            true => self.model.to_owned(),
-            false => format!("{}@{}", self.model, others.join(",")),
-        }
+        cell::named(self.model, others.copied())
     }
 }
 
@@ -68,7 +61,7 @@ pub(super) fn of(context: &Context<'_>) -> Vec<AxisSection> {
     let chooses = |chart: &ChartRecord, cell: &Cell<'_>| {
         chart.evaluation == cell.evaluation && chart.metric == cell.metric.metric
     };
-    let cells: Vec<Cell<'_>> = context.files.results.metrics.iter().map(cell).collect();
+    let cells: Vec<Cell<'_>> = context.files.results.metrics.iter().map(cell_of).collect();
     let mut groups: IndexMap<(&str, &str, &str), Vec<&Cell<'_>>> = IndexMap::new();
     for cell in &cells {
         let metric = cell.metric;
@@ -117,27 +110,15 @@ fn axes<'a>(cells: &[&Cell<'a>]) -> IndexSet<&'a str> {
     all.filter(|axis| *axis != SEED).collect()
 }
 
-fn cell(metric: &Metric) -> Cell<'_> {
-    let (evaluation, of_evaluation) = parts(&metric.evaluation);
-    let (model, of_model) = parts(&metric.model);
+fn cell_of(metric: &Metric) -> Cell<'_> {
+    let coordinates = cell::coordinates(&metric.evaluation);
     Cell {
         metric,
-        model,
-        evaluation,
-        coordinates: of_evaluation.into_iter().chain(of_model).collect(),
-    }
-}
-
-/// An id and the coordinates behind it.
-fn parts(name: &str) -> (&str, Vec<(&str, &str)>) {
-    match name.split_once('@') {
-        None => (name, Vec::new()),
-        Some((id, coordinates)) => {
-            let pairs = coordinates
-                .split(',')
-                .filter_map(|pair| pair.split_once('='));
-            (id, pairs.collect())
-        }
+        model: cell::family(&metric.model),
+        evaluation: cell::family(&metric.evaluation),
+        coordinates: coordinates
+            .chain(cell::coordinates(&metric.model))
+            .collect(),
     }
 }
 
@@ -302,15 +283,6 @@ mod tests {
             "ci": null, "direction": "lower", "unit": "ratio", "primary": true
         }))
         .expect("a number")
-    }
-
-    #[test]
-    fn coordinates_are_read_off_the_name() {
-        assert_eq!(parts("tuned"), ("tuned", vec![]));
-        assert_eq!(
-            parts("tuned@lr=1.0e-5,seed=2"),
-            ("tuned", vec![("lr", "1.0e-5"), ("seed", "2")])
-        );
     }
 
     #[test]

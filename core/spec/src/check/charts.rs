@@ -1,14 +1,12 @@
 //! Charts along axes: the number, the axes and the condition have to be there.
 
+use driftgauge_cell::{SEED, coordinates, family};
 use indexmap::{IndexMap, IndexSet};
 
 use super::Checker;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::{Located, Text};
 use crate::spec::{Chart, Evaluation, MetricPath};
-
-/// The axis of replicates, over which everything is pooled.
-const SEED: &str = "seed";
 
 impl Checker<'_> {
     pub(super) fn charts(&mut self) {
@@ -105,19 +103,10 @@ impl Checker<'_> {
     }
 }
 
-/// The entry that a cell belongs to.
-fn family(id: &str) -> &str {
-    id.split_once('@').map_or(id, |(family, _)| family)
-}
-
 /// Axes and their values, read off the names of cells: `tuned@lr=1e-05,n=10`.
 fn axes<'a>(ids: impl Iterator<Item = &'a str>) -> IndexMap<&'a str, IndexSet<&'a str>> {
     let mut axes: IndexMap<&str, IndexSet<&str>> = IndexMap::new();
-    let coordinates = ids.filter_map(|id| id.split_once('@'));
-    for (axis, value) in coordinates
-        .flat_map(|(_, coordinates)| coordinates.split(','))
-        .filter_map(|pair| pair.split_once('='))
-    {
+    for (axis, value) in ids.flat_map(coordinates) {
         axes.entry(axis).or_default().insert(value);
     }
     axes

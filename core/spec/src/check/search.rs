@@ -1,10 +1,10 @@
 //! Searches: what is looked for has to be measured of every candidate, and there has to be a choice.
 
+use driftgauge_cell as cell;
 use std::collections::BTreeSet;
 
 use super::Checker;
 use super::unknown;
-use crate::cell;
 use crate::diagnostic::Diagnostic;
 use crate::located::{Located, Text};
 use crate::spec::{MetricPath, Search};
