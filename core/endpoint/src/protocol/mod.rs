@@ -1,0 +1,9 @@
+//! What is said to a server and what it says.
+
+mod answer;
+#[cfg(test)]
+mod fixture;
+mod request;
+
+pub(crate) use answer::{Answer, Served, explanation, read};
+pub(crate) use request::{Dialect, body, path, refused_setting};
