@@ -4,6 +4,7 @@
 //! This reader and that of `driftgauge-lm` share nothing: the self-check compares what both engines make of the same file.
 
 mod families;
+mod keys;
 mod tensors;
 
 use driftgauge_problem::Problem;
@@ -12,7 +13,8 @@ use std::path::Path;
 use driftgauge_engine::Reach;
 use serde_json::{Map, Value};
 
-use families::{FAMILIES, Family, HeadDim, INERT, OFF, READ_BY_ALL};
+use families::{FAMILIES, Family, HeadDim};
+use keys::{INERT, OFF, READ_BY_ALL};
 pub(crate) use tensors::check_tensors;
 
 /// A configuration that mistral.rs can be shown.
