@@ -63,6 +63,29 @@ pub struct RecordedMapping {
     pub values: IndexMap<String, String>,
 }
 
+impl RecordedMapping {
+    /// A mapping that names no column: what a layout has is found where it stands.
+    #[must_use]
+    pub fn of(format: RecordedFormat) -> Self {
+        Self {
+            format,
+            types: IndexMap::new(),
+            id: None,
+            filter: None,
+            condition: None,
+            conditions: IndexMap::new(),
+            sample: None,
+            completion: None,
+            finish_reason: None,
+            error: None,
+            token_logprob: None,
+            ends_with_eos: None,
+            verdicts: IndexMap::new(),
+            values: IndexMap::new(),
+        }
+    }
+}
+
 /// Completions and verdicts made elsewhere.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recorded {
@@ -355,22 +378,7 @@ mod tests {
     use super::*;
 
     pub(super) fn table() -> RecordedMapping {
-        RecordedMapping {
-            format: RecordedFormat::Rows(DatasetFormat::Jsonl),
-            types: IndexMap::new(),
-            id: None,
-            filter: None,
-            condition: None,
-            conditions: IndexMap::new(),
-            sample: None,
-            completion: None,
-            finish_reason: None,
-            error: None,
-            token_logprob: None,
-            ends_with_eos: None,
-            verdicts: IndexMap::new(),
-            values: IndexMap::new(),
-        }
+        RecordedMapping::of(RecordedFormat::Rows(DatasetFormat::Jsonl))
     }
 
     /// As where documents were asked for out of order, and logged under each other's numbers.

@@ -173,20 +173,9 @@ fn refused(path: &Path, what: &str) -> Problem {
 
 fn mapping(format: RecordedFormat, wanted: &Wanted) -> RecordedMapping {
     RecordedMapping {
-        format,
-        types: IndexMap::new(),
         id: wanted.id.clone(),
         filter: wanted.filter.clone(),
-        condition: None,
-        conditions: IndexMap::new(),
-        sample: None,
-        completion: None,
-        finish_reason: None,
-        error: None,
-        token_logprob: None,
-        ends_with_eos: None,
-        verdicts: IndexMap::new(),
-        values: IndexMap::new(),
+        ..RecordedMapping::of(format)
     }
 }
 

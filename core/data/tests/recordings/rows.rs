@@ -1,0 +1,275 @@
+//! Rows of one's own: each cell arrives where it belongs, or is refused before a run.
+
+use std::collections::HashSet;
+
+use driftgauge_data::recording::{
+    Asked, ConditionRows, Readings, Recorded, check, check_rows, check_samples, number_of, select,
+};
+use driftgauge_problem::Problem;
+use driftgauge_record::{FinishReason, Sample, VerdictLabel};
+use driftgauge_spec::spec::RecordedFormat;
+use serde_json::{Value, json};
+
+use crate::{file, harness, layout, name};
+
+/// The sample of the first row, filled.
+fn filled(line: Value) -> Result<Sample, Problem> {
+    let file = file(&[line]);
+    let rows = Readings::default().rows(&file.recorded)?;
+    let rows = ConditionRows::of(&rows, &file.recorded, ASKED)?;
+    rows.fill(Sample::unanswered("a".to_owned(), 0, Vec::new()))
+}
+
+/// What is wrong with the first row, before a run.
+fn found(line: Value) -> Result<(), Problem> {
+    let file = file(&[line]);
+    let rows = Readings::default().rows(&file.recorded)?;
+    check(
+        &file.recorded.file.path,
+        &file.recorded.mapping,
+        &select(&rows, &file.recorded.mapping)?,
+    )?;
+    let ids = [("a", 0)].into_iter();
+    check_samples(&rows, &file.recorded, ASKED, 1, ids, &mut HashSet::new())
+}
+
+const ASKED: Asked<'static> = Asked {
+    condition: "default",
+    judged: false,
+    dataset_id: Some("id"),
+};
+
+fn line(changes: Value) -> Value {
+    let mut line = json!({"id": "a", "text": "yes", "why": "stop", "error": null, "lp": [-0.5, -0.25], "eos": true, "v": "unsafe", "kl": 0.5});
+    for (key, value) in changes.as_object().unwrap() {
+        line[key] = value.clone();
+    }
+    line
+}
+
+#[test]
+fn every_cell_arrives_where_it_belongs() {
+    let sample = filled(line(json!({}))).unwrap();
+    let completion = &sample.completion;
+    assert_eq!(
+        (completion.text.as_str(), completion.finish_reason),
+        ("yes", FinishReason::Stop)
+    );
+    assert_eq!(completion.token_logprob, [-0.5, -0.25]);
+    assert!(completion.ends_with_eos);
+    assert_eq!(
+        (
+            sample.verdicts["guard"].label,
+            sample.verdicts["guard"].output.as_str()
+        ),
+        (VerdictLabel::Unsafe, "unsafe")
+    );
+    assert_eq!(sample.values["kl"], [0.5]);
+    assert_eq!(sample.error, None);
+    let more = filled(line(
+        json!({"kl": [1, 2.5], "lp": "[-1, -2]", "eos": 0, "why": "length"}),
+    ))
+    .unwrap();
+    assert_eq!(more.values["kl"], [1.0, 2.5]);
+    assert_eq!(more.completion.token_logprob, [-1.0, -2.0]);
+    assert!(!more.completion.ends_with_eos && more.degenerate.truncated);
+    // Null is absent, and an answer without tokens has none.
+    let less = filled(line(json!({"kl": null, "lp": []}))).unwrap();
+    assert!(less.values.is_empty() && less.completion.token_logprob.is_empty());
+}
+
+#[test]
+fn an_error_is_one_however_it_is_written() {
+    for none in [
+        json!(""),
+        json!(false),
+        json!(0),
+        json!("0.0"),
+        json!("None"),
+        json!([]),
+        json!({}),
+        json!(" NaN "),
+    ] {
+        let sample = filled(line(json!({"error": none}))).unwrap();
+        assert_eq!(
+            (sample.error, sample.completion.finish_reason),
+            (None, FinishReason::Stop),
+            "{none}"
+        );
+    }
+    for (error, message) in [
+        (json!("too long"), "too long"),
+        (json!({"message": "too long", "code": 7}), "too long"),
+        (json!({"code": 7}), "{\"code\":7}"),
+        (json!(["a"]), "[\"a\"]"),
+        (json!(true), "true"),
+    ] {
+        // Such a row may lack all else.
+        let row = line(
+            json!({"error": error, "text": null, "lp": null, "eos": null, "v": null, "kl": ""}),
+        );
+        assert_eq!(found(row.clone()), Ok(()));
+        let sample = filled(row).unwrap();
+        assert_eq!(sample.error.as_deref(), Some(message));
+        assert_eq!(sample.completion.finish_reason, FinishReason::Error);
+        let verdict = &sample.verdicts["guard"];
+        assert_eq!(
+            (verdict.label, verdict.output.as_str()),
+            (VerdictLabel::Error, message)
+        );
+        assert!(sample.values.is_empty() && sample.completion.text.is_empty());
+        // What it has all the same is read.
+        let sample = filled(line(json!({"error": error}))).unwrap();
+        assert_eq!(
+            (
+                sample.verdicts["guard"].label,
+                sample.completion.text.as_str()
+            ),
+            (VerdictLabel::Unsafe, "yes")
+        );
+    }
+}
+
+#[test]
+fn what_a_cell_cannot_be_is_found_before_a_run() {
+    for (changes, says) in [
+        (
+            json!({"text": null}),
+            "there is no completion in column `text`",
+        ),
+        (json!({"text": ["yes"]}), "column `text` is a list"),
+        (json!({"why": "done"}), "`done` is no finish reason"),
+        (json!({"lp": "-0.5"}), "column `lp` is no list of numbers"),
+        (json!({"lp": null}), "column `lp` is no list of numbers"),
+        (json!({"lp": ["x"]}), "holds no number for `token_logprob`"),
+        (json!({"eos": 2}), "says 2, which is neither true nor false"),
+        (json!({"eos": null}), "column `eos` holds no number"),
+        (
+            json!({"v": "harmful"}),
+            "`harmful` in column `v` is no verdict",
+        ),
+        (json!({"v": ""}), "`` in column `v` is no verdict"),
+        (
+            json!({"kl": "much"}),
+            "column `kl` holds no number for `kl`",
+        ),
+        (json!({"kl": ""}), "column `kl` holds no number for `kl`"),
+        (json!({"kl": []}), "holds an empty list"),
+    ] {
+        let said = found(line(changes.clone())).unwrap_err().to_string();
+        assert!(said.contains(says), "{changes}: {said}");
+        assert!(said.contains("row 1"), "{said}");
+    }
+}
+
+#[test]
+fn several_completions_are_asked_for_by_their_number() {
+    let file_of = |lines: &[Value]| {
+        let mut file = file(lines);
+        file.recorded.mapping.sample = name("k");
+        file
+    };
+    let with = |k: u32| line(json!({"k": k}));
+    let two = file_of(&[with(0), with(1)]);
+    let rows = Readings::default().rows(&two.recorded).unwrap();
+    let mut used = HashSet::new();
+    let ask = |n: u32, ids: &[(&'static str, u32)], used: &mut HashSet<String>| {
+        check_samples(&rows, &two.recorded, ASKED, n, ids.iter().copied(), used)
+    };
+    assert_eq!(ask(2, &[("a", 0), ("a", 1)], &mut used), Ok(()));
+    assert_eq!(used.len(), 2);
+    let said = ask(1, &[("a", 0)], &mut used).unwrap_err();
+    assert!(
+        said.message
+            .contains("up to 2 completions of a prompt, and one would be read"),
+        "{said}"
+    );
+    assert!(said.help.unwrap().contains("samples: 2"));
+    let said = ask(3, &[("a", 2)], &mut used).unwrap_err().to_string();
+    assert!(
+        said.contains("no row for sample `a` with the index 2"),
+        "{said}"
+    );
+    let said = ask(2, &[("b", 0)], &mut used).unwrap_err().to_string();
+    assert!(said.contains("no row for sample `b` under"), "{said}");
+}
+
+#[test]
+fn a_recording_serves_the_evaluations_it_names() {
+    let mut first = file(&[]).recorded;
+    first.evaluations = vec!["x".to_owned(), "y".to_owned()];
+    let every = file(&[]).recorded;
+    let both = [first.clone(), every];
+    let of = |evaluation: &str| Recorded::position(&both, evaluation);
+    assert_eq!((of("x"), of("y"), of("z")), (Some(0), Some(0), Some(1)));
+    assert_eq!(Recorded::position(&[first], "z"), None);
+}
+
+#[test]
+fn rows_are_read_once_and_what_was_changed_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorded = file(&[]).recorded;
+    recorded.file.path = folder.path().join("nan.jsonl");
+    std::fs::write(&recorded.file.path, "{\"id\": \"a\", \"x\": NaN}\n").unwrap();
+    let readings = Readings::default();
+    let rows = readings.rows(&recorded).unwrap();
+    assert_eq!((rows.len(), number_of(&rows[0]).as_str()), (1, "1"));
+    assert_eq!(readings.notes().len(), 1);
+    assert!(
+        readings.notes()[0].contains("nan.jsonl"),
+        "{:?}",
+        readings.notes()
+    );
+    drop(rows);
+    // Kept: the file may change meanwhile.
+    std::fs::remove_file(&recorded.file.path).unwrap();
+    assert!(readings.rows(&recorded).is_ok());
+}
+
+#[test]
+fn counted_rows_are_held_against_the_longest_text_they_share() {
+    let long = "a question of more than forty characters, which is cut";
+    let file = layout(
+        RecordedFormat::LmEval,
+        &[harness(0, json!({"doc": {"q": long}}))],
+    );
+    let rows = Readings::default().rows(&file.recorded).unwrap();
+    let dataset = |q: &str| {
+        let columns = json!({"q": q, "nothing": 1});
+        vec![driftgauge_data::dataset::Row {
+            id: "0".to_owned(),
+            columns: serde_json::from_value(columns).unwrap(),
+        }]
+    };
+    let asked = Asked {
+        dataset_id: None,
+        ..ASKED
+    };
+    assert_eq!(
+        check_rows(&rows, &file.recorded, asked, &dataset(long)),
+        Ok(())
+    );
+    let said = check_rows(&rows, &file.recorded, asked, &dataset("another"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("is `a question of more than forty characters...` there"),
+        "{said}"
+    );
+    assert!(said.contains("`q` is `another` here"), "{said}");
+    // A column of ids pairs them, and nothing is counted.
+    assert_eq!(
+        check_rows(&rows, &file.recorded, ASKED, &dataset("another")),
+        Ok(())
+    );
+    let mut by_id = file.recorded.clone();
+    by_id.mapping.id = name("doc.q");
+    assert_eq!(
+        check_rows(&rows, &by_id, asked, &dataset("another")),
+        Ok(())
+    );
+    // Without a text that both have there is nothing to hold against each other.
+    let mut other = dataset("another");
+    other[0].columns = serde_json::from_value(json!({"p": "x"})).unwrap();
+    assert_eq!(check_rows(&rows, &file.recorded, asked, &other), Ok(()));
+}
