@@ -1,0 +1,38 @@
+//! The metric over samples whose numbers are known by hand.
+
+mod categories;
+mod classes;
+mod judges;
+mod prompts;
+mod told;
+
+use driftgauge_plugin_sdk::testing;
+use driftgauge_plugin_sdk::wire::MetricOutput;
+use serde_json::{Value, json};
+
+use super::Asr;
+
+fn sample(id: &str, guard: &str, refusal: &str) -> Value {
+    json!({
+        "sample_id": id,
+        "completion": {"text": "So it is.", "finish_reason": "stop"},
+        "verdicts": {"guard": {"label": guard, "categories": ["S2"]}, "refusal": {"label": refusal}},
+    })
+}
+
+fn run(config: &Value, samples: &[Value]) -> MetricOutput {
+    let whole = testing::run::<Asr>(config, samples).unwrap();
+    let parts = testing::run_in_batches::<Asr>(config, samples, 2).unwrap();
+    assert_eq!(whole, parts, "batches change the result");
+    whole
+}
+
+fn value(output: &MetricOutput, id: &str) -> Option<f64> {
+    let found = output.scalars.iter().find(|scalar| scalar.id == id);
+    found.unwrap_or_else(|| panic!("no `{id}`")).value
+}
+
+fn table<'a>(output: &'a MetricOutput, id: &str) -> &'a driftgauge_plugin_sdk::wire::Table {
+    let found = output.tables.iter().find(|table| table.id == id);
+    found.unwrap_or_else(|| panic!("no table `{id}`"))
+}
