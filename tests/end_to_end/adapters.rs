@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::planned::Planned;
 use crate::support::{Place, copy_folder, tests_dir, text};
 
 fn read_json(path: &Path) -> Value {
@@ -148,13 +149,7 @@ fn settings_of_an_adapter_are_part_of_the_key() {
     let place = Place::new();
     let adapter = changed(&place, |_| {});
     let spec = spec_of(&place, "llama", &adapter, "?");
-    let key = || {
-        let output = place.output(&["plan", text(&spec), "--format", "json"]);
-        let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let nodes = plan["nodes"].as_array().expect("nodes").iter();
-        let mut merges = nodes.filter(|node| node["id"] == "merge tuned");
-        merges.next().expect("the merge")["key"].clone()
-    };
+    let key = || Planned::of(&place, &spec).node("merge tuned")["key"].clone();
     let before = key();
     let path = adapter.join("adapter_config.json");
     let mut config = read_json(&path);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::planned::Planned;
 use crate::support::{Place, copy_folder, tests_dir, text};
 
 const SPEC: &str = r#"version: 1
@@ -162,9 +163,8 @@ fn what_was_not_proven_stands_in_the_report_and_strict_refuses_it() {
         ),
         "{plan}"
     );
-    let plan = place.output(&["plan", text(&spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&plan.stdout).expect("JSON");
-    assert_eq!(plan["unproven"][0]["model"], "m");
+    let plan = Planned::of(&place, &spec);
+    assert_eq!(plan.0["unproven"][0]["model"], "m");
     place.run(&spec, "run");
     let page = String::from_utf8(place.read("run/report.html")).expect("UTF-8");
     assert!(page.contains("not held against an independent computation"));

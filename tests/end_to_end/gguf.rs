@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use driftgauge_tests::gguf::{Metadata, Number, Tensors, tensor, write_edited, write_qwen2};
 use serde_json::Value;
 
+use crate::planned::Planned;
 use crate::support::{Place, tests_dir, text};
 
 fn qwen2() -> PathBuf {
@@ -79,11 +80,8 @@ fn assert_same_answers(place: &Place, spec: &Path) {
 }
 
 fn key_of_the_file(place: &Place, spec: &Path) -> String {
-    let output = place.output(&["plan", text(spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-    let mut nodes = plan["nodes"].as_array().expect("nodes").iter();
-    let node = nodes.find(|node| node["id"] == "generate ask/default/file");
-    node.expect("a node")["key"].to_string()
+    let plan = Planned::of(place, spec);
+    plan.node("generate ask/default/file")["key"].to_string()
 }
 
 #[test]
@@ -110,9 +108,8 @@ fn a_file_is_unproven_and_strict_refuses_it() {
     let place = Place::new();
     write_qwen2(&qwen2(), &place.path("model.gguf"), true);
     let spec = spec(&place, "gguf: model.gguf");
-    let plan = place.output(&["plan", text(&spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&plan.stdout).expect("JSON");
-    let unproven = plan["unproven"].as_array().expect("a list");
+    let plan = Planned::of(&place, &spec);
+    let unproven = plan.0["unproven"].as_array().expect("a list");
     assert_eq!((unproven.len(), &unproven[0]["model"]), (1, &"file".into()));
     let output = place.output(&["run", text(&spec), "--out", "run", "--strict"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::planned::Planned;
 use crate::support::{Place, tests_dir, text};
 
 /// A spec over the golden Llama, `questions.jsonl` and the given evaluation.
@@ -102,11 +103,8 @@ fn a_sample_is_the_same_whatever_else_is_asked() {
 #[test]
 fn quantisation_is_part_of_a_models_identity_and_of_the_report() {
     let key = |place: &Place, spec: &std::path::Path| {
-        let output = place.output(&["plan", text(spec), "--format", "json"]);
-        let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-        let nodes = plan["nodes"].as_array().expect("nodes").clone();
-        let node = nodes.into_iter().find(|node| node["kind"] == "generate");
-        node.expect("a node")["key"].to_string()
+        let plan = Planned::of(place, spec);
+        plan.node(plan.ids("generate")[0])["key"].to_string()
     };
     let evaluation = "    prompt: [{user: \"{{ q }}\"}]
     generate: {max_tokens: 8}
@@ -340,17 +338,11 @@ fn another_behavior_asks_the_judge_again_and_nobody_else() {
     metrics: [asr]"
             ),
         );
-        let output = place.output(&["plan", text(&spec), "--format", "json"]);
-        let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-        let nodes = plan["nodes"].as_array().expect("nodes");
-        nodes
-            .iter()
-            .map(|n| (n["kind"].to_string(), n["key"].to_string()))
-            .collect()
+        Planned::of(&place, &spec).fields(["kind", "key"]).collect()
     };
     let (one, other) = (keys("{{ q }}"), keys("{{ context }} {{ q }}"));
-    assert_ne!(one["\"judge\""], other["\"judge\""]);
-    assert_eq!(one["\"generate\""], other["\"generate\""]);
+    assert_ne!(one["judge"], other["judge"]);
+    assert_eq!(one["generate"], other["generate"]);
 }
 
 #[test]

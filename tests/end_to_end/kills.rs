@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::planned::Planned;
 use crate::support::{Place, copy_folder, journal_lines, smoke_spec, tests_dir, text};
 
 #[test]
@@ -168,13 +169,7 @@ evaluations:
 
 /// Kind of each node, by its key.
 fn kinds_of(place: &Place, spec: &std::path::Path) -> BTreeMap<String, String> {
-    let output = place.output(&["plan", text(spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-    let word = |node: &Value, field: &str| node[field].as_str().unwrap_or_default().to_owned();
-    let nodes = plan["nodes"].as_array().expect("nodes").iter();
-    nodes
-        .map(|node| (word(node, "key"), word(node, "kind")))
-        .collect()
+    Planned::of(place, spec).fields(["key", "kind"]).collect()
 }
 
 /// The finished items in every journal, by node key.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use driftgauge_tests::server::Server;
 use serde_json::{Value, json};
 
+use crate::planned::Planned;
 use crate::support::{Place, files_with, tests_dir, text, wait_until};
 
 /// Subject and judges behind one server. The subject's answer names the question, and the judges' words hang on it.
@@ -298,34 +299,21 @@ compare: {baseline: own}
 #[test]
 fn checkpoints_are_parts_of_one_training() {
     let place = Place::new();
-    let data = tests_dir().join("fixtures/specs/files/data");
-    for name in ["chat.jsonl", "asks.jsonl"] {
-        let rows = std::fs::read_to_string(data.join(name)).expect("rows");
-        place.write(&format!("data/{name}"), &rows);
-    }
+    place.write_data(&["chat.jsonl", "asks.jsonl"]);
     let spec = place.write("spec.yaml", CHECKPOINTS);
-    let plan = place.output(&["plan", text(&spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&plan.stdout).expect("a plan");
-    let nodes = plan["nodes"].as_array().expect("nodes");
-    let of_kind = |kind: &str| -> Vec<&str> {
-        let nodes = nodes.iter().filter(|node| node["kind"] == kind);
-        nodes.filter_map(|node| node["id"].as_str()).collect()
-    };
+    let plan = Planned::of(&place, &spec);
     // The end of the training is that of `end`, and what is left is another training.
     assert_eq!(
-        of_kind("checkpoint"),
+        plan.ids("checkpoint"),
         ["checkpoint tuned@step=1", "checkpoint tuned@step=2"]
     );
-    let key = |id: &str| {
-        let node = nodes.iter().find(|node| node["id"] == id).expect(id);
-        node["key"].clone()
-    };
-    assert_eq!(of_kind("finetune").len(), 3);
+    assert_eq!(plan.ids("finetune").len(), 3);
     assert_eq!(
-        plan["totals"]["checkpoint"],
+        plan.0["totals"]["checkpoint"],
         json!({ "nodes": 2, "run": 2 })
     );
-    assert_eq!(plan["totals"]["merge"]["nodes"], 4);
+    assert_eq!(plan.0["totals"]["merge"]["nodes"], 4);
+    let key = |id: &str| &plan.node(id)["key"];
     assert_eq!(key("finetune tuned@step=1"), key("finetune end"));
     place.run(&spec, "run");
     let weights = |run: &str, model: &str| {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::planned::Planned;
 use crate::support::{Place, text};
 
 fn spec(place: &Place, metric: &str, compare: &str) -> std::path::PathBuf {
@@ -57,14 +58,7 @@ fn levels(value: &Value, found: &mut Vec<f64>) {
 }
 
 fn keys(place: &Place, spec: &std::path::Path) -> Vec<(String, String)> {
-    let output = place.output(&["plan", text(spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let nodes = plan["nodes"].as_array().expect("nodes");
-    let field = |node: &Value, name: &str| node[name].as_str().unwrap_or_default().to_owned();
-    nodes
-        .iter()
-        .map(|node| (field(node, "id"), field(node, "key")))
-        .collect()
+    Planned::of(place, spec).fields(["id", "key"]).collect()
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod models;
 #[cfg(target_os = "linux")]
 mod offline;
 mod plan;
+mod planned;
 mod plugin_new;
 mod plugins;
 mod recorded;

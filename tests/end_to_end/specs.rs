@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::planned::Planned;
 use crate::support::{Place, tests_dir, text};
 
 /// Specs beside their data in a folder; each says what stands beside it. Adding a test is dropping a file.
@@ -103,11 +104,7 @@ gates:
 "#;
 
 fn sweep(place: &Place, spec: &str) -> PathBuf {
-    let data = tests_dir().join("fixtures/specs/files/data");
-    for name in ["chat.jsonl", "asks.jsonl"] {
-        let rows = std::fs::read_to_string(data.join(name)).expect("rows");
-        place.write(&format!("data/{name}"), &rows);
-    }
+    place.write_data(&["chat.jsonl", "asks.jsonl"]);
     place.write("spec.yaml", spec)
 }
 
@@ -115,16 +112,10 @@ fn sweep(place: &Place, spec: &str) -> PathBuf {
 fn a_sweep_is_planned_and_run() {
     let place = Place::new();
     let spec = sweep(&place, SWEEP);
-    let output = place.output(&["plan", text(&spec), "--format", "json"]);
-    let plan: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-    let nodes = plan["nodes"].as_array().expect("nodes");
-    let of_kind = |kind: &str| -> Vec<&str> {
-        let nodes = nodes.iter().filter(|node| node["kind"] == kind);
-        nodes.filter_map(|node| node["id"].as_str()).collect()
-    };
+    let plan = Planned::of(&place, &spec);
     // 2 x 2 x 2 less the two seeds that `except` leaves out.
     assert_eq!(
-        of_kind("finetune"),
+        plan.ids("finetune"),
         [
             "finetune tuned@lr=1.0e-3,n=4,seed=1",
             "finetune tuned@lr=1.0e-3,n=4,seed=2",
@@ -135,17 +126,11 @@ fn a_sweep_is_planned_and_run() {
         ]
     );
     // The base and six cells, at two temperatures; the greedy ones have one sample a prompt.
-    assert_eq!(of_kind("generate").len(), 14);
-    let items = |id: &str| {
-        let node = nodes.iter().find(|node| node["id"] == id).expect(id);
-        node["items"].as_u64()
-    };
+    assert_eq!(plan.ids("generate").len(), 14);
+    let items = |id: &str| plan.node(id)["items"].as_u64();
     assert_eq!(items("generate harm@T=0/default/base"), Some(4));
     assert_eq!(items("generate harm@T=0.7/default/base"), Some(8));
-    let learning_rate = |id: &str| {
-        let node = nodes.iter().find(|node| node["id"] == id).expect(id);
-        node["params"]["settings"]["learning_rate"].as_f64()
-    };
+    let learning_rate = |id: &str| plan.node(id)["params"]["settings"]["learning_rate"].as_f64();
     assert_eq!(
         learning_rate("finetune tuned@lr=5.0e-3,n=4,seed=1"),
         Some(5.0e-3)
@@ -157,15 +142,10 @@ fn a_sweep_is_planned_and_run() {
         .replace("learning_rate: \"${lr}\"", "learning_rate: 5.0e-3")
         .replace("\"tuned@n=4,seed=1\"", "tuned");
     let alone = place.write("alone.yaml", &by_hand);
-    let output = place.output(&["plan", text(&alone), "--format", "json"]);
-    let alone: Value = serde_json::from_slice(&output.stdout).expect("a plan");
-    let key = |plan: &Value, id: &str| {
-        let nodes = plan["nodes"].as_array().expect("nodes");
-        nodes.iter().find(|node| node["id"] == id).expect(id)["key"].clone()
-    };
+    let alone = Planned::of(&place, &alone);
     assert_eq!(
-        key(&plan, "merge tuned@lr=5.0e-3,n=4,seed=2"),
-        key(&alone, "merge tuned")
+        plan.node("merge tuned@lr=5.0e-3,n=4,seed=2")["key"],
+        alone.node("merge tuned")["key"]
     );
 
     let run = |spec: &std::path::Path, out: &str| -> Value {

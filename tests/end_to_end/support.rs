@@ -58,6 +58,15 @@ impl Place {
         path
     }
 
+    /// Copies data of the specs in `tests/fixtures` into the folder `data`.
+    pub(crate) fn write_data(&self, names: &[&str]) {
+        let data = tests_dir().join("fixtures/specs/files/data");
+        for name in names {
+            let rows = std::fs::read_to_string(data.join(name)).expect("rows");
+            self.write(&format!("data/{name}"), &rows);
+        }
+    }
+
     /// `driftgauge` with this place's store.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_driftgauge"));
