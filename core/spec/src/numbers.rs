@@ -27,6 +27,10 @@ struct Walk {
 
 impl Walk {
     fn node(&mut self, node: &mut Node, schema: &Json) {
+        // Numbers are looked at from what holds them.
+        if !matches!(node.value, Value::List(_) | Value::Map(_)) {
+            return;
+        }
         let schema = referenced(schema);
         for several in ["anyOf", "oneOf", "allOf"] {
             for one in schema[several].as_array().into_iter().flatten() {
