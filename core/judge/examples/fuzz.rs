@@ -22,6 +22,10 @@ use driftgauge_spec::spec::{DatasetFormat, RecordedFormat};
 use driftgauge_spec::{Source, Variables, check};
 use serde_json::json;
 
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TARGETS: [&str; 5] = ["parser", "datasets", "templates", "verdicts", "results"];
 
 /// Longest input: long enough for every layout, short enough for millions of them.

@@ -1,23 +1,21 @@
 //! Every number of a spec against its range, which stands in the schema: whatever the schema calls a number has one, so no
 //! key can be forgotten.
 
-use std::sync::LazyLock;
+mod places;
 
 use driftgauge_ranges::{End, Range};
-use serde_json::Value as Json;
 
+use self::places::{PLACES, Part, Place};
 use crate::diagnostic::Diagnostic;
-use crate::schema::range_of;
-use crate::spec::ExperimentSpec;
 use crate::tree::{Node, Value};
-
-static SCHEMA: LazyLock<Json> = LazyLock::new(|| schemars::schema_for!(ExperimentSpec).to_value());
 
 /// One complaint for each number outside of its range, and for each text where a number belongs. A number that fits is put
 /// in the place of each, so that the rest of the spec can be looked at as well.
 pub(crate) fn out_of_range(tree: &mut Node) -> Vec<Diagnostic> {
     let mut walk = Walk { found: Vec::new() };
-    walk.node(tree, &SCHEMA);
+    if let Some(spec) = PLACES.first() {
+        walk.node(tree, spec);
+    }
     walk.found
 }
 
@@ -26,41 +24,36 @@ struct Walk {
 }
 
 impl Walk {
-    fn node(&mut self, node: &mut Node, schema: &Json) {
+    fn node(&mut self, node: &mut Node, place: &Place) {
         // Numbers are looked at from what holds them.
         if !matches!(node.value, Value::List(_) | Value::Map(_)) {
             return;
         }
-        let schema = referenced(schema);
-        for several in ["anyOf", "oneOf", "allOf"] {
-            for one in schema[several].as_array().into_iter().flatten() {
-                self.node(node, one);
-            }
+        for &one in &place.several {
+            self.node(node, &PLACES[one]);
         }
         match &mut node.value {
             Value::List(items) => {
                 for item in items {
-                    match range_of(&schema["items"]) {
-                        Some(range) => self.number("each item", item, range),
-                        None => self.node(item, &schema["items"]),
-                    }
+                    self.part("each item", item, place.items);
                 }
             }
             Value::Map(entries) => {
                 for (key, value) in entries {
-                    let Value::Text(key) = &key.value else {
-                        continue;
-                    };
-                    let property = schema["properties"]
-                        .get(key)
-                        .unwrap_or(&schema["additionalProperties"]);
-                    match range_of(property) {
-                        Some(range) => self.number(key, value, range),
-                        None => self.node(value, property),
+                    if let Value::Text(key) = &key.value {
+                        self.part(key, value, place.of_key(key));
                     }
                 }
             }
             _ => {}
+        }
+    }
+
+    fn part(&mut self, key: &str, node: &mut Node, part: Option<Part>) {
+        match part {
+            Some(Part::Number(range)) => self.number(key, node, range),
+            Some(Part::Place(place)) => self.node(node, &PLACES[place]),
+            None => {}
         }
     }
 
@@ -83,14 +76,6 @@ impl Walk {
             self.found.push(complaint(key, node, range));
             node.value = fitting(range);
         }
-    }
-}
-
-/// What a `$ref` stands for.
-fn referenced(schema: &Json) -> &Json {
-    match schema["$ref"].as_str().and_then(|at| at.strip_prefix('#')) {
-        Some(pointer) => SCHEMA.pointer(pointer).unwrap_or(&Json::Null),
-        None => schema,
     }
 }
 
@@ -165,8 +150,10 @@ fn fitting(range: Range) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::schema::is_numeric;
+    use serde_json::Value as Json;
+
+    use super::places::SCHEMA;
+    use crate::schema::{is_numeric, range_of};
 
     /// Every number of the schema, by its place.
     fn numbers<'a>(place: &str, schema: &'a Json, found: &mut Vec<(String, &'a Json)>) {
