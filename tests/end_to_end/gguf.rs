@@ -128,6 +128,52 @@ fn a_file_is_unproven_and_strict_refuses_it() {
     );
 }
 
+/// Our own decoder reads the weights twice, by kernels and readers of its own each time, and says what its folder says.
+#[test]
+fn the_native_decoder_answers_a_file_and_proves_it() {
+    let place = Place::new();
+    write_qwen2(&qwen2(), &place.path("model.gguf"), true);
+    let by_mistralrs = key_of_the_file(&place, &spec(&place, "gguf: model.gguf"));
+    let spec = spec(&place, "gguf: model.gguf, engine: native");
+    assert_ne!(key_of_the_file(&place, &spec), by_mistralrs);
+    let plan = place.output(&["plan", text(&spec)]);
+    let said = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(
+        said.contains("`file` (`engine: native`) takes at most"),
+        "{said}"
+    );
+    assert!(!said.contains("will not be proven"), "{said}");
+    let output = place.output(&["run", text(&spec), "--out", "strict", "--strict"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_same_answers(&place, &spec);
+    let provenance = std::fs::read(place.path("run/provenance.json")).expect("a file");
+    let provenance: Value = serde_json::from_slice(&provenance).expect("JSON");
+    let told = provenance.to_string();
+    assert!(
+        told.contains("those of an independent forward pass"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_the_native_decoder_does_not_compute_of_a_file_is_refused_while_planning() {
+    let place = Place::new();
+    write_edited(&qwen2(), &place.path("model.gguf"), true, |keys, _| {
+        let name = Number::String("phi3".to_owned());
+        drop(keys.insert("general.architecture".to_owned(), name));
+    });
+    let spec = spec(&place, "gguf: model.gguf, engine: native");
+    let output = place.output(&["plan", text(&spec)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for part in [
+        "native decoder cannot run GGUF files of the architecture `phi3`",
+        "llama, qwen2, qwen3",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+}
+
 #[test]
 fn a_file_brings_its_tokenizer_along_or_has_it_beside() {
     let place = Place::new();

@@ -1,5 +1,6 @@
 //! GGUF files made of the golden models, for the tests.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use serde_json::Value as Json;
 
-/// The name that llama.cpp gives a tensor of a Qwen2 model.
+/// The name that llama.cpp gives a tensor.
 fn gguf_name(name: &str) -> String {
     let plain = name.strip_prefix("model.").unwrap_or(name);
     match plain {
@@ -25,6 +26,8 @@ fn gguf_name(name: &str) -> String {
         ("self_attn.k_proj", "attn_k"),
         ("self_attn.v_proj", "attn_v"),
         ("self_attn.o_proj", "attn_output"),
+        ("self_attn.q_norm", "attn_q_norm"),
+        ("self_attn.k_norm", "attn_k_norm"),
         ("mlp.gate_proj", "ffn_gate"),
         ("mlp.up_proj", "ffn_up"),
         ("mlp.down_proj", "ffn_down"),
@@ -45,28 +48,99 @@ fn text(value: &Json) -> Value {
     Value::String(value.as_str().expect("a text").to_owned())
 }
 
+/// The architecture of a file, by the class that a folder names.
+fn architecture(config: &Json) -> &'static str {
+    match config["architectures"][0].as_str() {
+        Some("LlamaForCausalLM") => "llama",
+        Some("Qwen2ForCausalLM") => "qwen2",
+        Some("Qwen3ForCausalLM") => "qwen3",
+        other => panic!("no GGUF file is made of {other:?}"),
+    }
+}
+
 /// What a converter writes of the model's shape.
-fn shape(config: &Json) -> Vec<(&'static str, Value)> {
+fn shape(config: &Json) -> Metadata {
+    let architecture = architecture(config);
     let number = |key: &str| Value::U32(config[key].as_u64().expect(key) as u32);
-    let real = |key: &str| Value::F32(config[key].as_f64().expect(key) as f32);
-    vec![
-        ("general.architecture", Value::String("qwen2".to_owned())),
-        ("qwen2.block_count", number("num_hidden_layers")),
-        ("qwen2.context_length", number("max_position_embeddings")),
-        ("qwen2.embedding_length", number("hidden_size")),
-        ("qwen2.feed_forward_length", number("intermediate_size")),
-        ("qwen2.attention.head_count", number("num_attention_heads")),
-        (
-            "qwen2.attention.head_count_kv",
-            number("num_key_value_heads"),
-        ),
-        (
-            "qwen2.attention.layer_norm_rms_epsilon",
-            real("rms_norm_eps"),
-        ),
-        ("qwen2.rope.freq_base", real("rope_theta")),
-        ("tokenizer.ggml.eos_token_id", number("eos_token_id")),
-    ]
+    let real = |key: &str| {
+        let value = config[key].as_f64();
+        let value = value.or_else(|| config["rope_parameters"][key].as_f64());
+        Value::F32(value.expect(key) as f32)
+    };
+    let mut keys = vec![
+        ("block_count", number("num_hidden_layers")),
+        ("context_length", number("max_position_embeddings")),
+        ("embedding_length", number("hidden_size")),
+        ("feed_forward_length", number("intermediate_size")),
+        ("attention.head_count", number("num_attention_heads")),
+        ("attention.head_count_kv", number("num_key_value_heads")),
+        ("attention.layer_norm_rms_epsilon", real("rms_norm_eps")),
+        ("rope.freq_base", real("rope_theta")),
+    ];
+    match architecture {
+        "llama" => keys.push(("rope.dimension_count", number("head_dim"))),
+        "qwen3" => {
+            keys.push(("attention.key_length", number("head_dim")));
+            keys.push(("attention.value_length", number("head_dim")));
+        }
+        _ => {}
+    }
+    let named = keys
+        .into_iter()
+        .map(|(key, value)| (format!("{architecture}.{key}"), value));
+    let mut keys: Metadata = named.collect();
+    let name = Value::String(architecture.to_owned());
+    keys.insert("general.architecture".to_owned(), name);
+    if config["eos_token_id"].is_u64() {
+        let key = "tokenizer.ggml.eos_token_id".to_owned();
+        keys.insert(key, number("eos_token_id"));
+    }
+    keys
+}
+
+/// The rows of a projection as llama.cpp wants them of a Llama: it rotates neighbours against each other.
+fn in_pairs(tensor: &Tensor, heads: usize) -> Tensor {
+    let (rows, inputs) = tensor.dims2().expect("a matrix");
+    let half = rows / heads / 2;
+    let of_heads = tensor.reshape((heads, 2, half, inputs)).expect("heads");
+    let turned = of_heads.transpose(1, 2).expect("halves");
+    turned
+        .contiguous()
+        .and_then(|tensor| tensor.reshape((rows, inputs)))
+        .expect("rows")
+}
+
+/// Divisors of the rotary frequencies of a Llama 3.1.
+fn rope_freqs(config: &Json) -> Option<QTensor> {
+    let scaling = ["rope_scaling", "rope_parameters"].map(|key| &config[key]);
+    let scaling = scaling
+        .into_iter()
+        .find(|value| value["rope_type"] == "llama3")?;
+    let number = |key: &str| scaling[key].as_f64().expect(key);
+    let theta = config["rope_theta"]
+        .as_f64()
+        .or(scaling["rope_theta"].as_f64())
+        .expect("a base");
+    let width = config["head_dim"].as_u64().expect("a width");
+    let (low, high, factor) = (
+        number("low_freq_factor"),
+        number("high_freq_factor"),
+        number("factor"),
+    );
+    let original = number("original_max_position_embeddings");
+    let divisors = (0..width / 2).map(|i| {
+        let wavelength = std::f64::consts::TAU * theta.powf(2.0 * i as f64 / width as f64);
+        let turns = original / wavelength;
+        if turns > high {
+            1.0
+        } else if turns < low {
+            factor as f32
+        } else {
+            let smooth = (turns - low) / (high - low);
+            (1.0 / ((1.0 - smooth) / factor + smooth)) as f32
+        }
+    });
+    Some(tensor(&divisors.collect::<Vec<f32>>()))
 }
 
 /// What a converter writes of a byte-level BPE tokenizer and its chat template.
@@ -125,7 +199,7 @@ pub type Metadata = std::collections::BTreeMap<String, Value>;
 /// Tensors by name.
 pub type Tensors = std::collections::BTreeMap<String, QTensor>;
 
-/// As [`write_qwen2`], with other keys and tensors.
+/// As [`write_qwen2`], with other keys and tensors, of a folder of any family that GGUF files are made of here.
 ///
 /// # Panics
 /// As [`write_qwen2`].
@@ -135,27 +209,59 @@ pub fn write_edited(
     with_tokenizer: bool,
     edit: impl FnOnce(&mut Metadata, &mut Tensors),
 ) {
-    let mut metadata: Metadata = shape(&json(&folder.join("config.json")))
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-    if with_tokenizer {
-        let words = tokenizer(folder);
-        metadata.extend(
+    let words = match with_tokenizer {
+        true => tokenizer(folder),
+        false => Vec::new(),
+    };
+    let mut weights = HashMap::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_some_and(|end| end == "safetensors") {
+            weights.extend(candle_core::safetensors::load(path, &Device::Cpu).expect("weights"));
+        }
+    }
+    let config = json(&folder.join("config.json"));
+    write_model(&config, &weights, to, |keys, tensors| {
+        keys.extend(
             words
                 .into_iter()
                 .map(|(key, value)| (key.to_owned(), value)),
         );
-    }
-    let weights = candle_core::safetensors::load(folder.join("model.safetensors"), &Device::Cpu);
+        edit(keys, tensors);
+    });
+}
+
+/// Writes weights by the names of a model folder as one GGUF file in f32, with other keys and tensors.
+///
+/// # Panics
+/// When it is no such model or the file cannot be written.
+pub fn write_model(
+    config: &Json,
+    weights: &HashMap<String, Tensor>,
+    to: &Path,
+    edit: impl FnOnce(&mut Metadata, &mut Tensors),
+) {
+    let mut metadata = shape(config);
+    let heads = |key: &str| config[key].as_u64().expect(key) as usize;
     let mut tensors: Tensors = weights
-        .expect("weights")
         .iter()
-        .map(|(name, tensor): (&String, &Tensor)| {
-            let stored = QTensor::quantize(tensor, GgmlDType::F32).expect("a tensor");
+        .map(|(name, tensor)| {
+            let turned = match name.split('.').rev().nth(1) {
+                Some("q_proj") if architecture(config) == "llama" => {
+                    in_pairs(tensor, heads("num_attention_heads"))
+                }
+                Some("k_proj") if architecture(config) == "llama" => {
+                    in_pairs(tensor, heads("num_key_value_heads"))
+                }
+                _ => tensor.clone(),
+            };
+            let stored = QTensor::quantize(&turned, GgmlDType::F32).expect("a tensor");
             (gguf_name(name), stored)
         })
         .collect();
+    if let Some(divisors) = rope_freqs(config) {
+        tensors.insert("rope_freqs.weight".to_owned(), divisors);
+    }
     edit(&mut metadata, &mut tensors);
     let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (k.as_str(), v)).collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();

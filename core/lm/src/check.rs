@@ -1,9 +1,12 @@
-//! Whether a model folder holds what its configuration speaks of, told from configuration and headers in no time.
+//! Whether a model folder or a GGUF file holds what its configuration speaks of, told from configuration and headers in no time.
 
 use std::path::Path;
 
+use driftgauge_engine::LocalEngine;
+
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
+use crate::gguf::{GgufFile, GgufWeights};
 use crate::model::expected_weights;
 use crate::tensors::Shards;
 
@@ -24,6 +27,36 @@ pub fn check_folder(folder: &Path) -> Result<()> {
 pub fn check_trainable(folder: &Path) -> Result<()> {
     DecoderConfig::from_folder(folder)?.check_trainable()?;
     check_folder(folder)
+}
+
+/// Says why an engine cannot compute the model of a GGUF file, without reading its weights.
+///
+/// # Errors
+/// [`Error::Unsupported`], by name, for an architecture, key, tensor or format that it would pass over.
+pub fn check_gguf(file: &GgufFile, engine: LocalEngine) -> Result<()> {
+    match engine {
+        LocalEngine::Mistralrs => file.check(engine),
+        LocalEngine::Native => {
+            let found = file.weights().and_then(|weights| check_blocks(&weights));
+            match (found, file.check(LocalEngine::Mistralrs)) {
+                (Ok(()), _) => Ok(()),
+                (Err(why), Ok(())) => Err(why.hint("`engine: mistralrs`")),
+                (Err(why), Err(_)) => Err(why),
+            }
+        }
+    }
+}
+
+/// Every weight that the keys of a GGUF file ask for is there with its shape, in a format that is read.
+pub(crate) fn check_blocks(weights: &GgufWeights) -> Result<()> {
+    for (name, shape) in expected_weights(weights.config())? {
+        let has = weights.shape(&name)?;
+        let wanted: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
+        if has.as_deref() != Some(&wanted) {
+            return Err(weights.misfit(&name, &shape, has.as_deref()));
+        }
+    }
+    Ok(())
 }
 
 const HEAD: &str = "lm_head.weight";

@@ -207,7 +207,7 @@ pub struct DecoderConfig {
 }
 
 /// Says in which file a config is wrong.
-fn in_file(error: Error, path: &Path) -> Error {
+pub(crate) fn in_file(error: Error, path: &Path) -> Error {
     match error {
         Error::Config(reason) => Error::file(path, reason),
         Error::Unsupported(what) => Error::Unsupported(format!("{what} (in `{}`)", path.display())),

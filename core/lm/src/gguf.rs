@@ -1,10 +1,11 @@
-//! GGUF files: what the header says, whether mistral.rs computes all of it, and the tokenizer inside.
+//! GGUF files: what the header says, whether an engine computes all of it, the tokenizer inside, and the weights.
 //!
 //! mistral.rs 0.8.1 passes over what it does not know in a header: scaling of the rotary frequencies, windows, biases. So here is the
-//! list of what it honours, by architecture; anything else is refused by name. The tokenizer is built as llama.cpp builds it.
+//! list of what is honoured, by architecture; anything else is refused by name. The tokenizer is built as llama.cpp builds it.
 
 mod architectures;
 mod header;
+mod native;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,10 @@ use std::path::{Path, PathBuf};
 use crate::chat::ChatTemplate;
 use crate::error::{Error, Result};
 use crate::tokenize::Tokenizer;
+use driftgauge_engine::LocalEngine;
 use header::Header;
+
+pub(crate) use native::GgufWeights;
 
 /// A GGUF file whose header was read.
 #[derive(Debug)]
@@ -34,16 +38,25 @@ impl GgufFile {
         })
     }
 
-    /// Whether mistral.rs computes what the file says: its architecture, every key of it, every tensor.
+    /// Whether an engine computes what the header says: the architecture, every key of it, every tensor.
     ///
     /// # Errors
     /// [`Error::Unsupported`], with the key or tensor that it would pass over.
-    pub fn check(&self) -> Result<()> {
-        architectures::check(&self.header, &self.path).map_err(|problem| {
+    pub fn check(&self, engine: LocalEngine) -> Result<()> {
+        architectures::check(&self.header, &self.path, engine).map_err(|problem| {
             let place = self.path.display();
             Error::Unsupported(format!("{} (in `{place}`)", problem.message))
                 .maybe_hint(problem.help)
         })
+    }
+
+    /// The weights, for the native decoder.
+    ///
+    /// # Errors
+    /// As [`Self::check`], and when the file cannot be read.
+    pub(crate) fn weights(&self) -> Result<GgufWeights> {
+        self.check(LocalEngine::Native)?;
+        GgufWeights::open(&self.header, &self.path)
     }
 
     /// How many tokens the model reads.
@@ -66,6 +79,12 @@ impl GgufFile {
             .shape
             .last()
             .copied()
+    }
+
+    /// Bytes that a tensor takes in the file.
+    #[must_use]
+    pub fn bytes_of(&self, tensor: &str) -> Option<u64> {
+        self.header.tensors.get(tensor)?.bytes()
     }
 
     /// How many numbers the weights are.

@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod answer;
+mod blocks;
 pub mod chat;
 mod check;
 pub mod compute;
@@ -44,7 +45,7 @@ mod untrained;
 pub mod worker;
 
 pub use chat::{ChatTemplate, Message};
-pub use check::{check_folder, check_trainable};
+pub use check::{check_folder, check_gguf, check_trainable};
 pub use compute::{Compute, built_for_gpu};
 pub use config::DecoderConfig;
 pub use divergence::{Divergence, divergences};

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::compute::Compute;
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
+use crate::gguf::GgufWeights;
 use crate::lora::AdapterFolder;
 use crate::model::{Decoder, Precision};
 use crate::ops::on_pool;
@@ -28,6 +29,12 @@ impl Scorer {
         let shards = Shards::open(model_dir)?;
         let (decoder, _) =
             Decoder::from_shards(&config, &shards, &device, Precision::frozen(dtype))?;
+        Ok(Self { decoder })
+    }
+
+    /// Loads a GGUF file, on the processor and in f32.
+    pub(crate) fn of_gguf(weights: &GgufWeights) -> Result<Self> {
+        let decoder = Decoder::from_gguf(weights)?;
         Ok(Self { decoder })
     }
 

@@ -5,11 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Device;
-use driftgauge_engine::{EngineError, LoadModel, Loaded};
+use driftgauge_engine::{EngineError, LoadModel, Loaded, LocalEngine};
 use driftgauge_folder::ends;
 use driftgauge_lm::GgufFile;
 use driftgauge_lm::answer::{Text, checks};
-use serde_json::json;
 
 use crate::ENGINE;
 use crate::engine::MistralRsEngine;
@@ -80,12 +79,9 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, Problem> 
     let (dtype, dtype_name) = device::dtype(&model.dtype, &device)?;
     let path = model.folder.join(file);
     let header = GgufFile::open(&path)?;
-    header.check()?;
+    header.check(LocalEngine::Mistralrs)?;
     let tokenizer = model.tokenizer.as_deref();
-    let text = match tokenizer {
-        Some(tokenizer) => text_beside(&header, tokenizer, model.chat_template.as_deref())?,
-        None => Text::of_gguf(&header, model.chat_template.as_deref())?,
-    };
+    let text = Text::of_gguf(&header, tokenizer, model.chat_template.as_deref())?;
     let text = Arc::new(text);
     // mistral.rs is shown the GGUF file and, where the spec names one, the tokenizer: nothing else that lies beside it.
     let folder = folder::private_folder()?;
@@ -104,14 +100,7 @@ fn load_gguf(model: &LoadModel, file: &str) -> Result<MistralRsEngine, Problem> 
     };
     let mut runtime = Runtime::start(&source, dtype, &device, None)
         .with_context(|| format!("mistral.rs cannot load `{file}`"))?;
-    let mut end_tokens = header.end_tokens();
-    end_tokens.extend(text.eos_id());
-    if let Some(tokenizer) = tokenizer {
-        let declared = ends::declared(tokenizer, &serde_json::Value::Null, None);
-        end_tokens.extend(declared?);
-    }
-    end_tokens.sort_unstable();
-    end_tokens.dedup();
+    let end_tokens = text.ends_of_gguf(&header, tokenizer)?;
 
     let rows = header.embedding_rows();
     let mut found = checks::of_text(&text, rows, model.plain_text)?;
@@ -142,25 +131,6 @@ fn tokens(text: &Text, embedding_rows: Option<u64>) -> u32 {
     let rows = embedding_rows.and_then(|rows| u32::try_from(rows).ok());
     let known = text.vocabulary().largest.0 + 1;
     rows.map_or(known, |rows| rows.min(known))
-}
-
-/// The tokenizer of a folder, with the special tokens and the chat template of the file where the folder has none.
-fn text_beside(
-    header: &GgufFile,
-    tokenizer: &Path,
-    chat_template: Option<&Path>,
-) -> Result<Text, Problem> {
-    let dir = folder::prepare_text(Some(tokenizer), chat_template)?;
-    let config = dir.path().join("tokenizer_config.json");
-    if !config.exists() {
-        let told = json!({
-            "bos_token": header.token("bos"),
-            "eos_token": header.token("eos"),
-            "chat_template": header.chat_template(),
-        });
-        folder::write(&config, told.to_string().as_bytes())?;
-    }
-    Text::load(dir.path())
 }
 
 fn assemble(

@@ -12,11 +12,11 @@ use crate::{config, folder};
 pub fn reader(files: &TextFiles) -> Option<Box<dyn PromptReader>> {
     let mut reader = Reader::open(files)?;
     match files.gguf {
+        _ if files.engine == LocalEngine::Native => {}
         Some(_) => {
             let whole = folder::whole_blocks(reader.limits.context);
             (reader.limits.context, reader.limits.scored) = (whole, whole);
         }
-        None if files.engine == LocalEngine::Native => {}
         None => {
             let config = config::read(&files.folder).ok();
             reader.limits.reach = config.and_then(|config| config.reach);

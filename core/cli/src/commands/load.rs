@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use driftgauge_engine::LocalEngine;
 use driftgauge_graph::forecast::Machine;
 use driftgauge_graph::plan::EngineIdentity;
 use driftgauge_graph::resolve::{
@@ -229,11 +230,13 @@ pub(super) fn prepare(
     }))
 }
 
-/// Whether mistral.rs runs a GGUF file, with the tokenizer of a folder or else with the one inside.
-fn runs(file: &Path, tokenizer: Option<&Path>) -> Result<()> {
-    generation::built()?;
+/// Whether an engine runs a GGUF file, with the tokenizer of a folder or else with the one inside.
+fn runs(file: &Path, tokenizer: Option<&Path>, engine: LocalEngine) -> Result<()> {
+    if engine == LocalEngine::Mistralrs {
+        generation::built()?;
+    }
     let checked = GgufFile::open(file).and_then(|file| {
-        file.check()?;
+        driftgauge_lm::check_gguf(&file, engine)?;
         match tokenizer {
             Some(_) => Ok(()),
             None => file.tokenizer().map(drop),

@@ -63,10 +63,9 @@ pub(super) fn text(said: &Said<'_>) -> String {
         out.push_str(&format!("to run: {}\n", to_run.join(", ")));
         out.push_str(&foreseen(said));
     }
-    for (id, bytes) in native_memory(&prepared.planned.experiment) {
+    for (id, bytes, proven) in native_memory(&prepared.planned.experiment) {
         out.push_str(&format!(
-            "`{id}` (`engine: native`) takes at most {} MiB of memory, {} of them keys and values; while it is proven, the model is loaded \
-             twice\n",
+            "`{id}` (`engine: native`) takes at most {} MiB of memory, {} of them keys and values; while it is proven, {proven}\n",
             (bytes + LocalEngine::NATIVE_CACHE) >> 20,
             LocalEngine::NATIVE_CACHE >> 20
         ));
@@ -154,14 +153,22 @@ fn marked(estimate: &Estimate) -> String {
     format!("{}{mark}", seconds(estimate.seconds))
 }
 
-/// Bytes that the weights of models take while they answer side by side: of those whose weights are there.
-fn native_memory(experiment: &ResolvedExperiment) -> Vec<(&str, u64)> {
+/// Bytes that the weights of models take while they answer side by side, and what becomes of them while they are proven: of those whose
+/// weights are there.
+fn native_memory(experiment: &ResolvedExperiment) -> Vec<(&str, u64, &'static str)> {
     let native = experiment.models.iter();
     let native = native.filter(|(_, model)| model.engine == Some(LocalEngine::Native));
     native
         .filter_map(|(id, model)| match &model.source {
-            ModelSource::Folder { path, .. } => {
-                Some((id.as_str(), driftgauge_lm::worker::weight_bytes(path).ok()?))
+            ModelSource::Folder { path, gguf, .. } => {
+                let bytes = driftgauge_lm::worker::weight_bytes(path, gguf.as_deref());
+                let proven = match gguf {
+                    None => "the model is loaded twice",
+                    Some(_) => {
+                        "it is dropped and loaded into another decoder, which holds the embedding and the head in f32"
+                    }
+                };
+                Some((id.as_str(), bytes.ok()?, proven))
             }
             _ => None,
         })

@@ -105,10 +105,8 @@ fn text_of(prepared: &Prepared, store: &Store, model: &str) -> Result<Text> {
         ..
     } = &resolved.source
     {
-        return match tokenizer {
-            Some(folder) => Text::of_model(folder, template),
-            None => Text::of_gguf(&GgufFile::open(&path.join(file))?, template),
-        };
+        let file = GgufFile::open(&path.join(file))?;
+        return Text::of_gguf(&file, tokenizer.as_deref(), template);
     }
     let folder = folder_of(experiment, &prepared.planned.plan, store, model);
     let folder = folder.filter(|folder| folder.is_dir()).ok_or_else(|| {

@@ -317,8 +317,7 @@ fn memory_of(context: &Context, models: &[String], job: &Job) -> u64 {
     const BESIDES: u64 = 256 << 20;
     let weights: u64 = models
         .iter()
-        .filter_map(|model| model_folder(context, model))
-        .map(|folder| 2 * folder_size(&folder))
+        .filter_map(|model| in_memory(context, model))
         .sum();
     let proven = match job {
         Job::Generate(load) | Job::Score(load) => load.proof.is_some(),
@@ -328,6 +327,17 @@ fn memory_of(context: &Context, models: &[String], job: &Job) -> u64 {
     match is_batched(context, job) {
         true => (2 - u64::from(proven)) * weights + LocalEngine::NATIVE_CACHE + BESIDES,
         false => weights + BESIDES,
+    }
+}
+
+/// Bytes of a model in memory, at most; blocks of a GGUF file stay blocks.
+fn in_memory(context: &Context, model: &str) -> Option<u64> {
+    let folder = model_folder(context, model)?;
+    match &context.experiment.models.get(model)?.source {
+        ModelSource::Folder {
+            gguf: Some(file), ..
+        } => Some(std::fs::metadata(folder.join(file)).ok()?.len()),
+        _ => Some(2 * folder_size(&folder)),
     }
 }
 

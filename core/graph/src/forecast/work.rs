@@ -213,6 +213,8 @@ impl<'a> Works<'a> {
             operations: 2,
             memory: match parameters {
                 0 => BESIDES,
+                // Blocks stay blocks: there it is their bytes that are counted.
+                bytes if self.is_gguf(model) => bytes + LocalEngine::NATIVE_CACHE + BESIDES,
                 parameters => 4 * parameters + LocalEngine::NATIVE_CACHE + BESIDES,
             },
             disk: BYTES_KEPT_OF_A_TOKEN * tokens * work.items,
@@ -232,7 +234,13 @@ impl<'a> Works<'a> {
         }
     }
 
-    /// Weights of a model, told from the headers of its files or from its shape; 0 where they are not here.
+    fn is_gguf(&self, model: &str) -> bool {
+        let source = &self.experiment.models[model].source;
+        matches!(source, ModelSource::Folder { gguf: Some(_), .. })
+    }
+
+    /// Weights of a model, told from the headers of its files or from its shape, and for a GGUF file its bytes; 0 where they are not
+    /// here.
     fn parameters(&mut self, model: &'a str) -> u64 {
         if let Some(&known) = self.parameters.get(model) {
             return known;

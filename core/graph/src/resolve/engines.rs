@@ -19,6 +19,15 @@ impl Resolver<'_> {
         }
     }
 
+    /// A GGUF file is answered by mistral.rs, where it is built in: it multiplies blocks with rounded activations, so that the two do not
+    /// say the same to the last digits, and neither may stand for the other unasked.
+    pub(super) fn engine_of_gguf(&self) -> LocalEngine {
+        match (self.options.built)() {
+            Ok(()) => LocalEngine::Mistralrs,
+            Err(_) => LocalEngine::Native,
+        }
+    }
+
     /// Our own decoder on a processor, where it computes what the spec asks for; mistral.rs for everything else.
     fn chosen(
         &self,
@@ -27,7 +36,9 @@ impl Resolver<'_> {
     ) -> Option<LocalEngine> {
         let plain = model.quantization.is_none() && matches!(model.dtype.as_str(), "auto" | "f32");
         let computed = match &root(models, model)?.source {
-            ModelSource::Folder { gguf: Some(_), .. } => false,
+            ModelSource::Folder { gguf: Some(_), .. } => {
+                self.engine_of_gguf() == LocalEngine::Native
+            }
             ModelSource::Folder { path, .. } => (self.options.computed)(path).is_ok(),
             // Our own trainer makes what we compute.
             ModelSource::Pretrain(_) => true,

@@ -41,7 +41,7 @@ pub use unproven::Unproven;
 use std::path::{Path, PathBuf};
 
 use driftgauge_data::recording::Readings;
-use driftgauge_engine::{PromptReader, TextFiles, Untrained};
+use driftgauge_engine::{LocalEngine, PromptReader, TextFiles, Untrained};
 use driftgauge_problem::{Place, Problem};
 use driftgauge_spec::{ExperimentSpec, Source, Span, Used};
 use driftgauge_store::FileDigests;
@@ -75,9 +75,9 @@ pub struct ResolveOptions {
     pub built: fn() -> Result<(), Problem>,
     /// Whether it computes the model of a folder, or why not.
     pub generated: fn(&Path) -> Result<(), Problem>,
-    /// Whether the engine runs a GGUF file with the tokenizer of a folder, or else with the one inside, or why not. Reads the
+    /// Whether an engine runs a GGUF file with the tokenizer of a folder, or else with the one inside, or why not. Reads the
     /// file's header.
-    pub gguf: fn(&Path, Option<&Path>) -> Result<(), Problem>,
+    pub gguf: fn(&Path, Option<&Path>, LocalEngine) -> Result<(), Problem>,
     /// How a model reads prompts, by its files; `None` where they do not tell.
     pub reader: fn(&TextFiles) -> Option<Box<dyn PromptReader>>,
     /// How a model that is still to be trained from nothing will read prompts.

@@ -93,10 +93,7 @@ impl Resolver<'_> {
                 (ModelSource::Hub(unread), place.get().clone())
             }
             SpecSource::Path(path) => (self.folder(path)?, format!("folder {path}")),
-            SpecSource::Gguf(path) => (
-                self.gguf(path, model.tokenizer.as_ref())?,
-                format!("GGUF {path}"),
-            ),
+            SpecSource::Gguf(path) => (self.gguf(path, model)?, format!("GGUF {path}")),
             SpecSource::Hub(repository) => {
                 let revision = model.revision.as_ref();
                 let wanted = hub_source(RepositoryKind::Model, repository, revision);
@@ -226,11 +223,7 @@ impl Resolver<'_> {
             hub,
             quantization: model.quantization.as_ref().map(|name| name.get().clone()),
             dtype: model.dtype.as_str().to_owned(),
-            engine: match model.engine.as_ref().map(|engine| *engine.get()) {
-                None | Some(ModelEngine::Auto) => None,
-                Some(ModelEngine::Mistralrs) => Some(LocalEngine::Mistralrs),
-                Some(ModelEngine::Native) => Some(LocalEngine::Native),
-            },
+            engine: engine(model),
             witness: match model.engine.as_ref().map(|engine| *engine.get()) {
                 Some(ModelEngine::Native) => Witness::Forward,
                 None | Some(ModelEngine::Auto | ModelEngine::Mistralrs) => Witness::Mistralrs,
@@ -286,10 +279,10 @@ impl Resolver<'_> {
 
     /// A GGUF file with its tokenizer: that of the folder which the spec names, else the one inside, else the one that
     /// lies beside a file that has none.
-    fn gguf(&mut self, path: &Text, tokenizer: Option<&Text>) -> Option<ModelSource> {
+    fn gguf(&mut self, path: &Text, model: &Model) -> Option<ModelSource> {
         let file = self.pin(path)?;
         let beside = file.path.parent()?.to_owned();
-        let (place, folder) = match tokenizer {
+        let (place, folder) = match &model.tokenizer {
             Some(tokenizer) => (tokenizer, Some(self.path(tokenizer))),
             None if beside.join(TOKENIZER).is_file() && !has_tokenizer(&file.path) => {
                 (path, Some(beside))
@@ -300,7 +293,8 @@ impl Resolver<'_> {
             Some(folder) => Some(self.tokenizer(place, folder)?),
             None => None,
         };
-        if let Err(reason) = (self.options.gguf)(&file.path, folder.as_deref()) {
+        let engine = engine(model).unwrap_or_else(|| self.engine_of_gguf());
+        if let Err(reason) = (self.options.gguf)(&file.path, folder.as_deref(), engine) {
             self.refuse(
                 "not-runnable",
                 path.span(),
@@ -336,6 +330,15 @@ impl Resolver<'_> {
                 None
             }
         }
+    }
+}
+
+/// What the spec says that computes a model; nothing where it is left open.
+fn engine(model: &Model) -> Option<LocalEngine> {
+    match model.engine.as_ref().map(|engine| *engine.get()) {
+        None | Some(ModelEngine::Auto) => None,
+        Some(ModelEngine::Mistralrs) => Some(LocalEngine::Mistralrs),
+        Some(ModelEngine::Native) => Some(LocalEngine::Native),
     }
 }
 

@@ -7,9 +7,11 @@ use crate::GgufFile;
 use crate::chat::{self, ChatTemplate};
 use crate::tokenize::Tokenizer;
 use driftgauge_engine::PREFILL_ROLE;
+use driftgauge_folder::ends;
 use driftgauge_folder::special::SpecialTokens;
 use driftgauge_problem::Problem;
 use driftgauge_record::{Message, thinking};
+use serde_json::Value;
 
 /// The tokenizer and chat template of a model.
 pub struct Text {
@@ -65,20 +67,57 @@ impl Text {
         })
     }
 
-    /// The tokenizer and the chat template inside a GGUF file, or another template.
+    /// The tokenizer and the chat template inside a GGUF file, or those of a folder beside it, or another template. The file's own
+    /// special tokens and template stand in where the folder says nothing of them.
     ///
     /// # Errors
     /// When the tokenizer cannot be built as llama.cpp builds it, or the template that is named cannot be read.
-    pub fn of_gguf(file: &GgufFile, chat_template: Option<&Path>) -> Result<Self, Problem> {
-        let tokenizer = file.tokenizer()?;
-        Ok(Self {
-            vocabulary: Vocabulary::of(&tokenizer),
-            tokenizer,
-            template: file.template(chat_template).map_err(Problem::from),
-            bos: file.token("bos").map(str::to_owned),
-            eos: file.token("eos").map(str::to_owned),
-            listed: Vec::new(),
-        })
+    pub fn of_gguf(
+        file: &GgufFile,
+        tokenizer: Option<&Path>,
+        chat_template: Option<&Path>,
+    ) -> Result<Self, Problem> {
+        let own = |name: &str| file.token(name).map(str::to_owned);
+        let Some(folder) = tokenizer else {
+            let tokenizer = file.tokenizer()?;
+            return Ok(Self {
+                vocabulary: Vocabulary::of(&tokenizer),
+                tokenizer,
+                template: file.template(chat_template).map_err(Problem::from),
+                bos: own("bos"),
+                eos: own("eos"),
+                listed: Vec::new(),
+            });
+        };
+        let mut text = Self::of_model(folder, chat_template)?;
+        if text.template.is_err()
+            && let Ok(template) = file.template(chat_template)
+        {
+            text.template = Ok(template);
+        }
+        if !folder.join("tokenizer_config.json").exists() {
+            (text.bos, text.eos) = (own("bos"), own("eos"));
+        }
+        Ok(text)
+    }
+
+    /// The tokens that end an answer of a GGUF file: those of the file, and those of the folder whose tokenizer is read instead.
+    ///
+    /// # Errors
+    /// When a file of the folder is malformed.
+    pub fn ends_of_gguf(
+        &self,
+        file: &GgufFile,
+        tokenizer: Option<&Path>,
+    ) -> Result<Vec<u32>, Problem> {
+        let mut found = file.end_tokens();
+        found.extend(self.eos_id());
+        if let Some(folder) = tokenizer {
+            found.extend(ends::declared(folder, &Value::Null, None)?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     /// The prompt of a conversation, up to where the answer begins.

@@ -7,7 +7,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cache::Cache;
-use super::product::{WIDTH, times_panel};
+use super::line::WIDTH;
+use super::product::times_panel;
 use super::rows::{squeeze, sum};
 use crate::ops::kernels::{exp, vectorized};
 

@@ -17,6 +17,7 @@ use super::stored::Source;
 use crate::answer::{Asked, Recording, Text};
 use crate::config::DecoderConfig;
 use crate::error::Result;
+use crate::gguf::GgufWeights;
 #[cfg(test)]
 use crate::model::Decoder;
 use crate::ops::on_pool;
@@ -83,7 +84,17 @@ impl Batch {
     pub(crate) fn open(folder: &Path, limits: Limits) -> Result<Self> {
         let config = DecoderConfig::from_folder(folder)?;
         let shards = Shards::open(folder)?;
-        let (decoder, source) = stored::decoder(&config, &shards)?;
+        let (decoder, source) = stored::of_folder(&config, &shards)?;
+        let network = Network::new(decoder, &source)?;
+        Ok(Self::of(network, limits))
+    }
+
+    /// Packs the weights of a GGUF file: blocks stay blocks.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) fn open_gguf(weights: &GgufWeights, limits: Limits) -> Result<Self> {
+        let (decoder, source) = stored::of_gguf(weights)?;
         let network = Network::new(decoder, &source)?;
         Ok(Self::of(network, limits))
     }

@@ -6,7 +6,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use super::product::{Line, WIDTH};
+use super::line::{Line, WIDTH};
 
 /// Sizes of what a token leaves.
 #[derive(Debug, Clone, Copy)]

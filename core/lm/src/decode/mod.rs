@@ -5,9 +5,12 @@
 
 mod attention;
 mod batch;
+mod blocks;
 mod cache;
 mod forward;
 mod given;
+mod line;
+mod panels;
 mod product;
 mod rows;
 mod stored;

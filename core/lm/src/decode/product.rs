@@ -3,42 +3,30 @@
 //! An element of a product is one chain of fused multiplications and additions in the order of the inner dimension. So a row
 //! gives the same bytes whatever rows stand beside it, on any number of threads, and with vectors of any width.
 
+use std::cell::Cell;
+
 use candle_core::{DType, Result, Tensor};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::line::{Line, WIDTH};
+use super::panels::Panels;
+use crate::blocks::Stored;
 use crate::ops::kernels::{values, vectorized};
 
-/// Columns of a panel.
-pub(super) const WIDTH: usize = 32;
-
-/// A row of a panel, aligned for the widest vectors.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-pub(super) struct Line(pub(super) [f32; WIDTH]);
-
-impl Line {
-    pub(super) const ZERO: Self = Self([0.0; WIDTH]);
-}
-
-/// A row of a panel in numbers of 16 bits.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct HalfLine([u16; WIDTH]);
-
-/// The transpose of a weight `[out, in]`, in panels of [`WIDTH`] outputs: each is `in` lines.
+/// The transpose of a weight `[out, in]`, packed; its rows may be stored in several ways, one below the other.
 #[derive(Debug)]
 pub(super) struct Packed {
-    panels: Panels,
+    parts: Vec<Part>,
     outputs: usize,
     inputs: usize,
 }
 
+/// Rows that are stored alike.
 #[derive(Debug)]
-enum Panels {
-    Whole(Vec<Vec<Line>>),
-    /// Every number is one of bf16, as most models are stored: half of the memory, and no other result.
-    Half(Vec<Vec<HalfLine>>),
+struct Part {
+    panels: Panels,
+    outputs: usize,
 }
 
 impl Packed {
@@ -55,47 +43,27 @@ impl Packed {
             .iter()
             .flat_map(|part| part.chunks_exact(inputs.max(1)))
             .collect();
-        Ok(Self::of_rows(&rows, inputs, |x| x))
+        let panels = Panels::of_rows(&rows, inputs, |x| x);
+        Ok(Self::of_panels(panels, rows.len(), inputs))
     }
 
-    /// The same of the bytes of numbers of `bf16`, the lowest first.
-    pub(super) fn of_halves(bytes: &[u8], inputs: usize) -> Self {
-        let (numbers, _) = bytes.as_chunks::<2>();
-        let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
-        let set = |line: &mut HalfLine, j: usize, x| line.0[j] = u16::from_le_bytes(x);
+    /// The same of the bytes of `outputs` rows as they are stored in files.
+    pub(super) fn of_bytes(stored: Stored, bytes: &[u8], outputs: usize, inputs: usize) -> Self {
+        Self::of_panels(Panels::of_bytes(stored, bytes, inputs), outputs, inputs)
+    }
+
+    fn of_panels(panels: Panels, outputs: usize, inputs: usize) -> Self {
         Self {
-            panels: Panels::Half(pack(&rows, inputs, HalfLine([0; WIDTH]), set)),
-            outputs: rows.len(),
+            parts: vec![Part { panels, outputs }],
+            outputs,
             inputs,
         }
     }
 
-    /// The same of the bytes of numbers of `f32`.
-    pub(super) fn of_floats(bytes: &[u8], inputs: usize) -> Self {
-        let (numbers, _) = bytes.as_chunks::<4>();
-        let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
-        Self::of_rows(&rows, inputs, f32::from_le_bytes)
-    }
-
-    fn of_rows<X: Copy + Sync>(
-        rows: &[&[X]],
-        inputs: usize,
-        number: impl Fn(X) -> f32 + Sync,
-    ) -> Self {
-        let is_half = |x: &X| number(*x).to_bits().trailing_zeros() >= 16;
-        let panels = match rows.par_iter().all(|row| row.iter().all(is_half)) {
-            true => Panels::Half(pack(rows, inputs, HalfLine([0; WIDTH]), |line, j, x| {
-                line.0[j] = (number(x).to_bits() >> 16) as u16;
-            })),
-            false => Panels::Whole(pack(rows, inputs, Line::ZERO, |line, j, x| {
-                line.0[j] = number(x);
-            })),
-        };
-        Self {
-            panels,
-            outputs: rows.len(),
-            inputs,
-        }
+    /// Puts the rows of another weight with as many inputs below these.
+    pub(super) fn append(&mut self, other: Self) {
+        self.parts.extend(other.parts);
+        self.outputs += other.outputs;
     }
 
     /// Rows of the weight.
@@ -105,26 +73,16 @@ impl Packed {
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        match &self.panels {
-            Panels::Whole(panels) => panels.iter().map(|lines| size_of_val(&lines[..])).sum(),
-            Panels::Half(panels) => panels.iter().map(|lines| size_of_val(&lines[..])).sum(),
-        }
+        self.parts.iter().map(|part| part.panels.bytes()).sum()
     }
 
     /// Row `index` of the weight: what an embedding table gives.
-    pub(super) fn row(&self, index: usize, to: &mut [f32]) {
-        let (panel, column) = (index / WIDTH, index % WIDTH);
-        match &self.panels {
-            Panels::Whole(panels) => {
-                for (to, line) in to.iter_mut().zip(&panels[panel]) {
-                    *to = line.0[column];
-                }
+    pub(super) fn row(&self, mut index: usize, to: &mut [f32]) {
+        for part in &self.parts {
+            if index < part.outputs {
+                return part.panels.column(index / WIDTH, index % WIDTH, to);
             }
-            Panels::Half(panels) => {
-                for (to, line) in to.iter_mut().zip(&panels[panel]) {
-                    *to = widened(line.0[column]);
-                }
-            }
+            index -= part.outputs;
         }
     }
 
@@ -135,25 +93,40 @@ impl Packed {
         if y.is_empty() {
             return;
         }
-        let panels = self.outputs.div_ceil(WIDTH);
+        let panels: usize = self.parts.iter().map(Part::panels).sum();
         let at_once = panels.div_ceil(LEAST_TASKS).min(MOST_PANELS);
-        let mut tasks: Vec<Vec<&mut [f32]>> = (0..panels.div_ceil(at_once))
-            .map(|_| Vec::with_capacity(rows))
+        let mut tasks: Vec<Strip> = self
+            .parts
+            .iter()
+            .flat_map(|part| {
+                let firsts = (0..part.panels()).step_by(at_once);
+                firsts.map(move |first| Strip {
+                    panels: &part.panels,
+                    depth: self.inputs,
+                    first,
+                    x,
+                    y: Vec::with_capacity(rows),
+                })
+            })
             .collect();
-        for row in y.chunks_exact_mut(self.outputs) {
-            let pieces = row.chunks_mut(at_once * WIDTH);
-            for (task, piece) in tasks.iter_mut().zip(pieces) {
-                task.push(piece);
+        for mut row in y.chunks_exact_mut(self.outputs) {
+            let mut tasks = tasks.iter_mut();
+            for part in &self.parts {
+                let (own, behind) = row.split_at_mut(part.outputs);
+                row = behind;
+                let pieces = own.chunks_mut(at_once * WIDTH);
+                for (piece, task) in pieces.zip(&mut tasks) {
+                    task.y.push(piece);
+                }
             }
         }
-        tasks.into_par_iter().enumerate().for_each(|(task, y)| {
-            vectorized(Strip {
-                weight: self,
-                first: task * at_once,
-                x,
-                y,
-            });
-        });
+        tasks.into_par_iter().for_each(vectorized);
+    }
+}
+
+impl Part {
+    fn panels(&self) -> usize {
+        self.outputs.div_ceil(WIDTH)
     }
 }
 
@@ -163,34 +136,10 @@ const LEAST_TASKS: usize = 16;
 /// Panels of one task at most.
 const MOST_PANELS: usize = 8;
 
-/// Panels of [`WIDTH`] rows, each written by one thread into memory of its own.
-fn pack<L: Copy + Send + Sync, X: Copy + Sync>(
-    rows: &[&[X]],
-    inputs: usize,
-    zero: L,
-    set: impl Fn(&mut L, usize, X) + Sync,
-) -> Vec<Vec<L>> {
-    rows.par_chunks(WIDTH)
-        .map(|rows| {
-            let mut panel = vec![zero; inputs];
-            for (j, row) in rows.iter().enumerate() {
-                for (line, x) in panel.iter_mut().zip(*row) {
-                    set(line, j, *x);
-                }
-            }
-            panel
-        })
-        .collect()
-}
-
-#[inline(always)]
-fn widened(half: u16) -> f32 {
-    f32::from_bits(u32::from(half) << 16)
-}
-
 /// Some panels of a product: `y` are the pieces of its rows.
 struct Strip<'a> {
-    weight: &'a Packed,
+    panels: &'a Panels,
+    depth: usize,
     first: usize,
     x: &'a [f32],
     y: Vec<&'a mut [f32]>,
@@ -202,42 +151,35 @@ impl WithSimd for Strip<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
-            weight,
+            panels,
+            depth,
             first,
             x,
             mut y,
         } = self;
-        let depth = weight.inputs;
         let width = y.first().map_or(0, |piece| piece.len());
-        let mut wide = match weight.panels {
-            Panels::Whole(_) => Vec::new(),
-            Panels::Half(_) => vec![Line::ZERO; depth],
-        };
+        let mut wide = Vec::new();
+        let sums = vec![Cell::new([0.0; WIDTH]); y.len()];
         for (index, start) in (first..).zip((0..width).step_by(WIDTH)) {
-            let panel = match &weight.panels {
-                Panels::Whole(panels) => panels[index].as_slice(),
-                Panels::Half(panels) => {
-                    for (wide, half) in wide.iter_mut().zip(&panels[index]) {
-                        for (wide, half) in wide.0.iter_mut().zip(&half.0) {
-                            *wide = widened(*half);
-                        }
-                    }
-                    wide.as_slice()
-                }
-            };
-            let end = (start + WIDTH).min(width);
-            let mut rows = y.iter_mut();
-            times_panel(
-                simd,
-                x.chunks_exact(depth),
-                panel,
-                |_| [0.0; WIDTH],
-                |_, sums| {
-                    if let Some(row) = rows.next() {
-                        row[start..end].copy_from_slice(&sums[..end - start]);
-                    }
+            panels.read(
+                index,
+                y.len(),
+                &mut wide,
+                #[inline(always)]
+                |from, lines| {
+                    times_panel(
+                        simd,
+                        x.chunks_exact(depth).map(|row| &row[from..]),
+                        lines,
+                        |row| sums[row].get(),
+                        |row, of_row| sums[row].set(*of_row),
+                    );
                 },
             );
+            let end = (start + WIDTH).min(width);
+            for (row, sums) in y.iter_mut().zip(&sums) {
+                row[start..end].copy_from_slice(&sums.replace([0.0; WIDTH])[..end - start]);
+            }
         }
     }
 }
@@ -297,29 +239,46 @@ fn tile<S: Simd, const R: usize>(
     if rows.iter().any(|row| row.len() != depth) {
         return;
     }
-    for start in (0..WIDTH).step_by(2 * S::F32_LANES) {
-        let mut pairs: [[S::f32s; 2]; R] =
-            std::array::from_fn(|r| pair::<S>(&sums[r][start..start + 2 * S::F32_LANES]));
+    // One or two rows have few chains, each of which waits for itself: more columns at a time, where vectors are narrow.
+    match R <= 2 && S::F32_LANES <= 8 {
+        true => columns::<S, R, 4>(simd, rows, panel, sums),
+        false => columns::<S, R, 2>(simd, rows, panel, sums),
+    }
+}
+
+/// The same, as many vectors of columns at a time.
+#[inline(always)]
+fn columns<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    rows: [&[f32]; R],
+    panel: &[Line],
+    sums: &mut [[f32; WIDTH]; R],
+) {
+    for start in (0..WIDTH).step_by(V * S::F32_LANES) {
+        let columns = start..start + V * S::F32_LANES;
+        let mut chains: [[S::f32s; V]; R] =
+            std::array::from_fn(|r| vectors::<S, V>(&sums[r][columns.clone()]));
         for (k, line) in panel.iter().enumerate() {
-            let line = pair::<S>(&line.0[start..start + 2 * S::F32_LANES]);
+            let line = vectors::<S, V>(&line.0[columns.clone()]);
             for r in 0..R {
                 let x = simd.splat_f32s(rows[r][k]);
-                pairs[r][0] = simd.mul_add_f32s(x, line[0], pairs[r][0]);
-                pairs[r][1] = simd.mul_add_f32s(x, line[1], pairs[r][1]);
+                for v in 0..V {
+                    chains[r][v] = simd.mul_add_f32s(x, line[v], chains[r][v]);
+                }
             }
         }
-        for (sums, pair) in sums.iter_mut().zip(&pairs) {
-            let pair: &[f32] = pulp::bytemuck::cast_slice(pair);
-            sums[start..start + 2 * S::F32_LANES].copy_from_slice(pair);
+        for (sums, chains) in sums.iter_mut().zip(&chains) {
+            let chains: &[f32] = pulp::bytemuck::cast_slice(chains);
+            sums[columns.clone()].copy_from_slice(chains);
         }
     }
 }
 
-/// The two vectors of a row.
+/// The vectors of a row.
 #[inline(always)]
-fn pair<S: Simd>(row: &[f32]) -> [S::f32s; 2] {
+fn vectors<S: Simd, const V: usize>(row: &[f32]) -> [S::f32s; V] {
     let (vectors, _) = S::as_simd_f32s(row);
-    [vectors[0], vectors[1]]
+    std::array::from_fn(|v| vectors[v])
 }
 
 #[cfg(test)]
@@ -327,6 +286,8 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
+    use crate::blocks::Format;
+    use crate::decode::panels::widened;
 
     /// Scattered numbers, all of them exact in bf16 or none.
     fn numbers(n: usize, half: bool) -> Vec<f32> {
@@ -372,6 +333,45 @@ mod tests {
         }
     }
 
+    /// The product of one strip with vectors of a given width.
+    fn strip<S: Simd>(simd: S, x: &[f32], weight: &Packed) -> Vec<f32> {
+        let [part] = weight.parts.as_slice() else {
+            panic!("one part")
+        };
+        let mut y = vec![0.0; x.len() / weight.inputs * weight.outputs];
+        simd.vectorize(Strip {
+            panels: &part.panels,
+            depth: weight.inputs,
+            first: 0,
+            x,
+            y: y.chunks_exact_mut(weight.outputs).collect(),
+        });
+        y
+    }
+
+    #[test]
+    fn vectors_of_any_width_give_the_same_bytes() {
+        let (n, k) = (77, 96);
+        let w = numbers(n * k, false);
+        let tensor = Tensor::from_slice(&w, (n, k), &Device::Cpu).unwrap();
+        let codes: Vec<u8> = (0..n * k / 32 * 18).map(|i| (i * 31 % 120) as u8).collect();
+        let weights = [
+            Packed::new(&[&tensor]).unwrap(),
+            Packed::of_bytes(Stored::Blocks(Format::Q4_0), &codes, n, k),
+        ];
+        for weight in &weights {
+            for rows in [1, 2, 3, 12, 13] {
+                let x = numbers(rows * k, false);
+                let expected = product_of(&x, weight);
+                assert_eq!(strip(pulp::Scalar::new(), &x, weight), expected, "{rows}");
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    assert_eq!(strip(simd, &x, weight), expected, "{rows}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn weights_that_bf16_holds_take_half_the_memory() {
         let bytes = |half| {
@@ -389,12 +389,13 @@ mod tests {
             let tensor = Tensor::from_slice(&w, (70, 40), &Device::Cpu).unwrap();
             let memory = Packed::new(&[&tensor]).unwrap();
             let floats: Vec<u8> = w.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let mut stored = vec![Packed::of_floats(&floats, 40)];
+            let mut stored = vec![Packed::of_bytes(Stored::F32, &floats, 70, 40)];
             if half {
                 let bytes = w
                     .iter()
                     .flat_map(|x| ((x.to_bits() >> 16) as u16).to_le_bytes());
-                stored.push(Packed::of_halves(&bytes.collect::<Vec<u8>>(), 40));
+                let bytes: Vec<u8> = bytes.collect();
+                stored.push(Packed::of_bytes(Stored::Bf16, &bytes, 70, 40));
             }
             for stored in stored {
                 assert_eq!(product_of(&x, &stored), product_of(&x, &memory));

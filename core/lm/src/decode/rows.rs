@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::product::WIDTH;
+use super::line::WIDTH;
 use crate::ops::Pairs;
 use crate::ops::kernels::{exp, rows_per_piece, simd};
 

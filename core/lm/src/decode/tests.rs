@@ -1,5 +1,7 @@
 //! Batched decoding against transformers, and against itself in every other order.
 
+mod gguf;
+
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};

@@ -1,11 +1,13 @@
-//! What mistral.rs 0.8.1 honours of a GGUF file, by architecture: keys, tensors, and what it needs.
+//! What mistral.rs 0.8.1 and the native decoder honour of a GGUF file, by architecture: keys, tensors, and what they need.
 
+use driftgauge_engine::LocalEngine;
 use driftgauge_problem::Problem;
 use std::fs::File;
 use std::io::{Read as _, Seek, SeekFrom};
 use std::path::Path;
 
 use super::header::{Header, Kind, Value};
+use crate::config;
 
 /// What is known of a key.
 #[derive(Clone, Copy)]
@@ -294,13 +296,41 @@ fn refused_for(short: &str, why: String) -> Problem {
     }
 }
 
+/// Name of an engine in what is said.
+fn name_of(engine: LocalEngine) -> &'static str {
+    match engine {
+        LocalEngine::Mistralrs => "mistral.rs 0.8.1",
+        LocalEngine::Native => "the native decoder",
+    }
+}
+
+/// The family of an architecture that our own decoder computes.
+pub(super) fn family(architecture: &str) -> Option<config::Architecture> {
+    match architecture {
+        "llama" => Some(config::Architecture::Llama),
+        "qwen2" => Some(config::Architecture::Qwen2),
+        "qwen3" => Some(config::Architecture::Qwen3),
+        _ => None,
+    }
+}
+
+/// Of each architecture that it knows, our own decoder honours the same keys and tensors, and factors of the rotary frequencies beside
+/// them.
+fn runs(engine: LocalEngine, architecture: &str) -> bool {
+    engine == LocalEngine::Mistralrs || family(architecture).is_some()
+}
+
 /// Whether all that the header says is computed.
-pub(super) fn check(header: &Header, path: &Path) -> Result<(), Problem> {
+pub(super) fn check(header: &Header, path: &Path, engine: LocalEngine) -> Result<(), Problem> {
+    let who = name_of(engine);
     let name = header.text("general.architecture").unwrap_or_default();
-    let Some(architecture) = ARCHITECTURES.iter().find(|known| known.name == name) else {
-        let known: Vec<&str> = ARCHITECTURES.iter().map(|known| known.name).collect();
+    let known = ARCHITECTURES
+        .iter()
+        .filter(|known| runs(engine, known.name));
+    let Some(architecture) = known.clone().find(|known| known.name == name) else {
+        let known: Vec<&str> = known.map(|known| known.name).collect();
         return Err(refused(format!(
-            "mistral.rs 0.8.1 cannot run GGUF files of the architecture `{name}`; it runs {}",
+            "{who} cannot run GGUF files of the architecture `{name}`; it runs {}",
             known.join(", ")
         )));
     };
@@ -308,7 +338,7 @@ pub(super) fn check(header: &Header, path: &Path) -> Result<(), Problem> {
     for need in NEEDED.iter().chain(architecture.needs) {
         if !header.metadata.contains_key(&format!("{name}.{need}")) {
             return Err(refused(format!(
-                "the key `{name}.{need}` is missing, and mistral.rs needs it"
+                "the key `{name}.{need}` is missing, and {who} needs it"
             )));
         }
     }
@@ -322,9 +352,9 @@ pub(super) fn check(header: &Header, path: &Path) -> Result<(), Problem> {
             Some((_, rule)) => holds(header, name, *rule, value),
             None => Err("is not honoured".to_owned()),
         };
-        held.map_err(|why| refused_for(short, format!("`{key}: {value}` {why} by mistral.rs")))?;
+        held.map_err(|why| refused_for(short, format!("`{key}: {value}` {why} by {who}")))?;
     }
-    tensors(header, architecture, path)
+    tensors(header, architecture, path, engine)
 }
 
 fn file_as_a_whole(header: &Header) -> Result<(), Problem> {
@@ -382,7 +412,13 @@ fn holds(header: &Header, name: &str, rule: Rule, value: &Value) -> Result<(), S
     }
 }
 
-fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<(), Problem> {
+fn tensors(
+    header: &Header,
+    architecture: &Architecture,
+    path: &Path,
+    engine: LocalEngine,
+) -> Result<(), Problem> {
+    let who = name_of(engine);
     let layers = header
         .whole(&format!("{}.block_count", architecture.name))
         .unwrap_or(0);
@@ -394,7 +430,7 @@ fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<
     };
     let missing = |name: &str| {
         Problem::failed(format!(
-            "the tensor `{name}` is missing, and mistral.rs needs it"
+            "the tensor `{name}` is missing, and {who} needs it"
         ))
     };
     for name in architecture.whole {
@@ -441,10 +477,12 @@ fn tensors(header: &Header, architecture: &Architecture, path: &Path) -> Result<
                     || architecture.may.contains(&part)
                     || llama && in_llama_mlp(part, experts)
             });
-        if read || name == "rope_freqs.weight" && changes_nothing(header, path)? {
+        let honoured = llama && engine == LocalEngine::Native;
+        let factors = name == "rope_freqs.weight" && (honoured || changes_nothing(header, path)?);
+        if read || factors {
             continue;
         }
-        let why = format!("the tensor `{name}` is read by no one: mistral.rs would leave it out");
+        let why = format!("the tensor `{name}` is read by no one: {who} would leave it out");
         return Err(refused_for(name, why));
     }
     Ok(())
@@ -478,12 +516,18 @@ fn in_llama_mlp(part: &str, experts: bool) -> bool {
 
 /// Whether the file's factors of the rotary frequencies are all 1.
 fn changes_nothing(header: &Header, path: &Path) -> Result<bool, String> {
+    let factors = rope_freqs(header, path)?;
+    Ok(factors.is_some_and(|factors| factors.iter().all(|&factor| factor == 1.0)))
+}
+
+/// The file's factors of the rotary frequencies, where it has some in f32.
+pub(super) fn rope_freqs(header: &Header, path: &Path) -> Result<Option<Vec<f32>>, String> {
     let Some(tensor) = header
         .tensors
         .get("rope_freqs.weight")
         .filter(|tensor| tensor.kind == 0)
     else {
-        return Ok(false);
+        return Ok(None);
     };
     let count = usize::try_from(tensor.shape.iter().product::<u64>()).unwrap_or(usize::MAX);
     let failed = |error: std::io::Error| format!("cannot read `rope_freqs.weight`: {error}");
@@ -491,7 +535,7 @@ fn changes_nothing(header: &Header, path: &Path) -> Result<bool, String> {
     file.seek(SeekFrom::Start(tensor.start)).map_err(failed)?;
     let mut bytes = vec![0; count.saturating_mul(4).min(1 << 20)];
     file.read_exact(&mut bytes).map_err(failed)?;
-    Ok(bytes
-        .chunks_exact(4)
-        .all(|number| number == 1.0_f32.to_le_bytes()))
+    let (numbers, _) = bytes.as_chunks::<4>();
+    let factors = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes));
+    Ok(Some(factors.collect()))
 }

@@ -75,13 +75,32 @@ impl std::fmt::Display for Value {
 }
 
 /// A tensor's place and shape.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tensor {
     /// The dimension that changes fastest first.
     pub(super) shape: Vec<u64>,
     pub(super) kind: u32,
     /// Position in the file.
     pub(super) start: u64,
+}
+
+impl Tensor {
+    /// Name of the format it is stored in.
+    pub(super) fn format(&self) -> &'static str {
+        self.stored().map_or("unknown", |format| format.1)
+    }
+
+    /// Bytes that it takes; `None` where that is impossibly many, or not known.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let (_, _, per_block, bytes) = self.stored()?;
+        let mut sizes = self.shape.iter();
+        let count = sizes.try_fold(1_u64, |count, &size| count.checked_mul(size))?;
+        (count / per_block).checked_mul(*bytes)
+    }
+
+    fn stored(&self) -> Option<&'static (u32, &'static str, u64, u64)> {
+        STORED.iter().find(|format| format.0 == self.kind)
+    }
 }
 
 /// The header of a file.
@@ -335,8 +354,7 @@ fn parse(reader: &mut Reader) -> Parsed<Header> {
 
 /// Bytes of a tensor.
 fn size_of(name: &str, tensor: &Tensor) -> Parsed<u64> {
-    let Some((_, format, per_block, bytes)) = STORED.iter().find(|format| format.0 == tensor.kind)
-    else {
+    let Some((_, format, per_block, _)) = tensor.stored() else {
         let other = OTHERS.iter().find(|format| format.0 == tensor.kind);
         let format = other.map_or_else(
             || format!("number {}", tensor.kind),
@@ -355,11 +373,7 @@ fn size_of(name: &str, tensor: &Tensor) -> Parsed<u64> {
             "rows of tensor `{name}` have {row} numbers, and {format} stores {per_block} at a time"
         ));
     }
-    let count = tensor
-        .shape
-        .iter()
-        .try_fold(1_u64, |count, &size| count.checked_mul(size));
-    match count.and_then(|count| (count / per_block).checked_mul(*bytes)) {
+    match tensor.bytes() {
         Some(size) => Ok(size),
         None => broken(format!("tensor `{name}` is impossibly large")),
     }

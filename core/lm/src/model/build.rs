@@ -9,10 +9,11 @@ use super::layer::{Attention, Projections};
 use super::mlp::{GateAndUp, Gated, Mlp};
 use super::rope::depends_on_length;
 use super::{Adapter, Decoder, Layer, Linear, RopeTables};
-use crate::check::check_weights;
+use crate::check::{check_blocks, check_weights};
 use crate::compute::block_format;
 use crate::config::{Architecture, DecoderConfig, Experts, Norms};
 use crate::error::{Error, Result};
+use crate::gguf::GgufWeights;
 use crate::ops::{QuantizedWeight, Traced, Weight};
 use crate::tensors::Shards;
 use driftgauge_engine::training::BaseQuantization;
@@ -94,9 +95,14 @@ pub(crate) struct Fresh<'a> {
     pub(crate) weight: &'a Weight,
 }
 
+/// What is stored in blocks under a name.
+type Blocks<'a> = dyn Fn(&str) -> Result<Option<QuantizedWeight>> + 'a;
+
 /// Where weights come from while a decoder is built, and whether they are trained.
 struct Builder<'a> {
     read: &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor>,
+    /// Weights that are multiplied with as they are, where they are stored in blocks.
+    blocks: Option<&'a Blocks<'a>>,
     device: &'a Device,
     precision: Precision,
     parameters: Parameters,
@@ -120,6 +126,11 @@ impl Builder<'_> {
 
     /// A weight that is multiplied with, quantised where that was asked for.
     fn matrix(&mut self, name: &str, shape: (usize, usize)) -> Result<Weight> {
+        if let Some(blocks) = self.blocks
+            && let Some(weight) = blocks(name)?
+        {
+            return Ok(Weight::Quantized(weight));
+        }
         let quantization = self.precision.quantization;
         let Some(quantization) = quantization.filter(|_| !self.precision.trains(name)) else {
             return Ok(self.tensor(name, &[shape.0, shape.1])?.into());
@@ -306,6 +317,7 @@ pub(crate) fn expected_weights(config: &DecoderConfig) -> Result<BTreeMap<String
             // One number in memory, whatever the shape.
             Ok(number.broadcast_as(shape)?)
         },
+        blocks: None,
         device: &Device::Cpu,
         precision: Precision::frozen(DType::F32),
         parameters: Parameters::new(),
@@ -322,13 +334,36 @@ impl Decoder {
         precision: Precision,
         read: &mut dyn FnMut(&str, &[usize]) -> Result<Tensor>,
     ) -> Result<(Self, Parameters)> {
-        let mut builder = Builder {
+        let builder = Builder {
             read,
+            blocks: None,
             device,
             precision,
             parameters: Parameters::new(),
         };
+        Self::of(builder, config)
+    }
+
+    /// Builds a decoder from a GGUF file, on the processor and in f32; matrices that are stored in blocks stay in them.
+    pub(crate) fn from_gguf(weights: &GgufWeights) -> Result<Self> {
+        check_blocks(weights)?;
+        let blocks = |name: &str| weights.quantized(name);
+        let builder = Builder {
+            read: &mut |name, shape| match blocks(name)? {
+                Some(blocks) => Ok(blocks.dequantize()?),
+                None => weights.read(name, shape),
+            },
+            blocks: Some(&blocks),
+            device: &Device::Cpu,
+            precision: Precision::frozen(DType::F32),
+            parameters: Parameters::new(),
+        };
+        Ok(Self::of(builder, weights.config())?.0)
+    }
+
+    fn of(mut builder: Builder<'_>, config: &DecoderConfig) -> Result<(Self, Parameters)> {
         let weights = builder.decoder(config)?;
+        let device = builder.device;
         let dtype = builder.precision.dtype;
         let longest = config.longest_sequence();
         let tables = |rope| match depends_on_length(rope) {

@@ -1,8 +1,9 @@
 //! The weight of a linear layer: whole, or frozen in fewer bits and made whole for each product.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -133,11 +134,42 @@ impl QuantizedWeight {
         })
     }
 
+    /// Takes over rows of blocks, in the processor's memory.
+    ///
+    /// # Errors
+    /// When the bytes are no such matrix.
+    pub(crate) fn of_blocks(
+        bytes: &[u8],
+        format: GgmlDType,
+        shape: (usize, usize),
+    ) -> Result<Self> {
+        let (rows, columns) = shape;
+        let block = format.block_size();
+        let row = columns / block * format.type_size();
+        if rows == 0 || !columns.is_multiple_of(block) || bytes.len() != rows * row {
+            bail!(
+                "{} bytes are no {rows} rows of {columns} elements",
+                bytes.len()
+            );
+        }
+        let at_once = (PIECE / columns).clamp(1, rows);
+        let pieces = bytes.chunks(at_once * row).map(|piece| {
+            let shape = (piece.len() / row, columns);
+            let storage = QStorage::from_data(Cow::Borrowed(piece), &Device::Cpu, format)?;
+            QTensor::new(storage, shape)
+        });
+        Ok(Self {
+            pieces: Arc::new(pieces.collect::<Result<Vec<_>>>()?),
+            shape,
+            device: Device::Cpu,
+        })
+    }
+
     /// The rounded matrix in `f32`.
     ///
     /// # Errors
     /// When the tensor library fails.
-    fn dequantize(&self) -> Result<Tensor> {
+    pub(crate) fn dequantize(&self) -> Result<Tensor> {
         let (rows, columns) = self.shape;
         if let [piece] = self.pieces.as_slice() {
             return piece.dequantize(&self.device);

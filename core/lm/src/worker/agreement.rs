@@ -1,19 +1,18 @@
 //! The batched decoder against a witness: mistral.rs in a process of its own, or the decoder that scores given tokens, which computes
 //! with other kernels and one sequence at a time. The same prompts, the same greedy tokens, the same ln p.
 
-use std::path::Path;
-
 use driftgauge_engine::{
     Check, CheckOutcome, LOGITS_AGREE, LoadModel, ProbeAnswer, Probes, Proof, Testimony,
 };
 use driftgauge_problem::Problem;
 
+use super::origin::Origin;
 use crate::answer::checks::{check as finding, probe_tokens, probe_with_system_turn, senseless};
 use crate::answer::{Asked, Plan, Recording, Text};
 use crate::config::DecoderConfig;
-use crate::decode::{Batch, Limits};
+use crate::decode::Batch;
 use crate::score::log_softmax;
-use crate::{Compute, Error, Result, Scorer};
+use crate::{Error, Result, Scorer};
 
 /// How many tokens of each answer are compared.
 const STEPS: usize = 3;
@@ -82,7 +81,7 @@ pub(super) struct Proven {
 
 /// Loads the decoder and holds it against a witness, which loads the model meanwhile.
 pub(super) fn against(
-    folder: &Path,
+    origin: &Origin,
     text: &Text,
     questions: &Questions,
     ask: &Ask<'_>,
@@ -90,7 +89,7 @@ pub(super) fn against(
     let probes = &questions.probes;
     let (batch, testimony) = std::thread::scope(|scope| {
         let testimony = scope.spawn(|| ask(probes));
-        let batch = answering(folder, text, probes);
+        let batch = answering(origin, text, probes);
         (batch, testimony.join())
     });
     let testimony = testimony
@@ -110,7 +109,7 @@ pub(super) fn against(
     let mut forward = match missing.is_empty() {
         true => Vec::new(),
         false => {
-            let scorer = Scorer::load(folder, &Compute::cpu())?;
+            let scorer = origin.scorer()?;
             missing
                 .iter()
                 .map(|(prompt, ours)| forward(&scorer, prompt, ours))
@@ -142,19 +141,23 @@ const WITNESS: &str = "mistral.rs";
 const FORWARD: &str = "an independent forward pass";
 
 /// Holds the decoder against our own other one alone.
-pub(super) fn alone(folder: &Path, text: &Text, questions: &Questions) -> Result<Proven> {
-    let (batch, ours) = answering(folder, text, &questions.probes)?;
-    let scorer = Scorer::load(folder, &Compute::cpu())?;
+pub(super) fn alone(origin: &Origin, text: &Text, questions: &Questions) -> Result<Proven> {
+    let (batch, ours) = answering(origin, text, &questions.probes)?;
+    // Blocks are taken for what fits into memory once.
+    let batch = (!origin.is_gguf()).then_some(batch);
+    let scorer = origin.scorer()?;
     let asked = questions.probes.prompts.iter().zip(&ours);
     let expected = asked
         .map(|(prompt, ours)| forward(&scorer, prompt, ours))
         .collect::<Result<_>>()?;
+    drop(scorer);
+    let batch = batch.map_or_else(|| origin.batch(), Ok)?;
     proven(batch, questions, &ours, expected, FORWARD)
 }
 
 /// Loads a decoder that was proven before, and asks the short probes again.
-pub(super) fn again(folder: &Path, text: &Text, proof: &Proof) -> Result<Proven> {
-    let (batch, ours) = answering(folder, text, &proof.probes)?;
+pub(super) fn again(origin: &Origin, text: &Text, proof: &Proof) -> Result<Proven> {
+    let (batch, ours) = answering(origin, text, &proof.probes)?;
     let largest = difference(&ours, &proof.answers);
     let said = format!(
         "{} (proven before; at this load the short ones are at most {largest:.1e} apart)",
@@ -174,8 +177,8 @@ pub(super) fn covers(proof: &Proof, questions: &Questions) -> bool {
         && !proof.answers.is_empty()
 }
 
-fn answering(folder: &Path, text: &Text, probes: &Probes) -> Result<(Batch, Vec<Recording>)> {
-    let mut batch = Batch::open(folder, Limits::default())?;
+fn answering(origin: &Origin, text: &Text, probes: &Probes) -> Result<(Batch, Vec<Recording>)> {
+    let mut batch = origin.batch()?;
     let ours = answers(&mut batch, text, probes)?;
     Ok((batch, ours))
 }

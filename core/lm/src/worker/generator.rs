@@ -4,15 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use driftgauge_engine::{BatchGenerator, EngineError, GenerateRequest, LoadModel, Loaded, Witness};
-use driftgauge_folder::ends;
 use driftgauge_record::Completion;
-use serde_json::Value;
 
 use super::agreement::{self, Ask, Proven};
+use super::origin::Origin;
 use crate::answer::{Asked, Text, checks};
-use crate::config::DecoderConfig;
 use crate::decode::Batch;
-use crate::{Compute, DECODER, Error, Result};
+use crate::{Compute, DECODER, Error, GgufFile, Result};
 
 /// A model that answers many prompts at a time.
 pub struct FolderGenerator {
@@ -27,21 +25,20 @@ pub struct FolderGenerator {
 /// Questions that are taken at a time: those that are answered, and as many that wait.
 const IN_FLIGHT: usize = 128;
 
-/// Loads a model folder for generation on the processor, and proves what can go wrong silently. `ask` is for models whose witness is
+/// Loads a model folder or a GGUF file for generation on the processor, and proves what can go wrong silently. `ask` is for models whose witness is
 /// mistral.rs.
 ///
 /// # Errors
 /// When it is not computed here as its spec asks for, cannot be loaded, or a check failed.
 pub fn load_generator(model: &LoadModel, ask: &Ask<'_>) -> Result<FolderGenerator> {
     supported(model)?;
-    let text = Text::of_model(&model.folder, model.chat_template.as_deref());
-    let text = Arc::new(text.map_err(Error::Check)?);
-    let end_tokens = ends::declared(&model.folder, &read_config(&model.folder)?, text.eos_id())?;
-    let config = DecoderConfig::from_folder(&model.folder)?;
-    let parameters = driftgauge_folder::inspect(&model.folder)?.parameters();
+    let origin = Origin::open(model)?;
+    let text = Arc::new(origin.text(model)?);
+    let end_tokens = origin.end_tokens(&text, model)?;
+    let config = origin.config()?;
     let rows = Some(config.vocab_size as u64);
     let mut found = checks::of_text(&text, rows, model.plain_text).map_err(Error::Check)?;
-    let questions = agreement::questions(&config, parameters as usize, &text, model)?;
+    let questions = agreement::questions(&config, origin.parameters()?, &text, model)?;
     let proof = model.proof.as_deref();
     let Proven {
         batch,
@@ -49,10 +46,13 @@ pub fn load_generator(model: &LoadModel, ask: &Ask<'_>) -> Result<FolderGenerato
         proof,
     } = match (proof, model.witness) {
         (Some(proof), _) if agreement::covers(proof, &questions) => {
-            agreement::again(&model.folder, &text, proof)
+            agreement::again(&origin, &text, proof)
         }
-        (_, Witness::Mistralrs) => agreement::against(&model.folder, &text, &questions, ask),
-        (_, Witness::Forward) => agreement::alone(&model.folder, &text, &questions),
+        // mistral.rs multiplies blocks with other activations, and bears no witness of them.
+        (_, Witness::Mistralrs) if !origin.is_gguf() => {
+            agreement::against(&origin, &text, &questions, ask)
+        }
+        _ => agreement::alone(&origin, &text, &questions),
     }?;
     found.push(check);
     if model.strict {
@@ -83,9 +83,6 @@ pub fn supported(model: &LoadModel) -> Result<()> {
         let refused = Error::Unsupported(format!("{what} with `engine: native`"));
         Err(refused.hint("`engine: mistralrs`"))
     };
-    if let Some(file) = &model.gguf {
-        return refused(format!("the GGUF file `{file}`"));
-    }
     if let Some(name) = &model.quantization {
         return refused(format!("`quantization: {name}`"));
     }
@@ -102,18 +99,19 @@ pub fn supported(model: &LoadModel) -> Result<()> {
     }
 }
 
-/// Bytes that the weights of a model folder take while it answers, at most: what bf16 holds takes half.
+/// Bytes that the weights of a model take while it answers, at most: what bf16 holds takes half in a folder, and blocks of a GGUF file
+/// take what they take there.
 ///
 /// # Errors
-/// When it is no model folder.
-pub fn weight_bytes(folder: &Path) -> Result<u64> {
-    let weights = driftgauge_folder::inspect(folder)?;
-    Ok(weights.parameters() * size_of::<f32>() as u64)
-}
-
-fn read_config(folder: &Path) -> Result<Value> {
-    let path = folder.join("config.json");
-    serde_json::from_str(&super::read(&path)?).map_err(|e| Error::file(&path, e))
+/// When it is no model folder, or no file that the decoder reads.
+pub fn weight_bytes(folder: &Path, gguf: Option<&str>) -> Result<u64> {
+    match gguf {
+        None => {
+            let weights = driftgauge_folder::inspect(folder)?;
+            Ok(weights.parameters() * size_of::<f32>() as u64)
+        }
+        Some(name) => Ok(GgufFile::open(&folder.join(name))?.weights()?.bytes()),
+    }
 }
 
 impl BatchGenerator for FolderGenerator {

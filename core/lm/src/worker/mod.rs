@@ -5,6 +5,7 @@ mod agreement;
 mod divergence;
 mod generator;
 mod given;
+mod origin;
 mod scorer;
 mod texts;
 mod training;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use driftgauge_engine::{LoadModel, Loaded};
 
 use super::agreement::{self, Proven};
-use crate::answer::Text;
+use super::origin::Origin;
 use crate::config::DecoderConfig;
 use crate::decode::{Batch, Given};
 use crate::divergence::Divergence;
@@ -70,9 +70,9 @@ impl Texts {
             let loaded = loaded(scorer.dtype_name());
             return Ok((texts(Reads::OneByOne(scorer)), loaded));
         }
-        let text = Text::of_model(&model.folder, model.chat_template.as_deref());
-        let text = text.map_err(Error::Check)?;
-        let parameters = driftgauge_folder::inspect(&model.folder)?.parameters() as usize;
+        let origin = Origin::open(model)?;
+        let text = origin.text(model)?;
+        let parameters = origin.parameters()?;
         // What is scored needs no chat template.
         let plain = LoadModel {
             plain_text: true,
@@ -85,9 +85,9 @@ impl Texts {
             proof,
         } = match model.proof.as_deref() {
             Some(proof) if agreement::covers(proof, &questions) => {
-                agreement::again(&model.folder, &text, proof)
+                agreement::again(&origin, &text, proof)
             }
-            _ => agreement::alone(&model.folder, &text, &questions),
+            _ => agreement::alone(&origin, &text, &questions),
         }?;
         let loaded = Loaded {
             max_in_flight: IN_FLIGHT,

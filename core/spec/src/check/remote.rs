@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::diagnostic::Diagnostic;
 use crate::located::Text;
-use crate::spec::{Endpoint, Model, ModelDtype, ModelEngine, ModelSource};
+use crate::spec::{Endpoint, Model, ModelDtype, ModelEngine};
 
 impl Checker<'_> {
     /// A server's address, limits and the name of the variable with its key.
@@ -65,10 +65,9 @@ impl Checker<'_> {
         let Some(engine) = &model.engine else {
             return;
         };
-        let refused = match (model.source(), *engine.get()) {
+        let refused = match *engine.get() {
             _ if is_remote(model) => Some("an endpoint and a recording compute nothing here"),
-            (_, ModelEngine::Auto | ModelEngine::Mistralrs) => None,
-            (Some(ModelSource::Gguf(_)), _) => Some("it reads no GGUF files"),
+            ModelEngine::Auto | ModelEngine::Mistralrs => None,
             _ if model.quantization.is_some() => Some("it quantises no weights"),
             _ if !matches!(model.dtype, ModelDtype::Auto | ModelDtype::F32) => {
                 Some("it computes in f32")

@@ -127,7 +127,7 @@ pub enum ModelEngine {
     Auto,
     /// mistral.rs, on a processor or a GPU: on a processor one answer at a time.
     Mistralrs,
-    /// The decoder that comes with driftgauge, on a processor: many answers at a time, for plain folders computed in f32.
+    /// The decoder that comes with driftgauge, on a processor: many answers at a time, for plain folders and GGUF files, computed in f32.
     Native,
 }
 

@@ -1,0 +1,166 @@
+//! The transpose of a weight, in panels: what a product reads once from its beginning to its end.
+
+use half::f16;
+use half::slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _};
+use rayon::prelude::*;
+
+use super::blocks::{Blocks, STEP};
+use super::line::{Line, WIDTH};
+use crate::blocks::Stored;
+
+/// A row of a panel in numbers of 16 bits.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct HalfLine([u16; WIDTH]);
+
+/// Panels of [`WIDTH`] outputs: each is a line for every input.
+#[derive(Debug)]
+pub(super) enum Panels {
+    Whole(Vec<Vec<Line>>),
+    /// Every number is one of bf16, as most models are stored: half of the memory, and no other result.
+    Half(Vec<Vec<HalfLine>>),
+    /// The same of IEEE's.
+    Ieee(Vec<Vec<HalfLine>>),
+    Blocks(Blocks),
+}
+
+impl Panels {
+    /// Packs rows of numbers.
+    pub(super) fn of_rows<X: Copy + Sync>(
+        rows: &[&[X]],
+        inputs: usize,
+        number: impl Fn(X) -> f32 + Sync,
+    ) -> Self {
+        let is_half = |x: &X| number(*x).to_bits().trailing_zeros() >= 16;
+        match rows.par_iter().all(|row| row.iter().all(is_half)) {
+            true => Self::Half(pack(rows, inputs, HalfLine([0; WIDTH]), |line, j, x| {
+                line.0[j] = (number(x).to_bits() >> 16) as u16;
+            })),
+            false => Self::Whole(pack(rows, inputs, Line::ZERO, |line, j, x| {
+                line.0[j] = number(x);
+            })),
+        }
+    }
+
+    /// Packs the bytes of rows of `inputs` numbers, the lowest first.
+    pub(super) fn of_bytes(stored: Stored, bytes: &[u8], inputs: usize) -> Self {
+        match stored {
+            Stored::F32 => {
+                let (numbers, _) = bytes.as_chunks::<4>();
+                let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
+                Self::of_rows(&rows, inputs, f32::from_le_bytes)
+            }
+            Stored::F16 | Stored::Bf16 => {
+                let (numbers, _) = bytes.as_chunks::<2>();
+                let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
+                let set = |line: &mut HalfLine, j: usize, x| line.0[j] = u16::from_le_bytes(x);
+                let panels = pack(&rows, inputs, HalfLine([0; WIDTH]), set);
+                match stored {
+                    Stored::F16 => Self::Ieee(panels),
+                    _ => Self::Half(panels),
+                }
+            }
+            Stored::Blocks(format) => Self::Blocks(Blocks::new(format, bytes, inputs)),
+        }
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(panels) => panels.iter().map(|lines| size_of_val(&lines[..])).sum(),
+            Self::Half(panels) | Self::Ieee(panels) => {
+                panels.iter().map(|lines| size_of_val(&lines[..])).sum()
+            }
+            Self::Blocks(blocks) => blocks.bytes(),
+        }
+    }
+
+    /// One column of a panel.
+    pub(super) fn column(&self, panel: usize, column: usize, to: &mut [f32]) {
+        match self {
+            Self::Whole(panels) => {
+                for (to, line) in to.iter_mut().zip(&panels[panel]) {
+                    *to = line.0[column];
+                }
+            }
+            Self::Half(panels) => {
+                for (to, line) in to.iter_mut().zip(&panels[panel]) {
+                    *to = widened(line.0[column]);
+                }
+            }
+            Self::Ieee(panels) => {
+                for (to, line) in to.iter_mut().zip(&panels[panel]) {
+                    *to = f16::from_bits(line.0[column]).to_f32();
+                }
+            }
+            Self::Blocks(blocks) => blocks.read(panel, STEP, |first, lines| {
+                for (to, line) in to[first..].iter_mut().zip(lines) {
+                    *to = line.0[column];
+                }
+            }),
+        }
+    }
+
+    /// Shows the lines of a panel in f32, some at a time, in their order: the first input of them, and what it and its neighbours
+    /// weigh. `rows` are multiplied with them, and `wide` is memory for lines that are not stored as such.
+    #[inline(always)]
+    pub(super) fn read(
+        &self,
+        panel: usize,
+        rows: usize,
+        wide: &mut Vec<Line>,
+        mut see: impl FnMut(usize, &[Line]),
+    ) {
+        match self {
+            Self::Whole(panels) => see(0, &panels[panel]),
+            Self::Half(panels) => {
+                wide.resize(panels[panel].len(), Line::ZERO);
+                for (wide, half) in wide.iter_mut().zip(&panels[panel]) {
+                    for (wide, half) in wide.0.iter_mut().zip(&half.0) {
+                        *wide = widened(*half);
+                    }
+                }
+                see(0, wide);
+            }
+            Self::Ieee(panels) => {
+                wide.resize(panels[panel].len(), Line::ZERO);
+                for (wide, half) in wide.iter_mut().zip(&panels[panel]) {
+                    let half: &[f16] = half.0.reinterpret_cast();
+                    half.convert_to_f32_slice(&mut wide.0);
+                }
+                see(0, wide);
+            }
+            Self::Blocks(blocks) => {
+                // A row or two are multiplied as fast as memory is read where the next weights are widened meanwhile.
+                let at_once = if rows <= 2 { 8 } else { STEP };
+                blocks.read(panel, at_once, see);
+            }
+        }
+    }
+}
+
+/// Panels of [`WIDTH`] rows, each written by one thread into memory of its own.
+fn pack<L: Copy + Send + Sync, X: Copy + Sync>(
+    rows: &[&[X]],
+    inputs: usize,
+    zero: L,
+    set: impl Fn(&mut L, usize, X) + Sync,
+) -> Vec<Vec<L>> {
+    rows.par_chunks(WIDTH)
+        .map(|rows| {
+            let mut panel = vec![zero; inputs];
+            for (j, row) in rows.iter().enumerate() {
+                for (line, x) in panel.iter_mut().zip(*row) {
+                    set(line, j, *x);
+                }
+            }
+            panel
+        })
+        .collect()
+}
+
+/// A number of bf16.
+#[inline(always)]
+pub(super) fn widened(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
+}
