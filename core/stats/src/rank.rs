@@ -9,9 +9,11 @@ pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.len() != b.len() || a.len() < 2 || !crate::all_finite(a) || !crate::all_finite(b) {
         return None;
     }
-    let same = a == b;
-    let a = midranks(a);
-    let b = if same { a.clone() } else { midranks(b) };
+    if a == b {
+        // Pearson's of a column with itself, whatever its ranks.
+        return a.iter().any(|value| *value != a[0]).then_some(1.0);
+    }
+    let (a, b) = (midranks(a), midranks(b));
     // Ranks add up to the same in both columns.
     let middle = mean(&a)?;
     let product = |x: &[f64], y: &[f64]| -> f64 {

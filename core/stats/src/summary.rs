@@ -184,12 +184,15 @@ pub fn mean(values: &[f64]) -> Option<f64> {
 
 /// Sum of the squared differences from `centre`; `None` when it is not finite.
 fn squares(values: &[f64], centre: f64) -> Option<f64> {
-    let square = |value: f64| (value - centre).powi(2);
     let sum: ExactSum = match Binary::of(values) {
-        Some(binary) => binary.sum(square),
-        None => values.iter().map(|&value| square(value)).collect(),
+        Some(binary) => binary.squares(centre),
+        None => values.iter().map(|&value| square(value, centre)).collect(),
     };
     sum.value()
+}
+
+fn square(value: f64, centre: f64) -> f64 {
+    (value - centre).powi(2)
 }
 
 /// How many zeros and ones there are, where there is nothing else: sums over them are exact without adding them up.
@@ -200,9 +203,17 @@ struct Binary {
 }
 
 impl Binary {
+    fn new(zeros: u64, ones: u64) -> Option<Self> {
+        i32::try_from(zeros.checked_add(ones)?).ok()?;
+        Some(Self {
+            zeros: zeros as u32,
+            ones: ones as u32,
+        })
+    }
+
     fn of(values: &[f64]) -> Option<Self> {
         const ONE: u64 = 1.0_f64.to_bits();
-        let n = i32::try_from(values.len()).ok()?;
+        i32::try_from(values.len()).ok()?;
         // A stretch at a time: other values mostly show at once.
         let mut ones = 0;
         for stretch in values.chunks(4096) {
@@ -211,12 +222,9 @@ impl Binary {
             if here + bits().filter(|&bits| bits == 0).count() < stretch.len() {
                 return None;
             }
-            ones += here as u32;
+            ones += here as u64;
         }
-        Some(Self {
-            zeros: n.unsigned_abs() - ones,
-            ones,
-        })
+        Self::new(values.len() as u64 - ones, ones)
     }
 
     fn mean(self) -> Option<f64> {
@@ -224,12 +232,21 @@ impl Binary {
         (n > 0).then(|| f64::from(self.ones) / f64::from(n))
     }
 
-    /// The sum of what each zero and each one gives.
-    fn sum(self, of: impl Fn(f64) -> f64) -> ExactSum {
-        let copies = |value, copies| ExactSum::from_iter([of(value)]).times(copies);
+    /// The sum of the squared differences from `centre`.
+    fn squares(self, centre: f64) -> ExactSum {
+        let copies = |value, copies| ExactSum::from_iter([square(value, centre)]).times(copies);
         let mut sum = copies(0.0, self.zeros);
         sum.merge(&copies(1.0, self.ones));
         sum
+    }
+
+    /// [`order`] of them.
+    fn order(self) -> Option<(f64, f64, f64)> {
+        let n = self.zeros + self.ones;
+        let at = |place| f64::from(u8::from(place >= self.zeros));
+        let last = n.checked_sub(1)?;
+        let (low, high) = (at(last / 2), at(last.div_ceil(2)));
+        Some((at(0), between(low, high, 0.5), at(last)))
     }
 }
 
@@ -251,15 +268,22 @@ pub fn standard_error(values: &[f64]) -> Option<f64> {
 /// [`standard_error`] (Student 1908). `None` for fewer than two values, values without spread, or a level outside (0, 1).
 #[must_use]
 pub fn mean_interval(values: &[f64], level: f64) -> Option<Interval> {
-    if !is_open_probability(level) {
+    let centre = mean(values)?;
+    interval_about(centre, squares(values, centre)?, values.len(), level)
+}
+
+/// [`mean_interval`] of so many values with this mean and sum of squared differences from it.
+fn interval_about(centre: f64, squares: f64, items: usize, level: f64) -> Option<Interval> {
+    let n = items as f64;
+    if !is_open_probability(level) || n < 2.0 {
         return None;
     }
-    let (centre, se) = (mean(values)?, standard_error(values)?);
+    let se = (squares / (n - 1.0) / n).sqrt();
     // Equal values leave the rounding of their mean.
     if se <= 1e-14 * centre.abs() {
         return None;
     }
-    let half = student_t_two_sided_quantile(1.0 - level, values.len() as f64 - 1.0) * se;
+    let half = student_t_two_sided_quantile(1.0 - level, n - 1.0) * se;
     Some(Interval::new(
         level,
         centre - half,
@@ -302,13 +326,12 @@ fn between(low: f64, high: f64, part: f64) -> f64 {
 
 /// Smallest value, median and largest value of numbers; `None` of nothing.
 fn order(values: &[f64]) -> Option<(f64, f64, f64)> {
+    if let Some(binary) = Binary::of(values) {
+        return binary.order();
+    }
     let last = values.len().checked_sub(1)?;
     let (below, above) = (last / 2, last.div_ceil(2));
     let part = if below == above { 0.0 } else { 0.5 };
-    if let Some(binary) = Binary::of(values) {
-        let at = |place| f64::from(u8::from(place >= binary.zeros as usize));
-        return Some((at(0), between(at(below), at(above), part), at(last)));
-    }
     let mut values = values.to_vec();
     let (lower, &mut high, upper) = values.select_nth_unstable_by(above, f64::total_cmp);
     let largest = |values: &[f64]| values.iter().copied().max_by(f64::total_cmp);
@@ -351,18 +374,44 @@ pub struct Summary {
 /// Summarises a column; `None` of nothing or when a value is not finite.
 #[must_use]
 pub fn summarize(values: &[f64]) -> Option<Summary> {
+    let (mean, squares) = moments(values)?;
+    Some(summary(values.len() as u64, mean, squares, order(values)?))
+}
+
+/// [`summarize`], and [`mean_interval`] of the same values, from sums that both need.
+#[must_use]
+pub fn summarize_mean(values: &[f64], level: f64) -> Option<(Summary, Option<Interval>)> {
+    let (mean, squares) = moments(values)?;
+    let interval = interval_about(mean, squares, values.len(), level);
+    let summary = summary(values.len() as u64, mean, squares, order(values)?);
+    Some((summary, interval))
+}
+
+/// Mean, and sum of the squared differences from it.
+fn moments(values: &[f64]) -> Option<(f64, f64)> {
     if !crate::all_finite(values) {
         return None;
     }
     let mean = mean(values)?;
-    let squares = squares(values, mean)?;
-    let (min, median, max) = order(values)?;
-    let n = values.len() as f64;
+    Some((mean, squares(values, mean)?))
+}
+
+/// [`summarize`] of so many zeros and ones; `None` of nothing, or of more than 2^31 - 1.
+#[must_use]
+pub fn summarize_binary(zeros: u64, ones: u64) -> Option<Summary> {
+    let binary = Binary::new(zeros, ones)?;
+    let mean = binary.mean()?;
+    let squares = binary.squares(mean).value()?;
+    Some(summary(zeros + ones, mean, squares, binary.order()?))
+}
+
+fn summary(items: u64, mean: f64, squares: f64, (min, median, max): (f64, f64, f64)) -> Summary {
+    let n = items as f64;
     let root_n = n.sqrt();
     let sd = (n > 1.0).then(|| (squares / (n - 1.0)).sqrt());
     let sd_population = (squares / n).sqrt();
-    Some(Summary {
-        n: values.len() as u64,
+    Summary {
+        n: items,
         mean,
         median,
         sd,
@@ -371,7 +420,7 @@ pub fn summarize(values: &[f64]) -> Option<Summary> {
         se_population: sd_population / root_n,
         min,
         max,
-    })
+    }
 }
 
 #[cfg(test)]

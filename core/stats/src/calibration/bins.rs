@@ -55,8 +55,9 @@ impl Predictions {
             return None;
         }
         let mut filling = vec![Filling::default(); bins];
+        let mut ascending = Ascending::new(bins, closed);
         for group in self.groups() {
-            filling[bin_of(group.confidence, bins, closed)].add(group, group.n as f64);
+            filling[ascending.bin_of(group.confidence)].add(group, group.n as f64);
         }
         let name = match closed {
             Closed::Upper => format!("ece_{bins}"),
@@ -97,8 +98,9 @@ pub(super) fn ece_of(groups: &[Group], bins: usize) -> Option<f64> {
         return None;
     }
     let mut gaps = vec![0.0; bins];
+    let mut ascending = Ascending::new(bins, Closed::Upper);
     for group in groups {
-        gaps[bin_of(group.confidence, bins, Closed::Upper)] +=
+        gaps[ascending.bin_of(group.confidence)] +=
             group.correct as f64 - group.n as f64 * group.confidence;
     }
     Some(gaps.iter().map(|gap| gap.abs()).sum::<f64>() / n as f64)
@@ -125,6 +127,34 @@ pub(super) fn bin_of(confidence: f64, bins: usize, closed: Closed) -> usize {
         }
     }
     bin
+}
+
+/// [`bin_of`] of probabilities in ascending order, which mostly are in the bin of the one before.
+pub(super) struct Ascending {
+    bins: usize,
+    closed: Closed,
+    bin: usize,
+    /// The upper border of the bin: what is less, and not less than what came before, is within.
+    border: f64,
+}
+
+impl Ascending {
+    pub(super) fn new(bins: usize, closed: Closed) -> Self {
+        Self {
+            bins,
+            closed,
+            bin: 0,
+            border: f64::NEG_INFINITY,
+        }
+    }
+
+    pub(super) fn bin_of(&mut self, confidence: f64) -> usize {
+        if confidence >= self.border {
+            self.bin = bin_of(confidence, self.bins, self.closed);
+            self.border = (self.bin + 1) as f64 / self.bins as f64;
+        }
+        self.bin
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -210,6 +240,26 @@ mod tests {
                     for closed in [Closed::Upper, Closed::Lower] {
                         assert_eq!(bin_of(inside, bins, closed), k, "{k} of {bins}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_ascending_walk_falls_into_the_same_bins() {
+        for bins in 1..60_usize {
+            let borders = (0..=bins).map(|k| k as f64 / bins as f64);
+            let around = |border: f64| [border.next_down(), border, border.next_up()];
+            let places = borders
+                .flat_map(around)
+                .chain((0..500).map(|i| f64::from(i) / 499.0));
+            let mut places: Vec<f64> = places.map(|place| place.clamp(0.0, 1.0)).collect();
+            places.sort_by(f64::total_cmp);
+            for closed in [Closed::Upper, Closed::Lower] {
+                let mut ascending = Ascending::new(bins, closed);
+                for &place in &places {
+                    let expected = bin_of(place, bins, closed);
+                    assert_eq!(ascending.bin_of(place), expected, "{place} of {bins}");
                 }
             }
         }

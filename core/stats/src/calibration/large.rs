@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::bins::{Closed, bin_of, ece_of};
+use super::bins::{Ascending, Closed, ece_of};
 use super::curves::risks;
 use super::groups::Group;
 use super::predictions::Predictions;
@@ -160,8 +160,9 @@ pub(super) fn equal_width_interval(
 
 fn gaps(groups: &[Group], bins: usize) -> Vec<Gaps> {
     let mut of_bin: Vec<Vec<&Group>> = vec![Vec::new(); bins];
+    let mut ascending = Ascending::new(bins, Closed::Upper);
     for group in groups {
-        of_bin[bin_of(group.confidence, bins, Closed::Upper)].push(group);
+        of_bin[ascending.bin_of(group.confidence)].push(group);
     }
     of_bin
         .into_iter()
@@ -194,6 +195,7 @@ fn gaps(groups: &[Group], bins: usize) -> Vec<Gaps> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bins::bin_of;
     use super::*;
     use crate::bootstrap::Resampler;
     use RankStatistic::{Augrc, Aurc, EAurc, Prr};

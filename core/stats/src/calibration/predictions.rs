@@ -13,8 +13,9 @@ pub struct Predictions {
     groups: Vec<Group>,
     n: u64,
     correct: u64,
-    /// Made when first asked for: several statistics come from them.
+    /// Made when first asked for, as the area below: several statistics come from them.
     pub(super) curves: OnceLock<Option<Curves>>,
+    pub(super) auroc: OnceLock<Option<f64>>,
 }
 
 impl Predictions {
@@ -48,6 +49,7 @@ impl Predictions {
             correct: groups.iter().map(|group| group.correct).sum(),
             groups,
             curves: OnceLock::new(),
+            auroc: OnceLock::new(),
         })
     }
 

@@ -96,7 +96,7 @@ impl Predictions {
     #[must_use]
     pub fn rank(&self, statistic: RankStatistic) -> Option<f64> {
         if statistic == RankStatistic::Auroc {
-            return auroc(self.groups());
+            return *self.auroc.get_or_init(|| auroc(self.groups()));
         }
         let curves = self.curves.get_or_init(|| curves(self.groups()));
         statistic.of_curves((*curves)?)
