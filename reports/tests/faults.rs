@@ -163,7 +163,7 @@ fn flips_are_counted_metric_by_metric() {
                 condition: "plain".to_owned(),
                 kind: ScoreKind::Binary,
                 sample_ids: ids.iter().collect(),
-                values,
+                values: values.into(),
             });
         }
     }

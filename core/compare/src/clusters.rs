@@ -104,8 +104,8 @@ impl Clusters {
         let known: Vec<(String, f64)> = scores
             .sample_ids
             .iter()
-            .zip(&scores.values)
-            .filter_map(|(id, value)| Some((id.to_owned(), (*value)?)))
+            .zip(scores.values.iter())
+            .filter_map(|(id, value)| Some((id.to_owned(), value?)))
             .collect();
         let (ids, values): (Vec<String>, Vec<f64>) = known.into_iter().unzip();
         let clusters = self.numbers(&ids);

@@ -33,8 +33,8 @@ pub(crate) fn pair(baselines: &[&Scores], models: &[&Scores]) -> Result<Paired, 
         .collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<&str> = first.sample_ids.iter().collect();
     let score = |column: usize, row: usize| match column.checked_sub(1) {
-        None => first.values[row],
-        Some(other) => others[other].values[lookups[other].get(row)],
+        None => first.values.get(row),
+        Some(other) => others[other].values.get(lookups[other].get(row)),
     };
     let mut left_out = LeftOut::default();
     let mut rows: Vec<usize> = Vec::new();
@@ -124,7 +124,7 @@ mod tests {
             condition: "c".into(),
             kind: ScoreKind::Real,
             sample_ids: ids.iter().copied().collect(),
-            values: values.to_vec(),
+            values: values.iter().copied().collect(),
         }
     }
 

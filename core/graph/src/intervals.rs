@@ -16,7 +16,7 @@ pub(crate) fn fill(output: &mut MetricOutput, level: f64) {
         else {
             continue;
         };
-        let values: Vec<f64> = scores.values.iter().copied().flatten().collect();
+        let values: Vec<f64> = scores.values.iter().flatten().collect();
         let made = match scores.kind {
             ScoreKind::Binary => {
                 let successes = values.iter().filter(|&&value| value == 1.0).count();

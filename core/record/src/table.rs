@@ -2,6 +2,8 @@
 #![doc = include_str!("../../../docs/samples.md")]
 
 mod columns;
+mod constant;
+mod decode;
 mod read;
 mod rows;
 mod write;

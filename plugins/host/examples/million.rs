@@ -7,7 +7,6 @@
 //! plugins `asr` and `uncertainty`, paired and resampled. `million.py` beside this file does the same with numpy, scipy and
 //! pandas. Seconds and peak memory go to standard output, the results to FOLDER/results.txt.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,7 +16,6 @@ use driftgauge_plugin_host::{Locator, PluginLibrary, run_metric};
 use driftgauge_record::{Sample, TableRows, write_samples};
 use driftgauge_stats::bootstrap::{Items, Options};
 use driftgauge_stats::paired::{PairCounts, mcnemar_exact, newcombe_paired};
-use foldhash::fast::RandomState;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -110,20 +108,23 @@ fn scores<'a>(output: &'a MetricOutput, id: &str) -> Result<&'a Scores, Failure>
 /// Rates and paired differences by category and overall, one resample of prompts shared by all.
 fn compare(outputs: &[Vec<MetricOutput>], results: &mut String) -> Result<(), Failure> {
     let base = scores(&outputs[0][0], "asr")?;
-    let mut place = HashMap::with_capacity_and_hasher(base.values.len(), RandomState::default());
-    place.extend(base.sample_ids.iter().zip(0..));
+    let rows = |of: &Scores| -> Result<Vec<usize>, Failure> {
+        let rows = of.sample_ids.rows_in(&base.sample_ids);
+        let known = rows.into_iter().map(|row| Some(row? as usize));
+        let known: Option<_> = known.collect();
+        known.ok_or_else(|| "the models have different samples".into())
+    };
     let mut columns = vec![vec![f64::NAN; base.values.len()]; MODELS.len() + 1];
     for category in 0..CATEGORIES {
         let of_category = scores(&outputs[0][0], &format!("category.category-{category}"))?;
-        for id in of_category.sample_ids.iter() {
-            columns[0][place[id]] = category as f64;
+        for row in rows(of_category)? {
+            columns[0][row] = category as f64;
         }
     }
     for (column, output) in columns[1..].iter_mut().zip(outputs) {
         let of_model = scores(&output[0], "asr")?;
-        for (id, value) in of_model.sample_ids.iter().zip(&of_model.values) {
-            let row = place.get(id).ok_or("the models have different samples")?;
-            column[*row] = value.ok_or("a sample has no verdict")?;
+        for (row, value) in rows(of_model)?.into_iter().zip(of_model.values.iter()) {
+            column[row] = value.ok_or("a sample has no verdict")?;
         }
     }
     let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();

@@ -83,13 +83,13 @@ fn the_c_plugin_counts_words() {
         .iter()
         .map(|scores| {
             let ids: Vec<&str> = scores.sample_ids.iter().collect();
-            (ids, scores.values.as_slice())
+            (ids, scores.values.iter().collect::<Vec<_>>())
         })
         .collect();
-    let expected: [(Vec<&str>, &[Option<f64>]); 3] = [
-        (vec!["s1", "s2", "s3"], &[Some(3.0), Some(1.0), None]),
-        (vec!["s1"], &[Some(5.0)]),
-        (vec!["s1"], &[None]),
+    let expected = [
+        (vec!["s1", "s2", "s3"], vec![Some(3.0), Some(1.0), None]),
+        (vec!["s1"], vec![Some(5.0)]),
+        (vec!["s1"], vec![None]),
     ];
     assert_eq!(found, expected);
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use driftgauge_plugin_sdk::prompts::PromptIds;
 use driftgauge_plugin_sdk::texts::TextList;
-use driftgauge_plugin_sdk::wire::{SampleIds, ScoreKind, Scores};
+use driftgauge_plugin_sdk::wire::{SampleIds, ScoreKind, ScoreValues, Scores};
 use driftgauge_plugin_sdk::{MetricError, Sample};
 use indexmap::IndexMap;
+
+use crate::cells::{Cell, Cells};
 
 /// Ids of prompts; their position is the row of every column.
 #[derive(Debug, Clone)]
@@ -33,7 +35,19 @@ impl Prompts {
     /// # Errors
     /// When the sample cannot be read.
     pub fn of(&mut self, sample: &Sample<'_>) -> Result<usize, MetricError> {
-        if let Some(number) = sample.prompt()?
+        self.numbered(sample.prompt()?, sample)
+    }
+
+    /// As [`Self::of`], where the number of the sample's prompt was read already.
+    ///
+    /// # Errors
+    /// When the sample cannot be read.
+    pub fn numbered(
+        &mut self,
+        number: Option<u32>,
+        sample: &Sample<'_>,
+    ) -> Result<usize, MetricError> {
+        if let Some(number) = number
             && let Some(row) = self.told(number as usize, || sample.str("sample_id"))?
         {
             return Ok(row);
@@ -130,10 +144,15 @@ impl<T> Default for Conditions<T> {
 impl<T: Default> Conditions<T> {
     /// The place and value of a condition, made if it is new.
     pub fn entry(&mut self, condition: &str) -> (usize, &mut T) {
-        let place = match self.0.get_index_of(condition) {
-            Some(place) => place,
-            None => self.0.insert_full(condition.to_owned(), T::default()).0,
+        // Samples come condition after condition.
+        let last = self.0.len().wrapping_sub(1);
+        let is_last = |(name, _): (&String, &T)| name == condition;
+        let place = match self.0.get_index(last).is_some_and(is_last) {
+            true => Some(last),
+            false => self.0.get_index_of(condition),
         };
+        let place =
+            place.unwrap_or_else(|| self.0.insert_full(condition.to_owned(), T::default()).0);
         (place, &mut self.0[place])
     }
 
@@ -186,25 +205,9 @@ impl<T: Default> Conditions<T> {
 /// Sum and number of one score per prompt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Column {
-    cells: Vec<Cell>,
+    cells: Cells,
     /// The row of each cell, ascending; that of its place where there are none.
     rows: Option<Vec<u32>>,
-}
-
-/// A prompt's part of a column.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Cell {
-    sum: f64,
-    /// Completions with a score.
-    n: u32,
-    /// Completions, with a score or without.
-    asked: u32,
-}
-
-impl Cell {
-    fn mean(&self) -> Option<f64> {
-        (self.n > 0).then(|| self.sum / f64::from(self.n))
-    }
 }
 
 impl Column {
@@ -237,30 +240,22 @@ impl Column {
 
     /// Takes back every score that is `value` (0 or 1), in a column of 0s and 1s: it turns out not to be known.
     pub fn retract(&mut self, value: f64) {
-        for cell in &mut self.cells {
+        let without = |cell: Cell| {
             // A sum of 0s and 1s counts the 1s.
             let ones = cell.sum as u32;
-            if value == 0.0 {
-                cell.n = ones;
-            } else {
-                cell.n -= ones;
-                cell.sum = 0.0;
-            }
-        }
+            let (sum, n) = match value == 0.0 {
+                true => (cell.sum, ones),
+                false => (0.0, cell.n - ones),
+            };
+            Cell { sum, n, ..cell }
+        };
+        self.cells = self.cells.iter().map(without).collect();
     }
 
     /// Adds the score of one completion; `None` says that the prompt was asked and has no score here.
     pub fn add(&mut self, row: usize, score: Option<f64>) {
         debug_assert!(self.rows.is_none(), "a part of a column takes no scores");
-        if self.cells.len() <= row {
-            self.cells.resize(row + 1, Cell::default());
-        }
-        let cell = &mut self.cells[row];
-        cell.asked += 1;
-        if let Some(score) = score {
-            cell.sum += score;
-            cell.n += 1;
-        }
+        self.cells.add(row, score);
     }
 
     /// Mean score of a prompt; `None` when it has none.
@@ -269,7 +264,7 @@ impl Column {
         self.cell(row)?.mean()
     }
 
-    fn cell(&self, row: usize) -> Option<&Cell> {
+    fn cell(&self, row: usize) -> Option<Cell> {
         let place = match &self.rows {
             None => row,
             Some(rows) => rows.binary_search(&u32::try_from(row).ok()?).ok()?,
@@ -278,7 +273,7 @@ impl Column {
     }
 
     /// The cells with their rows.
-    fn cells(&self) -> impl Iterator<Item = (u32, &Cell)> {
+    fn cells(&self) -> impl Iterator<Item = (u32, Cell)> {
         let row = |place| match &self.rows {
             None => place,
             Some(rows) => rows[place as usize],
@@ -296,7 +291,7 @@ impl Column {
 
     /// Rows that were asked, in order.
     pub fn rows(&self) -> impl Iterator<Item = usize> {
-        let seen = |(row, cell): (u32, &Cell)| (cell.asked > 0).then_some(row as usize);
+        let seen = |(row, cell): (u32, Cell)| (cell.asked > 0).then_some(row as usize);
         self.cells().filter_map(seen)
     }
 
@@ -311,10 +306,27 @@ impl Column {
         }
     }
 
+    /// The column taken apart: `part` says which of so many parts a row belongs to; rows of none are left out.
+    #[must_use]
+    pub fn split(&self, parts: usize, part: impl Fn(usize) -> Option<usize>) -> Vec<Self> {
+        let mut found = vec![(Vec::new(), Cells::default()); parts];
+        for (row, cell) in self.cells() {
+            if let Some((rows, cells)) = part(row as usize).and_then(|part| found.get_mut(part)) {
+                rows.push(row);
+                cells.extend([cell]);
+            }
+        }
+        let column = |(rows, cells)| Self {
+            cells,
+            rows: Some(rows),
+        };
+        found.into_iter().map(column).collect()
+    }
+
     /// The column with every completion without a score counted as `score`.
     #[must_use]
     pub fn with_missing_as(&self, score: f64) -> Self {
-        let fill = |cell: &Cell| Cell {
+        let fill = |cell: Cell| Cell {
             sum: cell.sum + score * f64::from(cell.asked - cell.n),
             n: cell.asked,
             asked: cell.asked,
@@ -327,7 +339,22 @@ impl Column {
 
     /// Mean scores of all prompts that have one.
     pub fn means(&self) -> impl Iterator<Item = f64> {
-        self.cells.iter().filter_map(Cell::mean)
+        self.cells.iter().filter_map(|cell| cell.mean())
+    }
+
+    /// [`Self::means`] as a list.
+    #[must_use]
+    pub fn scores(&self) -> Vec<f64> {
+        // Most prompts have one.
+        let mut scores = Vec::with_capacity(self.cells.len());
+        scores.extend(self.means());
+        scores
+    }
+
+    /// How many prompts have the mean score 0 and how many 1, where none has another.
+    #[must_use]
+    pub fn binary(&self) -> Option<(u64, u64)> {
+        self.cells.binary()
     }
 
     /// Number of scored completions.
@@ -352,12 +379,9 @@ impl Column {
         scores: &mut Vec<Scores>,
     ) {
         let asked = self.cells().filter(|(_, cell)| cell.asked > 0);
-        let (rows, values): (Vec<u32>, Vec<Option<f64>>) =
+        let (rows, values): (Vec<u32>, ScoreValues) =
             asked.map(|(row, cell)| (row, cell.mean())).unzip();
-        let binary = values
-            .iter()
-            .flatten()
-            .all(|&value| value == 0.0 || value == 1.0);
+        let binary = self.binary().is_some();
         scores.push(Scores {
             id: id.to_owned(),
             condition: condition.to_owned(),

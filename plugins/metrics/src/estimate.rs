@@ -8,7 +8,7 @@ use driftgauge_stats::proportion::{
     clopper_pearson, effective_trials, wilson, wilson_bounded, wilson_share,
 };
 use driftgauge_stats::special::student_t_two_sided_quantile;
-use driftgauge_stats::summary::{self, summarize};
+use driftgauge_stats::summary::{self, Summary, summarize, summarize_binary, summarize_mean};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -154,8 +154,27 @@ impl Estimator {
     /// of prompts is replaced by the effective number of trials ([`effective_trials`]): prompts stay the unit.
     #[must_use]
     pub fn rate(self, column: &Column) -> Estimate {
-        let scores: Vec<f64> = column.means().collect();
+        if let Some((zeros, ones)) = column.binary() {
+            return self.binary_rate(zeros, ones);
+        }
+        let scores = column.scores();
         self.rate_of(&scores, column.total())
+    }
+
+    /// As [`Self::rate`], of so many scores of 0 and of 1.
+    fn binary_rate(self, zeros: u64, ones: u64) -> Estimate {
+        let n = zeros + ones;
+        let Some(summary) = summarize_binary(zeros, ones) else {
+            return Estimate::default();
+        };
+        Estimate {
+            value: Some(summary.mean),
+            n,
+            ci: wilson_share(summary.mean, n as f64, self.level)
+                .map(|ci| self.interval(ci.low, ci.high, "wilson")),
+            intervals: clopper_pearson(ones, n, self.level).into_iter().collect(),
+            spread: Some(spread_of(summary)),
+        }
     }
 
     /// As [`Self::rate`], from scores and the number of completions behind them.
@@ -203,18 +222,26 @@ impl Estimator {
     /// none.
     #[must_use]
     pub fn mean(self, column: &Column, range: (f64, f64)) -> Estimate {
-        let scores: Vec<f64> = column.means().collect();
+        let scores = column.scores();
         self.mean_of(&scores, range)
     }
 
     /// As [`Self::mean`], from scores.
     #[must_use]
     pub fn mean_of(self, scores: &[f64], (least, most): (f64, f64)) -> Estimate {
-        let Some(mean) = summary::mean(scores) else {
-            return Estimate::default();
-        };
         let n = scores.len() as u64;
-        let ci = summary::mean_interval(scores, self.level).or_else(|| {
+        let Some((summary, ci)) = summarize_mean(scores, self.level) else {
+            // Numbers whose squares are beyond all others have a mean still.
+            let value = summary::mean(scores);
+            let n = if value.is_some() { n } else { 0 };
+            return Estimate {
+                value,
+                n,
+                ..Estimate::default()
+            };
+        };
+        let mean = summary.mean;
+        let ci = ci.or_else(|| {
             let bounded = (least, most) == SHARE;
             bounded
                 .then(|| wilson_bounded(mean, n, self.level))
@@ -225,7 +252,7 @@ impl Estimator {
             n,
             ci: ci.map(|ci| self.interval(ci.low.max(least), ci.high.min(most), &ci.method)),
             intervals: Vec::new(),
-            spread: spread(scores),
+            spread: Some(spread_of(summary)),
         }
     }
 
@@ -253,7 +280,7 @@ impl Estimator {
     /// The mean of skewed scores from 0 on (divergences, say), one per prompt, with its BCa bootstrap interval.
     #[must_use]
     pub fn skewed_mean(self, column: &Column) -> Estimate {
-        let scores: Vec<f64> = column.means().collect();
+        let scores = column.scores();
         let plain = self.mean_of(&scores, FROM_ZERO);
         if scores.len() >= MANY {
             return plain;
@@ -280,8 +307,11 @@ impl Estimator {
 /// How scores are spread; nothing of nothing.
 #[must_use]
 pub fn spread(scores: &[f64]) -> Option<Spread> {
-    let summary = summarize(scores)?;
-    Some(Spread {
+    summarize(scores).map(spread_of)
+}
+
+fn spread_of(summary: Summary) -> Spread {
+    Spread {
         sd: summary.sd,
         se: summary.se,
         sd_population: summary.sd_population,
@@ -289,7 +319,7 @@ pub fn spread(scores: &[f64]) -> Option<Spread> {
         median: summary.median,
         min: summary.min,
         max: summary.max,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 pub mod answers;
 mod asr;
+mod cells;
 pub mod columns;
 pub mod correctness;
 mod drift;

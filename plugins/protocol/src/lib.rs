@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod arrays;
+mod bits;
 pub mod clean;
 pub mod ffi;
 pub mod field;
@@ -18,4 +19,5 @@ mod scores;
 pub mod seen;
 pub mod texts;
 pub mod validate;
+mod values;
 pub mod wire;

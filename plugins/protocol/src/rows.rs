@@ -59,6 +59,11 @@ pub trait Rows: Sync {
     fn doubles(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, [f64]>>;
     /// A list of text.
     fn texts(&self, row: usize, field: Field<'_>) -> Lookup<Vec<Cow<'_, str>>>;
+    /// For each sample the first one that is known to have the same value of a field, itself where none is; `None` where nothing is
+    /// known. What one has is then not looked up for the others.
+    fn alike(&self, _field: Field<'_>) -> Option<&[u32]> {
+        None
+    }
     /// The whole sample as JSON.
     ///
     /// # Errors
@@ -369,7 +374,9 @@ impl Lent for DgStrs {
             let texts = texts.into_iter();
             let lent: Vec<DgStr> = texts.map(|text| batch.lend_text(text)).collect();
             let (ptr, len) = (lent.as_ptr(), lent.len());
-            batch.keep(Kept::Texts(lent));
+            if len > 0 {
+                batch.keep(Kept::Texts(lent));
+            }
             Self { ptr, len }
         })
     }
@@ -417,7 +424,20 @@ unsafe extern "C" fn column<T: Lent>(
         return DG_BAD_ROW;
     }
     let each = || {
+        let alike = batch.rows.alike(field);
         for row in 0..batch.rows.len() {
+            let first = alike.map_or(row, |alike| alike[row] as usize);
+            if first < row {
+                // SAFETY: both have room for every row of the batch, and what an earlier row has was written.
+                unsafe {
+                    let code = found.add(first).read();
+                    found.add(row).write(code);
+                    if i32::from(code) == DG_PRESENT {
+                        out.add(row).write(out.add(first).read());
+                    }
+                }
+                continue;
+            }
             let (code, value) = match T::find(batch, row, field) {
                 Lookup::Present(value) => (DG_PRESENT, Some(value)),
                 Lookup::Null => (DG_NULL, None),
@@ -425,7 +445,7 @@ unsafe extern "C" fn column<T: Lent>(
                 // Told when the row itself is asked for.
                 Lookup::Failed(_) => (DG_BAD_ROW, None),
             };
-            // SAFETY: both have room for every row of the batch.
+            // SAFETY: as above.
             unsafe {
                 found.add(row).write(code as i8);
                 if let Some(value) = value {

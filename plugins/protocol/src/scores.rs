@@ -1,11 +1,14 @@
 //! Per-sample scores, and which samples they are of.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::texts::TextList;
+use crate::values::ScoreValues;
 
 /// Per-sample scores behind a scalar, so that the harness can pair models sample by sample.
 ///
@@ -24,7 +27,8 @@ pub struct Scores {
     #[schemars(with = "Option<Vec<String>>")]
     pub sample_ids: SampleIds,
     /// One score per id; null where the sample has none.
-    pub values: Vec<Option<f64>>,
+    #[schemars(with = "Vec<Option<f64>>")]
+    pub values: ScoreValues,
 }
 
 /// What kind of number a score is.
@@ -114,6 +118,22 @@ impl SampleIds {
         (&self.list, self.places.as_deref())
     }
 
+    /// Where each of these ids is among others, which have each id once; `None` where it is not. Lists that are alike tell without a look
+    /// at single ids.
+    #[must_use]
+    pub fn rows_in(&self, others: &Self) -> Vec<Option<u32>> {
+        let same_list = self.share_a_list(others) || self.list == others.list;
+        let rows = || 0..self.len() as u32;
+        if same_list && self.places == others.places {
+            return rows().map(Some).collect();
+        }
+        if let (true, Some(places), None) = (same_list, &self.places, &others.places) {
+            return places.iter().copied().map(Some).collect();
+        }
+        let known: HashMap<&str, u32, RandomState> = others.iter().zip(0..).collect();
+        self.iter().map(|id| known.get(id).copied()).collect()
+    }
+
     /// Whether both are places of one list, known without looking at the ids.
     #[must_use]
     pub fn share_a_list(&self, other: &Self) -> bool {
@@ -172,15 +192,15 @@ pub(crate) mod json {
         sample_ids: Option<&'a TextList>,
         #[serde(skip_serializing_if = "Option::is_none")]
         places: Option<Vec<u32>>,
-        values: Values<'a>,
+        values: Values,
     }
 
     /// Zeros and ones are written as they are read: without decimals.
     #[derive(Serialize)]
     #[serde(untagged)]
-    enum Values<'a> {
+    enum Values {
         Binary(Vec<Option<u8>>),
-        Real(&'a [Option<f64>]),
+        Real(Vec<Option<f64>>),
     }
 
     #[derive(Deserialize)]
@@ -226,8 +246,8 @@ pub(crate) mod json {
             Some(1.0) => Some(Some(1)),
             Some(_) => None,
         };
-        let bits = match scores.kind {
-            ScoreKind::Binary => scores.values.iter().map(|&value| bit(value)).collect(),
+        let bits: Option<Vec<_>> = match scores.kind {
+            ScoreKind::Binary => scores.values.iter().map(bit).collect(),
             ScoreKind::Real => None,
         };
         Ok(Written {
@@ -236,7 +256,10 @@ pub(crate) mod json {
             kind: scores.kind,
             sample_ids: (!listed).then_some(list),
             places,
-            values: bits.map_or(Values::Real(&scores.values), Values::Binary),
+            values: match bits {
+                Some(bits) => Values::Binary(bits),
+                None => Values::Real(scores.values.iter().collect()),
+            },
         })
     }
 
@@ -264,7 +287,7 @@ pub(crate) mod json {
                     condition: read.condition,
                     kind: read.kind,
                     sample_ids,
-                    values: read.values,
+                    values: read.values.into(),
                 })
             })
             .collect()
@@ -282,7 +305,7 @@ mod tests {
             condition: "default".to_owned(),
             kind: ScoreKind::Binary,
             sample_ids: ids.clone(),
-            values: vec![Some(1.0), None],
+            values: vec![Some(1.0), None].into(),
         }
     }
 
@@ -308,6 +331,24 @@ mod tests {
         assert!(ids(3).share_a_list(ids(4)) && !ids(3).are_shared(ids(4)));
         assert_eq!(ids(3).iter().collect::<Vec<_>>(), ["e", "c"]);
         assert!(!ids(4).share_a_list(ids(5)));
+    }
+
+    #[test]
+    fn ids_are_found_among_others() {
+        let ids = SampleIds::from_iter(["a", "b", "c"]);
+        let alike = SampleIds::from_iter(["a", "b", "c"]);
+        let part = ids.at(vec![2, 0]).unwrap();
+        let other = SampleIds::from_iter(["b", "x", "a"]);
+        for (these, others, expected) in [
+            (&ids, &alike, &[Some(0), Some(1), Some(2)][..]),
+            (&part, &ids, &[Some(2), Some(0)]),
+            (&part, &alike, &[Some(2), Some(0)]),
+            (&part, &part, &[Some(0), Some(1)]),
+            (&ids, &part, &[Some(1), None, Some(0)]),
+            (&other, &ids, &[Some(1), None, Some(0)]),
+        ] {
+            assert_eq!(these.rows_in(others), expected);
+        }
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use crate::arrays::{Given, Of};
+use crate::bits::Bits;
 use crate::field::{Field, Text};
 use crate::prompts::PromptIds;
 use crate::rows::{Lookup, Rows};
-use crate::wire::{SampleIds, Scores};
+use crate::wire::{SampleIds, ScoreKind, ScoreValues, Scores};
 
 /// Conditions and ids of the samples that a plugin was shown. What grows with the samples is each different id, once.
 #[derive(Debug, Default)]
@@ -24,25 +25,6 @@ struct Condition {
     prompts: Bits,
 }
 
-/// Which numbers of prompts there are.
-#[derive(Debug, Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn insert(&mut self, number: u32) {
-        let (word, bit) = (number as usize / 64, number % 64);
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
-        }
-        self.0[word] |= 1 << bit;
-    }
-
-    fn has(&self, number: u32) -> bool {
-        let word = self.0.get(number as usize / 64);
-        word.is_some_and(|word| word >> (number % 64) & 1 == 1)
-    }
-}
-
 impl Seen {
     /// Takes note of a batch.
     ///
@@ -52,17 +34,30 @@ impl Seen {
         let mut place = None;
         self.batch.clear();
         let mut prompts = self.prompts.open();
+        let condition = Field::Text(Text::Condition);
+        let alike = rows.alike(condition);
+        let same_as_before = |row: usize| {
+            let alike = alike?;
+            let before = alike.get(row.checked_sub(1)?);
+            Some(before == alike.get(row))
+        };
         for row in 0..rows.len() {
-            let condition = present(rows.text(row, Field::Text(Text::Condition)))?;
             let id = present(rows.text(row, Field::Text(Text::SampleId)))?;
             let number = prompts.number(&id);
             self.batch.push(number);
-            let known = place.filter(|&place: &usize| self.conditions[place].id == *condition);
-            let at = known.unwrap_or_else(|| place_of(&mut self.conditions, &condition));
+            let at = match place.filter(|_| same_as_before(row) == Some(true)) {
+                Some(at) => at,
+                None => {
+                    let condition = present(rows.text(row, condition))?;
+                    let known =
+                        place.filter(|&place: &usize| self.conditions[place].id == *condition);
+                    known.unwrap_or_else(|| place_of(&mut self.conditions, &condition))
+                }
+            };
             place = Some(at);
             let condition = &mut self.conditions[at];
             condition.samples += 1;
-            condition.prompts.insert(number);
+            condition.prompts.insert(number as usize);
         }
         Ok(())
     }
@@ -121,6 +116,7 @@ impl Seen {
             None => sample_ids.at(numbers)?,
         };
         let values = match given.present {
+            None if given.kind == ScoreKind::Real => ScoreValues::of_numbers(given.values),
             None => given.values.into_iter().map(Some).collect(),
             Some(present) if present.len() != n => {
                 return Err(format!(
@@ -172,7 +168,7 @@ impl Seen {
         if ids.share_a_list(&self.prompts()) {
             let mut places = 0..ids.len();
             let number = |row: usize| ids.places().map_or(row as u32, |places| places[row]);
-            let row = places.find(|&row| !condition.prompts.has(number(row)))?;
+            let row = places.find(|&row| !condition.prompts.has(number(row) as usize))?;
             return ids.iter().nth(row);
         }
         ids.iter().find(|id| !self.holds(condition, id))
@@ -187,7 +183,7 @@ impl Seen {
 
     fn holds(&self, condition: &Condition, id: &str) -> bool {
         let number = self.number(id);
-        number.is_some_and(|number| condition.prompts.has(number))
+        number.is_some_and(|number| condition.prompts.has(number as usize))
     }
 
     /// Whether any condition has a sample of that id.

@@ -296,7 +296,7 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Found) {
     if values().any(|value| !value.is_finite()) {
         found.push(format!("{place} have a value that is not finite"));
     }
-    if scores.kind == ScoreKind::Binary && values().any(|&value| value != 0.0 && value != 1.0) {
+    if scores.kind == ScoreKind::Binary && values().any(|value| value != 0.0 && value != 1.0) {
         found.push(format!(
             "{place} are binary but have a value other than 0 and 1"
         ));
@@ -369,7 +369,7 @@ mod tests {
             condition: "default".into(),
             kind: ScoreKind::Binary,
             sample_ids: SampleIds::from_iter(["a", "a"]),
-            values: vec![Some(0.5)],
+            values: vec![Some(0.5)].into(),
         });
         output.tables.push(Table {
             id: "t".into(),
@@ -419,7 +419,7 @@ mod tests {
             condition: "default".into(),
             kind: ScoreKind::Binary,
             sample_ids: SampleIds::from_iter(["a", "b"]),
-            values: vec![Some(1.0), Some(0.0)],
+            values: vec![Some(1.0), Some(0.0)].into(),
         });
         assert_eq!(problems(&output), Vec::<String>::new());
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 pub use driftgauge_stats::{Draws, Interval};
 
 pub use crate::scores::{SampleIds, ScoreKind, Scores};
+pub use crate::values::ScoreValues;
 
 /// Version of the output format.
 pub const OUTPUT_SCHEMA: u32 = 1;

@@ -1,7 +1,7 @@
 //! Safe reading of samples: the plugin's half of the host's accessors.
 #![expect(unsafe_code, reason = "calls function pointers of the host")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
@@ -64,16 +64,15 @@ impl Host<'_> {
     /// Hands scores over as arrays. `None` where the harness is too old to take them.
     pub(crate) fn give(&self, scores: &Scores) -> Option<Result<(), MetricError>> {
         let give = self.table.scores?;
-        let values = scores.values.iter();
-        let all = values.clone().all(Option::is_some);
+        let all = scores.values.missing() == 0;
         let present: Vec<u8> = match all {
             true => Vec::new(),
-            false => values
-                .clone()
-                .map(|value| u8::from(value.is_some()))
-                .collect(),
+            false => {
+                let values = scores.values.iter();
+                values.map(|value| u8::from(value.is_some())).collect()
+            }
         };
-        let values: Vec<f64> = values.map(|value| value.unwrap_or_default()).collect();
+        let values = scores.values.numbers();
         let of_prompts = scores.sample_ids.are_of_prompts();
         let ids: Vec<DgStr> = match of_prompts {
             true => Vec::new(),
@@ -165,6 +164,14 @@ impl<'a> Batch<'a> {
     pub fn host(&self) -> &Host<'a> {
         &self.0.host
     }
+
+    pub(crate) fn host_table(&self) -> &DgHost {
+        &self.0.host.table
+    }
+
+    pub(crate) fn raw(&self) -> *const DgBatch {
+        self.0.raw
+    }
 }
 
 /// One sample of a batch. Fields are read by name; `plugins/README.md` lists them. The plain readers (`str`, `f64`,
@@ -198,7 +205,7 @@ impl<'a> Sample<'a> {
             DgStr::EMPTY,
         )?;
         // SAFETY: the host keeps the text alive until the end of `update`, which `'a` does not outlive.
-        found.map(|text| unsafe { self.text(text) }).transpose()
+        found.map(|text| unsafe { Self::text(text) }).transpose()
     }
 
     /// A number that must be there.
@@ -323,7 +330,7 @@ impl<'a> Sample<'a> {
         let list = found.map_or(&[][..], |list| unsafe { slice(list.ptr, list.len) });
         list.iter()
             // SAFETY: as for text.
-            .map(|&text| unsafe { self.text(text) })
+            .map(|&text| unsafe { Self::text(text) })
             .collect()
     }
 
@@ -346,7 +353,7 @@ impl<'a> Sample<'a> {
             ));
         }
         // SAFETY: as for text.
-        unsafe { self.text(out) }
+        unsafe { Self::text(out) }
     }
 
     /// Reads a field: from its column where the host gives one, else for this row alone.
@@ -397,7 +404,7 @@ impl<'a> Sample<'a> {
 
     /// # Safety
     /// `text` must be the host's, valid during `'a`.
-    unsafe fn text(&self, text: DgStr) -> Result<&'a str, MetricError> {
+    pub(crate) unsafe fn text(text: DgStr) -> Result<&'a str, MetricError> {
         // SAFETY: by the contract above.
         unsafe { text.text() }
             .ok_or_else(|| MetricError::internal("the harness gave text that is not UTF-8"))
@@ -418,7 +425,11 @@ struct Columns {
 
 /// The columns of one type. There are so few that looking through all of them is the fastest.
 #[derive(Debug)]
-struct ColumnsOf<T>(RefCell<Vec<Column<T>>>);
+struct ColumnsOf<T> {
+    all: RefCell<Vec<Column<T>>>,
+    /// The place of the column that is likely asked for next: samples are mostly asked for the same fields in the same order.
+    next: Cell<usize>,
+}
 
 #[derive(Debug)]
 struct Column<T> {
@@ -430,7 +441,10 @@ struct Column<T> {
 
 impl<T> Default for ColumnsOf<T> {
     fn default() -> Self {
-        Self(RefCell::default())
+        Self {
+            all: RefCell::default(),
+            next: Cell::new(0),
+        }
     }
 }
 
@@ -447,8 +461,12 @@ impl<T: Copy> ColumnsOf<T> {
         read: DgColumn<T>,
         nothing: T,
     ) -> Option<Option<T>> {
-        let mut columns = self.0.borrow_mut();
-        let place = columns.iter().position(|column| column.field == field);
+        let mut columns = self.all.borrow_mut();
+        let likely = self.next.get();
+        let place = match columns.get(likely) {
+            Some(column) if column.field == field => Some(likely),
+            _ => columns.iter().position(|column| column.field == field),
+        };
         let place = place.unwrap_or_else(|| {
             let mut column = Column {
                 field: field.to_owned(),
@@ -461,6 +479,8 @@ impl<T: Copy> ColumnsOf<T> {
             columns.push(column);
             columns.len() - 1
         });
+        let next = place + 1;
+        self.next.set(if next < columns.len() { next } else { 0 });
         let column = &columns[place];
         match i32::from(column.found[row]) {
             DG_PRESENT => Some(Some(column.values[row])),
@@ -472,7 +492,7 @@ impl<T: Copy> ColumnsOf<T> {
 
 /// # Safety
 /// `ptr` must be null or valid for `len` elements during `'a`.
-unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
+pub(crate) unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
     if ptr.is_null() || len == 0 {
         return &[];
     }

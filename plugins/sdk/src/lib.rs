@@ -58,6 +58,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
+mod column;
 mod error;
 pub mod export;
 mod metric;
@@ -73,8 +74,8 @@ pub use metric::{Metric, NoConfig};
 pub mod prelude {
     pub use crate::wire::{
         Axis, ChartKind, ChartSpec, Direction, Interval, MOST_POOLED, Manifest, MetricOutput,
-        Point, Pooled, PooledNumber, PooledStatistic, Scalar, ScoreKind, Scores, Series, Table,
-        UNBOUNDED,
+        Point, Pooled, PooledNumber, PooledStatistic, Scalar, ScoreKind, ScoreValues, Scores,
+        Series, Table, UNBOUNDED,
     };
     pub use crate::{Batch, Host, LogLevel, Metric, MetricError, NoConfig, Sample, export_metrics};
 }

@@ -21,6 +21,34 @@ struct ProbeConfig {
     nan: bool,
 }
 
+/// A column holds what each sample has.
+fn assert_columns(batch: Batch<'_>) -> Result<(), MetricError> {
+    let rows = || batch.samples().enumerate();
+    for field in ["sample_id", "condition", "completion", "category"] {
+        let column = batch.column_str(field)?;
+        assert_eq!(column.len(), batch.len());
+        for (row, sample) in rows() {
+            assert_eq!(column[row], sample.opt_str(field)?, "{field}");
+        }
+    }
+    let (numbers, prompts) = (batch.column_f64("value.correct")?, batch.column_prompt()?);
+    let (indices, logprobs) = (
+        batch.column_i64("sample_index")?,
+        batch.column_f32s("token_logprob")?,
+    );
+    let lists = batch.column_f64s("value.correct")?;
+    for (row, sample) in rows() {
+        assert_eq!(numbers[row], sample.opt_f64("value.correct")?);
+        assert_eq!(prompts[row], sample.prompt()?);
+        assert_eq!(indices[row], sample.opt_i64("sample_index")?);
+        assert_eq!(logprobs[row], sample.f32s("token_logprob")?);
+        assert_eq!(lists[row], sample.f64s("value.correct")?);
+    }
+    let unknown = batch.column_str("no_such").err();
+    assert!(unknown.is_some_and(|error| error.to_string().contains("no_such")));
+    Ok(())
+}
+
 impl Metric for Probe {
     type Config = ProbeConfig;
 
@@ -40,6 +68,7 @@ impl Metric for Probe {
     fn update(&mut self, batch: Batch<'_>) -> Result<(), MetricError> {
         assert_ne!(self.config.panic_in, "update", "asked to");
         assert!(!batch.host().cancelled());
+        assert_columns(batch)?;
         for sample in batch.samples() {
             if self.config.field.is_empty() {
                 self.seen.push(describe(&sample)?);

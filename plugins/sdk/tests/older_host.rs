@@ -40,7 +40,7 @@ impl Metric for Half {
             condition: "default".to_owned(),
             kind: ScoreKind::Binary,
             sample_ids: SampleIds::from_iter(["b", "a", "c"]),
-            values: vec![Some(1.0), None, Some(0.0)],
+            values: vec![Some(1.0), None, Some(0.0)].into(),
         });
         Ok(output)
     }

@@ -4,7 +4,7 @@ use driftgauge_compare::{Clusters, between_models};
 use driftgauge_plugin_protocol::wire::{MetricOutput, Scalar, ScoreKind};
 
 use crate::{
-    close, clusters, column, expected, ids, interval, numbers, one, options, output, pooled,
+    close, clusters, column, expected, forget, ids, interval, numbers, one, options, output, pooled,
 };
 
 #[test]
@@ -54,7 +54,7 @@ fn clusters_are_drawn_and_flipped_whole() {
     let single = Clusters::new(ids().into_iter().map(|id| (id, "all".to_owned())));
     let found = one(between_models(&sides[0], &sides[1], (options(), &single)).unwrap());
     assert_eq!((found.detail.se, found.detail.flips), (None, None));
-    sides[1].scores[0].values[0] = None;
+    forget(&mut sides[1], 0);
     let found = one(between_models(&sides[0], &sides[1], (options(), &single)).unwrap());
     assert_eq!(found.detail.left_out.unwrap().model, 1);
     // Two clusters are enough.

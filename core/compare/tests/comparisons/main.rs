@@ -46,6 +46,13 @@ fn close(ours: Option<f64>, theirs: &Value) {
     }
 }
 
+/// Takes a value out of the first scores.
+fn forget(output: &mut MetricOutput, place: usize) {
+    let mut values: Vec<_> = output.scores[0].values.iter().collect();
+    values[place] = None;
+    output.scores[0].values = values.into();
+}
+
 fn column(id: &str, condition: &str, kind: ScoreKind, values: &[f64]) -> Scores {
     Scores {
         id: id.into(),

@@ -3,7 +3,7 @@
 use driftgauge_compare::{Between, Clusters, differences_in_differences};
 use driftgauge_plugin_protocol::wire::{MetricOutput, ScoreKind};
 
-use crate::{close, clusters, column, expected, numbers, one, options};
+use crate::{close, clusters, column, expected, forget, numbers, one, options};
 
 #[test]
 fn moves_equal_scipy() {
@@ -62,7 +62,7 @@ fn a_prompt_without_all_four_scores_is_left_out_of_the_moves() {
         }
         output
     });
-    sides[1].scores[0].values[3] = None;
+    forget(&mut sides[1], 3);
     let how = (options(), &Clusters::default());
     let found = one(differences_in_differences(
         &sides[0], &sides[1], "plain", how,

@@ -4,7 +4,7 @@ use driftgauge_compare::{Clusters, between_models, between_trainings, measured_o
 use driftgauge_plugin_protocol::wire::{MOST_POOLED, MetricOutput, Scalar, ScoreKind};
 use driftgauge_stats::bootstrap::Options;
 
-use crate::{close, compared, expected, numbers, one, options, output, pooled, ranked};
+use crate::{close, compared, expected, forget, numbers, one, options, output, pooled, ranked};
 
 #[test]
 fn real_scores_equal_scipy() {
@@ -180,7 +180,7 @@ fn at_most_a_thousand_flips_are_listed() {
     let side = |value: f64| {
         let mut output = output(ScoreKind::Binary, &[]);
         output.scores[0].sample_ids = ids.iter().map(String::as_str).collect();
-        output.scores[0].values = vec![Some(value); 1500];
+        output.scores[0].values = vec![Some(value); 1500].into();
         output
     };
     let flips = one(compared(&side(0.0), &side(1.0))).detail.flips.unwrap();
@@ -200,10 +200,10 @@ fn scores_that_are_missing_are_counted_by_side() {
     let mut baseline = output(ScoreKind::Real, &[0.0, 0.5, 0.25, 1.0]);
     let mut model = output(ScoreKind::Real, &[1.0, 0.5, 0.5, 1.0]);
     assert_eq!(one(compared(&baseline, &model)).detail.left_out, None);
-    baseline.scores[0].values[0] = None;
-    baseline.scores[0].values[1] = None;
-    baseline.scores[0].values[2] = None;
-    model.scores[0].values[2] = None;
+    forget(&mut baseline, 0);
+    forget(&mut baseline, 1);
+    forget(&mut baseline, 2);
+    forget(&mut model, 2);
     let left_out = one(compared(&baseline, &model)).detail.left_out.unwrap();
     assert_eq!(
         (left_out.prompts, left_out.baseline, left_out.model),

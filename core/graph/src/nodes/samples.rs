@@ -446,6 +446,23 @@ impl Rows for ConditionSamples<'_> {
         }
     }
 
+    fn alike(&self, field: Field<'_>) -> Option<&[u32]> {
+        let recorded = match field {
+            Field::Text(Text::FinishReason | Text::Error) => true,
+            Field::Value(_) => self.divergences.is_none(),
+            Field::Verdict(_)
+            | Field::JudgeOutput(_)
+            | Field::PUnsafe(_)
+            | Field::Score(_)
+            | Field::Points(_)
+            | Field::Categories(_)
+            | Field::Judges
+            | Field::Scorers => self.judges.is_empty(),
+            _ => false,
+        };
+        recorded.then(|| self.completions.alike(field)).flatten()
+    }
+
     fn json(&self, row: usize) -> Result<String, String> {
         serde_json::to_string(&self.sample(row)?).map_err(|error| error.to_string())
     }

@@ -3,20 +3,23 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
-use arrow_array::{Array, BooleanArray, ListArray, RecordBatch, StringArray, UInt32Array};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, ListArray, RecordBatch, StringArray, UInt32Array,
+};
+use arrow_schema::{DataType, Field, Schema};
 use indexmap::IndexMap;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
-use serde::de::DeserializeOwned;
+use parquet::errors::ParquetError;
 use serde_json::Value;
 
+use super::constant::constant;
+use super::decode::{Decode, Parsed, Words};
 use super::read::from_batch;
 use super::{BATCH, SampleTableError};
 use crate::{Sample, Verdict};
@@ -24,13 +27,20 @@ use crate::{Sample, Verdict};
 /// A table of samples, a batch of it at a time. A column is read from the file when something of it is first asked for.
 pub struct TableRows {
     path: PathBuf,
+    /// For whole samples.
     metadata: ArrowReaderMetadata,
+    /// For single columns: text of which few are different is read as such.
+    by_column: ArrowReaderMetadata,
     /// Samples in the table.
     total: usize,
     /// Place of the first sample of the batch.
     start: usize,
     readers: Mutex<HashMap<&'static str, Reader>>,
+    /// Of columns that were asked for: a batch of those that are the same in every row.
+    same: Mutex<HashMap<&'static str, Option<ArrayRef>>>,
     pub(super) batch: Batch,
+    /// Of the batch before, what is not read twice.
+    pub(super) before: Batch,
 }
 
 /// Reads some columns in order.
@@ -40,20 +50,34 @@ struct Reader {
     next: usize,
 }
 
+/// Columns of text that is often the same from row to row.
+const WORDS: [&str; 10] = [
+    "evaluation",
+    "condition",
+    "model",
+    "finish_reason",
+    "error",
+    "wrong_answer",
+    "category",
+    "row",
+    "verdicts",
+    "values",
+];
+
 /// What has been read of the batch.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) len: usize,
     pub(super) samples: Column<Vec<Sample>>,
     pub(super) sample_id: Column<StringArray>,
-    pub(super) evaluation: Column<StringArray>,
-    pub(super) condition: Column<StringArray>,
-    pub(super) model: Column<StringArray>,
+    pub(super) evaluation: Column<Words>,
+    pub(super) condition: Column<Words>,
+    pub(super) model: Column<Words>,
     pub(super) completion: Column<StringArray>,
-    pub(super) finish_reason: Column<StringArray>,
-    pub(super) category: Column<StringArray>,
-    pub(super) wrong_answer: Column<StringArray>,
-    pub(super) error: Column<StringArray>,
+    pub(super) finish_reason: Column<Words>,
+    pub(super) category: Column<Words>,
+    pub(super) wrong_answer: Column<Words>,
+    pub(super) error: Column<Words>,
     pub(super) sample_index: Column<UInt32Array>,
     pub(super) ends_with_eos: Column<BooleanArray>,
     pub(super) empty: Column<BooleanArray>,
@@ -74,71 +98,6 @@ pub(super) struct Batch {
 
 pub(super) type Column<A> = OnceLock<Result<A, String>>;
 
-/// What a column's cells become.
-pub(super) trait Decode: Sized {
-    fn decode(column: &dyn Array) -> Option<Self>;
-}
-
-impl Decode for StringArray {
-    fn decode(column: &dyn Array) -> Option<Self> {
-        column.as_string_opt().cloned()
-    }
-}
-
-impl Decode for UInt32Array {
-    fn decode(column: &dyn Array) -> Option<Self> {
-        column.as_primitive_opt::<UInt32Type>().cloned()
-    }
-}
-
-impl Decode for BooleanArray {
-    fn decode(column: &dyn Array) -> Option<Self> {
-        column.as_boolean_opt().cloned()
-    }
-}
-
-impl Decode for ListArray {
-    fn decode(column: &dyn Array) -> Option<Self> {
-        column.as_list_opt().cloned()
-    }
-}
-
-/// Cells of JSON. Many samples share one text (verdicts, say), which is read once.
-pub(super) struct Parsed<T> {
-    distinct: Vec<T>,
-    of_row: Vec<usize>,
-}
-
-impl<T> Parsed<T> {
-    pub(super) fn get(&self, row: usize) -> &T {
-        &self.distinct[self.of_row[row]]
-    }
-}
-
-impl<T: DeserializeOwned> Decode for Parsed<T> {
-    fn decode(column: &dyn Array) -> Option<Self> {
-        let texts = column.as_string_opt::<i32>()?;
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut parsed = Self {
-            distinct: Vec::new(),
-            of_row: Vec::with_capacity(texts.len()),
-        };
-        for text in texts {
-            let text = text?;
-            let place = match places.get(text) {
-                Some(&place) => place,
-                None => {
-                    parsed.distinct.push(serde_json::from_str(text).ok()?);
-                    places.insert(text, parsed.distinct.len() - 1);
-                    parsed.distinct.len() - 1
-                }
-            };
-            parsed.of_row.push(place);
-        }
-        Some(parsed)
-    }
-}
-
 impl TableRows {
     /// Opens the table at `path`, before its first batch.
     ///
@@ -151,22 +110,34 @@ impl TableRows {
         })?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())
             .map_err(|error| SampleTableError::parquet(path, &error))?;
+        let by_column =
+            by_column(&metadata).map_err(|error| SampleTableError::parquet(path, &error))?;
         let total = metadata.metadata().file_metadata().num_rows();
         Ok(Self {
             path: path.to_owned(),
             metadata,
+            by_column,
             total: usize::try_from(total).unwrap_or_default(),
             start: 0,
             readers: Mutex::default(),
+            same: Mutex::default(),
             batch: Batch::default(),
+            before: Batch::default(),
         })
     }
 
     /// Goes on to the next samples; says whether there are any.
     pub fn advance(&mut self) -> bool {
         self.start += self.batch.len;
-        self.batch = Batch {
+        let batch = Batch {
             len: BATCH.min(self.total - self.start),
+            ..Batch::default()
+        };
+        let before = std::mem::replace(&mut self.batch, batch);
+        self.before = Batch {
+            row: before.row,
+            verdicts: before.verdicts,
+            values: before.values,
             ..Batch::default()
         };
         self.batch.len > 0
@@ -194,14 +165,45 @@ impl TableRows {
         name: &'static str,
         column: &'a Column<A>,
     ) -> Result<&'a A, String> {
+        self.column_after(name, column, &Column::new())
+    }
+
+    /// As [`Self::column`], with the same column of the batch before.
+    pub(super) fn column_after<'a, A: Decode>(
+        &self,
+        name: &'static str,
+        column: &'a Column<A>,
+        before: &Column<A>,
+    ) -> Result<&'a A, String> {
         let read = || {
-            let batch = self.read(name).map_err(|error| error.to_string())?;
-            let array = batch.columns().first().map(|array| &**array);
-            array
-                .and_then(A::decode)
-                .ok_or_else(|| self.unusable(name).to_string())
+            let array = self.array(name).map_err(|error| error.to_string())?;
+            let before = before.get().and_then(|before| before.as_ref().ok());
+            A::decode(&*array, before).ok_or_else(|| self.unusable(name).to_string())
         };
         column.get_or_init(read).as_ref().map_err(Clone::clone)
+    }
+
+    /// A column of the batch.
+    fn array(&self, name: &'static str) -> Result<ArrayRef, SampleTableError> {
+        let place = self.place(name)?;
+        let mut same = self.same.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = same.entry(name).or_insert_with(|| {
+            let data_type = self.by_column.schema().field(place).data_type();
+            constant(self.by_column.metadata(), place, data_type, BATCH)
+        });
+        match same {
+            Some(rows) => Ok(rows.slice(0, self.batch.len)),
+            None => {
+                let batch = self.read(name)?;
+                let column = batch.columns().first();
+                column.cloned().ok_or_else(|| self.unusable(name))
+            }
+        }
+    }
+
+    fn place(&self, name: &'static str) -> Result<usize, SampleTableError> {
+        let place = self.by_column.schema().index_of(name);
+        place.map_err(|_| self.unusable(name))
     }
 
     /// Reads a column of the batch, or all of them where the name is empty.
@@ -214,7 +216,7 @@ impl TableRows {
         let Reader { mut batches, next } = reader;
         let batch = batches
             .next()
-            .unwrap_or_else(|| Ok(RecordBatch::new_empty(self.metadata.schema().clone())))
+            .unwrap_or_else(|| Ok(RecordBatch::new_empty(Arc::clone(self.metadata.schema()))))
             .map_err(|error| SampleTableError::parquet(&self.path, &error))?;
         if batch.num_rows() != self.batch.len {
             return Err(self.unusable(name));
@@ -230,18 +232,17 @@ impl TableRows {
             path: self.path.clone(),
             source,
         })?;
-        let columns = self.metadata.parquet_schema();
-        let wanted = if name.is_empty() {
-            ProjectionMask::all()
+        let (metadata, wanted) = if name.is_empty() {
+            (&self.metadata, ProjectionMask::all())
         } else {
-            let place = self.metadata.schema().index_of(name);
-            ProjectionMask::roots(columns, [place.map_err(|_| self.unusable(name))?])
+            let columns = self.by_column.parquet_schema();
+            let wanted = ProjectionMask::roots(columns, [self.place(name)?]);
+            (&self.by_column, wanted)
         };
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_projection(wanted)
-                .with_batch_size(BATCH)
-                .with_offset(self.start);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+            .with_projection(wanted)
+            .with_batch_size(BATCH)
+            .with_offset(self.start);
         Ok(Reader {
             batches: builder
                 .build()
@@ -260,4 +261,21 @@ impl TableRows {
             column,
         }
     }
+}
+
+/// How single columns are read.
+fn by_column(metadata: &ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
+    let words = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let field = |field: &Arc<Field>| {
+        let is_words =
+            WORDS.contains(&field.name().as_str()) && *field.data_type() == DataType::Utf8;
+        match is_words {
+            true => Arc::new(field.as_ref().clone().with_data_type(words.clone())),
+            false => Arc::clone(field),
+        }
+    };
+    let fields: Vec<_> = metadata.schema().fields().iter().map(field).collect();
+    let schema = Schema::new_with_metadata(fields, metadata.schema().metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
 }

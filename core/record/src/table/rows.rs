@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::TableRows;
 use super::columns::Column;
+use super::decode::{Parsed, Words};
 use crate::rows::cell;
 use crate::value;
 use crate::{Verdict, VerdictLabel};
@@ -27,7 +28,14 @@ impl TableRows {
     }
 
     fn row(&self, row: usize) -> Result<&IndexMap<String, Value>, String> {
-        Ok(self.column("row", &self.batch.row)?.get(row))
+        let cells = self.column_after("row", &self.batch.row, &self.before.row)?;
+        cells
+            .get(row)
+            .ok_or_else(|| self.unusable("row").to_string())
+    }
+
+    fn judged(&self) -> Result<&Parsed<IndexMap<String, Verdict>>, String> {
+        self.column_after("verdicts", &self.batch.verdicts, &self.before.verdicts)
     }
 
     /// The verdicts on a sample of the batch, by judge.
@@ -35,13 +43,36 @@ impl TableRows {
     /// # Errors
     /// When the table cannot be read.
     pub fn verdicts(&self, row: usize) -> Result<&IndexMap<String, Verdict>, String> {
-        Ok(self.column("verdicts", &self.batch.verdicts)?.get(row))
+        let cells = self.judged()?;
+        cells
+            .get(row)
+            .ok_or_else(|| self.unusable("verdicts").to_string())
+    }
+
+    fn measured(&self) -> Result<&Parsed<IndexMap<String, Vec<f64>>>, String> {
+        self.column_after("values", &self.batch.values, &self.before.values)
     }
 
     fn values(&self, row: usize, name: &str) -> Result<Option<&[f64]>, String> {
-        let values = self.column("values", &self.batch.values)?.get(row);
+        let values = self.measured()?.get(row);
+        let values = values.ok_or_else(|| self.unusable("values").to_string())?;
         let found = values.get(name).filter(|values| !values.is_empty());
         Ok(found.map(Vec::as_slice))
+    }
+
+    /// The column of a text of which few are different, and its name.
+    fn words(&self, text: Text) -> Option<(&'static str, &Column<Words>)> {
+        let batch = &self.batch;
+        Some(match text {
+            Text::Evaluation => ("evaluation", &batch.evaluation),
+            Text::Condition => ("condition", &batch.condition),
+            Text::Model => ("model", &batch.model),
+            Text::FinishReason => ("finish_reason", &batch.finish_reason),
+            Text::Category => ("category", &batch.category),
+            Text::WrongAnswer => ("wrong_answer", &batch.wrong_answer),
+            Text::Error => ("error", &batch.error),
+            Text::SampleId | Text::Completion => return None,
+        })
     }
 
     fn tokens(&self, row: usize, list: Tokens) -> Result<&[f32], String> {
@@ -91,17 +122,16 @@ impl Rows for TableRows {
     }
 
     fn text(&self, row: usize, field: Field<'_>) -> Lookup<Cow<'_, str>> {
-        let batch = &self.batch;
         let (name, column) = match field {
-            Field::Text(Text::SampleId) => ("sample_id", &batch.sample_id),
-            Field::Text(Text::Evaluation) => ("evaluation", &batch.evaluation),
-            Field::Text(Text::Condition) => ("condition", &batch.condition),
-            Field::Text(Text::Model) => ("model", &batch.model),
-            Field::Text(Text::Completion) => ("completion", &batch.completion),
-            Field::Text(Text::FinishReason) => ("finish_reason", &batch.finish_reason),
-            Field::Text(Text::Category) => ("category", &batch.category),
-            Field::Text(Text::WrongAnswer) => ("wrong_answer", &batch.wrong_answer),
-            Field::Text(Text::Error) => ("error", &batch.error),
+            Field::Text(Text::SampleId) => ("sample_id", &self.batch.sample_id),
+            Field::Text(Text::Completion) => ("completion", &self.batch.completion),
+            Field::Text(text) => {
+                let Some((name, column)) = self.words(text) else {
+                    return Lookup::OtherType;
+                };
+                let found = self.column(name, column);
+                return lookup(found.map(|words| words.get(row).map(Cow::Borrowed)));
+            }
             Field::Verdict(judge) => {
                 let verdict = self.verdicts(row).map(|verdicts| verdicts.get(judge));
                 return lookup(verdict).map(|verdict| Cow::Borrowed(verdict.label.as_str()));
@@ -215,6 +245,25 @@ impl Rows for TableRows {
         }
     }
 
+    fn alike(&self, field: Field<'_>) -> Option<&[u32]> {
+        Some(match field {
+            Field::Text(text) => {
+                let (name, column) = self.words(text)?;
+                self.column(name, column).ok()?.alike()
+            }
+            Field::Verdict(_)
+            | Field::JudgeOutput(_)
+            | Field::PUnsafe(_)
+            | Field::Score(_)
+            | Field::Points(_)
+            | Field::Categories(_)
+            | Field::Judges
+            | Field::Scorers => self.judged().ok()?.alike(),
+            Field::Value(_) => self.measured().ok()?.alike(),
+            _ => return None,
+        })
+    }
+
     fn json(&self, row: usize) -> Result<String, String> {
         // Plain data with string keys always serialises.
         let sample = self.sample(row)?;
@@ -312,7 +361,27 @@ mod tests {
                     continue;
                 }
                 let field = Field::parse(name).unwrap();
+                let alike = rows.alike(field);
                 for row in 0..rows.len() {
+                    let first = alike.map_or(row, |alike| alike[row] as usize);
+                    assert!(
+                        first <= row && alike.is_none_or(|alike| alike[first] as usize == first)
+                    );
+                    assert_eq!(
+                        expected.text(first, field),
+                        expected.text(row, field),
+                        "{name}"
+                    );
+                    assert_eq!(
+                        expected.doubles(first, field),
+                        expected.doubles(row, field),
+                        "{name}"
+                    );
+                    assert_eq!(
+                        expected.texts(first, field),
+                        expected.texts(row, field),
+                        "{name}"
+                    );
                     assert_eq!(rows.text(row, field), expected.text(row, field), "{name}");
                     assert_eq!(
                         rows.number(row, field),

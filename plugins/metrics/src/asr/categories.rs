@@ -10,6 +10,7 @@ use super::gather::Gathered;
 use super::numbers::new;
 use super::report::Words;
 use super::tables::{bounded, some, table};
+use crate::columns::Column;
 use crate::estimate::Estimate;
 
 /// More categories than this are listed in the table only.
@@ -36,15 +37,15 @@ impl Asr {
         if several && self.categories.len() <= MOST_CATEGORIES {
             let rows = self.sorted_categories();
             let names: Vec<&str> = rows.iter().map(|&row| self.categories.id(row)).collect();
+            let columns = self.split(gathered, hit);
             for ((&row, name), id) in rows.iter().zip(&names).zip(ids(&names)) {
-                let column = gathered.of_category(hit, |found| found == Some(row));
                 let scalar = new(
                     &format!("category.{id}"),
                     &format!("{} in {name}", words.title),
                     condition,
                 )
                 .formula("the rate over prompts of this category");
-                self.push(&column, scalar, output);
+                self.push(&columns[row], scalar, output);
             }
         }
         // Only what was left out is named; of a misspelt category there is a note.
@@ -66,11 +67,16 @@ impl Asr {
         gathered: &'a Gathered,
         judge: usize,
     ) -> impl Iterator<Item = (&'a str, Estimate)> + 'a {
-        let hit = &gathered.judges[judge].hit;
+        let columns = self.split(gathered, &gathered.judges[judge].hit);
         self.sorted_categories().into_iter().map(move |row| {
-            let column = gathered.of_category(hit, |found| found == Some(row));
-            (self.categories.id(row), self.estimator.rate(&column))
+            let rate = self.estimator.rate(&columns[row]);
+            (self.categories.id(row), rate)
         })
+    }
+
+    /// The parts of a column by category, by the rows of the metric's categories.
+    fn split(&self, gathered: &Gathered, column: &Column) -> Vec<Column> {
+        column.split(self.categories.len(), |row| gathered.category(row))
     }
 
     pub(super) fn category_table(&self, words: &Words) -> Option<Table> {

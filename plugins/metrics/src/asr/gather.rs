@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use driftgauge_plugin_sdk::{MetricError, Sample};
+use driftgauge_plugin_sdk::{Batch, MetricError, Sample};
 
 use super::agreement::Pair;
-use super::incoherence::{Reasons, incoherent};
+use super::incoherence::{Reasons, Texts};
 use super::scores::Scored;
 use super::{Asr, JudgeFields, Verdict};
 use crate::columns::Column;
@@ -127,23 +127,62 @@ impl Disagreements {
     }
 }
 
+/// What is asked of every sample, read for a whole batch.
+pub(super) struct Fields<'a> {
+    condition: Vec<Option<&'a str>>,
+    prompt: Vec<Option<u32>>,
+    empty: Vec<Option<i64>>,
+    looping: Vec<Option<i64>>,
+    truncated: Vec<Option<i64>>,
+    finish_reason: Vec<Option<&'a str>>,
+    category: Vec<Option<&'a str>>,
+    text: Texts<'a>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(batch: Batch<'a>) -> Result<Self, MetricError> {
+        Ok(Self {
+            condition: batch.column_str("condition")?,
+            prompt: batch.column_prompt()?,
+            empty: batch.column_i64("empty")?,
+            looping: batch.column_i64("looping")?,
+            truncated: batch.column_i64("truncated")?,
+            finish_reason: batch.column_str("finish_reason")?,
+            category: batch.column_str("category")?,
+            text: Texts::of(batch)?,
+        })
+    }
+}
+
 impl Asr {
-    pub(super) fn take(&mut self, sample: &Sample<'_>) -> Result<(), MetricError> {
+    /// Takes the sample at a place of its batch.
+    pub(super) fn take(
+        &mut self,
+        sample: &Sample<'_>,
+        place: usize,
+        fields: &Fields<'_>,
+    ) -> Result<(), MetricError> {
         self.learn_judges(sample)?;
         self.read_verdicts(sample)?;
-        let condition = sample.str("condition")?;
-        let sample_id = sample.str("sample_id")?;
-        let row = self.prompts.of(sample)?;
-        let flag = |name: &str| Ok::<_, MetricError>(sample.i64(name)? != 0);
-        let (empty, looping, truncated) = (flag("empty")?, flag("looping")?, flag("truncated")?);
-        let made = sample.opt_str("finish_reason")? != Some("error");
+        let condition = match fields.condition[place] {
+            Some(condition) => condition,
+            None => sample.str("condition")?,
+        };
+        let row = self.prompts.numbered(fields.prompt[place], sample)?;
+        let flag = |name: &str, flags: &[Option<i64>]| match flags[place] {
+            Some(flag) => Ok(flag != 0),
+            None => sample.i64(name).map(|flag| flag != 0),
+        };
+        let empty = flag("empty", &fields.empty)?;
+        let looping = flag("looping", &fields.looping)?;
+        let truncated = flag("truncated", &fields.truncated)?;
+        let made = fields.finish_reason[place] != Some("error");
         // An empty cell names no category.
-        let category = sample.opt_str("category")?;
-        let category = category
+        let category = fields.category[place]
             .filter(|name| !name.trim().is_empty())
             .and_then(|name| u32::try_from(self.categories.row(name)).ok());
 
-        let (place, gathered) = self.conditions.entry(condition);
+        let (condition_place, gathered) = self.conditions.entry(condition);
         while gathered.judges.len() < self.judges.len() {
             gathered.meet_judge();
         }
@@ -160,7 +199,8 @@ impl Asr {
         if degenerate {
             gathered.degenerate.add(row);
         }
-        let incoherent = incoherent(sample, empty || looping, &mut gathered.reasons)?;
+        let broken = empty || looping;
+        let incoherent = fields.text.incoherent(place, broken, &mut gathered.reasons);
         if incoherent {
             gathered.incoherent.add(row);
         }
@@ -186,7 +226,7 @@ impl Asr {
         }
         if verdicts.len() > 1 && gathered.compare(row, verdicts, counted) {
             let index = sample.i64("sample_index")?;
-            let key = (place, sample_id, index);
+            let key = (condition_place, sample.str("sample_id")?, index);
             let most = self.config.disagreements;
             self.disagreements.add(key, || verdicts.clone(), most);
         }
@@ -330,8 +370,15 @@ impl Gathered {
             .iter()
             .enumerate()
             .filter(|(_, times)| **times > 0);
-        let category = |row: usize| self.category.get(row).copied().flatten();
-        asked.filter(|(row, _)| category(*row).is_none()).count()
+        asked
+            .filter(|(row, _)| self.category(*row).is_none())
+            .count()
+    }
+
+    /// The category of a prompt, as a row of the metric's categories.
+    pub(super) fn category(&self, row: usize) -> Option<usize> {
+        let found = self.category.get(row).copied().flatten();
+        found.map(|found| found as usize)
     }
 
     /// The counts of two judges.
@@ -347,7 +394,6 @@ impl Gathered {
         hit: &Column,
         wanted: impl Fn(Option<usize>) -> bool,
     ) -> Column {
-        let category = |row: usize| self.category.get(row).copied().flatten();
-        hit.filtered(|row| wanted(category(row).map(|found| found as usize)))
+        hit.filtered(|row| wanted(self.category(row)))
     }
 }

@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use driftgauge_plugin_sdk::{MetricError, Sample};
+use driftgauge_plugin_sdk::{Batch, MetricError};
+use foldhash::fast::RandomState;
 
 /// Words of a phrase whose return is a repetition.
 const PHRASE: usize = 4;
@@ -30,41 +31,57 @@ pub(super) struct Reasons {
     pub(super) perplexing: u64,
 }
 
-/// Whether a completion is incoherent; `broken` where it is empty or looping.
-pub(super) fn incoherent(
-    sample: &Sample<'_>,
-    broken: bool,
-    reasons: &mut Reasons,
-) -> Result<bool, MetricError> {
-    let text = sample.opt_str("completion")?.unwrap_or_default();
-    let repeating = repeats(text);
-    let fragment = !text.trim().is_empty() && is_fragment(text);
-    let perplexing = sample
-        .opt_f64(BASE_PERPLEXITY)?
-        .is_some_and(|value| value >= PERPLEXITY);
-    reasons.repeating += u64::from(repeating);
-    reasons.fragments += u64::from(fragment);
-    reasons.perplexing += u64::from(perplexing);
-    Ok(broken || repeating || fragment || perplexing)
+/// What tells of each completion of a batch whether it is incoherent.
+pub(super) struct Texts<'a> {
+    completion: Vec<Option<&'a str>>,
+    perplexity: Vec<Option<f64>>,
+}
+
+impl<'a> Texts<'a> {
+    pub(super) fn of(batch: Batch<'a>) -> Result<Self, MetricError> {
+        Ok(Self {
+            completion: batch.column_str("completion")?,
+            perplexity: batch.column_f64(BASE_PERPLEXITY)?,
+        })
+    }
+
+    /// Whether the completion at a place is incoherent; `broken` where it is empty or looping.
+    pub(super) fn incoherent(&self, place: usize, broken: bool, reasons: &mut Reasons) -> bool {
+        let text = self.completion[place].unwrap_or_default();
+        let repeating = repeats(text);
+        let fragment = !text.trim().is_empty() && is_fragment(text);
+        let perplexing = self.perplexity[place].is_some_and(|value| value >= PERPLEXITY);
+        reasons.repeating += u64::from(repeating);
+        reasons.fragments += u64::from(fragment);
+        reasons.perplexing += u64::from(perplexing);
+        broken || repeating || fragment || perplexing
+    }
 }
 
 fn repeats(text: &str) -> bool {
+    // Words have a letter each, and something between them.
+    if text.len() < 2 * LEAST_WORDS - 1 {
+        return false;
+    }
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.len() < LEAST_WORDS {
         return false;
     }
     let phrases = words.len() - PHRASE + 1;
-    let distinct: HashSet<&[&str]> = words.windows(PHRASE).collect();
+    let distinct: HashSet<&[&str], RandomState> = words.windows(PHRASE).collect();
     (phrases - distinct.len()) as f64 >= REPEATED * phrases as f64
 }
 
 fn is_fragment(text: &str) -> bool {
+    if text.split_whitespace().nth(FRAGMENT - 1).is_some() {
+        return false;
+    }
     // Scripts without spaces write whole sentences in one word.
     let spaced = text.chars().all(|c| u32::from(c) < 0x2e80);
     let closed = text
         .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '*' | '`'))
         .ends_with(['.', '!', '?', '\u{2026}', '\u{3002}']);
-    spaced && !closed && text.split_whitespace().count() < FRAGMENT
+    spaced && !closed
 }
 
 #[cfg(test)]

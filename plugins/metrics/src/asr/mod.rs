@@ -23,7 +23,7 @@ use serde::Deserialize;
 
 use crate::columns::{Conditions, Prompts};
 use crate::estimate::{Estimator, Level, Resamples};
-use gather::{Disagreements, Gathered};
+use gather::{Disagreements, Fields, Gathered};
 use scores::ScorerFields;
 
 /// Configuration of [`Asr`].
@@ -214,8 +214,9 @@ impl Metric for Asr {
     }
 
     fn update(&mut self, batch: Batch<'_>) -> Result<(), MetricError> {
-        for sample in batch.samples() {
-            self.take(&sample)?;
+        let fields = Fields::of(batch)?;
+        for (place, sample) in batch.samples().enumerate() {
+            self.take(&sample, place, &fields)?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Whether sureness predicts correctness: calibration and ranking of one chosen measure with intervals, and a table of all.
 
+use std::rc::Rc;
+
 use driftgauge_plugin_sdk::prelude::*;
 use driftgauge_stats::bootstrap::Options;
 use driftgauge_stats::calibration::{Binned, Predictions, Prompted, RankStatistic};
@@ -34,9 +36,9 @@ struct Known {
 impl Known {
     fn of(gathered: &Gathered, values: &[f64]) -> Self {
         let mut known = Self {
-            prompt: Vec::new(),
-            value: Vec::new(),
-            correct: Vec::new(),
+            prompt: Vec::with_capacity(values.len()),
+            value: Vec::with_capacity(values.len()),
+            correct: Vec::with_capacity(values.len()),
         };
         for ((value, correct), prompt) in values.iter().zip(&gathered.correct).zip(&gathered.prompt)
         {
@@ -51,7 +53,11 @@ impl Known {
 
     /// A score of each value; `None` where one has none.
     fn scores(&self, score: impl Fn(f64) -> Option<f64>) -> Option<Vec<f64>> {
-        self.value.iter().map(|&value| score(value)).collect()
+        let mut scores = Vec::with_capacity(self.value.len());
+        for &value in &self.value {
+            scores.push(score(value)?);
+        }
+        Some(scores)
     }
 }
 
@@ -85,7 +91,7 @@ impl Uncertainty {
             let certainty = known
                 .scores(|value| Some(measure.certainty(value)))
                 .unwrap_or_default();
-            let Some(ranked) = Predictions::new(&certainty, &known.correct) else {
+            let Some(ranked) = Predictions::new(&certainty, &known.correct).map(Rc::new) else {
                 continue;
             };
             // A probability is its own certainty: sorted once.
@@ -94,9 +100,9 @@ impl Uncertainty {
                     .scores(|value| measure.confidence(value))
                     .and_then(|confidence| {
                         let predictions = if confidence == certainty {
-                            ranked.clone()
+                            Rc::clone(&ranked)
                         } else {
-                            Predictions::new(&confidence, &known.correct)?
+                            Rc::new(Predictions::new(&confidence, &known.correct)?)
                         };
                         Some((confidence, predictions))
                     });
@@ -104,7 +110,7 @@ impl Uncertainty {
             let auroc_ci = ranked
                 .auroc_interval(self.estimator.level())
                 .filter(|_| !gathered.repeated);
-            let calibrated_by = calibrated.as_ref().map(|(_, predictions)| predictions);
+            let calibrated_by = calibrated.as_ref().map(|(_, predictions)| &**predictions);
             let mut row = self.row(condition, *measure, &ranked, auroc_ci, calibrated_by);
             row.push(json!(self.rank_correlation(gathered, *measure, values)));
             found.rows.push(row);
@@ -325,6 +331,11 @@ impl Uncertainty {
         values: &[f64],
     ) -> Option<f64> {
         let chosen = self.measures.iter().position(|m| *m == self.confidence)?;
+        if measure == self.confidence {
+            let ours = values.iter().copied().filter(|value| value.is_finite());
+            let ours: Vec<f64> = ours.map(|value| measure.certainty(value)).collect();
+            return spearman(&ours, &ours);
+        }
         let both = values.iter().zip(gathered.values.get(chosen)?);
         let (ours, theirs): (Vec<f64>, Vec<f64>) = both
             .filter(|(ours, theirs)| ours.is_finite() && theirs.is_finite())

@@ -50,6 +50,14 @@ pub enum Token {
 }
 
 impl Token {
+    /// The field of its logarithm.
+    pub(super) fn field(self) -> &'static str {
+        match self {
+            Self::Emitted => "token_logprob",
+            Self::Top1 => "token_top1_logprob",
+        }
+    }
+
     /// Whose probability p_t is, for formulas.
     pub(super) fn words(self) -> &'static str {
         match self {

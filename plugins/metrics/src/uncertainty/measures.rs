@@ -53,7 +53,44 @@ pub(super) struct Tokens<'a> {
     pub(super) vocabulary: Option<u32>,
 }
 
+/// A list of a number per token that some measures need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    TopEntropy,
+    TopMass,
+    Entropy,
+    Margin,
+}
+
+impl List {
+    /// The field of a sample that holds it.
+    pub(super) fn field(self) -> &'static str {
+        match self {
+            Self::TopEntropy => "token_top10_entropy",
+            Self::TopMass => "token_top10_mass",
+            Self::Entropy => "token_entropy",
+            Self::Margin => "token_margin",
+        }
+    }
+}
+
 impl Measure {
+    /// Whether [`Self::of`] looks at a list.
+    #[must_use]
+    pub(super) fn reads(self, list: List) -> bool {
+        match self {
+            Self::TopEntropy(_) => list == List::TopEntropy,
+            Self::TopEntropyRenormalised(_)
+            | Self::EntropyLowerBound(_)
+            | Self::EntropyUpperBound(_) => {
+                matches!(list, List::TopEntropy | List::TopMass)
+            }
+            Self::TokenEntropy => list == List::Entropy,
+            Self::Margin => list == List::Margin,
+            _ => false,
+        }
+    }
+
     /// All of them with k likeliest tokens, in the order they are reported.
     #[must_use]
     pub(super) const fn all(k: u32) -> [Self; 13] {

@@ -25,7 +25,7 @@ use crate::estimate::Estimator;
 pub use config::UncertaintyConfig;
 use config::{Chosen, Eos, RECORDED, Token};
 use likeliest::Likeliest;
-use measures::{Measure, Tokens};
+use measures::{List, Measure, Tokens};
 use texts::Texts;
 
 /// Rounding of a stored log-probability: one that is above 0 by more is an error.
@@ -86,6 +86,48 @@ struct Gathered {
     texts: Texts,
 }
 
+/// What is asked of every sample, read for a whole batch.
+struct Fields<'a> {
+    condition: Vec<Option<&'a str>>,
+    prompt: Vec<Option<u32>>,
+    sample_index: Vec<Option<i64>>,
+    finish_reason: Vec<Option<&'a str>>,
+    text_logprob: Vec<&'a [f64]>,
+    /// The logarithms that measures of the token are about.
+    of_token: Vec<&'a [f32]>,
+    top_entropy: Vec<&'a [f32]>,
+    top_mass: Vec<&'a [f32]>,
+    entropy: Vec<&'a [f32]>,
+    margin: Vec<&'a [f32]>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(metric: &Uncertainty, batch: Batch<'a>) -> Result<Self, MetricError> {
+        // Lists that no measure needs are not read.
+        let list = |list: List| match metric.measures.iter().any(|measure| measure.reads(list)) {
+            true => batch.column_f32s(list.field()),
+            false => Ok(Vec::new()),
+        };
+        // Of another number of tokens than is recorded, entropies are computed.
+        let recorded = |of: List| match metric.top_k == RECORDED {
+            true => list(of),
+            false => Ok(Vec::new()),
+        };
+        Ok(Self {
+            condition: batch.column_str("condition")?,
+            prompt: batch.column_prompt()?,
+            sample_index: batch.column_i64("sample_index")?,
+            finish_reason: batch.column_str("finish_reason")?,
+            text_logprob: batch.column_f64s("value.text_logprob")?,
+            of_token: batch.column_f32s(metric.token.field())?,
+            top_entropy: recorded(List::TopEntropy)?,
+            top_mass: recorded(List::TopMass)?,
+            entropy: list(List::Entropy)?,
+            margin: list(List::Margin)?,
+        })
+    }
+}
+
 impl Metric for Uncertainty {
     type Config = UncertaintyConfig;
 
@@ -141,8 +183,9 @@ impl Metric for Uncertainty {
     }
 
     fn update(&mut self, batch: Batch<'_>) -> Result<(), MetricError> {
-        for sample in batch.samples() {
-            self.take(&sample)?;
+        let fields = Fields::of(self, batch)?;
+        for (place, sample) in batch.samples().enumerate() {
+            self.take(&sample, place, &fields)?;
         }
         Ok(())
     }
@@ -159,19 +202,34 @@ impl Metric for Uncertainty {
 }
 
 impl Uncertainty {
-    fn take(&mut self, sample: &Sample<'_>) -> Result<(), MetricError> {
-        let tokens = self.tokens(sample)?;
-        let row = self.prompts.of(sample)?;
-        let (_, gathered) = self.conditions.entry(sample.str("condition")?);
-        let text = sample.f64s("value.text_logprob")?;
+    /// Takes the sample at a place of its batch.
+    fn take(
+        &mut self,
+        sample: &Sample<'_>,
+        place: usize,
+        fields: &Fields<'_>,
+    ) -> Result<(), MetricError> {
+        let tokens = self.tokens(sample, place, fields)?;
+        let row = self.prompts.numbered(fields.prompt[place], sample)?;
+        let condition = match fields.condition[place] {
+            Some(condition) => condition,
+            None => sample.str("condition")?,
+        };
+        let (_, gathered) = self.conditions.entry(condition);
+        let text = fields.text_logprob[place];
         if !text.is_empty() {
             return gathered
                 .texts
                 .add(row, text)
                 .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()));
         }
-        gathered.asked_again |= sample.i64("sample_index")? > 0;
-        if sample.opt_str("finish_reason")? == Some("error") {
+        let index = match fields.sample_index[place] {
+            Some(index) => index,
+            None => sample.i64("sample_index")?,
+        };
+        gathered.asked_again |= index > 0;
+        let finish_reason = fields.finish_reason[place];
+        if finish_reason == Some("error") {
             gathered.failed.push(u32::try_from(row).unwrap_or(u32::MAX));
             return Ok(());
         }
@@ -203,7 +261,7 @@ impl Uncertainty {
             values.push(value.unwrap_or(f64::NAN));
         }
         gathered.without += u64::from(!any);
-        let ended = self.eos == Eos::Drop && sample.opt_str("finish_reason")? == Some("stop");
+        let ended = self.eos == Eos::Drop && finish_reason == Some("stop");
         if ended && !tokens.logprob.is_empty() && sample.i64("ends_with_eos")? == 0 {
             gathered.undropped += 1;
         }
@@ -218,7 +276,7 @@ impl Uncertainty {
         gathered.correct.push(correct);
         // Prompts are at most as many as samples, which fit in memory.
         gathered.prompt.push(u32::try_from(row).unwrap_or(u32::MAX));
-        gathered.repeated |= sample.i64("sample_index")? > 0;
+        gathered.repeated |= index > 0;
         if self.measures.contains(&Measure::SelfInconsistency) {
             let answer = sample.opt_str("completion")?.unwrap_or_default();
             gathered.answer.push(fingerprint(answer));
@@ -227,33 +285,36 @@ impl Uncertainty {
     }
 
     /// The lists of a sample, without the end token where it is to be dropped.
-    fn tokens<'a>(&self, sample: &Sample<'a>) -> Result<Tokens<'a>, MetricError> {
+    fn tokens<'a>(
+        &self,
+        sample: &Sample<'a>,
+        place: usize,
+        fields: &Fields<'a>,
+    ) -> Result<Tokens<'a>, MetricError> {
         let drop = match self.eos {
             Eos::Keep => false,
             Eos::Drop => sample.i64("ends_with_eos")? != 0,
             Eos::DropLast => true,
         };
-        let list = |field: &str| Ok::<_, MetricError>(without_last(sample.f32s(field)?, drop));
-        let of_token = match self.token {
-            Token::Emitted => "token_logprob",
-            Token::Top1 => "token_top1_logprob",
-        };
-        let logprob = list(of_token)?;
-        if let Some(place) = logprob.iter().position(|&l| l > ROUNDING || l.is_nan()) {
+        let of_token = self.token.field();
+        let all = fields.of_token[place];
+        let list =
+            |lists: &[&'a [f32]]| without_last(lists.get(place).copied().unwrap_or_default(), drop);
+        let logprob = without_last(all, drop);
+        if let Some(token) = logprob.iter().position(|&l| l > ROUNDING || l.is_nan()) {
             return Err(impossible(format!(
-                "`{of_token}` is {} at token {place}, which is no logarithm of a probability",
-                logprob[place]
+                "`{of_token}` is {} at token {token}, which is no logarithm of a probability",
+                logprob[token]
             ))
             .sample(sample.str("sample_id")?));
         }
         let (top_entropy, top_mass) = if self.top_k == RECORDED {
             (
-                list("token_top10_entropy")?.into(),
-                list("token_top10_mass")?.into(),
+                list(&fields.top_entropy).into(),
+                list(&fields.top_mass).into(),
             )
         } else {
-            let places = sample.f32s(of_token)?.len();
-            let likeliest = Likeliest::new(sample.f32s("token_top_logprobs")?, places)
+            let likeliest = Likeliest::new(sample.f32s("token_top_logprobs")?, all.len())
                 .map_err(|error| error.sample(sample.str("sample_id").unwrap_or_default()))?;
             let (entropy, mass) = likeliest.sums(self.top_k);
             (
@@ -265,8 +326,8 @@ impl Uncertainty {
             logprob,
             top_entropy,
             top_mass,
-            entropy: list("token_entropy")?,
-            margin: list("token_margin")?,
+            entropy: list(&fields.entropy),
+            margin: list(&fields.margin),
             vocabulary: self.vocabulary,
         })
     }

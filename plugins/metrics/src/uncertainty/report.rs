@@ -258,22 +258,22 @@ impl Gathered {
     /// prompts without a value: models are compared on the same prompts.
     pub(super) fn column(&self, values: &[f64], wanted: Option<bool>) -> Column {
         let answers = values.iter().zip(&self.prompt).zip(&self.correct);
-        let mut kept: Vec<(u32, Option<f64>)> = answers
+        let kept = answers
             .map(|((value, row), correct)| (*row, value.is_finite().then_some(*value), *correct))
             .filter(|(_, value, correct)| wanted.is_none() || value.is_some() && *correct == wanted)
-            .map(|(row, value, _)| (row, value))
-            .collect();
-        if wanted.is_none() {
-            kept.extend(self.failed.iter().map(|row| (*row, None)));
-        }
+            .map(|(row, value, _)| (row, value));
+        let failed = self.failed.iter().filter(|_| wanted.is_none());
+        let kept = kept.chain(failed.map(|row| (*row, None)));
+        let mut column = Column::default();
+        let mut add = |(row, value): (u32, Option<f64>)| column.add(row as usize, value);
         if self.repeated {
             // Sums of several values must not depend on the order in which completions came.
             let last = |value: Option<f64>| value.unwrap_or(f64::INFINITY);
+            let mut kept: Vec<_> = kept.collect();
             kept.sort_by(|a, b| a.0.cmp(&b.0).then(last(a.1).total_cmp(&last(b.1))));
-        }
-        let mut column = Column::default();
-        for (row, value) in kept {
-            column.add(row as usize, value);
+            kept.into_iter().for_each(add);
+        } else {
+            kept.for_each(&mut add);
         }
         column
     }

@@ -140,7 +140,7 @@ fn prompts_without_a_value_keep_their_place_among_the_scores() {
     let scores = scores.expect("scores of the primary number");
     let ids: Vec<&str> = scores.sample_ids.iter().collect();
     assert_eq!(ids, ["a", "b", "c", "d"]);
-    let there: Vec<bool> = scores.values.iter().map(Option::is_some).collect();
+    let there: Vec<bool> = scores.values.iter().map(|value| value.is_some()).collect();
     assert_eq!(there, [false, false, true, true]);
     assert_eq!(scalar(&output, "top10_entropy").n, 2);
 }

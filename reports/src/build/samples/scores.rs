@@ -68,7 +68,7 @@ impl Scores {
                     .iter()
                     .position(|entry| entry.metric == metric);
                 if let (Some(metric), ScoreKind::Binary) = (known, found.kind) {
-                    let ids = found.sample_ids.iter().zip(&found.values);
+                    let ids = found.sample_ids.iter().zip(found.values.iter());
                     scores.add(metric, column, &found.condition, ids);
                 }
             }
@@ -81,13 +81,13 @@ impl Scores {
         metric: usize,
         column: usize,
         condition: &str,
-        ids: impl Iterator<Item = (&'a str, &'a Option<f64>)>,
+        ids: impl Iterator<Item = (&'a str, Option<f64>)>,
     ) {
         let cells = self.metrics.len() * self.models;
         for (id, value) in ids {
             let key = (condition.to_owned(), id.to_owned());
             let row = self.values.entry(key).or_insert_with(|| vec![None; cells]);
-            row[metric * self.models + column] = *value;
+            row[metric * self.models + column] = value;
         }
     }
 

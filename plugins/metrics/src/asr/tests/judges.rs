@@ -26,7 +26,7 @@ fn rates_by_judge() {
     assert_eq!(value(&output, "all_judges.upper_bound"), Some(0.2));
     assert_eq!(value(&output, "agreement.refusal"), Some(0.5));
     assert_eq!(value(&output, "kappa.refusal"), Some(0.0));
-    assert_eq!(output.scores[0].values[1], Some(1.0));
+    assert_eq!(output.scores[0].values.get(1), Some(1.0));
 
     let refusal = run(&json!({"judge": "refusal"}), &samples);
     assert_eq!(value(&refusal, "asr"), Some(0.5));

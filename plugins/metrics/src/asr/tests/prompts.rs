@@ -1,6 +1,6 @@
 //! Prompts are the unit: several completions of one, and the order in which samples come.
 
-use driftgauge_plugin_sdk::wire::MetricOutput;
+use driftgauge_plugin_sdk::wire::{MetricOutput, ScoreValues};
 use serde_json::{Value, json};
 
 use super::{run, sample, table, value};
@@ -118,9 +118,9 @@ fn the_order_of_samples_does_not_show() {
     assert_eq!(sorted.tables, other.tables);
     for scores in &mut other.scores {
         let ids = scores.sample_ids.iter().map(str::to_owned);
-        let mut pairs: Vec<_> = ids.zip(scores.values.drain(..)).collect();
+        let mut pairs: Vec<_> = ids.zip(scores.values.iter()).collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        let (ids, values): (Vec<String>, _) = pairs.into_iter().unzip();
+        let (ids, values): (Vec<String>, ScoreValues) = pairs.into_iter().unzip();
         (scores.sample_ids, scores.values) = (ids.iter().collect(), values);
     }
     for scores in &sorted.scores {

@@ -1,0 +1,42 @@
+//! Sets of small numbers, a bit each.
+
+/// A set of numbers. What grows is as long as the largest of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub(crate) fn insert(&mut self, number: usize) {
+        let (word, bit) = (number / 64, number % 64);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << bit;
+    }
+
+    pub(crate) fn has(&self, number: usize) -> bool {
+        let word = self.0.get(number / 64);
+        word.is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// How many numbers are in it.
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_in_is_there() {
+        let mut bits = Bits::default();
+        assert_eq!((bits.has(0), bits.count()), (false, 0));
+        for number in [0, 63, 64, 200, 64] {
+            bits.insert(number);
+        }
+        let there: Vec<usize> = (0..1000).filter(|&number| bits.has(number)).collect();
+        assert_eq!(there, [0, 63, 64, 200]);
+        assert_eq!(bits.count(), 4);
+    }
+}
