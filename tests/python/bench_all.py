@@ -175,6 +175,7 @@ TRAINING = {
     "lora-small": "LoRA r16, 2 M parameters, 16 x 64",
     "scratch-small": "from scratch, 2 M, 16 x 64",
     "lora-base": "LoRA r16, 134 M, 2 x 128",
+    "lora-base-bf16": "LoRA r16, 134 M stored in bf16, 2 x 128",
 }
 
 

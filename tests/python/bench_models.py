@@ -19,8 +19,10 @@ SHAPES = {
 }
 
 
-def write_model(name: str, folder: Path) -> Path:
-    """Writes the model `name` below `folder`, unless it is there; returns its folder."""
+def write_model(name: str, folder: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Writes the model `name` below `folder`, unless it is there; returns its folder. Most models are stored in `bfloat16`."""
+    if dtype != torch.float32:
+        folder = folder / str(dtype).removeprefix("torch.")
     target = folder / name
     if (target / "model.safetensors").exists():
         return target
@@ -28,7 +30,7 @@ def write_model(name: str, folder: Path) -> Path:
     config = LlamaConfig(
         **SHAPES[name], max_position_embeddings=2048, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0
     )
-    model = LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config).to(dtype)
     model.save_pretrained(target)
     write_tokenizer(target, config.vocab_size)
     return target

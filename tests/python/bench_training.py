@@ -18,14 +18,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 from bench_models import SHAPES, write_model
 
 HERE = Path(__file__).parent
-# name: (model, batch, tokens per row, LoRA rank or 0 for every weight, measured steps)
+# name: (model, type that it is stored in, batch, tokens per row, LoRA rank or 0 for every weight, measured steps); both sides compute in f32
 CASES = {
-    "lora-small": ("small", 16, 64, 16, 20),
-    "scratch-small": ("small", 16, 64, 0, 20),
-    "lora-base": ("base", 2, 128, 16, 5),
+    "lora-small": ("small", "float32", 16, 64, 16, 20),
+    "scratch-small": ("small", "float32", 16, 64, 0, 20),
+    "lora-base": ("base", "float32", 2, 128, 16, 5),
+    "lora-base-bf16": ("base", "bfloat16", 2, 128, 16, 5),
 }
 WARMUP = 2
 
@@ -46,8 +48,8 @@ def main() -> None:
 
 
 def measure(case: str, args: argparse.Namespace, models: Path, scratch: Path) -> None:
-    model, batch, time, rank, steps = CASES[case]
-    folder = write_model(model, models)
+    model, stored, batch, time, rank, steps = CASES[case]
+    folder = write_model(model, models, getattr(torch, stored))
     source = random.Random(case)
     rows = [[source.randrange(4, SHAPES[model]["vocab_size"]) for _ in range(time)] for _ in range(batch * (WARMUP + steps))]
     (scratch / "ids.json").write_text(json.dumps(rows))
