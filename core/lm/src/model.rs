@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::config::DecoderConfig;
 use crate::error::Result;
-use crate::ops::{self, Traced};
+use crate::ops::{self, Traced, Weight};
 
 pub(crate) use build::{Fresh, Parameters, Precision, expected_weights, module_names, modules_of};
 pub(crate) use layer::{Layer, Projections};
@@ -156,8 +156,8 @@ impl Decoder {
     /// Logits `[n, vocab]` of rows of the residual stream `[n, hidden]`.
     pub(crate) fn logits(&self, h: &Tensor) -> Result<Tensor> {
         let x = layer::norm(&Traced::constant(h.clone()), &self.norm, &self.config)?;
-        let weight = self.lm_head.to_dtype(self.dtype)?;
-        let logits = ops::linear(&x, &weight.into(), None)?.tensor().clone();
+        let weight = Weight::from(self.lm_head.clone()).to_dtype(self.dtype)?;
+        let logits = ops::linear(&x, &weight, None)?.tensor().clone();
         match self.config.logit_softcap {
             Some(cap) => Ok(((logits / cap)?.tanh()? * cap)?),
             None => Ok(logits),
@@ -167,7 +167,10 @@ impl Decoder {
     /// Sum over rows `[n, hidden]` of the residual stream of the negative log-likelihood of the `targets [n]` after them.
     pub(crate) fn loss(&self, h: &Traced, targets: &Tensor) -> Result<Traced> {
         let x = layer::norm(h, &self.norm, &self.config)?;
-        let weight = self.lm_head.to_dtype(self.dtype)?;
+        let weight = match ops::is_read_whole(self.lm_head.tensor(), self.dtype) {
+            true => self.lm_head.clone(),
+            false => self.lm_head.to_dtype(self.dtype)?,
+        };
         Ok(ops::linear_cross_entropy(
             &x,
             &weight,

@@ -7,9 +7,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cache::Cache;
-use super::line::WIDTH;
-use super::product::times_panel;
 use super::rows::{squeeze, sum};
+use crate::ops::kernels::WIDTH;
+use crate::ops::kernels::times_panel;
 use crate::ops::kernels::{exp, vectorized};
 
 /// Tokens of one sequence that stand one behind the other in a step.

@@ -7,8 +7,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 
-use super::line::{Line, WIDTH};
 use crate::blocks::{Block, Format, Layout, Offset};
+use crate::ops::kernels::{Line, WIDTH};
 
 /// Inputs that are widened at a time, at most.
 pub(super) const STEP: usize = 32;

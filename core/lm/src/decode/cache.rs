@@ -6,7 +6,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use super::line::{Line, WIDTH};
+use crate::ops::kernels::{Line, WIDTH};
 
 /// Sizes of what a token leaves.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,6 @@ mod blocks;
 mod cache;
 mod forward;
 mod given;
-mod line;
 mod panels;
 mod product;
 mod rows;

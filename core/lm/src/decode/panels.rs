@@ -5,8 +5,8 @@ use half::slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _};
 use rayon::prelude::*;
 
 use super::blocks::{Blocks, STEP};
-use super::line::{Line, WIDTH};
 use crate::blocks::Stored;
+use crate::ops::kernels::{Line, WIDTH};
 
 /// A row of a panel in numbers of 16 bits.
 #[derive(Debug, Clone, Copy)]

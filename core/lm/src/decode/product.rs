@@ -9,10 +9,9 @@ use candle_core::{DType, Result, Tensor};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::line::{Line, WIDTH};
 use super::panels::Panels;
 use crate::blocks::Stored;
-use crate::ops::kernels::{values, vectorized};
+use crate::ops::kernels::{WIDTH, times_panel, values, vectorized};
 
 /// The transpose of a weight `[out, in]`, packed; its rows may be stored in several ways, one below the other.
 #[derive(Debug)]
@@ -182,103 +181,6 @@ impl WithSimd for Strip<'_> {
             }
         }
     }
-}
-
-/// Rows that are multiplied at once: as many sums as the registers hold.
-const fn rows_at_once<S: Simd>() -> usize {
-    if S::F32_LANES >= 16 { 12 } else { 6 }
-}
-
-/// For each row, in their order: `begin(row) + row * panel`, handed to `done`.
-#[inline(always)]
-pub(super) fn times_panel<'a, S: Simd>(
-    simd: S,
-    mut rows: impl ExactSizeIterator<Item = &'a [f32]>,
-    panel: &[Line],
-    mut begin: impl FnMut(usize) -> [f32; WIDTH],
-    mut done: impl FnMut(usize, &[f32; WIDTH]),
-) {
-    let mut at = 0;
-    macro_rules! some {
-        ($count:literal) => {{
-            let taken: [&[f32]; $count] =
-                std::array::from_fn(|_| rows.next().map_or(&[][..], |row| &row[..panel.len()]));
-            let mut sums: [[f32; WIDTH]; $count] = std::array::from_fn(|r| begin(at + r));
-            tile::<S, $count>(simd, taken, panel, &mut sums);
-            for (r, sums) in sums.iter().enumerate() {
-                done(at + r, sums);
-            }
-            at += $count;
-        }};
-    }
-    loop {
-        match rows.len().min(rows_at_once::<S>()) {
-            0 => return,
-            1 => some!(1),
-            2 => some!(2),
-            3 => some!(3),
-            4 => some!(4),
-            5 => some!(5),
-            6 | 7 => some!(6),
-            8 | 9 => some!(8),
-            10 | 11 => some!(10),
-            _ => some!(12),
-        }
-    }
-}
-
-/// `sums[r] += sum over k of rows[r][k] * panel[k]`
-#[inline(always)]
-fn tile<S: Simd, const R: usize>(
-    simd: S,
-    rows: [&[f32]; R],
-    panel: &[Line],
-    sums: &mut [[f32; WIDTH]; R],
-) {
-    let depth = panel.len();
-    if rows.iter().any(|row| row.len() != depth) {
-        return;
-    }
-    // One or two rows have few chains, each of which waits for itself: more columns at a time, where vectors are narrow.
-    match R <= 2 && S::F32_LANES <= 8 {
-        true => columns::<S, R, 4>(simd, rows, panel, sums),
-        false => columns::<S, R, 2>(simd, rows, panel, sums),
-    }
-}
-
-/// The same, as many vectors of columns at a time.
-#[inline(always)]
-fn columns<S: Simd, const R: usize, const V: usize>(
-    simd: S,
-    rows: [&[f32]; R],
-    panel: &[Line],
-    sums: &mut [[f32; WIDTH]; R],
-) {
-    for start in (0..WIDTH).step_by(V * S::F32_LANES) {
-        let columns = start..start + V * S::F32_LANES;
-        let mut chains: [[S::f32s; V]; R] =
-            std::array::from_fn(|r| vectors::<S, V>(&sums[r][columns.clone()]));
-        for (k, line) in panel.iter().enumerate() {
-            let line = vectors::<S, V>(&line.0[columns.clone()]);
-            for r in 0..R {
-                let x = simd.splat_f32s(rows[r][k]);
-                for v in 0..V {
-                    chains[r][v] = simd.mul_add_f32s(x, line[v], chains[r][v]);
-                }
-            }
-        }
-        for (sums, chains) in sums.iter_mut().zip(&chains) {
-            let chains: &[f32] = pulp::bytemuck::cast_slice(chains);
-            sums[columns.clone()].copy_from_slice(chains);
-        }
-    }
-}
-
-/// The vectors of a row.
-#[inline(always)]
-fn vectors<S: Simd, const V: usize>(row: &[f32]) -> [S::f32s; V] {
-    let (vectors, _) = S::as_simd_f32s(row);
-    std::array::from_fn(|v| vectors[v])
 }
 
 #[cfg(test)]

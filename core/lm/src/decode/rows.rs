@@ -3,8 +3,8 @@
 
 use rayon::prelude::*;
 
-use super::line::WIDTH;
 use crate::ops::Pairs;
+use crate::ops::kernels::WIDTH;
 use crate::ops::kernels::{exp, rows_per_piece, simd};
 
 /// `y = x / sqrt(mean(x^2) + eps) * weight`, row by row.

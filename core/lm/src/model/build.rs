@@ -14,7 +14,7 @@ use crate::compute::block_format;
 use crate::config::{Architecture, DecoderConfig, Experts, Norms};
 use crate::error::{Error, Result};
 use crate::gguf::GgufWeights;
-use crate::ops::{QuantizedWeight, Traced, Weight};
+use crate::ops::{QuantizedWeight, Traced, Weight, halved, is_read_whole};
 use crate::tensors::Shards;
 use driftgauge_engine::training::BaseQuantization;
 
@@ -66,6 +66,8 @@ pub(crate) struct Precision {
     pub(crate) quantization: Option<BaseQuantization>,
     /// Ends of the names of modules whose weights are parameters although the others are frozen.
     pub(crate) whole: Vec<String>,
+    /// Frozen matrices whose numbers bf16 holds stay in it, where products read them so: half of the memory, and the same results.
+    pub(crate) halves: bool,
 }
 
 impl Precision {
@@ -82,6 +84,20 @@ impl Precision {
             trainable: false,
             quantization: None,
             whole: Vec::new(),
+            halves: false,
+        }
+    }
+
+    /// A frozen weight as it is held.
+    fn held(&self, tensor: &Tensor) -> Result<Tensor> {
+        let half = match (self.halves, tensor.rank(), tensor.dtype()) {
+            (true, 2, DType::BF16) => Some(tensor.clone()),
+            (true, 2, DType::F32) => halved(tensor)?,
+            _ => None,
+        };
+        match half.filter(|half| is_read_whole(half, self.dtype)) {
+            Some(half) => Ok(half),
+            None => Ok(tensor.to_dtype(self.dtype)?),
         }
     }
 }
@@ -117,7 +133,7 @@ impl Builder<'_> {
     fn tensor_like(&mut self, name: &str, stored: &str, shape: &[usize]) -> Result<Traced> {
         let tensor = (self.read)(stored, shape)?.to_device(self.device)?;
         if !self.precision.trains(name) {
-            return Ok(Traced::constant(tensor.to_dtype(self.precision.dtype)?));
+            return Ok(Traced::constant(self.precision.held(&tensor)?));
         }
         let parameter = Traced::parameter(tensor.to_dtype(DType::F32)?);
         self.parameters.insert(name.to_owned(), parameter.clone());

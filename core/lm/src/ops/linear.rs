@@ -4,7 +4,7 @@ use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::cpu::{self, product};
 use super::pool::side_by_side;
-use super::{Traced, Weight, elementwise, plain};
+use super::{Kept, Traced, Weight, elementwise, matmul, plain};
 
 /// The two factors of a low-rank update (LoRA, arXiv 2106.09685): `delta = scale * b a`.
 #[derive(Debug, Clone, Copy)]
@@ -72,39 +72,23 @@ fn flatten(x: &Traced, w: &Weight) -> Result<(Traced, Vec<usize>)> {
     Ok((x, shape))
 }
 
-/// `x w^T + bias` for rows `x`.
-fn product_with(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    match bias {
-        Some(bias) if cpu::applies(&[x, w, bias]) => {
-            let y = x.matmul(&w.t()?)?;
-            let bias = bias.contiguous()?;
-            let bias = cpu::values(&bias)?;
-            cpu::modify(&y, |y| {
-                product::add_bias(y, &bias);
-                Ok(())
-            })?;
-            Ok(y)
-        }
-        _ => plain::linear(x, w, bias),
-    }
-}
-
 /// `x w^T + bias` for rows `x`, recorded.
 fn frozen_or_trained(x: &Traced, w: &Weight, bias: Option<&Traced>) -> Result<Traced> {
     let dtype = x.tensor().dtype();
-    let y = product_with(x.tensor(), &w.matrix(dtype)?, bias.map(Traced::tensor))?;
+    let bias_values = bias.map(Traced::tensor);
+    let y = matmul::times_transposed(x.tensor(), &w.factor(dtype)?, bias_values)?;
     let absent = x.detach();
     let inputs = [x, w.parameter().unwrap_or(&absent), bias.unwrap_or(&absent)];
     let needed = inputs.map(Traced::requires_grad);
     // A frozen layer need not keep its input.
-    let x_values = needed[1].then(|| x.tensor().clone());
+    let x_values = needed[1].then(|| x.keep());
     // A quantised weight is kept as it is, and made whole again on the way back.
     let w = w.clone();
     Ok(Traced::record(y, &inputs, move |gradient| {
         let (x_gradient, w_gradient) = side_by_side(
             gradient.device(),
-            || needed[0].then(|| gradient.matmul(&w.matrix(dtype)?)),
-            || x_values.as_ref().map(|x| gradient.t()?.matmul(x)),
+            || needed[0].then(|| matmul::times(&gradient, &w.factor(dtype)?)),
+            || x_values.map(|x| gradient.t()?.matmul(&x.tensor()?)),
         );
         let bias_gradient = needed[2].then(|| gradient.sum(0));
         Ok(vec![
@@ -132,7 +116,7 @@ fn lora_on_cpu(
     };
     let (y, narrow) = side_by_side(
         &Device::Cpu,
-        || x.tensor().matmul(&w.matrix(DType::F32)?.t()?),
+        || matmul::times_transposed(x.tensor(), &w.factor(DType::F32)?, None),
         || {
             let (rank, width) = a.dims2()?;
             let columns = product::transposed(&cpu::values(&a)?, (rank, width), 1.0);
@@ -156,6 +140,11 @@ fn lora_on_cpu(
         })?;
     }
     let x_needed = x.requires_grad();
+    // What was dropped is kept: its mask is no cheaper.
+    let dropped = match mask {
+        Some(_) => Kept::Whole(dropped),
+        None => x.keep(),
+    };
     Ok(Traced::record(y, &[x, lora.a, lora.b], move |gradient| {
         let gradient = gradient.contiguous()?;
         let v = {
@@ -166,13 +155,13 @@ fn lora_on_cpu(
         let (factors, dx) = side_by_side(
             &Device::Cpu,
             || -> Result<_> {
-                let da = v.t()?.matmul(&dropped)?;
+                let da = v.t()?.matmul(&dropped.tensor()?)?;
                 let db = scaled(gradient.t()?.matmul(&narrow)?, scale)?;
                 Ok((da, db))
             },
             || {
                 x_needed.then(|| {
-                    let w = w.matrix(DType::F32)?;
+                    let w = w.factor(DType::F32)?;
                     input_gradient(&gradient, &w, &v, &a, mask.as_ref())
                 })
             },
@@ -190,7 +179,7 @@ fn input_gradient(
     a: &Tensor,
     mask: Option<&Tensor>,
 ) -> Result<Tensor> {
-    let mut dx = gradient.matmul(w)?;
+    let mut dx = matmul::times(gradient, w)?;
     if let Some(mask) = mask {
         elementwise::add_assign(&mut dx, &elementwise::multiply(&v.matmul(a)?, mask)?)?;
         return Ok(dx);

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::pool::side_by_side;
-use super::{Traced, cpu, elementwise, plain};
+use super::{Traced, cpu, elementwise, is_read_whole, matmul, plain};
 
 /// Logits held at once by the kernel: what fits into caches.
 const LOGITS_AT_ONCE: usize = 1 << 22;
@@ -32,7 +32,8 @@ pub(crate) fn linear_cross_entropy(
         );
     }
     let needed = [x, w].map(Traced::requires_grad);
-    let on_cpu = cpu::applies(&[x.tensor(), w.tensor()]);
+    let on_cpu = cpu::applies(&[x.tensor()])
+        && (cpu::applies(&[w.tensor()]) || is_read_whole(w.tensor(), x.tensor().dtype()));
     let at_once = match on_cpu {
         true => LOGITS_AT_ONCE,
         false => COMPOSED_LOGITS_AT_ONCE,
@@ -44,7 +45,7 @@ pub(crate) fn linear_cross_entropy(
         let len = piece.min(n - start);
         let rows = x.tensor().narrow(0, start, len)?;
         let targets = targets.narrow(0, start, len)?;
-        let logits = rows.matmul(&w.tensor().t()?)?;
+        let logits = matmul::times_transposed(&rows, w.tensor(), None)?;
         let logits = match softcap {
             Some(cap) => plain::softcap(&logits, cap)?,
             None => logits,
@@ -62,7 +63,7 @@ pub(crate) fn linear_cross_entropy(
         total += loss;
         let (x_term, w_term) = side_by_side(
             rows.device(),
-            || needed[0].then(|| logits_gradient.matmul(w.tensor())),
+            || needed[0].then(|| matmul::times(&logits_gradient, w.tensor())),
             || needed[1].then(|| logits_gradient.t()?.matmul(&rows)),
         );
         x_gradients.extend(x_term.transpose()?);

@@ -9,11 +9,13 @@
 //! transposed in memory.
 
 mod adamw;
+mod again;
 mod cpu;
 mod dora;
 mod elementwise;
 mod linear;
 mod loss;
+mod matmul;
 mod plain;
 mod pool;
 mod sliced;
@@ -23,21 +25,25 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor, bail};
 
 /// For batched decoding, which has kernels of its own.
 pub(crate) mod kernels {
     pub(crate) use super::cpu::math::exp;
+    pub(crate) use super::cpu::panel::{Line, WIDTH, times_panel};
     pub(crate) use super::cpu::{rows_per_piece, simd, values, vectorized};
 }
 
 pub(crate) use adamw::{AdamW, clip_factor, gradient_norm};
+pub(crate) use again::Kept;
 pub(crate) use dora::{dora_linear, row_lengths};
 pub(crate) use linear::{LoraFactors, linear, lora_linear};
 pub(crate) use loss::linear_cross_entropy;
 pub(crate) use pool::on_pool;
 pub(crate) use traced::{Gradients, Traced};
-pub(crate) use weight::{QuantizedWeight, Weight};
+pub(crate) use weight::{QuantizedWeight, Weight, halved, is_read_whole};
 
 /// RMS normalisation over the last dimension: `x / sqrt(mean(x^2) + eps) * weight`, computed in `f32` at least.
 ///
@@ -60,7 +66,9 @@ pub(crate) fn rms_norm(x: &Traced, weight: &Traced, eps: f64) -> Result<Traced> 
         cpu::rms_norm::forward(&cpu::values(&values)?, &cpu::values(&w)?, eps as f32);
     let needed = [x, weight].map(Traced::requires_grad);
     let y = cpu::tensor(y, shape.clone())?;
-    Ok(Traced::record(y, &[x, weight], move |gradient| {
+    let (factors, kept) = (Arc::new(factors), (values.clone(), w.clone()));
+    let saved = factors.clone();
+    let recorded = Traced::record(y, &[x, weight], move |gradient| {
         let gradient = gradient.contiguous()?;
         let (g, x, w) = (
             cpu::values(&gradient)?,
@@ -72,6 +80,11 @@ pub(crate) fn rms_norm(x: &Traced, weight: &Traced, eps: f64) -> Result<Traced> 
         let dw =
             needed[1].then(|| cpu::tensor(cpu::rms_norm::backward_w(&g, &x, &factors), w.len()));
         Ok(vec![dx.transpose()?, dw.transpose()?])
+    });
+    Ok(recorded.made_by(move || {
+        let (x, w) = (cpu::values(&kept.0)?, cpu::values(&kept.1)?);
+        let y = cpu::rms_norm::scaled(&x, &w, &saved);
+        cpu::tensor(y, kept.0.shape().clone())
     }))
 }
 
@@ -254,7 +267,8 @@ pub(crate) fn swiglu(gate: &Traced, up: &Traced) -> Result<Traced> {
     let y = cpu::swiglu::forward(&cpu::values(&gates)?, &cpu::values(&ups)?);
     let shape = gates.shape().clone();
     let y = cpu::tensor(y, shape.clone())?;
-    Ok(Traced::record(y, &[gate, up], move |gradient| {
+    let kept = (gates.clone(), ups.clone());
+    let recorded = Traced::record(y, &[gate, up], move |gradient| {
         let gradient = gradient.contiguous()?;
         let (g, gate, up) = (
             cpu::values(&gradient)?,
@@ -267,6 +281,11 @@ pub(crate) fn swiglu(gate: &Traced, up: &Traced) -> Result<Traced> {
             cpu::tensor(d_up, shape)?,
         );
         Ok(vec![Some(d_gate), Some(d_up)])
+    });
+    Ok(recorded.made_by(move || {
+        let (gates, ups) = (cpu::values(&kept.0)?, cpu::values(&kept.1)?);
+        let y = cpu::swiglu::forward(&gates, &ups);
+        cpu::tensor(y, kept.0.shape().clone())
     }))
 }
 

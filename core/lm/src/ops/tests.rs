@@ -6,8 +6,8 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::{
     AdamW, LoraFactors, Pairs, QuantizedWeight, Scores, Traced, Weight, causal_attention,
-    clip_factor, embedding, geglu, gradient_norm, linear, linear_cross_entropy, lora_linear,
-    rms_norm, rope, sliced, swiglu,
+    clip_factor, embedding, geglu, gradient_norm, halved, linear, linear_cross_entropy,
+    lora_linear, rms_norm, rope, sliced, swiglu,
 };
 
 /// Numbers between -1 and 1 that look random (a linear congruential generator).
@@ -388,6 +388,50 @@ fn a_quantised_weight_is_the_rounded_matrix() {
     }
     let narrow = Tensor::zeros((2, 40), DType::F32, &Device::Cpu).unwrap();
     assert!(QuantizedWeight::new(&narrow, GgmlDType::Q4K, &Device::Cpu).is_err());
+}
+
+/// A frozen weight in `bf16` gives the results and gradients of the same numbers in `f32`.
+#[test]
+fn a_weight_in_halves_is_the_whole_one() {
+    let shapes: [&[usize]; 5] = [&[70, 40], &[50, 40], &[50], &[4, 40], &[50, 4]];
+    let values = inputs(&shapes, DType::F32);
+    let half = values[1].to_dtype(DType::BF16).unwrap();
+    let whole = half.to_dtype(DType::F32).unwrap();
+    assert_eq!(list(&halved(&whole).unwrap().unwrap()), list(&half));
+    assert!(halved(&values[1]).unwrap().is_none(), "other numbers");
+    let targets: Vec<u32> = (0..70).map(|i| i * 7 % 50).collect();
+    let targets = Tensor::new(targets, &Device::Cpu).unwrap();
+    let run = |w: &Tensor, with_lora: bool| {
+        let [x, a, b] = [0, 3, 4].map(|i| Traced::parameter(values[i].clone()));
+        let bias = Traced::constant(values[2].clone());
+        let frozen = Traced::constant(w.clone());
+        let weight = Weight::from(frozen.clone()).to_dtype(DType::F32).unwrap();
+        assert_eq!(weight.bytes(), w.elem_count() * w.dtype().size_in_bytes());
+        let factors = LoraFactors {
+            a: &a,
+            b: &b,
+            scale: 0.7,
+            dropout_mask: None,
+        };
+        let y = match with_lora {
+            true => lora_linear(&x, &weight, Some(&bias), &factors).unwrap(),
+            false => linear(&x, &weight, Some(&bias)).unwrap(),
+        };
+        let mut found = y.backward_from(weights(y.tensor())).unwrap();
+        let loss = linear_cross_entropy(&x, &frozen, &targets, Some(1.5)).unwrap();
+        let mut of_loss = loss.backward().unwrap();
+        let mut results = vec![y.tensor().clone(), loss.tensor().clone()];
+        results.extend([&x, &a, &b].into_iter().filter_map(|p| found.remove(p)));
+        results.extend(of_loss.remove(&x));
+        results
+    };
+    for with_lora in [true, false] {
+        let (ours, theirs) = (run(&half, with_lora), run(&whole, with_lora));
+        assert_eq!(ours.len(), if with_lora { 6 } else { 4 });
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert_close("halves", ours, theirs, 1e-5);
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Result, Tensor, Var, bail};
 
+use super::again::{Again, Kept};
 use super::elementwise::{add_assign, gather_rows, scatter_rows};
 
 /// A tensor together with how it came about, if a parameter had a part in it. Clones share the tensor.
@@ -18,6 +19,8 @@ use super::elementwise::{add_assign, gather_rows, scatter_rows};
 pub(crate) struct Traced {
     tensor: Tensor,
     node: Option<Arc<Node>>,
+    /// How to make it again, where that is cheaper than to keep it for the backward pass.
+    again: Option<Arc<Again>>,
 }
 
 /// Turns the gradient of a result into the gradients of the recorded inputs, in their order.
@@ -69,6 +72,7 @@ impl Traced {
         Self {
             tensor: tensor.detach(),
             node: None,
+            again: None,
         }
     }
 
@@ -79,6 +83,7 @@ impl Traced {
         Self {
             tensor: tensor.detach(),
             node: Some(Node::new(None)),
+            again: None,
         }
     }
 
@@ -125,7 +130,7 @@ impl Traced {
         let inputs: Vec<_> = inputs.iter().map(|input| input.node.clone()).collect();
         let tensor = output.detach();
         if inputs.iter().all(Option::is_none) {
-            return Self { tensor, node: None };
+            return Self::constant(tensor);
         }
         let node = Node::new(Some(Step {
             inputs,
@@ -135,6 +140,22 @@ impl Traced {
         Self {
             tensor,
             node: Some(node),
+            again: None,
+        }
+    }
+
+    /// The same value, which `make` gives again: what keeps it for its backward pass keeps `make` instead. That must hold nothing
+    /// that the backward pass of the value itself does not hold.
+    pub(crate) fn made_by(self, make: impl Fn() -> Result<Tensor> + Send + Sync + 'static) -> Self {
+        let again = self.node.is_some().then(|| Arc::new(Again::new(make)));
+        Self { again, ..self }
+    }
+
+    /// The values as a backward pass keeps them.
+    pub(crate) fn keep(&self) -> Kept {
+        match &self.again {
+            Some(again) => Kept::again(again.clone()),
+            None => Kept::Whole(self.tensor.clone()),
         }
     }
 

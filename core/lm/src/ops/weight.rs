@@ -70,15 +70,31 @@ impl Weight {
         }
     }
 
-    /// The weight for products in `dtype`. A parameter stays one; a quantised weight stays quantised.
+    /// The weight for products in `dtype`. A parameter stays one; a quantised weight stays quantised, and one in `bf16` that the
+    /// CPU multiplies with as it is.
     ///
     /// # Errors
     /// When the conversion does not exist on the device.
     pub(crate) fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(match self {
+            Self::Plain(weight) if is_read_whole(weight.tensor(), dtype) => self.clone(),
             Self::Plain(weight) => Self::Plain(weight.to_dtype(dtype)?),
             Self::Quantized(_) => self.clone(),
         })
+    }
+
+    /// The matrix as a product with numbers of `dtype` reads it; that of a quantised weight is new memory, to be dropped after the
+    /// product.
+    ///
+    /// # Errors
+    /// When the tensor library fails.
+    pub(super) fn factor(&self, dtype: DType) -> Result<Tensor> {
+        match self {
+            Self::Plain(weight) if is_read_whole(weight.tensor(), dtype) => {
+                Ok(weight.tensor().clone())
+            }
+            _ => self.matrix(dtype),
+        }
     }
 
     /// The whole matrix in `dtype`; that of a quantised weight is new memory, to be dropped after the product.
@@ -90,6 +106,29 @@ impl Weight {
             Self::Plain(weight) => weight.tensor().to_dtype(dtype),
             Self::Quantized(weight) => weight.dequantize()?.to_dtype(dtype),
         }
+    }
+}
+
+/// Whether products in `dtype` read a matrix in `bf16` as it is, number by number exactly.
+pub(crate) fn is_read_whole(matrix: &Tensor, dtype: DType) -> bool {
+    matrix.device().is_cpu() && matrix.dtype() == DType::BF16 && dtype == DType::F32
+}
+
+/// A matrix of `f32` in `bf16`, where every number is one of those.
+///
+/// # Errors
+/// When the tensor library fails.
+pub(crate) fn halved(matrix: &Tensor) -> Result<Option<Tensor>> {
+    if !super::cpu::applies(&[matrix]) {
+        return Ok(None);
+    }
+    let matrix = matrix.contiguous()?;
+    let exact = super::cpu::values(&matrix)?
+        .par_chunks(PIECE)
+        .all(|piece| piece.iter().all(|x| x.to_bits().trailing_zeros() >= 16));
+    match exact {
+        true => matrix.to_dtype(DType::BF16).map(Some),
+        false => Ok(None),
     }
 }
 

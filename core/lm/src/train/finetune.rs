@@ -84,6 +84,7 @@ pub fn finetune(
         trainable: matches!(config.settings.method, Method::Full),
         quantization: config.settings.base_quantization,
         whole: whole.unwrap_or_default(),
+        halves: true,
     };
     let (mut decoder, mut parameters) = Decoder::from_shards(&model, &shards, &device, precision)?;
     if let Some(settings) = &settings {

@@ -6,12 +6,15 @@
 pub(super) mod adamw;
 pub(super) mod attention;
 pub(super) mod cross_entropy;
+pub(super) mod dense;
 pub(super) mod elementwise;
 pub(super) mod math;
+pub(super) mod panel;
 pub(super) mod product;
 pub(super) mod rms_norm;
 pub(super) mod rope;
 pub(super) mod swiglu;
+mod transpose;
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -20,6 +23,7 @@ use std::sync::RwLockReadGuard;
 use candle_core::{
     CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail,
 };
+use half::bf16;
 use rayon::prelude::*;
 
 /// Elements of one parallel piece of work: small enough for the second-level cache, large enough to hide a task's cost.
@@ -59,6 +63,33 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
         bail!("a kernel needs `f32` values on the CPU");
     };
     Ok(Values { storage, range })
+}
+
+/// The elements of a contiguous tensor of `bf16`, locked against change.
+pub(super) struct Halves<'a>(Values<'a>);
+
+impl Deref for Halves<'_> {
+    type Target = [bf16];
+
+    fn deref(&self) -> &[bf16] {
+        let (start, end) = self.0.range;
+        match &*self.0.storage {
+            Storage::Cpu(CpuStorage::BF16(halves)) => &halves[start..end],
+            _ => &[],
+        }
+    }
+}
+
+/// The elements of a contiguous tensor of `bf16` on the CPU.
+pub(super) fn halves(tensor: &Tensor) -> Result<Halves<'_>> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Some(range) = layout.contiguous_offsets() else {
+        bail!("a kernel needs contiguous elements");
+    };
+    let Storage::Cpu(CpuStorage::BF16(_)) = &*storage else {
+        bail!("a kernel needs `bf16` values on the CPU");
+    };
+    Ok(Halves(Values { storage, range }))
 }
 
 /// A tensor that takes over `values`.

@@ -47,11 +47,38 @@ impl WithSimd for Forward<'_> {
             .zip(self.x.chunks_exact(width));
         for ((y, x), factor) in rows.zip(self.factors) {
             *factor = 1.0 / (dot(simd, x, x) / width as f32 + self.eps).sqrt();
-            for ((y, x), w) in y.iter_mut().zip(x).zip(self.w) {
-                *y = *factor * x * w;
-            }
+            scale_row(y, x, self.w, *factor);
         }
     }
+}
+
+#[inline(always)]
+fn scale_row(y: &mut [f32], x: &[f32], w: &[f32], factor: f32) {
+    for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+        *y = factor * x * w;
+    }
+}
+
+/// `y` again, given the factors of its rows.
+pub(in crate::ops) fn scaled(x: &[f32], w: &[f32], factors: &[f32]) -> Vec<f32> {
+    let width = w.len();
+    let rows = rows_per_piece(width);
+    let mut y = zeros(x.len());
+    y.par_chunks_mut(rows * width)
+        .zip(x.par_chunks(rows * width))
+        .zip(factors.par_chunks(rows))
+        .for_each(|((y, x), factors)| {
+            simd(
+                #[inline(always)]
+                || {
+                    let rows = y.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                    for ((y, x), factor) in rows.zip(factors) {
+                        scale_row(y, x, w, *factor);
+                    }
+                },
+            );
+        });
+    y
 }
 
 /// Gradient of `x`: with `f` the row's factor and `h = g * w`, it is `f h - x f^3 mean(h x)`.

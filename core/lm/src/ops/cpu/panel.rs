@@ -1,0 +1,166 @@
+//! Rows times a panel: the innermost loop of every large product.
+//!
+//! An element of a product is one chain of fused multiplications and additions in the order of the inner dimension. So it is the
+//! same bytes whatever rows and panels stand beside it, and with vectors of any width.
+
+use std::cell::Cell;
+
+use pulp::Simd;
+
+/// Columns of a panel.
+pub(crate) const WIDTH: usize = 32;
+
+/// A row of a panel, aligned for the widest vectors.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Line(pub(crate) [f32; WIDTH]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0.0; WIDTH]);
+}
+
+/// Rows that are multiplied at once: as many sums as the registers hold.
+const fn rows_at_once<S: Simd>() -> usize {
+    if S::F32_LANES >= 16 { 12 } else { 6 }
+}
+
+/// Does something with as many of `left` rows as go at once.
+macro_rules! some_of {
+    ($left:expr, $some:ident) => {
+        match $left.min(rows_at_once::<S>()) {
+            0 => return,
+            1 => $some!(1),
+            2 => $some!(2),
+            3 => $some!(3),
+            4 => $some!(4),
+            5 => $some!(5),
+            6 | 7 => $some!(6),
+            8 | 9 => $some!(8),
+            10 | 11 => $some!(10),
+            _ => $some!(12),
+        }
+    };
+}
+
+/// For each row, in their order: `begin(row) + row * panel`, handed to `done`.
+#[inline(always)]
+pub(crate) fn times_panel<'a, S: Simd>(
+    simd: S,
+    mut rows: impl ExactSizeIterator<Item = &'a [f32]>,
+    panel: &[Line],
+    mut begin: impl FnMut(usize) -> [f32; WIDTH],
+    mut done: impl FnMut(usize, &[f32; WIDTH]),
+) {
+    let mut at = 0;
+    macro_rules! some {
+        ($count:literal) => {{
+            let taken: [&[f32]; $count] =
+                std::array::from_fn(|_| rows.next().map_or(&[][..], |row| &row[..panel.len()]));
+            let mut sums: [[f32; WIDTH]; $count] = std::array::from_fn(|r| begin(at + r));
+            if taken.iter().all(|row| row.len() == panel.len()) {
+                tile::<S, $count>(
+                    simd,
+                    #[inline(always)]
+                    |r, k| taken[r][k],
+                    panel,
+                    &mut sums,
+                );
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                done(at + r, sums);
+            }
+            at += $count;
+        }};
+    }
+    loop {
+        some_of!(rows.len(), some);
+    }
+}
+
+/// Numbers of a [`Block`].
+pub(crate) const DEPTH: usize = 256;
+
+/// A piece of a row: blocks of several rows lie at one distance from each other, which takes fewer registers.
+pub(crate) type Block = [f32; DEPTH];
+
+/// `sums[row] += row * panel` for each row; the panel is no longer than a block.
+#[inline(always)]
+pub(crate) fn blocks_times_panel<S: Simd>(
+    simd: S,
+    rows: &[Block],
+    panel: &[Line],
+    sums: &[Cell<[f32; WIDTH]>],
+) {
+    let panel = &panel[..panel.len().min(DEPTH)];
+    let mut at = 0;
+    macro_rules! some {
+        ($count:literal) => {{
+            let (rows, sums) = (&rows[at..at + $count], &sums[at..at + $count]);
+            let mut local: [[f32; WIDTH]; $count] = std::array::from_fn(|r| sums[r].get());
+            tile::<S, $count>(
+                simd,
+                #[inline(always)]
+                |r, k| rows[r][k],
+                panel,
+                &mut local,
+            );
+            for (sum, local) in sums.iter().zip(local) {
+                sum.set(local);
+            }
+            at += $count;
+        }};
+    }
+    loop {
+        some_of!((rows.len() - at), some);
+    }
+}
+
+/// `sums[r] += sum over k of number(r, k) * panel[k]`
+#[inline(always)]
+fn tile<S: Simd, const R: usize>(
+    simd: S,
+    number: impl Fn(usize, usize) -> f32,
+    panel: &[Line],
+    sums: &mut [[f32; WIDTH]; R],
+) {
+    // One or two rows have few chains, each of which waits for itself: more columns at a time, where vectors are narrow.
+    match R <= 2 && S::F32_LANES <= 8 {
+        true => columns::<S, R, 4>(simd, number, panel, sums),
+        false => columns::<S, R, 2>(simd, number, panel, sums),
+    }
+}
+
+/// The same, as many vectors of columns at a time.
+#[inline(always)]
+fn columns<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    number: impl Fn(usize, usize) -> f32,
+    panel: &[Line],
+    sums: &mut [[f32; WIDTH]; R],
+) {
+    for start in (0..WIDTH).step_by(V * S::F32_LANES) {
+        let columns = start..start + V * S::F32_LANES;
+        let mut chains: [[S::f32s; V]; R] =
+            std::array::from_fn(|r| vectors::<S, V>(&sums[r][columns.clone()]));
+        for (k, line) in panel.iter().enumerate() {
+            let line = vectors::<S, V>(&line.0[columns.clone()]);
+            for (r, chains) in chains.iter_mut().enumerate() {
+                let x = simd.splat_f32s(number(r, k));
+                for v in 0..V {
+                    chains[v] = simd.mul_add_f32s(x, line[v], chains[v]);
+                }
+            }
+        }
+        for (sums, chains) in sums.iter_mut().zip(&chains) {
+            let chains: &[f32] = pulp::bytemuck::cast_slice(chains);
+            sums[columns.clone()].copy_from_slice(chains);
+        }
+    }
+}
+
+/// The vectors of a row.
+#[inline(always)]
+fn vectors<S: Simd, const V: usize>(row: &[f32]) -> [S::f32s; V] {
+    let (vectors, _) = S::as_simd_f32s(row);
+    std::array::from_fn(|v| vectors[v])
+}
