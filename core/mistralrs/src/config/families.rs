@@ -5,7 +5,7 @@
 pub(super) struct Family {
     /// Its name in `architectures`.
     pub(super) class: &'static str,
-    /// Keys that it reads as transformers does, beside those of [`READ_BY_ALL`].
+    /// Keys that it reads as transformers does, beside those of [`READ_BY_ALL`](super::keys::READ_BY_ALL).
     pub(super) reads: &'static [&'static str],
     /// Keys of which it computes these values alone, in JSON; the first is what transformers takes where the key is absent.
     pub(super) only: &'static [(&'static str, &'static [&'static str])],
