@@ -1,5 +1,6 @@
 //! Runs on a cluster, which a script plays: jobs are submitted, followed, lost, taken over and cancelled.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -218,14 +219,12 @@ fn drivers_are_killed_again_and_again_and_the_last_has_the_same_bytes() {
         .iter()
         .map(|file| std::fs::read_to_string(file).expect("a name"))
         .collect();
-    let mut once = names.clone();
-    once.sort();
-    once.dedup();
-    assert_eq!(once.len(), names.len(), "{names:?}");
-    assert!(
-        names.iter().all(|name| name.trim().ends_with(".1")),
-        "{names:?}"
-    );
+    // The number behind the session is 2 where a driver died between writing down a try and handing it over.
+    let sessions: HashSet<&str> = names
+        .iter()
+        .filter_map(|name| Some(name.trim().rsplit_once('.')?.0))
+        .collect();
+    assert_eq!(sessions.len(), names.len(), "{names:?}");
 }
 
 #[test]
