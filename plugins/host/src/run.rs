@@ -68,7 +68,7 @@ pub fn run_metric_with(
         Box::new(move |level, message| log.line(level, message)),
         options.cancelled.clone(),
     )?;
-    let mut seen = Seen::default();
+    let mut seen = Seen::expecting(samples.prompts());
     let mut required = Required::new(instance.manifest());
     while let Some(batch) = samples.next_batch().map_err(PluginError::Samples)? {
         if options.cancelled.load(Ordering::Relaxed) {

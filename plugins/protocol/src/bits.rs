@@ -5,6 +5,11 @@
 pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
+    /// Of the numbers whose bits are set, 64 in each word.
+    pub(crate) fn of_words(words: Vec<u64>) -> Self {
+        Self(words)
+    }
+
     pub(crate) fn insert(&mut self, number: usize) {
         let (word, bit) = (number / 64, number % 64);
         if self.0.len() <= word {

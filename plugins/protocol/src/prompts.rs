@@ -1,5 +1,9 @@
 //! Ids of prompts and their numbers: 0, 1, 2... in the order in which the ids are first shown.
+//!
+//! Most tables are in order: an id is the one that came after the one before when they were shown first, or it comes after all of them.
+//! Such ids are held against one or two others and need no table; the table is made when the first id comes that is neither.
 
+use std::cmp::Ordering;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -13,7 +17,16 @@ use crate::texts::TextList;
 #[derive(Debug, Clone, Default)]
 pub struct PromptIds {
     ids: Arc<TextList>,
-    numbers: HashTable<Numbered>,
+    /// None as long as each id comes after the one before it, as [`order`] says.
+    numbers: Option<Numbers>,
+    /// The number that was given last.
+    last: u32,
+}
+
+/// The numbers by the hashes of their ids.
+#[derive(Debug, Clone, Default)]
+struct Numbers {
+    table: HashTable<Numbered>,
     hasher: RandomState,
 }
 
@@ -29,6 +42,12 @@ fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Which of two ids comes first where they are in order: the shorter one, so that `p10` is after `p9`.
+fn order(one: &str, other: &str) -> Ordering {
+    let by_length = one.len().cmp(&other.len());
+    by_length.then_with(|| one.cmp(other))
+}
+
 impl PromptIds {
     /// The number of `id`, the next one if it is new.
     pub fn number(&mut self, id: &str) -> u32 {
@@ -40,17 +59,22 @@ impl PromptIds {
         Open {
             ids: Arc::make_mut(&mut self.ids),
             numbers: &mut self.numbers,
-            hasher: &self.hasher,
+            last: &mut self.last,
         }
+    }
+
+    /// Sets memory aside for so many ids in all, of about the length of those that are there.
+    pub fn reserve(&mut self, ids: usize) {
+        Arc::make_mut(&mut self.ids).reserve(ids);
     }
 
     /// The number of `id`, when it has one.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(id) as u32;
-        let same = |known: &Numbered| known.hash == hash && self.id(known.number) == Some(id);
-        let found = self.numbers.find(spread(hash), same)?;
-        Some(found.number)
+        match &self.numbers {
+            None => search(&self.ids, id),
+            Some(numbers) => numbers.find(&self.ids, id),
+        }
     }
 
     /// The id of a number.
@@ -78,33 +102,106 @@ impl PromptIds {
     }
 }
 
+/// The place of `id` in a list that is in order.
+fn search(ids: &TextList, id: &str) -> Option<u32> {
+    let (mut low, mut high) = (0, ids.len());
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        match order(ids.get(middle)?, id) {
+            Ordering::Equal => return u32::try_from(middle).ok(),
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+        }
+    }
+    None
+}
+
+impl Numbers {
+    /// Those of a list of different ids.
+    fn of(ids: &TextList) -> Self {
+        let mut numbers = Self::default();
+        let hashes = ids.iter().map(|id| numbers.hash(id));
+        let hashes: Vec<u32> = hashes.collect();
+        for (hash, number) in hashes.into_iter().zip(0..) {
+            let new = Numbered { hash, number };
+            let rehash = |known: &Numbered| spread(known.hash);
+            numbers.table.insert_unique(spread(hash), new, rehash);
+        }
+        numbers
+    }
+
+    fn hash(&self, id: &str) -> u32 {
+        self.hasher.hash_one(id) as u32
+    }
+
+    fn find(&self, ids: &TextList, id: &str) -> Option<u32> {
+        let hash = self.hash(id);
+        let same =
+            |known: &Numbered| known.hash == hash && ids.get(known.number as usize) == Some(id);
+        let found = self.table.find(spread(hash), same)?;
+        Some(found.number)
+    }
+
+    /// The number of `id`, and the next one where it is new.
+    fn number(&mut self, ids: &mut TextList, id: &str) -> u32 {
+        let hash = self.hash(id);
+        let same =
+            |known: &Numbered| known.hash == hash && ids.get(known.number as usize) == Some(id);
+        let rehash = |known: &Numbered| spread(known.hash);
+        match self.table.entry(spread(hash), same, rehash) {
+            Entry::Occupied(known) => known.get().number,
+            Entry::Vacant(new) => {
+                let number = push(ids, id);
+                new.insert(Numbered { hash, number });
+                number
+            }
+        }
+    }
+}
+
+/// Adds a new id; its number.
+fn push(ids: &mut TextList, id: &str) -> u32 {
+    // Ids fit in memory, so that their number fits in 32 bits.
+    let number = ids.len() as u32;
+    ids.push(id);
+    number
+}
+
 /// Ids that are being numbered.
 pub struct Open<'a> {
     ids: &'a mut TextList,
-    numbers: &'a mut HashTable<Numbered>,
-    hasher: &'a RandomState,
+    numbers: &'a mut Option<Numbers>,
+    last: &'a mut u32,
 }
 
 impl Open<'_> {
     /// The number of `id`, the next one if it is new.
     pub fn number(&mut self, id: &str) -> u32 {
-        let hash = self.hasher.hash_one(id) as u32;
-        let ids = &mut *self.ids;
-        let same =
-            |known: &Numbered| known.hash == hash && ids.get(known.number as usize) == Some(id);
-        let found = self
-            .numbers
-            .entry(spread(hash), same, |known| spread(known.hash));
-        match found {
-            Entry::Occupied(known) => known.get().number,
-            Entry::Vacant(new) => {
-                // Ids fit in memory, so that their number fits in 32 bits.
-                let number = ids.len() as u32;
-                new.insert(Numbered { hash, number });
-                ids.push(id);
-                number
-            }
+        *self.last = self.next_number(id);
+        *self.last
+    }
+
+    fn next_number(&mut self, id: &str) -> u32 {
+        // Samples of another condition come in the order of the first, and those of one prompt after each other.
+        let last = *self.last;
+        let near = [last + 1, last];
+        let is = |number: &u32| self.ids.get(*number as usize) == Some(id);
+        if let Some(number) = near.into_iter().find(is) {
+            return number;
         }
+        if let Some(numbers) = self.numbers {
+            return numbers.number(self.ids, id);
+        }
+        let end = self.ids.len().checked_sub(1);
+        let end = end.and_then(|end| self.ids.get(end));
+        if end.is_none_or(|end| order(end, id) == Ordering::Less) {
+            return push(self.ids, id);
+        }
+        if let Some(number) = search(self.ids, id) {
+            return number;
+        }
+        let numbers = self.numbers.insert(Numbers::of(self.ids));
+        numbers.number(self.ids, id)
     }
 }
 
@@ -122,5 +219,33 @@ mod tests {
         let listed = prompts.listed();
         assert_eq!(prompts.number("d"), 3);
         assert_eq!(listed.iter().collect::<Vec<_>>(), ["b", "a", "c"]);
+    }
+
+    /// Whatever order they come in, ids have the numbers that a plain list gives them, and a table only from the first id on that is
+    /// out of order.
+    #[test]
+    fn order_saves_the_table_and_changes_no_number() {
+        let runs: [(&[&str], bool); 6] = [
+            (&["p1", "p2", "p9", "p10", "p11", "p100"], false),
+            (&["p1", "p2", "p10", "p1", "p2", "p10", "p1", "p11"], false),
+            (&["a", "a", "a", "b", "b", "a", "b", "c", "c"], false),
+            (&["", "a", "", "zz", "é", "zz"], false),
+            (&["p1", "p10", "p2", "p10", "p1", "p3", "p2", "p2"], true),
+            (&["z", "b", "y", "z", "b", "y", "a", "", "z", ""], true),
+        ];
+        for (shown, table) in runs {
+            let (mut prompts, mut plain) = (PromptIds::default(), Vec::new());
+            for (place, &id) in shown.iter().enumerate() {
+                if !plain.contains(&id) {
+                    assert_eq!(prompts.find(id), None, "{shown:?}");
+                    plain.push(id);
+                }
+                let number = plain.iter().position(|known| *known == id).unwrap() as u32;
+                assert_eq!(prompts.number(id), number, "{place} of {shown:?}");
+                assert_eq!(prompts.find(id), Some(number));
+            }
+            assert_eq!(prompts.listed().iter().collect::<Vec<_>>(), plain);
+            assert_eq!(prompts.numbers.is_some(), table, "{shown:?}");
+        }
     }
 }

@@ -81,6 +81,12 @@ pub trait Batches {
     /// # Errors
     /// When they cannot be read.
     fn next_batch(&mut self) -> Result<Option<&dyn Rows>, BatchError>;
+
+    /// How many different prompts the samples are likely of, asked before the first batch: for so many, memory is set aside. 0 where
+    /// nothing is known.
+    fn prompts(&self) -> usize {
+        0
+    }
 }
 
 /// A batch that plugins can be handed, and everything that was made for them while they read it.

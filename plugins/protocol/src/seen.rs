@@ -16,6 +16,8 @@ pub struct Seen {
     prompts: PromptIds,
     /// The number of each sample's prompt, in the last batch.
     batch: Vec<u32>,
+    /// How many prompts are likely to come, until the first batch has come.
+    expected: usize,
 }
 
 #[derive(Debug)]
@@ -26,6 +28,15 @@ struct Condition {
 }
 
 impl Seen {
+    /// Before the first batch of samples that are likely of so many prompts.
+    #[must_use]
+    pub fn expecting(prompts: usize) -> Self {
+        Self {
+            expected: prompts,
+            ..Self::default()
+        }
+    }
+
     /// Takes note of a batch.
     ///
     /// # Errors
@@ -58,6 +69,10 @@ impl Seen {
             let condition = &mut self.conditions[at];
             condition.samples += 1;
             condition.prompts.insert(number as usize);
+        }
+        match std::mem::take(&mut self.expected) {
+            0 => {}
+            expected => self.prompts.reserve(expected),
         }
         Ok(())
     }
@@ -117,7 +132,7 @@ impl Seen {
         };
         let values = match given.present {
             None if given.kind == ScoreKind::Real => ScoreValues::of_numbers(given.values),
-            None => given.values.into_iter().map(Some).collect(),
+            None => ScoreValues::of_binary(&given.values),
             Some(present) if present.len() != n => {
                 return Err(format!(
                     "{place} have {} in `present` and {n} values",

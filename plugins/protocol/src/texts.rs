@@ -5,6 +5,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// How many times as many texts there is room for where there is none for another: what is not filled takes no memory, and every
+/// growth is a copy.
+const GROWTH: usize = 8;
+/// Bytes by which later texts are longer: numbers in ids grow.
+const SPARE: usize = 4;
+
 /// A list of texts that lie one after the other: a million ids are two allocations, not a million.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextList {
@@ -16,8 +22,23 @@ pub struct TextList {
 impl TextList {
     /// Adds a text at the end.
     pub fn push(&mut self, text: &str) {
+        let full = self.ends.len() == self.ends.capacity();
+        let little = self.text.capacity() - self.text.len() < text.len();
+        if full || little {
+            self.reserve(self.len().saturating_mul(GROWTH));
+        }
         self.text.push_str(text);
         self.ends.push(self.text.len());
+    }
+
+    /// Sets memory aside for so many texts in all, a little longer than those that are there.
+    pub fn reserve(&mut self, texts: usize) {
+        let Some(more) = texts.checked_sub(self.len()).filter(|_| !self.is_empty()) else {
+            return;
+        };
+        let length = self.text.len() / self.len() + SPARE;
+        self.text.reserve(more.saturating_mul(length));
+        self.ends.reserve(more);
     }
 
     /// How many there are.

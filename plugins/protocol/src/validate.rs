@@ -255,11 +255,7 @@ fn within(value: f64, low: f64, high: f64) -> bool {
 
 /// A scalar with scores is their mean.
 fn check_mean(scalar: &Scalar, scores: &Scores, found: &mut Found) {
-    let (mut sum, mut n) = (0.0, 0_u64);
-    for value in scores.values.iter().flatten() {
-        sum += value;
-        n += 1;
-    }
+    let (sum, n) = scores.values.sum();
     let Some(value) = scalar.value.filter(|_| n > 0) else {
         return;
     };
@@ -292,11 +288,10 @@ fn check_scores(scores: &Scores, known: bool, found: &mut Found) {
     if let Some(twice) = twice(&scores.sample_ids, known) {
         found.push(format!("{place} have sample id `{}` twice", short(twice)));
     }
-    let values = || scores.values.iter().flatten();
-    if values().any(|value| !value.is_finite()) {
+    if !scores.values.are_finite() {
         found.push(format!("{place} have a value that is not finite"));
     }
-    if scores.kind == ScoreKind::Binary && values().any(|value| value != 0.0 && value != 1.0) {
+    if scores.kind == ScoreKind::Binary && !scores.values.are_binary() {
         found.push(format!(
             "{place} are binary but have a value other than 0 and 1"
         ));

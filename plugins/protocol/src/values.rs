@@ -107,6 +107,49 @@ impl ScoreValues {
         }
     }
 
+    /// Sum and number of the values, one after the other.
+    #[must_use]
+    pub fn sum(&self) -> (f64, u64) {
+        if let (Numbers::Binary(len, ones), 0) = (&self.numbers, self.missing()) {
+            return (ones.count() as f64, *len as u64);
+        }
+        let each = self.iter().flatten();
+        each.fold((0.0, 0), |(sum, n), value| (sum + value, n + 1))
+    }
+
+    /// Whether all values are 0 or 1.
+    #[must_use]
+    pub fn are_binary(&self) -> bool {
+        matches!(self.numbers, Numbers::Binary(..))
+            || self
+                .iter()
+                .flatten()
+                .all(|value| value == 0.0 || value == 1.0)
+    }
+
+    /// Whether no value is infinite or none at all.
+    #[must_use]
+    pub fn are_finite(&self) -> bool {
+        matches!(self.numbers, Numbers::Binary(..)) || self.iter().flatten().all(f64::is_finite)
+    }
+
+    /// Of numbers that all are values, zeros and ones most likely.
+    pub(crate) fn of_binary(values: &[f64]) -> Self {
+        let is_bit = |value: &f64| *value == 1.0 || value.to_bits() == 0;
+        if !values.iter().all(is_bit) {
+            return values.iter().copied().map(Some).collect();
+        }
+        let word = |values: &[f64]| {
+            let bit = |(place, value): (usize, &f64)| u64::from(*value == 1.0) << place;
+            values.iter().enumerate().map(bit).sum()
+        };
+        let ones = values.chunks(64).map(word).collect();
+        Self {
+            numbers: Numbers::Binary(values.len(), Bits::of_words(ones)),
+            missing: Bits::default(),
+        }
+    }
+
     /// Of numbers that all are values; kept as they are.
     pub(crate) fn of_numbers(values: Vec<f64>) -> Self {
         Self {
@@ -188,6 +231,31 @@ mod tests {
         assert_eq!(values, binary);
         assert!(matches!(values.numbers, Numbers::Binary(4, _)));
         assert_eq!(*values.numbers(), [1.0, 0.0, 0.0, 1.0]);
+        for all in [
+            &[1.0, 0.0, 1.0][..],
+            &[],
+            &[0.0; 130],
+            &[1.0, 0.25],
+            &[-0.0, 1.0],
+        ] {
+            let (ours, theirs) = (
+                ScoreValues::of_binary(all),
+                ScoreValues::from_iter(all.iter().copied().map(Some)),
+            );
+            let bits = |values: &ScoreValues| {
+                values
+                    .numbers()
+                    .iter()
+                    .map(|value| value.to_bits())
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!((&ours, bits(&ours)), (&theirs, bits(&theirs)), "{all:?}");
+            assert_eq!(ours.sum(), (all.iter().sum(), all.len() as u64));
+            assert_eq!(ours.are_binary(), !all.contains(&0.25));
+        }
+        assert_eq!(values.sum(), (2.0, 3));
+        assert!(values.are_finite() && !ScoreValues::of_numbers(vec![1.0, f64::NAN]).are_finite());
+        assert!(!ScoreValues::from(real.to_vec()).are_binary());
         let kept = ScoreValues::of_numbers(vec![1.0, 0.0]);
         assert_eq!(kept, ScoreValues::from(vec![Some(1.0), Some(0.0)]));
         assert_ne!(kept, [Some(1.0), None]);

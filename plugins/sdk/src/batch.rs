@@ -314,6 +314,13 @@ impl<'a> Sample<'a> {
     /// # Errors
     /// When the field does not exist or has another type.
     pub fn strs(&self, field: &str) -> Result<Vec<&'a str>, MetricError> {
+        let list = self.raw_strs(field)?.unwrap_or_default();
+        // SAFETY: as for text.
+        unsafe { Self::texts(list) }
+    }
+
+    /// The list that [`Self::strs`] reads, as the host lends it.
+    pub(crate) fn raw_strs(&self, field: &str) -> Result<Option<&'a [DgStr]>, MetricError> {
         let none = DgStrs {
             ptr: std::ptr::null(),
             len: 0,
@@ -327,9 +334,14 @@ impl<'a> Sample<'a> {
             none,
         )?;
         // SAFETY: as for text.
-        let list = found.map_or(&[][..], |list| unsafe { slice(list.ptr, list.len) });
+        Ok(found.map(|list| unsafe { slice(list.ptr, list.len) }))
+    }
+
+    /// # Safety
+    /// `list` must be the host's, valid during `'a`.
+    pub(crate) unsafe fn texts(list: &[DgStr]) -> Result<Vec<&'a str>, MetricError> {
         list.iter()
-            // SAFETY: as for text.
+            // SAFETY: by the contract above.
             .map(|&text| unsafe { Self::text(text) })
             .collect()
     }

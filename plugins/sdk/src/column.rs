@@ -1,11 +1,103 @@
 //! A field of all samples of a batch at once: what is asked of every sample is looked up once, not once for each.
 #![expect(unsafe_code, reason = "calls function pointers of the host")]
 
+use std::cell::RefCell;
+
 use crate::MetricError;
 use crate::batch::{Batch, Sample, slice};
-use crate::ffi::{DG_NULL, DG_PRESENT, DgColumn, DgF32s, DgF64s, DgStr};
+use crate::ffi::{DG_NULL, DG_PRESENT, DgColumn, DgF32s, DgF64s, DgStr, DgStrs};
+
+/// A list of text of each sample of a batch.
+#[derive(Debug)]
+pub struct StrLists<'a>(Vec<&'a [DgStr]>);
+
+impl<'a> StrLists<'a> {
+    /// [`Sample::strs`] of the sample at a place.
+    ///
+    /// # Errors
+    /// When the harness gave text that is none.
+    pub fn get(&self, place: usize) -> Result<Vec<&'a str>, MetricError> {
+        // SAFETY: the host keeps the texts alive until the end of `update`, which `'a` does not outlive.
+        unsafe { Sample::texts(self.0[place]) }
+    }
+
+    /// Whether the sample at a place has no text in its list.
+    #[must_use]
+    pub fn is_empty(&self, place: usize) -> bool {
+        self.0[place].is_empty()
+    }
+
+    /// Whether the list is known to be that of the sample before: they are one in memory, as those of samples that are alike are.
+    #[must_use]
+    pub fn is_as_before(&self, place: usize) -> bool {
+        let before = place.checked_sub(1).map(|before| self.0[before]);
+        before.is_some_and(|before| std::ptr::eq(before, self.0[place]))
+    }
+}
+
+/// A text of each sample of a batch, each of the different ones once.
+#[derive(Debug)]
+pub struct Words<'a> {
+    texts: Vec<&'a str>,
+    rows: Vec<Option<u32>>,
+}
+
+impl<'a> Words<'a> {
+    /// The different texts, in the order in which they come. One that lies in several places may stand there more than once.
+    #[must_use]
+    pub fn texts(&self) -> &[&'a str] {
+        &self.texts
+    }
+
+    /// The place among [`Self::texts`] of the text of a sample; `None` where it has none.
+    #[must_use]
+    pub fn word(&self, place: usize) -> Option<usize> {
+        self.rows[place].map(|word| word as usize)
+    }
+
+    /// [`Sample::opt_str`] of the sample at a place.
+    #[must_use]
+    pub fn get(&self, place: usize) -> Option<&'a str> {
+        self.word(place).map(|word| self.texts[word])
+    }
+}
+
+/// So many texts before one are looked at for whether it is one of them.
+const LOOKED_AT: usize = 16;
 
 impl<'a> Batch<'a> {
+    /// [`Sample::opt_str`] of each sample, of a field that many samples have the same text in.
+    ///
+    /// # Errors
+    /// As for a sample.
+    pub fn column_words(&self, field: &str) -> Result<Words<'a>, MetricError> {
+        let texts: RefCell<Vec<&'a str>> = RefCell::default();
+        // The same text in memory is known without a look at it.
+        let known = |at: *const u8, len: usize| {
+            let texts = texts.borrow();
+            let mut before = texts.iter().enumerate().rev().take(LOOKED_AT);
+            let same = before.find(|(_, text)| text.as_ptr() == at && text.len() == len);
+            same.map(|(word, _)| word as u32)
+        };
+        let add = |text: &'a str| {
+            texts.borrow_mut().push(text);
+            texts.borrow().len() as u32 - 1
+        };
+        let present = |text: DgStr| match known(text.ptr.cast(), text.len) {
+            Some(word) => Ok(word),
+            // SAFETY: the host keeps the text alive until the end of `update`, which `'a` does not outlive.
+            None => unsafe { Sample::text(text) }.map(add),
+        };
+        let of_row = |sample: &Sample<'a>, field: &str| {
+            let text = sample.opt_str(field)?;
+            Ok(text.map(|text| known(text.as_ptr(), text.len()).unwrap_or_else(|| add(text))))
+        };
+        let read = self.host_table().column_str;
+        let rows = self.column(field, read, DgStr::EMPTY, present, of_row)?;
+        let texts = texts.into_inner();
+        Ok(Words { texts, rows })
+    }
+
     /// [`Sample::opt_str`] of each sample.
     ///
     /// # Errors
@@ -88,6 +180,23 @@ impl<'a> Batch<'a> {
         let row = |sample: &Sample<'a>, field: &str| sample.f64s(field).map(Some);
         let lists = self.column(field, read, none, list, row)?.into_iter();
         Ok(lists.map(Option::unwrap_or_default).collect())
+    }
+
+    /// [`Sample::strs`] of each sample.
+    ///
+    /// # Errors
+    /// As for a sample.
+    pub fn column_strs(&self, field: &str) -> Result<StrLists<'a>, MetricError> {
+        let none = DgStrs {
+            ptr: std::ptr::null(),
+            len: 0,
+        };
+        // SAFETY: as for text.
+        let list = |list: DgStrs| Ok(unsafe { slice(list.ptr, list.len) });
+        let read = self.host_table().column_strs;
+        let lists = self.column(field, read, none, list, Sample::raw_strs)?;
+        let lists = lists.into_iter().map(Option::unwrap_or_default);
+        Ok(StrLists(lists.collect()))
     }
 
     /// Reads a field of all samples in one call, where the host can; else, and where it cannot give one, sample by sample.

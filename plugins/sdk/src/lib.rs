@@ -66,6 +66,7 @@ pub mod statistics;
 pub mod testing;
 
 pub use batch::{Batch, Host, LogLevel, Sample};
+pub use column::{StrLists, Words};
 pub use driftgauge_plugin_protocol::{ffi, numbers, prompts, texts, wire};
 pub use error::{ErrorKind, MetricError};
 pub use metric::{Metric, NoConfig};

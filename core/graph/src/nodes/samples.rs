@@ -114,6 +114,12 @@ impl<'a> ModelSamples<'a> {
 }
 
 impl Batches for ModelSamples<'_> {
+    fn prompts(&self) -> usize {
+        // The other conditions have the same prompts.
+        let first = self.conditions.as_slice().first();
+        first.map_or(0, |condition| condition.completions.total())
+    }
+
     fn next_batch(&mut self) -> Result<Option<&dyn Rows>, BatchError> {
         self.advance()?;
         Ok(self.current.as_ref().map(|batch| batch as &dyn Rows))
@@ -448,7 +454,9 @@ impl Rows for ConditionSamples<'_> {
 
     fn alike(&self, field: Field<'_>) -> Option<&[u32]> {
         let recorded = match field {
-            Field::Text(Text::FinishReason | Text::Error) => true,
+            Field::Text(Text::FinishReason | Text::Error)
+            | Field::Integer(_)
+            | Field::Tokens(_) => true,
             Field::Value(_) => self.divergences.is_none(),
             Field::Verdict(_)
             | Field::JudgeOutput(_)

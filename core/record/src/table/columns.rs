@@ -38,6 +38,8 @@ pub struct TableRows {
     readers: Mutex<HashMap<&'static str, Reader>>,
     /// Of columns that were asked for: a batch of those that are the same in every row.
     same: Mutex<HashMap<&'static str, Option<ArrayRef>>>,
+    /// A place for each row of a batch: the first, whose value such a column has everywhere.
+    first: Vec<u32>,
     pub(super) batch: Batch,
     /// Of the batch before, what is not read twice.
     pub(super) before: Batch,
@@ -121,6 +123,7 @@ impl TableRows {
             start: 0,
             readers: Mutex::default(),
             same: Mutex::default(),
+            first: vec![0; BATCH],
             batch: Batch::default(),
             before: Batch::default(),
         })
@@ -183,15 +186,36 @@ impl TableRows {
         column.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 
-    /// A column of the batch.
-    fn array(&self, name: &'static str) -> Result<ArrayRef, SampleTableError> {
+    /// How many samples there are in all batches.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// For each row of the batch the first one, if a column is the same in all of them.
+    pub(super) fn all_alike(&self, name: &'static str) -> Option<&[u32]> {
+        let same = self.same(name, Option::is_some).ok()?;
+        same.then(|| &self.first[..self.batch.len])
+    }
+
+    /// Looks at a batch of a column that is the same in every row of the table, `None` where it is not.
+    fn same<T>(
+        &self,
+        name: &'static str,
+        look: impl FnOnce(&Option<ArrayRef>) -> T,
+    ) -> Result<T, SampleTableError> {
         let place = self.place(name)?;
         let mut same = self.same.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = same.entry(name).or_insert_with(|| {
+        let found = same.entry(name).or_insert_with(|| {
             let data_type = self.by_column.schema().field(place).data_type();
             constant(self.by_column.metadata(), place, data_type, BATCH)
         });
-        match same {
+        Ok(look(found))
+    }
+
+    /// A column of the batch.
+    fn array(&self, name: &'static str) -> Result<ArrayRef, SampleTableError> {
+        match self.same(name, Clone::clone)? {
             Some(rows) => Ok(rows.slice(0, self.batch.len)),
             None => {
                 let batch = self.read(name)?;

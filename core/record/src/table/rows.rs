@@ -75,23 +75,40 @@ impl TableRows {
         })
     }
 
-    fn tokens(&self, row: usize, list: Tokens) -> Result<&[f32], String> {
+    /// The column of a list of numbers, and its name; `None` where the table is of a version that knew no such column.
+    fn list(&self, list: Tokens) -> Option<(&'static str, &Column<ListArray>)> {
         let batch = &self.batch;
-        let (name, column) = match list {
+        Some(match list {
             Tokens::Logprob => ("token_logprob", &batch.token_logprob),
             Tokens::Top1Logprob => ("token_top1_logprob", &batch.token_top1_logprob),
             Tokens::Margin => ("token_margin", &batch.token_margin),
             Tokens::Top10Entropy => ("token_top10_entropy", &batch.token_top10_entropy),
             Tokens::Top10Mass => ("token_top10_mass", &batch.token_top10_mass),
             Tokens::Entropy => ("token_entropy", &batch.token_entropy),
-            // Tables of versions that knew no such column hold none of it.
-            Tokens::TopLogprobs if !self.has("token_top_logprobs") => return Ok(&[]),
+            Tokens::TopLogprobs if !self.has("token_top_logprobs") => return None,
             Tokens::TopLogprobs => ("token_top_logprobs", &batch.token_top_logprobs),
+        })
+    }
+
+    fn tokens(&self, row: usize, list: Tokens) -> Result<&[f32], String> {
+        let Some((name, column)) = self.list(list) else {
+            return Ok(&[]);
         };
         let lists = self.column(name, column)?;
         let items: Option<&Float32Array> = lists.values().as_primitive_opt::<Float32Type>();
         let items = items.ok_or_else(|| self.unusable(name).to_string())?;
         Ok(&items.values()[places(lists, row)])
+    }
+}
+
+/// The column of a whole number or a flag.
+fn flag_name(integer: Integer) -> &'static str {
+    match integer {
+        Integer::SampleIndex => "sample_index",
+        Integer::EndsWithEos => "ends_with_eos",
+        Integer::Empty => "empty",
+        Integer::Looping => "looping",
+        Integer::Truncated => "truncated",
     }
 }
 
@@ -102,6 +119,10 @@ fn places(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
 }
 
 impl Batches for TableRows {
+    fn prompts(&self) -> usize {
+        self.total()
+    }
+
     fn next_batch(&mut self) -> Result<Option<&dyn Rows>, BatchError> {
         Ok(if self.advance() { Some(self) } else { None })
     }
@@ -260,6 +281,9 @@ impl Rows for TableRows {
             | Field::Judges
             | Field::Scorers => self.judged().ok()?.alike(),
             Field::Value(_) => self.measured().ok()?.alike(),
+            Field::Integer(integer) => self.all_alike(flag_name(integer))?,
+            Field::Tokens(list) => self.all_alike(self.list(list)?.0)?,
+            Field::References => self.all_alike("references")?,
             _ => return None,
         })
     }

@@ -14,6 +14,7 @@ mod large;
 pub mod predictions;
 pub mod prompts;
 pub mod ranking;
+mod sorted;
 
 pub use bins::{Bin, Binned, Closed};
 pub use brier::Brier;

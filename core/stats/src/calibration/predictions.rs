@@ -2,10 +2,9 @@
 
 use std::sync::OnceLock;
 
-use rayon::prelude::*;
-
 use super::curves::Curves;
 use super::groups::{Group, share};
+use super::sorted::tallied;
 
 /// Answers with a confidence each, and whether they are correct.
 #[derive(Debug, Clone)]
@@ -29,23 +28,17 @@ impl Predictions {
         {
             return None;
         }
-        // Adding zero makes -0 and 0 one value.
-        let mut answers: Vec<(f64, bool)> = confidence
-            .iter()
-            .map(|confidence| confidence + 0.0)
-            .zip(correct.iter().copied())
-            .collect();
-        answers.par_sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
-        let groups: Vec<Group> = answers
-            .chunk_by(|(a, _), (b, _)| a == b)
-            .map(|group| Group {
-                confidence: group[0].0,
-                n: group.len() as u64,
-                correct: group.iter().filter(|(_, correct)| *correct).count() as u64,
-            })
-            .collect();
+        // As many as answers, mostly.
+        let mut groups = Vec::with_capacity(confidence.len());
+        groups.extend(
+            tallied(confidence, correct).map(|(confidence, n, correct)| Group {
+                confidence,
+                n,
+                correct,
+            }),
+        );
         Some(Self {
-            n: answers.len() as u64,
+            n: confidence.len() as u64,
             correct: groups.iter().map(|group| group.correct).sum(),
             groups,
             curves: OnceLock::new(),

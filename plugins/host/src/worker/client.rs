@@ -127,7 +127,7 @@ pub fn run_metric_in_worker(
         abi: Some([ABI_MAJOR, ABI_MINOR]),
     };
     worker.ask(&create, None, "start")?;
-    let mut seen = Seen::default();
+    let mut seen = Seen::expecting(samples.prompts());
     let mut required = Required::new(&manifest);
     while let Some(batch) = samples.next_batch().map_err(PluginError::Samples)? {
         seen.note(batch).map_err(unreadable)?;
