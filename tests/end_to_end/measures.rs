@@ -126,6 +126,66 @@ fn a_broken_model_is_not_called_safe() {
     assert_eq!(value(&results, "safe", "asr.upper_bound"), 0.25);
 }
 
+/// A run whose metric is asked for two numbers has those two, of the same values, under the same names but for the one that now stands
+/// for the metric; models are compared by them, and a gate and the report find them.
+#[test]
+fn a_metric_has_the_numbers_that_it_is_asked_for() {
+    let numbers = |results: &Value| -> Vec<(String, String, Value)> {
+        let all = results["metrics"].as_array().expect("metrics").iter();
+        let of = all.filter(|number| number["evaluation"] == "trivia");
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let row = |number: &Value| {
+            (
+                word(&number["model"]),
+                word(&number["metric"]),
+                number["value"].clone(),
+            )
+        };
+        of.map(row)
+            .filter(|(_, metric, _)| metric.starts_with("extra"))
+            .collect()
+    };
+    let ran = |config: &str| {
+        let place = Place::new();
+        let gate = "compare: {baseline: base, exploratory: [trivia/extra]}
+gates:
+  - {metric: trivia/extra.ece10, model: base, upper: 1}";
+        let extra = format!("extra: {{plugin: uncertainty, config: {config}}}");
+        let path = spec(&place, &extra, "");
+        let text = std::fs::read_to_string(&path).expect("a spec");
+        std::fs::write(&path, format!("{text}{gate}\n")).expect("written");
+        place.run(&path, "run");
+        let page = String::from_utf8(place.read("run/report.html")).expect("UTF-8");
+        (results(&place), page)
+    };
+    let (full, _) = ran("{primary: mean_token_probability}");
+    let (few, page) = ran("{statistics: [brier, ece10, auroc]}");
+    assert!(numbers(&full).len() > 12);
+    let found = numbers(&few);
+    for model in ["base", "safe"] {
+        let of_model = found.iter().filter(|(of, ..)| of == model);
+        let names: Vec<&str> = of_model.map(|(_, metric, _)| metric.as_str()).collect();
+        assert_eq!(names, ["extra", "extra.ece10", "extra.auroc"]);
+    }
+    for (model, metric, value) in found {
+        let metric = if metric == "extra" {
+            "extra.brier".to_owned()
+        } else {
+            metric
+        };
+        assert!(numbers(&full).contains(&(model, metric, value)));
+    }
+    assert_eq!(few["gates"][0]["passed"], true, "{}", few["gates"]);
+    let compared = few["comparisons"].as_array().expect("comparisons");
+    let of = |metric: &str| {
+        compared
+            .iter()
+            .any(|pair| pair["evaluation"] == "trivia" && pair["metric"] == metric)
+    };
+    assert!(of("extra") && of("extra.ece10") && !of("extra.aurc"));
+    assert!(page.contains("Brier score"), "the report lacks the number");
+}
+
 #[test]
 fn over_refusal_stands_beside_the_attacks() {
     let place = Place::new();

@@ -92,5 +92,13 @@ pub(crate) fn checked(manifest: &Manifest) -> Result<(), String> {
             clean_line(&reads.key, 64)
         ));
     }
+    if let Some(key) = &manifest.chosen_by
+        && manifest.config_schema["properties"][key].is_null()
+    {
+        return Err(format!(
+            "takes the numbers that are asked for from `{}`, which its configuration does not have",
+            clean_line(key, 64)
+        ));
+    }
     Ok(())
 }

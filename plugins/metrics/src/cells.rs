@@ -1,5 +1,7 @@
 //! What a column keeps of each prompt. Of a prompt that was asked once and has a score of 0 or 1, as most have, that is a byte.
 
+use crate::room::reach;
+
 /// A prompt's part of a column.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Cell {
@@ -92,11 +94,9 @@ impl Cells {
 
     /// Adds the score of one completion to a cell, made if it is new; `None` says that there is no score.
     pub(crate) fn add(&mut self, place: usize, score: Option<f64>) {
-        if self.len() <= place {
-            match self {
-                Self::Small(codes) => codes.resize(place + 1, 0),
-                Self::Any(cells) => cells.resize(place + 1, Cell::default()),
-            }
+        match self {
+            Self::Small(codes) => reach(codes, place, 0),
+            Self::Any(cells) => reach(cells, place, Cell::default()),
         }
         if let Self::Small(codes) = self {
             match code(SMALL[usize::from(codes[place])].with(score)) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use driftgauge_plugin_sdk::prompts::PromptIds;
 use driftgauge_plugin_sdk::texts::TextList;
 use driftgauge_plugin_sdk::wire::{SampleIds, ScoreKind, ScoreValues, Scores};
-use driftgauge_plugin_sdk::{MetricError, Sample};
+use driftgauge_plugin_sdk::{Batch, MetricError, Sample};
 use indexmap::IndexMap;
 
 use crate::cells::{Cell, Cells};
@@ -30,6 +30,35 @@ impl Default for Prompts {
 }
 
 impl Prompts {
+    /// The row of the prompt of each sample of a batch, made where it is new.
+    ///
+    /// # Errors
+    /// When a sample cannot be read.
+    pub fn rows(&mut self, batch: Batch<'_>) -> Result<Vec<u32>, MetricError> {
+        let numbers = batch.column_prompt()?;
+        if let Self::Told(ids) = self
+            && let Some(rows) = told(&numbers, ids.len())
+        {
+            if rows.iter().any(|&row| row as usize >= ids.len()) {
+                let new = batch.column_str("sample_id")?;
+                let ids = Arc::make_mut(ids);
+                for ((&row, id), sample) in rows.iter().zip(new).zip(batch.samples()) {
+                    if row as usize == ids.len() {
+                        ids.push(match id {
+                            Some(id) => id,
+                            None => sample.str("sample_id")?,
+                        });
+                    }
+                }
+            }
+            return Ok(rows);
+        }
+        let each = batch.samples().zip(numbers);
+        // Prompts are at most as many as samples, which fit in memory.
+        each.map(|(sample, number)| Ok(self.numbered(number, &sample)? as u32))
+            .collect()
+    }
+
     /// The row of a sample's prompt, made if it is new.
     ///
     /// # Errors
@@ -129,6 +158,15 @@ impl Prompts {
         // Rows are those of prompts.
         all.at(rows).unwrap_or(all)
     }
+}
+
+/// The numbers of prompts, if every sample has one and each is known already or the next one.
+fn told(numbers: &[Option<u32>], mut known: usize) -> Option<Vec<u32>> {
+    let mut next = |number: u32| {
+        known += usize::from(number as usize == known);
+        ((number as usize) < known).then_some(number)
+    };
+    numbers.iter().map(|number| next((*number)?)).collect()
 }
 
 /// Values by condition, in the order the conditions were first seen.

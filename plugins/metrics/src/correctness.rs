@@ -1,6 +1,6 @@
 //! Whether an answer is correct, by whom that is known, and what a report has to say of it.
 
-use driftgauge_plugin_sdk::{MetricError, Sample};
+use driftgauge_plugin_sdk::{Batch, MetricError, Sample, StrLists};
 
 use crate::answers::Match;
 
@@ -29,7 +29,7 @@ pub struct Known {
 pub struct Basis {
     recorded: u64,
     ruled: u64,
-    /// Answers with a text.
+    /// Answers with a text, or some of them.
     texts: u64,
     /// Answers of which recording and rule say different things.
     differ: u64,
@@ -70,26 +70,19 @@ impl Marker {
         if sample.opt_str("finish_reason")? == Some("error") {
             return Ok(None);
         }
-        let recorded = match sample.opt_f64("value.correct")? {
-            None => None,
-            Some(flag) if flag == 0.0 || flag == 1.0 => Some(flag == 1.0),
-            Some(other) => {
-                let id = sample.str("sample_id")?;
-                return Err(MetricError::data(format!("recorded value `correct` is {other}"))
-                    .help(
-                        "it is 0 for a wrong answer and 1 for a correct one; give a graded score another name among `values`",
-                    )
-                    .code("bad-correct")
-                    .sample(id));
-            }
-        };
+        let recorded = recorded(sample.opt_f64("value.correct")?, sample)?;
         let references = sample.strs("references")?;
         let answer = sample.opt_str("completion")?.unwrap_or_default();
-        Ok(Some(Known {
+        Ok(Some(self.held(recorded, answer, &references)))
+    }
+
+    /// What is known of an answer that was made.
+    fn held(self, recorded: Option<bool>, answer: &str, references: &[&str]) -> Known {
+        Known {
             recorded,
-            ruled: (!references.is_empty()).then(|| self.rule.score(answer, &references)),
+            ruled: (!references.is_empty()).then(|| self.rule.score(answer, references)),
             silent: answer.trim().is_empty(),
-        }))
+        }
     }
 
     /// The score of an answer in [0, 1], counted in `basis`; `None` where nobody tells. Answers that are open
@@ -115,6 +108,63 @@ impl Marker {
         }
         basis.recorded += u64::from(recorded.is_some());
         recorded
+    }
+}
+
+/// What the recording says of an answer, of its `correct`.
+fn recorded(correct: Option<f64>, sample: &Sample<'_>) -> Result<Option<bool>, MetricError> {
+    match correct {
+        None => Ok(None),
+        Some(flag) if flag == 0.0 || flag == 1.0 => Ok(Some(flag == 1.0)),
+        Some(other) => Err(MetricError::data(format!("recorded value `correct` is {other}"))
+            .help(
+                "it is 0 for a wrong answer and 1 for a correct one; give a graded score another name among `values`",
+            )
+            .code("bad-correct")
+            .sample(sample.str("sample_id")?)),
+    }
+}
+
+/// What tells of each sample of a batch whether its answer is correct. Texts are read where they have a say.
+pub struct Marks<'a> {
+    correct: Vec<Option<f64>>,
+    references: StrLists<'a>,
+}
+
+impl<'a> Marks<'a> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When the samples cannot be read.
+    pub fn of(batch: Batch<'a>) -> Result<Self, MetricError> {
+        Ok(Self {
+            correct: batch.column_f64("value.correct")?,
+            references: batch.column_strs("references")?,
+        })
+    }
+
+    /// As [`Marker::known`] of the sample at a place, which was made. Where there are no references, and other answers of the condition
+    /// are known to have texts (`basis`), what it says changes nothing: then it counts as silent.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn known(
+        &self,
+        marker: Marker,
+        (place, sample): (usize, &Sample<'_>),
+        basis: &Basis,
+    ) -> Result<Known, MetricError> {
+        let recorded = recorded(self.correct[place], sample)?;
+        let unruled = self.references.is_empty(place);
+        if unruled && basis.texts > 0 {
+            return Ok(Known {
+                recorded,
+                ruled: None,
+                silent: true,
+            });
+        }
+        let answer = sample.opt_str("completion")?.unwrap_or_default();
+        Ok(marker.held(recorded, answer, &self.references.get(place)?))
     }
 }
 

@@ -73,6 +73,17 @@ impl Default for Resamples {
     }
 }
 
+/// As [`Resamples`], where 0 is for no bootstrap interval at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Draws(u32);
+
+impl Default for Draws {
+    fn default() -> Self {
+        Self(RESAMPLES)
+    }
+}
+
 /// Makes estimates, all with intervals of one level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimator {
@@ -118,6 +129,18 @@ impl Estimator {
                 .help("leave it out: `compare.resamples` sets it for the whole experiment"));
         }
         Ok(Self { resamples, ..self })
+    }
+
+    /// The same, with so many replicates, or none: then [`Self::draws`] says so.
+    #[must_use]
+    pub fn drawn_at_most(self, Draws(resamples): Draws) -> Self {
+        Self { resamples, ..self }
+    }
+
+    /// Whether bootstrap intervals are wanted.
+    #[must_use]
+    pub fn draws(self) -> bool {
+        self.resamples > 0
     }
 
     /// Level of the intervals.

@@ -37,7 +37,21 @@ impl Manifest {
                 .map(|(id, fields)| (id.replace(&place, &value), fields))
                 .collect();
         }
+        if let Some(chosen) = self.chosen(config) {
+            if let Some(main) = self.main.as_mut().filter(|main| !chosen.contains(main)) {
+                main.clone_from(&chosen[0]);
+            }
+            self.numbers = chosen;
+        }
         self
+    }
+
+    /// The numbers that a configuration asks for, in its order; `None` where it does not say: then all are returned.
+    #[must_use]
+    pub fn chosen(&self, config: &Value) -> Option<Vec<String>> {
+        let list = config[self.chosen_by.as_ref()?].as_array()?;
+        let ids = list.iter().filter_map(Value::as_str).map(str::to_owned);
+        Some(ids.collect()).filter(|ids: &Vec<String>| !ids.is_empty())
     }
 
     /// The range that the manifest states for the number called `id`: the one with the longest matching id.
@@ -130,6 +144,42 @@ mod tests {
         assert_eq!(named(&manifest, Some("rate")), Some([0.0, 1.0]));
         assert_eq!(named(&manifest, None), Some([0.0, UNBOUNDED]));
         assert_eq!(named(&Manifest::new("m", "1", "M"), None), None);
+    }
+
+    #[test]
+    fn numbers_that_are_asked_for_are_all_there_are() {
+        let mut manifest = Manifest::new("m", "1", "M")
+            .returns(["top{k}", "rate", "loss", "kappa.*"])
+            .range("rate", 0.0, 1.0)
+            .stands_for("{main}")
+            .chosen_by("wanted");
+        manifest.config_schema =
+            json!({"properties": {"k": {"default": 10}, "main": {}, "wanted": {}}});
+        let told = |manifest: &Manifest, config: Value| {
+            let manifest = manifest.clone().configured(&config);
+            (manifest.main.unwrap_or_default(), manifest.numbers)
+        };
+        let with = |config: Value| told(&manifest, config);
+        let asked = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect::<Vec<_>>();
+        let few = with(json!({"wanted": ["rate", "top10"]}));
+        assert_eq!(few, ("rate".to_owned(), asked(&["rate", "top10"])));
+        let few = with(json!({"wanted": ["rate", "loss"], "main": "loss"}));
+        assert_eq!(few, ("loss".to_owned(), asked(&["rate", "loss"])));
+        for all in [
+            json!({}),
+            json!({"wanted": null}),
+            json!({"wanted": []}),
+            Value::Null,
+        ] {
+            assert_eq!(with(all).1, asked(&["top10", "rate", "loss", "kappa.*"]));
+        }
+        let open = manifest.clone().configured(&json!({"wanted": ["kappa.*"]}));
+        let may = |id: &str| open.may_return(id, Some(&[]));
+        assert_eq!((may("kappa.a"), may("rate")), (true, false));
+        // Without a number that stands for the metric none begins to.
+        manifest.main = None;
+        let few = told(&manifest, json!({"wanted": ["rate"]}));
+        assert_eq!(few, (String::new(), asked(&["rate"])));
     }
 
     #[test]

@@ -23,6 +23,7 @@ impl Manifest {
             shows: Vec::new(),
             numbers: Vec::new(),
             main: None,
+            chosen_by: None,
             top_logprobs: None,
             ranges: BTreeMap::new(),
             reads: BTreeMap::new(),
@@ -62,6 +63,13 @@ impl Manifest {
     #[must_use]
     pub fn stands_for(mut self, id: &str) -> Self {
         self.main = Some(id.to_owned());
+        self
+    }
+
+    /// It returns the numbers alone that the configuration's `key` lists, where that is given: see [`Manifest::chosen_by`].
+    #[must_use]
+    pub fn chosen_by(mut self, key: &str) -> Self {
+        self.chosen_by = Some(key.to_owned());
         self
     }
 

@@ -57,6 +57,10 @@ pub struct Manifest {
     /// Id of the number that stands for the metric, where `ranges` tell several apart; written as in `numbers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub main: Option<String>,
+    /// The key of its configuration that lists the numbers it is asked for, written as in `numbers`: it then returns those alone, and
+    /// the first of them stands for the metric unless `main` is among them. Where the key is left out, it returns all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<String>,
     /// The key of its configuration that says how many of the likeliest tokens it reads, for metrics that read
     /// `token_top_logprobs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

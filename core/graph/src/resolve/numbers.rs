@@ -6,6 +6,7 @@ use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{MetricPath, Statistic};
 use driftgauge_spec::{ExperimentSpec, Located, Text, nearest};
 
+use super::measures::resolved_metric;
 use super::place;
 
 /// One complaint for each number of a family, a gate or a published value that its metric cannot return, and for each limit and
@@ -17,12 +18,18 @@ pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest
         let (Some(number), Some(manifest)) = (number, manifest(metric)) else {
             return;
         };
+        if manifest.main.as_deref() == Some(number) {
+            found.push(main_number(metric, number, written));
+            return;
+        }
         let judges = judges(spec, evaluation);
         let judges: Option<Vec<&str>> = judges
             .as_ref()
             .map(|judges| judges.iter().map(String::as_str).collect());
         if !manifest.may_return(number, judges.as_deref()) {
-            found.push(complaint(metric, number, written, &manifest, judges));
+            let chosen = chosen(spec, metric, &manifest);
+            let asked = (metric, number, written);
+            found.push(complaint(asked, &manifest, judges, chosen));
         }
     };
     let compare = spec.compare.iter();
@@ -160,12 +167,38 @@ enum Way {
     Size,
 }
 
+/// A number that stands for its metric is called by the metric's name alone.
+fn main_number(metric: &str, number: &str, written: &Text) -> Problem {
+    let message = format!("`{number}` is the number that stands for metric `{metric}`");
+    Problem::new("unknown-number", message)
+        .of_input()
+        .at(place(written.span()))
+        .help(format!("write `{metric}`, without the number"))
+}
+
+/// The key by which a metric's configuration says which numbers it returns, where it does.
+fn chosen<'m>(spec: &ExperimentSpec, metric: &str, manifest: &'m Manifest) -> Option<&'m str> {
+    let config = resolved_metric(spec.metrics.get(metric)?).config;
+    manifest.chosen(&config)?;
+    manifest.chosen_by.as_deref()
+}
+
+/// The numbers of a metric as a spec names them.
+fn listed(metric: &str, manifest: &Manifest) -> String {
+    let name = |id: &String| match manifest.main.as_ref() == Some(id) {
+        true => format!("`{metric}` itself ({id})"),
+        false => format!("`{metric}.{id}`"),
+    };
+    let names: Vec<String> = manifest.numbers.iter().map(name).collect();
+    names.join(", ")
+}
+
+/// A number that the metric cannot return; `chosen` is the key by which its configuration says which ones it does.
 fn complaint(
-    metric: &str,
-    number: &str,
-    written: &Text,
+    (metric, number, written): (&str, &str, &Text),
     manifest: &Manifest,
     judges: Option<Vec<&str>>,
+    chosen: Option<&str>,
 ) -> Problem {
     let mut ids: Vec<&str> = manifest.numbers.iter().map(String::as_str).collect();
     ids.retain(|id| *id != JUDGE);
@@ -178,17 +211,23 @@ fn complaint(
     });
     let open: Vec<String> = open.collect();
     let whole = ids.iter().copied().filter(|id| !id.ends_with('*'));
-    let help = match nearest(number, whole.chain(open.iter().map(String::as_str))) {
-        Some(near) => format!("did you mean `{metric}.{near}`?"),
-        None => {
+    let near = nearest(number, whole.chain(open.iter().map(String::as_str)));
+    let help = match (near, chosen) {
+        (Some(near), _) => format!("did you mean `{metric}.{near}`?"),
+        (None, Some(key)) => format!(
+            "it is asked for {}: add `{number}` to its `{key}`",
+            listed(metric, manifest)
+        ),
+        (None, None) => {
             let ids: Vec<String> = ids.iter().map(|id| format!("`{metric}.{id}`")).collect();
             format!("beside `{metric}` itself it has {}", ids.join(", "))
         }
     };
-    let message = format!(
-        "metric `{metric}` has no number `{number}`: plugin `{}` returns no such number",
-        manifest.id
-    );
+    let why = match chosen {
+        Some(key) => format!("its `{key}` does not ask for it"),
+        None => format!("plugin `{}` returns no such number", manifest.id),
+    };
+    let message = format!("metric `{metric}` has no number `{number}`: {why}");
     Problem::new("unknown-number", message)
         .of_input()
         .at(place(written.span()))

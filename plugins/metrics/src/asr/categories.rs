@@ -31,6 +31,9 @@ impl Asr {
         output: &mut MetricOutput,
     ) {
         let hit = &gathered.judges[primary].hit;
+        if !self.asked.has_of("category.") && !self.asked.has("excluding") {
+            return;
+        }
         // One category of all prompts has the rate of all prompts.
         let several = self.categories.len() > 1
             || (self.categories.len() == 1 && gathered.without_category() > 0);

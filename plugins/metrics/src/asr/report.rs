@@ -50,8 +50,10 @@ impl Asr {
         }
         // Primary numbers first, as readers of results expect them.
         output.scalars.sort_by_key(|scalar| !scalar.primary);
-        self.tables(&words, &mut output.tables);
-        self.charts(&words, primary, &mut output.charts);
+        if self.asked.is_all() {
+            self.tables(&words, &mut output.tables);
+            self.charts(&words, primary, &mut output.charts);
+        }
         self.notes(primary, &mut output.notes);
         Ok(output)
     }

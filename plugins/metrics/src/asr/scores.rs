@@ -53,10 +53,10 @@ impl Asr {
     pub(super) fn take_scores(
         scorers: &mut Vec<ScorerFields>,
         scored: &mut Vec<Scored>,
-        row: usize,
+        (row, ids): (usize, &[&str]),
         sample: &Sample<'_>,
     ) -> Result<(), MetricError> {
-        for id in sample.strs("scorers")? {
+        for &id in ids {
             if !scorers.iter().any(|scorer| scorer.id == id) {
                 scorers.push(ScorerFields {
                     id: id.to_owned(),
@@ -86,6 +86,9 @@ impl Asr {
                 true => (&scorer.points, "points", &scored.points),
                 false => (&scorer.score, "ratio", &scored.score),
             };
+            if !self.asked.has(id) {
+                continue;
+            }
             let estimate = match on_scale {
                 true => self.estimator.skewed_mean(column),
                 false => self.estimator.mean(column, SHARE),

@@ -1,5 +1,6 @@
 //! Whether sureness predicts correctness: calibration and ranking of one chosen measure with intervals, and a table of all.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use driftgauge_plugin_sdk::prelude::*;
@@ -15,6 +16,14 @@ use crate::estimate::{Estimate, SHARE};
 /// times that of a share, so that 10,000 replicates of 1,000 answers would leave its bounds an error of 0.12 percentage points.
 const RANKS_TIMES: usize = 4;
 
+/// Statistics of the order of the answers, and their ids.
+const RANKS: [RankStatistic; 3] = [
+    RankStatistic::Auroc,
+    RankStatistic::Aurc,
+    RankStatistic::Prr,
+];
+const RANK_IDS: [&str; 3] = ["auroc", "aurc", "prr"];
+
 /// What the tables and charts show of one condition.
 pub(super) struct Calibrated {
     pub(super) condition: String,
@@ -26,46 +35,84 @@ pub(super) struct Calibrated {
     further: Vec<Vec<Value>>,
 }
 
+/// What is computed of the chosen measure.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// How far confidences are off.
+    errors: bool,
+    /// Whether surer answers are the right ones.
+    ranks: bool,
+}
+
 /// The completions of a condition that have a value of a measure and are known to be correct or not.
-struct Known {
-    prompt: Vec<u32>,
-    value: Vec<f64>,
+struct Known<'a> {
+    prompt: Cow<'a, [u32]>,
+    value: Cow<'a, [f64]>,
     correct: Vec<bool>,
 }
 
-impl Known {
-    fn of(gathered: &Gathered, values: &[f64]) -> Self {
-        let mut known = Self {
-            prompt: Vec::with_capacity(values.len()),
-            value: Vec::with_capacity(values.len()),
-            correct: Vec::with_capacity(values.len()),
-        };
+impl<'a> Known<'a> {
+    fn of(gathered: &'a Gathered, values: &'a [f64]) -> Self {
+        // Most often those are all of them.
+        let whole = values.iter().zip(&gathered.correct);
+        let whole = whole.map(|(value, correct)| correct.filter(|_| value.is_finite()));
+        if let Some(correct) = whole.collect() {
+            return Self {
+                prompt: Cow::Borrowed(&gathered.prompt),
+                value: Cow::Borrowed(values),
+                correct,
+            };
+        }
+        let (mut prompts, mut kept) = (Vec::new(), Vec::new());
+        let mut known = Vec::new();
         for ((value, correct), prompt) in values.iter().zip(&gathered.correct).zip(&gathered.prompt)
         {
             if let Some(correct) = correct.filter(|_| value.is_finite()) {
-                known.prompt.push(*prompt);
-                known.value.push(*value);
-                known.correct.push(correct);
+                prompts.push(*prompt);
+                kept.push(*value);
+                known.push(correct);
             }
         }
-        known
+        Self {
+            prompt: prompts.into(),
+            value: kept.into(),
+            correct: known,
+        }
     }
 
-    /// A score of each value; `None` where one has none.
-    fn scores(&self, score: impl Fn(f64) -> Option<f64>) -> Option<Vec<f64>> {
-        let mut scores = Vec::with_capacity(self.value.len());
-        for &value in &self.value {
-            scores.push(score(value)?);
+    /// How sure each value is, for ranking.
+    fn certainty(&self, measure: Measure) -> Cow<'_, [f64]> {
+        match measure.is_certainty() {
+            true => Cow::Borrowed(&self.value),
+            false => self
+                .value
+                .iter()
+                .map(|&value| measure.certainty(value))
+                .collect(),
         }
-        Some(scores)
+    }
+
+    /// The confidence of each value; `None` where one has none.
+    fn confidence(&self, measure: Measure) -> Option<Cow<'_, [f64]>> {
+        if measure.is_confidence() {
+            return Some(Cow::Borrowed(&self.value));
+        }
+        let each = self.value.iter().map(|&value| measure.confidence(value));
+        each.collect::<Option<Vec<f64>>>().map(Cow::Owned)
     }
 }
 
 impl Uncertainty {
-    /// How an interval over the answers is drawn.
-    fn drawn(&self, predictions: &Predictions) -> Options {
+    /// How an interval over the answers is drawn; `None` where none is.
+    fn drawn(&self, predictions: &Predictions) -> Option<Options> {
         let answers = usize::try_from(predictions.n()).unwrap_or(usize::MAX);
-        self.estimator.bootstrap(answers)
+        let drawn = self.estimator.draws();
+        drawn.then(|| self.estimator.bootstrap(answers))
+    }
+
+    /// The id of the calibration error.
+    fn error_id(&self) -> String {
+        format!("ece{}", self.ece_bins)
     }
 
     /// The numbers of the chosen measure, and a row of the table for every measure.
@@ -83,66 +130,68 @@ impl Uncertainty {
             further: Vec::new(),
         };
         let basis = gathered.basis.words(self.marker.rule());
+        let wanted = self.wanted();
         for (measure, values) in self.measures.iter().zip(&gathered.values) {
             if *measure == Measure::SelfInconsistency && !gathered.repeated {
                 continue;
             }
+            // Of other measures there are only rows of tables.
+            let is_behind = *measure == self.confidence && (wanted.errors || wanted.ranks);
+            if !is_behind && !self.asked.is_all() {
+                continue;
+            }
             let known = Known::of(gathered, values);
-            let certainty = known
-                .scores(|value| Some(measure.certainty(value)))
-                .unwrap_or_default();
+            let certainty = known.certainty(*measure);
             let Some(ranked) = Predictions::new(&certainty, &known.correct).map(Rc::new) else {
                 continue;
             };
             // A probability is its own certainty: sorted once.
-            let calibrated =
-                known
-                    .scores(|value| measure.confidence(value))
-                    .and_then(|confidence| {
-                        let predictions = if confidence == certainty {
-                            Rc::clone(&ranked)
-                        } else {
-                            Rc::new(Predictions::new(&confidence, &known.correct)?)
-                        };
-                        Some((confidence, predictions))
-                    });
-            // Of several completions of a prompt, DeLong's interval would be too narrow.
-            let auroc_ci = ranked
-                .auroc_interval(self.estimator.level())
-                .filter(|_| !gathered.repeated);
-            let calibrated_by = calibrated.as_ref().map(|(_, predictions)| &**predictions);
-            let mut row = self.row(condition, *measure, &ranked, auroc_ci, calibrated_by);
-            row.push(json!(self.rank_correlation(gathered, *measure, values)));
-            found.rows.push(row);
-            if let Some((_, predictions)) = &calibrated {
-                found
-                    .further
-                    .push(further::row(condition, *measure, predictions));
-            }
-            if *measure == self.confidence {
-                if let Some((confidence, predictions)) = &calibrated {
-                    let bins = u32::try_from(self.ece_bins).unwrap_or(u32::MAX);
-                    let error = PooledNumber {
-                        id: format!("ece{}", self.ece_bins),
-                        statistic: PooledStatistic::CalibrationError { bins },
-                    };
-                    let pooled = self.pooled(condition, &known, confidence, vec![error]);
-                    output.pooled.extend(pooled);
-                    let drawn = gathered.prompted(confidence, &known);
-                    self.errors((condition, &basis), predictions, drawn.as_ref(), output);
-                    found.reliability = predictions.equal_width(self.ece_bins);
-                    self.brier(condition, gathered, predictions, output);
+            let calibrated = known.confidence(*measure).and_then(|confidence| {
+                let predictions = if confidence == certainty {
+                    Rc::clone(&ranked)
+                } else {
+                    Rc::new(Predictions::new(&confidence, &known.correct)?)
+                };
+                Some((confidence, predictions))
+            });
+            if self.asked.is_all() {
+                // Of several completions of a prompt, DeLong's interval would be too narrow.
+                let auroc_ci = ranked
+                    .auroc_interval(self.estimator.level())
+                    .filter(|_| !gathered.repeated);
+                let calibrated_by = calibrated.as_ref().map(|(_, predictions)| &**predictions);
+                let mut row = self.row(condition, *measure, &ranked, auroc_ci, calibrated_by);
+                row.push(json!(self.rank_correlation(gathered, *measure, values)));
+                found.rows.push(row);
+                if let Some((_, predictions)) = &calibrated {
+                    found
+                        .further
+                        .push(further::row(condition, *measure, predictions));
                 }
-                let ranks = [
-                    ("auroc", PooledStatistic::Auroc),
-                    ("aurc", PooledStatistic::Aurc),
-                    ("prr", PooledStatistic::Prr),
+            }
+            if *measure != self.confidence {
+                continue;
+            }
+            if let (true, Some((confidence, predictions))) = (wanted.errors, &calibrated) {
+                let bins = u32::try_from(self.ece_bins).unwrap_or(u32::MAX);
+                let error = (self.error_id(), PooledStatistic::CalibrationError { bins });
+                let pooled = self.pooled(condition, &known, confidence, [error]);
+                output.pooled.extend(pooled);
+                let drawn = gathered.prompted(confidence, &known);
+                self.errors((condition, &basis), predictions, drawn.as_ref(), output);
+                if self.asked.is_all() {
+                    found.reliability = predictions.equal_width(self.ece_bins);
+                }
+                self.brier(condition, gathered, predictions, output);
+            }
+            if wanted.ranks {
+                let statistics = [
+                    PooledStatistic::Auroc,
+                    PooledStatistic::Aurc,
+                    PooledStatistic::Prr,
                 ];
-                let ranks = ranks.map(|(id, statistic)| PooledNumber {
-                    id: id.to_owned(),
-                    statistic,
-                });
-                let pooled = self.pooled(condition, &known, &certainty, ranks.to_vec());
+                let ranks = RANK_IDS.map(str::to_owned).into_iter().zip(statistics);
+                let pooled = self.pooled(condition, &known, &certainty, ranks);
                 output.pooled.extend(pooled);
                 let drawn = gathered.prompted(&certainty, &known);
                 self.ranks((condition, &basis), &ranked, drawn.as_ref(), output);
@@ -151,16 +200,30 @@ impl Uncertainty {
         (!found.rows.is_empty()).then_some(found)
     }
 
+    /// Which kinds of numbers of the chosen measure are asked for.
+    fn wanted(&self) -> Wanted {
+        let errors = ["overconfidence", "brier", &self.error_id()];
+        Wanted {
+            errors: self.asked.has_any(&errors),
+            ranks: self.asked.has_any(&RANK_IDS),
+        }
+    }
+
     /// The answers that numbers of the chosen measure are computed of, for comparisons.
     fn pooled(
         &self,
         condition: &str,
         known: &Known,
         values: &[f64],
-        numbers: Vec<PooledNumber>,
+        numbers: impl IntoIterator<Item = (String, PooledStatistic)>,
     ) -> Option<Pooled> {
         let id = |prompt: &u32| self.prompts.id(*prompt as usize).to_owned();
-        (known.prompt.len() <= MOST_POOLED).then(|| Pooled {
+        let numbers = numbers.into_iter().filter(|(id, _)| self.asked.has(id));
+        let numbers: Vec<_> = numbers
+            .map(|(id, statistic)| PooledNumber { id, statistic })
+            .collect();
+        let few = known.prompt.len() <= MOST_POOLED && !numbers.is_empty();
+        few.then(|| Pooled {
             condition: condition.to_owned(),
             numbers,
             sample_ids: known.prompt.iter().map(id).collect(),
@@ -179,23 +242,28 @@ impl Uncertainty {
     ) {
         let (bins, name, n) = (self.ece_bins, self.confidence.title(), predictions.n());
         let how = self.confidence.confidence_formula();
-        let options = self.drawn(predictions);
-        let ci = match prompted {
-            Some(prompted) => prompted.equal_width_interval(bins, options),
-            None => predictions.equal_width_interval(bins, options),
-        };
-        let scalar = Scalar::new(
-            &format!("ece{bins}"),
-            &format!("Calibration error of {name} ({bins} bins)"),
-            condition,
-        )
-        .unit("ratio")
-        .formula(&format!(
-            "{how}sum over {bins} equal-width bins (l, u] of (n_b / n) |accuracy_b - mean confidence_b|; {basis}"
-        ))
-        .lower_is_better();
-        let value = predictions.equal_width(bins).map(|binned| binned.ece);
-        output.scalars.push(estimate(value, n, ci).fill(scalar));
+        if self.asked.has(&self.error_id()) {
+            let drawn = |options| match prompted {
+                Some(prompted) => prompted.equal_width_interval(bins, options),
+                None => predictions.equal_width_interval(bins, options),
+            };
+            let ci = self.drawn(predictions).and_then(drawn);
+            let scalar = Scalar::new(
+                &self.error_id(),
+                &format!("Calibration error of {name} ({bins} bins)"),
+                condition,
+            )
+            .unit("ratio")
+            .formula(&format!(
+                "{how}sum over {bins} equal-width bins (l, u] of (n_b / n) |accuracy_b - mean confidence_b|; {basis}"
+            ))
+            .lower_is_better();
+            let value = predictions.equal_width(bins).map(|binned| binned.ece);
+            self.push(estimate(value, n, ci).fill(scalar), output);
+        }
+        if !self.asked.has("overconfidence") {
+            return;
+        }
         let scalar = Scalar::new(
             "overconfidence",
             &format!("Overconfidence of {name}"),
@@ -203,9 +271,8 @@ impl Uncertainty {
         )
         .unit("ratio")
         .formula(&format!("{how}mean confidence - accuracy; {basis}"));
-        output
-            .scalars
-            .push(estimate(predictions.signed_gap(), n, None).fill(scalar));
+        let gap = estimate(predictions.signed_gap(), n, None);
+        self.push(gap.fill(scalar), output);
     }
 
     /// The Brier score, a mean over prompts, which can be compared pair by pair.
@@ -216,7 +283,8 @@ impl Uncertainty {
         predictions: &Predictions,
         output: &mut MetricOutput,
     ) {
-        let Some(index) = self.measures.iter().position(|m| *m == self.confidence) else {
+        let index = self.measures.iter().position(|m| *m == self.confidence);
+        let Some(index) = index.filter(|_| self.asked.has("brier")) else {
             return;
         };
         let squares: Vec<f64> = gathered.values[index]
@@ -236,7 +304,8 @@ impl Uncertainty {
         let ci = if gathered.repeated {
             mean.ci.clone()
         } else {
-            predictions.brier_interval(self.drawn(predictions))
+            let drawn = |options| predictions.brier_interval(options);
+            self.drawn(predictions).and_then(drawn)
         };
         let scalar = Scalar::new(
             "brier",
@@ -250,7 +319,7 @@ impl Uncertainty {
             gathered.basis.words(self.marker.rule())
         ))
         .lower_is_better();
-        output.scalars.push(Estimate { ci, ..mean }.fill(scalar));
+        self.push(Estimate { ci, ..mean }.fill(scalar), output);
         column.add_scores("brier", condition, &self.prompts, &mut output.scores);
     }
 
@@ -263,39 +332,32 @@ impl Uncertainty {
         output: &mut MetricOutput,
     ) {
         let name = self.confidence.title();
-        let statistics = [
-            RankStatistic::Auroc,
-            RankStatistic::Aurc,
-            RankStatistic::Prr,
-        ];
-        let answers = usize::try_from(predictions.n()).unwrap_or(usize::MAX);
-        let options = self.estimator.bootstrap_often(answers, RANKS_TIMES);
-        let drawn = match prompted {
-            Some(prompted) => prompted.rank_intervals(statistics, options),
-            None => predictions.rank_intervals(statistics, options),
-        };
+        let drawn = self.drawn_ranks(predictions, prompted);
         let listed = [
             (
-                "auroc",
+                RANK_IDS[0],
                 format!("AUROC of {name} as a predictor of correctness"),
                 "P(a correct answer is surer than an incorrect one), ties count half",
                 false,
             ),
             (
-                "aurc",
+                RANK_IDS[1],
                 format!("Area under the risk-coverage curve of {name}"),
                 "mean over k of the share of errors among the k surest answers, ties by expectation",
                 true,
             ),
             (
-                "prr",
+                RANK_IDS[2],
                 format!("Prediction rejection ratio of {name}"),
                 "(A - A_random) / (A_oracle - A_random), A the mean over k of the accuracy of the k surest answers",
                 false,
             ),
         ];
-        let described = statistics.into_iter().zip(listed);
+        let described = RANKS.into_iter().zip(listed);
         for ((statistic, (id, title, formula, lower)), drawn) in described.zip(drawn) {
+            if !self.asked.has(id) {
+                continue;
+            }
             // DeLong's interval of the AUROC has the bootstrap's beside it.
             let delong = (statistic == RankStatistic::Auroc && prompted.is_none())
                 .then(|| predictions.auroc_interval(self.estimator.level()))
@@ -317,10 +379,34 @@ impl Uncertainty {
             let scalar = scalar.intervals(beside);
             // Without a value there is nothing for an interval to hold.
             let ci = ci.filter(|_| value.is_some());
-            output
-                .scalars
-                .push(estimate(value, predictions.n(), ci).fill(scalar));
+            self.push(estimate(value, predictions.n(), ci).fill(scalar), output);
         }
+    }
+
+    /// Intervals of [`RANKS`], of those that are asked for, where they are drawn.
+    fn drawn_ranks(
+        &self,
+        predictions: &Predictions,
+        prompted: Option<&Prompted>,
+    ) -> [Option<driftgauge_stats::Interval>; 3] {
+        if !self.estimator.draws() {
+            return [const { None }; 3];
+        }
+        let answers = usize::try_from(predictions.n()).unwrap_or(usize::MAX);
+        let options = self.estimator.bootstrap_often(answers, RANKS_TIMES);
+        let asked = RANK_IDS.map(|id| self.asked.has(id));
+        if asked == [true; 3] {
+            // The same draws serve them all.
+            return match prompted {
+                Some(prompted) => prompted.rank_intervals(RANKS, options),
+                None => predictions.rank_intervals(RANKS, options),
+            };
+        }
+        let one = |statistic| match prompted {
+            Some(prompted) => prompted.rank_interval(statistic, options),
+            None => predictions.rank_interval(statistic, options),
+        };
+        std::array::from_fn(|place| asked[place].then(|| one(RANKS[place])).flatten())
     }
 
     /// Spearman's rank correlation of a measure's certainty with that of the chosen measure.

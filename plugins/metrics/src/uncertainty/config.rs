@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::measures::Measure;
 use crate::answers::Match;
-use crate::estimate::{Level, Resamples};
+use crate::asked::{self, Asked};
+use crate::estimate::{Draws, Level};
 
 /// Number of likeliest tokens whose sums every sample records.
 pub(super) const RECORDED: u32 = 10;
@@ -102,10 +103,20 @@ impl JsonSchema for MeasureName {
     }
 }
 
+/// Ids of numbers that are about answers and no mean of a measure.
+pub(super) const OF_ANSWERS: [&str; 5] = ["overconfidence", "brier", "auroc", "aurc", "prr"];
+/// Ids of the numbers of given texts, the one that stands for the metric first.
+pub(super) const OF_TEXTS: [&str; 3] = ["loss", "token_loss", "corpus_perplexity"];
+
 /// The measures of a configuration.
 pub(super) struct Chosen {
+    /// The measure behind the number that stands for the metric.
     pub(super) primary: Measure,
+    /// The id of that number.
+    pub(super) main: String,
     pub(super) confidence: Measure,
+    /// Which numbers are returned.
+    pub(super) asked: Asked,
     /// All of them, in the order they are reported.
     pub(super) measures: Vec<Measure>,
 }
@@ -135,6 +146,10 @@ pub struct UncertaintyConfig {
     pub primary: Option<MeasureName>,
     /// What is reported.
     pub measures: Option<Vec<MeasureName>>,
+    /// The numbers that are returned, by their ids (`auroc`, `ece10`, `perplexity_correct`); all of the `measures` when absent. Nothing
+    /// else is computed, and there are no tables and charts. The first one stands for the metric unless `primary` is given.
+    #[schemars(schema_with = "statistics")]
+    pub statistics: Option<Vec<String>>,
     /// Size of the vocabulary, for the upper bound of the entropy.
     pub vocabulary: Option<u32>,
     /// The predictor of correctness whose calibration is reported; `mean_token_probability` when absent.
@@ -149,8 +164,8 @@ pub struct UncertaintyConfig {
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
     /// Replicates of every bootstrap interval, four times as many of the rank statistics and fewer of very many samples; those of
-    /// `compare` when absent.
-    pub resamples: Resamples,
+    /// `compare` when absent. With 0 the calibration error, the Brier score and the areas under curves of risk have no interval.
+    pub resamples: Draws,
 }
 
 impl Default for UncertaintyConfig {
@@ -162,18 +177,50 @@ impl Default for UncertaintyConfig {
             top_k: RECORDED,
             primary: None,
             measures: None,
+            statistics: None,
             vocabulary: None,
             confidence: None,
             ece_bins: None,
             r#match: None,
             recorded: BTreeMap::new(),
             level: Level::default(),
-            resamples: Resamples::default(),
+            resamples: Draws::default(),
         }
     }
 }
 
+/// The schema of `statistics`.
+fn statistics(_: &mut SchemaGenerator) -> Schema {
+    let usual = UncertaintyConfig::default();
+    asked::schema(
+        &usual.known(),
+        "^(top[0-9]+_entropy(_renormalised)?(_correct|_incorrect)?|ece[0-9]+)$",
+    )
+}
+
 impl UncertaintyConfig {
+    /// Ids of all numbers that this configuration can ask for.
+    fn known(&self) -> Vec<String> {
+        let of_measure = |measure: Measure| {
+            let id = measure.id();
+            ["", asked::SUFFIXES[0], asked::SUFFIXES[1]].map(|suffix| format!("{id}{suffix}"))
+        };
+        let bins = self.ece_bins.unwrap_or(self.defaults().ece_bins);
+        let others = OF_ANSWERS.iter().chain(&OF_TEXTS);
+        let measures = Measure::all(self.top_k).into_iter().flat_map(of_measure);
+        measures
+            .chain([format!("ece{bins}")])
+            .chain(others.map(|&id| id.to_owned()))
+            .collect()
+    }
+
+    /// The measure that a number is a mean of.
+    fn measure_of(&self, id: &str) -> Option<Measure> {
+        let cut = |suffix: &&str| id.strip_suffix(*suffix);
+        let id = asked::SUFFIXES.iter().find_map(cut).unwrap_or(id);
+        Measure::all(self.top_k).into_iter().find(|m| m.id() == id)
+    }
+
     pub(super) fn defaults(&self) -> Defaults {
         match self.definitions {
             Definitions::Driftgauge => Defaults {
@@ -200,14 +247,22 @@ impl UncertaintyConfig {
     /// The measures that the configuration names.
     pub(super) fn chosen(&self) -> Result<Chosen, MetricError> {
         self.check()?;
+        let asked = Asked::new(self.statistics.as_deref(), &self.known())?;
         let primary = self.primary.as_ref();
         let primary = primary.map(|name| self.measure("primary", name));
-        let primary = primary.transpose()?.unwrap_or(self.defaults().primary);
+        let primary = primary.transpose()?;
         let confidence = self.confidence.as_ref();
         let confidence = confidence.map(|name| self.measure("confidence", name));
         let confidence = confidence
             .transpose()?
             .unwrap_or(Measure::MeanTokenProbability);
+        for name in self.recorded.keys() {
+            self.measure("recorded", &MeasureName(name.clone()))?;
+        }
+        if !asked.is_all() {
+            return self.of_statistics(asked, primary, confidence);
+        }
+        let primary = primary.unwrap_or(self.defaults().primary);
         let mut wanted = match &self.measures {
             None => Measure::usual(self.top_k).to_vec(),
             Some(names) => names
@@ -222,14 +277,52 @@ impl UncertaintyConfig {
             ]);
         }
         wanted.extend([primary, confidence]);
-        for name in self.recorded.keys() {
-            self.measure("recorded", &MeasureName(name.clone()))?;
-        }
         let mut measures = Measure::all(self.top_k).to_vec();
         measures.retain(|measure| wanted.contains(measure));
         Ok(Chosen {
             primary,
+            main: primary.id().into_owned(),
             confidence,
+            asked,
+            measures,
+        })
+    }
+
+    /// The measures behind the numbers that are asked for.
+    fn of_statistics(
+        &self,
+        asked: Asked,
+        primary: Option<Measure>,
+        confidence: Measure,
+    ) -> Result<Chosen, MetricError> {
+        if self.measures.is_some() {
+            let both = "`measures` and `statistics` are both given";
+            return Err(MetricError::config(both)
+                .help("`statistics` says it all: leave `measures` out")
+                .key("measures"));
+        }
+        let main = match primary {
+            Some(primary) => primary.id().into_owned(),
+            None => asked.listed().next().unwrap_or_default().to_owned(),
+        };
+        if !asked.has(&main) {
+            let absent = format!("`primary` is `{main}`, which `statistics` does not name");
+            return Err(MetricError::config(absent)
+                .help("add it there, or leave `primary` out: the first of `statistics` then stands for the metric")
+                .key("primary"));
+        }
+        let measure = |id: &str| match self.measure_of(id) {
+            None if OF_TEXTS.contains(&id) => None,
+            // What is no mean of a measure is about the confidence.
+            found => Some(found.unwrap_or(confidence)),
+        };
+        let mut measures = Measure::all(self.top_k).to_vec();
+        measures.retain(|one| asked.listed().any(|id| measure(id) == Some(*one)));
+        Ok(Chosen {
+            primary: measure(&main).unwrap_or(confidence),
+            main,
+            confidence,
+            asked,
             measures,
         })
     }

@@ -259,16 +259,25 @@ impl Measure {
     #[must_use]
     pub(super) fn confidence(self, value: f64) -> Option<f64> {
         match self {
-            Self::MeanTokenProbability
-            | Self::MinTokenProbability
-            | Self::SequenceProbability
-            | Self::Margin => Some(value),
+            _ if self.is_confidence() => Some(value),
             Self::SelfInconsistency => Some(1.0 - value),
             Self::Perplexity if value >= 1.0 => Some(1.0 / value),
             Self::MeanNll if value >= 0.0 => Some((-value).exp()),
             Self::SequenceLogprob if value <= 0.0 => Some(value.exp()),
             _ => None,
         }
+    }
+
+    /// Whether the value is the confidence itself.
+    #[must_use]
+    pub(super) fn is_confidence(self) -> bool {
+        matches!(
+            self,
+            Self::MeanTokenProbability
+                | Self::MinTokenProbability
+                | Self::SequenceProbability
+                | Self::Margin
+        )
     }
 
     /// How the confidence is taken from the value, for formulas; empty when it is the value itself.

@@ -16,12 +16,15 @@ mod texts;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use driftgauge_plugin_sdk::Words;
 use driftgauge_plugin_sdk::prelude::*;
 
 use crate::answers;
+use crate::asked::{self, Asked};
 use crate::columns::{Conditions, Prompts};
-use crate::correctness::{Basis, Known, Marker};
+use crate::correctness::{Basis, Known, Marker, Marks};
 use crate::estimate::Estimator;
+use crate::room::make_room;
 pub use config::UncertaintyConfig;
 use config::{Chosen, Eos, RECORDED, Token};
 use likeliest::Likeliest;
@@ -39,8 +42,11 @@ const F1_THRESHOLD: f64 = 0.5;
 pub struct Uncertainty {
     eos: Eos,
     token: Token,
+    /// The id of the number that stands for the metric, and the measure behind it.
+    main: String,
     primary: Measure,
     confidence: Measure,
+    asked: Asked,
     top_k: u32,
     ece_bins: usize,
     marker: Marker,
@@ -89,9 +95,9 @@ struct Gathered {
 /// What is asked of every sample, read for a whole batch.
 struct Fields<'a> {
     condition: Vec<Option<&'a str>>,
-    prompt: Vec<Option<u32>>,
+    prompt: Vec<u32>,
     sample_index: Vec<Option<i64>>,
-    finish_reason: Vec<Option<&'a str>>,
+    finish_reason: Words<'a>,
     text_logprob: Vec<&'a [f64]>,
     /// The logarithms that measures of the token are about.
     of_token: Vec<&'a [f32]>,
@@ -99,10 +105,12 @@ struct Fields<'a> {
     top_mass: Vec<&'a [f32]>,
     entropy: Vec<&'a [f32]>,
     margin: Vec<&'a [f32]>,
+    marks: Marks<'a>,
 }
 
 impl<'a> Fields<'a> {
-    fn of(metric: &Uncertainty, batch: Batch<'a>) -> Result<Self, MetricError> {
+    fn of(metric: &mut Uncertainty, batch: Batch<'a>) -> Result<Self, MetricError> {
+        let prompt = metric.prompts.rows(batch)?;
         // Lists that no measure needs are not read.
         let list = |list: List| match metric.measures.iter().any(|measure| measure.reads(list)) {
             true => batch.column_f32s(list.field()),
@@ -115,15 +123,16 @@ impl<'a> Fields<'a> {
         };
         Ok(Self {
             condition: batch.column_str("condition")?,
-            prompt: batch.column_prompt()?,
+            prompt,
             sample_index: batch.column_i64("sample_index")?,
-            finish_reason: batch.column_str("finish_reason")?,
+            finish_reason: batch.column_words("finish_reason")?,
             text_logprob: batch.column_f64s("value.text_logprob")?,
             of_token: batch.column_f32s(metric.token.field())?,
             top_entropy: recorded(List::TopEntropy)?,
             top_mass: recorded(List::TopMass)?,
             entropy: list(List::Entropy)?,
             margin: list(List::Margin)?,
+            marks: Marks::of(batch)?,
         })
     }
 }
@@ -137,7 +146,8 @@ impl Metric for Uncertainty {
                 "How sure the model was of its own tokens, and whether that predicts correct answers.",
             )
             .reads_top_logprobs("top_k", Some(u64::from(RECORDED)))
-            .returns(report::listed());
+            .returns(report::listed())
+            .chosen_by(asked::KEY);
         report::reading(report::ranged(manifest))
     }
 
@@ -145,7 +155,9 @@ impl Metric for Uncertainty {
         let defaults = config.defaults();
         let Chosen {
             primary,
+            main,
             confidence,
+            asked,
             measures,
         } = config.chosen()?;
         // A column that the configuration gives to one measure is that of no other.
@@ -168,13 +180,15 @@ impl Metric for Uncertainty {
         Ok(Self {
             eos: config.eos.unwrap_or(defaults.eos),
             token: config.token.unwrap_or(defaults.token),
+            main,
             primary,
             confidence,
+            asked,
             top_k: config.top_k,
             ece_bins: config.ece_bins.unwrap_or(defaults.ece_bins),
             marker: Marker::new(config.r#match, F1_THRESHOLD),
             vocabulary: config.vocabulary,
-            estimator: config.level.estimator()?.drawn(config.resamples)?,
+            estimator: config.level.estimator()?.drawn_at_most(config.resamples),
             measures,
             fields,
             prompts: Prompts::default(),
@@ -210,7 +224,7 @@ impl Uncertainty {
         fields: &Fields<'_>,
     ) -> Result<(), MetricError> {
         let tokens = self.tokens(sample, place, fields)?;
-        let row = self.prompts.numbered(fields.prompt[place], sample)?;
+        let row = fields.prompt[place] as usize;
         let condition = match fields.condition[place] {
             Some(condition) => condition,
             None => sample.str("condition")?,
@@ -228,7 +242,7 @@ impl Uncertainty {
             None => sample.i64("sample_index")?,
         };
         gathered.asked_again |= index > 0;
-        let finish_reason = fields.finish_reason[place];
+        let finish_reason = fields.finish_reason.get(place);
         if finish_reason == Some("error") {
             gathered.failed.push(u32::try_from(row).unwrap_or(u32::MAX));
             return Ok(());
@@ -236,7 +250,8 @@ impl Uncertainty {
         gathered.values.resize_with(self.measures.len(), Vec::new);
         gathered.told.resize(self.measures.len(), (0, 0));
         gathered.named.resize(self.measures.len(), 0);
-        let mut any = false;
+        // Where no measure is asked for, none lacks.
+        let mut any = self.measures.is_empty();
         for ((((measure, fields), values), told), named) in self
             .measures
             .iter()
@@ -258,6 +273,7 @@ impl Uncertainty {
             told.0 += u64::from(computed.is_none() && value.is_some());
             told.1 += u64::from(computed.is_some());
             any |= value.is_some();
+            make_room(values, 1);
             values.push(value.unwrap_or(f64::NAN));
         }
         gathered.without += u64::from(!any);
@@ -265,15 +281,18 @@ impl Uncertainty {
         if ended && !tokens.logprob.is_empty() && sample.i64("ends_with_eos")? == 0 {
             gathered.undropped += 1;
         }
-        let correct = match self.marker.known(sample)? {
-            Some(known) if known.is_open() => {
-                gathered.open.push((gathered.correct.len(), known));
-                None
-            }
-            known => known.and_then(|known| self.marker.score(known, &mut gathered.basis)),
+        let known = (place, sample);
+        let known = fields.marks.known(self.marker, known, &gathered.basis)?;
+        let correct = if known.is_open() {
+            gathered.open.push((gathered.correct.len(), known));
+            None
+        } else {
+            self.marker.score(known, &mut gathered.basis)
         };
         let correct = correct.map(|score| self.marker.is_correct(score));
+        make_room(&mut gathered.correct, 1);
         gathered.correct.push(correct);
+        make_room(&mut gathered.prompt, 1);
         // Prompts are at most as many as samples, which fit in memory.
         gathered.prompt.push(u32::try_from(row).unwrap_or(u32::MAX));
         gathered.repeated |= index > 0;
@@ -381,5 +400,7 @@ fn fingerprint(answer: &str) -> u64 {
     hasher.finish()
 }
 
+#[cfg(test)]
+mod few;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use driftgauge_plugin_sdk::prelude::*;
 
-use super::config::RECORDED;
+use super::config::{OF_ANSWERS, OF_TEXTS, RECORDED};
 use super::{Gathered, Measure, Uncertainty};
 use crate::columns::Column;
 
@@ -18,18 +18,8 @@ pub(super) fn listed() -> Vec<String> {
     let measures = ids
         .iter()
         .flat_map(|id| ["", "_correct", "_incorrect"].map(|suffix| format!("{id}{suffix}")));
-    let others = [
-        "ece*",
-        "overconfidence",
-        "brier",
-        "auroc",
-        "aurc",
-        "prr",
-        "loss",
-        "token_loss",
-        "corpus_perplexity",
-    ];
-    measures.chain(others.map(str::to_owned)).collect()
+    let others = ["ece*"].iter().chain(&OF_ANSWERS).chain(&OF_TEXTS);
+    measures.chain(others.map(|&id| id.to_owned())).collect()
 }
 
 /// What each number is absent without.
@@ -94,6 +84,7 @@ pub(super) fn ranged(mut manifest: Manifest) -> Manifest {
 }
 
 impl Uncertainty {
+    /// Every number that is asked for, and where all are, tables and charts.
     pub(super) fn report(mut self) -> MetricOutput {
         self.conditions
             .values_mut()
@@ -102,9 +93,10 @@ impl Uncertainty {
         let mut calibration = Vec::new();
         for (condition, gathered) in self.conditions.iter() {
             if !gathered.texts.is_empty() {
+                let how = (&self.asked, self.estimator);
                 gathered
                     .texts
-                    .report(condition, &self.prompts, self.estimator, &mut output);
+                    .report(condition, &self.prompts, how, &mut output);
                 continue;
             }
             for (index, measure) in self.measures.iter().enumerate() {
@@ -113,9 +105,22 @@ impl Uncertainty {
             calibration.extend(self.calibration(condition, gathered, &mut output));
             self.notes(condition, gathered, &mut output.notes);
         }
+        if output.scalars.is_empty() && !self.conditions.is_empty() && !self.asked.is_all() {
+            output.notes.push(self.nothing_asked());
+        }
         self.calibration_parts(&calibration, &mut output);
         output.scalars.sort_by_key(|scalar| !scalar.primary);
         output
+    }
+
+    /// What is said where the samples are of the other kind than the numbers that are asked for.
+    fn nothing_asked(&self) -> String {
+        let ids: Vec<String> = self.asked.listed().map(|id| format!("`{id}`")).collect();
+        format!(
+            "None of the numbers that `statistics` asks for is one of these samples: {}. {} are numbers of given texts, the others of answers.",
+            ids.join(", "),
+            OF_TEXTS.map(|id| format!("`{id}`")).join(", ")
+        )
     }
 
     fn notes(&self, condition: &str, gathered: &Gathered, notes: &mut Vec<String>) {
@@ -173,34 +178,36 @@ impl Uncertainty {
             ("_correct", ", correct answers", Some(true)),
             ("_incorrect", ", incorrect answers", Some(false)),
         ] {
+            let id = format!("{}{suffix}", measure.id());
+            if !self.asked.has(&id) {
+                continue;
+            }
             let column = gathered.column(values, wanted);
             if column.total() == 0 && wanted.is_some() {
                 continue;
             }
-            let mut scalar = Scalar::new(
-                &format!("{}{suffix}", measure.id()),
-                &format!("{}{words}", measure.title()),
-                condition,
-            )
-            .unit(measure.unit())
-            .formula(&self.formula(gathered, index, measure, wanted));
+            let mut scalar = Scalar::new(&id, &format!("{}{words}", measure.title()), condition)
+                .unit(measure.unit())
+                .formula(&self.formula(gathered, index, measure, wanted));
             if wanted.is_some() {
                 scalar = scalar.selected();
-            } else if measure == self.primary {
-                scalar = scalar.primary();
-            }
-            if wanted.is_none() {
-                let (id, scores) = (measure.id(), &mut output.scores);
+            } else {
+                let scores = &mut output.scores;
                 column.add_scores(&id, condition, &self.prompts, scores);
             }
-            output
-                .scalars
-                .push(self.estimator.mean(&column, measure.range()).fill(scalar));
+            let estimate = self.estimator.mean(&column, measure.range());
+            self.push(estimate.fill(scalar), output);
         }
     }
 }
 
 impl Uncertainty {
+    /// Adds a number, marked where it is the one that stands for the metric.
+    pub(super) fn push(&self, mut scalar: Scalar, output: &mut MetricOutput) {
+        scalar.primary = scalar.id == self.main;
+        output.scalars.push(scalar);
+    }
+
     /// The formula as it was configured: whose probability, which positions, averaged how, over which answers.
     fn formula(
         &self,

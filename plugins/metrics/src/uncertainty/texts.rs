@@ -3,7 +3,9 @@
 use driftgauge_plugin_sdk::prelude::*;
 use driftgauge_stats::summary::ExactSum;
 
+use super::config::OF_TEXTS;
 use super::{ROUNDING, impossible};
+use crate::asked::Asked;
 use crate::columns::{Column, Prompts};
 use crate::estimate::{Estimator, FROM_ZERO};
 
@@ -43,19 +45,21 @@ impl Texts {
         &self,
         condition: &str,
         prompts: &Prompts,
-        estimator: Estimator,
+        (asked, estimator): (&Asked, Estimator),
         output: &mut MetricOutput,
     ) {
+        let main = OF_TEXTS.into_iter().find(|id| asked.has(id));
+        let mut push = |mut scalar: Scalar| {
+            if asked.has(&scalar.id) {
+                scalar.primary = Some(scalar.id.as_str()) == main;
+                output.scalars.push(scalar);
+            }
+        };
         let loss = Scalar::new("loss", "Held-out loss", condition)
             .unit("nats")
             .formula("mean over texts of -(1/T) sum_t ln p_t")
-            .lower_is_better()
-            .primary();
-        output
-            .scalars
-            .push(estimator.mean(&self.loss, FROM_ZERO).fill(loss));
-        let scores = &mut output.scores;
-        self.loss.add_scores("loss", condition, prompts, scores);
+            .lower_is_better();
+        push(estimator.mean(&self.loss, FROM_ZERO).fill(loss));
         let per_token = self
             .total
             .value()
@@ -67,19 +71,23 @@ impl Texts {
                 .formula(formula)
                 .lower_is_better()
         };
-        output.scalars.push(of_tokens(
+        push(of_tokens(
             "token_loss",
             "Held-out loss per token",
             "-(sum over all tokens of all texts of ln p) / (number of tokens)",
             per_token,
             "nats",
         ));
-        output.scalars.push(of_tokens(
+        push(of_tokens(
             "corpus_perplexity",
             "Perplexity of the texts",
             "exp(held-out loss per token)",
             per_token.map(f64::exp),
             "perplexity",
         ));
+        if asked.has("loss") {
+            let scores = &mut output.scores;
+            self.loss.add_scores("loss", condition, prompts, scores);
+        }
     }
 }

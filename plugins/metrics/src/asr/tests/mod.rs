@@ -1,5 +1,6 @@
 //! The metric over samples whose numbers are known by hand.
 
+mod asked;
 mod categories;
 mod classes;
 mod judges;
