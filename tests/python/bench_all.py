@@ -275,8 +275,9 @@ def million(bench):
     mine = float(re.search(r"driftgauge ([\d.]+) s", out)[1])
     other = float(re.search(r"Python ([\d.]+) s", out)[1])
     plain, interval = (float(x) for x in re.search(r"ratio ([\d.]+) .*?; ([\d.]+) with", out).groups())
-    peak = re.search(r"peak (\d+) MiB", out)[1]
-    what = f"`asr` and `uncertainty` over a million samples ({peak} MiB; {interval:.1f} times with a plain bootstrap of the ECE on both sides)"
+    everything, peak, less = re.search(r"return ([\d.]+) s, peak (\d+) MiB, ratio ([\d.]+)", out).groups()
+    what = (f"rates by category with paired tests, AUROC and ECE over a million samples ({interval:.1f} times with an interval of the ECE on both sides; "
+            f"all numbers of `asr` and `uncertainty` by default: {everything} s, {peak} MiB, {less} times)")
     return [what, f"pandas and numpy: {other:.2f} s", f"{mine:.2f} s", plain]
 
 

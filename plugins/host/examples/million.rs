@@ -1,11 +1,14 @@
 //! A million recorded samples through the metric plugins: attack success by seven categories of three models with 10,000 paired
 //! bootstrap resamples, and calibration error and AUROC of each model's confidence.
 //!
-//! `cargo run --release -p driftgauge-plugin-host --example million -- FOLDER [SAMPLES]`
+//! `cargo run --release -p driftgauge-plugin-host --example million -- FOLDER [SAMPLES] [few | drawn | all]`
 //!
 //! The first run writes the samples to FOLDER as the tables that a run writes; then they are read, streamed through the
 //! plugins `asr` and `uncertainty`, paired and resampled. `million.py` beside this file does the same with numpy, scipy and
 //! pandas. Seconds and peak memory go to standard output, the results to FOLDER/results.txt.
+//!
+//! `few` (unless another word is given) asks the plugins for what is written there alone: rates by category, AUROC and calibration
+//! error, no interval drawn for the latter. `drawn` draws it as well. `all` leaves the plugins everything that they return of themselves.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -74,6 +77,40 @@ fn template() -> Result<Sample, Failure> {
             "token_top10_entropy": [], "token_top10_mass": [], "token_entropy": []},
         "verdicts": {"guard": {"label": "safe", "output": "safe"}},
     }))?)
+}
+
+/// How much the plugins are asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    Few,
+    Drawn,
+    All,
+}
+
+impl Asked {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "few" => Self::Few,
+            "drawn" => Self::Drawn,
+            "all" => Self::All,
+            _ => return None,
+        })
+    }
+
+    /// The configurations of `asr` and `uncertainty`.
+    fn configs(self) -> [Value; 2] {
+        let confidence = "mean_token_probability";
+        let mut asked = json!({"confidence": confidence, "statistics": ["auroc", "ece10"]});
+        match self {
+            Self::All => {
+                let measures = json!({"measures": [confidence], "primary": confidence});
+                return [json!({}), measures];
+            }
+            Self::Few => asked["resamples"] = json!(0),
+            Self::Drawn => {}
+        }
+        [json!({"statistics": ["category.*"]}), asked]
+    }
 }
 
 /// A metric and its configuration.
@@ -194,10 +231,28 @@ fn peak_mib() -> Option<f64> {
     Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
 }
 
+/// Seconds of processor time of all threads so far, to a hundredth, where the system tells: what another process does changes less of
+/// them than of the time that passes.
+fn processor_seconds() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = status.rsplit_once(')')?;
+    let ticks = |place| fields.split_whitespace().nth(place)?.parse::<f64>().ok();
+    // Linux counts in hundredths of a second: those of the process itself, and those of the system for it.
+    Some((ticks(11)? + ticks(12)?) / 100.0)
+}
+
 fn main() -> Result<(), Failure> {
-    let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().ok_or("usage: million FOLDER [SAMPLES]")?);
-    let samples: u64 = arguments.next().map_or(Ok(1_000_000), |n| n.parse())?;
+    let (mut folder, mut samples, mut asked) = (None, 1_000_000_u64, Asked::Few);
+    for argument in std::env::args().skip(1) {
+        if let Some(found) = Asked::parse(&argument) {
+            asked = found;
+        } else if let (Some(_), Ok(found)) = (&folder, argument.parse()) {
+            samples = found;
+        } else {
+            folder = Some(PathBuf::from(argument));
+        }
+    }
+    let folder = folder.ok_or("usage: million FOLDER [SAMPLES] [few | drawn | all]")?;
     let prompts = samples.div_ceil(MODELS.len() as u64);
     let paths = MODELS.map(|(model, _)| folder.join(format!("{model}-{prompts}.parquet")));
     for (model, path) in paths.iter().enumerate() {
@@ -215,33 +270,41 @@ fn main() -> Result<(), Failure> {
     let load = |name: &str| -> Result<PluginLibrary, Failure> {
         Ok(PluginLibrary::load(&locator.locate(name, Path::new("."))?)?)
     };
+    let [rates, sureness] = asked.configs();
     let metrics = [
         Measured {
             library: load("asr")?,
             id: "asr",
-            config: json!({}),
+            config: rates,
         },
         Measured {
             library: load("uncertainty")?,
             id: "uncertainty",
-            config: json!({"measures": ["mean_token_probability"], "primary": "mean_token_probability"}),
+            config: sureness,
         },
     ];
 
+    let processor = processor_seconds();
     let start = Instant::now();
     let outputs = measure(&paths, &metrics)?;
     let measured = start.elapsed().as_secs_f64();
     let mut results = String::new();
     compare(&outputs, &mut results)?;
     let total = start.elapsed().as_secs_f64();
+    let mut most_drawn = 0;
     for (model, output) in outputs.iter().enumerate() {
         for id in ["ece10", "auroc"] {
             let scalar = output[1].scalars.iter().find(|scalar| scalar.id == id);
-            let ci = scalar
-                .and_then(|scalar| scalar.ci.as_ref())
-                .ok_or("no interval")?;
-            let value = scalar.and_then(|scalar| scalar.value).ok_or("no value")?;
-            writeln!(results, "{id}-{model} all {value} {} {}", ci.low, ci.high)?;
+            let scalar = scalar.ok_or("no such number")?;
+            let value = scalar.value.ok_or("no value")?;
+            write!(results, "{id}-{model} all {value}")?;
+            match &scalar.ci {
+                Some(ci) => writeln!(results, " {} {}", ci.low, ci.high)?,
+                None if asked == Asked::Few => results.push('\n'),
+                None => return Err("no interval".into()),
+            }
+            let draws = scalar.ci.as_ref().and_then(|ci| ci.draws);
+            most_drawn = most_drawn.max(draws.map_or(0, |draws| draws.resamples));
         }
     }
     std::fs::write(folder.join("results.txt"), results)?;
@@ -249,6 +312,10 @@ fn main() -> Result<(), Failure> {
     println!("metrics_seconds {measured:.3}");
     println!("statistics_seconds {:.3}", total - measured);
     println!("total_seconds {total:.3}");
+    println!("drawn_of_ece {most_drawn}");
+    if let Some((before, after)) = processor.zip(processor_seconds()) {
+        println!("processor_seconds {:.2}", after - before);
+    }
     if let Some(peak) = peak_mib() {
         println!("peak_mib {peak:.0}");
     }
