@@ -5,6 +5,7 @@
 
 mod architectures;
 mod header;
+mod honoured;
 mod native;
 mod words;
 
@@ -43,7 +44,7 @@ impl GgufFile {
     /// # Errors
     /// [`Error::Unsupported`], with the key or tensor that it would pass over.
     pub fn check(&self, engine: LocalEngine) -> Result<()> {
-        architectures::check(&self.header, &self.path, engine).map_err(|problem| {
+        honoured::check(&self.header, &self.path, engine).map_err(|problem| {
             let place = self.path.display();
             Error::Unsupported(format!("{} (in `{place}`)", problem.message))
                 .maybe_hint(problem.help)

@@ -11,8 +11,8 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value as Json, json};
 
-use super::architectures;
 use super::header::{self, Header};
+use super::{architectures, honoured};
 use crate::blocks::{Format, Stored};
 use crate::config::{Architecture, DecoderConfig, in_file};
 use crate::error::{Error, Result};
@@ -331,7 +331,7 @@ fn divisors(header: &Header, path: &Path) -> Result<Option<Vec<f32>>> {
     if !header.tensors.contains_key("rope_freqs.weight") {
         return Ok(None);
     }
-    let factors = architectures::rope_freqs(header, path).map_err(Error::Unsupported)?;
+    let factors = honoured::rope_freqs(header, path).map_err(Error::Unsupported)?;
     let factors = factors.ok_or_else(|| {
         Error::Unsupported(format!(
             "the tensor `rope_freqs.weight` is not stored in F32 (in `{}`)",
