@@ -36,6 +36,7 @@ mod plugin_new;
 mod plugins;
 mod recorded;
 mod replay;
+mod rounded;
 mod search;
 #[cfg(target_os = "linux")]
 mod sharing;

@@ -315,7 +315,10 @@ fn a_model_that_cannot_be_scored_is_refused_by_the_plan() {
     let spec = place.write("spec.yaml", &spec.replace("generate:", scored));
     let output = place.output(&["plan", text(&spec)]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(message.contains("quantised to `q8_0`"), "{message}");
+    assert!(
+        message.contains("mistral.rs quantises its weights to `q8_0`"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod loaded;
 mod plugin;
 mod proof;
 mod reading;
+mod rounding;
 pub mod training;
 pub mod worker;
 
@@ -24,3 +25,4 @@ pub use plugin::{
 };
 pub use proof::{ProbeAnswer, Probes, Proof, Testimony, Witness};
 pub use reading::{Limits, PromptReader, Reach, TextFiles, Untrained};
+pub use rounding::Rounding;

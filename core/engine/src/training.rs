@@ -1,5 +1,6 @@
 //! What decides a training's result: filled in from a spec, part of the key, and taken apart by the trainer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use indexmap::IndexMap;
@@ -211,8 +212,8 @@ pub enum ComputeType {
     Bf16,
 }
 
-/// Formats to which the frozen weights of a model's linear modules can be rounded while an adapter is trained beside them:
-/// the block formats of GGUF files. Embedding, head and normalisations are never rounded.
+/// Formats to which the weights of a model's linear modules can be rounded, frozen ones while an adapter is trained beside them and all
+/// while the native decoder answers: block formats of GGUF files. Embedding, head and normalisations are never rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BaseQuantization {
@@ -228,6 +229,31 @@ pub enum BaseQuantization {
     /// 8.5 bits per weight, in blocks of 32 with one scale.
     #[serde(rename = "q8_0")]
     Q8_0,
+}
+
+impl BaseQuantization {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Q4_0, Self::Q4k, Self::Q5k, Self::Q6k, Self::Q8_0];
+
+    /// The format of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.to_string() == name)
+    }
+
+    /// Weights of a block, neighbours in a row, and its bytes in the native decoder's memory, where a scale of six bits takes a byte.
+    #[must_use]
+    pub fn block(self) -> (u64, u64) {
+        match self {
+            Self::Q4_0 => (32, 18),
+            Self::Q4k => (256, 148),
+            Self::Q5k => (256, 180),
+            Self::Q6k => (256, 210),
+            Self::Q8_0 => (32, 34),
+        }
+    }
 }
 
 impl fmt::Display for BaseQuantization {
@@ -267,6 +293,18 @@ pub struct DecoderShape {
 }
 
 impl DecoderShape {
+    /// Shapes of linear modules by name: of each width that a row has, one of the first layer.
+    #[must_use]
+    pub fn modules(&self) -> BTreeMap<String, Vec<u64>> {
+        let (hidden, inner) = (self.hidden_size as u64, self.intermediate_size as u64);
+        let module = |part: &str, row| (format!("model.layers.0.{part}.weight"), vec![hidden, row]);
+        [
+            module("self_attn.q_proj", hidden),
+            module("mlp.down_proj", inner),
+        ]
+        .into()
+    }
+
     /// Number of weights, of a vocabulary that comes out as large as asked.
     #[must_use]
     pub fn parameters(&self) -> u64 {

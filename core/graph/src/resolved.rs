@@ -11,7 +11,9 @@ use driftgauge_data::hub::HubSource;
 use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_data::recording::{Readings, Recorded};
 use driftgauge_engine::training::{DecoderShape, TrainingSettings};
-use driftgauge_engine::{Endpoint, LocalEngine, LongPrompt, ResolvedMetric, Sampling, Witness};
+use driftgauge_engine::{
+    Endpoint, LocalEngine, LongPrompt, ResolvedMetric, Rounding, Sampling, Witness,
+};
 use driftgauge_judge::Judge;
 use driftgauge_record::Comparison;
 use driftgauge_record::files::resolved::ChartRecord;
@@ -147,6 +149,20 @@ pub struct ResolvedModel {
     pub description: String,
     /// What jobs ask for that load or train it; it decides no number.
     pub resources: Resources,
+}
+
+impl ResolvedModel {
+    /// How its weights are rounded before the native engine multiplies with them.
+    #[must_use]
+    pub fn rounding(&self) -> Rounding {
+        match self.engine {
+            // What the engine does not compute was refused before.
+            Some(LocalEngine::Native) => {
+                Rounding::of(self.quantization.as_deref(), &self.dtype).unwrap_or_default()
+            }
+            Some(LocalEngine::Mistralrs) | None => Rounding::None,
+        }
+    }
 }
 
 impl ModelSource {

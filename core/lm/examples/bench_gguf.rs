@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-use driftgauge_engine::{BatchGenerator, GenerateRequest, LoadModel, Probes};
+use driftgauge_engine::{BatchGenerator, GenerateRequest, LoadModel, Probes, Rounding};
 use driftgauge_lm::GgufFile;
 use driftgauge_lm::worker::{load_generator, weight_bytes};
 use rayon::prelude::*;
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Of an embedding that is not the head, one row is read.
     let apart = file.bytes_of("output.weight").is_some();
     let embedding = file.bytes_of("token_embd.weight").filter(|_| apart);
-    let bytes = (weight_bytes(folder, Some(name))? - embedding.unwrap_or(0)) as f64;
+    let bytes = (weight_bytes(folder, Some(name), Rounding::None)? - embedding.unwrap_or(0)) as f64;
     let read = before.max(read_speed(path)?);
     let speed = steps.len() as f64 / steps.iter().sum::<f64>();
     steps.sort_by(f64::total_cmp);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use driftgauge_engine::Rounding;
 
 use crate::compute::Compute;
 use crate::config::DecoderConfig;
@@ -29,6 +30,17 @@ impl Scorer {
         let shards = Shards::open(model_dir)?;
         let (decoder, _) =
             Decoder::from_shards(&config, &shards, &device, Precision::frozen(dtype))?;
+        Ok(Self { decoder })
+    }
+
+    /// Loads a model folder on the processor, its weights rounded as the batched decoder rounds them.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when the rows of a weight are no whole number of blocks.
+    pub(crate) fn rounded(model_dir: &Path, rounding: Rounding) -> Result<Self> {
+        let config = DecoderConfig::from_folder(model_dir)?;
+        let shards = Shards::open(model_dir)?;
+        let decoder = Decoder::rounded(&config, &shards, rounding)?;
         Ok(Self { decoder })
     }
 

@@ -1,6 +1,6 @@
 //! A plan for people.
 
-use driftgauge_engine::{LOGITS_AGREE, LocalEngine};
+use driftgauge_engine::{LOGITS_AGREE, LocalEngine, Rounding};
 use driftgauge_graph::forecast::{Basis, Estimate, Total};
 use driftgauge_graph::resolve::Unproven;
 use driftgauge_graph::resolved::{ModelSource, ResolvedExperiment};
@@ -161,10 +161,12 @@ fn native_memory(experiment: &ResolvedExperiment) -> Vec<(&str, u64, &'static st
     native
         .filter_map(|(id, model)| match &model.source {
             ModelSource::Folder { path, gguf, .. } => {
-                let bytes = driftgauge_lm::worker::weight_bytes(path, gguf.as_deref());
-                let proven = match gguf {
-                    None => "the model is loaded twice",
-                    Some(_) => {
+                let rounding = model.rounding();
+                let bytes =
+                    driftgauge_lm::worker::weight_bytes(path, gguf.as_deref(), rounding);
+                let proven = match (gguf, rounding) {
+                    (None, Rounding::None | Rounding::Bf16) => "the model is loaded twice",
+                    (Some(_), _) | (None, Rounding::Blocks(_)) => {
                         "it is dropped and loaded into another decoder, which holds the embedding and the head in f32"
                     }
                 };

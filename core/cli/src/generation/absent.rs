@@ -23,7 +23,7 @@ pub(crate) fn built() -> Result<(), Problem> {
 
 fn absent() -> Problem {
     Problem::failed("this build has no mistral.rs, which alone could answer for it").help(
-        "build without `--no-default-features`; the native decoder answers for folders and GGUF files with `dtype: f32` and no `quantization`, on a processor",
+        "build without `--no-default-features`; on a processor the native decoder answers for folders and GGUF files; with `dtype: bf16` or `quantization` of a folder where the spec says `engine: native`",
     )
 }
 

@@ -49,7 +49,7 @@ pub(super) fn remember(context: &Context, key: Option<&Digest>, loaded: &mut Loa
     }
 }
 
-/// The bytes of the model, all engines that had a part in it, and the kind of processor.
+/// The bytes of the model, how they are rounded, all engines that had a part in it, and the kind of processor.
 fn key(context: &Context, model: &str, witness: Witness) -> Option<Digest> {
     // The last node of a model is the one that makes its folder.
     let nodes = context.plan.nodes.iter().rev();
@@ -61,6 +61,7 @@ fn key(context: &Context, model: &str, witness: Witness) -> Option<Digest> {
         "generation": context.engine.generation,
         "scoring": context.engine.scoring,
         "processor": context.processor,
+        "rounding": context.experiment.models[model].rounding(),
     });
     let inputs = std::slice::from_ref(node.key.as_ref()?);
     Some(node_key("proof", VERSION, &params, inputs))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftgauge_engine::worker::{Ask, Job};
-use driftgauge_engine::{Continuation, LoadModel, LoadPair, LocalEngine, Prompt};
+use driftgauge_engine::{Continuation, LoadModel, LoadPair, LocalEngine, Prompt, Rounding};
 use driftgauge_problem::Problem;
 use driftgauge_record::Message;
 use driftgauge_store::{Claimed, Digest};
@@ -330,14 +330,20 @@ fn memory_of(context: &Context, models: &[String], job: &Job) -> u64 {
     }
 }
 
-/// Bytes of a model in memory, at most; blocks of a GGUF file stay blocks.
+/// Bytes of a model in memory, at most; blocks stay blocks.
 fn in_memory(context: &Context, model: &str) -> Option<u64> {
     let folder = model_folder(context, model)?;
-    match &context.experiment.models.get(model)?.source {
+    let resolved = context.experiment.models.get(model)?;
+    match &resolved.source {
         ModelSource::Folder {
             gguf: Some(file), ..
         } => Some(std::fs::metadata(folder.join(file)).ok()?.len()),
-        _ => Some(2 * folder_size(&folder)),
+        _ => match resolved.rounding() {
+            Rounding::None => Some(2 * folder_size(&folder)),
+            rounding => {
+                Some(rounding.bytes_of(&driftgauge_folder::inspect(&folder).ok()?.shapes()))
+            }
+        },
     }
 }
 

@@ -1,11 +1,12 @@
 //! How much there is to do in a node, before any of it is done.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::TurnTemplate;
-use driftgauge_engine::LocalEngine;
 use driftgauge_engine::training::Method;
+use driftgauge_engine::{LocalEngine, Rounding};
 use serde_json::Value;
 
 use super::is_work;
@@ -206,16 +207,15 @@ impl<'a> Works<'a> {
 
     fn asked(&mut self, work: Work, model: &'a str, engine: String, tokens: u64) -> Work {
         let parameters = self.parameters(model);
+        let weights = self.in_memory(model, parameters);
         Work {
             engine,
             parameters,
             tokens: tokens * work.items,
             operations: 2,
-            memory: match parameters {
+            memory: match weights {
                 0 => BESIDES,
-                // Blocks stay blocks: there it is their bytes that are counted.
-                bytes if self.is_gguf(model) => bytes + LocalEngine::NATIVE_CACHE + BESIDES,
-                parameters => 4 * parameters + LocalEngine::NATIVE_CACHE + BESIDES,
+                weights => weights + LocalEngine::NATIVE_CACHE + BESIDES,
             },
             disk: BYTES_KEPT_OF_A_TOKEN * tokens * work.items,
             ..work
@@ -234,9 +234,29 @@ impl<'a> Works<'a> {
         }
     }
 
-    fn is_gguf(&self, model: &str) -> bool {
-        let source = &self.experiment.models[model].source;
-        matches!(source, ModelSource::Folder { gguf: Some(_), .. })
+    /// Bytes of a model's weights while it answers, at most.
+    fn in_memory(&self, model: &str, parameters: u64) -> u64 {
+        let resolved = &self.experiment.models[model];
+        match &resolved.source {
+            // Blocks stay blocks: there it is their bytes that are counted.
+            ModelSource::Folder { gguf: Some(_), .. } => parameters,
+            _ => {
+                let rounding = resolved.rounding();
+                let rounded = self.folder_of(model).filter(|_| rounding != Rounding::None);
+                let weights = rounded.and_then(|folder| driftgauge_folder::inspect(folder).ok());
+                weights.map_or(4 * parameters, |weights| {
+                    rounding.bytes_of(&weights.shapes())
+                })
+            }
+        }
+    }
+
+    /// The folder that a model is, or is made from: of the same shapes.
+    fn folder_of(&self, model: &str) -> Option<&Path> {
+        match &self.experiment.models[model].source {
+            ModelSource::Folder { path, .. } => Some(path),
+            source => self.folder_of(source.base()?),
+        }
     }
 
     /// Weights of a model, told from the headers of its files or from its shape, and for a GGUF file its bytes; 0 where they are not

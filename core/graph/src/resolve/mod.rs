@@ -23,6 +23,7 @@ mod portable;
 mod prepare;
 mod readers;
 mod recordings;
+mod rounded;
 mod scoring;
 mod served;
 mod settings;
@@ -201,6 +202,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     resolver.only(&datasets, &models, &evaluations);
     resolver.templates(&models, &evaluations);
     resolver.trainable(&models);
+    resolver.rounded(&models);
     resolver.targets(&models);
     resolver.scorable(&models);
     resolver.generable(&models, &evaluations);

@@ -6,7 +6,7 @@ use driftgauge_engine::{MetricRunner, PluginIdentity};
 use driftgauge_plugin_protocol::wire::Manifest;
 use driftgauge_problem::Problem;
 use driftgauge_record::files::lock::LockRecord;
-use driftgauge_spec::spec::{ModelDtype, ModelEngine, TrainingDtype};
+use driftgauge_spec::spec::{Model, ModelDtype, ModelEngine, TrainingDtype};
 use driftgauge_spec::{ExperimentSpec, Source};
 
 use indexmap::IndexMap;
@@ -138,6 +138,11 @@ fn native_on_gpu(spec: &ExperimentSpec) -> Vec<Problem> {
         .collect()
 }
 
+fn is_native(model: &Model) -> bool {
+    let engine = model.engine.as_ref().map(|engine| *engine.get());
+    engine == Some(ModelEngine::Native)
+}
+
 /// Parts of the spec that ask the processor for a type that it has no products in. Only here is the device known.
 fn bf16_on_cpu(spec: &ExperimentSpec) -> Vec<Problem> {
     let trainings = spec.finetune.iter().chain(spec.pretrain.iter());
@@ -146,7 +151,7 @@ fn bf16_on_cpu(spec: &ExperimentSpec) -> Vec<Problem> {
         .map(|(id, _)| id);
     let models = spec.models.iter();
     let models = models
-        .filter(|(_, model)| model.dtype == ModelDtype::Bf16)
+        .filter(|(_, model)| model.dtype == ModelDtype::Bf16 && !is_native(model))
         .map(|(id, _)| id);
     trainings
         .chain(models)
@@ -157,7 +162,10 @@ fn bf16_on_cpu(spec: &ExperimentSpec) -> Vec<Problem> {
             )
             .of_input()
             .at(place(id.span()))
-            .help("leave `dtype` out: a CPU computes in f32, a GPU in bf16; weights stored as bf16 are read either way")
+            .help(
+                "leave `dtype` out: a CPU computes in f32, a GPU in bf16, and weights stored as bf16 are read either way; of a model that \
+                 answers, `engine: native` rounds the weights to bf16",
+            )
         })
         .collect()
 }

@@ -112,7 +112,7 @@ impl Resolver<'_> {
                         id.span(),
                         format!("model `{id}` cannot be scored, and here {purpose}: {reason}"),
                         Some(
-                            "scoring needs an unquantised folder of a family that `driftgauge` computes itself"
+                            "scoring needs a folder of a family that `driftgauge` computes itself, quantised at most by `engine: native`"
                                 .to_owned(),
                         ),
                     );
@@ -126,8 +126,10 @@ impl Resolver<'_> {
         let Some(model) = models.get(id) else {
             return Ok(());
         };
-        if let Some(name) = &model.quantization {
-            return Err(format!("its weights are quantised to `{name}` while loading").into());
+        if let Some(name) = &model.quantization
+            && model.engine != Some(LocalEngine::Native)
+        {
+            return Err(format!("mistral.rs quantises its weights to `{name}`").into());
         }
         on_folder(models, model, self.options.computed)
     }

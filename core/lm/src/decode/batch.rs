@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use candle_core::Device;
-use driftgauge_engine::LocalEngine;
+use driftgauge_engine::{LocalEngine, Rounding};
 use driftgauge_problem::Problem;
 use rayon::prelude::*;
 
@@ -77,14 +77,14 @@ struct Sequence {
 }
 
 impl Batch {
-    /// Packs the weights of a model folder.
+    /// Packs the weights of a model folder, rounded.
     ///
     /// # Errors
     /// When the folder is incomplete or the model is not one this crate computes.
-    pub(crate) fn open(folder: &Path, limits: Limits) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, rounding: Rounding, limits: Limits) -> Result<Self> {
         let config = DecoderConfig::from_folder(folder)?;
         let shards = Shards::open(folder)?;
-        let (decoder, source) = stored::of_folder(&config, &shards)?;
+        let (decoder, source) = stored::of_folder(&config, &shards, rounding)?;
         let network = Network::new(decoder, &source)?;
         Ok(Self::of(network, limits))
     }

@@ -3,6 +3,8 @@
 //! In memory they take what they take in the file. A panel is widened a few inputs at a time, into what stays in the first cache:
 //! each number is then the very one that the block stands for, so a product is that of the dequantised weights to the bit.
 
+mod row;
+
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
@@ -86,6 +88,12 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
+    /// Bytes of a panel of so many inputs.
+    pub(super) fn panel(format: Format, inputs: usize) -> usize {
+        let layout = format.layout();
+        inputs / layout.numbers * parts(layout).iter().sum::<usize>()
+    }
+
     /// Packs rows of `inputs` numbers as a file has them; `inputs` is a whole number of blocks.
     pub(super) fn new(format: Format, bytes: &[u8], inputs: usize) -> Self {
         let layout = format.layout();
@@ -191,14 +199,7 @@ impl<'a> Scaled<'a> {
                 let (low, high) = (&self.low[input / 2..], &self.high[input / 4..]);
                 with_high_bits::<2, 2, 4>(low, high, scale, offset, to);
             }
-            _ => {
-                for (to, codes) in to.iter_mut().zip(&self.low[input..]) {
-                    let numbers = to.0.iter_mut().zip(codes).zip(&scale.0);
-                    for ((to, &code), scale) in numbers {
-                        *to = f32::from(code as i8) * scale;
-                    }
-                }
-            }
+            _ => signed(&self.low[input..], scale, to),
         }
     }
 
@@ -250,6 +251,17 @@ fn halves(rows: &[Row]) -> Line {
 fn numbers(to: &mut Line, scale: &Line, offset: &Line, code: impl Fn(usize) -> u8) {
     for (j, to) in to.0.iter_mut().enumerate() {
         *to = f32::from(code(j)).mul_add(scale.0[j], offset.0[j]);
+    }
+}
+
+/// An input to a byte, with a sign.
+#[inline(always)]
+fn signed(rows: &[Row], scale: &Line, to: &mut [Line]) {
+    for (to, codes) in to.iter_mut().zip(rows) {
+        let numbers = to.0.iter_mut().zip(codes).zip(&scale.0);
+        for ((to, &code), scale) in numbers {
+            *to = f32::from(code as i8) * scale;
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod weights;
 
 pub(crate) use batch::{Batch, Limits};
 pub(crate) use given::Given;
+pub(crate) use panels::memory_of;
 
 #[cfg(test)]
 mod tests;

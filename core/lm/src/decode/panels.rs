@@ -13,6 +13,16 @@ use crate::ops::kernels::{Line, WIDTH};
 #[repr(align(64))]
 pub(super) struct HalfLine([u16; WIDTH]);
 
+/// Bytes in memory of a matrix that is stored like this: its rows lie in whole panels.
+pub(crate) fn memory_of(stored: Stored, rows: usize, inputs: usize) -> usize {
+    let panel = match stored {
+        Stored::F32 => inputs * size_of::<Line>(),
+        Stored::F16 | Stored::Bf16 => inputs * size_of::<HalfLine>(),
+        Stored::Blocks(format) => Blocks::panel(format, inputs),
+    };
+    rows.div_ceil(WIDTH) * panel
+}
+
 /// Panels of [`WIDTH`] outputs: each is a line for every input.
 #[derive(Debug)]
 pub(super) enum Panels {

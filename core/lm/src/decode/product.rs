@@ -157,6 +157,11 @@ impl WithSimd for Strip<'_> {
             mut y,
         } = self;
         let width = y.first().map_or(0, |piece| piece.len());
+        if let ([y], Panels::Blocks(blocks)) = (&mut y[..], panels)
+            && blocks.row_times(simd, first, x, y)
+        {
+            return;
+        }
         let mut wide = Vec::new();
         let sums = vec![Cell::new([0.0; WIDTH]); y.len()];
         for (index, start) in (first..).zip((0..width).step_by(WIDTH)) {

@@ -5,35 +5,51 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor, TensorId};
+use driftgauge_engine::Rounding;
+use driftgauge_engine::training::BaseQuantization;
 
 use super::product::Packed;
-use crate::blocks::Stored;
+use crate::blocks::{Format, Stored};
 use crate::check::{check_blocks, check_weights};
+use crate::compute::block_format;
 use crate::config::DecoderConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gguf::GgufWeights;
 use crate::model::{Decoder, Precision};
+use crate::ops::QuantizedWeight;
 use crate::tensors::Shards;
 
 /// Files of weights.
 #[derive(Clone, Copy)]
 pub(super) enum Files<'a> {
-    Folder(&'a Shards),
+    Folder(&'a Shards, Rounding),
     Gguf(&'a GgufWeights),
 }
 
 impl Files<'_> {
     fn read(self, name: &str, shape: &[usize]) -> Result<Tensor> {
         match self {
-            Self::Folder(shards) => shards.read(name, &Device::Cpu),
+            Self::Folder(shards, Rounding::Bf16) => {
+                Ok(shards.read(name, &Device::Cpu)?.to_dtype(DType::BF16)?)
+            }
+            Self::Folder(shards, _) => shards.read(name, &Device::Cpu),
             Self::Gguf(weights) => weights.read(name, shape),
+        }
+    }
+
+    /// The format to which the weights of linear modules are rounded.
+    fn blocks(self) -> Option<BaseQuantization> {
+        match self {
+            Self::Folder(_, Rounding::Blocks(format)) => Some(format),
+            Self::Folder(..) | Self::Gguf(_) => None,
         }
     }
 
     /// How a weight is stored; `None` where it has to be read as a tensor.
     fn stored(self, name: &str) -> Result<Option<Stored>> {
         match self {
-            Self::Folder(shards) => Ok(match shards.slot(name).map(|slot| slot.dtype) {
+            Self::Folder(shards, rounding) => Ok(match shards.slot(name).map(|slot| slot.dtype) {
+                Some(dtype) if rounding == Rounding::Bf16 && dtype != DType::BF16 => None,
                 Some(DType::F32) => Some(Stored::F32),
                 Some(DType::F16) => Some(Stored::F16),
                 Some(DType::BF16) => Some(Stored::Bf16),
@@ -45,7 +61,7 @@ impl Files<'_> {
 
     fn append(self, name: &str, to: &mut Vec<u8>) -> Result<()> {
         match self {
-            Self::Folder(shards) => shards.append(name, to),
+            Self::Folder(shards, _) => shards.append(name, to),
             Self::Gguf(weights) => weights.append(name, to),
         }
     }
@@ -66,6 +82,32 @@ impl Source<'_> {
             stored: None,
             buffer: RefCell::default(),
         }
+    }
+
+    /// Packs the weights of linear modules one below the other.
+    pub(super) fn modules(&self, parts: &[&Tensor]) -> Result<Packed> {
+        let Some((files, names)) = &self.stored else {
+            return self.packed(parts);
+        };
+        let Some(format) = files.blocks() else {
+            return self.packed(parts);
+        };
+        let mut packed: Option<Packed> = None;
+        for part in parts {
+            let Some(name) = names.get(&part.id()) else {
+                return self.packed(parts);
+            };
+            let (outputs, inputs) = part.dims2()?;
+            let matrix = files.read(name, part.dims())?;
+            let rounded = QuantizedWeight::new(&matrix, block_format(format), &Device::Cpu)?;
+            drop(matrix);
+            let mut buffer = self.buffer.borrow_mut();
+            buffer.clear();
+            rounded.for_each_piece(|piece| buffer.extend_from_slice(piece))?;
+            let part = Packed::of_bytes(stored_as(format), &buffer, outputs, inputs);
+            put_below(&mut packed, part);
+        }
+        packed.map_or_else(|| self.packed(parts), Ok)
     }
 
     /// Packs matrices one below the other.
@@ -106,10 +148,7 @@ impl Source<'_> {
                     Packed::new(&read.iter().collect::<Vec<_>>())?
                 }
             };
-            match &mut packed {
-                Some(packed) => packed.append(part),
-                None => packed = Some(part),
-            }
+            put_below(&mut packed, part);
         }
         match packed {
             Some(packed) => Ok(packed),
@@ -118,13 +157,34 @@ impl Source<'_> {
     }
 }
 
+fn put_below(packed: &mut Option<Packed>, part: Packed) {
+    match packed {
+        Some(packed) => packed.append(part),
+        None => *packed = Some(part),
+    }
+}
+
+/// How blocks of a format lie in memory.
+fn stored_as(format: BaseQuantization) -> Stored {
+    Stored::Blocks(match format {
+        BaseQuantization::Q4_0 => Format::Q4_0,
+        BaseQuantization::Q4k => Format::Q4_K,
+        BaseQuantization::Q5k => Format::Q5_K,
+        BaseQuantization::Q6k => Format::Q6_K,
+        BaseQuantization::Q8_0 => Format::Q8_0,
+    })
+}
+
 /// The decoder of a model folder without its matrices, and where those are.
 pub(super) fn of_folder<'a>(
     config: &DecoderConfig,
     shards: &'a Shards,
+    rounding: Rounding,
 ) -> Result<(Decoder, Source<'a>)> {
     check_weights(config, shards)?;
-    decoder(config, Files::Folder(shards))
+    let shapes = shards.weights().shapes();
+    rounding.fits(&shapes).map_err(Error::Check)?;
+    decoder(config, Files::Folder(shards, rounding))
 }
 
 /// The same of a GGUF file.

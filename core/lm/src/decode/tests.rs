@@ -1,11 +1,12 @@
 //! Batched decoding against transformers, and against itself in every other order.
 
 mod gguf;
+mod rounded;
 
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
-use driftgauge_engine::Sampling;
+use driftgauge_engine::{Rounding, Sampling};
 use driftgauge_tests::architectures::{references, weight};
 use serde_json::Value;
 
@@ -111,7 +112,7 @@ fn many() -> Vec<(Vec<u32>, Plan)> {
 }
 
 fn batch(limits: Limits) -> Batch {
-    Batch::open(&golden("llama"), limits).unwrap()
+    Batch::open(&golden("llama"), Rounding::None, limits).unwrap()
 }
 
 #[test]

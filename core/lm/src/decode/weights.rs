@@ -32,7 +32,7 @@ impl Matrix {
         }
         let weights: Vec<&Tensor> = weights.iter().collect();
         Ok(Self {
-            weight: source.packed(&weights)?,
+            weight: source.modules(&weights)?,
             bias: parts.iter().any(|part| part.bias.is_some()).then_some(bias),
         })
     }

@@ -168,14 +168,6 @@ impl GgufWeights {
         Ok(Some(weight))
     }
 
-    /// Bytes of all weights.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.tensors
-            .values()
-            .filter_map(header::Tensor::bytes)
-            .sum()
-    }
-
     /// Heads of a weight whose rows were put in another order: llama.cpp rotates neighbours against each other in this family, and
     /// its converters move what is rotated together side by side.
     fn rotated_in_pairs(&self, name: &str) -> Option<usize> {

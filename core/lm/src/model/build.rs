@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::gguf::GgufWeights;
 use crate::ops::{QuantizedWeight, Traced, Weight, halved, is_read_whole};
 use crate::tensors::Shards;
+use driftgauge_engine::Rounding;
 use driftgauge_engine::training::BaseQuantization;
 
 /// Trainable tensors by name, in f32. The order of the names is the order of every loop over them.
@@ -411,6 +412,31 @@ impl Decoder {
         Self::build(config, device, precision, &mut |name, _| {
             shards.read(name, &Device::Cpu)
         })
+    }
+
+    /// The same on the processor and in f32, with rounded weights.
+    pub(crate) fn rounded(
+        config: &DecoderConfig,
+        shards: &Shards,
+        rounding: Rounding,
+    ) -> Result<Self> {
+        check_weights(config, shards)?;
+        let precision = Precision {
+            quantization: match rounding {
+                Rounding::Blocks(format) => Some(format),
+                Rounding::None | Rounding::Bf16 => None,
+            },
+            halves: rounding == Rounding::Bf16,
+            ..Precision::frozen(DType::F32)
+        };
+        let (decoder, _) = Self::build(config, &Device::Cpu, precision, &mut |name, _| {
+            let stored = shards.read(name, &Device::Cpu)?;
+            Ok(match rounding {
+                Rounding::Bf16 => stored.to_dtype(DType::BF16)?,
+                Rounding::None | Rounding::Blocks(_) => stored,
+            })
+        })?;
+        Ok(decoder)
     }
 
     /// Gives every module that the settings name an adapter whose tensors `init` makes, and returns them as parameters.

@@ -144,7 +144,7 @@ const FORWARD: &str = "an independent forward pass";
 pub(super) fn alone(origin: &Origin, text: &Text, questions: &Questions) -> Result<Proven> {
     let (batch, ours) = answering(origin, text, &questions.probes)?;
     // Blocks are taken for what fits into memory once.
-    let batch = (!origin.is_gguf()).then_some(batch);
+    let batch = (!origin.is_in_blocks()).then_some(batch);
     let scorer = origin.scorer()?;
     let asked = questions.probes.prompts.iter().zip(&ours);
     let expected = asked

@@ -3,13 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use driftgauge_engine::{BatchGenerator, EngineError, GenerateRequest, LoadModel, Loaded, Witness};
+use driftgauge_engine::{
+    BatchGenerator, EngineError, GenerateRequest, LoadModel, Loaded, Rounding, Witness,
+};
 use driftgauge_record::Completion;
 
 use super::agreement::{self, Ask, Proven};
 use super::origin::Origin;
 use crate::answer::{Asked, Text, checks};
-use crate::decode::Batch;
+use crate::decode::{Batch, memory_of};
+use crate::model::expected_weights;
 use crate::{Compute, DECODER, Error, GgufFile, Result};
 
 /// A model that answers many prompts at a time.
@@ -31,8 +34,8 @@ const IN_FLIGHT: usize = 128;
 /// # Errors
 /// When it is not computed here as its spec asks for, cannot be loaded, or a check failed.
 pub fn load_generator(model: &LoadModel, ask: &Ask<'_>) -> Result<FolderGenerator> {
-    supported(model)?;
-    let origin = Origin::open(model)?;
+    let rounding = supported(model)?;
+    let origin = Origin::open(model, rounding)?;
     let text = Arc::new(origin.text(model)?);
     let end_tokens = origin.end_tokens(&text, model)?;
     let config = origin.config()?;
@@ -48,8 +51,8 @@ pub fn load_generator(model: &LoadModel, ask: &Ask<'_>) -> Result<FolderGenerato
         (Some(proof), _) if agreement::covers(proof, &questions) => {
             agreement::again(&origin, &text, proof)
         }
-        // mistral.rs multiplies blocks with other activations, and bears no witness of them.
-        (_, Witness::Mistralrs) if !origin.is_gguf() => {
+        // mistral.rs rounds activations as well, and bears no witness of rounded weights.
+        (_, Witness::Mistralrs) if origin.is_plain() => {
             agreement::against(&origin, &text, &questions, ask)
         }
         _ => agreement::alone(&origin, &text, &questions),
@@ -65,7 +68,7 @@ pub fn load_generator(model: &LoadModel, ask: &Ask<'_>) -> Result<FolderGenerato
         loaded: Loaded {
             engine: DECODER.to_owned(),
             device: "cpu".to_owned(),
-            dtype: "f32".to_owned(),
+            dtype: told(rounding),
             max_in_flight: IN_FLIGHT,
             checks: found,
             proof,
@@ -74,43 +77,54 @@ pub fn load_generator(model: &LoadModel, ask: &Ask<'_>) -> Result<FolderGenerato
     })
 }
 
-/// Says why the decoder does not compute what a spec asks for, from the spec alone.
+/// How the decoder rounds the weights that a spec asks for, or why it does not compute that, from the spec alone.
 ///
 /// # Errors
 /// With the reason.
-pub fn supported(model: &LoadModel) -> Result<()> {
-    let refused = |what: String| {
-        let refused = Error::Unsupported(format!("{what} with `engine: native`"));
-        Err(refused.hint("`engine: mistralrs`"))
-    };
-    if let Some(name) = &model.quantization {
-        return refused(format!("`quantization: {name}`"));
-    }
-    if !matches!(model.dtype.as_str(), "auto" | "f32") {
-        return refused(format!("`dtype: {}`", model.dtype));
-    }
+pub(super) fn supported(model: &LoadModel) -> Result<Rounding> {
+    let rounding =
+        Rounding::of(model.quantization.as_deref(), &model.dtype).map_err(Error::Check)?;
     let compute = Compute {
         device: Some(model.device.clone()),
         dtype: None,
     };
     match compute.device_class()? {
-        "cpu" => Ok(()),
-        other => refused(format!("the device `{other}`")),
+        "cpu" => Ok(rounding),
+        other => {
+            let refused = format!("the device `{other}` with `engine: native`");
+            Err(Error::Unsupported(refused).hint("`engine: mistralrs`"))
+        }
+    }
+}
+
+/// What is computed in, as a report says it.
+pub(super) fn told(rounding: Rounding) -> String {
+    match rounding {
+        Rounding::None => "f32".to_owned(),
+        Rounding::Bf16 => "f32, weights rounded to bf16".to_owned(),
+        Rounding::Blocks(format) => format!("f32, linear modules rounded to {format}"),
     }
 }
 
 /// Bytes that the weights of a model take while it answers, at most: what bf16 holds takes half in a folder, and blocks of a GGUF file
-/// take what they take there.
+/// take what they take there, but for scales of six bits. `rounding` is that of a folder.
 ///
 /// # Errors
 /// When it is no model folder, or no file that the decoder reads.
-pub fn weight_bytes(folder: &Path, gguf: Option<&str>) -> Result<u64> {
+pub fn weight_bytes(folder: &Path, gguf: Option<&str>, rounding: Rounding) -> Result<u64> {
     match gguf {
-        None => {
-            let weights = driftgauge_folder::inspect(folder)?;
-            Ok(weights.parameters() * size_of::<f32>() as u64)
+        None => Ok(rounding.bytes_of(&driftgauge_folder::inspect(folder)?.shapes())),
+        Some(name) => {
+            let weights = GgufFile::open(&folder.join(name))?.weights()?;
+            let mut bytes = 0;
+            for (name, shape) in expected_weights(weights.config())? {
+                bytes += match shape[..] {
+                    [rows, inputs] => memory_of(weights.stored(&name)?, rows, inputs),
+                    _ => shape.iter().product::<usize>() * size_of::<f32>(),
+                };
+            }
+            Ok(bytes as u64)
         }
-        Some(name) => Ok(GgufFile::open(&folder.join(name))?.weights()?.bytes()),
     }
 }
 

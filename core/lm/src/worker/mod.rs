@@ -12,7 +12,7 @@ mod training;
 
 pub use agreement::Ask;
 pub use divergence::{FolderPair, load_pair};
-pub use generator::{FolderGenerator, load_generator, supported, weight_bytes};
+pub use generator::{FolderGenerator, load_generator, weight_bytes};
 pub use scorer::{FolderScorer, load_scorer};
 pub use training::train;
 

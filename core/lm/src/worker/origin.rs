@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driftgauge_engine::LoadModel;
+use driftgauge_engine::{LoadModel, Rounding};
 use driftgauge_folder::ends;
 use serde_json::Value;
 
@@ -10,20 +10,25 @@ use crate::answer::Text;
 use crate::config::DecoderConfig;
 use crate::decode::{Batch, Limits};
 use crate::gguf::GgufWeights;
-use crate::{Compute, Error, GgufFile, Result, Scorer};
+use crate::{Error, GgufFile, Result, Scorer};
 
 /// Where a model is read from.
 pub(super) enum Origin {
-    Folder(PathBuf),
+    Folder(PathBuf, Rounding),
     Gguf(Box<(GgufFile, GgufWeights)>),
 }
 
 impl Origin {
-    /// Opens the files.
-    pub(super) fn open(model: &LoadModel) -> Result<Self> {
+    /// Opens the files; the weights of a folder will be rounded.
+    pub(super) fn open(model: &LoadModel, rounding: Rounding) -> Result<Self> {
         let Some(name) = &model.gguf else {
-            return Ok(Self::Folder(model.folder.clone()));
+            return Ok(Self::Folder(model.folder.clone(), rounding));
         };
+        if rounding != Rounding::None {
+            let why = "`quantization` or `dtype: bf16` of a GGUF file with `engine: native`: its numbers are taken as they are";
+            return Err(Error::Unsupported(why.to_owned())
+                .hint("leave them out, or name the model's folder"));
+        }
         let file = GgufFile::open(&model.folder.join(name))?;
         let weights = file.weights()?;
         Ok(Self::Gguf(Box::new((file, weights))))
@@ -31,7 +36,7 @@ impl Origin {
 
     pub(super) fn config(&self) -> Result<DecoderConfig> {
         match self {
-            Self::Folder(folder) => DecoderConfig::from_folder(folder),
+            Self::Folder(folder, _) => DecoderConfig::from_folder(folder),
             Self::Gguf(gguf) => Ok(gguf.1.config().clone()),
         }
     }
@@ -39,7 +44,7 @@ impl Origin {
     /// Numbers in its weights.
     pub(super) fn parameters(&self) -> Result<usize> {
         Ok(match self {
-            Self::Folder(folder) => driftgauge_folder::inspect(folder)?.parameters() as usize,
+            Self::Folder(folder, _) => driftgauge_folder::inspect(folder)?.parameters() as usize,
             Self::Gguf(gguf) => gguf.0.parameters() as usize,
         })
     }
@@ -48,7 +53,7 @@ impl Origin {
     pub(super) fn text(&self, model: &LoadModel) -> Result<Text> {
         let template = model.chat_template.as_deref();
         let text = match self {
-            Self::Folder(folder) => Text::of_model(folder, template),
+            Self::Folder(folder, _) => Text::of_model(folder, template),
             Self::Gguf(gguf) => Text::of_gguf(&gguf.0, model.tokenizer.as_deref(), template),
         };
         text.map_err(Error::Check)
@@ -57,7 +62,7 @@ impl Origin {
     /// The tokens that end its answers.
     pub(super) fn end_tokens(&self, text: &Text, model: &LoadModel) -> Result<Vec<u32>> {
         match self {
-            Self::Folder(folder) => Ok(ends::declared(
+            Self::Folder(folder, _) => Ok(ends::declared(
                 folder,
                 &read_config(folder)?,
                 text.eos_id(),
@@ -71,19 +76,25 @@ impl Origin {
     /// The decoder that answers many prompts at a time.
     pub(super) fn batch(&self) -> Result<Batch> {
         match self {
-            Self::Folder(folder) => Batch::open(folder, Limits::default()),
+            Self::Folder(folder, rounding) => Batch::open(folder, *rounding, Limits::default()),
             Self::Gguf(gguf) => Batch::open_gguf(&gguf.1, Limits::default()),
         }
     }
 
-    pub(super) fn is_gguf(&self) -> bool {
-        matches!(self, Self::Gguf(_))
+    /// Whether the weights are the very numbers that the file holds, one by one: what mistral.rs computes with as well.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Self::Folder(_, Rounding::None))
+    }
+
+    /// Whether weights stay in blocks of a few bits.
+    pub(super) fn is_in_blocks(&self) -> bool {
+        matches!(self, Self::Gguf(_) | Self::Folder(_, Rounding::Blocks(_)))
     }
 
     /// The decoder that reads one text at a time, with kernels of its own.
     pub(super) fn scorer(&self) -> Result<Scorer> {
         match self {
-            Self::Folder(folder) => Scorer::load(folder, &Compute::cpu()),
+            Self::Folder(folder, rounding) => Scorer::rounded(folder, *rounding),
             Self::Gguf(gguf) => Scorer::of_gguf(&gguf.1),
         }
     }

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use driftgauge_engine::{LoadModel, Loaded};
+use driftgauge_engine::{LoadModel, Loaded, LocalEngine, Rounding};
 
 use super::agreement::{self, Proven};
+use super::generator::{supported, told};
 use super::origin::Origin;
 use crate::config::DecoderConfig;
 use crate::decode::{Batch, Given};
@@ -17,6 +18,7 @@ use crate::{Compute, Error, Pair, Result, SCORER, Scorer, divergences};
 pub(super) struct Texts {
     folder: PathBuf,
     config: DecoderConfig,
+    rounding: Rounding,
     reads: Reads,
 }
 
@@ -38,16 +40,22 @@ impl Texts {
     /// # Errors
     /// When it cannot be loaded, its weights are not plain, or the check failed.
     pub(super) fn load(model: &LoadModel) -> Result<(Self, Loaded)> {
-        if model.gguf.is_some() || model.quantization.is_some() {
+        let native = model.engine == LocalEngine::Native;
+        if model.gguf.is_some() || model.quantization.is_some() && !native {
             return Err(Error::Score(
-                "scoring needs plain weights: a GGUF or quantised model cannot be scored"
+                "scoring needs plain weights, or those that `engine: native` rounds: a GGUF file or a model quantised by \
+                 mistral.rs cannot be scored"
                     .to_owned(),
             )
-            .hint("score the unquantised folder"));
+            .hint("score the folder, with `engine: native` where it is to be quantised"));
         }
+        let rounding = match native {
+            true => supported(model)?,
+            false => Rounding::None,
+        };
         let compute = Compute {
             device: Some(model.device.clone()),
-            dtype: (model.dtype != "auto").then(|| model.dtype.clone()),
+            dtype: (model.dtype != "auto" && !native).then(|| model.dtype.clone()),
         };
         let device = compute.device_class()?.to_owned();
         let config = DecoderConfig::from_folder(&model.folder)?;
@@ -62,6 +70,7 @@ impl Texts {
         let texts = |reads| Self {
             folder: model.folder.clone(),
             config: config.clone(),
+            rounding,
             reads,
         };
         let (gpu, dtype) = compute.resolve()?;
@@ -70,7 +79,7 @@ impl Texts {
             let loaded = loaded(scorer.dtype_name());
             return Ok((texts(Reads::OneByOne(scorer)), loaded));
         }
-        let origin = Origin::open(model)?;
+        let origin = Origin::open(model, rounding)?;
         let text = origin.text(model)?;
         let parameters = origin.parameters()?;
         // What is scored needs no chat template.
@@ -93,7 +102,7 @@ impl Texts {
             max_in_flight: IN_FLIGHT,
             checks: vec![check],
             proof,
-            ..loaded("f32")
+            ..loaded(&told(rounding))
         };
         Ok((texts(Reads::SideBySide(Box::new(batch), None)), loaded))
     }
@@ -220,7 +229,7 @@ impl Texts {
             Reads::OneByOne(scorer) => Ok(scorer),
             Reads::SideBySide(_, Some(scorer)) => Ok(scorer),
             Reads::SideBySide(_, scorer) => {
-                Ok(scorer.insert(Scorer::load(&self.folder, &Compute::cpu())?))
+                Ok(scorer.insert(Scorer::rounded(&self.folder, self.rounding)?))
             }
         }
     }

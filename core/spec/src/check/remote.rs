@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::diagnostic::Diagnostic;
 use crate::located::Text;
-use crate::spec::{Endpoint, Model, ModelDtype, ModelEngine};
+use crate::spec::{BaseQuantization, Endpoint, Model, ModelDtype, ModelEngine};
 
 impl Checker<'_> {
     /// A server's address, limits and the name of the variable with its key.
@@ -66,15 +66,14 @@ impl Checker<'_> {
             return;
         };
         let refused = match *engine.get() {
-            _ if is_remote(model) => Some("an endpoint and a recording compute nothing here"),
+            _ if is_remote(model) => Some((
+                "an endpoint and a recording compute nothing here",
+                "leave `engine` out",
+            )),
             ModelEngine::Auto | ModelEngine::Mistralrs => None,
-            _ if model.quantization.is_some() => Some("it quantises no weights"),
-            _ if !matches!(model.dtype, ModelDtype::Auto | ModelDtype::F32) => {
-                Some("it computes in f32")
-            }
-            _ => None,
+            ModelEngine::Native => not_rounded(model),
         };
-        if let Some(why) = refused {
+        if let Some((why, help)) = refused {
             self.error(
                 Diagnostic::error(
                     "not-together",
@@ -84,7 +83,7 @@ impl Checker<'_> {
                     ),
                 )
                 .at(engine.span(), why)
-                .help("leave `engine` out"),
+                .help(help),
             );
         }
     }
@@ -147,6 +146,42 @@ fn no_weights(id: &Text, source: &str, what: &str, help: &str) -> Diagnostic {
     Diagnostic::error("no-weights", format!("model `{id}` cannot be {what}"))
         .at(id.span(), format!("its source is `{source}`"))
         .help(help)
+}
+
+/// Why the native decoder does not round the weights of a model as its spec asks for, and what to do.
+fn not_rounded(model: &Model) -> Option<(&'static str, &'static str)> {
+    let half = match model.dtype {
+        ModelDtype::Auto | ModelDtype::F32 => false,
+        ModelDtype::Bf16 => true,
+        ModelDtype::F16 => {
+            return Some((
+                "it computes in f32, of weights in f32 or bf16",
+                "leave `engine` out",
+            ));
+        }
+    };
+    let Some(name) = &model.quantization else {
+        return (half && model.gguf.is_some()).then_some((
+            "it takes the numbers of a GGUF file as they are",
+            "leave `dtype` out",
+        ));
+    };
+    if model.gguf.is_some() {
+        return Some((
+            "it takes the numbers of a GGUF file as they are",
+            "leave `quantization` out, or name the model's folder",
+        ));
+    }
+    if half {
+        return Some((
+            "it rounds all weights to bf16, or those of the linear modules to blocks",
+            "leave `dtype` or `quantization` out",
+        ));
+    }
+    (!BaseQuantization::is_named(name.get())).then_some((
+        "it rounds weights to q4_0, q4k, q5k, q6k or q8_0",
+        "take one of them, or leave `engine` out",
+    ))
 }
 
 fn is_remote(model: &Model) -> bool {

@@ -6,7 +6,6 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::Span;
 use crate::misfit::MisfitKind;
 use crate::other_tools;
-use crate::source::Source;
 use crate::tree::{Node, Value};
 
 impl Mender<'_> {

@@ -2,6 +2,7 @@
 
 use driftgauge_ranges as ranges;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -331,6 +332,15 @@ pub enum BaseQuantization {
     /// 8.5 bits per weight; rows have to be multiples of 32.
     #[serde(rename = "q8_0")]
     Q8_0,
+}
+
+impl BaseQuantization {
+    /// Whether a format has this name.
+    #[must_use]
+    pub(crate) fn is_named(name: &str) -> bool {
+        let name = IntoDeserializer::<serde::de::value::Error>::into_deserializer(name);
+        Self::deserialize(name).is_ok()
+    }
 }
 
 /// Which tokens carry loss.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
-use driftgauge_engine::LocalEngine;
+use driftgauge_engine::{LocalEngine, Rounding};
 use driftgauge_tests::architectures::weight;
 use driftgauge_tests::gguf::{Number, Tensors, tensor, write_edited, write_model};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::answer::{Plan, Recording};
 use crate::config::DecoderConfig;
 use crate::decode::{Batch, Limits};
 use crate::model::{Decoder, Precision, expected_weights};
+use crate::worker::weight_bytes;
 use crate::{GgufFile, Scorer, check_gguf};
 
 fn open(path: &Path) -> Batch {
@@ -46,7 +47,7 @@ fn a_file_in_f32_answers_as_its_folder_to_the_bit() {
     for name in ["llama", "qwen2", "qwen3", "llama3-rope"] {
         write_edited(&golden(name), &path, false, |_, _| {});
         check_gguf(&GgufFile::open(&path).unwrap(), LocalEngine::Native).unwrap();
-        let mut folder = Batch::open(&golden(name), Limits::default()).unwrap();
+        let mut folder = Batch::open(&golden(name), Rounding::None, Limits::default()).unwrap();
         let (expected, found) = (all(&mut folder, &asked), all(&mut open(&path), &asked));
         if name != "llama3-rope" {
             assert_eq!(found, expected, "{name}");
@@ -63,7 +64,7 @@ fn a_file_in_f32_answers_as_its_folder_to_the_bit() {
 }
 
 /// A shape whose rows are whole blocks of every format.
-fn config(class: &str) -> Value {
+pub(super) fn config(class: &str) -> Value {
     json!({
         "architectures": [class],
         "vocab_size": 357,
@@ -81,7 +82,7 @@ fn config(class: &str) -> Value {
 }
 
 /// Weights as the references have them, but with the variance that a trained model's products have.
-fn weights(config: &DecoderConfig) -> HashMap<String, Tensor> {
+pub(super) fn weights(config: &DecoderConfig) -> HashMap<String, Tensor> {
     let expected = expected_weights(config).unwrap();
     let scaled = expected.into_iter().map(|(name, shape)| {
         let tensor = weight(&name, &shape);
@@ -144,6 +145,8 @@ fn blocks_answer_as_the_numbers_that_they_stand_for_to_the_bit() {
             let (mut blocks, mut whole) = (open(&path), open(&plain));
             let found = all(&mut blocks, &asked);
             assert_eq!(found, all(&mut whole, &asked), "{class} {name}");
+            let most = weight_bytes(dir.path(), Some("model.gguf"), Rounding::None).unwrap();
+            assert!(blocks.bytes().0 as u64 <= most, "{class} {name}");
             // Numbers of bf16 take 16 bits either way.
             assert!(blocks.bytes().0 <= whole.bytes().0, "{class} {name}");
             if name != "mixed" {
