@@ -1,5 +1,7 @@
 //! What a column keeps of each prompt. Of a prompt that was asked once and has a score of 0 or 1, as most have, that is a byte.
 
+use driftgauge_plugin_sdk::wire::ScoreValues;
+
 use crate::room::reach;
 
 /// A prompt's part of a column.
@@ -75,6 +77,21 @@ impl Cells {
         };
         let small = codes.iter().map(|&code| SMALL[usize::from(code)]);
         small.chain(cells.iter().copied())
+    }
+
+    /// The codes, where all cells are one.
+    pub(crate) fn codes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Small(codes) => Some(codes),
+            Self::Any(_) => None,
+        }
+    }
+
+    /// The scores, where each cell was asked once and has one of 0 or 1.
+    pub(crate) fn scores(&self) -> Option<ScoreValues> {
+        let codes = self.codes()?;
+        let all = codes.iter().all(|&code| code >= 2);
+        all.then(|| ScoreValues::of_flags(codes, |&code| code == 3))
     }
 
     /// How many prompts have the mean score 0 and how many 1, where none has another.

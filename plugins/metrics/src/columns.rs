@@ -13,6 +13,7 @@ use driftgauge_plugin_sdk::{Batch, MetricError, Sample};
 use indexmap::IndexMap;
 
 use crate::cells::{Cell, Cells};
+use crate::room::make_room;
 
 /// Ids of prompts; their position is the row of every column.
 #[derive(Debug, Clone)]
@@ -312,13 +313,9 @@ impl Column {
 
     /// The cells with their rows.
     fn cells(&self) -> impl Iterator<Item = (u32, Cell)> {
-        let row = |place| match &self.rows {
-            None => place,
-            Some(rows) => rows[place as usize],
-        };
         // The cells first: there may be no row after the last one.
         let cells = self.cells.iter().zip(0..);
-        cells.map(move |(cell, place)| (row(place), cell))
+        cells.map(move |(cell, place)| (self.row(place), cell))
     }
 
     /// Number of scored completions of a prompt.
@@ -347,18 +344,48 @@ impl Column {
     /// The column taken apart: `part` says which of so many parts a row belongs to; rows of none are left out.
     #[must_use]
     pub fn split(&self, parts: usize, part: impl Fn(usize) -> Option<usize>) -> Vec<Self> {
-        let mut found = vec![(Vec::new(), Cells::default()); parts];
-        for (row, cell) in self.cells() {
-            if let Some((rows, cells)) = part(row as usize).and_then(|part| found.get_mut(part)) {
-                rows.push(row);
-                cells.extend([cell]);
-            }
-        }
         let column = |(rows, cells)| Self {
             cells,
             rows: Some(rows),
         };
-        found.into_iter().map(column).collect()
+        if let Some(codes) = self.cells.codes() {
+            let parted = self.parted(codes.iter().copied(), parts, part);
+            let cells = parted.map(|(rows, codes)| (rows, Cells::Small(codes)));
+            return cells.map(column).collect();
+        }
+        let parted = self.parted(self.cells.iter(), parts, part);
+        let cells = parted.map(|(rows, cells)| (rows, cells.into_iter().collect()));
+        cells.map(column).collect()
+    }
+
+    /// The rows of each part, and what there is of each in `cells`, one for each cell of the column.
+    fn parted<T>(
+        &self,
+        cells: impl Iterator<Item = T>,
+        parts: usize,
+        part: impl Fn(usize) -> Option<usize>,
+    ) -> impl Iterator<Item = (Vec<u32>, Vec<T>)> {
+        let mut found: Vec<(Vec<u32>, Vec<T>)> = Vec::new();
+        found.resize_with(parts, Default::default);
+        // The cells first: there may be no row after the last one.
+        for (cell, place) in cells.zip(0..) {
+            let row = self.row(place);
+            if let Some((rows, cells)) = part(row as usize).and_then(|part| found.get_mut(part)) {
+                make_room(rows, 1);
+                rows.push(row);
+                make_room(cells, 1);
+                cells.push(cell);
+            }
+        }
+        found.into_iter()
+    }
+
+    /// The row of the cell at a place.
+    fn row(&self, place: u32) -> u32 {
+        match &self.rows {
+            None => place,
+            Some(rows) => rows[place as usize],
+        }
     }
 
     /// The column with every completion without a score counted as `score`.
@@ -416,9 +443,17 @@ impl Column {
         prompts: &Prompts,
         scores: &mut Vec<Scores>,
     ) {
-        let asked = self.cells().filter(|(_, cell)| cell.asked > 0);
-        let (rows, values): (Vec<u32>, ScoreValues) =
-            asked.map(|(row, cell)| (row, cell.mean())).unzip();
+        let (rows, values): (Vec<u32>, ScoreValues) = match self.cells.scores() {
+            Some(values) => {
+                let rows = self.cells.iter().zip(0..);
+                let rows = rows.map(|(_, place)| self.row(place)).collect();
+                (rows, values)
+            }
+            None => {
+                let asked = self.cells().filter(|(_, cell)| cell.asked > 0);
+                asked.map(|(row, cell)| (row, cell.mean())).unzip()
+            }
+        };
         let binary = self.binary().is_some();
         scores.push(Scores {
             id: id.to_owned(),

@@ -23,6 +23,16 @@ impl Bits {
         word.is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
+    /// The numbers in it, ascending.
+    pub(crate) fn each(&self) -> impl Iterator<Item = usize> {
+        let words = self.0.iter().zip((0..).step_by(64));
+        words.flat_map(|(&word, start)| {
+            let rest = std::iter::successors(Some(word), |rest| Some(rest & (rest - 1)));
+            let rest = rest.take(word.count_ones() as usize);
+            rest.map(move |rest| start + rest.trailing_zeros() as usize)
+        })
+    }
+
     /// How many numbers are in it.
     pub(crate) fn count(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
@@ -42,6 +52,10 @@ mod tests {
         }
         let there: Vec<usize> = (0..1000).filter(|&number| bits.has(number)).collect();
         assert_eq!(there, [0, 63, 64, 200]);
+        assert!(bits.each().eq(there));
+        assert_eq!(Bits::default().each().count(), 0);
+        let full = Bits::of_words(vec![u64::MAX, 0, 1 << 63]);
+        assert!(full.each().eq((0..64).chain([191])));
         assert_eq!(bits.count(), 4);
     }
 }

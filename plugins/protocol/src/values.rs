@@ -43,9 +43,14 @@ impl Numbers {
     }
 
     fn all(&self) -> Vec<f64> {
-        (0..self.len())
-            .filter_map(|place| self.get(place))
-            .collect()
+        match self {
+            Self::Binary(len, ones) => {
+                let mut all = vec![0.0; *len];
+                ones.each().for_each(|place| all[place] = 1.0);
+                all
+            }
+            Self::Real(values) => values.clone(),
+        }
     }
 
     fn push(&mut self, value: f64) {
@@ -139,13 +144,19 @@ impl ScoreValues {
         if !values.iter().all(is_bit) {
             return values.iter().copied().map(Some).collect();
         }
-        let word = |values: &[f64]| {
-            let bit = |(place, value): (usize, &f64)| u64::from(*value == 1.0) << place;
-            values.iter().enumerate().map(bit).sum()
+        Self::of_flags(values, |value| *value == 1.0)
+    }
+
+    /// A 1 for each item of which `is_one` holds and a 0 for each other one.
+    #[must_use]
+    pub fn of_flags<T>(items: &[T], is_one: impl Fn(&T) -> bool) -> Self {
+        let word = |items: &[T]| {
+            let bit = |(place, item): (usize, &T)| u64::from(is_one(item)) << place;
+            items.iter().enumerate().map(bit).sum()
         };
-        let ones = values.chunks(64).map(word).collect();
+        let ones = items.chunks(64).map(word).collect();
         Self {
-            numbers: Numbers::Binary(values.len(), Bits::of_words(ones)),
+            numbers: Numbers::Binary(items.len(), Bits::of_words(ones)),
             missing: Bits::default(),
         }
     }
