@@ -31,6 +31,24 @@ fn widen(from: &[bf16], to: &mut [f32]) {
     }
 }
 
+/// Cuts a result of rows of `width` numbers into tasks: groups of rows, and of each group strips of `columns` numbers. A task is
+/// the pieces of its rows; the strips of a group follow each other.
+fn tasks(y: &mut [f32], width: usize, columns: usize) -> Vec<Vec<&mut [f32]>> {
+    let strips = width.div_ceil(columns);
+    let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
+    for group in y.chunks_mut(GROUP * width) {
+        let first = tasks.len();
+        let count = group.len() / width;
+        tasks.extend((0..strips).map(|_| Vec::with_capacity(count)));
+        for row in group.chunks_exact_mut(width) {
+            for (task, piece) in tasks[first..].iter_mut().zip(row.chunks_mut(columns)) {
+                task.push(piece);
+            }
+        }
+    }
+    tasks
+}
+
 /// Sums of tiles, a row of a panel each.
 fn sums(count: usize) -> Vec<Cell<[f32; WIDTH]>> {
     vec![Cell::new([0.0; WIDTH]); count]

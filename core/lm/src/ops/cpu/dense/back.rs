@@ -5,7 +5,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    Block, DEPTH, GROUP, Line, PIECE, WIDTH, blocks_times_panel, sums, vectorized, widen, zeros,
+    Block, DEPTH, GROUP, Line, PIECE, WIDTH, blocks_times_panel, sums, tasks, vectorized, widen,
+    zeros,
 };
 
 /// Columns of the matrix that one task multiplies with, at most: the longer the pieces of its rows, the better the processor
@@ -28,19 +29,9 @@ pub(in crate::ops) fn times((g, outputs): (&[f32], usize), w: &[bf16]) -> Vec<f3
     }
     let columns = columns(inputs, rows.div_ceil(GROUP));
     let strips = inputs.div_ceil(columns);
-    let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
-    for group in y.chunks_mut(GROUP * inputs) {
-        let first = tasks.len();
-        let count = group.len() / inputs;
-        tasks.extend((0..strips).map(|_| Vec::with_capacity(count)));
-        for row in group.chunks_exact_mut(inputs) {
-            for (task, piece) in tasks[first..].iter_mut().zip(row.chunks_mut(columns)) {
-                task.push(piece);
-            }
-        }
-    }
     let rows = Blocks::new(g, outputs);
-    tasks.into_par_iter().enumerate().for_each(|(task, y)| {
+    let tasks = tasks(&mut y, inputs, columns).into_par_iter();
+    tasks.enumerate().for_each(|(task, y)| {
         let (group, strip) = (task / strips, task % strips);
         vectorized(Back {
             rows: &rows,

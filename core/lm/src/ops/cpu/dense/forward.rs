@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::transpose::{SIDE, Turn};
-use super::{DEPTH, GROUP, Line, WIDTH, blocks_times_panel, sums, vectorized, widen, zeros};
+use super::{DEPTH, GROUP, Line, WIDTH, blocks_times_panel, sums, tasks, vectorized, widen, zeros};
 
 /// Rows of the matrix that one task multiplies with: whole tiles.
 const STRIP: usize = 48;
@@ -21,18 +21,8 @@ pub(in crate::ops) fn times_transposed((x, depth): (&[f32], usize), w: &[bf16]) 
     }
     let columns = columns(x, depth);
     let strips = outputs.div_ceil(STRIP);
-    let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
-    for group in y.chunks_mut(GROUP * outputs) {
-        let first = tasks.len();
-        let count = group.len() / outputs;
-        tasks.extend((0..strips).map(|_| Vec::with_capacity(count)));
-        for row in group.chunks_exact_mut(outputs) {
-            for (task, piece) in tasks[first..].iter_mut().zip(row.chunks_mut(STRIP)) {
-                task.push(piece);
-            }
-        }
-    }
-    tasks.into_par_iter().enumerate().for_each(|(task, y)| {
+    let tasks = tasks(&mut y, outputs, STRIP).into_par_iter();
+    tasks.enumerate().for_each(|(task, y)| {
         let (group, strip) = (task / strips, task % strips);
         vectorized(Strip {
             panels: &columns[group * GROUP / WIDTH * depth..],
