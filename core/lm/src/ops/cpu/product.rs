@@ -32,23 +32,49 @@ pub(in crate::ops) fn multiply<S: Simd, const ADD: bool>(
     b: Matrix<'_>,
     (m, n, k): (usize, usize, usize),
 ) {
-    for i in (0..m).step_by(6) {
+    // Of few columns more rows at once: as many sums are in the making.
+    match n <= S::F32_LANES {
+        true => all_rows::<S, 1, ADD>(simd, c, c_stride, a, b, (m, n, k)),
+        false => all_rows::<S, 2, ADD>(simd, c, c_stride, a, b, (m, n, k)),
+    }
+}
+
+/// The same, so many vectors of columns at a time.
+#[inline(always)]
+fn all_rows<S: Simd, const V: usize, const ADD: bool>(
+    simd: S,
+    c: &mut [f32],
+    c_stride: usize,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    (m, n, k): (usize, usize, usize),
+) {
+    let mut i = 0;
+    while i < m {
         macro_rules! rows {
             ($rows:literal) => {{
                 let a: [&[f32]; $rows] =
                     std::array::from_fn(|r| &a.data[(i + r) * a.stride..][..k]);
-                for j in (0..n).step_by(2 * S::F32_LANES) {
-                    let mut sums = [[simd.splat_f32s(0.0); 2]; $rows];
+                for j in (0..n).step_by(V * S::F32_LANES) {
+                    let mut sums = [[simd.splat_f32s(0.0); V]; $rows];
                     for step in 0..k {
-                        let b = pair::<S>(&b.data[step * b.stride + j..]);
+                        let b = vectors::<S, V>(&b.data[step * b.stride + j..]);
                         for r in 0..$rows {
                             let a = simd.splat_f32s(a[r][step]);
-                            sums[r][0] = simd.mul_add_f32s(a, b[0], sums[r][0]);
-                            sums[r][1] = simd.mul_add_f32s(a, b[1], sums[r][1]);
+                            for v in 0..V {
+                                sums[r][v] = simd.mul_add_f32s(a, b[v], sums[r][v]);
+                            }
                         }
                     }
-                    store::<S, $rows, ADD>(simd, sums, &mut c[i * c_stride + j..], c_stride, n - j);
+                    store::<S, $rows, V, ADD>(
+                        simd,
+                        sums,
+                        &mut c[i * c_stride + j..],
+                        c_stride,
+                        n - j,
+                    );
                 }
+                i += $rows;
             }};
         }
         match m - i {
@@ -57,6 +83,7 @@ pub(in crate::ops) fn multiply<S: Simd, const ADD: bool>(
             3 => rows!(3),
             4 => rows!(4),
             5 => rows!(5),
+            12.. if V == 1 => rows!(12),
             _ => rows!(6),
         }
     }
@@ -79,14 +106,14 @@ pub(in crate::ops) fn add_transposed_product<S: Simd>(
                     let mut sums = [[simd.splat_f32s(0.0); 2]; $rows];
                     for step in 0..k {
                         let a = &a.data[step * a.stride + i..][..$rows];
-                        let b = pair::<S>(&b.data[step * b.stride + j..]);
+                        let b = vectors::<S, 2>(&b.data[step * b.stride + j..]);
                         for r in 0..$rows {
                             let a = simd.splat_f32s(a[r]);
                             sums[r][0] = simd.mul_add_f32s(a, b[0], sums[r][0]);
                             sums[r][1] = simd.mul_add_f32s(a, b[1], sums[r][1]);
                         }
                     }
-                    store::<S, $rows, true>(
+                    store::<S, $rows, 2, true>(
                         simd,
                         sums,
                         &mut c[i * c_stride + j..],
@@ -107,22 +134,22 @@ pub(in crate::ops) fn add_transposed_product<S: Simd>(
     }
 }
 
-/// The first two vectors of a row.
+/// The first vectors of a row.
 #[inline(always)]
-fn pair<S: Simd>(row: &[f32]) -> [S::f32s; 2] {
-    let (vectors, _) = S::as_simd_f32s(&row[..2 * S::F32_LANES]);
-    [vectors[0], vectors[1]]
+fn vectors<S: Simd, const V: usize>(row: &[f32]) -> [S::f32s; V] {
+    let (vectors, _) = S::as_simd_f32s(&row[..V * S::F32_LANES]);
+    std::array::from_fn(|v| vectors[v])
 }
 
 #[inline(always)]
-fn store<S: Simd, const ROWS: usize, const ADD: bool>(
+fn store<S: Simd, const ROWS: usize, const V: usize, const ADD: bool>(
     simd: S,
-    sums: [[S::f32s; 2]; ROWS],
+    sums: [[S::f32s; V]; ROWS],
     c: &mut [f32],
     c_stride: usize,
     columns: usize,
 ) {
-    let tile = 2 * S::F32_LANES;
+    let tile = V * S::F32_LANES;
     for (r, sums) in sums.into_iter().enumerate() {
         let c = &mut c[r * c_stride..];
         if columns >= tile {
@@ -306,7 +333,14 @@ mod tests {
 
     #[test]
     fn products_of_every_remainder() {
-        for (m, n, k) in [(1, 1, 1), (6, 16, 4), (7, 17, 5), (13, 40, 16), (11, 33, 3)] {
+        for (m, n, k) in [
+            (1, 1, 1),
+            (6, 16, 4),
+            (7, 17, 5),
+            (13, 40, 16),
+            (11, 33, 3),
+            (31, 16, 7),
+        ] {
             let (a, b) = (numbers(m * k), numbers(k * n));
             let expected =
                 |i: usize, j: usize| -> f32 { (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum() };
