@@ -9,13 +9,17 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, WithDType};
+use half::bf16;
 use safetensors::tensor::Metadata;
 
 use crate::error::{Error, Result};
 
 pub(crate) use shards::Shards;
 pub(crate) use write::{TensorSpec, hash_elements, write_atomically, write_tensors};
+
+/// Bytes of a tensor that are read at once: whole numbers of any type.
+const AT_ONCE: usize = 1 << 20;
 
 /// An open safetensors file.
 pub(crate) struct TensorFile {
@@ -78,23 +82,44 @@ impl TensorFile {
 
     /// Reads one tensor in its stored type.
     pub(crate) fn read(&self, name: &str, device: &Device) -> Result<Tensor> {
-        let bytes = self.piece(name, 0, usize::MAX)?;
-        let slot = &self.tensors[name];
-        Ok(Tensor::from_raw_buffer(
-            &bytes,
-            slot.dtype,
-            &slot.shape,
-            device,
-        )?)
+        match self.slot(name)?.dtype {
+            DType::F32 => self.read_numbers(name, f32::from_le_bytes, device),
+            DType::BF16 => self.read_numbers(name, bf16::from_le_bytes, device),
+            dtype => {
+                let bytes = self.piece(name, 0, usize::MAX)?;
+                let shape = &self.tensors[name].shape;
+                Ok(Tensor::from_raw_buffer(&bytes, dtype, shape, device)?)
+            }
+        }
+    }
+
+    /// Reads piece by piece, so that a large tensor is never in memory twice.
+    fn read_numbers<T: WithDType, const BYTES: usize>(
+        &self,
+        name: &str,
+        number: fn([u8; BYTES]) -> T,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let slot = self.slot(name)?;
+        let (start, end) = slot.range;
+        let mut numbers = Vec::with_capacity((end - start) / BYTES);
+        for from in (0..end - start).step_by(AT_ONCE) {
+            let piece = self.piece(name, from, AT_ONCE)?;
+            numbers.extend(piece.as_chunks().0.iter().map(|bytes| number(*bytes)));
+        }
+        Ok(Tensor::from_vec(numbers, slot.shape.as_slice(), device)?)
+    }
+
+    /// Where a tensor lies.
+    fn slot(&self, name: &str) -> Result<&TensorSlot> {
+        self.tensors
+            .get(name)
+            .ok_or_else(|| Error::file(&self.path, format!("tensor `{name}` is missing")))
     }
 
     /// Appends the bytes of a tensor.
     fn append(&self, name: &str, to: &mut Vec<u8>) -> Result<()> {
-        let slot = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| Error::file(&self.path, format!("tensor `{name}` is missing")))?;
-        let (start, end) = slot.range;
+        let (start, end) = self.slot(name)?.range;
         let before = to.len();
         to.resize(before + end - start, 0);
         let mut file = self
@@ -108,10 +133,7 @@ impl TensorFile {
 
     /// The bytes of a tensor from `from` on, at most `most`.
     fn piece(&self, name: &str, from: usize, most: usize) -> Result<Vec<u8>> {
-        let slot = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| Error::file(&self.path, format!("tensor `{name}` is missing")))?;
+        let slot = self.slot(name)?;
         let start = (slot.range.0 + from).min(slot.range.1);
         let mut bytes = vec![0; (slot.range.1 - start).min(most)];
         let mut file = self

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -111,13 +111,16 @@ enum Elements {
 }
 
 fn write_elements(tensor: &Tensor, out: &mut impl Write) -> std::result::Result<(), Elements> {
-    let flat = tensor.flatten_all().map_err(Elements::Tensor)?;
+    let here = tensor.to_device(&Device::Cpu);
+    let here = here.and_then(|tensor| tensor.contiguous());
+    let here = here.map_err(Elements::Tensor)?;
+    let (storage, layout) = here.storage_and_layout();
+    let range = layout.start_offset()..layout.start_offset() + here.elem_count();
     macro_rules! write_as {
-        ($t:ty) => {{
-            let values = flat.to_vec1::<$t>().map_err(Elements::Tensor)?;
+        ($values:ident) => {{
             // In pieces: converting the whole at once would hold it twice.
             let mut bytes = Vec::with_capacity(1 << 16);
-            for piece in values.chunks(1 << 13) {
+            for piece in $values[range].chunks(1 << 13) {
                 bytes.clear();
                 for value in piece {
                     bytes.extend_from_slice(&value.to_le_bytes());
@@ -127,16 +130,17 @@ fn write_elements(tensor: &Tensor, out: &mut impl Write) -> std::result::Result<
             Ok(())
         }};
     }
-    match tensor.dtype() {
-        DType::F32 => write_as!(f32),
-        DType::F64 => write_as!(f64),
-        DType::F16 => write_as!(half::f16),
-        DType::BF16 => write_as!(half::bf16),
-        DType::U32 => write_as!(u32),
-        DType::I64 => write_as!(i64),
-        DType::U8 => write_as!(u8),
-        other => Err(Elements::Tensor(candle_core::Error::Msg(format!(
-            "tensors of type {other:?} are not written"
+    match &*storage {
+        Storage::Cpu(CpuStorage::F32(values)) => write_as!(values),
+        Storage::Cpu(CpuStorage::F64(values)) => write_as!(values),
+        Storage::Cpu(CpuStorage::F16(values)) => write_as!(values),
+        Storage::Cpu(CpuStorage::BF16(values)) => write_as!(values),
+        Storage::Cpu(CpuStorage::U32(values)) => write_as!(values),
+        Storage::Cpu(CpuStorage::I64(values)) => write_as!(values),
+        Storage::Cpu(CpuStorage::U8(values)) => write_as!(values),
+        _ => Err(Elements::Tensor(candle_core::Error::Msg(format!(
+            "tensors of type {:?} are not written",
+            tensor.dtype()
         )))),
     }
 }

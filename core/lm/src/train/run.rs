@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use candle_core::Device;
+use rayon::prelude::*;
+
 use super::checkpoint::Checkpoints;
 use super::config::TrainConfig;
 use super::data::Prepared;
@@ -257,8 +260,9 @@ impl Run<'_> {
         if matches!(self.config.settings.method, Method::Full) {
             return Ok(None);
         }
-        let mut hasher = blake3::Hasher::new();
-        for weight in self.decoder.frozen_weights() {
+        let weights = self.decoder.frozen_weights();
+        let digest = |weight: &Weight| -> Result<blake3::Hash> {
+            let mut hasher = blake3::Hasher::new();
             match weight {
                 Weight::Plain(weight) => {
                     crate::tensors::hash_elements(weight.tensor(), &mut hasher)?;
@@ -267,6 +271,15 @@ impl Run<'_> {
                     hasher.update(bytes);
                 })?,
             }
+            Ok(hasher.finalize())
+        };
+        let digests: Vec<_> = match self.decoder.device() {
+            Device::Cpu => weights.par_iter().map(digest).collect::<Result<_>>()?,
+            _ => weights.iter().map(digest).collect::<Result<_>>()?,
+        };
+        let mut hasher = blake3::Hasher::new();
+        for digest in digests {
+            hasher.update(digest.as_bytes());
         }
         Ok(Some(hasher.finalize()))
     }
