@@ -54,7 +54,8 @@ def measure(case: str, args: argparse.Namespace, models: Path, scratch: Path) ->
     rows = [[source.randrange(4, SHAPES[model]["vocab_size"]) for _ in range(time)] for _ in range(batch * (WARMUP + steps))]
     (scratch / "ids.json").write_text(json.dumps(rows))
     (scratch / "words.json").write_text(json.dumps([" ".join(f"w{i}" for i in row) for row in rows]))
-    environment = os.environ | {"RAYON_NUM_THREADS": str(args.threads), "OMP_NUM_THREADS": str(args.threads)}
+    # The last one as the driver sets it for a worker that trains: `keeps_memory` in core/graph/src/exec/process.rs.
+    environment = os.environ | {"RAYON_NUM_THREADS": str(args.threads), "OMP_NUM_THREADS": str(args.threads), "MIMALLOC_PURGE_DELAY": "-1"}
     torch_command = [
         sys.executable, HERE / "bench_torch_side.py", "--model", folder, "--rows", scratch / "ids.json",
         "--batch", batch, "--warmup", WARMUP, "--threads", args.threads, "--rank", rank,
