@@ -150,7 +150,7 @@ mod tests {
         let help = asked(&["brier"]).unwrap_err().help.unwrap();
         assert!(help.starts_with("it is some of"), "{help}");
         let known = words(&["margin", "margin_correct", "margin_incorrect"]);
-        let error = Asked::new(Some(&words(&["margin_corect"])), &known).unwrap_err();
+        let error = Asked::new(Some(&words(&["margins_correct"])), &known).unwrap_err();
         assert_eq!(
             error.help.unwrap(),
             "did you mean `margin_correct`? it is some of `margin`, those of measures also with `_correct` or `_incorrect` behind"
