@@ -54,9 +54,12 @@ pub(crate) fn times_panel<'a, S: Simd>(
     let mut at = 0;
     macro_rules! some {
         ($count:literal) => {{
-            let taken: [&[f32]; $count] =
-                std::array::from_fn(|_| rows.next().map_or(&[][..], |row| &row[..panel.len()]));
-            let mut sums: [[f32; WIDTH]; $count] = std::array::from_fn(|r| begin(at + r));
+            let mut taken: [&[f32]; $count] = [&[]; $count];
+            let mut sums = [[0.0; WIDTH]; $count];
+            for (r, (taken, sums)) in taken.iter_mut().zip(&mut sums).enumerate() {
+                *taken = rows.next().map_or(&[][..], |row| &row[..panel.len()]);
+                *sums = begin(at + r);
+            }
             if taken.iter().all(|row| row.len() == panel.len()) {
                 tile::<S, $count>(
                     simd,
@@ -96,7 +99,10 @@ pub(crate) fn blocks_times_panel<S: Simd>(
     macro_rules! some {
         ($count:literal) => {{
             let (rows, sums) = (&rows[at..at + $count], &sums[at..at + $count]);
-            let mut local: [[f32; WIDTH]; $count] = std::array::from_fn(|r| sums[r].get());
+            let mut local = [[0.0; WIDTH]; $count];
+            for (local, sum) in local.iter_mut().zip(sums) {
+                *local = sum.get();
+            }
             tile::<S, $count>(
                 simd,
                 #[inline(always)]
@@ -130,7 +136,8 @@ fn tile<S: Simd, const R: usize>(
     }
 }
 
-/// The same, as many vectors of columns at a time.
+/// The same, as many vectors of columns at a time. The chains stay in registers as long as nothing takes their address: they are not
+/// made by a function that may not be inlined.
 #[inline(always)]
 fn columns<S: Simd, const R: usize, const V: usize>(
     simd: S,
@@ -140,10 +147,12 @@ fn columns<S: Simd, const R: usize, const V: usize>(
 ) {
     for start in (0..WIDTH).step_by(V * S::F32_LANES) {
         let columns = start..start + V * S::F32_LANES;
-        let mut chains: [[S::f32s; V]; R] =
-            std::array::from_fn(|r| vectors::<S, V>(&sums[r][columns.clone()]));
+        let mut chains = [[simd.splat_f32s(0.0); V]; R];
+        for (chains, sums) in chains.iter_mut().zip(sums.iter()) {
+            *chains = vectors::<S, V>(simd, &sums[columns.clone()]);
+        }
         for (k, line) in panel.iter().enumerate() {
-            let line = vectors::<S, V>(&line.0[columns.clone()]);
+            let line = vectors::<S, V>(simd, &line.0[columns.clone()]);
             for (r, chains) in chains.iter_mut().enumerate() {
                 let x = simd.splat_f32s(number(r, k));
                 for v in 0..V {
@@ -158,9 +167,13 @@ fn columns<S: Simd, const R: usize, const V: usize>(
     }
 }
 
-/// The vectors of a row.
+/// The first vectors of a row.
 #[inline(always)]
-fn vectors<S: Simd, const V: usize>(row: &[f32]) -> [S::f32s; V] {
-    let (vectors, _) = S::as_simd_f32s(row);
-    std::array::from_fn(|v| vectors[v])
+pub(super) fn vectors<S: Simd, const V: usize>(simd: S, row: &[f32]) -> [S::f32s; V] {
+    let (vectors, _) = S::as_simd_f32s(&row[..V * S::F32_LANES]);
+    let mut found = [simd.splat_f32s(0.0); V];
+    for (found, vector) in found.iter_mut().zip(vectors) {
+        *found = *vector;
+    }
+    found
 }

@@ -4,6 +4,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::panel::vectors;
 use super::{rows_per_piece, vectorized};
 
 /// Columns of a tile: two vectors of sixteen.
@@ -53,14 +54,16 @@ fn all_rows<S: Simd, const V: usize, const ADD: bool>(
     while i < m {
         macro_rules! rows {
             ($rows:literal) => {{
-                let a: [&[f32]; $rows] =
-                    std::array::from_fn(|r| &a.data[(i + r) * a.stride..][..k]);
+                let mut rows: [&[f32]; $rows] = [&[]; $rows];
+                for (r, row) in rows.iter_mut().enumerate() {
+                    *row = &a.data[(i + r) * a.stride..][..k];
+                }
                 for j in (0..n).step_by(V * S::F32_LANES) {
                     let mut sums = [[simd.splat_f32s(0.0); V]; $rows];
                     for step in 0..k {
-                        let b = vectors::<S, V>(&b.data[step * b.stride + j..]);
+                        let b = vectors::<S, V>(simd, &b.data[step * b.stride + j..]);
                         for r in 0..$rows {
-                            let a = simd.splat_f32s(a[r][step]);
+                            let a = simd.splat_f32s(rows[r][step]);
                             for v in 0..V {
                                 sums[r][v] = simd.mul_add_f32s(a, b[v], sums[r][v]);
                             }
@@ -106,7 +109,7 @@ pub(in crate::ops) fn add_transposed_product<S: Simd>(
                     let mut sums = [[simd.splat_f32s(0.0); 2]; $rows];
                     for step in 0..k {
                         let a = &a.data[step * a.stride + i..][..$rows];
-                        let b = vectors::<S, 2>(&b.data[step * b.stride + j..]);
+                        let b = vectors::<S, 2>(simd, &b.data[step * b.stride + j..]);
                         for r in 0..$rows {
                             let a = simd.splat_f32s(a[r]);
                             sums[r][0] = simd.mul_add_f32s(a, b[0], sums[r][0]);
@@ -132,13 +135,6 @@ pub(in crate::ops) fn add_transposed_product<S: Simd>(
             _ => rows!(6),
         }
     }
-}
-
-/// The first vectors of a row.
-#[inline(always)]
-fn vectors<S: Simd, const V: usize>(row: &[f32]) -> [S::f32s; V] {
-    let (vectors, _) = S::as_simd_f32s(&row[..V * S::F32_LANES]);
-    std::array::from_fn(|v| vectors[v])
 }
 
 #[inline(always)]
