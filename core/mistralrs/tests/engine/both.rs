@@ -293,10 +293,11 @@ fn what_is_not_computed_is_refused() {
         Problem::from(load_generator(&model, &nobody).err().unwrap()).to_string()
     };
     let model = support::model(&golden("llama"));
-    let quantised = LoadModel {
-        quantization: Some("q4k".to_owned()),
+    let quantised = |name: &str| LoadModel {
+        quantization: Some(name.to_owned()),
         ..model.clone()
     };
+    let (unknown, misfit) = (quantised("hqq4"), quantised("q4k"));
     let gguf = LoadModel {
         gguf: Some("model.gguf".to_owned()),
         ..model.clone()
@@ -305,13 +306,15 @@ fn what_is_not_computed_is_refused() {
         dtype: "f16".to_owned(),
         ..model.clone()
     };
-    for (model, what) in [(quantised, "q4k"), (half, "f16")] {
+    for (model, what) in [(unknown, "hqq4"), (half, "f16")] {
         let why = refused(model);
         assert!(
             why.contains(what) && why.contains("engine: mistralrs"),
             "{why}"
         );
     }
+    let why = refused(misfit);
+    assert!(why.contains("q4k") && why.contains("a row of"), "{why}");
     let nowhere = LoadModel {
         folder: Path::new("nowhere").to_owned(),
         ..model
