@@ -118,7 +118,7 @@ fn ctrl_c_ends_with_130_and_loses_nothing() {
     );
 }
 
-const ROWS: usize = 40;
+const ROWS: usize = 80;
 
 /// Generation, judging, scoring and divergences of models that are at hand. Prompts are long, so that a sample takes a
 /// while.
