@@ -190,6 +190,23 @@ impl<'a> Scaled<'a> {
     #[inline(always)]
     fn widen(&self, input: usize, scale: &Line, offset: &Line, to: &mut [Line]) {
         match self.layout.bits {
+            4 => self.widen_bits::<4>(input, scale, offset, to),
+            5 => self.widen_bits::<5>(input, scale, offset, to),
+            6 => self.widen_bits::<6>(input, scale, offset, to),
+            _ => self.widen_bits::<8>(input, scale, offset, to),
+        }
+    }
+
+    /// The same of codes of `BITS` bits.
+    #[inline(always)]
+    fn widen_bits<const BITS: usize>(
+        &self,
+        input: usize,
+        scale: &Line,
+        offset: &Line,
+        to: &mut [Line],
+    ) {
+        match BITS {
             4 => nibbles(&self.low[input / 2..], scale, offset, to),
             5 => {
                 let (low, high) = (&self.low[input / 2..], &self.high[input / 8..]);

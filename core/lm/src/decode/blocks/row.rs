@@ -5,7 +5,7 @@
 
 use pulp::Simd;
 
-use super::{Blocks, Scaled, nibbles, parts, signed, with_high_bits};
+use super::{Blocks, Scaled, parts};
 use crate::ops::kernels::{Line, WIDTH};
 
 impl Blocks {
@@ -74,55 +74,13 @@ impl Blocks {
                 for (factors, block) in factors.iter_mut().zip(&blocks) {
                     *factors = block.factors(part);
                 }
-                let first = part * of_scale;
+                let input = part * of_scale;
                 // As many inputs at a time as share bytes of the codes.
                 match layout.bits {
-                    4 => add::<S, V, P, 2>(
-                        simd,
-                        x,
-                        &mut sums,
-                        #[inline(always)]
-                        |panel, at, to| {
-                            let input = first + at;
-                            let (block, (scale, offset)) = (&blocks[panel], &factors[panel]);
-                            nibbles(&block.low[input / 2..], scale, offset, to);
-                        },
-                    ),
-                    5 => add::<S, V, P, 8>(
-                        simd,
-                        x,
-                        &mut sums,
-                        #[inline(always)]
-                        |panel, at, to| {
-                            let input = first + at;
-                            let (block, (scale, offset)) = (&blocks[panel], &factors[panel]);
-                            let low = &block.low[input / 2..];
-                            let high = &block.high[input / 8..];
-                            with_high_bits::<1, 4, 8>(low, high, scale, offset, to);
-                        },
-                    ),
-                    6 => add::<S, V, P, 4>(
-                        simd,
-                        x,
-                        &mut sums,
-                        #[inline(always)]
-                        |panel, at, to| {
-                            let input = first + at;
-                            let (block, (scale, offset)) = (&blocks[panel], &factors[panel]);
-                            let low = &block.low[input / 2..];
-                            let high = &block.high[input / 4..];
-                            with_high_bits::<2, 2, 4>(low, high, scale, offset, to);
-                        },
-                    ),
-                    _ => add::<S, V, P, 1>(
-                        simd,
-                        x,
-                        &mut sums,
-                        #[inline(always)]
-                        |panel, at, to| {
-                            signed(&blocks[panel].low[first + at..], &factors[panel].0, to);
-                        },
-                    ),
+                    4 => add::<S, V, P, 4, 2>(simd, input, x, &blocks, &factors, &mut sums),
+                    5 => add::<S, V, P, 5, 8>(simd, input, x, &blocks, &factors, &mut sums),
+                    6 => add::<S, V, P, 6, 4>(simd, input, x, &blocks, &factors, &mut sums),
+                    _ => add::<S, V, P, 8, 1>(simd, input, x, &blocks, &factors, &mut sums),
                 }
             }
         }
@@ -130,19 +88,22 @@ impl Blocks {
     }
 }
 
-/// Adds what inputs that share a scale weigh, `G` at a time: `widen` says what they weigh in a panel.
+/// Adds what inputs from `first` on weigh that share a scale, `G` of them at a time; codes have `BITS` bits.
 #[inline(always)]
-fn add<S: Simd, const V: usize, const P: usize, const G: usize>(
+fn add<S: Simd, const V: usize, const P: usize, const BITS: usize, const G: usize>(
     simd: S,
+    first: usize,
     x: &[f32],
+    blocks: &[Scaled<'_>; P],
+    factors: &[(Line, Line); P],
     sums: &mut [[S::f32s; V]; P],
-    widen: impl Fn(usize, usize, &mut [Line; G]),
 ) {
     let mut chains = *sums;
     for (number, x) in x.as_chunks::<G>().0.iter().enumerate() {
-        for (panel, chains) in chains.iter_mut().enumerate() {
+        let panels = blocks.iter().zip(factors);
+        for (chains, (block, (scale, offset))) in chains.iter_mut().zip(panels) {
             let mut lines = [Line::ZERO; G];
-            widen(panel, number * G, &mut lines);
+            block.widen_bits::<BITS>(first + number * G, scale, offset, &mut lines);
             for (line, x) in lines.iter().zip(x) {
                 let x = simd.splat_f32s(*x);
                 let (line, _) = S::as_simd_f32s(&line.0);
