@@ -49,7 +49,7 @@ pub(crate) struct Layout {
 }
 
 impl Format {
-    const ALL: [(Self, &'static str, Layout); 8] = {
+    pub(crate) const ALL: [(Self, &'static str, Layout); 8] = {
         const fn of(
             numbers: usize,
             bytes: usize,
@@ -95,20 +95,31 @@ impl Format {
         all.find(|known| known.1 == name).map(|known| known.0)
     }
 
-    pub(crate) fn layout(self) -> Layout {
+    pub(crate) const fn layout(self) -> Layout {
         Self::ALL[self as usize].2
     }
 }
 
 impl Layout {
     /// Scales of the parts of a block.
-    pub(crate) fn scales(self) -> usize {
-        self.per_scale.map_or(0, |shared| self.numbers / shared)
+    pub(crate) const fn scales(self) -> usize {
+        match self.per_scale {
+            Some(shared) => self.numbers / shared,
+            None => 0,
+        }
+    }
+
+    /// Numbers that share a scale.
+    pub(crate) const fn of_scale(self) -> usize {
+        match self.per_scale {
+            Some(shared) => shared,
+            None => self.numbers,
+        }
     }
 
     /// Whether a scale has an offset beside it.
-    pub(crate) fn is_affine(self) -> bool {
-        self.offset == Offset::Stored
+    pub(crate) const fn is_affine(self) -> bool {
+        matches!(self.offset, Offset::Stored)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use half::f16;
 use half::slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::blocks::{Blocks, STEP};
 use crate::blocks::Stored;
-use crate::ops::kernels::{Line, WIDTH};
+use crate::ops::kernels::{Line, WIDTH, vectorized};
 
 /// A row of a panel in numbers of 16 bits.
 #[derive(Debug, Clone, Copy)]
@@ -103,10 +104,11 @@ impl Panels {
                     *to = f16::from_bits(line.0[column]).to_f32();
                 }
             }
-            Self::Blocks(blocks) => blocks.read(panel, STEP, |first, lines| {
-                for (to, line) in to[first..].iter_mut().zip(lines) {
-                    *to = line.0[column];
-                }
+            Self::Blocks(blocks) => vectorized(BlocksColumn {
+                blocks,
+                panel,
+                column,
+                to,
             }),
         }
     }
@@ -114,8 +116,9 @@ impl Panels {
     /// Shows the lines of a panel in f32, some at a time, in their order: the first input of them, and what it and its neighbours
     /// weigh. `rows` are multiplied with them, and `wide` is memory for lines that are not stored as such.
     #[inline(always)]
-    pub(super) fn read(
+    pub(super) fn read<S: Simd>(
         &self,
+        simd: S,
         panel: usize,
         rows: usize,
         wide: &mut Vec<Line>,
@@ -143,9 +146,42 @@ impl Panels {
             Self::Blocks(blocks) => {
                 // A row or two are multiplied as fast as memory is read where the next weights are widened meanwhile.
                 let at_once = if rows <= 2 { 8 } else { STEP };
-                blocks.read(panel, at_once, see);
+                blocks.read(simd, panel, at_once, see);
             }
         }
+    }
+}
+
+/// One column of a panel of blocks, which is widened for it.
+struct BlocksColumn<'a> {
+    blocks: &'a Blocks,
+    panel: usize,
+    column: usize,
+    to: &'a mut [f32],
+}
+
+impl WithSimd for BlocksColumn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self {
+            blocks,
+            panel,
+            column,
+            to,
+        } = self;
+        blocks.read(
+            simd,
+            panel,
+            STEP,
+            #[inline(always)]
+            |first, lines| {
+                for (to, line) in to[first..].iter_mut().zip(lines) {
+                    *to = line.0[column];
+                }
+            },
+        );
     }
 }
 

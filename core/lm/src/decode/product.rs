@@ -166,6 +166,7 @@ impl WithSimd for Strip<'_> {
         let sums = vec![Cell::new([0.0; WIDTH]); y.len()];
         for (index, start) in (first..).zip((0..width).step_by(WIDTH)) {
             panels.read(
+                simd,
                 index,
                 y.len(),
                 &mut wide,
@@ -261,12 +262,17 @@ mod tests {
         let (n, k) = (77, 96);
         let w = numbers(n * k, false);
         let tensor = Tensor::from_slice(&w, (n, k), &Device::Cpu).unwrap();
-        let codes: Vec<u8> = (0..n * k / 32 * 18).map(|i| (i * 31 % 120) as u8).collect();
-        let weights = [
-            Packed::new(&[&tensor]).unwrap(),
-            Packed::of_bytes(Stored::Blocks(Format::Q4_0), &codes, n, k),
-        ];
+        let mut weights = vec![Packed::new(&[&tensor]).unwrap()];
+        for (format, _, layout) in Format::ALL {
+            // Rows as wide as the largest block; bytes so small that every number is finite.
+            let k = 256;
+            let bytes = n * k / layout.numbers * layout.bytes;
+            let blocks: Vec<u8> = (0..bytes).map(|i| (i * 31 % 120) as u8).collect();
+            let stored = Stored::Blocks(format);
+            weights.push(Packed::of_bytes(stored, &blocks, n, k));
+        }
         for weight in &weights {
+            let k = weight.inputs;
             for rows in [1, 2, 3, 12, 13] {
                 let x = numbers(rows * k, false);
                 let expected = product_of(&x, weight);

@@ -1,12 +1,14 @@
 //! One row times panels of blocks: what writing a single answer does, as fast as memory gives the blocks.
 //!
 //! A weight is widened and multiplied with in registers. Each output is the chain that [`Blocks::read`] and a product of rows make of
-//! it; since a chain waits for itself, two panels go side by side.
+//! it; since a chain waits for itself, there have to be several side by side.
 
 use pulp::Simd;
 
-use super::{Blocks, Scaled, parts};
-use crate::ops::kernels::{Line, WIDTH};
+use super::widen::{Scales, group, with_format};
+use super::{Blocks, GROUP, Parts, Words};
+use crate::blocks::Format;
+use crate::ops::kernels::WIDTH;
 
 impl Blocks {
     /// `x` times the panels from `first` on, as many as `y` has room for. Whether it was done: not with vectors so narrow that it would be
@@ -20,35 +22,30 @@ impl Blocks {
         y: &mut [f32],
     ) -> bool {
         match S::F32_LANES {
-            16 => self.row_times_panels::<S, 2>(simd, first, x, y),
-            8 => self.row_times_panels::<S, 4>(simd, first, x, y),
+            16 => self.row_times_panels::<S, 2, 2>(simd, first, x, y),
+            8 => self.row_times_panels::<S, 4, 1>(simd, first, x, y),
             _ => return false,
         }
         true
     }
 
-    /// The same, a panel being `V` vectors wide.
+    /// The same, a panel being `V` vectors wide and `P` panels going side by side.
     #[inline(always)]
-    fn row_times_panels<S: Simd, const V: usize>(
+    fn row_times_panels<S: Simd, const V: usize, const P: usize>(
         &self,
         simd: S,
         first: usize,
         x: &[f32],
         y: &mut [f32],
     ) {
-        let mut panels = self.panels[first..].iter();
-        let mut pairs = y.chunks_exact_mut(2 * WIDTH);
-        for y in &mut pairs {
-            if let (Some(one), Some(two)) = (panels.next(), panels.next()) {
-                let sums = self.times::<S, V, 2>(simd, [one, two], x);
-                write::<S, V, 2>(&sums, y);
-            }
+        let panels = &self.panels[first..];
+        let (whole, left) = y.split_at_mut(y.len() / (P * WIDTH) * (P * WIDTH));
+        let (_, panels_left) = panels.split_at(whole.len() / WIDTH);
+        for (y, panels) in whole.chunks_exact_mut(P * WIDTH).zip(panels.as_chunks().0) {
+            write::<S, V, P>(&self.times(simd, panels, x), y);
         }
-        for y in pairs.into_remainder().chunks_mut(WIDTH) {
-            if let Some(one) = panels.next() {
-                let sums = self.times::<S, V, 1>(simd, [one], x);
-                write::<S, V, 1>(&sums, y);
-            }
+        for (y, panels) in left.chunks_mut(WIDTH).zip(panels_left.as_chunks().0) {
+            write::<S, V, 1>(&self.times(simd, panels, x), y);
         }
     }
 
@@ -57,63 +54,62 @@ impl Blocks {
     fn times<S: Simd, const V: usize, const P: usize>(
         &self,
         simd: S,
-        panels: [&[u8]; P],
+        panels: &[Vec<Words>; P],
         x: &[f32],
     ) -> [[S::f32s; V]; P] {
-        let layout = self.format.layout();
-        let size = parts(layout).iter().sum::<usize>();
-        let of_scale = layout.per_scale.unwrap_or(layout.numbers);
-        let mut sums = [[simd.splat_f32s(0.0); V]; P];
-        for (number, x) in x.chunks_exact(layout.numbers).enumerate() {
-            let blocks: [Scaled<'_>; P] = std::array::from_fn(
-                #[inline(always)]
-                |panel| Scaled::new(layout, &panels[panel][number * size..][..size]),
-            );
-            for (part, x) in x.chunks_exact(of_scale).enumerate() {
-                let mut factors = [(Line::ZERO, Line::ZERO); P];
-                for (factors, block) in factors.iter_mut().zip(&blocks) {
-                    *factors = block.factors(part);
-                }
-                let input = part * of_scale;
-                // As many inputs at a time as share bytes of the codes.
-                match layout.bits {
-                    4 => add::<S, V, P, 4, 2>(simd, input, x, &blocks, &factors, &mut sums),
-                    5 => add::<S, V, P, 5, 8>(simd, input, x, &blocks, &factors, &mut sums),
-                    6 => add::<S, V, P, 6, 4>(simd, input, x, &blocks, &factors, &mut sums),
-                    _ => add::<S, V, P, 8, 1>(simd, input, x, &blocks, &factors, &mut sums),
-                }
-            }
+        macro_rules! times {
+            ($format:expr) => {
+                times::<S, V, P, $format>(simd, panels, x)
+            };
         }
-        sums
+        with_format!(self.format, times)
     }
 }
 
-/// Adds what inputs from `first` on weigh that share a scale, `G` of them at a time; codes have `BITS` bits.
+/// The same for one format.
 #[inline(always)]
-fn add<S: Simd, const V: usize, const P: usize, const BITS: usize, const G: usize>(
+fn times<S: Simd, const V: usize, const P: usize, const F: usize>(
     simd: S,
-    first: usize,
+    panels: &[Vec<Words>; P],
     x: &[f32],
-    blocks: &[Scaled<'_>; P],
-    factors: &[(Line, Line); P],
-    sums: &mut [[S::f32s; V]; P],
-) {
-    let mut chains = *sums;
-    for (number, x) in x.as_chunks::<G>().0.iter().enumerate() {
-        let panels = blocks.iter().zip(factors);
-        for (chains, (block, (scale, offset))) in chains.iter_mut().zip(panels) {
-            let mut lines = [Line::ZERO; G];
-            block.widen_bits::<BITS>(first + number * G, scale, offset, &mut lines);
-            for (line, x) in lines.iter().zip(x) {
-                let x = simd.splat_f32s(*x);
-                let (line, _) = S::as_simd_f32s(&line.0);
-                for (chain, weights) in chains.iter_mut().zip(line) {
-                    *chain = simd.mul_add_f32s(x, *weights, *chain);
+) -> [[S::f32s; V]; P] {
+    let layout = const { Format::ALL[F].2 };
+    let size = const { Parts::of(Format::ALL[F].2).size() };
+    let mut sums = [[simd.splat_f32s(0.0); V]; P];
+    for (number, x) in x.chunks_exact(layout.numbers).enumerate() {
+        let mut blocks = [&panels[0][number * size..][..size]; P];
+        let mut scales = [Scales::<S, V, F>::new(simd, blocks[0]); P];
+        for panel in 1..P {
+            blocks[panel] = &panels[panel][number * size..][..size];
+            scales[panel] = Scales::new(simd, blocks[panel]);
+        }
+        for (part, x) in x.chunks_exact(layout.of_scale()).enumerate() {
+            let mut factors = [scales[0].factors(simd, part); P];
+            for panel in 1..P {
+                factors[panel] = scales[panel].factors(simd, part);
+            }
+            let first = part * layout.of_scale() / GROUP;
+            for (number, x) in (first..).zip(x.as_chunks::<GROUP>().0) {
+                for panel in 0..P {
+                    let sums = &mut sums[panel];
+                    group::<S, V, F>(
+                        simd,
+                        blocks[panel],
+                        number,
+                        &factors[panel],
+                        #[inline(always)]
+                        |input, numbers| {
+                            let x = simd.splat_f32s(x[input]);
+                            for v in 0..V {
+                                sums[v] = simd.mul_add_f32s(x, numbers[v], sums[v]);
+                            }
+                        },
+                    );
                 }
             }
         }
     }
-    *sums = chains;
+    sums
 }
 
 /// Writes the sums of panels, the last of which may be wider than what is left.
