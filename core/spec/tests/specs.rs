@@ -84,6 +84,21 @@ fn bad_specs_say_what_is_wrong() {
 fn every_code_is_documented() {
     let readme = std::fs::read_to_string(repository().join("specs/README.md"))
         .expect("the language reference");
+    // What is found with the files and plugins of a spec is found by other crates.
+    let files = repository().join("tests/fixtures/specs/files");
+    for entry in std::fs::read_dir(files).expect("fixtures").flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+        let headings = text.lines().filter_map(|line| {
+            let code = line
+                .strip_prefix("error[")
+                .or(line.strip_prefix("warning["))?;
+            code.split(']').next()
+        });
+        for code in headings {
+            let row = format!("`{code}`");
+            assert!(readme.contains(&row), "{row} is not in specs/README.md");
+        }
+    }
     for path in specs("tests/fixtures/specs/err") {
         for diagnostic in diagnostics(&path).1 {
             assert!(

@@ -100,5 +100,11 @@ pub(crate) fn checked(manifest: &Manifest) -> Result<(), String> {
             clean_line(key, 64)
         ));
     }
+    if !manifest.drawn.is_empty() && manifest.config_schema["properties"]["resamples"].is_null() {
+        return Err(
+            "has numbers whose intervals are drawn, and no `resamples` in its configuration"
+                .to_owned(),
+        );
+    }
     Ok(())
 }

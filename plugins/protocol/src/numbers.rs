@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::wire::Manifest;
 
+/// The key of a configuration that says how often intervals are drawn.
+const RESAMPLES: &str = "resamples";
+
 /// Stands for the id of each judge in [`Manifest::numbers`].
 pub const JUDGE: &str = "{judge}";
 
@@ -25,6 +28,7 @@ impl Manifest {
                 .map_or_else(|| value.to_string(), str::to_owned);
             let place = format!("{{{key}}}");
             let ids = self.numbers.iter_mut().chain(&mut self.main);
+            let ids = ids.chain(&mut self.drawn);
             for id in ids.filter(|id| *id != JUDGE) {
                 *id = id.replace(&place, &value);
             }
@@ -52,6 +56,15 @@ impl Manifest {
         let list = config[self.chosen_by.as_ref()?].as_array()?;
         let ids = list.iter().filter_map(Value::as_str).map(str::to_owned);
         Some(ids.collect()).filter(|ids: &Vec<String>| !ids.is_empty())
+    }
+
+    /// Whether the number that a spec names has no interval with this configuration, since none is drawn; of the one that stands for the
+    /// metric where it names none.
+    #[must_use]
+    pub fn is_undrawn(&self, id: Option<&str>, config: &Value) -> bool {
+        let id = id.or(self.main.as_deref());
+        let is_drawn = |id| self.drawn.iter().any(|known| overlap(known, id));
+        config[RESAMPLES] == 0 && id.is_some_and(is_drawn)
     }
 
     /// The range that the manifest states for the number called `id`: the one with the longest matching id.
@@ -144,6 +157,26 @@ mod tests {
         assert_eq!(named(&manifest, Some("rate")), Some([0.0, 1.0]));
         assert_eq!(named(&manifest, None), Some([0.0, UNBOUNDED]));
         assert_eq!(named(&Manifest::new("m", "1", "M"), None), None);
+    }
+
+    #[test]
+    fn numbers_that_are_drawn_have_no_interval_without_resamples() {
+        let mut manifest = Manifest::new("m", "1", "M")
+            .stands_for("{main}")
+            .draws(&["error*", "{main}"]);
+        manifest.config_schema = json!({"properties": {"main": {"default": "risk"}}});
+        let undrawn =
+            |id, config: &Value| manifest.clone().configured(config).is_undrawn(id, config);
+        let none = json!({"resamples": 0});
+        assert!(undrawn(Some("error10"), &none) && undrawn(None, &none));
+        assert!(undrawn(Some("risk"), &none) && !undrawn(Some("rate"), &none));
+        for some in [
+            json!({}),
+            json!({"resamples": 1}),
+            json!({"resamples": null}),
+        ] {
+            assert!(!undrawn(Some("error10"), &some), "{some}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ impl Manifest {
             top_logprobs: None,
             ranges: BTreeMap::new(),
             reads: BTreeMap::new(),
+            drawn: Vec::new(),
             config_schema: Value::Null,
         }
     }
@@ -96,6 +97,13 @@ impl Manifest {
     pub fn reads(mut self, id: &str, fields: &[&str]) -> Self {
         let fields = fields.iter().map(|&field| field.to_owned()).collect();
         self.reads.insert(id.to_owned(), fields);
+        self
+    }
+
+    /// The numbers that have no interval where the configuration's `resamples` is 0: see [`Manifest::drawn`].
+    #[must_use]
+    pub fn draws(mut self, ids: &[&str]) -> Self {
+        self.drawn = ids.iter().map(|&id| id.to_owned()).collect();
         self
     }
 

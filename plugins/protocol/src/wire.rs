@@ -74,6 +74,10 @@ pub struct Manifest {
     /// them will lack is told before a run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reads: BTreeMap<String, Vec<String>>,
+    /// Ids of the numbers whose intervals are drawn, written as in `numbers`: where the configuration's `resamples` is 0 they have none,
+    /// and a gate on one is refused before a run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<String>,
     /// JSON schema of its configuration. With a property `level`, the harness fills in the level of the experiment's
     /// intervals, unless that is 0.95.
     pub config_schema: Value,

@@ -57,6 +57,7 @@ pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest
         look(&expected.evaluation, metric, number, &expected.metric);
     }
     found.extend(unfit(spec, &manifest));
+    found.extend(undrawn(spec, &manifest));
     found
 }
 
@@ -147,6 +148,27 @@ fn unfit(spec: &ExperimentSpec, manifest: &impl Fn(&str) -> Option<Manifest>) ->
         look(metric, number, &expected.value, "value", way);
     }
     found
+}
+
+/// One complaint for each gate on a number that has no interval, since its metric's configuration draws none: a gate judges the
+/// bounds of an interval, so it would fail whatever is measured.
+fn undrawn(spec: &ExperimentSpec, manifest: &impl Fn(&str) -> Option<Manifest>) -> Vec<Problem> {
+    let gates = spec.gates.iter().filter_map(|gate| {
+        let path = MetricPath::parse(&gate.metric)?;
+        let config = resolved_metric(spec.metrics.get(path.metric)?).config;
+        let manifest = manifest(path.metric)?;
+        manifest.is_undrawn(path.number, &config).then(|| {
+            let message = format!(
+                "`{}` has no interval for a gate to judge: metric `{}` is told to draw none",
+                gate.metric, path.metric
+            );
+            Problem::new("no-interval", message)
+                .of_input()
+                .at(place(gate.metric.span()))
+                .help("leave `resamples: 0` out of the metric's `config`, or gate another number")
+        })
+    });
+    gates.collect()
 }
 
 /// A bound that is none is infinite.

@@ -147,7 +147,8 @@ impl Metric for Uncertainty {
             )
             .reads_top_logprobs("top_k", Some(u64::from(RECORDED)))
             .returns(report::listed())
-            .chosen_by(asked::KEY);
+            .chosen_by(asked::KEY)
+            .draws(&report::DRAWN);
         report::reading(report::ranged(manifest))
     }
 

@@ -8,6 +8,9 @@ use super::config::{OF_ANSWERS, OF_TEXTS, RECORDED};
 use super::{Gathered, Measure, Uncertainty};
 use crate::columns::Column;
 
+/// Numbers whose intervals are drawn alone.
+pub(super) const DRAWN: [&str; 4] = ["ece*", "brier", "aurc", "prr"];
+
 /// Every number; which of them stands for the metric is configured.
 pub(super) fn listed() -> Vec<String> {
     let ids = Measure::all(RECORDED).map(|measure| match measure {
