@@ -11,6 +11,7 @@ pub mod adapter;
 pub mod ends;
 mod error;
 mod header;
+pub mod inert;
 pub mod special;
 pub mod weights;
 

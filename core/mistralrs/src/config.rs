@@ -1,7 +1,8 @@
 //! `config.json` as mistral.rs 0.8.1 has to be given it: it ignores what it does not know, so everything that it would compute
 //! otherwise than transformers is refused here, by name.
 //!
-//! This reader and that of `driftgauge-lm` share nothing: the self-check compares what both engines make of the same file.
+//! This reader and that of `driftgauge-lm` share nothing but the list of keys without effect: the self-check
+//! compares what both engines make of the same file.
 
 mod families;
 mod keys;
@@ -11,10 +12,11 @@ use driftgauge_problem::Problem;
 use std::path::Path;
 
 use driftgauge_engine::Reach;
+use driftgauge_folder::inert::is_inert;
 use serde_json::{Map, Value};
 
 use families::{FAMILIES, Family, HeadDim};
-use keys::{INERT, OFF, READ_BY_ALL};
+use keys::READ_BY_ALL;
 pub(crate) use tensors::check_tensors;
 
 /// A configuration that mistral.rs can be shown.
@@ -81,12 +83,6 @@ pub(crate) fn from_json(json: &Value) -> Result<Config, Problem> {
         reach,
         needs_gpu: family.needs_gpu,
     })
-}
-
-/// Whether a key changes nothing of what a forward pass computes.
-#[cfg(test)]
-pub(crate) fn is_inert(key: &str) -> bool {
-    INERT.contains(&key)
 }
 
 /// Methods by which stored weights may be quantised, and which mistral.rs reads.
@@ -163,8 +159,7 @@ fn check_keys(fields: &Map<String, Value>, family: &Family) -> Result<(), Proble
             || family.reads.contains(&name)
             || family.defaults.iter().any(|(default, _)| *default == name)
             || ROPE_KEYS.contains(&name)
-            || INERT.contains(&name)
-            || (*value == Value::Bool(false) && OFF.contains(&name)))
+            || is_inert(name, value))
         {
             return Err(Problem::failed(format!("`{key}: {}` is nothing that `{}` is known to have, and mistral.rs 0.8.1 ignores it", short(value), family.class)).help("if it changes nothing of \
                  what the model computes, take it out of the file"));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::Device;
+use driftgauge_folder::inert::is_name_or_setting;
 use driftgauge_lm::answer::Text;
 use driftgauge_problem::Problem;
 use driftgauge_tests::architectures::{references, write_model};
@@ -114,7 +115,7 @@ fn configurations_of_transformers_4_and_5_are_shown_alike() {
                 "num_nextn_predict_layers",
                 "swiglu_limit",
             ];
-            fields.retain(|key, _| !config::is_inert(key) && !AS_ALWAYS.contains(&key.as_str()));
+            fields.retain(|key, _| !is_name_or_setting(key) && !AS_ALWAYS.contains(&key.as_str()));
             (json, config.reach)
         })
     };
