@@ -3,7 +3,7 @@
 use driftgauge_compare::{
     Clusters, between_conditions, between_models, differences_in_differences,
 };
-use driftgauge_plugin_protocol::wire::PooledStatistic;
+use driftgauge_plugin_protocol::wire::{Interval, PooledStatistic};
 
 use crate::{clusters, compared, expected, ids, one, options, ranked};
 
@@ -69,31 +69,21 @@ fn areas_are_compared_between_models_conditions_and_moves() {
         "DeLong's test is of two sides"
     );
 
+    let by_cluster = |ci: &Option<Interval>| {
+        let ci = ci.as_ref().unwrap();
+        assert!(ci.method.starts_with("cluster-bootstrap-"), "{ci:?}");
+    };
     let found = between_models(&first, &second, (options(), &clusters())).unwrap();
     assert!(
         found[0].detail.tests.is_empty(),
         "DeLong's test is of independent prompts"
     );
-    assert!(
-        found[0]
-            .ci
-            .as_ref()
-            .unwrap()
-            .method
-            .starts_with("cluster-bootstrap-")
-    );
+    by_cluster(&found[0].ci);
 
     // Clusters of one prompt each are clusters, by name.
     let each = Clusters::new(ids().into_iter().map(|id| (id.clone(), id)));
     let found = between_models(&first, &second, (options(), &each)).unwrap();
-    assert!(
-        found[0]
-            .ci
-            .as_ref()
-            .unwrap()
-            .method
-            .starts_with("cluster-bootstrap-")
-    );
+    by_cluster(&found[0].ci);
 
     let mut widened = second.clone();
     clusters().widen(&mut widened, options());

@@ -94,19 +94,7 @@ fn a_quantised_weight_is_the_rounded_matrix() {
         assert_eq!(quantized.elem_count(), plain.elem_count());
 
         let run = |w: &Weight, with_lora: bool| {
-            let [x, a, b] = [0, 3, 4].map(|i| Traced::parameter(values[i].clone()));
-            let bias = Traced::constant(values[2].clone());
-            let factors = LoraFactors {
-                a: &a,
-                b: &b,
-                scale: 0.7,
-                dropout_mask: None,
-            };
-            let y = match with_lora {
-                true => lora_linear(&x, w, Some(&bias), &factors),
-                false => linear(&x, w, Some(&bias)),
-            };
-            let y = y.unwrap();
+            let ([x, a, b], y) = layer(&values, w, with_lora);
             let mut found = y.backward_from(weights(y.tensor())).unwrap();
             let gradients = [x, a, b].map(|p| found.remove(&p).map(|g| list(&g)));
             (list(y.tensor()), gradients)
@@ -128,6 +116,23 @@ fn a_quantised_weight_is_the_rounded_matrix() {
     assert!(QuantizedWeight::new(&narrow, GgmlDType::Q4K, &Device::Cpu).is_err());
 }
 
+/// The parameters `x`, `A` and `B`, and what a layer makes of them with a bias: values 0, 3, 4 and 2.
+fn layer(values: &[Tensor], weight: &Weight, with_lora: bool) -> ([Traced; 3], Traced) {
+    let [x, a, b] = [0, 3, 4].map(|i| Traced::parameter(values[i].clone()));
+    let bias = Traced::constant(values[2].clone());
+    let factors = LoraFactors {
+        a: &a,
+        b: &b,
+        scale: 0.7,
+        dropout_mask: None,
+    };
+    let y = match with_lora {
+        true => lora_linear(&x, weight, Some(&bias), &factors),
+        false => linear(&x, weight, Some(&bias)),
+    };
+    ([x, a, b], y.unwrap())
+}
+
 /// A frozen weight in `bf16` gives the results and gradients of the same numbers in `f32`.
 #[test]
 fn a_weight_in_halves_is_the_whole_one() {
@@ -140,21 +145,10 @@ fn a_weight_in_halves_is_the_whole_one() {
     let targets: Vec<u32> = (0..70).map(|i| i * 7 % 50).collect();
     let targets = Tensor::new(targets, &Device::Cpu).unwrap();
     let run = |w: &Tensor, with_lora: bool| {
-        let [x, a, b] = [0, 3, 4].map(|i| Traced::parameter(values[i].clone()));
-        let bias = Traced::constant(values[2].clone());
         let frozen = Traced::constant(w.clone());
         let weight = Weight::from(frozen.clone()).to_dtype(DType::F32).unwrap();
         assert_eq!(weight.bytes(), w.elem_count() * w.dtype().size_in_bytes());
-        let factors = LoraFactors {
-            a: &a,
-            b: &b,
-            scale: 0.7,
-            dropout_mask: None,
-        };
-        let y = match with_lora {
-            true => lora_linear(&x, &weight, Some(&bias), &factors).unwrap(),
-            false => linear(&x, &weight, Some(&bias)).unwrap(),
-        };
+        let ([x, a, b], y) = layer(&values, &weight, with_lora);
         let mut found = y.backward_from(weights(y.tensor())).unwrap();
         let loss = linear_cross_entropy(&x, &frozen, &targets, Some(1.5)).unwrap();
         let mut of_loss = loss.backward().unwrap();
