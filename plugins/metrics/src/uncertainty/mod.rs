@@ -10,6 +10,7 @@ mod config;
 mod further;
 mod likeliest;
 mod measures;
+mod ranks;
 mod reliability;
 mod report;
 mod texts;
