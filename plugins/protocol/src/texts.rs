@@ -15,16 +15,72 @@ const SPARE: usize = 4;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextList {
     text: String,
-    /// Where each one ends.
-    ends: Vec<usize>,
+    ends: Ends,
+}
+
+/// Where each text ends, in bytes from the beginning of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ends {
+    /// As long as the texts have less than 4 GiB together, as all but the longest lists have.
+    Short(Vec<u32>),
+    /// Any.
+    Long(Vec<usize>),
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self::Short(Vec::new())
+    }
+}
+
+impl Ends {
+    fn len(&self) -> usize {
+        match self {
+            Self::Short(ends) => ends.len(),
+            Self::Long(ends) => ends.len(),
+        }
+    }
+
+    fn get(&self, place: usize) -> Option<usize> {
+        match self {
+            Self::Short(ends) => ends.get(place).map(|&end| end as usize),
+            Self::Long(ends) => ends.get(place).copied(),
+        }
+    }
+
+    fn push(&mut self, end: usize) {
+        match self {
+            Self::Long(ends) => ends.push(end),
+            Self::Short(ends) => match u32::try_from(end) {
+                Ok(end) => ends.push(end),
+                Err(_) => {
+                    let before = ends.iter().map(|&end| end as usize);
+                    *self = Self::Long(before.chain([end]).collect());
+                }
+            },
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Short(ends) => ends.len() == ends.capacity(),
+            Self::Long(ends) => ends.len() == ends.capacity(),
+        }
+    }
+
+    fn reserve(&mut self, more: usize) {
+        match self {
+            Self::Short(ends) => ends.reserve(more),
+            Self::Long(ends) => ends.reserve(more),
+        }
+    }
 }
 
 impl TextList {
     /// Adds a text at the end.
     pub fn push(&mut self, text: &str) {
-        let full = self.ends.len() == self.ends.capacity();
         let little = self.text.capacity() - self.text.len() < text.len();
-        if full || little {
+        if self.ends.is_full() || little {
             self.reserve(self.len().saturating_mul(GROWTH));
         }
         self.text.push_str(text);
@@ -50,14 +106,17 @@ impl TextList {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 
     /// The text at a place.
     #[must_use]
     pub fn get(&self, place: usize) -> Option<&str> {
-        let end = *self.ends.get(place)?;
-        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let end = self.ends.get(place)?;
+        let start = match place.checked_sub(1) {
+            None => 0,
+            Some(before) => self.ends.get(before)?,
+        };
         Some(&self.text[start..end])
     }
 
@@ -68,17 +127,17 @@ impl TextList {
     }
 
     /// Where each one ends, in bytes from the beginning of the first.
-    #[must_use]
-    pub fn ends(&self) -> &[usize] {
-        &self.ends
+    pub fn ends(&self) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter_map(|place| self.ends.get(place))
     }
 
     /// Texts that lie one after the other in `text`, each up to one of the `ends`; `None` where these are not such places.
     #[must_use]
-    pub fn from_parts(text: String, ends: Vec<usize>) -> Option<Self> {
+    pub fn from_parts(text: String, ends: Vec<u32>) -> Option<Self> {
         let sound = ends.is_sorted()
-            && ends.last().copied().unwrap_or(0) == text.len()
-            && ends.iter().all(|&end| text.is_char_boundary(end));
+            && ends.last().copied().unwrap_or(0) as usize == text.len()
+            && ends.iter().all(|&end| text.is_char_boundary(end as usize));
+        let ends = Ends::Short(ends);
         sound.then_some(Self { text, ends })
     }
 
@@ -163,10 +222,27 @@ mod tests {
         assert_eq!(serde_json::from_str::<TextList>(&json).unwrap(), list);
         let error = serde_json::from_str::<TextList>("[\"a\", 1]").unwrap_err();
         assert!(error.to_string().contains("expected a text"), "{error}");
-        let parts = |ends: &[usize]| TextList::from_parts("aä".to_owned(), ends.to_vec());
+        let parts = |ends: &[u32]| TextList::from_parts("aä".to_owned(), ends.to_vec());
         assert_eq!(parts(&[1, 1, 3]), Some(TextList::from_iter(["a", "", "ä"])));
         for wrong in [&[3, 1, 3][..], &[2, 3], &[1], &[], &[1, 3, 9]] {
             assert_eq!(parts(wrong), None, "{wrong:?}");
         }
+        assert_eq!(list.ends().collect::<Vec<_>>(), [1, 1, 20, 21]);
+    }
+
+    #[test]
+    fn ends_beyond_four_gibibytes_are_kept_too() {
+        let beyond = u32::MAX as usize + 1;
+        let all = [3, 3, u32::MAX as usize, beyond, beyond + 7];
+        let mut ends = Ends::default();
+        for (place, end) in all.into_iter().enumerate() {
+            ends.push(end);
+            let kept: Vec<_> = (0..ends.len())
+                .filter_map(|place| ends.get(place))
+                .collect();
+            assert_eq!(kept, all[..=place]);
+            assert_eq!(matches!(ends, Ends::Short(_)), end < beyond);
+        }
+        assert_eq!(ends.get(all.len()), None);
     }
 }

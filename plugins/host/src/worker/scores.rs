@@ -53,7 +53,7 @@ pub(super) fn encode(given: &Given, bytes: &mut Vec<u8>) -> Head {
         Of::Ids(ids) => {
             let text: String = ids.iter().collect();
             // A frame has less than 2 GiB.
-            let ends = ids.ends().iter().map(|&end| end as u32);
+            let ends = ids.ends().map(|end| end as u32);
             let offsets = words(&mut std::iter::once(0).chain(ends));
             head.sample_ids = Some([put(bytes, &offsets), put(bytes, text.as_bytes())]);
         }
@@ -100,7 +100,7 @@ pub(super) fn decode(head: Head, bytes: &[u8]) -> Result<Given, String> {
                 let (&0, ends) = offsets.split_first()? else {
                     return None;
                 };
-                TextList::from_parts(text, ends.iter().map(|&end| end as usize).collect())
+                TextList::from_parts(text, ends.to_vec())
             };
             Of::Ids(ids().ok_or_else(|| strange("sample_ids"))?)
         }
