@@ -145,23 +145,22 @@ fn scores<'a>(output: &'a MetricOutput, id: &str) -> Result<&'a Scores, Failure>
 /// Rates and paired differences by category and overall, one resample of prompts shared by all.
 fn compare(outputs: &[Vec<MetricOutput>], results: &mut String) -> Result<(), Failure> {
     let base = scores(&outputs[0][0], "asr")?;
-    let rows = |of: &Scores| -> Result<Vec<usize>, Failure> {
-        let rows = of.sample_ids.rows_in(&base.sample_ids);
-        let known = rows.into_iter().map(|row| Some(row? as usize));
-        let known: Option<_> = known.collect();
-        known.ok_or_else(|| "the models have different samples".into())
+    let known = |row: Option<u32>| -> Result<usize, Failure> {
+        let row = row.ok_or("the models have different samples")?;
+        Ok(row as usize)
     };
     let mut columns = vec![vec![f64::NAN; base.values.len()]; MODELS.len() + 1];
     for category in 0..CATEGORIES {
         let of_category = scores(&outputs[0][0], &format!("category.category-{category}"))?;
-        for row in rows(of_category)? {
-            columns[0][row] = category as f64;
+        for row in of_category.sample_ids.rows_in(&base.sample_ids) {
+            columns[0][known(row)?] = category as f64;
         }
     }
     for (column, output) in columns[1..].iter_mut().zip(outputs) {
         let of_model = scores(&output[0], "asr")?;
-        for (row, value) in rows(of_model)?.into_iter().zip(of_model.values.iter()) {
-            column[row] = value.ok_or("a sample has no verdict")?;
+        let rows = of_model.sample_ids.rows_in(&base.sample_ids);
+        for (row, value) in rows.zip(of_model.values.iter()) {
+            column[known(row)?] = value.ok_or("a sample has no verdict")?;
         }
     }
     let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();

@@ -184,17 +184,23 @@ impl Open<'_> {
     fn next_number(&mut self, id: &str) -> u32 {
         // Samples of another condition come in the order of the first, and those of one prompt after each other.
         let last = *self.last;
-        let near = [last + 1, last];
-        let is = |number: &u32| self.ids.get(*number as usize) == Some(id);
-        if let Some(number) = near.into_iter().find(is) {
-            return number;
+        if self.ids.get(last as usize + 1) == Some(id) {
+            return last + 1;
+        }
+        let held = |place: usize| self.ids.get(place).map(|known| order(known, id));
+        let against_last = held(last as usize);
+        if against_last == Some(Ordering::Equal) {
+            return last;
         }
         if let Some(numbers) = self.numbers {
             return numbers.number(self.ids, id);
         }
-        let end = self.ids.len().checked_sub(1);
-        let end = end.and_then(|end| self.ids.get(end));
-        if end.is_none_or(|end| order(end, id) == Ordering::Less) {
+        // The last one is mostly the end of the list, and was looked at.
+        let against_end = match self.ids.len().checked_sub(1) {
+            Some(end) if end != last as usize => held(end),
+            _ => against_last,
+        };
+        if against_end.is_none_or(|end| end == Ordering::Less) {
             return push(self.ids, id);
         }
         if let Some(number) = search(self.ids, id) {

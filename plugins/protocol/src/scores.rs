@@ -106,11 +106,17 @@ impl SampleIds {
 
     /// The ids.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        let places = self.places.as_deref();
-        (0..self.len()).map(move |row| {
-            let place = places.map_or(row, |places| places[row] as usize);
-            self.list.get(place).unwrap_or_default()
-        })
+        (0..self.len()).map(|row| self.id(row))
+    }
+
+    /// The id of a row; no text beyond the last one.
+    fn id(&self, row: usize) -> &str {
+        let place = match self.places() {
+            None => Some(row),
+            Some(places) => places.get(row).map(|&place| place as usize),
+        };
+        let id = place.and_then(|place| self.list.get(place));
+        id.unwrap_or_default()
     }
 
     /// The list that these ids are in, and the places there when they are not all of it.
@@ -120,18 +126,18 @@ impl SampleIds {
 
     /// Where each of these ids is among others, which have each id once; `None` where it is not. Lists that are alike tell without a look
     /// at single ids.
-    #[must_use]
-    pub fn rows_in(&self, others: &Self) -> Vec<Option<u32>> {
+    pub fn rows_in<'a>(&'a self, others: &'a Self) -> impl Iterator<Item = Option<u32>> + 'a {
         let same_list = self.share_a_list(others) || self.list == others.list;
-        let rows = || 0..self.len() as u32;
-        if same_list && self.places == others.places {
-            return rows().map(Some).collect();
-        }
-        if let (true, Some(places), None) = (same_list, &self.places, &others.places) {
-            return places.iter().copied().map(Some).collect();
-        }
-        let known: HashMap<&str, u32, RandomState> = others.iter().zip(0..).collect();
-        self.iter().map(|id| known.get(id).copied()).collect()
+        let same = same_list && self.places == others.places;
+        let places = self.places();
+        let places = places.filter(|_| same_list && others.places.is_none() && !same);
+        let known: Option<HashMap<&str, u32, RandomState>> =
+            (!same && places.is_none()).then(|| others.iter().zip(0..).collect());
+        (0..self.len()).map(move |row| match (&known, places) {
+            (Some(known), _) => known.get(self.id(row)).copied(),
+            (None, Some(places)) => Some(places[row]),
+            (None, None) => Some(row as u32),
+        })
     }
 
     /// Whether both are places of one list, known without looking at the ids.
@@ -347,7 +353,7 @@ mod tests {
             (&ids, &part, &[Some(1), None, Some(0)]),
             (&other, &ids, &[Some(1), None, Some(0)]),
         ] {
-            assert_eq!(these.rows_in(others), expected);
+            assert_eq!(these.rows_in(others).collect::<Vec<_>>(), expected);
         }
     }
 

@@ -83,10 +83,20 @@ impl<'a> Batch<'a> {
             texts.borrow_mut().push(text);
             texts.borrow().len() as u32 - 1
         };
-        let present = |text: DgStr| match known(text.ptr.cast(), text.len) {
-            Some(word) => Ok(word),
-            // SAFETY: the host keeps the text alive until the end of `update`, which `'a` does not outlive.
-            None => unsafe { Sample::text(text) }.map(add),
+        let mut before = None;
+        let present = |text: DgStr| {
+            let at = (text.ptr, text.len);
+            // Most often it is that of the sample before.
+            if let Some((_, word)) = before.filter(|(place, _)| *place == at) {
+                return Ok(Some(word));
+            }
+            let word = match known(text.ptr.cast(), text.len) {
+                Some(word) => word,
+                // SAFETY: the host keeps the text alive until the end of `update`, which `'a` does not outlive.
+                None => add(unsafe { Sample::text(text) }?),
+            };
+            before = Some((at, word));
+            Ok(Some(word))
         };
         let of_row = |sample: &Sample<'a>, field: &str| {
             let text = sample.opt_str(field)?;
@@ -111,7 +121,7 @@ impl<'a> Batch<'a> {
                 checked = unsafe { Sample::text(text) }?;
                 before = text;
             }
-            Ok(checked)
+            Ok(Some(checked))
         };
         let read = self.host_table().column_str;
         self.column(field, read, DgStr::EMPTY, text, Sample::opt_str)
@@ -123,7 +133,7 @@ impl<'a> Batch<'a> {
     /// As for a sample.
     pub fn column_f64(&self, field: &str) -> Result<Vec<Option<f64>>, MetricError> {
         let read = self.host_table().column_f64;
-        self.column(field, read, 0.0, Ok, Sample::opt_f64)
+        self.column(field, read, 0.0, |x| Ok(Some(x)), Sample::opt_f64)
     }
 
     /// [`Sample::opt_i64`] of each sample.
@@ -132,7 +142,7 @@ impl<'a> Batch<'a> {
     /// As for a sample.
     pub fn column_i64(&self, field: &str) -> Result<Vec<Option<i64>>, MetricError> {
         let read = self.host_table().column_i64;
-        self.column(field, read, 0, Ok, Sample::opt_i64)
+        self.column(field, read, 0, |x| Ok(Some(x)), Sample::opt_i64)
     }
 
     /// [`Sample::prompt`] of each sample.
@@ -143,9 +153,9 @@ impl<'a> Batch<'a> {
         if self.host_table().scores.is_none() {
             return Ok(vec![None; self.len()]);
         }
-        let numbers = self.column_i64("prompt")?.into_iter();
-        let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
-        Ok(numbers.map(number).collect())
+        let read = self.host_table().column_i64;
+        let number = |number: i64| Ok(u32::try_from(number).ok());
+        self.column("prompt", read, 0, number, |sample, _| sample.prompt())
     }
 
     /// [`Sample::f32s`] of each sample.
@@ -158,7 +168,7 @@ impl<'a> Batch<'a> {
             len: 0,
         };
         // SAFETY: as for text.
-        let list = |list: DgF32s| Ok(unsafe { slice(list.ptr, list.len) });
+        let list = |list: DgF32s| Ok(Some(unsafe { slice(list.ptr, list.len) }));
         let read = self.host_table().column_f32s;
         let row = |sample: &Sample<'a>, field: &str| sample.f32s(field).map(Some);
         let lists = self.column(field, read, none, list, row)?.into_iter();
@@ -175,7 +185,7 @@ impl<'a> Batch<'a> {
             len: 0,
         };
         // SAFETY: as for text.
-        let list = |list: DgF64s| Ok(unsafe { slice(list.ptr, list.len) });
+        let list = |list: DgF64s| Ok(Some(unsafe { slice(list.ptr, list.len) }));
         let read = self.host_table().column_f64s;
         let row = |sample: &Sample<'a>, field: &str| sample.f64s(field).map(Some);
         let lists = self.column(field, read, none, list, row)?.into_iter();
@@ -192,7 +202,7 @@ impl<'a> Batch<'a> {
             len: 0,
         };
         // SAFETY: as for text.
-        let list = |list: DgStrs| Ok(unsafe { slice(list.ptr, list.len) });
+        let list = |list: DgStrs| Ok(Some(unsafe { slice(list.ptr, list.len) }));
         let read = self.host_table().column_strs;
         let lists = self.column(field, read, none, list, Sample::raw_strs)?;
         let lists = lists.into_iter().map(Option::unwrap_or_default);
@@ -205,7 +215,7 @@ impl<'a> Batch<'a> {
         field: &str,
         read: Option<DgColumn<T>>,
         nothing: T,
-        mut present: impl FnMut(T) -> Result<R, MetricError>,
+        mut present: impl FnMut(T) -> Result<Option<R>, MetricError>,
         of_row: impl Fn(&Sample<'a>, &str) -> Result<Option<R>, MetricError>,
     ) -> Result<Vec<Option<R>>, MetricError> {
         let Some(read) = read else {
@@ -222,7 +232,7 @@ impl<'a> Batch<'a> {
         let mut column = Vec::with_capacity(self.len());
         for ((value, found), sample) in values.into_iter().zip(found).zip(self.samples()) {
             column.push(match i32::from(found) {
-                DG_PRESENT => Some(present(value)?),
+                DG_PRESENT => present(value)?,
                 DG_NULL => None,
                 _ => of_row(&sample, field)?,
             });
