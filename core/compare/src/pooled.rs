@@ -250,6 +250,7 @@ mod tests {
                 statistic: PooledStatistic::Auroc,
             }],
             sample_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            prompts: Vec::new(),
             values: values.to_vec(),
             truths: truths.to_vec(),
         });

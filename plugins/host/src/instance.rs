@@ -177,7 +177,7 @@ fn bad_output(manifest: &Manifest, problems: Vec<String>) -> PluginError {
     }
 }
 
-/// What is wrong with scores that were given as arrays.
+/// What is wrong with scores that were given as arrays, or with numbers of prompts.
 pub(crate) fn bad_scores(manifest: &Manifest, fault: &str) -> PluginError {
     bad_output(manifest, vec![clean_line(fault, limits::LINE)])
 }
@@ -202,6 +202,8 @@ pub(crate) fn parse_output(
             .scores
             .push(scores.map_err(|fault| bad_scores(manifest, &fault))?);
     }
+    let named = seen.name_pooled(&mut output.pooled);
+    named.map_err(|fault| bad_scores(manifest, &fault))?;
     check_output(manifest, &output, seen)?;
     Ok(output)
 }

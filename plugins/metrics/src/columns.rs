@@ -1,6 +1,6 @@
 //! Per-prompt scores of one condition.
 //!
-//! A metric keeps one table of prompt ids for all its conditions, so that the same row means the same prompt everywhere;
+//! A metric numbers prompts for all its conditions alike, so that the same row means the same prompt everywhere;
 //! a column holds one score's sum and count per prompt. Several completions of one prompt average to its score: prompts,
 //! not completions, are what intervals and paired tests count.
 
@@ -22,6 +22,8 @@ pub enum Prompts {
     Told(Arc<TextList>),
     /// As they are found here.
     Found(PromptIds),
+    /// As the harness numbers them, so many: it alone keeps their ids.
+    Counted(usize),
 }
 
 impl Default for Prompts {
@@ -37,6 +39,16 @@ impl Prompts {
     /// When a sample cannot be read.
     pub fn rows(&mut self, batch: Batch<'_>) -> Result<Vec<u32>, MetricError> {
         let numbers = batch.column_prompt()?;
+        if self.is_empty() && batch.host().names_prompts() {
+            *self = Self::Counted(0);
+        }
+        if let Self::Counted(count) = self {
+            let mut rows = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                rows.push(counted(count, number)? as u32);
+            }
+            return Ok(rows);
+        }
         if let Self::Told(ids) = self
             && let Some(rows) = told(&numbers, ids.len())
         {
@@ -77,6 +89,9 @@ impl Prompts {
         number: Option<u32>,
         sample: &Sample<'_>,
     ) -> Result<usize, MetricError> {
+        if let Self::Counted(count) = self {
+            return counted(count, number);
+        }
         if let Some(number) = number
             && let Some(row) = self.told(number as usize, || sample.str("sample_id"))?
         {
@@ -112,7 +127,8 @@ impl Prompts {
         }
         match self {
             Self::Found(ids) => ids.number(id) as usize,
-            Self::Told(_) => 0,
+            // Those that the harness counts are asked for by their numbers alone.
+            Self::Told(_) | Self::Counted(_) => 0,
         }
     }
 
@@ -122,15 +138,17 @@ impl Prompts {
         match self {
             Self::Told(ids) => ids.iter().position(|known| known == id),
             Self::Found(ids) => ids.find(id).map(|number| number as usize),
+            Self::Counted(_) => None,
         }
     }
 
-    /// The id of a row.
+    /// The id of a row; no text where the harness alone keeps it.
     #[must_use]
     pub fn id(&self, row: usize) -> &str {
         let id = match self {
             Self::Told(ids) => ids.get(row),
             Self::Found(ids) => u32::try_from(row).ok().and_then(|number| ids.id(number)),
+            Self::Counted(_) => None,
         };
         id.unwrap_or_default()
     }
@@ -141,6 +159,7 @@ impl Prompts {
         match self {
             Self::Told(ids) => ids.len(),
             Self::Found(ids) => ids.len(),
+            Self::Counted(count) => *count,
         }
     }
 
@@ -155,10 +174,32 @@ impl Prompts {
         let all = match self {
             Self::Told(ids) => SampleIds::of_prompts(Arc::clone(ids)),
             Self::Found(ids) => ids.listed().into(),
+            Self::Counted(count) => SampleIds::numbered(*count),
         };
         // Rows are those of prompts.
         all.at(rows).unwrap_or(all)
     }
+
+    /// How pooled answers name the prompts of these rows: by their ids, or by their numbers where the harness alone keeps the ids.
+    #[must_use]
+    pub fn pooled(&self, rows: &[u32]) -> (Vec<String>, Vec<u32>) {
+        match self {
+            Self::Counted(_) => (Vec::new(), rows.to_vec()),
+            _ => {
+                let id = |row: &u32| self.id(*row as usize).to_owned();
+                (rows.iter().map(id).collect(), Vec::new())
+            }
+        }
+    }
+}
+
+/// The row of a prompt that the harness numbers and names: its number.
+fn counted(count: &mut usize, number: Option<u32>) -> Result<usize, MetricError> {
+    let missing =
+        || MetricError::internal("the harness gave a sample without the number of its prompt");
+    let row = number.ok_or_else(missing)? as usize;
+    *count = (*count).max(row + 1);
+    Ok(row)
 }
 
 /// The numbers of prompts, if every sample has one and each is known already or the next one.

@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define DG_ABI_MAJOR 1
-#define DG_ABI_MINOR 2
+#define DG_ABI_MINOR 3
 
 /* Borrowed; not NUL-terminated; {NULL, 0} is empty. */
 typedef struct dg_str  { const char   *ptr; size_t len; } dg_str;

@@ -18,7 +18,7 @@ pub use prefixed::{SizePrefixed, read_prefixed, stated_size};
 /// Major version of the ABI: part of the exported symbol's name.
 pub const ABI_MAJOR: u32 = 1;
 /// Minor version of the ABI: what has been appended since 1.0.
-pub const ABI_MINOR: u32 = 2;
+pub const ABI_MINOR: u32 = 3;
 /// The one symbol a plugin exports.
 pub const ENTRY_SYMBOL: &str = "dg_plugin_v1";
 

@@ -44,7 +44,10 @@ pub enum ScoreKind {
 /// Ids of samples, in order: a list that several scores may share, or some of its places.
 #[derive(Debug, Clone)]
 pub struct SampleIds {
+    /// Left out where the harness alone has it.
     list: Arc<TextList>,
+    /// How many ids are in the list.
+    listed: usize,
     /// All of them where there are none.
     places: Option<Arc<[u32]>>,
     /// Whether the list is that of all prompts that were shown, each once, in the order of their numbers.
@@ -57,13 +60,14 @@ impl SampleIds {
     /// # Errors
     /// When the list has no such place.
     pub fn at(&self, places: Vec<u32>) -> Result<Self, String> {
-        let n = self.list.len();
+        let n = self.listed;
         if let Some(beyond) = places.iter().find(|&&place| place as usize >= n) {
             return Err(format!("place {beyond} in a list of {n} sample ids"));
         }
         let all = places.len() == n && places.iter().zip(0..).all(|(&place, row)| place == row);
         Ok(Self {
             list: Arc::clone(&self.list),
+            listed: n,
             places: (!all).then(|| places.into()),
             of_prompts: self.of_prompts,
         })
@@ -73,10 +77,28 @@ impl SampleIds {
     #[must_use]
     pub fn of_prompts(list: Arc<TextList>) -> Self {
         Self {
+            listed: list.len(),
             list,
             places: None,
             of_prompts: true,
         }
+    }
+
+    /// As [`Self::of_prompts`], without the ids: so many prompts were shown, and the harness knows which. Scores of such are given as
+    /// arrays, to a harness that takes these.
+    #[must_use]
+    pub fn numbered(prompts: usize) -> Self {
+        Self {
+            list: Arc::default(),
+            listed: prompts,
+            places: None,
+            of_prompts: true,
+        }
+    }
+
+    /// Whether the ids themselves are here.
+    fn are_named(&self) -> bool {
+        self.list.len() == self.listed
     }
 
     /// Whether places are numbers of prompts.
@@ -95,7 +117,7 @@ impl SampleIds {
     #[must_use]
     pub fn len(&self) -> usize {
         let places = self.places.as_ref();
-        places.map_or(self.list.len(), |places| places.len())
+        places.map_or(self.listed, |places| places.len())
     }
 
     /// Whether there are none.
@@ -104,7 +126,7 @@ impl SampleIds {
         self.len() == 0
     }
 
-    /// The ids.
+    /// The ids; no text for each where only the harness has them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|row| self.id(row))
     }
@@ -117,6 +139,11 @@ impl SampleIds {
         };
         let id = place.and_then(|place| self.list.get(place));
         id.unwrap_or_default()
+    }
+
+    /// How many ids are in the list that these are in.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed
     }
 
     /// The list that these ids are in, and the places there when they are not all of it.
@@ -155,7 +182,11 @@ impl SampleIds {
 
 impl PartialEq for SampleIds {
     fn eq(&self, other: &Self) -> bool {
-        self.are_shared(other) || self.iter().eq(other.iter())
+        match (self.are_named(), other.are_named()) {
+            (true, true) => self.are_shared(other) || self.iter().eq(other.iter()),
+            (false, false) => self.listed == other.listed && self.places == other.places,
+            _ => false,
+        }
     }
 }
 
@@ -168,6 +199,7 @@ impl From<TextList> for SampleIds {
 impl From<Arc<TextList>> for SampleIds {
     fn from(list: Arc<TextList>) -> Self {
         Self {
+            listed: list.len(),
             list,
             places: None,
             of_prompts: false,
@@ -236,6 +268,12 @@ pub(crate) mod json {
     }
 
     fn write<'a>(scores: &'a Scores, before: Option<&Scores>) -> Result<Written<'a>, String> {
+        if !scores.sample_ids.are_named() {
+            return Err(format!(
+                "the ids of the scores `{}` are not known here",
+                scores.id
+            ));
+        }
         let (list, places) = scores.sample_ids.parts();
         let shares = |same: fn(&SampleIds, &SampleIds) -> bool| {
             before.is_some_and(|before| same(&scores.sample_ids, &before.sample_ids))
@@ -355,6 +393,24 @@ mod tests {
         ] {
             assert_eq!(these.rows_in(others).collect::<Vec<_>>(), expected);
         }
+    }
+
+    #[test]
+    fn prompts_that_only_the_harness_can_name() {
+        let prompts = SampleIds::numbered(3);
+        assert_eq!((prompts.len(), prompts.are_of_prompts()), (3, true));
+        let part = prompts.at(vec![2, 0]).unwrap();
+        assert_eq!((part.len(), part.places()), (2, Some(&[2, 0][..])));
+        assert!(prompts.at(vec![3]).is_err());
+        assert!(part != prompts && part == SampleIds::numbered(3).at(vec![2, 0]).unwrap());
+        assert!(prompts != SampleIds::numbered(4) && prompts != SampleIds::from_iter(["", "", ""]));
+        assert_eq!(SampleIds::numbered(0), SampleIds::from_iter([""; 0]));
+        let output = MetricOutput {
+            scores: vec![scores("x", &part)],
+            ..MetricOutput::new()
+        };
+        let error = serde_json::to_string(&output).unwrap_err().to_string();
+        assert!(error.contains("ids of the scores `x`"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::bits::Bits;
 use crate::field::{Field, Text};
 use crate::prompts::PromptIds;
 use crate::rows::{Lookup, Rows};
-use crate::wire::{SampleIds, ScoreKind, ScoreValues, Scores};
+use crate::wire::{Pooled, SampleIds, ScoreKind, ScoreValues, Scores};
 
 /// Conditions and ids of the samples that a plugin was shown. What grows with the samples is each different id, once.
 #[derive(Debug, Default)]
@@ -161,6 +161,30 @@ impl Seen {
         })
     }
 
+    /// Puts the ids of prompts in the place of their numbers, where pooled answers name those.
+    ///
+    /// # Errors
+    /// What does not agree, by field.
+    pub fn name_pooled(&self, pooled: &mut [Pooled]) -> Result<(), String> {
+        for pooled in pooled
+            .iter_mut()
+            .filter(|pooled| !pooled.prompts.is_empty())
+        {
+            let place = format!("pooled answers of condition `{}`", pooled.condition);
+            if !pooled.sample_ids.is_empty() {
+                return Err(format!("{place} name both `prompts` and `sample_ids`"));
+            }
+            let id = |number: u32| {
+                let shown = self.prompts.len();
+                let id = self.prompts.id(number).map(str::to_owned);
+                id.ok_or_else(|| format!("{place} name prompt {number} of {shown} that were shown"))
+            };
+            let prompts = std::mem::take(&mut pooled.prompts);
+            pooled.sample_ids = prompts.into_iter().map(id).collect::<Result<_, _>>()?;
+        }
+        Ok(())
+    }
+
     /// Whether nothing was shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -237,5 +261,40 @@ fn present(found: Lookup<Cow<'_, str>>) -> Result<Cow<'_, str>, String> {
         Lookup::Present(text) => Ok(text),
         Lookup::Failed(problem) => Err(problem),
         Lookup::Null | Lookup::OtherType => Ok("".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pooled_answers_are_named_by_the_numbers_of_their_prompts() {
+        let mut seen = Seen::default();
+        for id in ["a", "b", "c"] {
+            seen.prompts.number(id);
+        }
+        let pooled = |ids: &[&str], prompts: &[u32]| Pooled {
+            condition: "default".to_owned(),
+            numbers: Vec::new(),
+            sample_ids: ids.iter().map(|&id| id.to_owned()).collect(),
+            prompts: prompts.to_vec(),
+            values: vec![0.5; 3],
+            truths: vec![true; 3],
+        };
+        let named = |ids: &[&str], prompts: &[u32]| {
+            let mut all = [pooled(ids, prompts)];
+            seen.name_pooled(&mut all).map(|()| all)
+        };
+        let expected = Ok([pooled(&["c", "a", "a"], &[])]);
+        assert_eq!(named(&[], &[2, 0, 0]), expected);
+        assert_eq!(named(&["c", "a", "a"], &[]), expected);
+        let beyond = named(&[], &[0, 3, 1]).unwrap_err();
+        assert!(
+            beyond.contains("name prompt 3 of 3 that were shown"),
+            "{beyond}"
+        );
+        let both = named(&["a"], &[0]).unwrap_err();
+        assert!(both.contains("both `prompts` and `sample_ids`"), "{both}");
     }
 }

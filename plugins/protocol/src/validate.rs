@@ -305,11 +305,11 @@ fn twice(sample_ids: &SampleIds, known: bool) -> Option<&str> {
     let known = known || sample_ids.are_of_prompts();
     let n = if known { 0 } else { list.len() };
     let mut seen = HashSet::with_capacity_and_hasher(n, RandomState::default());
-    let mut listed = vec![false; places.map_or(0, |_| list.len())];
+    let mut listed = vec![false; places.map_or(0, |_| sample_ids.listed())];
     let mut places = places.into_iter().flatten();
     let again = list.iter().take(n).find(|id| !seen.insert(*id));
     let mut place = || places.find(|&&place| std::mem::replace(&mut listed[place as usize], true));
-    again.or_else(|| list.get(*place()? as usize))
+    again.or_else(|| place().map(|&place| list.get(place as usize).unwrap_or_default()))
 }
 
 fn check_verdicts(output: &MetricOutput, found: &mut Found) {

@@ -279,7 +279,11 @@ pub struct Pooled {
     /// The scalars, and what each is of these columns.
     pub numbers: Vec<PooledNumber>,
     /// Sample id of each answer; a prompt that was sampled several times has its id as often.
+    #[serde(default)]
     pub sample_ids: Vec<String>,
+    /// From a plugin, instead of the ids: the field `prompt` of each answer's sample. The harness puts the ids in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<u32>,
     /// How sure each answer is, a probability for a calibration error; the first judge's word (0 or 1) for an agreement.
     pub values: Vec<f64>,
     /// Whether each answer is correct; the second judge's word for an agreement.

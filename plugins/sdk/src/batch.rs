@@ -10,6 +10,8 @@ use crate::ffi::{
     DG_NO_FIELD, DG_NULL, DG_OK, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgColumn, DgF32s, DgF64s,
     DgGet, DgHost, DgScores, DgStr, DgStrs,
 };
+#[cfg(doc)]
+use crate::wire::SampleIds;
 use crate::wire::{ScoreKind, Scores};
 
 /// Levels of the run log.
@@ -59,6 +61,13 @@ impl Host<'_> {
         self.table
             .cancelled
             .is_some_and(|cancelled| unsafe { cancelled(self.table.ctx) } != 0)
+    }
+
+    /// Whether the harness names prompts by the numbers that it gave them (ABI 1.3): then scores of [`SampleIds::numbered`] and the
+    /// `prompts` of pooled answers need no ids.
+    #[must_use]
+    pub fn names_prompts(&self) -> bool {
+        self.table.scores.is_some() && self.table.abi_minor >= 3
     }
 
     /// Hands scores over as arrays. `None` where the harness is too old to take them.

@@ -15,7 +15,7 @@ use driftgauge_plugin_protocol::seen::Seen;
 use serde_json::Value;
 
 use crate::export::Exported;
-use crate::ffi::{DG_OK, DgBuf, DgMetricVtable, DgStatus, DgStr};
+use crate::ffi::{ABI_MINOR, DG_OK, DgBuf, DgMetricVtable, DgStatus, DgStr};
 use crate::wire::{MetricOutput, PluginErrorPayload};
 use crate::{ErrorKind, Metric, MetricError};
 
@@ -36,10 +36,24 @@ pub fn run_in_batches<M: Metric>(
     samples: &[Value],
     size: usize,
 ) -> Result<MetricOutput, MetricError> {
+    run_under::<M>(ABI_MINOR, config, samples, size)
+}
+
+/// As [`run_in_batches`], under a harness that says it is of ABI 1.`minor`. A metric's result does not depend on it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_under<M: Metric>(
+    minor: u32,
+    config: &Value,
+    samples: &[Value],
+    size: usize,
+) -> Result<MetricOutput, MetricError> {
     let vtable: DgMetricVtable = Exported::<M>::VTABLE;
     let log = Box::new(|level: i32, message: &str| eprintln!("[{level}] {message}"));
     let context = HostContext::new(log, Arc::new(AtomicBool::new(false)));
-    let table = context.table();
+    let mut table = context.table();
+    table.abi_minor = minor;
     let config = config.to_string();
     let (Some(create), Some(update), Some(finish), Some(destroy)) =
         (vtable.create, vtable.update, vtable.finish, vtable.destroy)
@@ -75,6 +89,8 @@ pub fn run_in_batches<M: Metric>(
                 let scores = seen.scores(given).map_err(MetricError::internal)?;
                 output.scores.push(scores);
             }
+            let named = seen.name_pooled(&mut output.pooled);
+            named.map_err(MetricError::internal)?;
             Ok(output)
         };
         let result = feed();

@@ -99,6 +99,7 @@ fn pooled(condition: &str, ids: &[String], values: &[f64], truths: &[bool]) -> P
             statistic: PooledStatistic::Auroc,
         }],
         sample_ids: ids.to_vec(),
+        prompts: Vec::new(),
         values: values.to_vec(),
         truths: truths.to_vec(),
     }

@@ -76,9 +76,9 @@ impl Pair {
 
     /// Rows of the prompts that both judged, and the word of each: 1 and true for unsafe. `None` where prompts have several
     /// completions.
-    pub(super) fn words(&self) -> Option<(Vec<usize>, Vec<f64>, Vec<bool>)> {
+    pub(super) fn words(&self) -> Option<(Vec<u32>, Vec<f64>, Vec<bool>)> {
         let (mut rows, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
-        for (row, cells) in self.judged.iter().enumerate() {
+        for (cells, row) in self.judged.iter().zip(0..) {
             match cells.iter().sum::<u32>() {
                 0 => {}
                 1 => {

@@ -353,6 +353,7 @@ impl Asr {
                 .words()
                 .filter(|(rows, ..)| drawn && rows.len() <= MOST_POOLED);
             output.pooled.extend(words.map(|(rows, values, truths)| {
+                let (sample_ids, prompts) = self.prompts.pooled(&rows);
                 Pooled {
                     condition: condition.to_owned(),
                     numbers: [PooledStatistic::Kappa, PooledStatistic::Ac1]
@@ -364,7 +365,8 @@ impl Asr {
                             statistic,
                         })
                         .collect(),
-                    sample_ids: rows.iter().map(|&row| prompts.id(row).to_owned()).collect(),
+                    sample_ids,
+                    prompts,
                     values,
                     truths,
                 }

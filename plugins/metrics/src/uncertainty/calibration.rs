@@ -206,18 +206,21 @@ impl Uncertainty {
         values: &[f64],
         numbers: impl IntoIterator<Item = (String, PooledStatistic)>,
     ) -> Option<Pooled> {
-        let id = |prompt: &u32| self.prompts.id(*prompt as usize).to_owned();
         let numbers = numbers.into_iter().filter(|(id, _)| self.asked.has(id));
         let numbers: Vec<_> = numbers
             .map(|(id, statistic)| PooledNumber { id, statistic })
             .collect();
         let few = known.prompt.len() <= MOST_POOLED && !numbers.is_empty();
-        few.then(|| Pooled {
-            condition: condition.to_owned(),
-            numbers,
-            sample_ids: known.prompt.iter().map(id).collect(),
-            values: values.to_vec(),
-            truths: known.correct.clone(),
+        few.then(|| {
+            let (sample_ids, prompts) = self.prompts.pooled(&known.prompt);
+            Pooled {
+                condition: condition.to_owned(),
+                numbers,
+                sample_ids,
+                prompts,
+                values: values.to_vec(),
+                truths: known.correct.clone(),
+            }
         })
     }
 

@@ -12,7 +12,10 @@ pub(super) fn check_pooled(
     found: &mut Found,
 ) {
     let place = format!("pooled answers of condition `{}`", short(&pooled.condition));
-    let n = pooled.sample_ids.len();
+    if !pooled.prompts.is_empty() && !pooled.sample_ids.is_empty() {
+        found.push(format!("{place} name both `prompts` and `sample_ids`"));
+    }
+    let n = pooled.prompts.len().max(pooled.sample_ids.len());
     if pooled.values.len() != n || pooled.truths.len() != n {
         found.push(format!(
             "{place} have {n} sample ids, {} values and {} truths",

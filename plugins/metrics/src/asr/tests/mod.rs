@@ -25,6 +25,11 @@ fn run(config: &Value, samples: &[Value]) -> MetricOutput {
     let whole = testing::run::<Asr>(config, samples).unwrap();
     let parts = testing::run_in_batches::<Asr>(config, samples, 2).unwrap();
     assert_eq!(whole, parts, "batches change the result");
+    // One that wants ids, and one that takes numbers of prompts for scores alone.
+    for minor in [0, 2] {
+        let older = testing::run_under::<Asr>(minor, config, samples, 3).unwrap();
+        assert_eq!(whole, older, "a harness of 1.{minor} changes the result");
+    }
     whole
 }
 
