@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::ffi::{DgScores, DgStr, read_prefixed};
 use crate::limits;
 use crate::texts::TextList;
-use crate::wire::ScoreKind;
+use crate::wire::{ScoreKind, ScoreValues};
 
 /// Scores as they were given.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,10 +18,8 @@ pub struct Given {
     pub condition: String,
     /// What kind of number.
     pub kind: ScoreKind,
-    /// A value for each.
-    pub values: Vec<f64>,
-    /// 1 where there is a score, else 0; all have one where this is absent.
-    pub present: Option<Vec<u8>>,
+    /// A value for each, or none.
+    pub values: ScoreValues,
     /// Whose they are.
     pub of: Of,
 }
@@ -177,22 +175,26 @@ pub(crate) unsafe fn read(
         }
     };
     // SAFETY: by the contract above, for each of these.
-    let copied = unsafe {
+    let arrays = unsafe {
         (
-            copy(scores.values, n, readable).ok_or_else(|| no_array("values"))?,
+            array(scores.values, n, readable).ok_or_else(|| no_array("values"))?,
             optional(scores.present, n, readable).ok_or_else(|| no_array("present"))?,
             optional(scores.prompts, n, readable).ok_or_else(|| no_array("prompts"))?,
             optional(scores.sample_ids, n, readable).ok_or_else(|| no_array("sample_ids"))?,
         )
     };
-    let (values, present, prompts, sample_ids) = copied;
+    let (values, present, prompts, sample_ids) = arrays;
+    // Zeros and ones are not copied as numbers first: of a million, those would be eight megabytes.
+    let values = ScoreValues::of_given(values, present, kind == ScoreKind::Binary);
+    let values =
+        values.map_err(|fault| format!("scores `{id}` of condition `{condition}` {fault}"))?;
     let of = match (prompts, sample_ids) {
         (Some(_), Some(_)) => {
             return Err(format!(
                 "scores `{id}` name both `prompts` and `sample_ids`"
             ));
         }
-        (Some(numbers), None) => Of::Prompts(numbers),
+        (Some(numbers), None) => Of::Prompts(numbers.to_vec()),
         (None, None) => Of::First,
         (None, Some(texts)) => {
             let mut ids = TextList::default();
@@ -210,7 +212,6 @@ pub(crate) unsafe fn read(
         condition,
         kind,
         values,
-        present,
         of,
     })
 }
@@ -227,40 +228,40 @@ fn is_array<T>(at: *const T, n: usize, readable: &dyn Fn(usize, usize) -> bool) 
 }
 
 /// # Safety
-/// As for [`read`].
-unsafe fn copy<T: Copy>(
+/// As for [`read`]; the array may be looked at as long as it is `readable`.
+unsafe fn array<'a, T: Copy>(
     at: *const T,
     n: usize,
     readable: &dyn Fn(usize, usize) -> bool,
-) -> Option<Vec<T>> {
+) -> Option<&'a [T]> {
     if !is_array(at, n, readable) {
         return None;
     }
     if n == 0 {
-        return Some(Vec::new());
+        return Some(&[]);
     }
     // SAFETY: not null, aligned, and memory; any bytes are a value of the types that this is used for.
-    Some(unsafe { std::slice::from_raw_parts(at, n) }.to_vec())
+    Some(unsafe { std::slice::from_raw_parts(at, n) })
 }
 
 /// An array that may be left out: `Some(None)` where it is.
 ///
 /// # Safety
-/// As for [`read`].
+/// As for [`array`].
 #[expect(
     clippy::option_option,
     reason = "no array at all, and none that can be read"
 )]
-unsafe fn optional<T: Copy>(
+unsafe fn optional<'a, T: Copy>(
     at: *const T,
     n: usize,
     readable: &dyn Fn(usize, usize) -> bool,
-) -> Option<Option<Vec<T>>> {
+) -> Option<Option<&'a [T]>> {
     if at.is_null() {
         return Some(None);
     }
     // SAFETY: by the contract above.
-    unsafe { copy(at, n, readable) }.map(Some)
+    unsafe { array(at, n, readable) }.map(Some)
 }
 
 #[cfg(test)]
@@ -294,7 +295,7 @@ mod tests {
         let prompts = [2_u32, 0, 1];
         let present = [1_u8, 0, 1];
         let first = read_it(&sound()).unwrap();
-        assert_eq!(first.values, VALUES);
+        assert_eq!(first.values, VALUES.map(Some));
         assert_eq!(first.of, Of::First);
         let numbered = DgScores {
             prompts: prompts.as_ptr(),
@@ -304,7 +305,7 @@ mod tests {
         };
         let given = read_it(&numbered).unwrap();
         assert_eq!(given.of, Of::Prompts(prompts.to_vec()));
-        assert_eq!(given.present.as_deref(), Some(&present[..]));
+        assert_eq!(given.values, [Some(1.0), None, Some(0.5)]);
         let named = DgScores {
             sample_ids: ids.as_ptr(),
             ..sound()

@@ -7,7 +7,7 @@ use crate::bits::Bits;
 use crate::field::{Field, Text};
 use crate::prompts::PromptIds;
 use crate::rows::{Lookup, Rows};
-use crate::wire::{Pooled, SampleIds, ScoreKind, ScoreValues, Scores};
+use crate::wire::{Pooled, SampleIds, Scores};
 
 /// Conditions and ids of the samples that a plugin was shown. What grows with the samples is each different id, once.
 #[derive(Debug, Default)]
@@ -130,34 +130,12 @@ impl Seen {
             }
             None => sample_ids.at(numbers)?,
         };
-        let values = match given.present {
-            None if given.kind == ScoreKind::Real => ScoreValues::of_numbers(given.values),
-            None => ScoreValues::of_binary(&given.values),
-            Some(present) if present.len() != n => {
-                return Err(format!(
-                    "{place} have {} in `present` and {n} values",
-                    present.len()
-                ));
-            }
-            Some(present) => {
-                if let Some(odd) = present.iter().find(|&&flag| flag > 1) {
-                    return Err(format!(
-                        "{place} have {odd} in `present`, where 0 and 1 belong"
-                    ));
-                }
-                let flags = present.iter().map(|&flag| flag == 1);
-                let values = given.values.into_iter().zip(flags);
-                values
-                    .map(|(value, there)| there.then_some(value))
-                    .collect()
-            }
-        };
         Ok(Scores {
             id: given.id,
             condition: given.condition,
             kind: given.kind,
             sample_ids,
-            values,
+            values: given.values,
         })
     }
 

@@ -138,8 +138,33 @@ impl ScoreValues {
         matches!(self.numbers, Numbers::Binary(..)) || self.iter().flatten().all(f64::is_finite)
     }
 
+    /// Of numbers with a flag each, 1 where it is a value and 0 where there is none; all are values without flags. Where they are
+    /// `binary`, zeros and ones are likely.
+    ///
+    /// # Errors
+    /// What is wrong with the flags.
+    pub fn of_given(values: &[f64], present: Option<&[u8]>, binary: bool) -> Result<Self, String> {
+        let Some(present) = present else {
+            return Ok(match binary {
+                true => Self::of_binary(values),
+                false => Self::of_numbers(values.to_vec()),
+            });
+        };
+        let (n, flags) = (values.len(), present.len());
+        if flags != n {
+            return Err(format!("have {flags} in `present` and {n} values"));
+        }
+        if let Some(odd) = present.iter().find(|&&flag| flag > 1) {
+            return Err(format!("have {odd} in `present`, where 0 and 1 belong"));
+        }
+        let values = values.iter().zip(present);
+        Ok(values
+            .map(|(&value, &flag)| (flag == 1).then_some(value))
+            .collect())
+    }
+
     /// Of numbers that all are values, zeros and ones most likely.
-    pub(crate) fn of_binary(values: &[f64]) -> Self {
+    fn of_binary(values: &[f64]) -> Self {
         let is_bit = |value: &f64| *value == 1.0 || value.to_bits() == 0;
         if !values.iter().all(is_bit) {
             return values.iter().copied().map(Some).collect();
@@ -162,7 +187,7 @@ impl ScoreValues {
     }
 
     /// Of numbers that all are values; kept as they are.
-    pub(crate) fn of_numbers(values: Vec<f64>) -> Self {
+    fn of_numbers(values: Vec<f64>) -> Self {
         Self {
             numbers: Numbers::Real(values),
             missing: Bits::default(),
@@ -267,6 +292,18 @@ mod tests {
         assert_eq!(values.sum(), (2.0, 3));
         assert!(values.are_finite() && !ScoreValues::of_numbers(vec![1.0, f64::NAN]).are_finite());
         assert!(!ScoreValues::from(real.to_vec()).are_binary());
+        let flagged = |flags: &[u8]| ScoreValues::of_given(&[1.0, 0.5, 0.0], Some(flags), false);
+        assert_eq!(flagged(&[1, 0, 1]).unwrap(), [Some(1.0), None, Some(0.0)]);
+        assert!(
+            flagged(&[1, 0])
+                .unwrap_err()
+                .contains("2 in `present` and 3 values")
+        );
+        assert!(
+            flagged(&[1, 0, 2])
+                .unwrap_err()
+                .contains("2 in `present`, where 0")
+        );
         let kept = ScoreValues::of_numbers(vec![1.0, 0.0]);
         assert_eq!(kept, ScoreValues::from(vec![Some(1.0), Some(0.0)]));
         assert_ne!(kept, [Some(1.0), None]);

@@ -9,7 +9,7 @@
 
 use driftgauge_plugin_protocol::arrays::{Given, Of};
 use driftgauge_plugin_protocol::texts::TextList;
-use driftgauge_plugin_protocol::wire::ScoreKind;
+use driftgauge_plugin_protocol::wire::{ScoreKind, ScoreValues};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Part, put};
@@ -32,7 +32,10 @@ pub(super) struct Head {
 
 /// Writes arrays to the end of `bytes`.
 pub(super) fn encode(given: &Given, bytes: &mut Vec<u8>) -> Head {
-    let values: Vec<u8> = given.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let values = given.values.numbers();
+    let values: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let flags = given.values.iter().map(|value| u8::from(value.is_some()));
+    let present = (given.values.missing() > 0).then(|| flags.collect::<Vec<u8>>());
     let words = |words: &mut dyn Iterator<Item = u32>| -> Vec<u8> {
         words.flat_map(u32::to_le_bytes).collect()
     };
@@ -41,7 +44,7 @@ pub(super) fn encode(given: &Given, bytes: &mut Vec<u8>) -> Head {
         condition: given.condition.clone(),
         kind: given.kind,
         values: put(bytes, &values),
-        present: given.present.as_ref().map(|flags| put(bytes, flags)),
+        present: present.map(|flags| put(bytes, &flags)),
         prompts: None,
         sample_ids: None,
     };
@@ -81,14 +84,19 @@ pub(super) fn decode(head: Head, bytes: &[u8]) -> Result<Given, String> {
     let values = part(head.values).map(<[u8]>::as_chunks::<8>);
     let values = values.filter(|(_, rest)| rest.is_empty());
     let (values, _) = values.ok_or_else(|| strange("values"))?;
-    let values = values
-        .iter()
-        .map(|&value| f64::from_le_bytes(value))
-        .collect();
+    let values = values.iter().map(|&value| f64::from_le_bytes(value));
+    let values: Vec<f64> = values.collect();
     let present = match head.present {
         None => None,
-        Some(flags) => Some(part(flags).ok_or_else(|| strange("present"))?.to_vec()),
+        Some(flags) => Some(part(flags).ok_or_else(|| strange("present"))?),
     };
+    let values = ScoreValues::of_given(&values, present, head.kind == ScoreKind::Binary);
+    let values = values.map_err(|fault| {
+        format!(
+            "scores `{}` of condition `{}` {fault}",
+            head.id, head.condition
+        )
+    })?;
     let of = match (head.prompts, head.sample_ids) {
         (None, None) => Of::First,
         (Some(numbers), None) => Of::Prompts(words(numbers).ok_or_else(|| strange("prompts"))?),
@@ -110,7 +118,6 @@ pub(super) fn decode(head: Head, bytes: &[u8]) -> Result<Given, String> {
         condition: head.condition,
         kind: head.kind,
         values,
-        present,
         of,
     })
 }
@@ -124,8 +131,7 @@ mod tests {
             id: "rate".to_owned(),
             condition: "default".to_owned(),
             kind: ScoreKind::Binary,
-            values: vec![1.0, 0.0, 0.0],
-            present: Some(vec![1, 1, 0]),
+            values: vec![Some(1.0), Some(0.0), None].into(),
             of,
         }
     }
