@@ -1,3 +1,5 @@
+use driftgauge_plugin_sdk::wire::SampleIds;
+
 use super::*;
 
 #[test]
