@@ -247,7 +247,7 @@ unsafe fn array<'a, T: Copy>(
 /// An array that may be left out: `Some(None)` where it is.
 ///
 /// # Safety
-/// As for [`array`].
+/// As for [`array()`].
 #[expect(
     clippy::option_option,
     reason = "no array at all, and none that can be read"
