@@ -147,6 +147,11 @@ fn columns<S: Simd, const R: usize, const V: usize>(
 ) {
     for start in (0..WIDTH).step_by(V * S::F32_LANES) {
         let columns = start..start + V * S::F32_LANES;
+        // The sums of the other columns wait in memory: in registers they would take the place of these.
+        let sums = match V * S::F32_LANES < WIDTH {
+            true => std::hint::black_box(&mut *sums),
+            false => &mut *sums,
+        };
         let mut chains = [[simd.splat_f32s(0.0); V]; R];
         for (chains, sums) in chains.iter_mut().zip(sums.iter()) {
             *chains = vectors::<S, V>(simd, &sums[columns.clone()]);
