@@ -5,6 +5,7 @@ mod files;
 mod join;
 mod json;
 mod parquet;
+mod quotes;
 mod text;
 mod types;
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::access::{Read, row_error};
 use super::json::{self, Parsed};
+use super::quotes::{self, Quotes};
 use super::text::{self, text_of};
 use super::{DatasetError, parquet};
 
@@ -122,16 +123,10 @@ fn list(path: &Path, text: &str) -> Result<Read, DatasetError> {
 fn read_table(path: &Path, delimiter: u8) -> Result<Read, DatasetError> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
-        .from_reader(text_of(path)?);
-    let position = |error: &csv::Error| {
-        error
-            .position()
-            .and_then(|place| usize::try_from(place.line()).ok())
-            .unwrap_or(1)
-    };
+        .from_reader(Quotes::new(text_of(path)?, delimiter));
     let header = reader
         .headers()
-        .map_err(|error| row_error(path, position(&error), in_csv(&error)))?
+        .map_err(|error| in_csv(path, &error))?
         .clone();
     let mut names = HashSet::new();
     if let Some(twice) = header.iter().find(|name| !names.insert(*name)) {
@@ -161,7 +156,7 @@ fn read_table(path: &Path, delimiter: u8) -> Result<Read, DatasetError> {
     }
     let mut found = Read::default();
     for record in reader.records() {
-        let record = record.map_err(|error| row_error(path, position(&error), in_csv(&error)))?;
+        let record = record.map_err(|error| in_csv(path, &error))?;
         let cells = header.iter().zip(&record);
         let cells = cells.map(|(name, cell)| (name.to_owned(), Value::from(cell)));
         found.rows.push(cells.collect());
@@ -177,7 +172,12 @@ fn unreadable(error: &std::io::Error) -> Problem {
 }
 
 /// What is wrong with a table of text, and what to do.
-fn in_csv(error: &csv::Error) -> Problem {
+fn in_csv(path: &Path, error: &csv::Error) -> DatasetError {
+    if let Some(wrong) = quotes::Wrong::of(error) {
+        return row_error(path, wrong.line, wrong.problem());
+    }
+    let line = error.position();
+    let line = line.and_then(|place| usize::try_from(place.line()).ok());
     let hint = match error.kind() {
         csv::ErrorKind::UnequalLengths { .. } => {
             "every row has one cell for each column; put cells with commas or line breaks in double quotes"
@@ -185,7 +185,8 @@ fn in_csv(error: &csv::Error) -> Problem {
         csv::ErrorKind::Utf8 { .. } => NOT_UTF8,
         _ => "look at the file around this line",
     };
-    Problem::failed(error.to_string()).help(hint)
+    let problem = Problem::failed(error.to_string()).help(hint);
+    row_error(path, line.unwrap_or(1), problem)
 }
 
 #[cfg(test)]
@@ -262,6 +263,57 @@ mod tests {
             let error = Problem::from(error).to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
+    }
+
+    #[test]
+    fn quotes_of_a_table_are_what_the_format_has_or_are_refused() {
+        use DatasetFormat::{Csv, Tsv};
+        let read = |format, text: &str| reading("a", text.as_bytes(), format);
+        let open = "nothing closes it";
+        let behind = "text behind its closing quote";
+        let within = "a quote in it, and is not quoted itself";
+        for (format, text, line, said) in [
+            (Csv, "id,v\n1,a\n2,\"b\n3,c\n", 3, open),
+            (Csv, "id,v\r\n1,a\r\n2,\"b\r\n3,c", 3, open),
+            (Csv, "id,v\n1,\"a\nb\"\n2,\"", 4, open),
+            (Tsv, "id\tv\n1\ta\n2\t\"b\n", 3, open),
+            (Csv, "id,v\n1,\"a\"b c\n", 2, behind),
+            (Csv, "id,v\n1,\"a\nb\" \n", 2, behind),
+            (
+                Csv,
+                r#"id,v
+1,"say \"hi\""
+"#,
+                2,
+                behind,
+            ),
+            (Csv, "\"id\"x,v\n1,2\n", 1, behind),
+            (Tsv, "id\tv\n1\t\"a\" she said\n", 2, behind),
+            (Csv, "id,v\n1,a \"b\"\n", 2, within),
+            (Csv, "id,v\n1, \"b\"\n", 2, within),
+        ] {
+            let error = read(format, text).map(|_| ()).unwrap_err();
+            let error = Problem::from(error).to_string();
+            let place = format!("a:{line}: ");
+            assert!(error.contains(&place) && error.contains(said), "{error}");
+            assert!(error.contains("hint: "), "{error}");
+        }
+        // What is wrong further up is told first.
+        let error = read(Csv, "id,v\n1\n2,\"a\n").map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("a:2: "), "{error}");
+        let whole = "id,v,\"w\"\n1,\"a, \"\"b\"\"\r\nc\",\n2,\"\",\"\"\"\"\n";
+        let rows = read(Csv, whole).unwrap().rows;
+        assert_eq!(
+            (&rows[0]["v"], &rows[0]["w"]),
+            (&"a, \"b\"\r\nc".into(), &"".into())
+        );
+        assert_eq!((&rows[1]["v"], &rows[1]["w"]), (&"".into(), &"\"".into()));
+        // Longer than what is read at once.
+        let long = format!("v\n\"{}\"\n", "x\"\"\n".repeat(9000));
+        assert_eq!(read(Csv, &long).unwrap().rows[0]["v"], "x\"\n".repeat(9000));
+        // Between tabs a quote that opens nothing is a character.
+        let rows = read(Tsv, "id\tv\n1\tnot \"to be\"\n").unwrap().rows;
+        assert_eq!(rows[0]["v"], "not \"to be\"");
     }
 
     #[test]
