@@ -45,7 +45,7 @@ fn plain(text: &str) -> (Cow<'_, str>, usize) {
                         let end = end_of_number(bytes, at);
                         let digits = &text[at..end];
                         let is_long = digits.len() > 18
-                            && digits.bytes().all(|b| b == b'-' || b.is_ascii_digit())
+                            && is_integer(digits)
                             && digits.parse::<i64>().is_err()
                             && digits.parse::<u64>().is_err();
                         (end, is_long.then(|| format!("\"{digits}\"")))
@@ -84,6 +84,12 @@ fn end_of_number(bytes: &[u8], start: usize) -> usize {
     let in_number = |b: &u8| matches!(b, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
     let rest = bytes[start + 1..].iter().take_while(|b| in_number(b));
     start + 1 + rest.count()
+}
+
+/// Whether JSON has such an integer: one sign at most, and no zeros before it. What is none stays as it is, for the parser to refuse.
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'))
 }
 
 /// A value in which no object has a key twice: of two values of one key nobody knows which is meant.
@@ -177,6 +183,21 @@ mod tests {
         assert_eq!(read[3], json!("-99999999999999999999999"));
         assert_eq!(read[4], json!(1e30));
         assert_eq!(read[5], json!("\"12345678901234567890123"));
+    }
+
+    #[test]
+    fn what_is_no_integer_is_refused_however_long_it_is() {
+        for text in [
+            "1234-5678-9012-3456-7890",
+            "000000000000000000099999999999999999999",
+            "-00000000000000000000012",
+            "--12345678901234567890123",
+            "12345678901234567890-",
+        ] {
+            let error = parse(&format!("{{\"a\": 1,\n\"b\": {text}}}"));
+            let error = error.map(|read| read.value).unwrap_err();
+            assert_eq!(error.line(), 2, "{text}: {error}");
+        }
     }
 
     #[test]
