@@ -77,13 +77,12 @@ impl RefusalList {
     /// # Errors
     /// What is wrong with it, also where it would match everything or nothing.
     pub fn read(name: &str, json: &str) -> Result<Self, String> {
-        let value: serde_json::Value =
-            serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let list = if value.is_array() {
-            let strings = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        // Read as it stands, not through a value: that would take the last of two keys.
+        let list = if json.trim_start().starts_with('[') {
+            let strings = serde_json::from_str(json).map_err(|error| error.to_string())?;
             Self::of_strings(name, strings)
         } else {
-            serde_json::from_value(value).map_err(|error| error.to_string())?
+            serde_json::from_str(json).map_err(|error| error.to_string())?
         };
         list.check().map(|()| list)
     }
@@ -210,6 +209,15 @@ mod tests {
             assert!(error.contains(problem), "{strings}: {error}");
         }
         assert!(RefusalList::read("x", r#"{"name": "x", "case": 1}"#).is_err());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_by_name() {
+        let text = r#"{"name": "x", "version": 1, "source": "s", "match": "prefix", "casefold": true,
+            "strings": ["No"], "strings": ["Yes"]}"#;
+        let error = RefusalList::read("x", text).unwrap_err();
+        let parts = ["duplicate field `strings`", "line 2"];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
     }
 
     #[test]
