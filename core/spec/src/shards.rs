@@ -1,5 +1,6 @@
 //! The files behind one path of a spec: one file, the files of a folder, or those that a pattern matches.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::spec::DatasetFormat;
@@ -32,7 +33,7 @@ pub(crate) fn dataset_name(file: &Path, format: DatasetFormat) -> String {
 /// The files behind a path, in the order of their names. Of a folder those whose names end as files of the format do.
 ///
 /// # Errors
-/// When there is none; the message says what was looked for.
+/// When there is none, or files that are counted (`part-00000-of-00003`) lack one; the message says what was looked for.
 pub fn files_of(path: &Path, format: DatasetFormat) -> std::io::Result<Vec<PathBuf>> {
     let none = |what: String| std::io::Error::new(std::io::ErrorKind::NotFound, what);
     if path.is_dir() {
@@ -50,6 +51,7 @@ pub fn files_of(path: &Path, format: DatasetFormat) -> std::io::Result<Vec<PathB
                 endings(format).join(" or ")
             )));
         }
+        all_there(&files, |_| true)?;
         return Ok(files);
     }
     let text = path.to_string_lossy();
@@ -60,9 +62,104 @@ pub fn files_of(path: &Path, format: DatasetFormat) -> std::io::Result<Vec<PathB
         if files.is_empty() {
             return Err(none("no file matches this pattern".to_owned()));
         }
+        // A pattern may choose some of the shards; those that it would have matched are there.
+        let names = path.file_name().unwrap_or_default().to_string_lossy();
+        let names = glob::Pattern::new(&names).map_err(|error| none(error.to_string()))?;
+        all_there(&files, |name| names.matches(name))?;
         return Ok(files);
     }
     Ok(vec![path.to_owned()])
+}
+
+/// One of the files that a writer counts in their names, as `train-00000-of-00003.parquet`.
+struct Shard<'a> {
+    file: &'a Path,
+    /// Name up to the number.
+    start: &'a str,
+    number: usize,
+    width: usize,
+    of: usize,
+    /// Name from behind the number on.
+    rest: &'a str,
+}
+
+impl<'a> Shard<'a> {
+    fn of(file: &'a Path) -> Option<Self> {
+        let name = file.file_name()?.to_str()?;
+        let (before, after) = name.rsplit_once("-of-")?;
+        let start = before.trim_end_matches(|c: char| c.is_ascii_digit());
+        let digits = after.find(|c: char| !c.is_ascii_digit());
+        let number = &before[start.len()..];
+        let of: usize = after[..digits.unwrap_or(after.len())].parse().ok()?;
+        // Nobody writes more; a larger number is no count of files.
+        (of <= 1_000_000).then_some(())?;
+        Some(Self {
+            file,
+            start,
+            number: number.parse().ok()?,
+            width: number.len(),
+            of,
+            rest: &name[before.len()..],
+        })
+    }
+
+    /// Shards that belong together: some writers end each name in a word of its own.
+    fn set(&self) -> (Option<&'a Path>, &'a str, usize, String) {
+        let ending = unpacked_name(self.rest).rsplit_once('.');
+        let ending = ending.map_or("", |(_, ending)| ending);
+        let folder = self.file.parent();
+        (folder, self.start, self.of, ending.to_ascii_lowercase())
+    }
+}
+
+/// Refuses counted files of which one that is wanted is missing, or is there twice. They are counted from 0, or from 1 where the
+/// last number is that of all of them.
+fn all_there(files: &[PathBuf], is_wanted: impl Fn(&str) -> bool) -> std::io::Result<()> {
+    let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::NotFound, what);
+    let mut sets: BTreeMap<_, Vec<Shard<'_>>> = BTreeMap::new();
+    for shard in files.iter().filter_map(|file| Shard::of(file)) {
+        sets.entry(shard.set()).or_default().push(shard);
+    }
+    let name = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    for ((_, start, of, _), shards) in sets {
+        let first = usize::from(shards.iter().any(|shard| shard.number == of));
+        let mut found: BTreeMap<usize, &Path> = BTreeMap::new();
+        for shard in &shards {
+            if !(first..first + of).contains(&shard.number) {
+                return Err(wrong(format!(
+                    "`{}` is none of {of} shards that are counted from {first}; rename it when it is no shard",
+                    name(shard.file)
+                )));
+            }
+            if let Some(other) = found.insert(shard.number, shard.file) {
+                return Err(wrong(format!(
+                    "`{}` and `{}` are the same shard; keep one of them",
+                    name(other),
+                    name(shard.file)
+                )));
+            }
+        }
+        let named = |number: usize, shard: &Shard<'_>| {
+            format!("{start}{number:0width$}{}", shard.rest, width = shard.width)
+        };
+        let missing = (first..first + of).filter(|number| !found.contains_key(number));
+        let missing = missing.map(|number| named(number, &shards[0]));
+        let missing = missing.filter(|name| is_wanted(name));
+        // Of very many the first few tell enough.
+        let some: Vec<String> = missing.take(4).map(|name| format!("`{name}`")).collect();
+        if !some.is_empty() {
+            return Err(wrong(format!(
+                "of {of} shards {} are here, and {} {} missing; get the rest, or name the files that are meant by a pattern",
+                shards.len(),
+                some.join(", "),
+                if some.len() == 1 { "is" } else { "are" }
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn endings(format: DatasetFormat) -> &'static [&'static str] {
@@ -109,6 +206,45 @@ mod tests {
         assert!(empty.contains(".parquet"), "{empty}");
         // A file that is not there is told when it is read.
         assert_eq!(names(Path::new("no/file"), jsonl).unwrap(), "file");
+    }
+
+    #[test]
+    fn shards_that_are_counted_are_all_there_or_the_missing_one_is_named() {
+        let jsonl = DatasetFormat::Jsonl;
+        let of = |names: &[&str], pattern: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            for name in names {
+                std::fs::write(dir.path().join(name), "").unwrap();
+            }
+            let files = files_of(&dir.path().join(pattern), jsonl);
+            files.map(|files| files.len()).map_err(|e| e.to_string())
+        };
+        let (first, last) = ("part-00000-of-00003.jsonl", "part-00002-of-00003.jsonl");
+        let middle = "part-00001-of-00003.jsonl";
+        for pattern in ["", "*", "part-*-of-00003.jsonl"] {
+            let error = of(&[first, last], pattern).unwrap_err();
+            let said = format!("of 3 shards 2 are here, and `{middle}` is missing");
+            assert!(error.contains(&said), "{error}");
+            assert_eq!(of(&[first, middle, last], pattern), Ok(3));
+        }
+        // A pattern that does not ask for it, and one file by its name, may do without.
+        assert_eq!(of(&[first, last], "part-0000[02]-*.jsonl"), Ok(2));
+        assert_eq!(of(&[first, last], first), Ok(1));
+        // Counted from 1, in words of their own, beside files that are not counted.
+        let from_one = ["x-1-of-2-ab.jsonl", "x-2-of-2-cd.jsonl", "one-of-us.jsonl"];
+        assert_eq!(of(&from_one, ""), Ok(3));
+        assert!(
+            of(&from_one[1..], "")
+                .unwrap_err()
+                .contains("`x-1-of-2-cd.jsonl` is missing")
+        );
+        let packed = "part-00000-of-00003.jsonl.gz";
+        let twice = of(&[first, packed, middle, last], "").unwrap_err();
+        assert!(twice.contains("the same shard"), "{twice}");
+        let beyond = of(&["x-0-of-2.jsonl", "x-2-of-2.jsonl"], "").unwrap_err();
+        assert!(beyond.contains("`x-0-of-2.jsonl` is none of 2"), "{beyond}");
+        let other = of(&["x-7-of-2.jsonl"], "").unwrap_err();
+        assert!(other.contains("none of 2 shards"), "{other}");
     }
 
     #[test]
