@@ -80,6 +80,55 @@ impl Tests {
     }
 }
 
+/// What promptfoo's `failureReason` says.
+#[derive(PartialEq)]
+enum Failure {
+    None,
+    Assertion,
+    Error,
+}
+
+/// Its numbers, and their names in its source.
+fn failure(result: &Map<String, Value>) -> Result<Option<Failure>, Problem> {
+    let reason = match result.get("failureReason") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(reason) => reason,
+    };
+    let word = scalar_text(reason).unwrap_or_default();
+    match word.trim().to_ascii_lowercase().as_str() {
+        "0" | "0.0" | "none" => Ok(Some(Failure::None)),
+        "1" | "1.0" | "assert" => Ok(Some(Failure::Assertion)),
+        "2" | "2.0" | "error" => Ok(Some(Failure::Error)),
+        _ => Err(
+            Problem::failed(format!("its `failureReason` is {reason}, and is not known"))
+                .help("it is 0 (none), 1 (an assertion) or 2 (an error)"),
+        ),
+    }
+}
+
+/// Whether what stands in `error` was said by an assertion that failed, and is no error of the provider. Versions without
+/// `failureReason` leave the assertion's words in `gradingResult`; where nothing says so, an error is one.
+fn is_of_assertion(result: &Map<String, Value>) -> Result<bool, Problem> {
+    Ok(match failure(result)? {
+        Some(reason) => reason == Failure::Assertion,
+        None => {
+            let graded = result
+                .get("gradingResult")
+                .and_then(|graded| said(graded.get("reason")));
+            graded.is_some() && graded == said(result.get("error"))
+        }
+    })
+}
+
+/// An error, where there is one.
+fn said(error: Option<&Value>) -> Option<Value> {
+    match error? {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) if text.trim().is_empty() => None,
+        error => Some(error.clone()),
+    }
+}
+
 fn result_row(
     index: usize,
     mut result: Map<String, Value>,
@@ -87,16 +136,12 @@ fn result_row(
 ) -> Result<Row, Problem> {
     let response = result.get("response").cloned().unwrap_or(Value::Null);
     let output = response.get("output").cloned().unwrap_or(Value::Null);
-    // An assertion that failed is told in the same field; that is no error of the provider.
-    let reason = result.get("failureReason").and_then(Value::as_f64);
-    let told = match reason {
-        Some(2.0) => result.get("error").cloned(),
-        _ => None,
-    };
-    let told = told.or_else(|| response.get("error").cloned());
-    let missing = matches!(output, Value::Null);
-    let told = told.or_else(|| result.get("error").cloned().filter(|_| missing));
-    let error = told.filter(|error| !error.is_null()).unwrap_or_default();
+    let of_assertion = is_of_assertion(&result)?;
+    let told = said(result.get("error")).filter(|_| !of_assertion || output.is_null());
+    let told = told.or_else(|| said(response.get("error")));
+    let is_error = matches!(failure(&result)?, Some(Failure::Error));
+    let told = told.or_else(|| is_error.then(|| "error".into()));
+    let error = told.unwrap_or_default();
     let completion = match (&output, error.is_null()) {
         (_, false) => Value::Null,
         (Value::String(text), _) => text.clone().into(),
@@ -236,6 +281,62 @@ mod tests {
         assert_eq!(
             (cell(3, "verdict"), cell(1, "verdict")),
             ("unsafe".into(), Value::Null)
+        );
+    }
+
+    /// A wrong answer is one that an assertion was held against.
+    #[test]
+    fn an_error_is_one_unless_an_assertion_said_it() {
+        let row = |more: Value| {
+            let mut result = json!({"testIdx": 0, "success": false, "response": {"output": ""}, "vars": {"key": "a"}});
+            for (key, value) in more.as_object().unwrap() {
+                result[key] = value.clone();
+            }
+            let read = reading("r.json", &json!({"results": [result]}).to_string());
+            read.map(|table| table.rows[0].columns.clone())
+        };
+        let failed = "Expected output to contain x";
+        for (more, error) in [
+            (json!({"error": "429"}), Some("429")),
+            (
+                json!({"error": "429", "failureReason": "ERROR"}),
+                Some("429"),
+            ),
+            (json!({"error": "429", "failureReason": 0}), Some("429")),
+            (
+                json!({"error": "429", "failureReason": null, "gradingResult": null}),
+                Some("429"),
+            ),
+            (
+                json!({"error": "429", "gradingResult": {"pass": false, "reason": failed}}),
+                Some("429"),
+            ),
+            (json!({"failureReason": 2}), Some("error")),
+            (json!({"error": failed, "failureReason": 1}), None),
+            (json!({"error": failed, "failureReason": "ASSERT"}), None),
+            (
+                json!({"error": failed, "gradingResult": {"pass": false, "reason": failed}}),
+                None,
+            ),
+            (json!({"error": null}), None),
+            (json!({"error": " "}), None),
+        ] {
+            let columns = row(more.clone()).unwrap();
+            let told = columns.get("error").and_then(Value::as_str);
+            assert_eq!(told, error, "{more}");
+            let correct = columns.get("correct").cloned();
+            assert_eq!(correct, error.is_none().then(|| json!(0)), "{more}");
+            assert_eq!(
+                columns.contains_key("completion"),
+                error.is_none(),
+                "{more}"
+            );
+        }
+        let unknown = row(json!({"error": "429", "failureReason": "timeout"}));
+        let unknown = unknown.unwrap_err().to_string();
+        assert!(
+            unknown.contains("`failureReason` is \"timeout\""),
+            "{unknown}"
         );
     }
 
