@@ -1,12 +1,13 @@
 //! Logs of inspect: `.json`, and `.eval`, an archive with one file for each sample and epoch.
 //!
-//! A sample's `output` gives the completion and why it ended, `error` why there is none, `scores` what its scorers said: C, I, P
+//! A sample's `output` gives the completion and why it ended, an `error` or an `invalidation` why there is none, `scores` what its scorers said: C, I, P
 //! and N as 1, 0, 0.5 and 0, as inspect counts them itself. With one scorer, its marks of 0 and 1 are `correct`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use driftgauge_problem::Problem;
+use driftgauge_record::FinishReason;
 use driftgauge_record::value::kind;
 use serde_json::{Map, Value, json};
 
@@ -74,8 +75,34 @@ fn in_one(path: &Path) -> Result<Samples, Problem> {
         ))),
     });
     let samples: Vec<Map<String, Value>> = samples.collect::<Result<_, _>>()?;
-    let notes = notes.into_iter().chain(reduced(path, &log)).collect();
-    Ok((samples, notes))
+    let ended = status(path, &log)?;
+    let notes = notes.into_iter().chain(reduced(path, &log)).chain(ended);
+    Ok((samples, notes.collect()))
+}
+
+/// What is said of a log of a run that did not end well: it may lack samples.
+///
+/// # Errors
+/// When its status is none of inspect's.
+fn status(path: &Path, log: &Value) -> Result<Option<String>, Problem> {
+    let status = match log.get("status") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(status) => status,
+    };
+    match status.as_str() {
+        Some("success") => Ok(None),
+        Some(word @ ("started" | "cancelled" | "error")) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            Ok(Some(format!(
+                "`{name}`: the status of this log is `{word}`, so inspect's run did not end; only the samples that it wrote are here"
+            )))
+        }
+        _ => Err(Problem::failed(format!(
+            "`{}`: its `status` is {status}, and is not known",
+            path.display()
+        ))
+        .help("it is `success`, `started`, `cancelled` or `error`")),
+    }
 }
 
 /// What is said of a log whose epochs inspect itself takes together otherwise than by their mean.
@@ -105,12 +132,20 @@ fn archived(path: &Path) -> Result<Samples, Problem> {
     let of_sample = |name: &str| name.starts_with("samples/") && name.ends_with(".json");
     let (mut samples, mut nulls) = (Vec::new(), 0);
     let mut notes = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.name == "header.json") {
-        let header = archive.read(entry).map_err(unreadable)?;
-        let header = std::str::from_utf8(&header)
-            .ok()
-            .and_then(|text| parse_json(text).ok());
-        notes.extend(header.and_then(|header| reduced(path, &header.value)));
+    let mut headers = entries.iter().filter(|entry| entry.name == "header.json");
+    // Written last, so that a run which was killed leaves none.
+    match headers.next() {
+        Some(entry) => {
+            let bytes = archive.read(entry).map_err(unreadable)?;
+            let wrong = |problem: String| {
+                Problem::failed(format!("`header.json` in `{}`: {problem}", path.display()))
+            };
+            let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
+            let header = parse_json(text).map_err(|error| wrong(error.to_string()))?;
+            notes.extend(reduced(path, &header.value));
+            notes.extend(status(path, &header.value)?);
+        }
+        None => notes.extend(status(path, &json!({"status": "started"}))?),
     }
     for entry in entries.iter().filter(|entry| of_sample(&entry.name)) {
         let bytes = archive.read(entry).map_err(unreadable)?;
@@ -143,11 +178,6 @@ fn sample_row(
         _ => return Err("there is no `id`".into()),
     };
     let epoch = sample.get("epoch").cloned().unwrap_or(json!(1));
-    let error = match sample.get("error") {
-        None | Some(Value::Null) => Value::Null,
-        Some(Value::Object(error)) => error.get("message").cloned().unwrap_or("error".into()),
-        Some(other) => other.clone(),
-    };
     let output = sample.get("output").cloned().unwrap_or(Value::Null);
     let choices = output.get("choices").and_then(Value::as_array);
     let choice = match choices.map(Vec::as_slice) {
@@ -161,33 +191,24 @@ fn sample_row(
             .help("ask for one choice in several epochs instead"));
         }
     };
-    let completion = match choice {
-        Some(choice) => content(&choice["message"]["content"], sample.get("attachments"))?,
-        None => output.get("completion").cloned().unwrap_or(Value::Null),
-    };
-    let reason = choice.and_then(|choice| choice["stop_reason"].as_str());
-    let finish = match reason {
-        Some("max_tokens" | "model_length") => "length",
-        _ => "stop",
+    let (completion, error, finish) = match failure(&sample, &output) {
+        Some(error) => (Value::Null, error, FinishReason::Error),
+        None => answered(&sample, &output, choice)?,
     };
     let marks = marks(sample.get("scores"))?;
-    let correct = scorer.and_then(|scorer| marks.get(scorer)).cloned();
+    let correct = scorer
+        .filter(|_| error.is_null())
+        .and_then(|scorer| marks.get(scorer))
+        .cloned();
     let is_mark = |mark: &Value| mark.as_f64().is_some_and(|mark| mark == 0.0 || mark == 1.0);
     sample.insert("scores".to_owned(), Value::Object(marks));
     let known = vec![
         ("id", id),
         ("sample", epoch),
-        // A sample that failed has no completion, whatever its output holds.
-        (
-            "completion",
-            if error.is_null() {
-                completion
-            } else {
-                Value::Null
-            },
-        ),
+        // A sample that failed has no completion and no mark, whatever its output and its scores hold.
+        ("completion", completion),
         ("error", error),
-        ("finish_reason", finish.into()),
+        ("finish_reason", finish.as_str().into()),
         ("correct", correct.filter(is_mark).unwrap_or(Value::Null)),
     ];
     // What the tool says of errors stands in the known column.
@@ -195,30 +216,170 @@ fn sample_row(
     Ok(row(number_of_row, known, sample))
 }
 
-/// The text of a message: a text, or a list of parts of which the texts are taken.
+/// The completion of a sample that did not fail, or why it has none after all, and how it ended.
+fn answered(
+    sample: &Map<String, Value>,
+    output: &Value,
+    choice: Option<&Value>,
+) -> Result<(Value, Value, FinishReason), Problem> {
+    let failed = |error: &str| (Value::Null, Value::from(error), FinishReason::Error);
+    let limit = limit(sample)?;
+    let finish = match ended(choice)? {
+        Ended::Withheld => return Ok(failed(WITHHELD)),
+        Ended::Itself if limit.is_none() => FinishReason::Stop,
+        Ended::Itself | Ended::Cut => FinishReason::Length,
+    };
+    let text = match choice {
+        Some(choice) => answer(choice, limit.is_some(), sample.get("attachments"))?,
+        None => output.get("completion").cloned().unwrap_or(Value::Null),
+    };
+    let is_blank = text.as_str().is_some_and(|text| text.trim().is_empty()) || text.is_null();
+    Ok(match limit {
+        Some(limit) if is_blank => {
+            failed(&format!("the limit `{limit}` was reached before an answer"))
+        }
+        // Without a choice nothing was generated: that is no empty answer.
+        None if choice.is_none() && is_blank => (Value::Null, Value::Null, finish),
+        _ => (text, Value::Null, finish),
+    })
+}
+
+/// What is said of an answer that the provider's filter took away, or cut: nobody knows what it would have been.
+const WITHHELD: &str = "the provider's filter withheld the answer (`content_filter`)";
+
+/// Why a sample has no answer: it failed, the model's provider did, or somebody took it back since.
+fn failure(sample: &Map<String, Value>, output: &Value) -> Option<Value> {
+    let told = |value: Option<&Value>| match value? {
+        Value::Null => None,
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::Object(error) => Some(error.get("message").cloned().unwrap_or("error".into())),
+        other => Some(other.clone()),
+    };
+    let withdrawn = || {
+        let invalidation = sample
+            .get("invalidation")
+            .filter(|found| !found.is_null())?;
+        let reason = invalidation.get("reason").and_then(Value::as_str);
+        Some(match reason {
+            Some(reason) => format!("invalidated in inspect: {reason}").into(),
+            None => "invalidated in inspect".into(),
+        })
+    };
+    told(sample.get("error"))
+        .or_else(|| told(output.get("error")))
+        .or_else(withdrawn)
+}
+
+/// The limit that ended a sample.
+///
+/// # Errors
+/// When it is none of inspect's.
+fn limit(sample: &Map<String, Value>) -> Result<Option<String>, Problem> {
+    const LIMITS: [&str; 9] = [
+        "context", "time", "working", "message", "token", "cost", "turn", "operator", "custom",
+    ];
+    let limit = match sample.get("limit") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(limit) => limit,
+    };
+    let word = limit.get("type").and_then(Value::as_str);
+    match word.filter(|word| LIMITS.contains(word)) {
+        Some(word) => Ok(Some(word.to_owned())),
+        None => Err(Problem::failed(format!(
+            "it was ended by the limit {limit}, which is not known"
+        ))
+        .help(format!("known limits are `{}`", LIMITS.join("`, `")))),
+    }
+}
+
+/// How an answer came to its end.
+#[derive(Clone, Copy)]
+enum Ended {
+    /// The model said all it had to say.
+    Itself,
+    /// Something cut it off.
+    Cut,
+    /// A filter took it.
+    Withheld,
+}
+
+fn ended(choice: Option<&Value>) -> Result<Ended, Problem> {
+    // A choice that says nothing stopped: that is what inspect takes as well.
+    let reason = choice.and_then(|choice| choice.get("stop_reason"));
+    match reason.map(|reason| (reason, reason.as_str())) {
+        None | Some((_, Some("stop" | "tool_calls"))) => Ok(Ended::Itself),
+        Some((_, Some("max_tokens" | "model_length"))) => Ok(Ended::Cut),
+        Some((_, Some("content_filter"))) => Ok(Ended::Withheld),
+        Some((reason, _)) => Err(Problem::failed(format!(
+            "its `stop_reason` is {reason}, and nobody knows whether its answer is whole"
+        ))
+        .help(
+            "`stop`, `max_tokens`, `model_length`, `tool_calls` and `content_filter` are read; write such samples as rows of \
+             your own (`jsonl`) to say what they are",
+        )),
+    }
+}
+
+/// The text of a choice. One that calls tools and says nothing has none, unless a limit came between.
+fn answer(choice: &Value, is_cut: bool, attachments: Option<&Value>) -> Result<Value, Problem> {
+    let message = &choice["message"];
+    let text = content(&message["content"], attachments)?;
+    let is_blank = text.as_str().is_none_or(|text| text.trim().is_empty());
+    let calls = message.get("tool_calls").and_then(Value::as_array);
+    let calls = calls.map_or(&[][..], Vec::as_slice);
+    if is_blank && !is_cut && (!calls.is_empty() || choice["stop_reason"] == "tool_calls") {
+        let names = calls.iter().filter_map(|call| call["function"].as_str());
+        let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        let of = match names.as_slice() {
+            [] => String::new(),
+            names => format!(" ({})", names.join(", ")),
+        };
+        return Err(
+            Problem::failed(format!("it ends in calls of tools{of}, and has no text")).help(
+                "an answer is text; write such samples as rows of your own (`jsonl`), with the text that is to count",
+            ),
+        );
+    }
+    Ok(text)
+}
+
+/// The text of a message: a text, or a list of parts of which the texts are taken, and reasoning is left out.
 fn content(content: &Value, attachments: Option<&Value>) -> Result<Value, Problem> {
     match content {
-        Value::Null => Ok("".into()),
-        // Long texts are kept apart.
-        Value::String(text) => match text.strip_prefix("attachment://") {
-            None => Ok(text.clone().into()),
-            Some(name) => attachments
-                .and_then(|kept| kept.get(name))
-                .cloned()
-                .ok_or_else(|| format!("its attachment `{name}` is not there").into()),
-        },
+        Value::Null => Err("its message has no `content`".into()),
+        Value::String(text) => kept_apart(text, attachments).map(Value::from),
         Value::Array(parts) => {
             let mut texts = Vec::new();
             for part in parts {
-                if part["type"] == "text" {
-                    let text = self::content(&part["text"], attachments)?;
-                    texts.extend(text.as_str().map(str::to_owned));
+                match (part["type"].as_str(), part["text"].as_str()) {
+                    (Some("text"), Some(text)) => texts.push(kept_apart(text, attachments)?),
+                    (Some("reasoning"), _) => {}
+                    _ => {
+                        return Err(Problem::failed(format!(
+                            "its answer has a part of the type {}, which is no text",
+                            part["type"]
+                        ))
+                        .help(
+                            "parts of the types `text` and `reasoning` are read; write such samples as rows of your own (`jsonl`), with \
+                             the text that is to count",
+                        ));
+                    }
                 }
             }
             Ok(texts.join("\n").into())
         }
         other => Err(format!("its completion is {}, and no text", kind(other)).into()),
     }
+}
+
+/// A text, where it stands: long ones are kept apart.
+fn kept_apart(text: &str, attachments: Option<&Value>) -> Result<String, Problem> {
+    let Some(name) = text.strip_prefix("attachment://") else {
+        return Ok(text.to_owned());
+    };
+    let kept = attachments.and_then(|kept| kept.get(name)?.as_str());
+    kept.map(str::to_owned)
+        .ok_or_else(|| format!("its attachment `{name}` is not there").into())
 }
 
 /// What each scorer said, as numbers where inspect counts it as one.
@@ -354,6 +515,169 @@ mod tests {
         assert_eq!(columns["scores"], json!({"one": 0.5, "two": 0.25}));
         assert!(!columns.contains_key("correct"));
         assert_eq!(columns["completion"], "x");
+    }
+
+    /// A log of one sample, with what is put into it.
+    fn one(more: Value) -> Result<Table, Problem> {
+        let mut sample = json!({"id": 1, "epoch": 1, "scores": {"m": {"value": "C"}},
+            "output": {"choices": [{"message": {"content": "x"}, "stop_reason": "stop"}]}});
+        let Value::Object(more) = more else {
+            panic!("no object")
+        };
+        for (path, value) in more {
+            let mut place = &mut sample;
+            for key in path.split('.') {
+                place = match key.parse::<usize>() {
+                    Ok(at) => &mut place[at],
+                    Err(_) => &mut place[key],
+                };
+            }
+            *place = value;
+        }
+        let log = json!({"status": "success", "eval": {}, "samples": [sample]});
+        reading("log.json", log.to_string().as_bytes())
+    }
+
+    const REASON: &str = "output.choices.0.stop_reason";
+    const CONTENT: &str = "output.choices.0.message.content";
+    const CALLS: &str = "output.choices.0.message.tool_calls";
+
+    #[test]
+    fn what_failed_is_no_answer_and_has_no_mark() {
+        let cut = json!({"type": "message", "limit": 9});
+        for (more, error) in [
+            (
+                json!({"output.error": "429 quota", CONTENT: ""}),
+                "429 quota",
+            ),
+            (json!({REASON: "content_filter"}), "`content_filter`"),
+            (
+                json!({REASON: "content_filter", CONTENT: ""}),
+                "`content_filter`",
+            ),
+            (
+                json!({"invalidation": {"reason": "bad"}}),
+                "invalidated in inspect: bad",
+            ),
+            (json!({"invalidation": {}}), "invalidated in inspect"),
+            (
+                json!({"limit": cut, CONTENT: ""}),
+                "the limit `message` was reached",
+            ),
+            (
+                json!({"limit": cut, "output.choices": [], "output.completion": ""}),
+                "the limit `message`",
+            ),
+            (
+                json!({"limit": cut, CONTENT: "", REASON: "tool_calls", CALLS: [{"function": "f"}]}),
+                "the limit `message`",
+            ),
+            // What it holds besides is not looked at.
+            (
+                json!({"error": {"message": "timed out"}, CONTENT: [{"type": "image"}]}),
+                "timed out",
+            ),
+        ] {
+            let table = one(more.clone()).unwrap();
+            let columns = &table.rows[0].columns;
+            let told = columns["error"].as_str().unwrap_or_default();
+            assert!(told.contains(error), "{more}: {told}");
+            assert_eq!(columns["finish_reason"], "error", "{more}");
+            assert!(!columns.contains_key("completion"), "{more}");
+            assert!(!columns.contains_key("correct"), "{more}");
+        }
+        // Nothing was generated, and nothing says why: there is no completion, not an empty one.
+        let none = one(json!({"output.choices": [], "output.completion": ""})).unwrap();
+        assert!(!none.rows[0].columns.contains_key("completion"));
+    }
+
+    #[test]
+    fn an_answer_ended_as_its_reason_and_its_limit_say() {
+        for (more, finish) in [
+            (json!({}), "stop"),
+            (
+                json!({"limit": null, "invalidation": null, "output.error": null}),
+                "stop",
+            ),
+            (
+                json!({REASON: "tool_calls", CALLS: [{"function": "submit"}]}),
+                "stop",
+            ),
+            (json!({REASON: "model_length"}), "length"),
+            (json!({"limit": {"type": "time", "limit": 5}}), "length"),
+            (
+                json!({"limit": {"type": "operator", "limit": 1}, REASON: "max_tokens"}),
+                "length",
+            ),
+        ] {
+            let table = one(more.clone()).unwrap();
+            let columns = &table.rows[0].columns;
+            assert_eq!(columns["finish_reason"], finish, "{more}");
+            assert_eq!(columns["completion"], "x", "{more}");
+            assert_eq!(columns["correct"], 1.0, "{more}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        for (more, part) in [
+            (json!({REASON: "unknown"}), "`stop_reason` is \"unknown\""),
+            (json!({REASON: null}), "`stop_reason` is null"),
+            (
+                json!({"limit": {"type": "moon"}}),
+                "{\"type\":\"moon\"}, which is not known",
+            ),
+            (
+                json!({CONTENT: [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}]}),
+                "type \"refusal\", which is no text",
+            ),
+            (
+                json!({CONTENT: [{"type": "image", "image": "data:"}]}),
+                "type \"image\"",
+            ),
+            (json!({CONTENT: [{"text": "a"}]}), "type null"),
+            (json!({CONTENT: [{"type": "text"}]}), "type \"text\""),
+            (json!({CONTENT: null}), "no `content`"),
+            (
+                json!({CONTENT: " ", CALLS: [{"function": "f"}, {"function": "g"}]}),
+                "calls of tools (`f`, `g`), and has no text",
+            ),
+            (
+                json!({CONTENT: "", REASON: "tool_calls"}),
+                "calls of tools, and has no text",
+            ),
+        ] {
+            let said = one(more).unwrap_err().to_string();
+            assert!(
+                said.contains("sample 1 of epoch 1: ") && said.contains(part),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_run_that_did_not_end_is_told() {
+        let notes = |log: &Value| reading("log.json", log.to_string().as_bytes()).map(|t| t.notes);
+        let of = |status: &str| json!({"status": status, "eval": {}, "samples": samples()});
+        assert!(notes(&of("success")).unwrap().is_empty());
+        for status in ["started", "cancelled", "error"] {
+            let said = notes(&of(status)).unwrap();
+            assert!(said[0].contains(&format!("is `{status}`")), "{said:?}");
+        }
+        let unknown = notes(&of("moon")).unwrap_err().to_string();
+        assert!(unknown.contains("`status` is \"moon\""), "{unknown}");
+        let sample = samples()[0].to_string();
+        let sample = ("samples/1_epoch_1.json", 8, sample.as_bytes());
+        let header = of("cancelled").to_string();
+        let packed = archive(&[("header.json", 8, header.as_bytes()), sample]);
+        let said = reading("log.eval", &packed).unwrap().notes;
+        assert!(said[0].contains("is `cancelled`"), "{said:?}");
+        // The header is written last.
+        let said = reading("log.eval", &archive(&[sample])).unwrap().notes;
+        assert!(said[0].contains("is `started`"), "{said:?}");
+        let torn = archive(&[("header.json", 8, b"{"), sample]);
+        let said = reading("log.eval", &torn).unwrap_err().to_string();
+        assert!(said.contains("`header.json` in "), "{said}");
     }
 
     #[test]
