@@ -3,6 +3,7 @@
 //! Generated answers become completions. Multiple choice has no completion: the log-likelihoods of its requests become
 //! `choice_loglik`, and `target` says which is right. From 0.4.3 on all leaves are text, and `arguments` is an object.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use driftgauge_problem::Problem;
@@ -18,11 +19,13 @@ pub(in crate::recording) const CORRECT: [&str; 3] = ["acc", "exact_match", "em"]
 
 pub(super) fn read(path: &Path) -> Result<Table, Problem> {
     let lines = read_table(path, DatasetFormat::Jsonl).map_err(|error| error.to_string())?;
+    let by = target_is(lines.rows.iter().map(|line| &line.columns));
     let mut rows = Vec::new();
     for (index, line) in lines.rows.into_iter().enumerate() {
-        let found = document(line.columns, &mut rows);
-        found
-            .map_err(|problem| format!("`{}`, sample {}: {problem}", path.display(), index + 1))?;
+        let found = document(line.columns, by, &mut rows);
+        found.map_err(|problem| {
+            problem.prefixed(&format!("`{}`, sample {}: ", path.display(), index + 1))
+        })?;
     }
     Ok(Table {
         rows,
@@ -41,18 +44,18 @@ enum Answers {
 }
 
 /// Adds the rows of one line.
-fn document(line: IndexMap<String, Value>, rows: &mut Vec<Row>) -> Result<(), Problem> {
+fn document(
+    line: IndexMap<String, Value>,
+    by: Option<TargetIs>,
+    rows: &mut Vec<Row>,
+) -> Result<(), Problem> {
     let Some(id) = line.get("doc_id").filter(|id| !id.is_null()).cloned() else {
         return Err(Problem::failed("there is no `doc_id`")
             .help("samples are written by lm-eval 0.4 with `--log_samples`"));
     };
     let requests = requests(line.get("arguments"));
     let mut known = vec![("id", id)];
-    let correct = CORRECT.iter().find_map(|name| line.get(*name)).cloned();
-    let mark = correct.as_ref().and_then(|value| match value {
-        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
-        other => number(other),
-    });
+    let mark = mark(&line);
     let is_mark = |mark: &f64| *mark == 0.0 || *mark == 1.0;
     let mark_cell = mark.filter(is_mark).map_or(Value::Null, Value::from);
     match answers(&line, &requests)? {
@@ -70,14 +73,12 @@ fn document(line: IndexMap<String, Value>, rows: &mut Vec<Row>) -> Result<(), Pr
         }
         Answers::Rolling(loglik) => known.push(("loglik", loglik.into())),
         Answers::Logliks(all) => {
-            // Tasks with mutual information ask every choice twice, the second time without the question.
-            let twice = line.contains_key("acc_mutual_info");
-            let choices = if twice { all.len() / 2 } else { all.len() };
+            let choices = choices(&line, &all);
             let logliks = &all[..choices];
             if choices == 1 {
                 known.push(("loglik", logliks[0].into()));
             } else {
-                let labels = labels(&line, &requests, choices)?;
+                let labels = labels(&line, &requests, logliks, by)?;
                 check_mark(logliks, &labels, mark)?;
                 known.push(("choice_loglik", json!(logliks)));
                 known.push(("choice_correct", json!(labels)));
@@ -121,6 +122,14 @@ fn answers(line: &IndexMap<String, Value>, requests: &[Vec<Value>]) -> Result<An
     };
     if responses.is_empty() {
         return Err("its list of responses is empty".into());
+    }
+    if responses.len() < requests.len() {
+        return Err(Problem::failed(format!(
+            "it has {} requests in `arguments` and {} of their responses",
+            requests.len(),
+            responses.len()
+        ))
+        .help("each request has a response of its own; a filter that drops some, or a file that was cut, cannot be read"));
     }
     let argument = requests.first().and_then(|request| request.get(1));
     let generated = matches!(argument, Some(Value::Object(_)));
@@ -190,12 +199,80 @@ fn leaves(value: &Value, out: &mut Vec<String>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Which choices are right: `target` is an index, a list of them, or the text of a choice.
-fn labels(
-    line: &IndexMap<String, Value>,
-    requests: &[Vec<Value>],
-    choices: usize,
-) -> Result<Vec<u8>, Problem> {
+/// How many of these ln p are of choices. Tasks with mutual information ask every choice twice, the second time without the question.
+fn choices(line: &IndexMap<String, Value>, logliks: &[f64]) -> usize {
+    match line.contains_key("acc_mutual_info") {
+        true => logliks.len() / 2,
+        false => logliks.len(),
+    }
+}
+
+/// What a document says of its answer.
+fn mark(line: &IndexMap<String, Value>) -> Option<f64> {
+    match CORRECT.iter().find_map(|name| line.get(*name))? {
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        other => number(other),
+    }
+}
+
+/// What a `target` that is a number in text means: since all leaves are text, the index `1` and the choice `1` are written alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum TargetIs {
+    Index,
+    Choice,
+}
+
+/// What the marks of a file say of its targets. One task has targets of one kind, so that documents of which the mark fits one
+/// meaning alone tell it of the others.
+fn target_is<'a>(lines: impl Iterator<Item = &'a IndexMap<String, Value>>) -> Option<TargetIs> {
+    let is_question = |target: &Value| {
+        let text = target.as_str().map(str::trim);
+        text.is_some_and(|text| text.starts_with('[') || text.parse::<f64>().is_ok())
+            || target.is_array()
+    };
+    let told = lines.filter_map(|line| {
+        line.get("target").filter(|target| is_question(target))?;
+        let mark = mark(line)?;
+        let requests = requests(line.get("arguments"));
+        let Ok(Answers::Logliks(all)) = answers(line, &requests) else {
+            return None;
+        };
+        let logliks = &all[..choices(line, &all)];
+        let meant = meanings(line, &requests, logliks.len());
+        meant.is_ambiguous().then(|| meant.by_mark(logliks, mark))?
+    });
+    let told: BTreeSet<TargetIs> = told.collect();
+    let mut told = told.into_iter();
+    told.next().filter(|_| told.next().is_none())
+}
+
+/// Which choices are right by each meaning of a target.
+struct Meanings {
+    by_index: Option<Vec<u8>>,
+    by_choice: Option<Vec<u8>>,
+}
+
+impl Meanings {
+    fn is_ambiguous(&self) -> bool {
+        self.by_index.is_some() && self.by_choice.is_some() && self.by_index != self.by_choice
+    }
+
+    /// The meaning that a recorded mark fits, where it fits one alone.
+    fn by_mark(&self, logliks: &[f64], mark: f64) -> Option<TargetIs> {
+        let fits = |labels: &Option<Vec<u8>>| {
+            let labels = labels.as_deref();
+            labels.is_some_and(|labels| mark_of(logliks, labels) == mark)
+        };
+        match (fits(&self.by_index), fits(&self.by_choice)) {
+            (true, false) => Some(TargetIs::Index),
+            (false, true) => Some(TargetIs::Choice),
+            _ => None,
+        }
+    }
+}
+
+/// `target` is an index, a list of them, or the text of a choice.
+fn meanings(line: &IndexMap<String, Value>, requests: &[Vec<Value>], choices: usize) -> Meanings {
     let target = line.get("target").unwrap_or(&Value::Null);
     let unpacked = match target {
         // A list that was turned into text.
@@ -204,17 +281,18 @@ fn labels(
         }
         other => other.clone(),
     };
-    let place = |value: &Value| -> Option<usize> {
+    let index = |value: &Value| -> Option<usize> {
         let index = match value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.trim().parse::<f64>().ok(),
             _ => None,
-        };
-        if let Some(index) = index.filter(|index| index.fract() == 0.0) {
-            // Checked to be whole, and compared with the number of choices.
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            return (index >= 0.0 && (index as usize) < choices).then_some(index as usize);
-        }
+        }?;
+        // Checked to be whole, and compared with the number of choices.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let place = index as usize;
+        (index.fract() == 0.0 && index >= 0.0 && place < choices).then_some(place)
+    };
+    let choice = |value: &Value| -> Option<usize> {
         let text = value.as_str()?.trim();
         let says = |at: &usize| {
             let choice = requests.get(*at).and_then(|request| request.get(1));
@@ -226,36 +304,75 @@ fn labels(
         let only = same.next()?;
         same.next().is_none().then_some(only)
     };
-    let right: Option<Vec<usize>> = match &unpacked {
-        Value::Array(all) => all.iter().map(place).collect(),
-        one => place(one).map(|place| vec![place]),
-    };
-    match right {
-        Some(right) if !right.is_empty() => {
-            let mut labels = vec![0; choices];
-            for place in right {
-                labels[place] = 1;
-            }
-            Ok(labels)
+    let labels = |place: &dyn Fn(&Value) -> Option<usize>| {
+        let right: Vec<usize> = match &unpacked {
+            Value::Array(all) => all.iter().map(place).collect::<Option<_>>()?,
+            one => vec![place(one)?],
+        };
+        let mut labels = vec![0; choices];
+        for place in &right {
+            labels[*place] = 1;
         }
-        _ => Err(Problem::failed(format!(
-            "its `target` is {target}, which is none of its {choices} choices"
-        ))
-        .help("`target` is the index of the right choice, from 0, or its text")),
+        (!right.is_empty()).then_some(labels)
+    };
+    Meanings {
+        by_index: labels(&index),
+        by_choice: labels(&choice),
     }
 }
 
-/// Holds the recorded `acc` against what the log-likelihoods and the target say: tasks of which the target means something else
-/// are not misread.
-fn check_mark(logliks: &[f64], labels: &[u8], mark: Option<f64>) -> Result<(), Problem> {
-    let Some(mark) = mark else { return Ok(()) };
+/// Which choices are right.
+fn labels(
+    line: &IndexMap<String, Value>,
+    requests: &[Vec<Value>],
+    logliks: &[f64],
+    by: Option<TargetIs>,
+) -> Result<Vec<u8>, Problem> {
+    let target = line.get("target").unwrap_or(&Value::Null);
+    let choices = logliks.len();
+    let meant = meanings(line, requests, choices);
+    let by = match meant.is_ambiguous() {
+        true => mark(line)
+            .and_then(|mark| meant.by_mark(logliks, mark))
+            .or(by),
+        // Both say the same, or one says nothing.
+        false if meant.by_index.is_some() => Some(TargetIs::Index),
+        false => Some(TargetIs::Choice),
+    };
+    let labels = match by {
+        Some(TargetIs::Index) => meant.by_index,
+        Some(TargetIs::Choice) => meant.by_choice,
+        None => {
+            return Err(Problem::failed(format!(
+                "its `target` is {target}, which is the index of a choice and the text of another one, and no `acc` tells which is meant"
+            ))
+            .help("log the samples with the metric `acc`, or name the right choices as rows (`jsonl`), with `values: {choice_loglik: ..., choice_correct: ...}`"));
+        }
+    };
+    labels.ok_or_else(|| {
+        Problem::failed(format!(
+            "its `target` is {target}, which is none of its {choices} choices"
+        ))
+        .help("`target` is the index of the right choice, from 0, or its text")
+    })
+}
+
+/// The mark of a document by its likeliest choice.
+fn mark_of(logliks: &[f64], labels: &[u8]) -> f64 {
     let mut best = 0;
     for (at, loglik) in logliks.iter().enumerate() {
         if *loglik > logliks[best] {
             best = at;
         }
     }
-    let ours = f64::from(labels[best]);
+    f64::from(labels[best])
+}
+
+/// Holds the recorded `acc` against what the log-likelihoods and the target say: tasks of which the target means something else
+/// are not misread.
+fn check_mark(logliks: &[f64], labels: &[u8], mark: Option<f64>) -> Result<(), Problem> {
+    let Some(mark) = mark else { return Ok(()) };
+    let ours = mark_of(logliks, labels);
     if ours == mark {
         return Ok(());
     }
@@ -333,6 +450,50 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_is_an_index_and_a_choice_is_what_the_marks_say() {
+        let line = |id: u8, target: &str, logliks: [f64; 3], acc: &str| {
+            let arguments = r#"[["p", " 1"], ["p", " 2"], ["p", " 3"]]"#;
+            let [a, b, c] = logliks;
+            format!(
+                r#"{{"doc_id": {id}, "target": {target}, "arguments": {arguments}, "filtered_resps": [[{a}, true], [{b}, false], [{c}, false]]{acc}}}"#
+            )
+        };
+        let first = [-1.0, -2.0, -3.0];
+        let acc = |mark: u8| format!(", \"acc\": {mark}");
+        for target in ["\"1\"", "\"[\\\"1\\\"]\""] {
+            let error = reading(&line(0, target, first, "")).unwrap_err();
+            let parts = ["sample 1: its `target` is ", "no `acc` tells", "hint: "];
+            let error = error.to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        // The likeliest is the choice `1`, at the index 0.
+        let labels =
+            |text: &str, row: usize| reading(text).map(|table| cell(&table, row, "choice_correct"));
+        let text = line(0, "\"1\"", first, &acc(1));
+        assert_eq!(labels(&text, 0), Ok(json!([1, 0, 0])));
+        let text = line(0, "\"1\"", first, &acc(0));
+        assert_eq!(labels(&text, 0), Ok(json!([0, 1, 0])));
+        // A number is an index; what is one thing alone, or the same by both, is no question.
+        for (target, right) in [
+            ("1", json!([0, 1, 0])),
+            ("\"3\"", json!([0, 0, 1])),
+            ("\"0\"", json!([1, 0, 0])),
+        ] {
+            assert_eq!(labels(&line(0, target, first, ""), 0), Ok(right));
+        }
+        // A mark that fits both is told what it means by one that fits one, and not by two that differ.
+        let unclear = line(1, "\"2\"", first, &acc(0));
+        assert!(labels(&unclear, 0).is_err());
+        let clear = line(0, "\"1\"", first, &acc(1));
+        assert_eq!(
+            labels(&format!("{clear}\n{unclear}"), 1),
+            Ok(json!([0, 1, 0]))
+        );
+        let other = line(2, "\"1\"", first, &acc(0));
+        assert!(labels(&format!("{clear}\n{unclear}\n{other}"), 1).is_err());
+    }
+
+    #[test]
     fn choices_that_were_asked_twice_count_once() {
         let text = r#"{"doc_id": 0, "target": 0, "arguments": [["q", "a"], ["q", "b"], ["", "a"], ["", "b"]], "filtered_resps": [[-1, true], [-2, false], [-3, false], [-4, false]], "acc": 1.0, "acc_mutual_info": 1.0}"#;
         let table = reading(text).unwrap();
@@ -370,6 +531,17 @@ mod tests {
             (
                 r#"{"doc_id": 0, "filtered_resps": []}"#,
                 ["sample 1", "empty"],
+            ),
+            (
+                r#"{"doc_id": 0, "target": 0, "arguments": [["p", " 1"], ["p", " 2"], ["p", " 3"]], "filtered_resps": [[-1, true], [-2, false]]}"#,
+                [
+                    "sample 1",
+                    "3 requests in `arguments` and 2 of their responses",
+                ],
+            ),
+            (
+                r#"{"doc_id": 0, "arguments": {"gen_args_0": {"arg_0": "p", "arg_1": " a"}, "gen_args_1": {"arg_0": "p", "arg_1": " b"}}, "filtered_resps": [["-1", "True"]]}"#,
+                ["2 requests in `arguments` and 1 of", "hint: "],
             ),
         ] {
             let said = reading(text).unwrap_err().to_string();
