@@ -11,6 +11,7 @@ use driftgauge_spec::spec::RecordedFormat;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
+use super::cells::{failure, place};
 use super::{Asked, RecordedMapping, layouts, pairing, select};
 use crate::dataset::{Row, names};
 
@@ -140,15 +141,42 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
             marked.asked.insert((*id).to_owned(), asked);
         }
     }
+    // What was not made is neither right nor wrong, whatever stands beside its error.
+    let made = |row: &Row| failure(&mapping, row).is_none();
+    let failed = by_sample.values().filter(|row| !made(row)).count();
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let name = name.to_string_lossy().into_owned();
+    if failed > 0 {
+        marked.notes.push(format!(
+            "`{name}`: {failed} of {} completions were not made (they have an error), and count in no number",
+            by_sample.len()
+        ));
+    }
     for (measure, source, cell) in measures(format, &mapping, &rows) {
-        let values = prompts.values().map(|rows| {
-            let known = rows
-                .iter()
-                .filter_map(|(_, row)| mark(&measure, column(&row.columns, &cell)));
-            let known: Vec<f64> = known.collect();
-            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
-        });
-        let values: Vec<Option<f64>> = values.collect();
+        let mut values = Vec::with_capacity(prompts.len());
+        let mut unmarked = 0;
+        for rows in prompts.values() {
+            let (mut sum, mut known) = (0.0, 0);
+            for (_, row) in rows.iter().filter(|(_, row)| made(row)) {
+                let mark = mark(&measure, column(&row.columns, &cell));
+                let said = |problem: Problem| problem.prefixed(&format!("{}: ", place(path, row)));
+                match mark.map_err(said)? {
+                    Some(mark) => {
+                        sum += mark;
+                        known += 1;
+                    }
+                    None => unmarked += 1,
+                }
+            }
+            values.push((known > 0).then(|| sum / f64::from(known)));
+        }
+        // Verdicts that are none are told by their kinds.
+        if unmarked > 0 && measure == Measure::Accuracy {
+            marked.notes.push(format!(
+                "`{name}`: {unmarked} of {} completions are neither right nor wrong by `{source}`, and count in no accuracy",
+                by_sample.len()
+            ));
+        }
         if values.iter().any(Option::is_some) {
             marked.marks.insert(measure, Marks { source, values });
         }
@@ -380,29 +408,53 @@ fn further(format: RecordedFormat, rows: &[&Row]) -> IndexMap<String, String> {
     out
 }
 
-/// The number of a cell.
-fn mark(measure: &Measure, cell: Option<&Value>) -> Option<f64> {
+/// The number of a cell; `None` where it says none.
+///
+/// # Errors
+/// When what should tell right from wrong does not.
+fn mark(measure: &Measure, cell: Option<&Value>) -> Result<Option<f64>, Problem> {
     if let Measure::Unsafe(_) = measure {
-        let word = scalar_text(cell?)?.trim().to_ascii_lowercase();
-        return match VerdictLabel::parse(&word)? {
-            VerdictLabel::Unsafe => Some(1.0),
-            VerdictLabel::Safe => Some(0.0),
-            // Neither is a verdict.
-            VerdictLabel::Unparsable | VerdictLabel::Error | VerdictLabel::Scored => None,
-        };
+        let word = cell.and_then(scalar_text).unwrap_or_default();
+        return Ok(
+            match VerdictLabel::parse(&word.trim().to_ascii_lowercase()) {
+                Some(VerdictLabel::Unsafe) => Some(1.0),
+                Some(VerdictLabel::Safe) => Some(0.0),
+                // None of them is a verdict.
+                Some(VerdictLabel::Unparsable | VerdictLabel::Error | VerdictLabel::Scored)
+                | None => None,
+            },
+        );
     }
     let cell = match cell {
         // The export keeps lists.
         Some(Value::Array(items)) if items.len() == 1 => items.first(),
         other => other,
     };
-    let found = match cell? {
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Number(number) => number.as_f64(),
-        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+    let found = match cell {
+        Some(Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" if *measure == Measure::Accuracy => Some(1.0),
+            "false" if *measure == Measure::Accuracy => Some(0.0),
+            other => other.parse().ok(),
+        },
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::Bool(flag)) => Some(f64::from(u8::from(*flag))),
         _ => None,
     };
-    found.filter(|mark: &f64| mark.is_finite())
+    let found = found.filter(|mark: &f64| mark.is_finite());
+    if *measure != Measure::Accuracy {
+        return Ok(found);
+    }
+    match (found, cell) {
+        (Some(mark), _) if (0.0..=1.0).contains(&mark) => Ok(Some(mark)),
+        (None, None | Some(Value::Null)) => Ok(None),
+        (_, other) => {
+            let other = other.unwrap_or(&Value::Null);
+            Err(Problem::failed(format!(
+                "{other} tells nothing of whether an answer is right"
+            ))
+            .help("`correct` is 1 or true, 0 or false, a share between them, or null where nobody knows"))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -438,6 +490,57 @@ mod tests {
         assert_eq!(own.marks[&Measure::Accuracy].values, [None, Some(1.0)]);
         let judged = &own.marks[&Measure::Unsafe("recorded".to_owned())];
         assert_eq!(judged.values, [None, Some(0.0)]);
+    }
+
+    #[test]
+    fn what_was_not_made_is_neither_right_nor_wrong() {
+        let text = r#"{"id": 0, "correct": 0, "verdict": "safe", "error": null}
+{"id": 1, "correct": 0, "verdict": "unsafe", "error": "timed out"}
+{"id": 2, "correct": null, "verdict": "unsafe"}
+{"id": 3, "correct": "True", "verdict": "safe"}
+"#;
+        let found = marked("own.jsonl", text, &Wanted::default()).unwrap();
+        let accuracy = &found.marks[&Measure::Accuracy].values;
+        assert_eq!(*accuracy, [Some(0.0), None, None, Some(1.0)]);
+        let judged = &found.marks[&Measure::Unsafe("recorded".to_owned())].values;
+        assert_eq!(*judged, [Some(0.0), None, Some(1.0), Some(0.0)]);
+        assert_eq!(
+            found.notes,
+            [
+                "`own.jsonl`: 1 of 4 completions were not made (they have an error), and count in no number",
+                "`own.jsonl`: 1 of 4 completions are neither right nor wrong by `correct`, and count in no accuracy",
+            ]
+        );
+        let log = json!({"version": 2, "status": "success", "eval": {"task": "t"}, "samples": [
+            {"id": "a", "epoch": 1, "input": "q", "scores": {"m": {"value": "I"}}, "error": {"message": "timed out"},
+                "output": {"choices": [{"message": {"content": "x"}, "stop_reason": "stop"}]}},
+            {"id": "b", "epoch": 1, "input": "r", "scores": {"m": {"value": "C"}},
+                "output": {"choices": [{"message": {"content": "x"}, "stop_reason": "stop"}]}}]});
+        let found = marked("log.json", &log.to_string(), &Wanted::default()).unwrap();
+        assert_eq!(found.marks[&Measure::Accuracy].values, [None, Some(1.0)]);
+        assert!(found.notes[0].contains("1 of 2 completions were not made"));
+    }
+
+    #[test]
+    fn what_is_neither_true_nor_false_is_refused() {
+        let read = |cell: &str| {
+            let text =
+                format!("{{\"id\": 0, \"correct\": 1}}\n{{\"id\": 1, \"correct\": {cell}}}\n");
+            marked("own.jsonl", &text, &Wanted::default())
+        };
+        for (cell, mark) in [
+            ("\"False\"", 0.0),
+            ("\" true\"", 1.0),
+            ("0.5", 0.5),
+            ("[1]", 1.0),
+        ] {
+            let found = read(cell).unwrap();
+            assert_eq!(found.marks[&Measure::Accuracy].values[1], Some(mark));
+        }
+        for cell in ["2", "-1", "\"right\"", "[1, 0]"] {
+            let said = read(cell).unwrap_err().to_string();
+            assert!(said.contains("row 2"), "{cell}: {said}");
+        }
     }
 
     #[test]
