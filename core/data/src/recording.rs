@@ -3,6 +3,7 @@
 mod cells;
 mod layouts;
 mod pairing;
+mod questions;
 mod readings;
 mod scores;
 
@@ -171,7 +172,7 @@ pub fn check_samples<'a>(
 }
 
 /// Checks that a recording which pairs by a tool's own count is of the rows that it is paired with: the longest text that both hold
-/// under one name is the same, row by row.
+/// under one name is the same, row by row, and what was asked is what the row asks.
 ///
 /// # Errors
 /// With the first row that is another one.
@@ -181,16 +182,29 @@ pub fn check_rows(
     asked: Asked<'_>,
     rows: &[Row],
 ) -> Result<(), Problem> {
+    // Only a count pairs with rows that have no ids, and what both name alike is none.
+    if asked.dataset_id.is_none()
+        && let Some(column) = &recorded.mapping.id
+        && rows.iter().any(|row| row.columns.contains_key(column))
+    {
+        return Err(
+            pairing::undeclared(column).prefixed(&format!("`{}` ", recorded.file.path.display()))
+        );
+    }
+    if !questions::are_kept(recorded.mapping.format) {
+        return Ok(());
+    }
     let (within, counted) = match recorded.mapping.format {
         RecordedFormat::LmEval => ("doc", "doc_id"),
         RecordedFormat::Promptfoo => ("vars", "testIdx"),
-        _ => return Ok(()),
+        _ => return questions::check(&ConditionRows::of(all, recorded, asked)?, asked, rows),
     };
     let by_count = asked.dataset_id.is_none_or(|id| id == counted);
     if !by_count || recorded.mapping.id.is_some() {
         return Ok(());
     }
     let found = ConditionRows::of(all, recorded, asked)?;
+    questions::check(&found, asked, rows)?;
     let theirs = |row: &Row, name: &str| {
         let other = found.by_sample.get(&(row.id.clone(), 0))?;
         value::column(&other.columns, &format!("{within}.{name}")).and_then(value::scalar_text)

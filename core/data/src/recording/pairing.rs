@@ -14,12 +14,17 @@ use crate::dataset::Row;
 /// The column whose values pair with the ids of a dataset; `None` where both count their rows.
 ///
 /// # Errors
-/// When the dataset has ids and nothing says where those of the recording are.
+/// When one of the two has ids and nothing says where those of the other are.
 pub(super) fn id_column(
     mapping: &RecordedMapping,
     rows: &[&Row],
     dataset_id: Option<&str>,
 ) -> Result<Option<String>, Problem> {
+    if dataset_id.is_none()
+        && let Some(column) = own_ids(mapping, rows)
+    {
+        return Err(undeclared(column));
+    }
     if let Some(column) = &mapping.id {
         return Ok(Some(column.clone()));
     }
@@ -54,6 +59,39 @@ pub(super) fn id_column(
         false => Err(Problem::failed(format!("counts its samples in `{counted}`, and has no `{path}`, by which the dataset's rows are known"
         )).help(format!("say `columns: {{id: {counted}}}` when `{id}` is the same number, or leave `id` out of the dataset when its rows stand in the same order"))),
     }
+}
+
+/// The column of a recording whose ids are more than a count of rows: only a count can stand for the places of a dataset's rows.
+fn own_ids<'m>(mapping: &'m RecordedMapping, rows: &[&Row]) -> Option<&'m str> {
+    let counts: &[&str] = match mapping.format {
+        // Runs and `export` write our own count under this name where the dataset has no ids.
+        RecordedFormat::Rows(_) => &["sample_id"],
+        RecordedFormat::LmEval => &["id", "doc_id"],
+        RecordedFormat::Promptfoo => &["id", "testIdx"],
+        RecordedFormat::Jailbreakbench => &["id", "index"],
+        // inspect counts where its dataset has no ids, in numbers.
+        RecordedFormat::Inspect
+            if rows
+                .iter()
+                .filter_map(|row| row.columns.get("id"))
+                .all(serde_json::Value::is_number) =>
+        {
+            &["id"]
+        }
+        RecordedFormat::Inspect | RecordedFormat::Harmbench | RecordedFormat::Garak => &[],
+    };
+    match &mapping.id {
+        Some(column) => (!counts.contains(&column.as_str())).then_some(column),
+        None => (counts.is_empty()).then_some("id"),
+    }
+}
+
+/// Why a recording with ids pairs with no dataset that declares none.
+pub(super) fn undeclared(column: &str) -> Problem {
+    Problem::failed(format!(
+        "has ids in `{column}`, and the dataset declares none, so that its rows would be paired by their places"
+    ))
+    .help("say `id: COLUMN` in the dataset, the column that holds the same ids")
 }
 
 /// Rows of one condition by sample id and sample index.
@@ -178,6 +216,45 @@ mod tests {
             refused.contains("no `doc.other`") && refused.contains("columns: {id: doc_id}"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn ids_pair_with_no_count_of_rows() {
+        let lines = rows(&[json!({"id": "0", "key": 0}), json!({"id": "1", "key": 1})]);
+        let lines: Vec<&Row> = lines.iter().collect();
+        let of = |format, id: Option<&str>| {
+            let id = id.map(str::to_owned);
+            let mapping = RecordedMapping {
+                format,
+                id,
+                ..table()
+            };
+            id_column(&mapping, &lines, None)
+        };
+        for (format, id) in [
+            (table().format, Some("id")),
+            (RecordedFormat::Harmbench, None),
+            (RecordedFormat::Garak, None),
+            // Texts are ids that a dataset gave.
+            (RecordedFormat::Inspect, None),
+            (RecordedFormat::Inspect, Some("key")),
+            (RecordedFormat::LmEval, Some("doc.key")),
+        ] {
+            let said = of(format, id).unwrap_err().to_string();
+            assert!(
+                said.contains("the dataset declares none") && said.contains("say `id: COLUMN`"),
+                "{format:?}: {said}"
+            );
+        }
+        // A count stands for places.
+        for (format, id) in [
+            (table().format, "sample_id"),
+            (RecordedFormat::LmEval, "doc_id"),
+            (RecordedFormat::Promptfoo, "testIdx"),
+            (RecordedFormat::Jailbreakbench, "index"),
+        ] {
+            assert_eq!(of(format, Some(id)), Ok(Some(id.to_owned())), "{format:?}");
+        }
     }
 
     #[test]
