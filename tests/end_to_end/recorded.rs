@@ -415,3 +415,119 @@ fn what_was_not_made_is_told_alike_by_the_metric_and_the_page() {
         assert!(page.contains(told), "the report does not say: {told}");
     }
 }
+
+#[test]
+fn which_recorded_choices_are_right_is_said_by_the_spec() {
+    let place = Place::new();
+    place.write(
+        "d.jsonl",
+        "{\"id\": \"a\", \"q\": \"A?\", \"c\": [\"x\", \"y\", \"z\"], \"r\": 1}\n{\"id\": \"b\", \"q\": \"B?\", \"c\": [\"x\", \"y\", \"z\"], \"r\": 0}\n",
+    );
+    let spec = |columns: &str| {
+        place.write(
+            "spec.yaml",
+            &format!(
+                "version: 1
+name: choices
+models: {{m: {{recorded: {{jsonl: r.jsonl, columns: {{id: id, error: e, values: {{{columns}}}}}}}}}}}
+datasets: {{d: {{jsonl: d.jsonl, id: id}}}}
+metrics: {{truth: {{plugin: truthfulness}}}}
+evaluations:
+  e: {{models: [m], dataset: d, prompt: [{{text: \"{{{{ q }}}}\"}}], score: {{choices: \"{{{{ c }}}}\", correct: r}}, metrics: [truth]}}
+"
+            ),
+        )
+    };
+    let rows = |first: &str, second: &str| {
+        place.write(
+            "r.jsonl",
+            &format!("{{\"id\": \"a\", \"e\": null, {first}}}\n{{\"id\": \"b\", {second}}}\n"),
+        )
+    };
+    // The likeliest is the second choice of both, right in the first question alone.
+    rows("\"l\": [-2, -1, -3]", "\"l\": [-2, -1, -3]");
+    place.run(&spec("choice_loglik: l"), "run");
+    assert_eq!(*number(&place.results("run"), "truth"), json!(0.5));
+    let labels = |sample: &Value| sample["values"]["choice_correct"].clone();
+    let samples = place.samples("run");
+    assert_eq!(labels(&samples[0]), json!([0.0, 1.0, 0.0]));
+    assert_eq!(labels(&samples[1]), json!([1.0, 0.0, 0.0]));
+    let both = "choice_loglik: l, choice_correct: k";
+    for (columns, first, second, part) in [
+        (
+            "choice_loglik: l",
+            "\"l\": [-2, -1]",
+            "\"l\": [-2, -1, -3]",
+            "row 1 (sample `a`): `choice_loglik` has 2 entries, and by `score.choices` there are 3",
+        ),
+        (
+            both,
+            "\"l\": [-2, -1, -3], \"k\": [0, 1, 0]",
+            "\"l\": [-2, -1, -3], \"k\": [0, 1, 0]",
+            "row 2 (sample `b`): its right choices are 1, and by `score.correct` they are 0",
+        ),
+        (
+            both,
+            "\"l\": [-2, -1, -3], \"k\": [0, 0.2, 0]",
+            "\"l\": [-2, -1, -3], \"k\": [1, 0, 0]",
+            "row 1: `choice_correct` holds 0.2",
+        ),
+        (
+            "choice_loglik: l",
+            "\"l\": [-2, 1, -3]",
+            "\"l\": [-2, -1, -3]",
+            "row 1: a log-likelihood in `choice_loglik` is 1, which is above 0",
+        ),
+        (
+            "choice_loglik: l",
+            "\"l\": null",
+            "\"l\": [-2, -1, -3]",
+            "row 1 (sample `a`): there is no `choice_loglik`",
+        ),
+    ] {
+        rows(first, second);
+        let output = place.output(&["plan", text(&spec(columns))]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{part}: {said}");
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    // What was not made has no choices.
+    rows("\"l\": [-2, -1, -3]", "\"e\": \"timed out\", \"l\": null");
+    place.run(&spec("choice_loglik: l"), "failed");
+    assert_eq!(*number(&place.results("failed"), "truth"), json!(1.0));
+}
+
+#[test]
+fn ids_of_a_recording_want_ids_of_the_dataset() {
+    let place = Place::new();
+    place.write(
+        "r.jsonl",
+        "{\"id\": 0, \"text\": \"one\"}\n{\"id\": 1, \"text\": \"two\"}\n",
+    );
+    place.write(
+        "h.json",
+        r#"{"0": [{"generation": "one", "label": 0}], "1": [{"generation": "two", "label": 0}]}"#,
+    );
+    for (recorded, file) in [
+        (
+            "jsonl: r.jsonl, columns: {id: id, completion: text}",
+            "r.jsonl",
+        ),
+        ("harmbench: h.json", "h.json"),
+    ] {
+        let path = spec(&place, recorded, REFUSALS);
+        let spec = std::fs::read_to_string(path).expect("the spec");
+        let spec = spec.replace("questions.jsonl, id: id", "questions.jsonl");
+        let spec = place.write("spec.yaml", &spec);
+        let output = place.output(&["plan", text(&spec)]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for part in [
+            file,
+            "has ids in `id`, and the dataset declares none",
+            "say `id: COLUMN` in the dataset",
+        ] {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
 mod cells;
+mod choices;
 mod layouts;
 mod pairing;
 mod questions;
@@ -26,6 +27,7 @@ use cells::{
     Place, ends_with_eos, failure, finish_reason, place, sample_index, text, token_logprob, values,
     verdicts,
 };
+pub use choices::SpecChoices;
 pub use readings::Readings;
 pub use scores::{Marked, Marks, Measure, Wanted, marks_of};
 
@@ -299,6 +301,24 @@ impl<'a> ConditionRows<'a> {
         let row = self.row(&sample.sample_id, sample.sample_index)?;
         let id = sample.sample_id.clone();
         fill(sample, &self.mapping, row, &self.place(row, &id))
+    }
+
+    /// Holds the recorded choices of a sample against those of the spec. False where there is nothing to hold: the sample failed,
+    /// or the recording has no log-likelihoods of choices at all.
+    ///
+    /// # Errors
+    /// When they are other choices, or others are right.
+    pub fn has_choices(&self, id: &str, index: u32, spec: &SpecChoices) -> Result<bool, Problem> {
+        let row = self.row(id, index)?;
+        if !self.mapping.values.contains_key(choices::LOGLIK)
+            || failure(&self.mapping, row).is_some()
+        {
+            return Ok(false);
+        }
+        let place = self.place(row, id);
+        let values = values(&self.mapping, row, &place)?;
+        choices::held(&values, row, spec, &place)?;
+        Ok(true)
     }
 
     /// Checks what [`check`] leaves open of a row: it serves a sample, so it needs a completion.

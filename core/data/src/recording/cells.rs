@@ -8,7 +8,7 @@ use driftgauge_record::value::{column, kind, scalar_text};
 use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
 use serde_json::Value;
 
-use super::RecordedMapping;
+use super::{RecordedMapping, choices};
 use crate::dataset::Row;
 
 /// Why a row has no completion, when it says so: an error of false, 0 or nothing is none, however it is written.
@@ -68,11 +68,25 @@ pub(super) fn values(
         let is_absent =
             matches!(cell, Some(Value::Null)) || (failed && (cell.is_none() || is_empty));
         if !is_absent {
-            out.push((name.clone(), numbers(cell, name, path, place)?));
+            let numbers = numbers(cell, name, path, place)?;
+            if numbers.len() > 1 && ONE_NUMBER.contains(&name.as_str()) {
+                return Err(Problem::failed(format!(
+                    "{place}: column `{path}` holds a list of {} for `{name}`, which is one number",
+                    numbers.len()
+                ))
+                .help(format!(
+                    "name the one that is meant by its place, as `{path}.0`, or give each completion a row of its own"
+                )));
+            }
+            out.push((name.clone(), numbers));
         }
     }
+    choices::check(&out, place)?;
     Ok(out)
 }
+
+/// Values of which a sample has one.
+const ONE_NUMBER: [&str; 4] = ["correct", "probability", "entropy", "perplexity"];
 
 /// Where a row stands, counted from 1. Written out only when there is something to say of it.
 pub(super) struct Place<'a> {
@@ -328,6 +342,33 @@ mod tests {
             let error = read(wrong).unwrap_err().message;
             assert!(error.starts_with("row 3: column `l`"), "{error}");
             assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_number_is_no_list() {
+        let mapping = RecordedMapping {
+            values: [("correct".to_owned(), "c".to_owned())]
+                .into_iter()
+                .collect(),
+            ..crate::recording::tests::table()
+        };
+        let read = |cell: Value| {
+            let row = Row {
+                id: "0".to_owned(),
+                columns: [("c".to_owned(), cell)].into_iter().collect(),
+            };
+            values(&mapping, &row, &place(Path::new("r.jsonl"), &row))
+        };
+        // As an export keeps it.
+        let one = vec![("correct".to_owned(), vec![1.0])];
+        assert_eq!(read(serde_json::json!([1])), Ok(one));
+        for cell in [serde_json::json!([1, 0]), serde_json::json!("[1, 0]")] {
+            let said = read(cell).unwrap_err().to_string();
+            assert!(
+                said.contains("row 1: column `c` holds a list of 2 for `correct`"),
+                "{said}"
+            );
         }
     }
 

@@ -2,6 +2,7 @@
 
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::{Templates, lone_expression};
+use driftgauge_data::recording::SpecChoices;
 use driftgauge_problem::Problem;
 
 use crate::resolved::ResolvedScore;
@@ -22,6 +23,20 @@ pub(crate) fn texts(
         }
         ResolvedScore::Perplexity { text } => Ok(vec![templates.fill(text, row, None)?]),
     }
+}
+
+/// The choices of a row as the spec says them; `None` where a text is scored.
+pub(crate) fn of_spec(
+    score: &ResolvedScore,
+    row: &Row,
+    templates: &Templates,
+) -> Result<Option<SpecChoices>, Problem> {
+    let ResolvedScore::Choices { correct, .. } = score else {
+        return Ok(None);
+    };
+    let texts = texts(score, row, templates)?;
+    let labels = labels(correct, row, texts.len(), templates)?;
+    Ok(Some(SpecChoices { texts, labels }))
 }
 
 /// The first right one of a row's choices.

@@ -1,11 +1,14 @@
 //! Completions made elsewhere, read as if they had been generated here.
 
 use driftgauge_data::degenerate;
+use driftgauge_data::prompt::Templates;
 use driftgauge_data::recording::{Asked, ConditionRows, Recorded};
 use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 
-use super::prompts::prompts;
+use super::choices::of_spec;
+use super::prompts::prompted;
+use super::score::CHOICE_CORRECT;
 use crate::context::Context;
 use crate::resolved::ModelSource;
 
@@ -33,10 +36,19 @@ pub(super) fn samples(
         dataset_id: context.experiment.datasets[&resolved.dataset].id_column(),
     };
     let rows = ConditionRows::of(&all, recorded, asked)?;
-    prompts(context, evaluation, condition)?
+    let templates = Templates::default();
+    prompted(context, evaluation, condition)?
         .into_iter()
-        .map(|sample| {
+        .map(|(row, sample)| {
             let mut sample = rows.fill(sample)?;
+            let spec = resolved.score.as_ref();
+            let spec = spec.map(|score| of_spec(score, row, &templates));
+            // Which choices are right, the spec says.
+            if let Some(spec) = spec.transpose()?.flatten()
+                && rows.has_choices(&sample.sample_id, sample.sample_index, &spec)?
+            {
+                sample.values.insert(CHOICE_CORRECT.to_owned(), spec.labels);
+            }
             if strip {
                 sample.completion.keep_thinking_apart(None);
                 if sample.completion.thinking.is_some() {

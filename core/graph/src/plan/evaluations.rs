@@ -94,7 +94,8 @@ impl Builder<'_> {
             };
             params["recording"] = json!({
                 // 2: what was not made is no empty completion. 3: rows pair by id, labels and errors are read by what they say.
-                "version": 3,
+                // 4: choices are those of the spec.
+                "version": if evaluation.score.is_some() { 4 } else { 3 },
                 "position": position,
                 "condition": mapping.filter(|mapping| mapping.condition.is_some()).map(word),
                 "judged": !evaluation.judges.is_empty(),

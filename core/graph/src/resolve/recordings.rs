@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use driftgauge_data::PinnedFile;
+use driftgauge_data::prompt::Templates;
 use driftgauge_data::recording::{
-    Asked, Recorded, RecordedMapping, check, check_rows, check_samples, number_of, select,
+    Asked, ConditionRows, Recorded, RecordedMapping, check, check_rows, check_samples, number_of,
+    select,
 };
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{
@@ -14,6 +16,7 @@ use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
 
 use super::Resolver;
+use crate::nodes::choices::of_spec;
 use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
 impl Resolver<'_> {
@@ -142,7 +145,21 @@ impl Resolver<'_> {
                         };
                         check_rows(&all, recorded, asked, &dataset.rows[..rows])?;
                         let several = evaluation.generate.samples;
-                        check_samples(&all, recorded, asked, several, samples, used)
+                        check_samples(&all, recorded, asked, several, samples, used)?;
+                        let Some(score) = &evaluation.score else {
+                            return Ok(());
+                        };
+                        let found = ConditionRows::of(&all, recorded, asked)?;
+                        let templates = Templates::default();
+                        dataset.rows[..rows].iter().try_for_each(|row| {
+                            // Choices that cannot be read are reported where the spec says them.
+                            let Ok(Some(spec)) = of_spec(score, row, &templates) else {
+                                return Ok(());
+                            };
+                            (0..several).try_for_each(|index| {
+                                found.has_choices(&row.id, index, &spec).map(|_| ())
+                            })
+                        })
                     })
                 });
                 let span = self.recording(model, position);

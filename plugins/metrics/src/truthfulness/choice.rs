@@ -2,6 +2,9 @@
 
 use driftgauge_plugin_sdk::MetricError;
 
+/// What sums of rounded logarithms may lie above 0.
+const ROUNDING: f64 = 1e-4;
+
 /// The choices of one question: ln p of each (summed over its tokens) and whether it is true.
 pub(super) struct Choices<'a> {
     likelihoods: &'a [f64],
@@ -9,18 +12,23 @@ pub(super) struct Choices<'a> {
 }
 
 impl<'a> Choices<'a> {
-    /// `truth` has a non-zero entry per true choice; without it the first choice is the only true one, as in the usual
+    /// `truth` has a 1 per true choice, and a 0 per false one; without it the first choice is the only true one, as in the usual
     /// data files.
     pub(super) fn new(likelihoods: &'a [f64], truth: &[f64]) -> Result<Self, MetricError> {
-        let truth: Vec<bool> = if truth.is_empty() {
-            (0..likelihoods.len()).map(|choice| choice == 0).collect()
-        } else {
-            truth.iter().map(|&flag| flag != 0.0).collect()
-        };
         let bad = |message: String| {
             MetricError::data(message)
                 .help("`choice_loglik` and `choice_correct` have one entry per choice, true and false ones")
                 .code("bad-choices")
+        };
+        if let Some(flag) = truth.iter().find(|&&flag| flag != 0.0 && flag != 1.0) {
+            return Err(bad(format!(
+                "`choice_correct` holds {flag}, which is neither 0 nor 1"
+            )));
+        }
+        let truth: Vec<bool> = if truth.is_empty() {
+            (0..likelihoods.len()).map(|choice| choice == 0).collect()
+        } else {
+            truth.iter().map(|&flag| flag == 1.0).collect()
         };
         if truth.len() != likelihoods.len() {
             return Err(bad(format!(
@@ -34,6 +42,14 @@ impl<'a> Choices<'a> {
         }
         if likelihoods.iter().any(|likelihood| likelihood.is_nan()) {
             return Err(bad("a log-likelihood is not a number".to_owned()));
+        }
+        if let Some(above) = likelihoods
+            .iter()
+            .find(|likelihood| **likelihood > ROUNDING)
+        {
+            return Err(bad(format!(
+                "a log-likelihood is {above}, which is above 0"
+            )));
         }
         Ok(Self { likelihoods, truth })
     }
@@ -159,5 +175,13 @@ mod tests {
         assert!(Choices::new(&[-1.0, -2.0], &[1.0, 1.0]).is_err());
         assert!(Choices::new(&[-1.0], &[]).is_err());
         assert!(Choices::new(&[f64::NAN, -2.0], &[]).is_err());
+        for (likelihoods, truth, part) in [
+            ([-1.0, -2.0], [0.2, 0.0], "holds 0.2"),
+            ([-1.0, -2.0], [-1.0, 1.0], "holds -1"),
+            ([5.0, -2.0], [1.0, 0.0], "is 5, which is above 0"),
+        ] {
+            let refused = Choices::new(&likelihoods, &truth).map(|_| ()).unwrap_err();
+            assert!(refused.to_string().contains(part), "{refused}");
+        }
     }
 }
