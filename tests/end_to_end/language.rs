@@ -296,6 +296,35 @@ evaluations:
 compare: {baseline: own}
 "#;
 
+/// A training of every weight leaves a whole model, which is asked as it is; so is each of its checkpoints.
+#[test]
+fn a_training_of_every_weight_is_a_model() {
+    let place = Place::new();
+    place.write_data(&["chat.jsonl", "asks.jsonl"]);
+    let full = CHECKPOINTS.replace("lora: {rank: 4}", "full: true");
+    let spec = place.write("spec.yaml", &full);
+    let summary = place.run(&spec, "run");
+    assert_eq!(summary["failed"], 0, "{summary}");
+    let plan = Planned::of(&place, &spec);
+    let weights = |node: &str, folder: &str| {
+        let key = plan.node(node)["key"].as_str().expect("a key");
+        let artifact = format!("store/artifacts/{}/{key}", &key[..2]);
+        place.read(&format!("{artifact}/{folder}/model.safetensors"))
+    };
+    let base = weights("pretrain base", "model");
+    for (trained, model) in [
+        ("checkpoint tuned@step=1", "tuned@step=1"),
+        ("finetune end", "end"),
+        ("finetune short", "short"),
+    ] {
+        let merged = weights(&format!("merge {model}"), "model");
+        assert!(merged == weights(trained, "adapter"), "{model}");
+        assert!(merged != base, "{model}");
+    }
+    assert!(weights("merge tuned@step=2", "model") == weights("merge short", "model"));
+    assert!(weights("merge tuned@step=1", "model") != weights("merge end", "model"));
+}
+
 #[test]
 fn checkpoints_are_parts_of_one_training() {
     let place = Place::new();

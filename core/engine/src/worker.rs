@@ -101,8 +101,10 @@ pub struct TestifyJob {
 pub struct MergeJob {
     /// Folder of the base model.
     pub base: PathBuf,
-    /// Folder of the adapter.
+    /// Folder of what was trained: an adapter, or a whole model.
     pub adapter: PathBuf,
+    /// Whether it is a whole model, every weight of which was trained: it is taken as it is.
+    pub whole: bool,
     /// Where the merged folder goes.
     pub out: PathBuf,
     /// As for a training.

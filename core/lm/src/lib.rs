@@ -52,7 +52,7 @@ pub use divergence::{Divergence, divergences};
 pub use driftgauge_engine::training::{BaseQuantization, LoraConfig, TargetModules};
 pub use error::{Error, Result};
 pub use gguf::GgufFile;
-pub use merge::merge;
+pub use merge::{merge, take_whole};
 pub use pair::Pair;
 pub use processor::vectors;
 pub use reading::Reader;

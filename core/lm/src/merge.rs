@@ -47,6 +47,23 @@ pub fn merge(base_dir: &Path, adapter_dir: &Path, out_dir: &Path) -> Result<()> 
     })
 }
 
+/// Writes the model folder that a training of every weight left to `out_dir`, without what the training has beside it. `out_dir`
+/// appears whole or not at all.
+///
+/// # Errors
+/// When the files cannot be read or written.
+pub fn take_whole(trained: &Path, out_dir: &Path) -> Result<()> {
+    files::replace_folder(out_dir, |out| {
+        folder::copy_companions(trained, out)?;
+        let (from, to) = (trained.join(WHOLE), out.join(WHOLE));
+        files::replace(&to, |to| {
+            std::fs::copy(&from, to).map_err(Error::io("copy", &from))?;
+            let file = std::fs::File::open(to).map_err(Error::io("open", to))?;
+            files::sync(&file).map_err(Error::io("write", to))
+        })
+    })
+}
+
 /// The input embedding, where the base's output head is the same weight and the adapter replaces one of both only.
 fn needs_a_head(shards: &Shards, adapter: &AdapterFolder) -> Option<String> {
     let embedding = shards.weights().embedding()?;

@@ -114,7 +114,10 @@ fn work<W: Write + Send>(
         Job::Merge(job) => {
             end_with_parent(input);
             let _alone = alone(&job.lock, replies)?;
-            driftgauge_lm::merge(&job.base, &job.adapter, &job.out)?;
+            match job.whole {
+                true => driftgauge_lm::take_whole(&job.adapter, &job.out)?,
+                false => driftgauge_lm::merge(&job.base, &job.adapter, &job.out)?,
+            }
             replies.send(&Reply::Done(serde_json::Value::Null))?;
         }
     }

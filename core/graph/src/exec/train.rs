@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use driftgauge_engine::training::Method;
 use driftgauge_engine::worker::{Job, MergeJob, Reply, TrainJob};
 use driftgauge_problem::{Context as _, Problem};
 use driftgauge_store::{Digest, Manifest, damage_of_folder};
@@ -65,11 +66,18 @@ pub(super) async fn run(context: &Context, node: usize, threads: usize) -> Resul
             }))
         }
         (source @ (ModelSource::Finetune { base, .. } | ModelSource::Adapter { base, .. }), _) => {
-            let adapter = match source {
-                ModelSource::Adapter { adapter, .. } => adapter.as_ref().map(|a| a.path.clone()),
-                _ => finetune_folder(context, model),
+            let (adapter, whole) = match source {
+                ModelSource::Adapter { adapter, .. } => {
+                    (adapter.as_ref().map(|a| a.path.clone()), false)
+                }
+                ModelSource::Finetune { training, .. } => (
+                    finetune_folder(context, model),
+                    matches!(training.settings.method, Method::Full),
+                ),
+                _ => (None, false),
             };
             Job::Merge(MergeJob {
+                whole,
                 base: model_folder(context, base).ok_or("the base has no folder")?,
                 adapter: adapter.ok_or("the adapter has no folder")?,
                 out: scratch.join("model"),
