@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::error::{Result, optional_json};
+use crate::error::{Error, Refusal, Result, optional_json};
 
 /// The file of a model's generation settings.
 pub const GENERATION: &str = "generation_config.json";
@@ -14,15 +14,29 @@ pub const GENERATION: &str = "generation_config.json";
 /// second where both are there; an answer that goes on behind one of the others is no answer of the model's makers.
 ///
 /// # Errors
-/// When `generation_config.json` is there and is no JSON.
+/// When `generation_config.json` is there and is no JSON object, and when an end token is no number of a token: an answer would go on
+/// behind it.
 pub fn declared(folder: &Path, config: &Value, eos_token: Option<u32>) -> Result<Vec<u32>> {
-    let mut tokens = ids(&config["eos_token_id"]);
-    let generation = optional_json(&folder.join(GENERATION))?;
-    tokens.extend(ids(&generation["eos_token_id"]));
+    let mut tokens = ids(&folder.join("config.json"), &config["eos_token_id"])?;
+    let path = folder.join(GENERATION);
+    let generation = optional_json(&path)?;
+    if !generation.is_null() && !generation.is_object() {
+        return Err(Error::content(&path, "is no JSON object"));
+    }
+    tokens.extend(ids(&path, &generation["eos_token_id"])?);
     tokens.extend(eos_token);
     tokens.sort_unstable();
     tokens.dedup();
     Ok(tokens)
+}
+
+/// Whether the end tokens that a folder declares can be read.
+///
+/// # Errors
+/// As [`declared`].
+pub fn check(folder: &Path) -> Result<()> {
+    let config = optional_json(&folder.join("config.json"))?;
+    declared(folder, &config, None).map(drop)
 }
 
 /// The content of a `generation_config.json` whose end tokens are those declared so far and `further` ones.
@@ -42,13 +56,28 @@ pub fn with_further(generation: &Value, declared: &[u32], further: &[u32]) -> Va
     content
 }
 
-/// The ids of a number or of a list of numbers.
-fn ids(value: &Value) -> Vec<u32> {
-    let one = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
-    match value {
-        Value::Array(list) => list.iter().filter_map(one).collect(),
-        other => one(other).into_iter().collect(),
+/// The ids of a number or of a list of numbers. A negative number is no token's, as in transformers.
+fn ids(path: &Path, value: &Value) -> Result<Vec<u32>> {
+    let list = match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut found = Vec::new();
+    for id in list {
+        match id.as_i64().map(u32::try_from) {
+            Some(Ok(id)) => found.push(id),
+            Some(Err(_)) if id.as_i64() < Some(0) => {}
+            _ => {
+                let refusal = Refusal::new(
+                    format!("`eos_token_id: {value}` is no token's number, and no list of such"),
+                    "write the ids of the tokens that end an answer, such as `[2, 7]`",
+                );
+                return Err(Error::content(path, refusal));
+            }
+        }
     }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -68,8 +97,20 @@ mod tests {
             declared(dir.path(), &json!({"eos_token_id": null}), None).unwrap(),
             [3]
         );
-        std::fs::write(&generation, "{").unwrap();
-        assert!(declared(dir.path(), &config, None).is_err());
+        for wrong in [
+            "{",
+            "[1]",
+            r#"{"eos_token_id": 241.0}"#,
+            r#"{"eos_token_id": "241"}"#,
+            r#"{"eos_token_id": [[241]]}"#,
+            r#"{"eos_token_id": [2, null]}"#,
+            r#"{"eos_token_id": 4294967296}"#,
+        ] {
+            std::fs::write(&generation, wrong).unwrap();
+            assert!(declared(dir.path(), &config, None).is_err(), "{wrong}");
+        }
+        std::fs::write(&generation, r#"{"eos_token_id": -1}"#).unwrap();
+        assert_eq!(declared(dir.path(), &config, None).unwrap(), [2]);
     }
 
     #[test]

@@ -8,8 +8,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod adapter;
+pub mod class;
 pub mod ends;
 mod error;
+pub mod generation;
 mod header;
 pub mod inert;
 pub mod special;

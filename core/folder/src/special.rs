@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{Error, Result, optional_json};
+use crate::error::{Error, Refusal, Result, optional_json};
 
 /// Special tokens that every tokenizer may have, by the name that chat templates use.
 const NAMED: [&str; 7] = [
@@ -79,6 +79,21 @@ impl SpecialTokens {
     pub fn read(folder: &Path) -> Result<Self> {
         let config_path = folder.join("tokenizer_config.json");
         let config = optional_json(&config_path)?;
+        let splits = config["split_special_tokens"] == true;
+        let other = &config["model_specific_special_tokens"];
+        if splits || other.as_object().is_some_and(|tokens| !tokens.is_empty()) {
+            let key = match splits {
+                true => "split_special_tokens",
+                false => "model_specific_special_tokens",
+            };
+            let refusal = Refusal::new(
+                format!(
+                    "`{key}` makes transformers find other tokens in a text than are found here"
+                ),
+                "take it out, or save the tokenizer again without it",
+            );
+            return Err(Error::content(&config_path, refusal));
+        }
         let decoder = &config["added_tokens_decoder"];
         if let Value::Object(entries) = decoder {
             let mut found = Found::of(&config, &config_path)?;

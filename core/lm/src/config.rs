@@ -6,6 +6,8 @@ mod rope;
 
 use std::path::Path;
 
+use driftgauge_folder::Refusal;
+use driftgauge_folder::class::check_type;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -236,6 +238,9 @@ impl DecoderConfig {
     /// As [`Self::from_folder`].
     pub fn from_json(value: &Value) -> Result<Self> {
         let architecture = architecture_of(value)?;
+        check_type(value, architecture.class_name()).map_err(|Refusal { reason, help }| {
+            Error::Config(reason).hint(help.unwrap_or_default())
+        })?;
         let fields = Fields::new(value, "")?;
         if let Some(quantised) = fields.get("quantization_config") {
             let method = quantised["quant_method"].as_str().unwrap_or("unknown");

@@ -8,6 +8,7 @@ use std::path::Path;
 use driftgauge_folder::special::{Added, SpecialTokens};
 pub(crate) use sentencepiece::{Piece, SentencePiece};
 
+use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, TokenizerBuilder, TokenizerImpl};
@@ -122,6 +123,14 @@ impl Tokenizer {
         // A folder may carry the padding and truncation of whoever saved it; neither is wanted here.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(failed)?;
+        if let ModelWrapper::BPE(bpe) = inner.get_model()
+            && let Some(dropout) = bpe.dropout.filter(|dropout| *dropout != 0.0)
+        {
+            let why = format!(
+                "drops merges at random (`dropout: {dropout}`): a text would be other tokens in every run"
+            );
+            return Err(Error::Tokenizer(why).hint("write `\"dropout\": null` in `tokenizer.json`"));
+        }
         let added = inner.get_added_tokens_decoder();
         Ok(Self {
             inner: Inner::Json(Box::new(inner)),

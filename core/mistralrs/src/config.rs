@@ -12,6 +12,8 @@ use driftgauge_problem::Problem;
 use std::path::Path;
 
 use driftgauge_engine::Reach;
+use driftgauge_folder::Refusal;
+use driftgauge_folder::class::check_type;
 use driftgauge_folder::inert::is_inert;
 use serde_json::{Map, Value};
 
@@ -51,6 +53,9 @@ pub(crate) fn read(folder: &Path) -> Result<Config, Problem> {
 /// As [`read`].
 pub(crate) fn from_json(json: &Value) -> Result<Config, Problem> {
     let family = family_of(json)?;
+    check_type(json, family.class).map_err(|Refusal { reason, help }| {
+        Problem::failed(reason).help(help.unwrap_or_default())
+    })?;
     let mut fields = json
         .as_object()
         .cloned()

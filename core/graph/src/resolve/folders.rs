@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use driftgauge_data::prompt::TEXT_ROLE;
+use driftgauge_folder::ends::{self, GENERATION};
+use driftgauge_folder::generation::not_applied;
 use driftgauge_folder::special::largest_token;
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
@@ -18,11 +20,30 @@ impl Resolver<'_> {
     /// every token, a tokenizer.
     pub(super) fn sound_folder(&mut self, place: &Text, folder: &Path) -> Option<()> {
         match folder_problem(folder) {
-            None => Some(()),
+            None => {
+                self.settings_passed_over(folder);
+                Some(())
+            }
             Some(problem) => {
                 self.refuse("bad-model", place.span(), problem);
                 None
             }
+        }
+    }
+
+    /// Says what a folder's generation settings ask for that is not done: users may know other answers of the model.
+    fn settings_passed_over(&mut self, folder: &Path) {
+        let settings = not_applied(folder).unwrap_or_default();
+        if settings.is_empty() {
+            return;
+        }
+        let note = format!(
+            "`{}` asks for {}, which is not applied: answers are drawn as `generate` says, and transformers by itself would write others.",
+            folder.join(GENERATION).display(),
+            settings.join(", ")
+        );
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 
@@ -84,6 +105,9 @@ fn folder_problem(folder: &Path) -> Option<Problem> {
         Ok(weights) => weights,
         Err(error) => return Some(error.into()),
     };
+    if let Err(error) = ends::check(folder) {
+        return Some(error.into());
+    }
     let problem = |message: String| Problem::new("bad-model", message);
     if !folder.join(TOKENIZER).is_file() {
         let message = format!("`{}` has no `{TOKENIZER}`", folder.display());

@@ -180,6 +180,14 @@ fn activation(architecture: Architecture, fields: &Fields<'_>) -> Result<Activat
         ),
         false => (fields.text("hidden_act")?, None),
     };
+    if let (A::Gemma, Some(newer), Some(older)) = (architecture, newer, older)
+        && newer.starts_with("gelu") != older.starts_with("gelu")
+    {
+        return Err(Error::Config(format!(
+            "`hidden_activation: {newer}` and `hidden_act: {older}` are two functions"
+        ))
+        .hint("keep the one that the model was trained with"));
+    }
     let name = match architecture {
         // transformers 5 reads `hidden_act`, 4 reads `hidden_activation` where there is one.
         A::Gemma => newer.or(older),
