@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::Diagnostic;
 use crate::located::Span;
 use crate::spec::ExperimentSpec;
+use crate::variables::as_default;
 
 /// A spec's text and the name that messages give it, with the files that it includes behind it: one place is one byte of all of them.
 #[derive(Debug, Clone)]
@@ -224,7 +225,7 @@ impl Variables {
             .iter()
             .filter_map(|(name, default)| {
                 let value = self.get(name)?;
-                Some((default.0.span(), serde_json::Value::from(value).to_string()))
+                Some((default.0.span(), as_default(value, &default.0)))
             })
             .collect()
     }
@@ -241,6 +242,22 @@ mod tests {
         assert_eq!(source.position(x), Position { line: 2, column: 6 });
         assert_eq!(source.line_at(Span::new(x, x + 1)), "ü: é x");
     }
+
+    #[test]
+    fn a_variable_that_was_set_keeps_the_type_of_its_default() {
+        use serde_json::json;
+        for (text, default, written) in [
+            ("3", json!(2), "3"),
+            ("-3", json!(2), "-3"),
+            ("1e-4", json!(0.1), "1e-4"),
+            ("false", json!(null), "false"),
+            ("3", json!("2"), "\"3\""),
+            ("1 or x", json!(2), "\"1 or x\""),
+        ] {
+            assert_eq!(as_default(text, &default), written);
+        }
+    }
+
     #[test]
     fn places_of_an_included_file_are_its_own() {
         let mut source = Source::new("a.yaml", "a: 1\n");

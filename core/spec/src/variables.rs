@@ -182,18 +182,35 @@ fn unset(name: &str, span: Span) -> Diagnostic {
 fn from_outside(text: &str, default: &Value) -> Node {
     let value = match default {
         Value::Text(_) => None,
-        _ => serde_yaml::from_str::<Value>(text).ok(),
+        _ => plain(text),
     };
-    let value = value.filter(|value| {
-        matches!(
-            value,
-            Value::Bool(_) | Value::Unsigned(_) | Value::Signed(_) | Value::Float(_)
-        )
-    });
     Node {
         span: Span::NONE,
         value: value.unwrap_or_else(|| Value::Text(text.to_owned())),
         said: Some(text.to_owned()),
+    }
+}
+
+/// The number or the truth value that YAML reads in a text, if it is one.
+fn plain(text: &str) -> Option<Value> {
+    let value = serde_yaml::from_str::<Value>(text).ok();
+    value.filter(|value| {
+        matches!(
+            value,
+            Value::Bool(_) | Value::Unsigned(_) | Value::Signed(_) | Value::Float(_)
+        )
+    })
+}
+
+/// A value from the command line as it stands in a spec in the place of a default: of the type that it had there.
+pub(crate) fn as_default(text: &str, default: &serde_json::Value) -> String {
+    match plain(text).filter(|_| !default.is_string()) {
+        Some(Value::Bool(value)) => value.to_string(),
+        Some(Value::Unsigned(value)) => value.to_string(),
+        Some(Value::Signed(value)) => value.to_string(),
+        // Read again as it was read: it is no other number.
+        Some(Value::Float(_)) => text.trim().to_owned(),
+        _ => serde_json::Value::from(text).to_string(),
     }
 }
 
