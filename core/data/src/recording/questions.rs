@@ -109,23 +109,28 @@ fn counted(
 }
 
 fn another(found: &ConditionRows<'_>, (row, said): &(&Row, Said<'_>), field: &str) -> Problem {
+    let name = match found.mapping.format {
+        RecordedFormat::LmEval => format!("doc.{field}"),
+        RecordedFormat::Promptfoo => format!("vars.{field}"),
+        _ => field.to_owned(),
+    };
     let asked = match said.get(field) {
-        Some(asked) => format!("`{field}` is `{}` there", beginning(asked)),
-        None => format!("there is no `{field}` there"),
+        Some(asked) => format!("`{name}` is `{}` there", beginning(asked)),
+        None => format!("there is no `{name}` there"),
     };
     let ours = row.columns.iter().filter_map(|(name, value)| {
         Some(format!(
-            "`{name}` is `{}`",
+            "`{}` here in `{name}`",
             beginning(value.as_str()?.trim())
         ))
     });
     let ours: Vec<String> = ours.take(3).collect();
     Problem::failed(format!(
-        "`{}` was asked something else under `{}` than the dataset says: {asked}, and here {}",
+        "`{}` was asked something else under `{}` than the dataset says: {asked}, and {}",
         found.recorded.file.path.display(),
         row.id,
         match ours.is_empty() {
-            true => "there is no text".to_owned(),
+            true => "there is no text here".to_owned(),
             false => ours.join(", "),
         }
     ))
