@@ -123,7 +123,12 @@ fn answers(line: &IndexMap<String, Value>, requests: &[Vec<Value>]) -> Result<An
     if responses.is_empty() {
         return Err("its list of responses is empty".into());
     }
-    if responses.len() < requests.len() {
+    let argument = requests.first().and_then(|request| request.get(1));
+    let generated = matches!(argument, Some(Value::Object(_)));
+    let rolling = requests.first().is_some_and(|request| request.len() == 1);
+    let logliks: Option<Vec<f64>> = responses.iter().map(loglik).collect();
+    // Of texts a filter may keep one; of likelihoods each belongs to its request.
+    if !generated && responses.len() < requests.len() {
         return Err(Problem::failed(format!(
             "it has {} requests in `arguments` and {} of their responses",
             requests.len(),
@@ -131,10 +136,6 @@ fn answers(line: &IndexMap<String, Value>, requests: &[Vec<Value>]) -> Result<An
         ))
         .help("each request has a response of its own; a filter that drops some, or a file that was cut, cannot be read"));
     }
-    let argument = requests.first().and_then(|request| request.get(1));
-    let generated = matches!(argument, Some(Value::Object(_)));
-    let rolling = requests.first().is_some_and(|request| request.len() == 1);
-    let logliks: Option<Vec<f64>> = responses.iter().map(loglik).collect();
     if !generated && let Some(logliks) = logliks {
         return Ok(Answers::Logliks(logliks));
     }
