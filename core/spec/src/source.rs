@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 use crate::located::Span;
-use crate::spec::ExperimentSpec;
-use crate::variables::as_default;
 
 /// A spec's text and the name that messages give it, with the files that it includes behind it: one place is one byte of all of them.
 #[derive(Debug, Clone)]
@@ -217,18 +215,6 @@ impl Variables {
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.0.keys()
     }
-
-    /// Replacements that make the variables that were set the defaults of the text: place and new YAML.
-    #[must_use]
-    pub fn edits(&self, spec: &ExperimentSpec) -> Vec<(Span, String)> {
-        spec.vars
-            .iter()
-            .filter_map(|(name, default)| {
-                let value = self.get(name)?;
-                Some((default.0.span(), as_default(value, &default.0)))
-            })
-            .collect()
-    }
 }
 
 #[cfg(test)]
@@ -241,21 +227,6 @@ mod tests {
         let x = source.text().find('x').unwrap();
         assert_eq!(source.position(x), Position { line: 2, column: 6 });
         assert_eq!(source.line_at(Span::new(x, x + 1)), "ü: é x");
-    }
-
-    #[test]
-    fn a_variable_that_was_set_keeps_the_type_of_its_default() {
-        use serde_json::json;
-        for (text, default, written) in [
-            ("3", json!(2), "3"),
-            ("-3", json!(2), "-3"),
-            ("1e-4", json!(0.1), "1e-4"),
-            ("false", json!(null), "false"),
-            ("3", json!("2"), "\"3\""),
-            ("1 or x", json!(2), "\"1 or x\""),
-        ] {
-            assert_eq!(as_default(text, &default), written);
-        }
     }
 
     #[test]

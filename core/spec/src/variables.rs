@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::located::Span;
 use crate::source::{Source, Variables};
+use crate::spec::ExperimentSpec;
 use crate::tree::{Node, Value};
 
 /// The variables of a spec with their values.
@@ -202,8 +203,22 @@ fn plain(text: &str) -> Option<Value> {
     })
 }
 
+impl Variables {
+    /// Replacements that make the variables that were set the defaults of the text: place and new YAML.
+    #[must_use]
+    pub fn edits(&self, spec: &ExperimentSpec) -> Vec<(Span, String)> {
+        spec.vars
+            .iter()
+            .filter_map(|(name, default)| {
+                let value = self.get(name)?;
+                Some((default.0.span(), as_default(value, &default.0)))
+            })
+            .collect()
+    }
+}
+
 /// A value from the command line as it stands in a spec in the place of a default: of the type that it had there.
-pub(crate) fn as_default(text: &str, default: &serde_json::Value) -> String {
+fn as_default(text: &str, default: &serde_json::Value) -> String {
     match plain(text).filter(|_| !default.is_string()) {
         Some(Value::Bool(value)) => value.to_string(),
         Some(Value::Unsigned(value)) => value.to_string(),
@@ -243,4 +258,24 @@ fn declaration(
         _ => value.said = Some(source.written(value.span).to_owned()),
     }
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_variable_that_was_set_keeps_the_type_of_its_default() {
+        for (text, default, written) in [
+            ("3", json!(2), "3"),
+            ("-3", json!(2), "-3"),
+            ("1e-4", json!(0.1), "1e-4"),
+            ("false", json!(null), "false"),
+            ("3", json!("2"), "\"3\""),
+            ("1 or x", json!(2), "\"1 or x\""),
+        ] {
+            assert_eq!(as_default(text, &default), written);
+        }
+    }
 }
