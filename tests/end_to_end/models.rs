@@ -228,6 +228,49 @@ fn a_tokenizer_that_does_not_fit_the_embedding_is_named() {
 }
 
 #[test]
+fn what_engines_would_read_in_two_ways_is_named() {
+    refused(
+        |m| {
+            edit_json(&m.join("config.json"), |config| {
+                config["model_type"] = json!("mistral");
+            });
+        },
+        &["`model_type: \"mistral\"`", "`LlamaForCausalLM`"],
+    );
+    refused(
+        |m| {
+            edit_json(&m.join("config.json"), |config| {
+                config["eos_token_id"] = json!("2");
+            });
+        },
+        &["`eos_token_id: \"2\"`", "`[2, 7]`"],
+    );
+    refused(
+        |m| {
+            edit_json(&m.join("tokenizer_config.json"), |config| {
+                config["split_special_tokens"] = json!(true);
+            });
+        },
+        &["`split_special_tokens`"],
+    );
+}
+
+#[test]
+fn generation_settings_that_are_not_applied_are_told() {
+    let place = Place::new();
+    let settings = json!({"repetition_penalty": 1.05, "temperature": 0.6, "top_p": 0.9});
+    let path = copied(&place).join("generation_config.json");
+    std::fs::write(path, settings.to_string()).expect("a file");
+    let (code, message) = ask(&place);
+    assert_eq!(code, Some(0), "{message}");
+    let resolved = String::from_utf8(place.read("run/resolved.json")).expect("text");
+    assert!(
+        resolved.contains("asks for `repetition_penalty: 1.05`, which is not applied"),
+        "{resolved}"
+    );
+}
+
+#[test]
 fn a_template_that_writes_bos_twice_is_named() {
     fails(
         |m| {

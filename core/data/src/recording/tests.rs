@@ -1,4 +1,3 @@
-
 use driftgauge_spec::spec::DatasetFormat;
 
 use super::*;

@@ -1,4 +1,3 @@
-
 use super::super::zip::tests::archive;
 use super::*;
 

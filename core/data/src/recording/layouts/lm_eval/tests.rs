@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn reading(text: &str) -> Result<Table, Problem> {
