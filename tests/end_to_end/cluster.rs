@@ -345,16 +345,25 @@ fn a_job_whose_time_is_over_saves_what_it_has_and_the_next_goes_on() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    // The third job is the fine-tune: its base comes before it, with fewer steps. It has made some, however fast the machine is.
-    let pid = cluster.queue.join("3.pid");
+    // Which job the fine-tune is depends on what is ready beside it; its base has fewer steps. It has made some, however fast the
+    // machine is.
     let unfinished = cluster.place.path("store/partial");
-    cluster.wait_for("third job amid its steps", || {
-        let text = std::fs::read_to_string(&pid);
-        text.is_ok_and(|text| !text.is_empty())
-            && !files_with(&unfinished, "\"step\":20,").is_empty()
+    let pid = || {
+        let log = files_with(&cluster.place.path("run/jobs"), "start   finetune tuned").pop()?;
+        let folder = text(log.parent()?).to_owned();
+        let pids = (1..10)
+            .filter_map(|id| std::fs::read_to_string(cluster.queue.join(format!("{id}.pid"))).ok());
+        let mut pids = pids.map(|pid| pid.trim().to_owned());
+        pids.find(|pid| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&command).contains(&folder)
+        })
+    };
+    cluster.wait_for("fine-tune amid its steps", || {
+        pid().is_some() && !files_with(&unfinished, "\"step\":20,").is_empty()
     });
-    let pid = std::fs::read_to_string(&pid).expect("a number");
-    let told = Command::new("kill").args(["-USR1", pid.trim()]).status();
+    let pid = pid().expect("a number");
+    let told = Command::new("kill").args(["-USR1", &pid]).status();
     assert!(told.is_ok_and(|status| status.success()));
     let (summary, said) = ended(run);
     assert_eq!(summary["failed"], 0, "{said}");
