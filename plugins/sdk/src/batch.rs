@@ -1,123 +1,14 @@
 //! Safe reading of samples: the plugin's half of the host's accessors.
 #![expect(unsafe_code, reason = "calls function pointers of the host")]
 
-use std::cell::{Cell, RefCell};
-use std::ffi::c_void;
-use std::marker::PhantomData;
+mod columns;
 
-use crate::MetricError;
 use crate::ffi::{
-    DG_NO_FIELD, DG_NULL, DG_OK, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgColumn, DgF32s, DgF64s,
-    DgGet, DgHost, DgScores, DgStr, DgStrs,
+    DG_NO_FIELD, DG_NULL, DG_OTHER_TYPE, DG_PRESENT, DgBatch, DgColumn, DgF32s, DgF64s, DgGet,
+    DgHost, DgStr, DgStrs,
 };
-#[cfg(doc)]
-use crate::wire::SampleIds;
-use crate::wire::{ScoreKind, Scores};
-
-/// Levels of the run log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something failed.
-    Error = 0,
-    /// Something a reader of the result has to know.
-    Warning = 1,
-    /// Progress.
-    Info = 2,
-    /// For the plugin's author.
-    Debug = 3,
-    /// Everything.
-    Trace = 4,
-}
-
-/// The harness, as a plugin sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct Host<'a> {
-    table: DgHost,
-    lifetime: PhantomData<&'a c_void>,
-}
-
-impl Host<'_> {
-    /// # Safety
-    /// The table's context must be live during the lifetime of the result.
-    pub(crate) unsafe fn new(table: DgHost) -> Self {
-        Self {
-            table,
-            lifetime: PhantomData,
-        }
-    }
-
-    /// Writes to the run log.
-    pub fn log(&self, level: LogLevel, message: &str) {
-        if let Some(log) = self.table.log {
-            // SAFETY: the context belongs to the function, and the message outlives the call.
-            unsafe { log(self.table.ctx, level as i32, DgStr::new(message)) }
-        }
-    }
-
-    /// Whether the run is being stopped; poll it in long loops.
-    #[must_use]
-    pub fn cancelled(&self) -> bool {
-        // SAFETY: the context belongs to the function.
-        self.table
-            .cancelled
-            .is_some_and(|cancelled| unsafe { cancelled(self.table.ctx) } != 0)
-    }
-
-    /// Whether the harness names prompts by the numbers that it gave them (ABI 1.3): then scores of [`SampleIds::numbered`] and the
-    /// `prompts` of pooled answers need no ids.
-    #[must_use]
-    pub fn names_prompts(&self) -> bool {
-        self.table.scores.is_some() && self.table.abi_minor >= 3
-    }
-
-    /// Hands scores over as arrays. `None` where the harness is too old to take them.
-    pub(crate) fn give(&self, scores: &Scores) -> Option<Result<(), MetricError>> {
-        let give = self.table.scores?;
-        let all = scores.values.missing() == 0;
-        let present: Vec<u8> = match all {
-            true => Vec::new(),
-            false => {
-                let values = scores.values.iter();
-                values.map(|value| u8::from(value.is_some())).collect()
-            }
-        };
-        let values = scores.values.numbers();
-        let of_prompts = scores.sample_ids.are_of_prompts();
-        let ids: Vec<DgStr> = match of_prompts {
-            true => Vec::new(),
-            false => scores.sample_ids.iter().map(DgStr::new).collect(),
-        };
-        let prompts = scores.sample_ids.places().filter(|_| of_prompts);
-        let arrays = DgScores {
-            struct_size: size_of::<DgScores>() as u32,
-            binary: u32::from(scores.kind == ScoreKind::Binary),
-            id: DgStr::new(&scores.id),
-            condition: DgStr::new(&scores.condition),
-            len: values.len(),
-            values: values.as_ptr(),
-            present: if all {
-                std::ptr::null()
-            } else {
-                present.as_ptr()
-            },
-            prompts: prompts.map_or(std::ptr::null(), <[u32]>::as_ptr),
-            sample_ids: if of_prompts {
-                std::ptr::null()
-            } else {
-                ids.as_ptr()
-            },
-        };
-        // SAFETY: the context belongs to the function; the arrays have as many items as told, and outlive the call.
-        let status = unsafe { give(self.table.ctx, &raw const arrays) };
-        Some(match status {
-            DG_OK => Ok(()),
-            _ => Err(MetricError::internal(format!(
-                "the harness did not take the scores `{}`",
-                scores.id
-            ))),
-        })
-    }
-}
+use crate::{Host, MetricError};
+use columns::{Columns, ColumnsOf};
 
 /// Samples handed to [`crate::Metric::update`].
 #[derive(Debug, Clone, Copy)]
@@ -388,7 +279,7 @@ impl<'a> Sample<'a> {
     ) -> Result<Option<T>, MetricError> {
         if let Some(read) = column
             // SAFETY: the batch is the host's own, and `read` one of its functions.
-            && let Some(found) = unsafe { columns.find(self.batch, self.row, field, read, out) }
+            && let Some(found) = unsafe { columns.find((self.batch.raw, self.batch.len), self.row, field, read, out) }
         {
             return Ok(found);
         }
@@ -429,85 +320,6 @@ impl<'a> Sample<'a> {
         // SAFETY: by the contract above.
         unsafe { text.text() }
             .ok_or_else(|| MetricError::internal("the harness gave text that is not UTF-8"))
-    }
-}
-
-/// The columns of a batch that were asked for. One call into the host for a whole column costs little more than one for a
-/// row, and most fields are asked for in every row.
-#[derive(Debug, Default)]
-struct Columns {
-    str: ColumnsOf<DgStr>,
-    f64: ColumnsOf<f64>,
-    i64: ColumnsOf<i64>,
-    f32s: ColumnsOf<DgF32s>,
-    strs: ColumnsOf<DgStrs>,
-    f64s: ColumnsOf<DgF64s>,
-}
-
-/// The columns of one type. There are so few that looking through all of them is the fastest.
-#[derive(Debug)]
-struct ColumnsOf<T> {
-    all: RefCell<Vec<Column<T>>>,
-    /// The place of the column that is likely asked for next: samples are mostly asked for the same fields in the same order.
-    next: Cell<usize>,
-}
-
-#[derive(Debug)]
-struct Column<T> {
-    field: String,
-    values: Vec<T>,
-    /// What the accessor of a row would return.
-    found: Vec<i8>,
-}
-
-impl<T> Default for ColumnsOf<T> {
-    fn default() -> Self {
-        Self {
-            all: RefCell::default(),
-            next: Cell::new(0),
-        }
-    }
-}
-
-impl<T: Copy> ColumnsOf<T> {
-    /// A row's value, or that it has none. `None` where only the accessor of a row can tell what is wrong.
-    ///
-    /// # Safety
-    /// `read` must be the function of the batch's host for columns of this type.
-    unsafe fn find(
-        &self,
-        batch: &Shared<'_>,
-        row: usize,
-        field: &str,
-        read: DgColumn<T>,
-        nothing: T,
-    ) -> Option<Option<T>> {
-        let mut columns = self.all.borrow_mut();
-        let likely = self.next.get();
-        let place = match columns.get(likely) {
-            Some(column) if column.field == field => Some(likely),
-            _ => columns.iter().position(|column| column.field == field),
-        };
-        let place = place.unwrap_or_else(|| {
-            let mut column = Column {
-                field: field.to_owned(),
-                values: vec![nothing; batch.len],
-                found: vec![-1; batch.len],
-            };
-            let (values, found) = (column.values.as_mut_ptr(), column.found.as_mut_ptr());
-            // SAFETY: by the contract above; both lists have room for every row. Where it fails, the rows say so themselves.
-            unsafe { read(batch.raw, DgStr::new(field), values, found) };
-            columns.push(column);
-            columns.len() - 1
-        });
-        let next = place + 1;
-        self.next.set(if next < columns.len() { next } else { 0 });
-        let column = &columns[place];
-        match i32::from(column.found[row]) {
-            DG_PRESENT => Some(Some(column.values[row])),
-            DG_NULL => Some(None),
-            _ => None,
-        }
     }
 }
 

@@ -61,14 +61,16 @@ mod batch;
 mod column;
 mod error;
 pub mod export;
+mod host;
 mod metric;
 pub mod statistics;
 pub mod testing;
 
-pub use batch::{Batch, Host, LogLevel, Sample};
+pub use batch::{Batch, Sample};
 pub use column::{StrLists, Words};
 pub use driftgauge_plugin_protocol::{ffi, numbers, prompts, texts, wire};
 pub use error::{ErrorKind, MetricError};
+pub use host::{Host, LogLevel};
 pub use metric::{Metric, NoConfig};
 
 /// Everything a metric usually needs.
