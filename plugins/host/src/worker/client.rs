@@ -1,7 +1,7 @@
 //! The parent's side: starts a worker, feeds it, and never waits longer than it said.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -13,17 +13,13 @@ use driftgauge_plugin_protocol::seen::Seen;
 use driftgauge_plugin_protocol::wire::{Manifest, MetricOutput, PluginErrorPayload};
 use serde_json::Value;
 
-#[cfg(target_os = "linux")]
-use super::GROUP_VARIABLE;
 use super::columns::{self, Column, Wanted};
 use super::frame::{self, Failure, Hello, Reply, Request, Said};
-#[cfg(target_os = "linux")]
-use super::group::Group;
 use super::pipes::{read_replies, write_requests};
+use super::process::Process;
 use super::serve::DIGEST_VARIABLE;
 use super::source::Source;
 use super::stderr::Stderr;
-use super::{MEMORY_VARIABLE, PARENT_VARIABLE};
 use crate::instance::{bad_scores, parse_output};
 use crate::limits::{self, ShortLog};
 use crate::required::Required;
@@ -163,16 +159,13 @@ struct Worker<'a> {
     end: Option<Instant>,
     /// Fields that every batch comes with: those that were asked for.
     wanted: Vec<Wanted>,
-    child: Child,
+    process: Process,
     requests: Option<Sender<Vec<u8>>>,
     replies: Receiver<std::io::Result<Option<Said>>>,
     /// Scores that came as arrays.
     scores: Taken,
     log: ShortLog,
     stderr: Option<Stderr>,
-    /// Dropped after the worker has ended: what is left of it then ends here.
-    #[cfg(target_os = "linux")]
-    _group: Option<Group>,
 }
 
 impl<'a> Worker<'a> {
@@ -182,37 +175,15 @@ impl<'a> Worker<'a> {
         options: &'a WorkerOptions,
     ) -> Result<(Self, Hello), PluginError> {
         let begin = Instant::now();
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .env(PARENT_VARIABLE, std::process::id().to_string())
-            // Else our allocator would take a gibibyte off the limit before the plugin has any.
-            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
-        command.env_remove(GROUP_VARIABLE);
-        if let Some(memory) = options.memory {
-            command.env(MEMORY_VARIABLE, memory.to_string());
-        }
         if let Some(digest) = &options.digest {
             command.env(DIGEST_VARIABLE, digest);
         }
-        #[cfg(target_os = "linux")]
-        let group = Group::new(options.memory);
-        #[cfg(target_os = "linux")]
-        if let Some(group) = &group {
-            command.env(GROUP_VARIABLE, group.folder());
-        }
-        // A group of its own: Ctrl-C reaches us alone, and we say what becomes of the plugin.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(|error| PluginError::Worker {
-            metric: metric.to_owned(),
-            detail: format!(
-                "cannot be started as `{}`: {error}",
-                command.get_program().to_string_lossy()
-            ),
-            stderr: String::new(),
-        })?;
+        let (process, pipes) =
+            Process::start(command, options.memory).map_err(|detail| PluginError::Worker {
+                metric: metric.to_owned(),
+                detail,
+                stderr: String::new(),
+            })?;
         let log = &options.run.log;
         let mut worker = Self {
             metric: metric.to_owned(),
@@ -222,17 +193,12 @@ impl<'a> Worker<'a> {
                 .total_timeout
                 .and_then(|limit| begin.checked_add(limit)),
             wanted: Vec::new(),
-            requests: child.stdin.take().map(write_requests),
-            replies: read_replies(child.stdout.take()),
+            requests: pipes.stdin.map(write_requests),
+            replies: read_replies(pipes.stdout),
             scores: Taken::new(limits::RESULT),
             log: ShortLog::new(log.clone()),
-            stderr: child
-                .stderr
-                .take()
-                .map(|pipe| Stderr::read(pipe, log.clone())),
-            child,
-            #[cfg(target_os = "linux")]
-            _group: group,
+            stderr: pipes.stderr.map(|pipe| Stderr::read(pipe, log.clone())),
+            process,
         };
         let Said::Reply(Reply::Hello(hello)) = worker.reply(None, "start")? else {
             return Err(worker.broken("did not begin with `hello`"));
@@ -344,7 +310,7 @@ impl<'a> Worker<'a> {
                 Ok(Ok(Some(said))) => return Ok(said),
                 Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => {
                     // What ended it says more than that it ended.
-                    let how = self.wait(REASON).unwrap_or_default();
+                    let how = self.process.wait(REASON).unwrap_or_default();
                     self.kill();
                     return Err(self.lost(&format!("ended while it was to {step}{how}")));
                 }
@@ -353,7 +319,7 @@ impl<'a> Worker<'a> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     // Somebody else may hold the pipe open; what the worker itself said is here soon.
-                    let Some(how) = self.wait(Duration::ZERO) else {
+                    let Some(how) = self.process.wait(Duration::ZERO) else {
                         continue;
                     };
                     if ended.get_or_insert(now).elapsed() >= REASON {
@@ -457,56 +423,9 @@ impl<'a> Worker<'a> {
         stderr.map(Stderr::last_words).unwrap_or_default()
     }
 
-    /// Ends the worker and all that it started.
     fn kill(&mut self) {
         self.requests = None;
-        #[cfg(unix)]
-        if self.wait(Duration::ZERO).is_none() {
-            use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-            let pid = Pid::from_child(&self.child);
-            // The supervisor ends all that is below it.
-            let _ = kill_process(pid, Signal::TERM);
-            if self.wait(Duration::from_millis(900)).is_none() {
-                let _ = kill_process_group(pid, Signal::KILL);
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    /// Waits for the process to end; how it did.
-    fn wait(&mut self, patience: Duration) -> Option<String> {
-        let deadline = Instant::now() + patience;
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return Some(self.describe(status)),
-                Err(_) => return Some(String::new()),
-                Ok(None) if Instant::now() >= deadline => return None,
-                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
-            }
-        }
-    }
-
-    fn describe(&self, status: std::process::ExitStatus) -> String {
-        #[cfg(target_os = "linux")]
-        {
-            use super::supervise::{OVER_MEMORY, OVER_PROCESSES, SIGNALLED};
-            match status.code() {
-                Some(OVER_MEMORY) => {
-                    let mebibytes = self.options.memory.unwrap_or_default() >> 20;
-                    format!(": it used more than {mebibytes} MiB of memory, its limit")
-                }
-                Some(OVER_PROCESSES) => {
-                    format!(": it started more than {} processes", limits::PROCESSES)
-                }
-                Some(code) if code > SIGNALLED => {
-                    format!(" (killed by signal {})", code - SIGNALLED)
-                }
-                _ => format!(" ({status})"),
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        format!(" ({status})")
+        self.process.kill();
     }
 }
 

@@ -26,6 +26,7 @@ mod frame;
 #[cfg(target_os = "linux")]
 mod group;
 mod pipes;
+mod process;
 mod scores;
 mod serve;
 mod source;
