@@ -3,8 +3,6 @@
 //! An element of a product is one chain of fused multiplications and additions in the order of the inner dimension. So it is the
 //! same bytes whatever rows and panels stand beside it, and with vectors of any width.
 
-use std::cell::Cell;
-
 use pulp::Simd;
 
 /// Columns of a panel.
@@ -86,38 +84,75 @@ pub(crate) const DEPTH: usize = 256;
 /// A piece of a row: blocks of several rows lie at one distance from each other, which takes fewer registers.
 pub(crate) type Block = [f32; DEPTH];
 
-/// `sums[row] += row * panel` for each row; the panel is no longer than a block.
+/// `y[row] = row * panel` for each row, or what it holds and that once the sums have `begun`: in as many columns of `y` as there are
+/// from `first` on. The panel is no longer than a block.
 #[inline(always)]
-pub(crate) fn blocks_times_panel<S: Simd>(
+pub(super) fn times_blocks<S: Simd>(
     simd: S,
-    rows: &[Block],
-    panel: &[Line],
-    sums: &[Cell<[f32; WIDTH]>],
+    (rows, panel): (&[Block], &[Line]),
+    y: &mut [&mut [f32]],
+    first: usize,
+    begun: bool,
 ) {
     let panel = &panel[..panel.len().min(DEPTH)];
     let mut at = 0;
     macro_rules! some {
         ($count:literal) => {{
-            let (rows, sums) = (&rows[at..at + $count], &sums[at..at + $count]);
-            let mut local = [[0.0; WIDTH]; $count];
-            for (local, sum) in local.iter_mut().zip(sums) {
-                *local = sum.get();
-            }
-            tile::<S, $count>(
-                simd,
-                #[inline(always)]
-                |r, k| rows[r][k],
-                panel,
-                &mut local,
-            );
-            for (sum, local) in sums.iter().zip(local) {
-                sum.set(local);
+            let some = at..at + $count;
+            if let Some(rows) = rows[some.clone()].first_chunk() {
+                tile_of::<S, $count>(simd, (rows, panel), &mut y[some], first, begun);
             }
             at += $count;
         }};
     }
     loop {
         some_of!((rows.len() - at), some);
+    }
+}
+
+/// One tile of [`times_blocks`]. The sums wait in `y` and not in registers, where half of them would be spilled.
+#[inline(always)]
+fn tile_of<S: Simd, const R: usize>(
+    simd: S,
+    (rows, panel): (&[Block; R], &[Line]),
+    y: &mut [&mut [f32]],
+    first: usize,
+    begun: bool,
+) {
+    let width = 2 * S::F32_LANES;
+    for start in (0..WIDTH).step_by(width) {
+        let mut chains = [[simd.splat_f32s(0.0); 2]; R];
+        if begun {
+            for (chains, y) in chains.iter_mut().zip(y.iter()) {
+                let y = y.get(first + start..).unwrap_or_default();
+                let mut padded = [0.0; WIDTH];
+                let whole = match y.len() < width {
+                    true => {
+                        padded[..y.len()].copy_from_slice(y);
+                        &padded[..]
+                    }
+                    false => y,
+                };
+                *chains = vectors::<S, 2>(simd, whole);
+            }
+        }
+        for (k, line) in panel.iter().enumerate() {
+            let line = vectors::<S, 2>(simd, &line.0[start..]);
+            for (row, chains) in rows.iter().zip(&mut chains) {
+                let x = simd.splat_f32s(row[k]);
+                for v in 0..2 {
+                    chains[v] = simd.mul_add_f32s(x, line[v], chains[v]);
+                }
+            }
+        }
+        for (chains, y) in chains.iter().zip(y.iter_mut()) {
+            let chains: &[f32] = pulp::bytemuck::cast_slice(chains);
+            let y = y.get_mut(first + start..).unwrap_or_default();
+            match y.get_mut(..width) {
+                Some(y) => y.copy_from_slice(chains),
+                None => y.copy_from_slice(&chains[..y.len()]),
+            }
+        }
     }
 }
 

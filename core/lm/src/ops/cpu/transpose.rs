@@ -1,7 +1,7 @@
 //! Blocks of a matrix turned around, in registers where the processor has vectors of a block's width.
 
 #[cfg(target_arch = "x86_64")]
-use pulp::x86::V4;
+use pulp::x86::{V3, V4};
 
 /// Rows and columns of a block.
 pub(super) const SIDE: usize = 16;
@@ -14,6 +14,8 @@ pub(super) type Block = [[f32; SIDE]; SIDE];
 pub(super) struct Turn {
     #[cfg(target_arch = "x86_64")]
     wide: Option<V4>,
+    #[cfg(target_arch = "x86_64")]
+    narrow: Option<V3>,
 }
 
 impl Turn {
@@ -21,6 +23,8 @@ impl Turn {
         Self {
             #[cfg(target_arch = "x86_64")]
             wide: V4::try_new(),
+            #[cfg(target_arch = "x86_64")]
+            narrow: V3::try_new(),
         }
     }
 
@@ -30,6 +34,10 @@ impl Turn {
         #[cfg(target_arch = "x86_64")]
         if let Some(wide) = self.wide {
             return pulp::Simd::vectorize(wide, Wide(wide, rows));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(narrow) = self.narrow {
+            return pulp::Simd::vectorize(narrow, Narrow(narrow, rows));
         }
         std::array::from_fn(|i| std::array::from_fn(|j| rows[j][i]))
     }
@@ -90,6 +98,71 @@ impl pulp::NullaryFnOnce for Wide<'_> {
             o[0], o[4], o[8], o[12], o[2], o[6], o[10], o[14], o[1], o[5], o[9], o[13], o[3], o[7],
             o[11], o[15],
         ])
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+struct Narrow<'a>(V3, &'a Block);
+
+#[cfg(target_arch = "x86_64")]
+impl pulp::NullaryFnOnce for Narrow<'_> {
+    type Output = Block;
+
+    /// Quarters of a block, eight rows of eight numbers, each turned around in three rounds and put in the place of its mirror image.
+    #[inline(always)]
+    fn call(self) -> Block {
+        use std::arch::x86_64::__m256;
+        let Self(simd, rows) = self;
+        let f = simd.avx;
+        let mut turned = [[0.0; SIDE]; SIDE];
+        for (down, across) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+            let row = |i: usize| -> __m256 {
+                let mut eight = [0.0f32; 8];
+                eight.copy_from_slice(&rows[down + i][across..across + 8]);
+                pulp::cast(eight)
+            };
+            let r: [__m256; 8] = std::array::from_fn(row);
+            let low = |a, b| f._mm256_unpacklo_ps(a, b);
+            let high = |a, b| f._mm256_unpackhi_ps(a, b);
+            let t = [
+                low(r[0], r[1]),
+                high(r[0], r[1]),
+                low(r[2], r[3]),
+                high(r[2], r[3]),
+                low(r[4], r[5]),
+                high(r[4], r[5]),
+                low(r[6], r[7]),
+                high(r[6], r[7]),
+            ];
+            let first = |a, b| f._mm256_shuffle_ps::<0x44>(a, b);
+            let second = |a, b| f._mm256_shuffle_ps::<0xee>(a, b);
+            let p = [
+                first(t[0], t[2]),
+                second(t[0], t[2]),
+                first(t[1], t[3]),
+                second(t[1], t[3]),
+                first(t[4], t[6]),
+                second(t[4], t[6]),
+                first(t[5], t[7]),
+                second(t[5], t[7]),
+            ];
+            let even = |a, b| f._mm256_permute2f128_ps::<0x20>(a, b);
+            let odd = |a, b| f._mm256_permute2f128_ps::<0x31>(a, b);
+            let q: [[f32; 8]; 8] = pulp::cast([
+                even(p[0], p[4]),
+                even(p[1], p[5]),
+                even(p[2], p[6]),
+                even(p[3], p[7]),
+                odd(p[0], p[4]),
+                odd(p[1], p[5]),
+                odd(p[2], p[6]),
+                odd(p[3], p[7]),
+            ]);
+            for (i, q) in q.iter().enumerate() {
+                turned[across + i][down..down + 8].copy_from_slice(q);
+            }
+        }
+        turned
     }
 }
 
