@@ -171,7 +171,7 @@ impl Follower {
         }
         let place = self
             .source
-            .add(included.name.clone(), &included.text, included.folder);
+            .add(included.name.clone(), &included.text, included.folder, span);
         self.open.push(Reached {
             id: included.id,
             name: included.name,
@@ -287,7 +287,7 @@ pub(crate) fn merged(source: &Source, trees: Vec<Node>, found: &mut Vec<Diagnost
         .next()
         .unwrap_or_else(|| Node::nowhere(Value::Map(Vec::new())));
     for tree in trees {
-        merge(&mut whole, tree, found);
+        merge(source, &mut whole, tree, found);
     }
     if source.folder().is_none()
         && let Some(include) = whole.get("include")
@@ -304,7 +304,7 @@ pub(crate) fn merged(source: &Source, trees: Vec<Node>, found: &mut Vec<Diagnost
     whole
 }
 
-fn merge(whole: &mut Node, part: Node, found: &mut Vec<Diagnostic>) {
+fn merge(source: &Source, whole: &mut Node, part: Node, found: &mut Vec<Diagnostic>) {
     let span = part.span;
     let Value::Map(sections) = part.value else {
         found.push(
@@ -336,7 +336,7 @@ fn merge(whole: &mut Node, part: Node, found: &mut Vec<Diagnostic>) {
         };
         match (&mut own.value, section.value) {
             (Value::Map(own), Value::Map(further)) if NAMED.contains(&name.as_str()) => {
-                names(&name, own, further, found);
+                names(source, &name, own, further, found);
             }
             (Value::List(own), Value::List(further)) if LISTED.contains(&name.as_str()) => {
                 own.extend(further);
@@ -363,6 +363,7 @@ fn add(node: &mut Node, key: Node, section: Node) {
 
 /// Adds the entries of a section; what stands in both files has to be the same.
 fn names(
+    source: &Source,
     section: &str,
     own: &mut Vec<(Node, Node)>,
     further: Vec<(Node, Node)>,
@@ -378,7 +379,8 @@ fn names(
                 before += 1;
             }
             None => own.push((id, entry)),
-            Some(_) if section == "vars" => {}
+            // Of two files that know nothing of each other, neither has the word.
+            Some((known, _)) if section == "vars" && source.is_included_by(id.span, known.span) => {}
             Some((_, known)) if known.says_as(&entry) => {}
             Some((known, _)) => found.push(
                 Diagnostic::error(
@@ -387,7 +389,10 @@ fn names(
                 )
                 .at(id.span, "the second one")
                 .at(known.span, "the first one")
-                .help("give one of them another name; of an included file, a spec sets the `vars` alone"),
+                .help(match section {
+                    "vars" => "set it in the spec, whose word counts for both, or give one of them another name",
+                    _ => "give one of them another name; of an included file, a spec sets the `vars` alone",
+                }),
             ),
         }
     }

@@ -26,6 +26,8 @@ struct File {
     span: Span,
     /// Its folder, from that of the spec; none for a file that no path may start at.
     folder: Option<PathBuf>,
+    /// Number of the file that includes it; none for the spec.
+    includer: Option<usize>,
 }
 
 /// A place for people: line and column, both from 1.
@@ -45,6 +47,7 @@ impl Source {
                 name: name.into(),
                 span: Span::new(0, text.len()),
                 folder: Some(PathBuf::new()),
+                includer: None,
             }],
             text,
             folder: None,
@@ -59,13 +62,25 @@ impl Source {
         self
     }
 
-    /// Adds a file that the spec includes; its place in the whole text.
-    pub(crate) fn add(&mut self, name: String, text: &str, folder: Option<PathBuf>) -> Span {
+    /// Adds a file that is included at a place; its own place in the whole text.
+    pub(crate) fn add(
+        &mut self,
+        name: String,
+        text: &str,
+        folder: Option<PathBuf>,
+        at: Span,
+    ) -> Span {
+        let includer = Some(self.number_at(at.start));
         self.text.push('\n');
         let start = self.text.len();
         self.text.push_str(text);
         let span = Span::new(start, self.text.len());
-        self.files.push(File { name, span, folder });
+        self.files.push(File {
+            name,
+            span,
+            folder,
+            includer,
+        });
         span
     }
 
@@ -128,11 +143,27 @@ impl Source {
         &self.file_at(span.start).name
     }
 
+    /// Whether the file that `outer` lies in includes the one that `inner` lies in, itself or by others.
+    pub(crate) fn is_included_by(&self, inner: Span, outer: Span) -> bool {
+        let outer = self.number_at(outer.start);
+        let mut file = self.number_at(inner.start);
+        while let Some(includer) = self.files[file].includer {
+            if includer == outer {
+                return true;
+            }
+            file = includer;
+        }
+        false
+    }
+
     fn file_at(&self, byte: usize) -> &File {
-        let mut before = self.files.iter().rev();
-        before
-            .find(|file| file.span.start <= byte)
-            .unwrap_or(&self.files[0])
+        &self.files[self.number_at(byte)]
+    }
+
+    /// Number of the file that a byte lies in.
+    fn number_at(&self, byte: usize) -> usize {
+        let before = self.files.iter().rposition(|file| file.span.start <= byte);
+        before.unwrap_or(0)
     }
 
     /// The line of a place in its file, counted from 1; `None` for what is written nowhere.
@@ -194,14 +225,20 @@ impl Variables {
     /// Reads `name=value` arguments.
     ///
     /// # Errors
-    /// When one has no `=`.
+    /// When one has no `=`, or a name has another value already.
     pub fn from_arguments(arguments: &[String]) -> Result<Self, String> {
         let mut out = BTreeMap::new();
         for argument in arguments {
             let (name, value) = argument.split_once('=').ok_or_else(|| {
                 format!("`--set {argument}` has no `=`\nhint: write `--set name=value`")
             })?;
-            out.insert(name.trim().to_owned(), value.to_owned());
+            let name = name.trim();
+            let before = out.insert(name.to_owned(), value.to_owned());
+            if let Some(before) = before.filter(|before| before != value) {
+                return Err(format!(
+                    "`--set {name}` is given twice, as `{before}` and as `{value}`\nhint: a variable has one value; several stand under `vary`"
+                ));
+            }
         }
         Ok(Self(out))
     }
@@ -230,9 +267,28 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_is_set_once() {
+        let read = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(|&text| text.to_owned()).collect();
+            Variables::from_arguments(&given)
+        };
+        assert!(read(&["a=1", "b=1", "a=1"]).is_ok());
+        let said = read(&["a=1", " a =2"]).unwrap_err();
+        assert!(
+            said.contains("`--set a` is given twice, as `1` and as `2`"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn places_of_an_included_file_are_its_own() {
         let mut source = Source::new("a.yaml", "a: 1\n");
-        let span = source.add("b/c.yaml".into(), "x: 1\ny: z\n", Some("b".into()));
+        let span = source.add(
+            "b/c.yaml".into(),
+            "x: 1\ny: z\n",
+            Some("b".into()),
+            Span::new(0, 1),
+        );
         let z = span.start + "x: 1\ny: ".len();
         let place = Span::new(z, z + 1);
         assert_eq!(source.position(z), Position { line: 2, column: 4 });

@@ -33,6 +33,14 @@ pub(crate) fn tree_of(source: &Source) -> Result<Node, Box<Diagnostic>> {
         Err(error) => masked_tree(source).ok_or_else(|| Box::new(yaml_error(source, &error)))?,
     };
     tree.remember(source.text());
+    if let Some((second, first)) = merged_twice(source) {
+        return Err(Box::new(
+            Diagnostic::error("duplicate-key", "the key `<<` stands here twice")
+                .at(second, "the second one")
+                .at(first, "the first one")
+                .help("one `<<` takes several anchors, of which the first has the word: `<<: [*one, *other]`"),
+        ));
+    }
     match binary(source, &tree) {
         Some(span) => Err(Box::new(
             Diagnostic::error("yaml", "binary data is not understood here")
@@ -43,9 +51,42 @@ pub(crate) fn tree_of(source: &Source) -> Result<Node, Box<Diagnostic>> {
     }
 }
 
-/// The tree of a text in which variables stand without quotes where YAML wants them: their braces are hidden from it.
+/// Places of a second and a first `<<` in one map: YAML merges both, and says nothing of what the second one cannot set any more.
+fn merged_twice(source: &Source) -> Option<(Span, Span)> {
+    if source.text().matches("<<").count() < 2 {
+        return None;
+    }
+    let mut as_written = options();
+    as_written.merge_keys = serde_yaml::options::MergeKeyPolicy::AsOrdinary;
+    let read = |text: &str| serde_yaml::from_str_with_options::<Node>(text, as_written.clone());
+    let tree = read(source.text()).or_else(|_| read(&masked(source.text())));
+    second_merge(&tree.ok()?)
+}
+
+fn second_merge(node: &Node) -> Option<(Span, Span)> {
+    match &node.value {
+        Value::List(items) => items.iter().find_map(second_merge),
+        Value::Map(entries) => {
+            let mut merges = entries.iter().filter(|(key, _)| key.is("<<"));
+            match (merges.next(), merges.next()) {
+                (Some((first, _)), Some((second, _))) => Some((second.span, first.span)),
+                _ => entries.iter().find_map(|(_, value)| second_merge(value)),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The tree of a text in which variables stand without quotes where YAML wants them.
 fn masked_tree(source: &Source) -> Option<Node> {
     let text = source.text();
+    let mut tree = serde_yaml::from_str_with_options::<Node>(&masked(text), options()).ok()?;
+    unmask(&mut tree, text);
+    Some(tree)
+}
+
+/// The text with the braces of its variables hidden from YAML; every place stays what it is.
+fn masked(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -66,9 +107,7 @@ fn masked_tree(source: &Source) -> Option<Node> {
         }
     }
     masked.push_str(rest);
-    let mut tree = serde_yaml::from_str_with_options::<Node>(&masked, options()).ok()?;
-    unmask(&mut tree, text);
-    Some(tree)
+    masked
 }
 
 /// Puts back the braces of variables in the texts of a tree.

@@ -3,7 +3,7 @@
 use super::{Checker, unknown};
 use crate::diagnostic::Diagnostic;
 use crate::located::{Located, Text};
-use crate::spec::{Expected, MetricPath};
+use crate::spec::{Compare, Expected, MetricPath};
 
 impl Checker<'_> {
     /// An `evaluation/metric` path: both have to be there, and belong together.
@@ -89,6 +89,34 @@ impl Checker<'_> {
             }
             for member in &family.members {
                 self.path(member);
+            }
+        }
+        self.in_one_family(compare);
+    }
+
+    /// A p-value is adjusted in the first family that names it. One that names nothing which is left would be emptied without a word.
+    fn in_one_family(&mut self, compare: &Compare) {
+        let own = [
+            ("family", &compare.family),
+            ("exploratory", &compare.exploratory),
+        ];
+        let further = compare.families.iter();
+        let further = further.map(|(id, family)| (id.get().as_str(), &family.members));
+        let mut before: Vec<(&str, &Text)> = Vec::new();
+        for (family, members) in own.into_iter().chain(further) {
+            for member in members {
+                if let Some((taken, by)) = before.iter().find(|(_, known)| covers(known, member)) {
+                    self.error(
+                        Diagnostic::error(
+                            "twice",
+                            format!("`{member}` is in family `{taken}` already, and is adjusted there"),
+                        )
+                        .at(member.span(), format!("nothing is left for `{family}`"))
+                        .at(by.span(), "adjusts it")
+                        .help("every number is adjusted in one family: take one of the two out, or name what is special before what is general"),
+                    );
+                }
+                before.push((family, member));
             }
         }
     }
@@ -200,8 +228,38 @@ impl Checker<'_> {
             {
                 self.condition(condition, &expected.evaluation);
             }
+            self.one_condition(expected);
             self.difference(expected);
         }
+    }
+
+    /// A value is published of one condition: where there are several, nobody guesses which.
+    fn one_condition(&mut self, expected: &Expected) {
+        let spec = self.spec;
+        let evaluation = spec.evaluations.get(expected.evaluation.get().as_str());
+        let Some(evaluation) = evaluation.filter(|evaluation| evaluation.conditions.len() > 1)
+        else {
+            return;
+        };
+        if expected.condition.is_some() || expected.baseline_condition.is_some() {
+            return;
+        }
+        let known: Vec<String> = evaluation
+            .conditions
+            .keys()
+            .map(|condition| format!("`{condition}`"))
+            .collect();
+        self.error(
+            Diagnostic::error(
+                "missing-key",
+                format!(
+                    "evaluation `{}` has several conditions, and the published value names none",
+                    expected.evaluation
+                ),
+            )
+            .at(expected.metric.span(), "of which condition?")
+            .help(format!("add `condition`, one of {}", known.join(", "))),
+        );
     }
 
     /// A published difference is held against a comparison, so it has to be one that is made.
@@ -257,6 +315,14 @@ impl Checker<'_> {
                     .help("name the other one with `condition`"),
             );
         }
+    }
+}
+
+/// Whether a member of a family names all that another one names: `e/asr.category.*` is all categories.
+fn covers(member: &str, other: &str) -> bool {
+    match member.strip_suffix('*') {
+        Some(start) => other.trim_end_matches('*').starts_with(start),
+        None => member == other,
     }
 }
 

@@ -208,17 +208,19 @@ impl Axes {
             return None;
         }
         for (number, point) in points.iter().enumerate() {
-            if points[..number]
-                .iter()
-                .any(|known| known.label == point.label)
-            {
+            let mut before = points[..number].iter();
+            if let Some(known) = before.find(|known| same(&known.label, &point.label)) {
+                let how = match known.label == point.label {
+                    true => format!("`{name}` has the value `{}` twice", point.label),
+                    false => format!(
+                        "`{name}` has one value twice: `{}` and `{}`",
+                        known.label, point.label
+                    ),
+                };
                 found.push(
-                    Diagnostic::error(
-                        "twice",
-                        format!("`{name}` has the value `{}` twice", point.label),
-                    )
-                    .at(span, "every value makes one cell")
-                    .help("take one of them out"),
+                    Diagnostic::error("twice", how)
+                        .at(span, "every value makes one cell")
+                        .help("take one of them out"),
                 );
                 return None;
             }
