@@ -31,6 +31,24 @@ fn refused(place: &Place, spec: &Path, expected: &[&str]) {
 }
 
 #[test]
+fn options_that_ask_for_nothing_or_for_two_things_are_refused() {
+    let place = Place::new();
+    let spec = place.write("spec.yaml", "version: 1\nname: x\nvars: {n: 1}\n");
+    for (options, said) in [
+        (&["--limit", "0"][..], "--limit"),
+        (
+            &["--set", "n=1", "--set", "n=2"],
+            "`--set n` is given twice, as `1` and as `2`",
+        ),
+    ] {
+        let output = place.output(&[&["plan", text(&spec)], options].concat());
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(words.contains(said), "{words}");
+    }
+}
+
+#[test]
 fn a_misspelt_key_is_pointed_at() {
     let place = Place::new();
     let spec = changed(&place, "    metrics: [asr]", "    metrcs: [asr]");

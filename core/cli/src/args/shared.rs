@@ -1,5 +1,6 @@
 //! What several commands take.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -63,9 +64,9 @@ pub(crate) struct StoreArgs {
     /// More folders to look for metric plugins in.
     #[arg(long = "plugin-dir", value_name = "DIR")]
     pub(crate) plugin_dirs: Vec<PathBuf>,
-    /// Take at most so many rows of every evaluated dataset.
+    /// Take at most so many rows of every evaluated dataset, from 1 on.
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
     /// Where models compute: `auto`, `cpu`, `cuda` or `cuda:N`. `auto` is the first GPU in a build with the feature `cuda`.
     #[arg(
         long,

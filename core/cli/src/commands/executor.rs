@@ -1,5 +1,6 @@
 //! Which executor a command means: its option, the environment, or the user's configuration file.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use driftgauge_cluster::{ExecutorKind, Profile, SCHEMA, WorkOrder, read_json, write_json};
@@ -119,7 +120,7 @@ pub(super) fn settings(
             spec: absolute(&out.spec())?,
             store: store.root().to_owned(),
             plugin_dirs: plugin_dirs.collect::<Result<_>>()?,
-            limit: args.limit,
+            limit: args.limit.map(NonZeroUsize::get),
             device: args.device.clone(),
             offline,
             strict,

@@ -1,6 +1,7 @@
 //! `driftgauge job`: makes some nodes of a run on the machine where a queue started it, says how it ended, and is gone.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -106,7 +107,7 @@ fn make(
     let options = StoreArgs {
         store: order.store.clone(),
         plugin_dirs: order.plugin_dirs.clone(),
-        limit: order.limit,
+        limit: order.limit.and_then(NonZeroUsize::new),
         device: order.device.clone(),
         offline: true,
     };

@@ -1,5 +1,6 @@
 //! From the command line to an experiment and its plan, with every complaint about the spec on the way.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -171,7 +172,7 @@ pub(super) fn prepare(
     };
     let base = spec.spec.parent().unwrap_or(Path::new("")).to_owned();
     let resolve_options = ResolveOptions {
-        limit: options.limit,
+        limit: options.limit.map(NonZeroUsize::get),
         // A device that means nothing is refused below.
         on_gpu: device_class(&options.device).is_ok_and(|class| class != "cpu"),
         ..resolve_options(&loaded, &base, store.digests())
