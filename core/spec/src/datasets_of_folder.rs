@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
 use crate::located::Span;
-use crate::shards::{dataset_name, files_of};
+use crate::shards::{dataset_name, files_behind};
 use crate::source::Source;
 use crate::spec::DatasetFormat;
 use crate::tree::{Node, Value};
@@ -114,7 +114,7 @@ fn files(
     };
     let base = folder.join(source.seen_from_spec(span, ""));
     let full = base.join(path);
-    let read = files_of(&full, format).and_then(|files| match files.as_slice() {
+    let read = files_behind(&full, format).and_then(|files| match files.as_slice() {
         [only] if !only.is_file() => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
         _ => Ok(files),
     });

@@ -1,6 +1,6 @@
 //! The files behind one path of a spec: one file, the files of a folder, or those that a pattern matches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::spec::DatasetFormat;
@@ -30,11 +30,21 @@ pub(crate) fn dataset_name(file: &Path, format: DatasetFormat) -> String {
     name[..name.len() - ending.map_or(0, |ending| ending.len())].to_owned()
 }
 
-/// The files behind a path, in the order of their names. Of a folder those whose names end as files of the format do.
+/// The files of one dataset, in the order of their names. Of a folder those whose names end as files of the format do.
 ///
 /// # Errors
-/// When there is none, or files that are counted (`part-00000-of-00003`) lack one; the message says what was looked for.
+/// When there is none, files that are counted (`part-00000-of-00003`) lack one, or a folder holds more than one dataset; the message
+/// says what was looked for.
 pub fn files_of(path: &Path, format: DatasetFormat) -> std::io::Result<Vec<PathBuf>> {
+    let files = files_behind(path, format)?;
+    if path.is_dir() {
+        of_one_split(path, &files)?;
+    }
+    Ok(files)
+}
+
+/// The files behind a path, whatever datasets they are of.
+pub(crate) fn files_behind(path: &Path, format: DatasetFormat) -> std::io::Result<Vec<PathBuf>> {
     let none = |what: String| std::io::Error::new(std::io::ErrorKind::NotFound, what);
     if path.is_dir() {
         let mut files = Vec::new();
@@ -69,6 +79,45 @@ pub fn files_of(path: &Path, format: DatasetFormat) -> std::io::Result<Vec<PathB
         return Ok(files);
     }
     Ok(vec![path.to_owned()])
+}
+
+/// Refuses the files of a folder that are not one dataset: what is to be learnt from would stand beside what is to be asked.
+fn of_one_split(folder: &Path, files: &[PathBuf]) -> std::io::Result<()> {
+    let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, what);
+    let example = |split: &str| folder.join(format!("{split}*")).display().to_string();
+    let splits: BTreeSet<&str> = files.iter().filter_map(|file| split_of(file)).collect();
+    let mut splits = splits.into_iter();
+    if let (Some(one), Some(other)) = (splits.next(), splits.next()) {
+        return Err(wrong(format!(
+            "the folder has files of several splits, `{one}` and `{other}`; name those of one, as `{}`",
+            example(one)
+        )));
+    }
+    if files.len() > 1 && has_configs(&folder.join("README.md")) {
+        return Err(wrong(format!(
+            "the folder is a dataset of the hub, whose README.md says by `configs` which files belong together; name those that are meant by a pattern, as `{}`",
+            example("train")
+        )));
+    }
+    Ok(())
+}
+
+/// The split that a file's name begins with.
+fn split_of(file: &Path) -> Option<&'static str> {
+    const SPLITS: [&str; 6] = ["train", "test", "validation", "valid", "dev", "eval"];
+    let name = file.file_name()?.to_str()?.to_ascii_lowercase();
+    let word = name.split(|c: char| !c.is_ascii_alphabetic()).next()?;
+    SPLITS.into_iter().find(|split| *split == word)
+}
+
+/// Whether the settings at the head of a dataset's card name files.
+fn has_configs(card: &Path) -> bool {
+    let text = std::fs::read_to_string(card).unwrap_or_default();
+    let mut lines = text.lines();
+    lines.next() == Some("---")
+        && lines
+            .take_while(|line| *line != "---")
+            .any(|line| line.starts_with("configs:"))
 }
 
 /// One of the files that a writer counts in their names, as `train-00000-of-00003.parquet`.
@@ -245,6 +294,45 @@ mod tests {
         assert!(beyond.contains("`x-0-of-2.jsonl` is none of 2"), "{beyond}");
         let other = of(&["x-7-of-2.jsonl"], "").unwrap_err();
         assert!(other.contains("none of 2 shards"), "{other}");
+    }
+
+    #[test]
+    fn a_folder_of_several_splits_is_no_dataset() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let read = || {
+            let files = files_of(dir.path(), DatasetFormat::Jsonl);
+            files
+                .map(|files| files.len())
+                .map_err(|error| error.to_string())
+        };
+        write("train-0.jsonl", "");
+        write("training_notes.jsonl", "");
+        assert_eq!(read(), Ok(2));
+        write("README.md", "---\nlicense: mit\n---\nconfigs:\n");
+        assert_eq!(read(), Ok(2));
+        write(
+            "README.md",
+            "---\nlicense: mit\nconfigs:\n- config_name: default\n---\n",
+        );
+        let said = read().unwrap_err();
+        assert!(
+            said.contains("README.md says by `configs`") && said.contains("train*"),
+            "{said}"
+        );
+        write("test.jsonl", "");
+        let said = read().unwrap_err();
+        assert!(
+            said.contains("several splits, `test` and `train`"),
+            "{said}"
+        );
+        // A pattern says what is meant.
+        assert_eq!(
+            files_of(&dir.path().join("t*.jsonl"), DatasetFormat::Jsonl)
+                .unwrap()
+                .len(),
+            3
+        );
     }
 
     #[test]
