@@ -25,6 +25,13 @@ def plain(value):
         return int(value) if whole else float(value)
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
+    if isinstance(value, datetime.datetime):
+        nano = getattr(value, "nanosecond", 0)
+        return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond:0{3 if value.tzinfo else 6}d}" + (f"{nano:03d}" if nano else "") + " +00:00"
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, datetime.time):
+        return value.isoformat(timespec="microseconds")
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -68,3 +75,17 @@ write("types", pa.table({
 write("bytes-no-text", pa.table({"id": [1, 2], "bytes": pa.array([b"ok", b"\xff\xfe"], pa.binary())}), refused=True)
 write("column-twice", pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), refused=True)
 write("field-twice", pa.table({"r": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])}), refused=True)
+times = [datetime.datetime(2024, 2, 29, 23, 59, 58, 123456), None, datetime.datetime(1969, 12, 31, 23, 0)]
+write("times", pa.table({
+    "nano": pa.array([1_700_000_000_123_456_789, None, -1], pa.timestamp("ns")),
+    "micro": pa.array(times, pa.timestamp("us")),
+    "milli": pa.array([datetime.datetime(2024, 1, 1), None, None], pa.timestamp("ms", tz="UTC")),
+    "day": pa.array([datetime.date(2024, 2, 29), None, None]),
+    "clock": pa.array([datetime.time(1, 2, 3, 4), None, None], pa.time64("us")),
+}))
+write("duration", pa.table({"id": [1], "took": pa.array([5], pa.duration("s"))}), refused=True)
+write("clock-nano", pa.table({"id": [1], "at": pa.array([5], pa.time64("ns"))}), refused=True)
+write("times-inside", pa.table({"id": [1], "all": pa.array([[5]], pa.list_(pa.timestamp("ns")))}), refused=True)
+write("decimal-long", pa.table({"id": [1, 2], "sum": pa.array([decimal.Decimal("0.10"), decimal.Decimal("12345678901234567.89")], pa.decimal128(25, 2))}), refused=True)
+features = {"info": {"features": {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"}}}}
+write("classes", pa.table({"label": [0, 1]}).replace_schema_metadata({"huggingface": json.dumps(features)}))

@@ -5,6 +5,7 @@ mod files;
 mod join;
 mod json;
 mod parquet;
+mod parquet_types;
 mod quotes;
 mod text;
 mod types;
@@ -48,13 +49,25 @@ pub enum DatasetError {
         /// The cause.
         source: std::io::Error,
     },
-    /// A row is not what the format asks for.
+    /// A line is not what the format asks for.
     #[error("{}:{line}: {problem}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A row is not what it has to be, whatever line of the file it stands in.
+    #[error("`{}`, row {row}: {problem}", path.display())]
     Row {
         /// The file.
         path: PathBuf,
-        /// Line, from 1 (row number for Parquet and JSON lists).
-        line: usize,
+        /// Number of the row, from 1.
+        row: usize,
         /// What is wrong.
         problem: String,
         /// What to do.
@@ -89,14 +102,16 @@ impl Explained for DatasetError {
         match self {
             Self::Io { .. } => "missing-file",
             Self::Id { .. } => "bad-id",
-            Self::Row { .. } | Self::File { .. } => "bad-dataset",
+            Self::Line { .. } | Self::Row { .. } | Self::File { .. } => "bad-dataset",
         }
     }
 
     fn help(&self) -> Option<String> {
         match self {
             Self::Id { hint, .. } => Some(hint.clone()),
-            Self::Row { hint, .. } | Self::File { hint, .. } => hint.clone(),
+            Self::Line { hint, .. } | Self::Row { hint, .. } | Self::File { hint, .. } => {
+                hint.clone()
+            }
             Self::Io { .. } => None,
         }
     }
@@ -123,6 +138,7 @@ pub fn read_table(path: &Path, format: DatasetFormat) -> Result<Table, DatasetEr
         let read = files::read(&file, format)?;
         schema.add(&file, &read.rows)?;
         table.notes.extend(nulls_note(&file, read.nulls));
+        table.notes.extend(read.notes);
         for columns in read.rows {
             let id = table.rows.len().to_string();
             table.rows.push(Row { id, columns });

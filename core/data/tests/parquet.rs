@@ -41,6 +41,33 @@ fn every_file_has_the_rows_that_pyarrow_finds() {
     assert!(seen >= 10, "only {seen} files");
 }
 
+/// Numbers of classes stay numbers, and what they stand for is told.
+#[test]
+fn names_of_classes_are_noted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
+    let read = |name: &str| read_table(&folder.join(name), DatasetFormat::Parquet);
+    let notes = read("classes.parquet").expect("rows").notes;
+    assert!(
+        notes.len() == 1 && notes[0].contains("`label`") && notes[0].contains("1 is `pos`"),
+        "{notes:?}"
+    );
+    for (name, says) in [
+        (
+            "duration.parquet",
+            "the column `took` is of the type Duration",
+        ),
+        (
+            "decimal-long.parquet",
+            "row 2: column `sum` holds the decimal 12345678901234567.89",
+        ),
+    ] {
+        let Err(error) = read(name) else {
+            panic!("{name} is refused");
+        };
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
 /// `types.parquet` has one NaN among its numbers, in the column `double`; `bytes-no-text.parquet` is wrong in its second row.
 #[test]
 fn numbers_that_are_none_are_noted_and_rows_are_counted_from_one() {
@@ -58,7 +85,9 @@ fn numbers_that_are_none_are_noted_and_rows_are_counted_from_one() {
         panic!("bytes are no text");
     };
     assert!(
-        error.to_string().contains("bytes-no-text.parquet:2: "),
+        error
+            .to_string()
+            .contains("bytes-no-text.parquet`, row 2: "),
         "{error}"
     );
 }

@@ -17,6 +17,8 @@ pub(crate) struct Read {
     pub(crate) rows: Vec<Columns>,
     /// Numbers that were not finite, and are null.
     pub(crate) nulls: usize,
+    /// What else has to be said of the file.
+    pub(crate) notes: Vec<String>,
 }
 
 pub(super) fn open(path: &Path) -> Result<File, DatasetError> {
@@ -30,11 +32,21 @@ pub(super) fn io_error(path: &Path, source: std::io::Error) -> DatasetError {
     }
 }
 
-pub(super) fn row_error(path: &Path, line: usize, problem: impl Into<Problem>) -> DatasetError {
+pub(super) fn line_error(path: &Path, line: usize, problem: impl Into<Problem>) -> DatasetError {
+    let problem = problem.into();
+    DatasetError::Line {
+        path: path.to_owned(),
+        line,
+        problem: problem.message,
+        hint: problem.help,
+    }
+}
+
+pub(super) fn row_error(path: &Path, row: usize, problem: impl Into<Problem>) -> DatasetError {
     let problem = problem.into();
     DatasetError::Row {
         path: path.to_owned(),
-        line,
+        row,
         problem: problem.message,
         hint: problem.help,
     }

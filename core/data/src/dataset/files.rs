@@ -8,7 +8,7 @@ use driftgauge_problem::Problem;
 use driftgauge_spec::spec::DatasetFormat;
 use serde_json::Value;
 
-use super::access::{Read, row_error};
+use super::access::{Read, line_error, row_error};
 use super::json::{self, Parsed};
 use super::quotes::{self, Quotes};
 use super::text::{self, text_of};
@@ -30,7 +30,7 @@ fn read_jsonl(path: &Path) -> Result<Read, DatasetError> {
     let mut found = Read::default();
     let mut lines = text_of(path)?.lines().enumerate();
     while let Some((index, line)) = lines.next() {
-        let line = line.map_err(|error| row_error(path, index + 1, unreadable(&error)))?;
+        let line = line.map_err(|error| line_error(path, index + 1, unreadable(&error)))?;
         if line.trim().is_empty() {
             continue;
         }
@@ -38,7 +38,7 @@ fn read_jsonl(path: &Path) -> Result<Read, DatasetError> {
         if found.rows.is_empty() && line.trim_start().starts_with('[') {
             let mut text = "\n".repeat(index) + &line;
             for (index, line) in lines {
-                let line = line.map_err(|error| row_error(path, index + 1, unreadable(&error)))?;
+                let line = line.map_err(|error| line_error(path, index + 1, unreadable(&error)))?;
                 text.push('\n');
                 text.push_str(&line);
             }
@@ -54,7 +54,7 @@ fn push_line(path: &Path, index: usize, line: &str, found: &mut Read) -> Result<
     let wrong = |problem: String| {
         let problem = Problem::failed(format!("not a JSON object: {problem}"))
             .help("JSON Lines has one complete object on each line");
-        row_error(path, index + 1, problem)
+        line_error(path, index + 1, problem)
     };
     let Parsed { value, nulls } = json::parse(line).map_err(|error| wrong(error.to_string()))?;
     found.nulls += nulls;
@@ -72,7 +72,7 @@ fn read_json(path: &Path) -> Result<Read, DatasetError> {
     let mut text = String::new();
     text_of(path)?
         .read_to_string(&mut text)
-        .map_err(|error| row_error(path, 1, unreadable(&error)))?;
+        .map_err(|error| line_error(path, 1, unreadable(&error)))?;
     // Some programs write JSON Lines under this name.
     if text.trim_start().starts_with('{') {
         let lines = text.lines().enumerate();
@@ -90,29 +90,27 @@ fn read_json(path: &Path) -> Result<Read, DatasetError> {
 
 /// The objects of one JSON list.
 fn list(path: &Path, text: &str) -> Result<Read, DatasetError> {
-    let wrong = |line: usize, problem: &str| {
-        let problem = Problem::failed(format!("not a JSON list of objects: {problem}"))
-            .help("the file is one list, with an object for each row");
-        row_error(path, line, problem)
+    let wrong = |problem: &str| {
+        Problem::failed(format!("not a JSON list of objects: {problem}"))
+            .help("the file is one list, with an object for each row")
     };
-    let Parsed { value, nulls } =
-        json::parse(text).map_err(|error| wrong(error.line(), &error.to_string()))?;
+    let Parsed { value, nulls } = json::parse(text)
+        .map_err(|error| line_error(path, error.line(), wrong(&error.to_string())))?;
     let Value::Array(items) = value else {
-        return Err(wrong(
-            1,
-            &format!("it is {}", driftgauge_record::value::kind(&value)),
-        ));
+        let kind = driftgauge_record::value::kind(&value);
+        return Err(line_error(path, 1, wrong(&format!("it is {kind}"))));
     };
     let mut found = Read {
         rows: Vec::with_capacity(items.len()),
         nulls,
+        notes: Vec::new(),
     };
     for (index, item) in items.into_iter().enumerate() {
         match item {
             Value::Object(fields) => found.rows.push(fields.into_iter().collect()),
             other => {
                 let kind = driftgauge_record::value::kind(&other);
-                return Err(wrong(index + 1, &format!("item {} is {kind}", index + 1)));
+                return Err(row_error(path, index + 1, wrong(&format!("it is {kind}"))));
             }
         }
     }
@@ -130,7 +128,7 @@ fn read_table(path: &Path, delimiter: u8) -> Result<Read, DatasetError> {
         .clone();
     let mut names = HashSet::new();
     if let Some(twice) = header.iter().find(|name| !names.insert(*name)) {
-        return Err(row_error(
+        return Err(line_error(
             path,
             1,
             Problem::failed(format!("two columns are called `{twice}`"))
@@ -147,7 +145,7 @@ fn read_table(path: &Path, delimiter: u8) -> Result<Read, DatasetError> {
             ',' => ("a comma", "say `csv` instead of `tsv`"),
             _ => ("`;`", "save it with commas, or with tabs and `tsv`"),
         };
-        return Err(row_error(
+        return Err(line_error(
             path,
             1,
             Problem::failed(format!("its cells seem to be separated by {what}"))
@@ -174,7 +172,7 @@ fn unreadable(error: &std::io::Error) -> Problem {
 /// What is wrong with a table of text, and what to do.
 fn in_csv(path: &Path, error: &csv::Error) -> DatasetError {
     if let Some(wrong) = quotes::Wrong::of(error) {
-        return row_error(path, wrong.line, wrong.problem());
+        return line_error(path, wrong.line, wrong.problem());
     }
     let line = error.position();
     let line = line.and_then(|place| usize::try_from(place.line()).ok());
@@ -186,7 +184,7 @@ fn in_csv(path: &Path, error: &csv::Error) -> DatasetError {
         _ => "look at the file around this line",
     };
     let problem = Problem::failed(error.to_string()).help(hint);
-    row_error(path, line.unwrap_or(1), problem)
+    line_error(path, line.unwrap_or(1), problem)
 }
 
 #[cfg(test)]
@@ -257,7 +255,11 @@ mod tests {
                 b"{\"data\": []}",
                 ["a:1", "it is an object", "one list"],
             ),
-            (Json, b"[{}, 3]", ["a:2", "item 2 is a number", "hint: "]),
+            (
+                Json,
+                b"[{},\n\n3]",
+                ["a`, row 2: ", "it is a number", "hint: "],
+            ),
         ] {
             let error = reading("a", bytes, format).map(|_| ()).unwrap_err();
             let error = Problem::from(error).to_string();

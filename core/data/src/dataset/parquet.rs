@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::DatasetError;
 use super::access::{Columns, Read, open, row_error};
+use super::parquet_types::types;
 
 pub(super) fn read(path: &Path) -> Result<Read, DatasetError> {
     // The library trusts what a file says of itself, and stops where that is not so.
@@ -46,7 +47,11 @@ fn read_whole(path: &Path) -> Result<Read, DatasetError> {
                 .help("give each column a name of its own"),
         ));
     }
-    let mut found = Read::default();
+    let types = types(path, reader.metadata().file_metadata()).map_err(broken)?;
+    let mut found = Read {
+        notes: types.notes,
+        ..Read::default()
+    };
     for row in reader
         .get_row_iter(None)
         .map_err(|error| broken(error.to_string().into()))?
@@ -55,7 +60,11 @@ fn read_whole(path: &Path) -> Result<Read, DatasetError> {
         let row = row.map_err(|error| row_error(path, number, error.to_string()))?;
         let mut columns = Columns::new();
         for (name, field) in row.get_column_iter() {
-            let value = value(field, &mut found.nulls).map_err(|problem| {
+            let read = match field {
+                Field::Long(time) if types.nanoseconds.contains(name) => nanoseconds(*time),
+                field => value(field, &mut found.nulls),
+            };
+            let value = read.map_err(|problem| {
                 row_error(
                     path,
                     number,
@@ -91,7 +100,7 @@ fn value(field: &Field, nulls: &mut usize) -> Result<Value, Problem> {
         Field::Float16(number) => float(number.to_f64()),
         Field::Float(number) => float(f64::from(*number)),
         Field::Double(number) => float(*number),
-        Field::Decimal(decimal) => decimal_value(decimal),
+        Field::Decimal(decimal) => decimal_value(decimal)?,
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.as_bytes()) {
             Ok(text) => text.into(),
             Err(_) => {
@@ -129,16 +138,41 @@ fn value(field: &Field, nulls: &mut usize) -> Result<Value, Problem> {
     })
 }
 
-/// A decimal without a fraction is an integer, exact at any size; one with a fraction a number.
-fn decimal_value(decimal: &Decimal) -> Value {
+/// A time in nanoseconds, written as those in microseconds are, with all its digits.
+fn nanoseconds(time: i64) -> Result<Value, Problem> {
+    let written = Field::TimestampMicros(time.div_euclid(1000)).to_json_value();
+    let rest = time.rem_euclid(1000);
+    match written.as_str().and_then(|text| text.rsplit_once(' ')) {
+        Some((text, zone)) if rest > 0 => Ok(format!("{text}{rest:03} {zone}").into()),
+        Some(_) => Ok(written),
+        None => Err(format!("{time} nanoseconds, which are no time").into()),
+    }
+}
+
+/// A decimal without a fraction is an integer, exact at any size; one with a fraction a number, where one is the same.
+fn decimal_value(decimal: &Decimal) -> Result<Value, Problem> {
     let written = Field::Decimal(decimal.clone()).to_json_value();
     let Value::String(text) = &written else {
-        return written;
+        return Ok(written);
     };
     // Without a fraction it is written as `7.`.
     if decimal.scale() <= 0 {
         let digits = text.strip_suffix('.').unwrap_or(text);
-        return digits.parse::<i64>().map_or(digits.into(), Value::from);
+        return Ok(digits.parse::<i64>().map_or(digits.into(), Value::from));
     }
-    text.parse::<f64>().map_or(written.clone(), Value::from)
+    let number = text.parse::<f64>().ok();
+    // Numbers have 15 to 17 digits.
+    let is_same = |number: &f64| format!("{number:.digits$}", digits = scale(decimal)) == *text;
+    match number.filter(|number| is_same(number)) {
+        Some(number) => Ok(Value::from(number)),
+        None => Err(Problem::failed(format!(
+            "the decimal {text}, which has more digits than a number"
+        ))
+        .help("write the column as text, or round it")),
+    }
+}
+
+/// Digits behind the point.
+fn scale(decimal: &Decimal) -> usize {
+    usize::try_from(decimal.scale()).unwrap_or_default()
 }

@@ -292,7 +292,7 @@ mod tests {
         };
         let error = typed(Path::new("d.csv"), &mut rows, &types("score")).unwrap_err();
         let said = error.to_string();
-        assert!(said.contains("d.csv:2"), "{said}");
+        assert!(said.starts_with("`d.csv`, row 2: "), "{said}");
         assert!(
             said.contains("column `score` holds `\"x\"`, which is no int"),
             "{said}"
@@ -372,13 +372,13 @@ mod tests {
         let said = typed(Path::new("f.csv"), &mut wrong, &types)
             .unwrap_err()
             .to_string();
-        assert!(said.starts_with("f.csv:2: "), "{said}");
+        assert!(said.starts_with("`f.csv`, row 2: "), "{said}");
         let types = [("y".to_owned(), Int)].into_iter().collect();
         let said = typed(Path::new("f.csv"), &mut wrong, &types)
             .unwrap_err()
             .to_string();
         assert!(
-            said.starts_with("f.csv:1: ") && said.contains("`y`, which is not there"),
+            said.starts_with("`f.csv`, row 1: ") && said.contains("`y`, which is not there"),
             "{said}"
         );
     }
