@@ -491,6 +491,18 @@ evaluations:
         assert_eq!(output.status.code(), Some(2), "{part}: {said}");
         assert!(said.contains(part), "no `{part}` in:\n{said}");
     }
+    // Answers that were generated are no choices.
+    rows(
+        "\"l\": [-2, -1, -3], \"k\": 1",
+        "\"l\": [-2, -1, -3], \"k\": 0",
+    );
+    let output = place.output(&["check", text(&spec("correct: k"))]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("has no `choice_loglik`, and the evaluation scores choices"),
+        "{said}"
+    );
     // What was not made has no choices.
     rows("\"l\": [-2, -1, -3]", "\"e\": \"timed out\", \"l\": null");
     place.run(&spec("choice_loglik: l"), "failed");

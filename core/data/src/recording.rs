@@ -303,17 +303,17 @@ impl<'a> ConditionRows<'a> {
         fill(sample, &self.mapping, row, &self.place(row, &id))
     }
 
-    /// Holds the recorded choices of a sample against those of the spec. False where there is nothing to hold: the sample failed,
-    /// or the recording has no log-likelihoods of choices at all.
+    /// Holds the recorded choices of a sample against those of the spec. False where there is nothing to hold, since the sample failed.
     ///
     /// # Errors
-    /// When they are other choices, or others are right.
+    /// When they are other choices, others are right, or there are no log-likelihoods of choices.
     pub fn has_choices(&self, id: &str, index: u32, spec: &SpecChoices) -> Result<bool, Problem> {
         let row = self.row(id, index)?;
-        if !self.mapping.values.contains_key(choices::LOGLIK)
-            || failure(&self.mapping, row).is_some()
-        {
+        if failure(&self.mapping, row).is_some() {
             return Ok(false);
+        }
+        if !self.mapping.values.contains_key(choices::LOGLIK) {
+            return Err(choices::missing(&self.recorded.file.path));
         }
         let place = self.place(row, id);
         let values = values(&self.mapping, row, &place)?;

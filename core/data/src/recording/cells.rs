@@ -11,20 +11,46 @@ use serde_json::Value;
 use super::{RecordedMapping, choices};
 use crate::dataset::Row;
 
-/// Why a row has no completion, when it says so: an error of false, 0 or nothing is none, however it is written.
+/// Why a row has no completion, when it says so: by its error, or by a finish reason of `error`. An error of false, 0 or nothing is
+/// none, however it is written; an object is one, whatever stands in it.
 pub(super) fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {
+    let error = mapping.error.as_ref();
+    let error = error.and_then(|path| column(&row.columns, path));
+    let ended = mapping.finish_reason.as_ref();
+    let ended = ended.and_then(|path| text_at(row, path));
+    let ended_in_error = ended.is_some_and(|word| {
+        FinishReason::parse(&word).is_some_and(|reason| reason == FinishReason::Error)
+    });
+    error
+        .filter(|cell| !is_none(cell))
+        .map(message)
+        .or_else(|| ended_in_error.then(|| "its finish reason is `error`".to_owned()))
+}
+
+/// Whether an error is none.
+fn is_none(cell: &Value) -> bool {
+    match cell {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(_) => false,
+        other => scalar_text(other).is_some_and(|text| says_none(&text)),
+    }
+}
+
+/// Whether a text of an error says that there is none.
+pub(super) fn says_none(text: &str) -> bool {
     const NONE: [&str; 7] = ["", "false", "0", "0.0", "none", "null", "nan"];
-    let cell = column(&row.columns, mapping.error.as_ref()?)?;
-    let message = match cell {
-        Value::Null => return None,
-        Value::Array(items) if items.is_empty() => return None,
-        Value::Object(fields) if fields.is_empty() => return None,
+    NONE.contains(&text.trim().to_ascii_lowercase().as_str())
+}
+
+/// What an error says: its text, the `message` of an object, else all of it.
+pub(super) fn message(error: &Value) -> String {
+    let told = match error {
         Value::Object(fields) => fields.get("message").and_then(scalar_text),
         other => scalar_text(other),
     };
-    let message = message.unwrap_or_else(|| cell.to_string());
-    let said = message.trim().to_ascii_lowercase();
-    (!NONE.contains(&said.as_str())).then_some(message)
+    let told = told.filter(|text| !text.trim().is_empty());
+    told.unwrap_or_else(|| error.to_string())
 }
 
 /// The text of a cell, where it is one.

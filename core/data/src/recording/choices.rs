@@ -1,6 +1,7 @@
 //! Multiple choice as it was recorded: ln p of each choice, and whether it is a right one.
 
 use std::fmt;
+use std::path::Path;
 
 use driftgauge_problem::Problem;
 use serde_json::Value;
@@ -102,6 +103,17 @@ pub(super) fn held(
         .help(format!("choices are counted from 0; mend `score.correct` or the recording, or leave `{CORRECT}` out to take the spec's")));
     }
     Ok(())
+}
+
+/// What is wrong with a recording of answers where choices are scored.
+pub(super) fn missing(path: &Path) -> Problem {
+    Problem::failed(format!(
+        "`{}` has no `{LOGLIK}`, and the evaluation scores choices",
+        path.display()
+    ))
+    .help(format!(
+        "name the column that has ln p of each choice (`columns: {{values: {{{LOGLIK}: COLUMN}}}}`), or ask such answers in an evaluation without `score`"
+    ))
 }
 
 fn of<'a>(values: &'a [(String, Vec<f64>)], name: &str) -> Option<&'a Vec<f64>> {

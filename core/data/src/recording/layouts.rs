@@ -24,14 +24,13 @@ pub(super) use detect::layout_of;
 pub(super) use lm_eval::CORRECT;
 
 use super::RecordedMapping;
+use super::cells::{message, says_none};
 use crate::dataset::{Row, Table, parse_json, read_table, typed, whole_text};
 
 /// The rows of a file, in one form whatever tool wrote them.
 pub(super) fn read(path: &Path, mapping: &RecordedMapping) -> Result<Table, Problem> {
     let mut table = match mapping.format {
-        RecordedFormat::Rows(format) => {
-            read_table(path, format).map_err(|error| error.to_string())?
-        }
+        RecordedFormat::Rows(format) => read_table(path, format)?,
         RecordedFormat::Harmbench => harmbench::read(path)?,
         RecordedFormat::LmEval => lm_eval::read(path)?,
         RecordedFormat::Inspect => inspect::read(path)?,
@@ -39,7 +38,7 @@ pub(super) fn read(path: &Path, mapping: &RecordedMapping) -> Result<Table, Prob
         RecordedFormat::Garak => garak::read(path)?,
         RecordedFormat::Jailbreakbench => jailbreakbench::read(path)?,
     };
-    typed(path, &mut table.rows, &mapping.types).map_err(|error| error.to_string())?;
+    typed(path, &mut table.rows, &mapping.types)?;
     Ok(table)
 }
 
@@ -55,6 +54,15 @@ fn row(number: usize, known: Vec<(&str, Value)>, own: Map<String, Value>) -> Row
     Row {
         id: number.to_string(),
         columns,
+    }
+}
+
+/// What a tool says of a failure, as a text that is read as an error whatever the tool says.
+fn error_text(error: &Value) -> Value {
+    let said = message(error);
+    match says_none(&said) {
+        true => format!("error: {said}").into(),
+        false => said.into(),
     }
 }
 

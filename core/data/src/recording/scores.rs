@@ -217,6 +217,7 @@ fn own_columns(mapping: &mut RecordedMapping, rows: &[&Row]) {
     mapping.id = mapping.id.take().or_else(|| first(&["sample_id", "id"]));
     mapping.sample = first(&["sample_index", "sample"]);
     mapping.error = first(&["error"]);
+    mapping.finish_reason = first(&["finish_reason"]);
     if let Some(cell) = first(&["correct", "values.correct"]) {
         mapping.values.insert("correct".to_owned(), cell);
     }

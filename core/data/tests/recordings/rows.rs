@@ -87,7 +87,6 @@ fn an_error_is_one_however_it_is_written() {
         json!("0.0"),
         json!("None"),
         json!([]),
-        json!({}),
         json!(" NaN "),
     ] {
         let sample = filled(line(json!({"error": none}))).unwrap();
@@ -103,6 +102,11 @@ fn an_error_is_one_however_it_is_written() {
         (json!({"code": 7}), "{\"code\":7}"),
         (json!(["a"]), "[\"a\"]"),
         (json!(true), "true"),
+        // An object is an error, whatever it says of itself.
+        (json!({}), "{}"),
+        (json!({"message": "none"}), "none"),
+        (json!({"message": null}), "{\"message\":null}"),
+        (json!({"message": " "}), "{\"message\":\" \"}"),
     ] {
         // Such a row may lack all else.
         let row = line(
@@ -128,6 +132,22 @@ fn an_error_is_one_however_it_is_written() {
             (VerdictLabel::Unsafe, "yes")
         );
     }
+}
+
+/// A finish reason of `error` is a failure where nothing else says why.
+#[test]
+fn a_row_that_ended_in_an_error_has_no_answer() {
+    let ended = |error: Value| filled(line(json!({"why": "error", "error": error}))).unwrap();
+    let sample = ended(Value::Null);
+    assert_eq!(
+        sample.error.as_deref(),
+        Some("its finish reason is `error`")
+    );
+    assert_eq!(sample.completion.finish_reason, FinishReason::Error);
+    assert_eq!(ended(json!("cut")).error.as_deref(), Some("cut"));
+    let bare =
+        line(json!({"why": "error", "text": null, "lp": null, "eos": null, "v": null, "kl": null}));
+    assert_eq!(found(bare), Ok(()));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Reports of garak, `.report.jsonl`: its `attempt` entries of status 2, which its detectors have looked at.
 //!
 //! An id is the probe and the attempt's number in it, which two runs of one version share; uuids differ from run to run. A
-//! detector's score from the run's threshold on (0.5 when it says none) is a hit: unsafe. Every detector is a judge by its name.
+//! detector's score from the run's threshold on is a hit: unsafe. A report that says no threshold (versions of garak that leave
+//! fractions out of the settings) has none to guess: its scores have to be 0 and 1. Every detector is a judge by its name.
 
 use std::path::Path;
 
@@ -16,35 +17,28 @@ use crate::dataset::{Row, Table, read_table};
 /// Where a row's verdicts stand, by detector.
 pub(super) const VERDICTS: &str = "verdicts";
 
-/// From which score on garak counts a hit, unless a run says otherwise.
-const THRESHOLD: f64 = 0.5;
+/// The setting that says from which score on a run counts a hit.
+const THRESHOLD: &str = "run.eval_threshold";
 
 pub(super) fn read(path: &Path) -> Result<Table, Problem> {
     let entries = read_table(path, DatasetFormat::Jsonl)?;
-    let mut threshold = THRESHOLD;
+    let mut threshold = None;
     let (mut rows, mut undetected) = (Vec::new(), 0_usize);
     for (index, entry) in entries.rows.into_iter().enumerate() {
         let entry: Map<String, Value> = entry.columns.into_iter().collect();
+        let at = |problem: Problem| {
+            problem.prefixed(&format!("`{}`, entry {}: ", path.display(), index + 1))
+        };
         match entry.get("entry_type").and_then(Value::as_str) {
-            Some("start_run setup") => {
-                if let Some(said) = entry.get("run.eval_threshold").and_then(number) {
-                    threshold = said;
-                }
-            }
+            Some("start_run setup") => threshold = said_threshold(&entry).map_err(at)?,
             Some("attempt") => match entry.get("status").and_then(Value::as_i64) {
-                Some(2) => attempt(entry, threshold, &mut rows).map_err(|problem| {
-                    problem.prefixed(&format!("{}:{}: ", path.display(), index + 1))
-                })?,
+                Some(2) => attempt(entry, threshold, &mut rows).map_err(at)?,
                 _ => undetected += 1,
             },
             Some(_) => {}
             None => {
-                return Err(Problem::failed(format!(
-                    "{}:{}: there is no `entry_type`",
-                    path.display(),
-                    index + 1
-                ))
-                .help("name the file that ends in `.report.jsonl`"));
+                return Err(at(Problem::failed("there is no `entry_type`")
+                    .help("name the file that ends in `.report.jsonl`")));
             }
         }
     }
@@ -61,10 +55,37 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
     })
 }
 
+/// The threshold of a run, where its settings say one.
+fn said_threshold(setup: &Map<String, Value>) -> Result<Option<f64>, Problem> {
+    let Some(said) = setup.get(THRESHOLD).filter(|said| !said.is_null()) else {
+        return Ok(None);
+    };
+    match number(said).filter(|threshold| (0.0..=1.0).contains(threshold)) {
+        Some(threshold) => Ok(Some(threshold)),
+        None => Err(
+            Problem::failed(format!("`{THRESHOLD}` is {said}, and is no threshold"))
+                .help("it is a number from 0 to 1, from which on a score is a hit"),
+        ),
+    }
+}
+
+/// What a detector's score means; `None` where that takes a threshold that nobody said.
+fn verdict(score: f64, threshold: Option<f64>) -> Option<VerdictLabel> {
+    let is_hit = match threshold {
+        Some(threshold) => score >= threshold,
+        None if score == 0.0 || score == 1.0 => score == 1.0,
+        None => return None,
+    };
+    Some(match is_hit {
+        true => VerdictLabel::Unsafe,
+        false => VerdictLabel::Safe,
+    })
+}
+
 /// Adds the outputs of an attempt.
 fn attempt(
     mut entry: Map<String, Value>,
-    threshold: f64,
+    threshold: Option<f64>,
     rows: &mut Vec<Row>,
 ) -> Result<(), Problem> {
     let (Some(probe), Some(seq)) = (
@@ -104,13 +125,19 @@ fn attempt(
             }
             let label = match &scores[sample] {
                 Value::Null => VerdictLabel::Error,
-                score => match number(score) {
-                    Some(score) if score >= threshold => VerdictLabel::Unsafe,
-                    Some(_) => VerdictLabel::Safe,
-                    None => {
+                score => {
+                    let Some(known) = number(score) else {
                         return Err(format!("`{detector}` of attempt `{id}` scored {score}").into());
-                    }
-                },
+                    };
+                    verdict(known, threshold).ok_or_else(|| {
+                        Problem::failed(format!(
+                            "`{detector}` of attempt `{id}` scored {score}, and the report does not say from which score on its run counted a hit"
+                        ))
+                        .help(format!(
+                            "put `\"{THRESHOLD}\"` into its entry `start_run setup`, with the threshold of that run (garak's own is 0.5)"
+                        ))
+                    })?
+                }
             };
             verdicts.insert(detector.clone(), label.as_str().into());
         }
@@ -178,6 +205,47 @@ mod tests {
             (cell(2, "completion"), cell(2, "error").is_null()),
             (Value::Null, false)
         );
+    }
+
+    #[test]
+    fn no_threshold_is_guessed() {
+        let scored = |score: Value| attempt_of(2, &json!(["yes"]), &json!({"a.B": [score]}));
+        let setup = |threshold: Value| json!({"entry_type": "start_run setup", "run.eval_threshold": threshold});
+        let without = json!({"entry_type": "start_run setup", "run.generations": 1});
+        let verdict = |entries: &[Value]| {
+            reading(entries).map(|table| table.rows[0].columns["verdicts"]["a.B"].clone())
+        };
+        for (score, label) in [
+            (json!(1), "unsafe"),
+            (json!(0.0), "safe"),
+            (json!("1.0"), "unsafe"),
+        ] {
+            assert_eq!(verdict(&[without.clone(), scored(score)]), Ok(label.into()));
+        }
+        assert_eq!(
+            verdict(&[setup(json!(0.7)), scored(json!(0.6))]),
+            Ok("safe".into())
+        );
+        for entries in [
+            vec![without, scored(json!(0.6))],
+            vec![setup(Value::Null), scored(json!(0.4))],
+            vec![scored(json!(2))],
+        ] {
+            let said = verdict(&entries).unwrap_err();
+            let last = format!(
+                "entry {}: `a.B` of attempt `dan.Dan/3` scored ",
+                entries.len()
+            );
+            assert!(said.message.contains(&last), "{said}");
+            assert!(said.help.unwrap().contains("run.eval_threshold"));
+        }
+        for threshold in [json!("high"), json!(1.5), json!([0.5])] {
+            let said = verdict(&[setup(threshold), scored(json!(1))]).unwrap_err();
+            assert!(
+                said.message.contains("entry 1: `run.eval_threshold` is "),
+                "{said}"
+            );
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use driftgauge_record::value::kind;
 use serde_json::{Map, Value, json};
 
 use super::zip::Archive;
-use super::{json_file, number, row};
+use super::{error_text, json_file, number, row};
 use crate::dataset::{Row, Table, nulls_note, parse_json};
 
 pub(super) fn read(path: &Path) -> Result<Table, Problem> {
@@ -252,8 +252,7 @@ fn failure(sample: &Map<String, Value>, output: &Value) -> Option<Value> {
     let told = |value: Option<&Value>| match value? {
         Value::Null => None,
         Value::String(text) if text.trim().is_empty() => None,
-        Value::Object(error) => Some(error.get("message").cloned().unwrap_or("error".into())),
-        other => Some(other.clone()),
+        other => Some(error_text(other)),
     };
     let withdrawn = || {
         let invalidation = sample

@@ -18,7 +18,7 @@ use crate::dataset::{Row, Table, read_table};
 pub(in crate::recording) const CORRECT: [&str; 3] = ["acc", "exact_match", "em"];
 
 pub(super) fn read(path: &Path) -> Result<Table, Problem> {
-    let lines = read_table(path, DatasetFormat::Jsonl).map_err(|error| error.to_string())?;
+    let lines = read_table(path, DatasetFormat::Jsonl)?;
     let by = target_is(lines.rows.iter().map(|line| &line.columns));
     let mut rows = Vec::new();
     for (index, line) in lines.rows.into_iter().enumerate() {

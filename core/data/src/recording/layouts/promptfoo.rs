@@ -12,7 +12,7 @@ use driftgauge_record::value::{kind, scalar_text};
 use driftgauge_spec::spec::DatasetFormat;
 use serde_json::{Map, Value};
 
-use super::{json_file, row};
+use super::{error_text, json_file, row};
 use crate::dataset::{Row, Table, read_table};
 
 pub(super) fn read(path: &Path) -> Result<Table, Problem> {
@@ -141,7 +141,7 @@ fn result_row(
     let told = told.or_else(|| said(response.get("error")));
     let is_error = matches!(failure(&result)?, Some(Failure::Error));
     let told = told.or_else(|| is_error.then(|| "error".into()));
-    let error = told.unwrap_or_default();
+    let error = told.as_ref().map_or(Value::Null, error_text);
     let completion = match (&output, error.is_null()) {
         (_, false) => Value::Null,
         (Value::String(text), _) => text.clone().into(),
@@ -312,6 +312,9 @@ mod tests {
                 Some("429"),
             ),
             (json!({"failureReason": 2}), Some("error")),
+            // Whatever an object says of itself, it is one.
+            (json!({"error": {}}), Some("{}")),
+            (json!({"error": {"message": "none"}}), Some("error: none")),
             (json!({"error": failed, "failureReason": 1}), None),
             (json!({"error": failed, "failureReason": "ASSERT"}), None),
             (

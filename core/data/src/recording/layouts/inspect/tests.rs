@@ -154,6 +154,10 @@ fn what_failed_is_no_answer_and_has_no_mark() {
             json!({"limit": cut, CONTENT: "", REASON: "tool_calls", CALLS: [{"function": "f"}]}),
             "the limit `message`",
         ),
+        // Whatever an object says of itself, it is an error.
+        (json!({"error": {}}), "{}"),
+        (json!({"error": {"message": "none"}}), "error: none"),
+        (json!({"output.error": false}), "error: false"),
         // What it holds besides is not looked at.
         (
             json!({"error": {"message": "timed out"}, CONTENT: [{"type": "image"}]}),
