@@ -198,6 +198,11 @@ fn what_does_not_belong_together_is_refused_by_name() {
     let other =
         lines("samples_before.jsonl", 12).replace("Which lake lies north", "Which lake lies south");
     let other = own("samples_other.jsonl", &other);
+    let marked = lines("samples_before.jsonl", 12)
+        .replace("\"target\": \"Lake Ostra\"", "\"target\": \"Lake Mirn\"");
+    let marked = own("samples_marked.jsonl", &marked);
+    let asked = own("asked.csv", "id,question,correct\np,x,1\nq,y,0\n");
+    let asked_anew = own("anew.csv", "id,question,correct\np,x,1\nq,z,0\n");
     let strict = lines("samples_before.jsonl", 12).replace("\"none\"", "\"strict-match\"");
     let two = own(
         "samples_two.jsonl",
@@ -235,7 +240,24 @@ fn what_does_not_belong_together_is_refused_by_name() {
         ),
         (
             vec![&*other, &*of_lm_eval],
-            ["`0` is another question in B than in A", "1 of 12 ids"],
+            [
+                "`0` is another question in B than in A (by `doc`)",
+                "1 of 12 ids",
+            ],
+        ),
+        (
+            vec![&*marked, &*of_lm_eval],
+            [
+                "`0` is another question in B than in A (by `target`)",
+                "1 of 12 ids",
+            ],
+        ),
+        (
+            vec![&*asked, &*asked_anew],
+            [
+                "`q` is another question in B than in A (by `question`)",
+                "1 of 2 ids",
+            ],
         ),
         (
             vec![&*two, &*of_lm_eval],

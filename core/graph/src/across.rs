@@ -12,6 +12,7 @@ use driftgauge_spec::spec::Adjust;
 use driftgauge_stats::bootstrap::Options;
 use serde::Serialize;
 
+use crate::across_prompts::asked_otherwise;
 use crate::folder::family_of;
 use crate::resolved::ResolvedFamily;
 use crate::results::adjust;
@@ -19,6 +20,7 @@ use crate::results::adjust;
 /// What a comparison needs of a run folder.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
+    dir: RunDir,
     experiment: ExperimentRecord,
     outputs: Vec<OutputRecord>,
     plan: PlanRecord,
@@ -54,6 +56,7 @@ impl FinishedRun {
     /// When a file is missing or was written by another version.
     pub fn read(dir: &RunDir) -> Result<Self, FolderError> {
         Ok(Self {
+            dir: dir.clone(),
             experiment: dir.read()?,
             outputs: dir.read::<MetricsRecord>()?.outputs,
             plan: dir.read()?,
@@ -95,6 +98,21 @@ pub fn compare_runs(a: &FinishedRun, b: &FinishedRun, pairs: &ModelPairs) -> Acr
         if let Some(reason) = differs(a, b, ours, theirs) {
             out.refuse(id, reason);
             continue;
+        }
+        let samples = |run: &FinishedRun| run.dir.samples_of(id);
+        match asked_otherwise(&samples(a), &samples(b), !ours.score.is_null()) {
+            Ok(None) => {}
+            Ok(Some(reason)) => {
+                out.refuse(id, reason);
+                continue;
+            }
+            Err(error) => {
+                out.refuse(
+                    id,
+                    format!("nobody knows whether its samples were asked the same: {error}"),
+                );
+                continue;
+            }
         }
         out.note_settings(id, ours, theirs);
         let models = models(ours, theirs, pairs);
@@ -234,6 +252,12 @@ fn differs<'r>(
         ("false answers", ours.wrong_answer == theirs.wrong_answer),
         ("categories", ours.category == theirs.category),
         ("scored texts", ours.score == theirs.score),
+        // Judges are shown it.
+        (
+            "requests that judges see",
+            ours.behavior == theirs.behavior || ours.judges.is_empty(),
+        ),
+        ("divergences", ours.kl == theirs.kl),
     ] {
         if !same {
             return Some(format!("the {what} differ"));

@@ -7,7 +7,7 @@ use driftgauge_compare::{Clusters, between_models};
 use driftgauge_data::recording::{Marked, Marks, Measure};
 use driftgauge_plugin_protocol::wire::{MetricOutput, Scalar, ScoreKind, Scores};
 use driftgauge_problem::{Problem, Result};
-use driftgauge_spec::spec::Adjust;
+use driftgauge_spec::spec::{Adjust, RecordedFormat};
 use driftgauge_stats::bootstrap::Options;
 
 use crate::across::{Across, comparison};
@@ -163,18 +163,24 @@ fn pairs<'a>(a: &'a Marked, b: &Marked, shared: bool) -> Result<Vec<&'a str>> {
     Ok(both)
 }
 
-/// One id that stands for two questions pairs nothing, where ids are counted.
+/// One id that stands for two questions, or for two right answers, pairs nothing. Fields that one of the files lacks say nothing.
 fn same_questions(a: &Marked, b: &Marked, ids: &[&str]) -> Result<()> {
-    let differs = |id: &&&str| {
-        let both = a.asked.get(**id).zip(b.asked.get(**id));
-        a.layout == b.layout && both.is_some_and(|(one, other)| one != other)
+    let of_rows = |file: &Marked| matches!(file.layout, RecordedFormat::Rows(_));
+    if a.layout != b.layout && !(of_rows(a) && of_rows(b)) {
+        return Ok(());
+    }
+    let other_field = |id: &str| {
+        let (ours, theirs) = a.asked.get(id).zip(b.asked.get(id))?;
+        let mut both = ours.iter().filter(|(field, _)| theirs.contains_key(*field));
+        both.find_map(|(field, said)| (theirs[field] != *said).then_some(*field))
     };
-    let different: Vec<&&str> = ids.iter().filter(differs).collect();
-    let Some(first) = different.first() else {
+    let different = ids.iter().filter_map(|id| Some((*id, other_field(id)?)));
+    let different: Vec<(&str, &str)> = different.collect();
+    let Some((first, field)) = different.first() else {
         return Ok(());
     };
     Err(refused(format!(
-        "`{first}` is another question in B than in A, as are {} of {} ids",
+        "`{first}` is another question in B than in A (by `{field}`), as are {} of {} ids",
         different.len(),
         ids.len()
     ))

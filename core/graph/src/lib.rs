@@ -2,6 +2,7 @@
 
 pub mod across;
 pub mod across_files;
+mod across_prompts;
 pub mod asked;
 pub mod cancel;
 pub mod context;

@@ -29,7 +29,8 @@ pub use run_dir::RunDir;
 pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};
 pub use searched::{Bounded, Searched, Tried};
 pub use table::{
-    SampleReader, SampleTableError, SampleWriter, TableRows, read_samples, write_samples,
+    AskedSample, SampleReader, SampleTableError, SampleWriter, TableRows, each_asked, read_samples,
+    write_samples,
 };
 pub use training::{TrainingLog, TrainingStep};
 pub use visible::{is_invisible, spreadsheet_cell, visible, visible_json, visible_line};

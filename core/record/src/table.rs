@@ -1,6 +1,7 @@
 //! The table of samples in Parquet.
 #![doc = include_str!("../../../docs/samples.md")]
 
+mod asked;
 mod columns;
 mod constant;
 mod decode;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use driftgauge_problem::Explained;
 
+pub use asked::{AskedSample, each_asked};
 pub use columns::TableRows;
 pub use read::{SampleReader, read_samples};
 pub use write::{SampleWriter, write_samples};

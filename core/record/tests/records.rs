@@ -16,8 +16,8 @@ use driftgauge_record::files::provenance::{
 };
 use driftgauge_record::{
     Completion, Degeneracy, FinishReason, FolderError, PublishedOutcome, Results, RunDir, Sample,
-    SampleRows, SampleWriter, TableRows, Verdict, VerdictLabel, answer_text, read_samples, value,
-    visible, write_samples,
+    SampleRows, SampleWriter, TableRows, Verdict, VerdictLabel, answer_text, each_asked,
+    read_samples, value, visible, write_samples,
 };
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -313,6 +313,36 @@ fn samples_in_memory_and_in_a_table_give_the_same_fields() {
     let batches: &mut dyn Batches = &mut table;
     holds(batches.next_batch().unwrap().expect("a batch"));
     assert!(batches.next_batch().unwrap().is_none());
+}
+
+#[test]
+fn what_was_asked_is_read_without_the_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.parquet");
+    let mut other = sample(1, "b");
+    (other.wrong_answer, other.category) = (None, None);
+    let samples = [sample(0, "a"), other];
+    write_samples(&path, samples.clone()).unwrap();
+    let mut left = samples.iter();
+    each_asked(&path, |asked| {
+        let sample = left.next().unwrap();
+        assert_eq!(
+            (asked.condition, asked.sample_id),
+            (sample.condition.as_str(), sample.sample_id.as_str())
+        );
+        assert_eq!(
+            asked.messages,
+            serde_json::to_string(&sample.messages).unwrap()
+        );
+        assert_eq!(asked.row, serde_json::to_string(&sample.row).unwrap());
+        assert_eq!(asked.references, sample.references);
+        assert_eq!(asked.wrong_answer, sample.wrong_answer.as_deref());
+        assert_eq!(asked.category, sample.category.as_deref());
+    })
+    .unwrap();
+    assert!(left.next().is_none());
+    let nowhere = each_asked(&folder.path().join("none"), |_| {}).unwrap_err();
+    assert_eq!(nowhere.code(), "unreadable-samples");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a file of another tool's results says of each prompt: the numbers by which two such files can be held against each
 //! other. It is read as every recording is; only the ids and the marks are looked at.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -57,8 +58,8 @@ pub struct Marked {
     pub ids: Vec<String>,
     /// Whether the ids are nothing but the tool's own count of its rows.
     pub counted: bool,
-    /// What was asked under each id, where the layout keeps it.
-    pub asked: HashMap<String, Value>,
+    /// What was asked under each id, and what is right there, by the field that says it, where the layout keeps it.
+    pub asked: HashMap<String, BTreeMap<&'static str, Value>>,
     /// Most completions of a prompt.
     pub completions: usize,
     /// The numbers.
@@ -137,8 +138,8 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
         distinct: distinct(&rows),
     };
     for (id, rows) in &prompts {
-        if let Some(asked) = rows.first().and_then(|(_, row)| question(format, row)) {
-            marked.asked.insert((*id).to_owned(), asked);
+        if let Some((_, row)) = rows.first() {
+            marked.asked.insert((*id).to_owned(), question(format, row));
         }
     }
     // What was not made is neither right nor wrong, whatever stands beside its error.
@@ -273,18 +274,43 @@ fn counts(format: RecordedFormat, rows: &[&Row]) -> bool {
     }
 }
 
-/// What a row was asked, in a form that two runs of one tool share.
-fn question(format: RecordedFormat, row: &Row) -> Option<Value> {
-    let field = match format {
-        RecordedFormat::LmEval => "doc",
-        RecordedFormat::Inspect => "input",
-        RecordedFormat::Promptfoo => "vars",
-        RecordedFormat::Garak => "prompt",
-        RecordedFormat::Jailbreakbench => "goal",
+/// What a row was asked and what its answer was held against, by the field that says it, in a form that two runs of one tool share.
+fn question(format: RecordedFormat, row: &Row) -> BTreeMap<&'static str, Value> {
+    let fields: &[&str] = match format {
+        RecordedFormat::LmEval => &["doc", "target"],
+        RecordedFormat::Inspect => &["input", "target"],
+        RecordedFormat::Promptfoo => &["vars", "testCase.assert"],
+        RecordedFormat::Garak => &["prompt"],
+        RecordedFormat::Jailbreakbench => &["goal"],
         // The test case of a behavior differs from attack to attack.
-        RecordedFormat::Harmbench | RecordedFormat::Rows(_) => return None,
+        RecordedFormat::Harmbench => &[],
+        RecordedFormat::Rows(_) => &OWN_QUESTIONS,
     };
-    row.columns.get(field).map(plain)
+    let said = fields.iter().filter_map(|field| {
+        let cell = column(&row.columns, field).filter(|cell| !cell.is_null())?;
+        Some((*field, plain(&listed(cell))))
+    });
+    said.collect()
+}
+
+/// What columns of one's own are called that say what was asked, or what is right. The first ones are those of `export`.
+const OWN_QUESTIONS: [&str; 7] = [
+    "messages",
+    "references",
+    "prompt",
+    "question",
+    "input",
+    "target",
+    "reference",
+];
+
+/// A list that a table holds as text.
+fn listed(cell: &Value) -> Cow<'_, Value> {
+    let text = cell.as_str().filter(|text| text.starts_with('['));
+    match text.map(serde_json::from_str) {
+        Some(Ok(list @ Value::Array(_))) => Cow::Owned(list),
+        _ => Cow::Borrowed(cell),
+    }
 }
 
 /// A question without what differs from run to run and from version to version: numbers as text, and of a message nothing but

@@ -37,7 +37,7 @@ fn marks_of_ones_own_rows() {
         "an error is no verdict"
     );
     assert!(marked.distinct.contains_key("id") && !marked.distinct.contains_key("k"));
-    assert!(marked.asked.is_empty());
+    assert!(marked.asked.values().all(|asked| asked.is_empty()));
     let some = Wanted {
         filter: name("k == 1"),
         ..Wanted::default()
@@ -87,7 +87,8 @@ fn marks_of_the_harness() {
         marked.marks[&Measure::Accuracy].values,
         [Some(1.0), Some(0.0)]
     );
-    assert_eq!(marked.asked["1"], json!({"q": "question 1"}));
+    assert_eq!(marked.asked["1"]["doc"], json!({"q": "question 1"}));
+    assert_eq!(marked.asked["1"]["target"], json!("yes"));
     assert!(
         marked.distinct.contains_key("doc.q"),
         "{:?}",
@@ -222,7 +223,7 @@ fn marks_of_promptfoo_inspect_harmbench_and_jailbreakbench() {
         (marks.source.as_str(), &marks.values[..]),
         ("jailbroken", &[Some(1.0), Some(0.0)][..])
     );
-    assert_eq!(marked.asked["1"], json!("goal 1"));
+    assert_eq!(marked.asked["1"]["goal"], json!("goal 1"));
 }
 
 /// A line of the harness whose requests are choices.

@@ -73,13 +73,16 @@ impl Iterator for SampleReader {
 }
 
 /// A column of one batch, its type known: what is looked up and checked once is not looked up for every row.
-type Text<'a> = &'a StringArray;
+pub(super) type Text<'a> = &'a StringArray;
 
 fn column<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a ArrayRef, &'static str> {
     batch.column_by_name(name).ok_or(name)
 }
 
-fn text<'a>(batch: &'a RecordBatch, name: &'static str) -> Result<Text<'a>, &'static str> {
+pub(super) fn text<'a>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+) -> Result<Text<'a>, &'static str> {
     column(batch, name)?.as_string_opt().ok_or(name)
 }
 
@@ -104,13 +107,13 @@ fn parsed<T: serde::de::DeserializeOwned + Default>(
 }
 
 /// A column of lists: all their items one after the other, and where each list starts.
-struct Lists<'a, A> {
+pub(super) struct Lists<'a, A> {
     starts: &'a [i32],
     items: &'a A,
 }
 
 impl<'a, A: Array + 'static> Lists<'a, A> {
-    fn new(batch: &'a RecordBatch, name: &'static str) -> Result<Self, &'static str> {
+    pub(super) fn new(batch: &'a RecordBatch, name: &'static str) -> Result<Self, &'static str> {
         let lists = column(batch, name)?.as_list_opt::<i32>().ok_or(name)?;
         Ok(Self {
             starts: lists.value_offsets(),
@@ -131,7 +134,7 @@ impl<T: ArrowPrimitiveType> Lists<'_, PrimitiveArray<T>> {
 }
 
 impl Lists<'_, StringArray> {
-    fn texts(&self, row: usize) -> Vec<String> {
+    pub(super) fn texts(&self, row: usize) -> Vec<String> {
         let item = |place| self.items.value(place).to_owned();
         self.places(row).map(item).collect()
     }
