@@ -100,6 +100,14 @@ fn unknown(name: &str, known: &[String]) -> MetricError {
         .help(format!("{meant}it is some of {}{parts}", ids.join(", ")))
 }
 
+/// The schema of a list of these ids, of which those that end in `*` stand for others.
+#[must_use]
+pub fn schema_of(known: &[String]) -> Schema {
+    let open = known.iter().filter_map(|id| id.strip_suffix('*'));
+    let starts: Vec<String> = open.map(|start| start.replace('.', "\\.")).collect();
+    schema(known, &format!("^({}).+$", starts.join("|")))
+}
+
 /// The schema of such a list: of these ids, or of others that look like this.
 #[must_use]
 pub fn schema(ids: &[String], others: &str) -> Schema {

@@ -184,11 +184,7 @@ fn known() -> Vec<String> {
 
 /// The schema of `statistics`.
 fn statistics(_: &mut SchemaGenerator) -> Schema {
-    let is_open = |id: &String| id.ends_with('*');
-    let (open, _): (Vec<String>, _) = known().into_iter().partition(is_open);
-    let start = |id: &String| id.trim_end_matches('*').replace('.', "\\.");
-    let starts: Vec<String> = open.iter().map(start).collect();
-    asked::schema(&known(), &format!("^({}).+$", starts.join("|")))
+    asked::schema_of(&known())
 }
 
 impl AsrConfig {

@@ -8,9 +8,10 @@ mod report;
 
 use driftgauge_plugin_sdk::prelude::*;
 use driftgauge_stats::summary::ExactSum;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
+use crate::asked::{self, Asked};
 use crate::columns::{Column, Conditions, Prompts};
 use crate::estimate::{Estimator, Level, Resamples};
 
@@ -35,6 +36,10 @@ pub struct DriftConfig {
     pub first: usize,
     /// Positions of the response that the curve and the table show.
     pub positions: usize,
+    /// The numbers that are returned beside `kl`, by their ids; all when absent. Nothing else is computed, and there are no tables and
+    /// charts.
+    #[schemars(schema_with = "statistics")]
+    pub statistics: Option<Vec<String>>,
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
     /// Replicates of every bootstrap interval, fewer of very many samples; those of `compare` when absent.
@@ -47,16 +52,31 @@ impl Default for DriftConfig {
             eos: End::default(),
             first: 5,
             positions: 64,
+            statistics: None,
             level: Level::default(),
             resamples: Resamples::default(),
         }
     }
 }
 
+/// Every number.
+const LISTED: [&str; 4] = ["kl", "kl_first", "top1_agreement", "exact_match"];
+
+/// The numbers that can be asked for.
+fn known() -> Vec<String> {
+    LISTED.map(str::to_owned).to_vec()
+}
+
+/// The schema of `statistics`.
+fn statistics(_: &mut SchemaGenerator) -> Schema {
+    asked::schema_of(&known())
+}
+
 /// The metric `drift`.
 #[derive(Debug)]
 pub struct Drift {
     config: DriftConfig,
+    asked: Asked,
     estimator: Estimator,
     prompts: Prompts,
     conditions: Conditions<Gathered>,
@@ -93,7 +113,8 @@ impl Metric for Drift {
         Manifest::new("drift", env!("CARGO_PKG_VERSION"), "Drift").describe(
             "How far the next-token distributions have moved from those of the reference model, given the same tokens.",
         )
-        .returns(["kl", "kl_first", "top1_agreement", "exact_match"])
+        .returns(LISTED)
+        .chosen_by(asked::KEY)
         .range("*", 0.0, UNBOUNDED)
         .range("top1_agreement", 0.0, 1.0)
         .range("exact_match", 0.0, 1.0)
@@ -106,6 +127,7 @@ impl Metric for Drift {
         }
         Ok(Self {
             estimator: config.level.estimator()?.drawn(config.resamples)?,
+            asked: Asked::new(config.statistics.as_deref(), &known())?,
             config,
             prompts: Prompts::default(),
             conditions: Conditions::default(),

@@ -21,6 +21,9 @@ impl Drift {
             }
         }
         output.scalars.sort_by_key(|scalar| !scalar.primary);
+        if !self.asked.is_all() {
+            return output;
+        }
         output.tables.extend(self.table());
         output.charts.extend(self.chart(
             "kl",
@@ -53,7 +56,7 @@ impl Drift {
         .primary();
         self.push(
             &gathered.kl,
-            self.estimator.skewed_mean(&gathered.kl),
+            || self.estimator.skewed_mean(&gathered.kl),
             kl,
             output,
         );
@@ -65,7 +68,7 @@ impl Drift {
         );
         self.push(
             &gathered.first,
-            self.estimator.skewed_mean(&gathered.first),
+            || self.estimator.skewed_mean(&gathered.first),
             start,
             output,
         );
@@ -78,7 +81,7 @@ impl Drift {
             );
             self.push(
                 &gathered.top1,
-                self.estimator.mean(&gathered.top1, SHARE),
+                || self.estimator.mean(&gathered.top1, SHARE),
                 top1,
                 output,
             );
@@ -92,17 +95,27 @@ impl Drift {
             );
             self.push(
                 &gathered.exact,
-                self.estimator.rate(&gathered.exact),
+                || self.estimator.rate(&gathered.exact),
                 exact,
                 output,
             );
         }
     }
 
-    fn push(&self, column: &Column, estimate: Estimate, scalar: Scalar, output: &mut MetricOutput) {
+    /// Adds a number that is asked for, or that stands for the metric.
+    fn push(
+        &self,
+        column: &Column,
+        estimate: impl FnOnce() -> Estimate,
+        scalar: Scalar,
+        output: &mut MetricOutput,
+    ) {
+        if !scalar.primary && !self.asked.has(&scalar.id) {
+            return;
+        }
         let (id, condition) = (&scalar.id, &scalar.condition);
         column.add_scores(id, condition, &self.prompts, &mut output.scores);
-        output.scalars.push(estimate.fill(scalar));
+        output.scalars.push(estimate().fill(scalar));
     }
 
     fn table(&self) -> Option<Table> {

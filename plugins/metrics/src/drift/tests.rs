@@ -38,6 +38,24 @@ fn the_manifest_and_the_defaults_are_as_documented() {
 }
 
 #[test]
+fn what_is_asked_for_is_returned_alone() {
+    let few = run(&json!({"statistics": ["exact_match"]}), &two());
+    let ids: Vec<&str> = few
+        .scalars
+        .iter()
+        .map(|scalar| scalar.id.as_str())
+        .collect();
+    assert_eq!(ids, ["kl", "exact_match"]);
+    assert_eq!(
+        value(&few, "exact_match"),
+        value(&run(&json!({}), &two()), "exact_match")
+    );
+    assert!(few.tables.is_empty() && few.charts.is_empty());
+    let error = testing::run::<Drift>(&json!({"statistics": ["exact"]}), &two()).unwrap_err();
+    assert_eq!(error.key.as_deref(), Some("statistics[0]"));
+}
+
+#[test]
 fn by_hand() {
     let output = run(&json!({"first": 1}), &two());
     assert!(output.scalars[0].primary);

@@ -7,10 +7,11 @@ mod choice;
 mod report;
 
 use driftgauge_plugin_sdk::prelude::*;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 use crate::answers::Match;
+use crate::asked::{self, Asked};
 use crate::columns::{Column, Conditions, Prompts};
 use crate::correctness::{Basis, Known, Marker};
 use crate::estimate::{Estimator, Level, Resamples};
@@ -28,6 +29,10 @@ pub struct TruthfulnessConfig {
     pub baseline: Option<String>,
     /// Phrases that mark an answer as no answer, in lower case.
     pub abstentions: Vec<String>,
+    /// The numbers that are returned beside the one that stands for the metric (`accuracy`, or `mc1` of scored choices), by their ids;
+    /// all when absent. Nothing else is computed, and there are no tables and charts.
+    #[schemars(schema_with = "statistics")]
+    pub statistics: Option<Vec<String>>,
     /// Level of every interval; that of `compare` when absent.
     pub level: Level,
     /// Replicates of every bootstrap interval, fewer of very many samples; those of `compare` when absent.
@@ -53,16 +58,28 @@ impl Default for TruthfulnessConfig {
             f1_threshold: 0.5,
             baseline: None,
             abstentions: phrases.map(str::to_owned).to_vec(),
+            statistics: None,
             level: Level::default(),
             resamples: Resamples::default(),
         }
     }
 }
 
+/// The numbers that can be asked for.
+fn known() -> Vec<String> {
+    report::LISTED.map(str::to_owned).to_vec()
+}
+
+/// The schema of `statistics`.
+fn statistics(_: &mut SchemaGenerator) -> Schema {
+    asked::schema_of(&known())
+}
+
 /// The metric `truthfulness`.
 #[derive(Debug)]
 pub struct Truthfulness {
     config: TruthfulnessConfig,
+    asked: Asked,
     marker: Marker,
     estimator: Estimator,
     prompts: Prompts,
@@ -105,6 +122,7 @@ impl Metric for Truthfulness {
         Manifest::new("truthfulness", env!("CARGO_PKG_VERSION"), "Truthfulness")
             .describe("Share of correct answers, and what false or unrelated context does to them.")
             .returns(report::LISTED)
+            .chosen_by(asked::KEY)
             .range("*", 0.0, 1.0)
             .range("drop", -1.0, 1.0)
     }
@@ -119,6 +137,7 @@ impl Metric for Truthfulness {
         Ok(Self {
             estimator: config.level.estimator()?.drawn(config.resamples)?,
             marker: Marker::new(config.r#match, config.f1_threshold),
+            asked: Asked::new(config.statistics.as_deref(), &known())?,
             config,
             prompts: Prompts::default(),
             conditions: Conditions::default(),

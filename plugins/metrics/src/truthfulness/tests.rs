@@ -47,6 +47,40 @@ fn two_conditions() -> Vec<Value> {
 }
 
 #[test]
+fn what_is_asked_for_is_returned_alone() {
+    let all = run(&json!({}), &two_conditions());
+    let config = json!({"statistics": ["adoption", "drop", "accuracy_*"]});
+    let few = run(&config, &two_conditions());
+    let wanted =
+        |id: &str| ["accuracy", "adoption", "drop"].contains(&id) || id.starts_with("accuracy_");
+    let mut of_all = all.scalars.iter().filter(|scalar| wanted(&scalar.id));
+    assert!(
+        few.scalars
+            .iter()
+            .all(|scalar| of_all.next() == Some(scalar))
+    );
+    assert_eq!(of_all.next(), None);
+    assert!(few.tables.is_empty() && few.charts.is_empty() && !all.tables.is_empty());
+    assert!(few.scores.iter().all(|scores| wanted(&scores.id)));
+    // The number that stands for the metric is there in any case.
+    let one = run(&json!({"statistics": ["abstention"]}), &two_conditions());
+    let ids = |output: &MetricOutput| -> Vec<String> {
+        output
+            .scalars
+            .iter()
+            .map(|scalar| scalar.id.clone())
+            .collect()
+    };
+    assert_eq!(
+        ids(&one),
+        ["accuracy", "accuracy", "abstention", "abstention"]
+    );
+    let error =
+        testing::run::<Truthfulness>(&json!({"statistics": ["adoptoin"]}), &[]).unwrap_err();
+    assert!(error.help.unwrap().contains("did you mean `adoption`?"));
+}
+
+#[test]
 fn conditions_are_held_against_the_baseline() {
     let output = run(&json!({}), &two_conditions());
     assert!(output.scalars[0].primary && output.scalars[1].primary);
