@@ -3,12 +3,13 @@
 mod absent;
 mod bounded;
 mod environment;
+mod names;
 mod typed;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard};
 
-use driftgauge_problem::Explained;
+use driftgauge_problem::{Explained, Problem};
 use driftgauge_record::Message;
 use indexmap::IndexMap;
 use minijinja::value::ValueKind;
@@ -16,6 +17,7 @@ use minijinja::{Environment, Expression};
 use serde_json::Value;
 
 use crate::dataset::{Row, is_written_list};
+use crate::recording::number_of;
 
 /// A turn whose content is a minijinja template over the columns of a row.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -57,6 +59,29 @@ pub enum PromptError {
         /// What minijinja says.
         problem: String,
     },
+}
+
+impl PromptError {
+    /// What is told of a filter: it is asked of rows before they have ids, so that they are known by their numbers, from 1.
+    #[must_use]
+    pub fn of_filter(self, row: &Row) -> Problem {
+        match self {
+            Self::Fill {
+                template,
+                problem,
+                hint,
+                ..
+            } => Problem::new(
+                "bad-row",
+                format!(
+                    "the filter `{template}` cannot be asked of row {}: {problem}",
+                    number_of(row)
+                ),
+            )
+            .help(hint),
+            syntax @ Self::Syntax { .. } => syntax.into(),
+        }
+    }
 }
 
 impl Explained for PromptError {
@@ -217,9 +242,18 @@ impl Templates {
     /// The same of accepted answers: what is null is none of them.
     ///
     /// # Errors
-    /// As [`Self::texts`].
+    /// As [`Self::texts`], and when an answer is empty: no completion says it, and rules that drop words would find it in any.
     pub fn references(&self, template: &str, row: &Row) -> Result<Vec<String>, PromptError> {
-        self.listed(template, row, true)
+        let answers = self.listed(template, row, true)?;
+        if answers.iter().any(|answer| answer.trim().is_empty()) {
+            return Err(PromptError::Fill {
+                template: template.to_owned(),
+                row: row.id.clone(),
+                problem: "an accepted answer is empty, and no completion can say it".to_owned(),
+                hint: "filter such rows out, or say that it is none of the answers: `{{ column or none }}`, `{{ columns | select | list }}` of a list".to_owned(),
+            });
+        }
+        Ok(answers)
     }
 
     fn listed(
@@ -255,6 +289,12 @@ impl Templates {
                     )),
                 };
                 return items.map(text).collect();
+            }
+            if value.kind() == ValueKind::Map {
+                return Err(unfit(
+                    "it is an object, and no text".to_owned(),
+                    "name the field that is meant, as `{{ column.field }}`",
+                ));
             }
             if value.as_str().is_some_and(is_written_list) {
                 return Err(unfit(

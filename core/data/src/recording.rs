@@ -112,6 +112,16 @@ impl Recorded {
     }
 }
 
+/// The judges whose verdicts a recording holds.
+///
+/// # Errors
+/// When its filter cannot be applied.
+pub fn judges_of(all: &[Row], recorded: &Recorded, judged: bool) -> Result<Vec<String>, Problem> {
+    let rows = select(&recorded.file.path, &recorded.mapping, all)?;
+    let mapping = layouts::with_columns(recorded.mapping.clone(), &rows, judged);
+    Ok(mapping.verdicts.into_keys().collect())
+}
+
 /// What an evaluation asks of a recording.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -124,14 +134,25 @@ pub struct Asked<'a> {
 }
 
 /// The rows of a file that belong to the model.
-pub fn select<'a>(rows: &'a [Row], mapping: &RecordedMapping) -> Result<Vec<&'a Row>, Problem> {
+///
+/// # Errors
+/// With the file and the first row of which its filter cannot be asked.
+pub fn select<'a>(
+    path: &Path,
+    mapping: &RecordedMapping,
+    rows: &'a [Row],
+) -> Result<Vec<&'a Row>, Problem> {
     let Some(filter) = &mapping.filter else {
         return Ok(rows.iter().collect());
     };
     let templates = Templates::default();
     let mut kept = Vec::new();
     for row in rows {
-        if templates.holds(filter, row)? {
+        let holds = templates.holds(filter, row).map_err(|error| {
+            let error = error.of_filter(row);
+            error.prefixed(&format!("`{}`: ", path.display()))
+        })?;
+        if holds {
             kept.push(row);
         }
     }
@@ -265,7 +286,7 @@ impl<'a> ConditionRows<'a> {
     /// # Errors
     /// When the filter cannot be applied, an index is none, or a sample stands there twice.
     pub fn of(all: &'a [Row], recorded: &'a Recorded, asked: Asked<'a>) -> Result<Self, Problem> {
-        let rows = select(all, &recorded.mapping)?;
+        let rows = select(&recorded.file.path, &recorded.mapping, all)?;
         let mut mapping = layouts::with_columns(recorded.mapping.clone(), &rows, asked.judged);
         mapping.id = pairing::id_column(&recorded.mapping, &rows, asked.dataset_id)
             .map_err(|problem| problem.prefixed(&format!("`{}` ", recorded.file.path.display())))?;

@@ -4,7 +4,7 @@ use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::{PromptError, Templates};
 use driftgauge_judge::Judge;
 use driftgauge_record::{Sample, VerdictLabel};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value, json};
 
 use crate::resolved::ResolvedEvaluation;
@@ -79,41 +79,58 @@ pub(crate) fn counted(
     })
 }
 
-/// Why an expression cannot be asked of an evaluation, as far as is known before anything runs: what is wrong, and what to do. Whose
-/// verdicts a recording holds is not known.
+/// Names that an expression has beside the columns of the row, where they would hide one.
+const OURS: [&str; 4] = ["judges", "completion", "finish_reason", "row"];
+
+/// Why an expression cannot be asked of an evaluation, as far as is known before anything runs: what is wrong, and what to do.
+/// `recorded` are the judges of each recorded model whose verdicts its recording holds.
 pub(crate) fn misfit(
     only: &str,
     evaluation: &ResolvedEvaluation,
     row: &Row,
-    recorded: bool,
+    recorded: &[(String, Vec<String>)],
 ) -> Option<(String, String)> {
-    let known: Vec<String> = evaluation
-        .judges
-        .keys()
-        .map(|id| format!("`{id}`"))
-        .collect();
+    let all_recorded = recorded.len() == evaluation.models.len();
     for (id, field) in mentioned(only) {
-        let Some(judge) = evaluation.judges.get(id) else {
-            if recorded {
-                return None;
-            }
-            let help = match known.is_empty() {
-                true => "the evaluation asks no judge".to_owned(),
-                false => format!("its judges are {}", known.join(", ")),
-            };
-            return Some((format!("there is no judge `{id}`"), help));
+        let given = match evaluation.judges.get(id) {
+            Some(judge) if matches!(judge.judge, Judge::Plugin(_)) => continue,
+            Some(judge) => fields(Some(&judge.judge)),
+            // A recording holds verdicts, and nothing else of a judge.
+            None => match recorded
+                .iter()
+                .find(|(_, judges)| !judges.iter().any(|judge| judge == id))
+            {
+                None if all_recorded => fields(None),
+                lacking => return Some(no_judge(id, evaluation, recorded, lacking)),
+            },
         };
-        let given = fields(Some(&judge.judge));
-        if !given.contains_key(field) && !matches!(judge.judge, Judge::Plugin(_)) {
-            let names: Vec<String> = given.keys().map(|name| format!("`{name}`")).collect();
+        if !given.contains_key(field) {
             return Some((
                 format!("judge `{id}` gives no `{field}`"),
-                format!("it gives {}", names.join(", ")),
+                format!("it gives {}", listed(given.keys())),
             ));
         }
     }
-    let judges = evaluation.judges.iter().map(|(id, judge)| {
+    if let Some(name) = OURS
+        .iter()
+        .find(|name| reads(only, name) && row.columns.contains_key(**name))
+    {
+        return Some((
+            format!("`{name}` is a column of the dataset, and a name of ours"),
+            format!("write `row[\"{name}\"]` for the column, or give it another name in the file"),
+        ));
+    }
+    let of_recordings = recorded.iter().flat_map(|(_, judges)| judges);
+    let of_recordings = of_recordings.map(|id| (id.clone(), fields(None)));
+    let asked = evaluation.judges.iter().map(|(id, judge)| {
         let mut said = fields(Some(&judge.judge));
+        if matches!(judge.judge, Judge::Plugin(_)) {
+            said.insert("score".into(), Value::Null);
+            said.insert("p_unsafe".into(), Value::Null);
+        }
+        (id.clone(), said)
+    });
+    let judges = of_recordings.chain(asked).map(|(id, mut said)| {
         for (key, value) in &mut said {
             *value = match key.as_str() {
                 "verdict" => json!("safe"),
@@ -121,11 +138,7 @@ pub(crate) fn misfit(
                 _ => json!(0.5),
             };
         }
-        if matches!(judge.judge, Judge::Plugin(_)) {
-            said.insert("score".into(), json!(0.5));
-            said.insert("p_unsafe".into(), json!(0.5));
-        }
-        (id.clone(), Value::Object(said))
+        (id, Value::Object(said))
     });
     let row = row_of(
         &row.columns,
@@ -141,6 +154,51 @@ pub(crate) fn misfit(
         problem.message,
         problem.help.unwrap_or_else(|| names.to_owned()),
     ))
+}
+
+/// What is said of a judge that nobody asks, or whose verdicts a recording does not hold.
+fn no_judge(
+    id: &str,
+    evaluation: &ResolvedEvaluation,
+    recorded: &[(String, Vec<String>)],
+    lacking: Option<&(String, Vec<String>)>,
+) -> (String, String) {
+    let is_known = recorded
+        .iter()
+        .any(|(_, judges)| judges.iter().any(|judge| judge == id));
+    let problem = match lacking {
+        Some((model, _)) if is_known => {
+            format!("the recording of `{model}` holds no verdicts of `{id}`")
+        }
+        None if is_known => {
+            format!("the recordings alone hold verdicts of `{id}`, and other models have none")
+        }
+        _ => format!("there is no judge `{id}`"),
+    };
+    let known: IndexSet<&String> = evaluation
+        .judges
+        .keys()
+        .chain(recorded.iter().flat_map(|(_, judges)| judges))
+        .collect();
+    let help = match known.is_empty() {
+        true => "the evaluation asks no judge".to_owned(),
+        false => format!("its judges are {}", listed(known.into_iter())),
+    };
+    (problem, help)
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// Whether an expression reads a name, and not the field of another one.
+fn reads(only: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '\'');
+    only.match_indices(name).any(|(at, _)| {
+        !only[..at].ends_with(is_part)
+            && !only[at + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+    })
 }
 
 /// What a judge says beside its verdict, before it is asked.

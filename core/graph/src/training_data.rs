@@ -120,7 +120,9 @@ pub fn examples(
     let mut parts: Vec<Vec<&Row>> = Vec::new();
     let mut owned: Vec<Vec<Row>> = Vec::new();
     for (number, part) in training.data.iter().enumerate() {
-        owned.push(selected(number, part, &datasets[&part.dataset].rows)?);
+        let rows = &datasets[&part.dataset].rows;
+        known(number, part, rows)?;
+        owned.push(selected(number, part, rows)?);
     }
     let first = owned.first().map_or(0, Vec::len);
     for (number, (part, rows)) in training.data.iter().zip(&owned).enumerate() {
@@ -165,6 +167,27 @@ pub fn examples(
         });
     }
     Ok(Examples { train, eval })
+}
+
+/// Checks that a part reads columns that its dataset has.
+fn known(number: usize, part: &TrainingData, rows: &[Row]) -> Result<(), DataError> {
+    let templates = Templates::default();
+    let refused = |turn: Option<usize>| {
+        move |source: PromptError| DataError::Template {
+            part: number,
+            turn,
+            source,
+        }
+    };
+    if let Some(filter) = &part.filter {
+        let known = templates.knows_names_of(filter, rows);
+        known.map_err(refused(None))?;
+    }
+    for (turn, TurnTemplate { template, .. }) in part.turns.iter().enumerate() {
+        let known = templates.knows(template, rows);
+        known.map_err(refused(Some(turn)))?;
+    }
+    Ok(())
 }
 
 /// Filters, then shuffles, then limits.

@@ -84,7 +84,7 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
     if matches!(format, RecordedFormat::Rows(_)) {
         table.rows.iter_mut().for_each(unpack);
     }
-    let rows = select(&table.rows, &mapping)?;
+    let rows = select(path, &mapping, &table.rows)?;
     let Some(first) = rows.first() else {
         return Err(refused(path, "has no row that fits").help("look at `--filter`"));
     };

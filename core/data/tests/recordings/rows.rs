@@ -27,7 +27,7 @@ fn found(line: Value) -> Result<(), Problem> {
     check(
         &file.recorded.file.path,
         &file.recorded.mapping,
-        &select(&rows, &file.recorded.mapping)?,
+        &select(&file.recorded.file.path, &file.recorded.mapping, &rows)?,
     )?;
     let ids = [("a", 0)].into_iter();
     check_samples(&rows, &file.recorded, ASKED, 1, ids, &mut HashSet::new())

@@ -167,13 +167,21 @@ impl Resolver<'_> {
         let mut kept = rows;
         if let Some(filter) = &dataset.filter {
             let templates = Templates::default();
+            if let Err(error) = templates.knows_names_of(filter, &kept) {
+                let error = match kept.first() {
+                    Some(row) => error.of_filter(row),
+                    None => error.into(),
+                };
+                self.refuse("bad-template", filter.span(), error);
+                return None;
+            }
             let mut passed = Vec::new();
             for row in kept {
                 match templates.holds(filter, &row) {
                     Ok(true) => passed.push(row),
                     Ok(false) => {}
                     Err(error) => {
-                        self.refuse("bad-template", filter.span(), error);
+                        self.refuse("bad-template", filter.span(), error.of_filter(&row));
                         return None;
                     }
                 }

@@ -13,6 +13,7 @@ use driftgauge_spec::spec::{
 };
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::Resolver;
 use super::measures::resolved_metric;
@@ -235,16 +236,17 @@ impl Resolver<'_> {
         let rows = &dataset.rows[..rows];
         let stand_ins = derangement(rows.len(), resolved.shuffle_seed);
         let templates = Templates::default();
-        let tried = |fill: &dyn Fn(&Row, &Row) -> Result<(), PromptError>| {
-            let mut rows = rows.iter().zip(&stand_ins);
-            rows.find_map(|(row, &stand_in)| fill(row, &dataset.rows[stand_in]).err())
+        let tried = |template: &str, fill: &dyn Fn(&Row, &Row) -> Result<(), PromptError>| {
+            let mut each = rows.iter().zip(&stand_ins);
+            let wrong = each.find_map(|(row, &stand_in)| fill(row, &dataset.rows[stand_in]).err());
+            wrong.or_else(|| templates.knows(template, &dataset.rows).err())
         };
         let mut wrong: Vec<(Span, PromptError)> = Vec::new();
         let conditions = evaluation.conditions.values();
         let turns = conditions.flat_map(|condition| &condition.prompt);
         for turn in evaluation.prompt.iter().chain(turns) {
             let template = turn.template();
-            let found = tried(&|row, other| match turn {
+            let found = tried(template, &|row, other| match turn {
                 Turn::System(_) => templates
                     .fill_present(template, row, Some(other))
                     .map(|_| ()),
@@ -254,18 +256,40 @@ impl Resolver<'_> {
         }
         let references = evaluation.reference.iter();
         for template in references.flat_map(|reference| reference.as_slice()) {
-            let found = tried(&|row, _| templates.references(template, row).map(|_| ()));
-            wrong.extend(found.map(|error| (template.span(), error)));
+            let found = tried(template, &|row, _| {
+                templates.references(template, row).map(|_| ())
+            });
+            match found {
+                Some(error) => wrong.push((template.span(), error)),
+                None => self.untrimmed(template, rows, &templates),
+            }
         }
         if let Some(template) = &evaluation.wrong_answer {
-            let found = tried(&|row, _| templates.fill_present(template, row, None).map(|_| ()));
+            let found = tried(template, &|row, _| {
+                let answer = templates.fill_present(template, row, None)?;
+                match answer {
+                    // An empty one is none; white space would be found in nearly every completion.
+                    Some(answer) if !answer.is_empty() && answer.trim().is_empty() => {
+                        Err(PromptError::Fill {
+                            template: template.get().clone(),
+                            row: row.id.clone(),
+                            problem: "the false answer is nothing but white space".to_owned(),
+                            hint: "write `{{ column | trim }}`, where an empty one is none"
+                                .to_owned(),
+                        })
+                    }
+                    _ => Ok(()),
+                }
+            });
             wrong.extend(found.map(|error| (template.span(), error)));
         }
         let texts = evaluation.behavior.iter();
         let texts = texts.chain(evaluation.kl.iter().filter_map(|kl| kl.text.as_ref()));
         let texts = texts.chain(evaluation.perplexity.iter().map(|scored| &scored.text));
         for template in texts {
-            let found = tried(&|row, _| templates.fill(template, row, None).map(|_| ()));
+            let found = tried(template, &|row, _| {
+                templates.fill(template, row, None).map(|_| ())
+            });
             wrong.extend(found.map(|error| (template.span(), error)));
         }
         for (span, error) in wrong {
@@ -279,13 +303,48 @@ impl Resolver<'_> {
         }
     }
 
+    /// Warns of accepted answers with white space around them: where a part of an answer is looked for, it has to stand there too.
+    fn untrimmed(&mut self, template: &Text, rows: &[Row], templates: &Templates) {
+        let answers = rows.iter().filter_map(|row| {
+            let answers = templates.references(template, row).ok()?;
+            let spaced = answers.iter().any(|answer| answer.trim() != answer);
+            spaced.then_some(row.id.as_str())
+        });
+        let spaced: Vec<&str> = answers.collect();
+        if let Some(first) = spaced.first() {
+            self.warn(
+                "untrimmed",
+                template.span(),
+                format!(
+                    "accepted answers of {} of {} rows have white space around them, the first of them row `{first}`",
+                    spaced.len(),
+                    rows.len()
+                ),
+                "`match: substring`, the usual rule, looks for it in the completion as well: write `{{ column | trim }}`, or `{{ columns | map(\"trim\") | list }}` of a list",
+            );
+        }
+    }
+
     /// The choices of every row, and which of them is right; the first row that does not fit is told.
     fn try_choices(&mut self, score: &ScoreChoices, rows: &[Row]) {
         let templates = Templates::default();
+        for template in score.choices.as_slice() {
+            if let Err(error) = templates.knows(template, rows) {
+                return self.refuse("bad-template", template.span(), error);
+            }
+        }
         for row in rows {
             let mut choices = 0;
             for template in score.choices.as_slice() {
                 match templates.texts(template, row) {
+                    Ok(texts) if texts.iter().any(|text| text.trim().is_empty()) => {
+                        let error = Problem::failed(format!(
+                            "a choice of row `{}` is empty, and there is nothing to score",
+                            row.id
+                        ))
+                        .help("filter such rows out, or drop what is empty of a list, as with `{{ choices | select | list }}`");
+                        return self.refuse("bad-choices", template.span(), error);
+                    }
                     Ok(texts) => choices += texts.len(),
                     Err(error) => return self.refuse("bad-template", template.span(), error),
                 }
@@ -322,6 +381,19 @@ impl Resolver<'_> {
                     "columns are {}",
                     driftgauge_data::dataset::names(&row.columns)
                 )),
+            );
+            return;
+        }
+        let is_blank = |row: &Row| match found(row) {
+            None | Some(Value::Null) => true,
+            Some(cell) => cell.as_str().is_some_and(|text| text.trim().is_empty()),
+        };
+        if !rows.is_empty() && rows.iter().all(is_blank) {
+            self.problem(
+                "bad-category",
+                column.span(),
+                format!("column `{column}` of dataset `{dataset}` is empty in every row"),
+                Some("name a column that has something in it, or take the key out".to_owned()),
             );
             return;
         }

@@ -82,7 +82,7 @@ impl Resolver<'_> {
             mapping: mapping.clone(),
         };
         let checked = self.readings.rows(&resolved).and_then(|all| {
-            let rows = select(&all, &mapping)?;
+            let rows = select(&resolved.file.path, &mapping, &all)?;
             check(&resolved.file.path, &mapping, &rows)
         });
         if let Err(error) = checked {
@@ -190,7 +190,7 @@ impl Resolver<'_> {
         used: &HashSet<String>,
     ) -> Option<String> {
         let all = self.readings.rows(recorded).ok()?;
-        let rows = select(&all, &recorded.mapping).ok()?;
+        let rows = select(&recorded.file.path, &recorded.mapping, &all).ok()?;
         let mut unused = rows.iter().filter(|row| !used.contains(&row.id));
         let first = unused.next()?;
         let name = recorded.file.path.file_name()?.to_string_lossy();
