@@ -1,6 +1,8 @@
 //! Answered examples before a prompt: of what they are made, and whether there are enough of them.
 
-use driftgauge_data::prompt::Templates;
+use driftgauge_data::dataset::{Row, shuffled};
+use driftgauge_data::prompt::{TEXT_ROLE, Templates, TurnTemplate};
+use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{Evaluation, Turn};
 use indexmap::IndexMap;
 
@@ -93,11 +95,113 @@ impl Resolver<'_> {
         let refused: Vec<_> = shown
             .filter_map(|shown| {
                 let mut rows = dataset.rows.iter();
-                rows.find_map(|row| example(&templates, shown, row).err())
+                let wrong = rows.find_map(|row| example(&templates, shown, row).err());
+                let known = |turn: &TurnTemplate| {
+                    let known = templates.knows(&turn.template, &dataset.rows);
+                    known.err().map(Problem::from)
+                };
+                wrong.or_else(|| shown.turns.iter().find_map(known))
             })
             .collect();
+        if refused.is_empty() {
+            self.asked_examples(written, evaluation, datasets);
+        }
         for error in refused {
             self.refuse("bad-template", examples.dataset.span(), error);
         }
     }
+
+    /// Refuses examples that show the answer to a question which is asked behind them. The asked row itself is never one of them where
+    /// both are rows of one dataset; the same question may stand in another row, or in another dataset.
+    fn asked_examples(
+        &mut self,
+        written: &Evaluation,
+        evaluation: &ResolvedEvaluation,
+        datasets: &IndexMap<String, ResolvedDataset>,
+    ) {
+        let (Some(examples), Some(asked)) = (&written.examples, datasets.get(&evaluation.dataset))
+        else {
+            return;
+        };
+        let rows = asked.rows.len().min(evaluation.limit.unwrap_or(usize::MAX));
+        let rows = &asked.rows[..rows];
+        for condition in evaluation.conditions.values() {
+            let Some(shown) = &condition.examples else {
+                continue;
+            };
+            let own = shown.dataset == evaluation.dataset;
+            let drawn = drawn(shown, &datasets[&shown.dataset].rows, own);
+            let Some((example, row)) = shown_twice(&condition.turns, shown, &drawn, rows, own)
+            else {
+                continue;
+            };
+            let of = &shown.dataset;
+            self.problem(
+                "example-asked",
+                examples.dataset.span(),
+                format!("example `{example}` of dataset `{of}` is the question that row `{row}` asks"),
+                Some("the answer would stand before the question: filter one of the two out, or draw the examples from rows that are not asked".to_owned()),
+            );
+            return;
+        }
+    }
+}
+
+/// The rows that examples are made of: one more than are shown where the asked row may be one of them.
+fn drawn(shown: &ResolvedExamples, rows: &[Row], own: bool) -> Vec<Row> {
+    let needed = shown.count + usize::from(own);
+    let mut drawn = shuffled(rows.to_vec(), shown.seed);
+    drawn.truncate(needed);
+    drawn
+}
+
+/// An example and an asked row that are one question: the same row, or the same words of the user.
+fn shown_twice(
+    turns: &[TurnTemplate],
+    shown: &ResolvedExamples,
+    drawn: &[Row],
+    rows: &[Row],
+    own: bool,
+) -> Option<(String, String)> {
+    let templates = Templates::default();
+    let questions: Vec<(&Row, Option<Vec<String>>)> = drawn
+        .iter()
+        .map(|row| (row, question(&templates, &shown.turns, row)))
+        .collect();
+    let asked = rows
+        .iter()
+        .map(|row| (row, question(&templates, turns, row)));
+    let asked: Vec<(&Row, Option<Vec<String>>)> = asked.collect();
+    // Where every row asks the same words, they are no question.
+    let constant = asked.iter().all(|(_, said)| *said == asked[0].1);
+    asked.iter().find_map(|(row, said)| {
+        let others = questions.iter();
+        let mut others = others
+            .filter(|(example, _)| !(own && example.id == row.id))
+            .take(shown.count);
+        let same = others.find(|(example, words)| {
+            let same_words = !constant && said.is_some() && said == words;
+            same_words || example.columns == row.columns
+        });
+        same.map(|(example, _)| (example.id.clone(), row.id.clone()))
+    })
+}
+
+/// What the user says in a prompt; `None` where that is nothing.
+fn question(templates: &Templates, turns: &[TurnTemplate], row: &Row) -> Option<Vec<String>> {
+    let of_user = turns
+        .iter()
+        .filter(|turn| ["user", TEXT_ROLE].contains(&turn.role.as_str()));
+    let said: Vec<String> = of_user
+        .map(|turn| {
+            Some(
+                templates
+                    .fill(&turn.template, row, Some(row))
+                    .ok()?
+                    .trim()
+                    .to_owned(),
+            )
+        })
+        .collect::<Option<_>>()?;
+    said.iter().any(|text| !text.is_empty()).then_some(said)
 }
