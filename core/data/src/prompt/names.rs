@@ -4,8 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::PoisonError;
 
 use super::typed::{COMPARE, CONDITION};
-use super::{PromptError, Templates, expressions, read, told};
+use super::{PromptError, Templates, expressions, lone_expression, read, told};
 use crate::dataset::{Row, names};
+
+/// Words of the language: a column of such a name is read by `row["none"]` alone.
+const WORDS: [&str; 6] = ["none", "None", "true", "True", "false", "False"];
 
 /// Names that are no columns: the row itself, and the one that stands in for it.
 const ROWS: [&str; 2] = ["row", "shuffled"];
@@ -72,6 +75,13 @@ fn check(template: &str, read: &HashSet<String>, rows: &[Row]) -> Result<(), Pro
         problem,
         hint,
     };
+    let alone = lone_expression(template).unwrap_or(template.trim());
+    if WORDS.contains(&alone) && columns.contains(alone) {
+        return Err(refused(
+            format!("`{alone}` is a column of the dataset, and a word of the language"),
+            format!("write `row[\"{alone}\"]` for the column"),
+        ));
+    }
     let mut missing = BTreeSet::new();
     for name in read {
         let (root, field) = match name.split_once('.') {
@@ -177,6 +187,21 @@ mod tests {
         );
         let said = templates.knows_names_of("level | default(1) > 0", &rows());
         assert!(said.unwrap_err().to_string().contains("`level`"));
+    }
+
+    #[test]
+    fn a_column_that_is_called_as_a_word_is_refused_where_it_stands_alone() {
+        let templates = Templates::default();
+        let mut rows = rows();
+        assert_eq!(templates.knows("{{ none }}", &rows), Ok(()));
+        rows[0].columns.insert("none".to_owned(), json!("x"));
+        let said = templates.knows("{{ none }}", &rows).unwrap_err();
+        assert!(
+            said.to_string().contains("a word of the language"),
+            "{said}"
+        );
+        assert_eq!(templates.knows("{{ row[\"none\"] }}", &rows), Ok(()));
+        assert_eq!(templates.knows("{{ q or none }}", &rows), Ok(()));
     }
 
     #[test]
