@@ -2,6 +2,7 @@
 
 mod adapters;
 mod arrays;
+mod asked;
 mod bad_input;
 mod choices;
 mod cluster;
