@@ -54,6 +54,9 @@ CASES = {
     "rope-two-factors": case(
         config={"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}, "rope_scaling": {"rope_type": "linear", "factor": 4.0}},
         mistralrs="contradict", native="contradict"),
+    "rope-factor-zero": case(config=rope(rope_type="linear", factor=0.0), mistralrs="factor", native="factor"),
+    "rope-factor-below-one": case(config=rope(rope_type="linear", factor=0.25), mistralrs="0.25", native="0.25"),
+    "context-endless": case(config={"max_position_embeddings": 4000000000}, mistralrs="4000000000", native="4000000000"),
     "rope-unknown-type": case(config=rope(rope_type="proportional"), mistralrs="proportional", native="proportional"),
     "rope-unknown-key": case(config=rope(rope_type="linear", factor=2.0, mystery=3), mistralrs="mystery", native="mystery"),
     # transformers passes this key over for a Llama, so there is nothing that it would mean.
@@ -93,6 +96,7 @@ CASES = {
     # Weights: types, sets, shards, indexes, heads.
     "type-bf16": case(weights=[{"cast": "bf16"}]),
     "type-f16": case(weights=[{"cast": "f16"}]),
+    "type-f64": case(weights=[{"cast": "f64"}], mistralrs="stored as F64", native="stored as F64"),
     "tensor-extra-layer": case(weights=[{"add": {"model.layers.3.mlp.up_proj.weight": [144, 64]}}], mistralrs="layers.3", native="layers.3"),
     "tensor-missing": case(weights=[{"remove": ["model.layers.2.mlp.up_proj.weight"]}], mistralrs="up_proj", native="up_proj"),
     "tensor-names-without-model": case(
@@ -159,7 +163,7 @@ def reweighted(folder, change):
     save = lambda values, to: save_file({k: v.contiguous() for k, v in values.items()}, to, metadata={"format": "pt"})
     ((kind, value),) = change.items()
     if kind == "cast":
-        tensors = {k: v.to({"bf16": torch.bfloat16, "f16": torch.float16}[value]) for k, v in tensors.items()}
+        tensors = {k: v.to({"bf16": torch.bfloat16, "f16": torch.float16, "f64": torch.float64}[value]) for k, v in tensors.items()}
     elif kind == "add":
         for name, shape in value.items():
             count = torch.Size(shape).numel()

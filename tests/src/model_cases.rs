@@ -92,6 +92,7 @@ fn reweight(folder: &Path, kind: &str, value: &Value) {
         "cast" => {
             let dtype = match value.as_str() {
                 Some("bf16") => DType::BF16,
+                Some("f64") => DType::F64,
                 _ => DType::F16,
             };
             for tensor in tensors.values_mut() {

@@ -75,6 +75,31 @@ pub(crate) fn tensors_of(path: &Path) -> Result<BTreeMap<String, Slot>> {
     Ok(tensors)
 }
 
+/// Types of the numbers that weights are read in.
+const WEIGHTS: [&str; 3] = ["BF16", "F16", "F32"];
+
+/// Whether every tensor of a file holds numbers that are read as weights.
+///
+/// # Errors
+/// With the first that holds others.
+pub(crate) fn check_types(path: &Path, tensors: &BTreeMap<String, Slot>) -> Result<()> {
+    let other = |(_, slot): &(&String, &Slot)| !WEIGHTS.contains(&slot.dtype.as_str());
+    match tensors.iter().find(other) {
+        None => Ok(()),
+        Some((name, slot)) => Err(Error::content(
+            path,
+            Refusal::new(
+                format!(
+                    "tensor `{name}` is stored as {}, and weights are read in {}",
+                    slot.dtype,
+                    WEIGHTS.join(", ")
+                ),
+                "save it again in one of them, with `model.float().save_pretrained(FOLDER)` in F32",
+            ),
+        )),
+    }
+}
+
 /// The header's bytes, and how many bytes of tensors follow it.
 fn read_header(path: &Path) -> std::result::Result<(Vec<u8>, u64), String> {
     let mut file = File::open(path).map_err(|e| e.to_string())?;

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::error::{Error, Refusal, Result, optional_json};
-use crate::header::tensors_of;
+use crate::header::{check_types, tensors_of};
+use crate::positions;
 
 pub use crate::header::Slot;
 
@@ -303,17 +304,26 @@ impl Weights {
 /// Finds the weights of a model folder and holds them against its settings, by their headers.
 ///
 /// # Errors
-/// When there is no set of files that can be taken in one way only; when a file is truncated or lies about its contents;
-/// when the index is stale; when the output head is missing, or is stored although `config.json` says that it is the
-/// embedding; when the embedding has another number of rows than the vocabulary.
+/// When there is no set of files that can be taken in one way only; when a file is truncated or lies about its contents; when the
+/// context is longer than any; when the index is stale; when weights that are not said to be quantised are stored in other types than weights are; when the
+/// output head is missing, or is stored although `config.json` says that it is the embedding; when the embedding has another number
+/// of rows than the vocabulary.
 pub fn inspect(folder: &Path) -> Result<Weights> {
     check_no_adapter(folder)?;
+    let path = folder.join("config.json");
+    let config = optional_json(&path)?;
+    check_positions(&path, &config)?;
     let mut weights = Weights {
         files: weight_files(folder)?,
         ..Weights::default()
     };
     for (number, file) in weights.files.iter().enumerate() {
-        for (name, slot) in tensors_of(file)? {
+        let tensors = tensors_of(file)?;
+        // Quantised weights are of the types of their method, which engines know.
+        if config["quantization_config"].is_null() {
+            check_types(file, &tensors)?;
+        }
+        for (name, slot) in tensors {
             if weights.tensors.contains_key(&name) {
                 return Err(Error::content(
                     file,
@@ -328,10 +338,16 @@ pub fn inspect(folder: &Path) -> Result<Weights> {
         }
     }
     check_index(folder, &weights)?;
-    let path = folder.join("config.json");
-    let config = optional_json(&path)?;
     check_head(&path, &config, &weights)?;
     Ok(weights)
+}
+
+fn check_positions(path: &Path, config: &Value) -> Result<()> {
+    const KEY: &str = "max_position_embeddings";
+    match config[KEY].as_f64() {
+        Some(tokens) => positions::check(KEY, tokens).map_err(|why| Error::content(path, why)),
+        None => Ok(()),
+    }
 }
 
 /// transformers, where PEFT is installed, takes a folder with an adapter's settings for that adapter, and the weights in it for none.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::AdapterSettings;
 use crate::error::{Error, Refusal, Result};
-use crate::header::{Slot, tensors_of};
+use crate::header::{Slot, check_types, tensors_of};
 use crate::weights::{ADAPTER_CONFIG, Weights};
 
 /// Name of PEFT's settings file.
@@ -141,6 +141,7 @@ impl Adapter {
             Error::content(&files.settings, Refusal { reason, ..why })
         })?;
         let tensors = tensors_of(&files.weights)?;
+        check_types(&files.weights, &tensors)?;
         let changes = changes(&files.weights, tensors.keys())?;
         Ok(Self {
             files,

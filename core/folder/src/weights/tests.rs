@@ -3,13 +3,19 @@ use driftgauge_problem::Explained as _;
 use super::*;
 use crate::header::tests::write;
 
-fn bytes(name: &str, size: usize) -> String {
-    format!(r#"{{"{name}":{{"dtype":"U8","shape":[{size}],"data_offsets":[0,{size}]}}}}"#)
+/// The header of a file with one tensor of so many numbers.
+fn numbers(name: &str, dtype: &str, bytes: usize, count: usize) -> String {
+    let end = count * bytes;
+    format!(r#"{{"{name}":{{"dtype":"{dtype}","shape":[{count}],"data_offsets":[0,{end}]}}}}"#)
 }
 
-/// A file with one tensor of one byte.
+fn halves(name: &str, count: usize) -> String {
+    numbers(name, "F16", 2, count)
+}
+
+/// A file with one tensor of one number.
 fn one(folder: &Path, file: &str, tensor: &str) {
-    write(folder, file, &bytes(tensor, 1), (1, 0));
+    write(folder, file, &halves(tensor, 1), (2, 0));
 }
 
 fn refusal(folder: &Path) -> String {
@@ -87,14 +93,14 @@ fn head_embedding_and_vocabulary_have_to_agree() {
     write(
         folder,
         "model-00001-of-00002.safetensors",
-        &bytes("model.embed_tokens.weight", 5),
-        (5, 1),
+        &halves("model.embed_tokens.weight", 5),
+        (10, 1),
     );
     write(
         folder,
         "model-00002-of-00002.safetensors",
-        &bytes(HEAD, 5),
-        (5, 1),
+        &halves(HEAD, 5),
+        (10, 1),
     );
     config(r#"{"tie_word_embeddings": true, "vocab_size": 5}"#);
     assert_eq!(inspect(folder).unwrap().embedding_rows(), Some(5));
@@ -108,8 +114,8 @@ fn head_embedding_and_vocabulary_have_to_agree() {
     write(
         folder,
         "model-00002-of-00002.safetensors",
-        &bytes(HEAD, 5),
-        (5, 2),
+        &halves(HEAD, 5),
+        (10, 2),
     );
     for tied in [
         r#"{"tie_word_embeddings": true}"#,
@@ -123,8 +129,8 @@ fn head_embedding_and_vocabulary_have_to_agree() {
     write(
         folder,
         "model-00002-of-00002.safetensors",
-        &bytes("x", 5),
-        (5, 2),
+        &halves("x", 5),
+        (10, 2),
     );
     let missing = refusal(folder);
     assert!(
@@ -141,6 +147,52 @@ fn an_adapter_beside_a_whole_model_is_refused() {
     let said = refusal(dir.path());
     assert!(
         said.contains(ADAPTER_CONFIG) && said.contains("source `adapter`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn weights_of_other_types_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (dtype, bytes, read) in [
+        ("F32", 4, true),
+        ("BF16", 2, true),
+        ("F16", 2, true),
+        ("F64", 8, false),
+        ("I32", 4, false),
+        ("U8", 1, false),
+        ("F8_E4M3", 1, false),
+    ] {
+        let header = numbers("a", dtype, bytes, 3);
+        write(dir.path(), WHOLE, &header, (3 * bytes, 0));
+        match inspect(dir.path()) {
+            Ok(_) => assert!(read, "{dtype}"),
+            Err(_) => {
+                let said = refusal(dir.path());
+                let named = format!("tensor `a` is stored as {dtype}");
+                assert!(
+                    !read && said.contains(&named) && said.contains(WHOLE),
+                    "{said}"
+                );
+                assert!(said.contains("save it again"), "{said}");
+            }
+        }
+    }
+    // Of quantised weights the method says what they are.
+    let config = r#"{"quantization_config": {"quant_method": "gptq"}}"#;
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    assert!(inspect(dir.path()).is_ok());
+}
+
+#[test]
+fn a_context_beyond_any_model_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    one(dir.path(), WHOLE, "a");
+    let config = r#"{"max_position_embeddings": 4000000000}"#;
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    let said = refusal(dir.path());
+    assert!(
+        said.contains("`max_position_embeddings`") && said.contains("4000000000"),
         "{said}"
     );
 }
