@@ -115,6 +115,11 @@ fn plan_refuses_what_peft_would_take_for_something_else() {
         ("a_key_of_tomorrow", json!(2), "`a_key_of_tomorrow: 2`"),
         ("r", json!(4), "has shape"),
         ("peft_type", json!("IA3"), "`peft_type: IA3`"),
+        (
+            "modules_to_save",
+            json!(["zzz"]),
+            "`modules_to_save` names `zzz`",
+        ),
     ] {
         let place = Place::new();
         let adapter = changed(&place, |config| config[key] = value.clone());

@@ -4,4 +4,4 @@ mod files;
 mod settings;
 
 pub use files::{Adapter, AdapterFiles, CONFIG_FILE, Change, PREFIX, WEIGHTS_FILE, files};
-pub use settings::AdapterSettings;
+pub use settings::{AdapterSettings, meant_by, saved_by};

@@ -49,6 +49,18 @@ fn settings_that_make_no_sense_are_refused_before_anything_runs() {
         ("[q_proj]", "[q_porj]"),
         &["there is no module `q_porj`", "did you mean `q_proj`?"],
     );
+    refused(
+        ("[q_proj]", "[q_proj], modules_to_save: [zzz]"),
+        &[
+            "error[unknown-module]",
+            "has no module `zzz`",
+            "embed_tokens",
+        ],
+    );
+    refused(
+        ("[q_proj]", "[q_proj], rank_pattern: {\"q_(proj\": 2}"),
+        &["`rank_pattern` has the pattern", "q_(proj"],
+    );
     refused(("rank: 4", "rank: 0"), &["`rank` is 0", "from 1 to 65536"]);
     refused(
         ("per_device_batch_size: 2", "per_device_batch_size: 49"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::AdapterSettings;
+use super::{AdapterSettings, saved_by};
 use crate::error::{Error, Refusal, Result};
 use crate::header::{Slot, check_types, tensors_of};
 use crate::weights::{ADAPTER_CONFIG, Weights};
@@ -130,7 +130,7 @@ impl Adapter {
     /// Opens an adapter in PEFT's layout, or a weights file with its settings beside it. Reads headers only.
     ///
     /// # Errors
-    /// When a file is missing, a setting is not computed, or a tensor is not known.
+    /// When a file is missing, a setting is not computed, or a tensor is not known or holds other numbers than weights are.
     pub fn open(path: &Path) -> Result<Self> {
         let files = files(path)?;
         let bytes = std::fs::read(&files.settings).map_err(Error::io(&files.settings))?;
@@ -260,15 +260,15 @@ impl Adapter {
         Ok(())
     }
 
-    /// Every module that the settings change is changed, and no other: else part of the fine-tune would be lost.
+    /// Every module that the settings change is changed, and no other: else part of the fine-tune would be lost, or something
+    /// else put into the model.
     fn check_settings(&self, base: &Weights) -> Result<()> {
         let refuse = |refusal: Refusal| Err(Error::content(&self.files.weights, refusal));
         for (weight, (_, slot)) in &base.tensors {
-            let Some(module) = weight.strip_suffix(".weight") else {
-                continue;
-            };
+            let module = module_of(weight);
+            let matrix = slot.shape.len() == 2 && weight.ends_with(".weight");
             let (updated, saved) = (
-                slot.shape.len() == 2 && self.settings.targets(module),
+                matrix && self.settings.targets(module),
                 self.settings.saves(module),
             );
             let found = self.changes.get(weight);
@@ -278,7 +278,7 @@ impl Adapter {
                         "`{CONFIG_FILE}` both updates and replaces `{module}`, which is not computed"
                     ).into());
                 }
-                (None, true, _) | (None, _, true) => {
+                (None | Some(Change::Whole(_)), true, _) | (None, _, true) => {
                     return refuse(Refusal::new(
                         format!(
                             "has nothing for `{module}`, which `{CONFIG_FILE}` says it changes"
@@ -302,11 +302,58 @@ impl Adapter {
                         "updates `{module}`, which is none of the modules that `{CONFIG_FILE}` names"
                     ).into());
                 }
+                (Some(Change::Whole(name)), _, false) if !saved_beside(weight, base) => {
+                    return refuse(Refusal::new(
+                        format!(
+                            "`{name}` replaces a weight of the base, and its module is none of `modules_to_save` in `{CONFIG_FILE}`"
+                        ),
+                        "take the tensor out, or save the adapter again with the settings that it was trained with",
+                    ));
+                }
                 _ => {}
             }
         }
+        self.check_names(base)
+    }
+
+    /// The settings name modules that the base has.
+    fn check_names(&self, base: &Weights) -> Result<()> {
+        let refuse = |refusal: Refusal| Err(Error::content(&self.files.settings, refusal));
+        let modules = || base.tensors.keys().map(|weight| module_of(weight));
+        for entry in &self.settings.modules_to_save {
+            if !modules()
+                .chain([HEAD])
+                .any(|module| saved_by(entry, module))
+            {
+                return refuse(Refusal::new(
+                    format!(
+                        "`modules_to_save` names `{entry}`, and no module of the base is called so"
+                    ),
+                    "it was made for another model; PEFT passes over the name, so take it out if nothing was trained there",
+                ));
+            }
+        }
+        let head = format!("{HEAD}.weight");
+        let stands = base.tensors.contains_key(&head) || self.changes.contains_key(&head);
+        if self.settings.saves(HEAD) && !stands {
+            return refuse(Refusal::new(
+                format!("`modules_to_save` names `{HEAD}`, and the adapter has nothing for it"),
+                "save the adapter again",
+            ));
+        }
+        if !modules().any(|module| self.settings.targets(module)) {
+            return refuse(Refusal::new(
+                "`target_modules` names no module of the base",
+                "it was made for another model",
+            ));
+        }
         Ok(())
     }
+}
+
+/// Whether PEFT saves a weight beside an adapter although it was not trained: those of a vocabulary that was resized.
+fn saved_beside(weight: &str, base: &Weights) -> bool {
+    base.embedding() == Some(weight) || weight == "lm_head.weight"
 }
 
 /// The module that a weight belongs to.
@@ -395,3 +442,6 @@ fn changes<'a>(
     }
     Ok(changes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! `adapter_config.json`, by an allow-list: every key of PEFT's LoRA that changes the arithmetic is either computed here as PEFT
 //! computes it, or refused by name. A key that is not known is refused unless it is null or false: PEFT takes what is empty for a
-//! setting, too.
+//! setting, too, of most keys.
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -119,6 +119,18 @@ const COMPUTED: [&str; 16] = [
     "runtime_config",
 ];
 
+/// Further keys that change something, and which PEFT asks whether anything is in them: empty, they are off.
+const OFF_WHERE_EMPTY: [&str; 3] = ["layer_replication", "megatron_config", "target_parameters"];
+
+fn is_off(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty() && OFF_WHERE_EMPTY.contains(&key),
+        Value::Object(entries) => entries.is_empty() && OFF_WHERE_EMPTY.contains(&key),
+        _ => false,
+    }
+}
+
 /// Says how to make a plain LoRA of an adapter whose start changed the base.
 const CONVERT: &str = "PEFT makes a plain LoRA of it with `save_pretrained(FOLDER, \
                        path_initial_model_for_weight_conversion=START)`, or `merge_and_unload()` a plain model folder";
@@ -212,7 +224,7 @@ impl AdapterSettings {
     pub fn saves(&self, module: &str) -> bool {
         self.modules_to_save
             .iter()
-            .any(|end| module.ends_with(end.as_str()))
+            .any(|entry| saved_by(entry, module))
     }
 
     /// Rank of a module's update.
@@ -230,10 +242,33 @@ impl AdapterSettings {
     }
 }
 
+/// Whether an entry of `modules_to_save` means a module: it is the end of the module's name, or of that of a module around it.
+#[must_use]
+pub fn saved_by(entry: &str, module: &str) -> bool {
+    let around = module.match_indices('.').map(|(dot, _)| dot);
+    around
+        .chain([module.len()])
+        .any(|end| module[..end].ends_with(entry))
+}
+
 /// The value of the first pattern that fits.
 fn first<T: Copy>(patterns: &[(Regex, T)], module: &str) -> Option<T> {
     let fits = |(pattern, _): &&(Regex, T)| pattern.is_match(module);
     patterns.iter().find(fits).map(|(_, value)| *value)
+}
+
+/// Tells which modules a name or pattern of `rank_pattern` or `alpha_pattern`, whichever `key` is, gives a number.
+///
+/// # Errors
+/// When it is no pattern.
+pub fn meant_by(key: &str, name: &str) -> Result<impl Fn(&str) -> bool, Refusal> {
+    let pattern = of_names(key, name)?;
+    Ok(move |module: &str| pattern.is_match(module))
+}
+
+/// The modules that a name or pattern means: by the whole of their names, or an end of it.
+fn of_names(key: &str, name: &str) -> Result<Regex, Refusal> {
+    pattern(key, &format!(r"^(?:.*\.)?(?:{name})$"))
 }
 
 /// A pattern as Python writes it.
@@ -284,7 +319,7 @@ impl Keys<'_> {
         }
         for (key, value) in self.0 {
             let known = WITHOUT_EFFECT.contains(&key.as_str()) || COMPUTED.contains(&key.as_str());
-            if !known && !matches!(value, Value::Null | Value::Bool(false)) {
+            if !known && !is_off(key, value) {
                 let shown: String = value.to_string().chars().take(60).collect();
                 return Err(Refusal::new(
                     format!("`{key}: {shown}` is not computed"),
@@ -389,7 +424,7 @@ impl Keys<'_> {
         entries
             .iter()
             .map(|(name, value)| {
-                let pattern = pattern(key, &format!(r"^(?:.*\.)?(?:{name})$"))?;
+                let pattern = of_names(key, name)?;
                 Ok((pattern, value_of(name, value)?))
             })
             .collect()

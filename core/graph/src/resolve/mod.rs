@@ -27,6 +27,7 @@ mod rounded;
 mod scoring;
 mod served;
 mod settings;
+mod targets;
 mod training;
 mod unproven;
 mod warnings;

@@ -5,11 +5,9 @@ use std::path::Path;
 use driftgauge_engine::LocalEngine;
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
-use driftgauge_spec::spec::{FUSED_MODULES, LAYER_MODULES, TargetModules};
 use indexmap::IndexMap;
 
 use super::Resolver;
-use super::adapters::root_folder;
 use crate::resolved::{ModelSource, ResolvedEvaluation, ResolvedModel};
 
 type Models = IndexMap<String, ResolvedModel>;
@@ -38,48 +36,6 @@ impl Resolver<'_> {
                         "a base is an unquantised folder of a family that `driftgauge` trains, or a model trained from scratch"
                             .to_owned(),
                     ),
-                );
-            }
-        }
-    }
-
-    /// Reports every module that a fine-tune puts an adapter on and that its base does not have, by the names of the base's weights.
-    pub(super) fn targets(&mut self, models: &Models) {
-        let spec = self.spec;
-        for model in spec.models.values() {
-            let Some(finetune) = &model.finetune else {
-                continue;
-            };
-            let settings = spec.finetune.get(finetune.settings.get().as_str());
-            let lora = settings.and_then(|settings| settings.lora.as_ref());
-            let Some(TargetModules::Modules(names)) = lora.map(|lora| &lora.target_modules) else {
-                continue;
-            };
-            let Some(folder) = root_folder(finetune.base.get(), models) else {
-                continue;
-            };
-            // A folder that cannot be read was reported by itself.
-            let Ok(weights) = driftgauge_folder::inspect(folder) else {
-                continue;
-            };
-            let has = |name: &str| {
-                let end = format!(".{name}.weight");
-                weights.tensors.keys().any(|weight| weight.ends_with(&end))
-            };
-            if let Some(name) = names.iter().find(|name| !has(name.get())) {
-                let known = LAYER_MODULES.iter().chain(&FUSED_MODULES);
-                let known: Vec<&str> = known.copied().filter(|name| has(name)).collect();
-                self.problem(
-                    "unknown-module",
-                    name.span(),
-                    format!(
-                        "`{}`, which is trained with these settings, has no module `{name}`",
-                        finetune.base
-                    ),
-                    Some(format!(
-                        "its modules are {}, or say `all-linear`",
-                        known.join(", ")
-                    )),
                 );
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use driftgauge_folder::adapter::AdapterSettings;
+use driftgauge_folder::adapter::{AdapterSettings, saved_by};
 
 use super::layer::{Attention, Projections};
 use super::mlp::{GateAndUp, Gated, Mlp};
@@ -65,7 +65,7 @@ pub(crate) struct Precision {
     pub(crate) trainable: bool,
     /// The frozen weights of the linear modules are rounded to this format.
     pub(crate) quantization: Option<BaseQuantization>,
-    /// Ends of the names of modules whose weights are parameters although the others are frozen.
+    /// Entries of `modules_to_save`: modules whose weights are parameters although the others are frozen.
     pub(crate) whole: Vec<String>,
     /// Frozen matrices whose numbers bf16 holds stay in it, where products read them so: half of the memory, and the same results.
     pub(crate) halves: bool,
@@ -75,7 +75,7 @@ impl Precision {
     /// Whether the weight of this name is a parameter.
     fn trains(&self, name: &str) -> bool {
         let module = name.trim_end_matches(".weight").trim_end_matches(".bias");
-        self.trainable || self.whole.iter().any(|end| module.ends_with(end.as_str()))
+        self.trainable || self.whole.iter().any(|entry| saved_by(entry, module))
     }
 
     /// Frozen weights in the compute type.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device, Tensor};
-use driftgauge_folder::adapter::{self, AdapterSettings, PREFIX};
+use driftgauge_folder::adapter::{self, AdapterSettings, PREFIX, saved_by};
 
 use super::checkpoint::{Checkpoints, Identity};
 use super::config::TrainConfig;
@@ -250,11 +250,11 @@ fn attach(
     start: Option<&AdapterFolder>,
     seed: u64,
 ) -> Result<Parameters> {
-    for end in &settings.modules_to_save {
-        let found = |name: &String| name.trim_end_matches(".weight").ends_with(end.as_str());
+    for entry in &settings.modules_to_save {
+        let found = |name: &String| saved_by(entry, name.trim_end_matches(".weight"));
         if !whole.keys().any(found) {
             return Err(Error::Config(format!(
-                "`modules_to_save` names `{end}`, and no module of the base model is called so"
+                "`modules_to_save` names `{entry}`, and no module of the base model is called so"
             )));
         }
     }
