@@ -139,6 +139,12 @@ CASES = {
     "template-list": case(tokenizer={"chat_template": [{"name": "default", "template": TEMPLATE}, {"name": "rag", "template": "X" + TEMPLATE}]}),
     "template-list-without-default": case(
         tokenizer={"chat_template": [{"name": "tool_use", "template": TEMPLATE}, {"name": "rag", "template": "X" + TEMPLATE}]}, mistralrs="default", native="default"),
+    "template-list-two-defaults": case(
+        tokenizer={"chat_template": [{"name": "default", "template": TEMPLATE}, {"name": "default", "template": "X" + TEMPLATE}]},
+        mistralrs="two templates `default`", native="two templates `default`"),
+    "template-empty": case(files={"chat_template.jinja": "\n"}, mistralrs="is empty", native="is empty"),
+    "template-further": case(files={"chat_template.jinja": TEMPLATE, "additional_chat_templates/rag.jinja": "X"}),
+    "template-further-alone": case(files={"additional_chat_templates/rag.jinja": TEMPLATE}, mistralrs="no `default`", native="no `default`"),
     "template-none": case(tokenizer={"chat_template": None}, mistralrs="template", native="template"),
     "template-refuses": case(tokenizer={"chat_template": "{{ raise_exception('only turns of old') }}"}, mistralrs="only turns of old", native="only turns of old"),
     "template-crlf": case(tokenizer={"chat_template": TEMPLATE.replace("\n\n", "\r\n\r\n")}),
@@ -198,6 +204,7 @@ def made(case, folder):
     merged(folder / "config.json", case.get("config", {}))
     merged(folder / "tokenizer_config.json", case.get("tokenizer", {}))
     for name, text in case.get("files", {}).items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(text.encode())
     for change in case.get("weights", []):
         reweighted(folder, change)

@@ -57,7 +57,9 @@ pub fn write_case(to: &Path, case: &Value) {
     merge(&to.join("config.json"), &case["config"]);
     merge(&to.join("tokenizer_config.json"), &case["tokenizer"]);
     for (name, text) in case["files"].as_object().into_iter().flatten() {
-        std::fs::write(to.join(name), text.as_str().expect("a text")).expect("a file");
+        let file = to.join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(file, text.as_str().expect("a text")).expect("a file");
     }
     for change in case["weights"].as_array().into_iter().flatten() {
         let change = change.as_object().expect("a change");

@@ -1,6 +1,7 @@
 //! Chat templates, rendered as Hugging Face renders them.
 
 mod python;
+pub(crate) mod sources;
 
 use std::path::Path;
 
@@ -45,7 +46,7 @@ impl ChatTemplate {
     /// `tokenizer_config.json` (one string, or a list or a table of named templates of which `default` is taken).
     ///
     /// # Errors
-    /// When there is no template, or it is not valid.
+    /// When there is no template, several that could be meant, or one that is empty or not valid.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         Self::of_model(folder, None)
     }
@@ -55,17 +56,9 @@ impl ChatTemplate {
     /// # Errors
     /// As [`Self::from_folder`].
     pub fn of_model(folder: &Path, instead: Option<&Path>) -> Result<Self> {
-        let config = tokenizer_config(folder)?;
-        let own = folder.join("chat_template.jinja");
-        let source = match std::fs::read_to_string(instead.unwrap_or(&own)) {
-            Ok(source) => source,
-            Err(e) if instead.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
-                template_of(&config, folder)?.ok_or_else(|| {
-                    Error::Template(format!("`{}` has neither `chat_template.jinja` nor `chat_template` in `tokenizer_config.json`", folder.display())).hint("this \
-                         is a base model without a chat format, give it a template")
-                })?
-            }
-            Err(e) => return Err(Error::io("read", instead.unwrap_or(&own))(e)),
+        let source = match instead {
+            Some(file) => of_file(file)?,
+            None => sources::of_folder(folder)?,
         };
         Self::new(
             &source,
@@ -133,40 +126,13 @@ pub fn tokenizer_config(folder: &Path) -> Result<Value> {
     }
 }
 
-/// The template inside `tokenizer_config.json`.
-fn template_of(config: &Value, folder: &Path) -> Result<Option<String>> {
-    let named: Vec<(&str, &Value)> = match &config["chat_template"] {
-        Value::Null => return Ok(None),
-        Value::String(source) => return Ok(Some(source.clone())),
-        Value::Array(list) => list
-            .iter()
-            .map(|entry| {
-                (
-                    entry["name"].as_str().unwrap_or_default(),
-                    &entry["template"],
-                )
-            })
-            .collect(),
-        Value::Object(table) => table
-            .iter()
-            .map(|(name, source)| (name.as_str(), source))
-            .collect(),
-        _ => Vec::new(),
-    };
-    let default = named.iter().find(|(name, _)| *name == "default");
-    if let Some(source) = default.and_then(|(_, source)| source.as_str()) {
-        return Ok(Some(source.to_owned()));
-    }
-    let names: Vec<String> = named.iter().map(|(name, _)| format!("`{name}`")).collect();
-    Err(Error::Template(format!(
-        "`chat_template` in `{}` has no template `default`, only {}",
-        folder.join("tokenizer_config.json").display(),
-        names.join(", ")
-    ))
-    .hint(
-        "write the one that is meant into a file and name it with the \
-         model's `chat_template: FILE`",
-    ))
+/// The template that a file is.
+///
+/// # Errors
+/// When it cannot be read, or there is nothing in it.
+pub(crate) fn of_file(path: &Path) -> Result<String> {
+    let source = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    sources::not_empty(source, &format!("`{}`", path.display()))
 }
 
 fn describe(error: &minijinja::Error) -> String {
@@ -249,6 +215,65 @@ mod tests {
         )
         .unwrap();
         assert_eq!(rendered(folder.path()).unwrap(), "<B>2");
+    }
+
+    #[test]
+    fn a_template_without_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("chat_template.jinja");
+        let config = r#"{"chat_template": "{{ messages[0].content }}"}"#;
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        let error = |instead: Option<&Path>| {
+            let template = ChatTemplate::of_model(folder.path(), instead);
+            template.unwrap_err().to_string()
+        };
+        std::fs::write(&own, " \n").unwrap();
+        assert!(error(None).contains("chat_template.jinja` is empty"));
+        assert!(error(Some(&own)).contains("chat_template.jinja` is empty"));
+        std::fs::remove_file(&own).unwrap();
+        assert!(ChatTemplate::from_folder(folder.path()).is_ok());
+        let config = r#"{"chat_template": ""}"#;
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        assert!(error(None).contains("tokenizer_config.json` is empty"));
+    }
+
+    /// transformers takes all of these for templates of the folder, before those of `tokenizer_config.json`.
+    #[test]
+    fn further_templates_beside_the_folder_may_not_stand_for_another_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = r#"{"chat_template": "1"}"#;
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        let further = folder.path().join("additional_chat_templates");
+        std::fs::create_dir(&further).unwrap();
+        let text = || {
+            let template = ChatTemplate::from_folder(folder.path()).map_err(|e| e.to_string())?;
+            Ok::<_, String>(template.render(&[], false).unwrap())
+        };
+        assert_eq!(text().unwrap(), "1");
+        std::fs::write(further.join("rag.jinja"), "2").unwrap();
+        assert!(text().unwrap_err().contains("`rag`, and no `default`"));
+        std::fs::write(folder.path().join("chat_template.jinja"), "3").unwrap();
+        assert_eq!(text().unwrap(), "3");
+        std::fs::write(further.join("default.jinja"), "3").unwrap();
+        assert_eq!(text().unwrap(), "3");
+        std::fs::write(further.join("default.jinja"), "4").unwrap();
+        assert!(text().unwrap_err().contains("default.jinja"));
+    }
+
+    #[test]
+    fn two_defaults_in_a_list_have_to_be_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let template = |second: &str| {
+            let config = serde_json::json!({"chat_template": [
+                {"name": "default", "template": "1"}, {"name": "default", "template": second},
+            ]});
+            let path = folder.path().join("tokenizer_config.json");
+            std::fs::write(path, config.to_string()).unwrap();
+            ChatTemplate::from_folder(folder.path())
+        };
+        assert!(template("1").is_ok());
+        let error = template("2").unwrap_err().to_string();
+        assert!(error.contains("two templates `default`"), "{error}");
     }
 
     #[test]

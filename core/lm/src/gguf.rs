@@ -11,7 +11,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use crate::chat::ChatTemplate;
+use crate::chat::{self, ChatTemplate};
 use crate::error::{Error, Result};
 use crate::tokenize::Tokenizer;
 use driftgauge_engine::LocalEngine;
@@ -135,18 +135,30 @@ impl GgufFile {
     /// # Errors
     /// When there is none, or it does not parse.
     pub fn template(&self, instead: Option<&Path>) -> Result<ChatTemplate> {
-        let source = match instead {
-            Some(path) => Some(std::fs::read_to_string(path).map_err(Error::io("read", path))?),
-            None => self.chat_template().map(str::to_owned),
+        let place = || format!("`{}`", self.path.display());
+        let source = match (instead, self.chat_template()) {
+            (Some(path), _) => chat::of_file(path)?,
+            (None, Some(own)) => chat::sources::not_empty(own.to_owned(), &place())?,
+            (None, None) => {
+                return Err(Error::Template(format!(
+                    "{} has no `tokenizer.chat_template`",
+                    place()
+                ))
+                .hint("this is a base model without a chat format, give it a template (`chat_template: FILE`)"));
+            }
         };
-        let source = source.ok_or_else(|| {
-            Error::Template(format!(
-                "`{}` has no `tokenizer.chat_template`",
-                self.path.display()
-            ))
-            .hint("this is a base model without a chat format, give it a template (`chat_template: FILE`)")
-        })?;
         ChatTemplate::new(&source, self.special_tokens())
+    }
+
+    /// The template of a folder whose tokenizer is read with this file, or the one inside where the folder has none.
+    ///
+    /// # Errors
+    /// When there is none, or the one that is meant cannot be taken.
+    pub fn template_with(&self, folder: &Path, instead: Option<&Path>) -> Result<ChatTemplate> {
+        match instead.is_some() || chat::sources::speaks(folder) {
+            true => ChatTemplate::of_model(folder, instead),
+            false => self.template(None),
+        }
     }
 
     /// Spelling of a token that is named by its part in the header: `bos`, `eos`, `unknown`, `padding`.

@@ -89,7 +89,7 @@ impl Reader {
                 let words = match tokenizer {
                     Some(folder) => Words::new(
                         Tokenizer::from_folder(folder).ok()?,
-                        ChatTemplate::of_model(folder, instead).or_else(|_| file.template(instead)),
+                        file.template_with(folder, instead),
                     ),
                     None => Words::new(file.tokenizer().ok()?, file.template(instead)),
                 };

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use driftgauge_engine::{Limits, Prompt, PromptReader, Untrained};
 use driftgauge_problem::Result as Told;
 
-use crate::chat::ChatTemplate;
+use crate::chat::{ChatTemplate, of_file};
 use crate::error::Result;
 use crate::reading::conversation;
 use crate::tokenize::Tokenizer;
@@ -28,7 +28,7 @@ struct Reader {
 #[must_use]
 pub fn untrained(of: Untrained) -> Option<Box<dyn PromptReader>> {
     let source = match &of.chat_template {
-        Some(file) => std::fs::read_to_string(file).ok()?,
+        Some(file) => of_file(file).ok()?,
         None => CHAT_TEMPLATE.to_owned(),
     };
     Some(Box::new(Reader {

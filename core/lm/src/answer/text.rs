@@ -89,12 +89,11 @@ impl Text {
                 listed: Vec::new(),
             });
         };
-        let mut text = Self::of_model(folder, chat_template)?;
-        if text.template.is_err()
-            && let Ok(template) = file.template(chat_template)
-        {
-            text.template = Ok(template);
-        }
+        let template = file.template_with(folder, chat_template);
+        let mut text = Self {
+            template: template.map_err(Problem::from),
+            ..Self::of_model(folder, None)?
+        };
         if !folder.join("tokenizer_config.json").exists() {
             (text.bos, text.eos) = (own("bos"), own("eos"));
         }
