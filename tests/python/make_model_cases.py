@@ -134,6 +134,9 @@ CASES = {
         files={"special_tokens_map.json": '{"bos_token": {"content": "<|end_of_text|>", "lstrip": false, "rstrip": false, "normalized": false, "single_word": false}}'}),
     "tokens-map-differs": case(files={"special_tokens_map.json": '{"bos_token": "<|eot_id|>"}'}),
     "tokens-additional": case(tokenizer={"additional_special_tokens": ["<|start_header_id|>"]}),
+    # What `tokenizer.json` says otherwise: white space belongs to the token.
+    "tokens-flags": case(tokenizer={"added_tokens_decoder": {
+        "4": {"content": "<|end_header_id|>", "lstrip": False, "normalized": False, "rstrip": True, "single_word": False, "special": True}}}),
     # Templates: where they stand, and what they are.
     "template-file-wins": case(files={"chat_template.jinja": TEMPLATE.replace("assistant", "model")}),
     "template-list": case(tokenizer={"chat_template": [{"name": "default", "template": TEMPLATE}, {"name": "rag", "template": "X" + TEMPLATE}]}),

@@ -69,6 +69,16 @@ def main() -> None:
                 str(s): token("<s>"), str(e): token("</s>"), str(n): token("<x>"), str(n + 1): token("<|im_end|>")}}}),
         "strips": (base, {"tokenizer_config.json": {**named, "added_tokens_decoder": {
             str(n): token("<strip>", lstrip=True, rstrip=True), str(n + 1): token("<x>", special=False, normalized=False)}}}),
+        # Flags that are others in `tokenizer.json`: those of the configuration count.
+        "decoder-flags": (tokenizer([special("<s>"), special("</s>"), AddedToken("<x>", special=False), special("<|im_end|>"), special("<tool>")], ["<s>", "</s>"]), {
+            "tokenizer_config.json": {**named, "added_tokens_decoder": {
+                str(s): token("<s>", single_word=True), str(e): token("</s>", rstrip=True), str(n): token("<x>", special=False, lstrip=True, rstrip=True),
+                str(n + 1): token("<|im_end|>", lstrip=True), str(n + 2): token("<tool>", special=False)}}}),
+        # Older files settle nothing that `tokenizer.json` has.
+        "map-flags": (tokenizer([special("<s>"), special("</s>"), AddedToken("<x>", special=False)], ["<s>", "</s>"]), {
+            "tokenizer_config.json": named,
+            "special_tokens_map.json": {"eos_token": token("</s>", lstrip=True, rstrip=True), "pad_token": "<x>"},
+            "added_tokens.json": {"<x>": n}}),
         "tokenizer-alone": (tokenizer([special("<s>"), special("</s>"), special("<|im_end|>")], ["<s>", "</s>"]), {}),
     }
     shutil.rmtree(root, ignore_errors=True)

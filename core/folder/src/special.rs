@@ -46,6 +46,9 @@ pub struct Added {
     /// The id that the file gives it.
     #[serde(skip)]
     pub id: Option<u32>,
+    /// Whether its flags count where `tokenizer.json` has others for it: those of `added_tokens_decoder` do.
+    #[serde(skip)]
+    pub settles: bool,
 }
 
 impl Added {
@@ -58,6 +61,7 @@ impl Added {
             normalized: None,
             special: true,
             id: None,
+            settles: false,
         }
     }
 }
@@ -67,7 +71,8 @@ impl Added {
 pub struct SpecialTokens {
     /// Spellings by the names that chat templates use: `bos_token`, `eos_token`, ...
     pub named: BTreeMap<String, String>,
-    /// Tokens to be added to what `tokenizer.json` has, in this order; those that it has already change nothing.
+    /// Tokens to be added to what `tokenizer.json` has, in this order. Those that it has already become special where they are here,
+    /// and have other flags where this file settles them.
     pub added: Vec<Added>,
 }
 
@@ -110,6 +115,7 @@ impl SpecialTokens {
                     id,
                     Added {
                         id: Some(id),
+                        settles: true,
                         ..token
                     },
                 );

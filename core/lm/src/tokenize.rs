@@ -58,32 +58,26 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// Adds tokens, or marks them where the vocabulary has them already.
+    /// Adds tokens, marks them where the vocabulary has them already, and gives them the flags of the file that settles them.
     fn add(&mut self, tokens: &[Added], folder: &Path) -> Result<()> {
         let Inner::Json(inner) = &mut self.inner else {
             return Ok(());
         };
-        let known: BTreeMap<String, bool> = inner
+        let known: BTreeMap<String, AddedToken> = inner
             .get_added_tokens_decoder()
             .into_values()
-            .map(|token| (token.content, token.special))
+            .map(|token| (token.content.clone(), token))
             .collect();
-        // Those that are there already change nothing, unless they become special.
+        let is_news = |token: &Added, flags: &AddedToken| match known.get(&token.content) {
+            None => true,
+            Some(known) if token.settles => known != flags,
+            Some(known) => token.special && !known.special,
+        };
         let news: Vec<AddedToken> = tokens
             .iter()
-            .filter(|token| {
-                known
-                    .get(&token.content)
-                    .is_none_or(|special| token.special && !special)
-            })
-            .map(|token| AddedToken {
-                content: token.content.clone(),
-                single_word: token.single_word,
-                lstrip: token.lstrip,
-                rstrip: token.rstrip,
-                normalized: token.normalized.unwrap_or(!token.special),
-                special: token.special,
-            })
+            .map(|token| (token, flags(token)))
+            .filter(|(token, flags)| is_news(token, flags))
+            .map(|(_, flags)| flags)
             .collect();
         self.completed = news.iter().any(|token| !known.contains_key(&token.content));
         inner.add_tokens(&news);
@@ -203,16 +197,21 @@ impl Tokenizer {
         }
     }
 
+    /// Spelling of a token.
+    #[must_use]
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        match &self.inner {
+            Inner::Json(inner) => inner.id_to_token(id),
+            Inner::Pieces(pieces) => pieces.tokens().get(id as usize).cloned(),
+        }
+    }
+
     /// Spellings of the special tokens, by id.
     #[must_use]
     pub fn special(&self) -> BTreeMap<u32, String> {
-        let spelling = |id: u32| match &self.inner {
-            Inner::Json(inner) => inner.id_to_token(id),
-            Inner::Pieces(pieces) => pieces.tokens().get(id as usize).cloned(),
-        };
         let special = self.special.iter();
         special
-            .filter_map(|&id| Some((id, spelling(id)?)))
+            .filter_map(|&id| Some((id, self.id_to_token(id)?)))
             .collect()
     }
 
@@ -281,6 +280,18 @@ pub fn train_byte_level_bpe<'a>(
         .build();
     tokenizer.train(&mut trainer, texts).map_err(failed)?;
     tokenizer.to_string(true).map_err(failed)
+}
+
+/// A token with its flags as the tokenizer takes them.
+fn flags(token: &Added) -> AddedToken {
+    AddedToken {
+        content: token.content.clone(),
+        single_word: token.single_word,
+        lstrip: token.lstrip,
+        rstrip: token.rstrip,
+        normalized: token.normalized.unwrap_or(!token.special),
+        special: token.special,
+    }
 }
 
 fn failed(error: tokenizers::Error) -> Error {
