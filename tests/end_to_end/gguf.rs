@@ -226,8 +226,28 @@ fn a_tokenizer_that_is_none_or_does_not_fit_is_refused() {
     one_more["content"] = "<|more|>".into();
     added.push(one_more);
     place.write("large/tokenizer.json", &larger.to_string());
-    let larger = ["`tokenizer-fits` failed", "359", "<|more|>", "hint: "];
-    refused("gguf: model.gguf, tokenizer: large", 1, &larger);
+    let larger = ["not-runnable", "<|more|>", "rows", "help: "];
+    refused("gguf: model.gguf, tokenizer: large", 2, &larger);
+
+    // The same number of tokens, two of them the other way round.
+    write_qwen2(&qwen2(), &place.path("model.gguf"), true);
+    tokenizer(&place, "turned");
+    let file = place.path("turned/tokenizer.json");
+    let read = std::fs::read(&file).expect("a tokenizer");
+    let mut turned: Value = serde_json::from_slice(&read).expect("JSON");
+    let vocabulary = turned["model"]["vocab"]
+        .as_object_mut()
+        .expect("a vocabulary");
+    for (token, id) in [("A", "B"), ("B", "A")].map(|(to, from)| (to, vocabulary[from].clone())) {
+        vocabulary.insert(token.to_owned(), id);
+    }
+    place.write("turned/tokenizer.json", &turned.to_string());
+    let turned = [
+        "not-runnable",
+        "in the tokenizer that is named",
+        "model.gguf",
+    ];
+    refused("gguf: model.gguf, tokenizer: turned", 2, &turned);
 }
 
 /// What an edit of the header or the tensors makes `plan` say.
@@ -384,4 +404,68 @@ fn what_mistral_rs_would_pass_over_is_refused_while_planning() {
         },
         &["of the kind `t5`", "`tokenizer: DIR`"],
     );
+}
+
+/// Sizes and numbers by which a model is none, and tokens that it does not have.
+#[test]
+fn a_header_that_no_model_can_have_is_refused_while_planning() {
+    let set = |key: &'static str, number: Number, told: &str| {
+        let (code, said) = plan_says(move |keys, _| drop(keys.insert(key.to_owned(), number)));
+        assert_eq!(code, Some(2), "{said}");
+        for part in [told, key, "spec.yaml:5"] {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    };
+    for number in [f32::NAN, f32::INFINITY, 0.0, -1.0] {
+        for key in [
+            "qwen2.rope.freq_base",
+            "qwen2.attention.layer_norm_rms_epsilon",
+        ] {
+            set(key, Number::F32(number), "is no number above 0");
+        }
+    }
+    for key in [
+        "qwen2.block_count",
+        "qwen2.embedding_length",
+        "qwen2.attention.head_count_kv",
+    ] {
+        set(key, Number::U32(0), "counts nothing");
+    }
+    let context = "qwen2.context_length";
+    set(context, Number::U32(4_000_000_000), "is no context of 1 to");
+    set(context, Number::U32(0), "is no context of 1 to");
+    for key in [
+        "tokenizer.ggml.eos_token_id",
+        "tokenizer.ggml.bos_token_id",
+        "tokenizer.ggml.padding_token_id",
+    ] {
+        set(key, Number::U32(100_000), "is none of the");
+        set(key, Number::I32(-1), "is none of the");
+    }
+    let (code, said) = plan_says(|keys, _| drop(keys.remove("tokenizer.ggml.token_type")));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("which of its tokens are special"), "{said}");
+}
+
+/// What mistral.rs reads is of the shape that the keys ask for.
+#[test]
+fn tensors_of_other_shapes_are_refused_while_planning() {
+    for (name, numbers) in [
+        ("output_norm.weight", 65),
+        ("blk.0.attn_q.bias", 3),
+        ("blk.1.ffn_down.weight", 144),
+    ] {
+        let (code, said) = plan_says(|_, tensors| {
+            drop(tensors.insert(name.to_owned(), tensor(&vec![1.0; numbers])));
+        });
+        assert_eq!(code, Some(2), "{said}");
+        for part in [name, "has shape", "ask for", "spec.yaml:5"] {
+            assert!(said.contains(part), "no `{part}` in:\n{said}");
+        }
+    }
+    let (code, said) = plan_says(|keys, _| {
+        drop(keys.insert("qwen2.feed_forward_length".to_owned(), Number::U32(96)));
+    });
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("`blk.0.ffn_down.weight` has shape"), "{said}");
 }

@@ -7,6 +7,7 @@ mod architectures;
 mod header;
 mod honoured;
 mod native;
+mod shapes;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -124,6 +125,48 @@ impl GgufFile {
         })
     }
 
+    /// Whether a tokenizer of elsewhere has the tokens of this file under the same ids, as far as the file lists them, and none
+    /// that the embedding has no row for.
+    ///
+    /// # Errors
+    /// With the first token that differs.
+    pub fn check_tokenizer(&self, tokenizer: &Tokenizer) -> Result<()> {
+        let place = self.path.display();
+        if let (Some((id, token)), Some(rows)) = (tokenizer.largest(), self.embedding_rows())
+            && u64::from(id) >= rows
+        {
+            return Err(Error::Tokenizer(format!(
+                "the tokenizer has the token {id} (`{token}`), but the embedding of `{place}` only {rows} rows"
+            ))
+            .hint("name the tokenizer that the file was made with"));
+        }
+        let own = self
+            .header
+            .list("tokenizer.ggml.tokens")
+            .unwrap_or_default();
+        let spelt = own.iter().filter_map(header::Value::text);
+        for (id, own) in (0_u32..).zip(spelt) {
+            match tokenizer.id_to_token(id) {
+                Some(named) if !is_same_piece(&named, own) && !self.is_unused(id) => {
+                    return Err(Error::Tokenizer(format!(
+                        "token {id} is `{named}` in the tokenizer that is named, and `{own}` in `{place}`"
+                    ))
+                    .hint("name the tokenizer that the file was made with, or leave `tokenizer` out"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the file says that no text has a token.
+    fn is_unused(&self, id: u32) -> bool {
+        const UNUSED: i128 = 5;
+        let kinds = self.header.list("tokenizer.ggml.token_type");
+        let kind = kinds.and_then(|kinds| kinds.get(id as usize)?.whole());
+        kind == Some(UNUSED)
+    }
+
     /// The chat template inside.
     #[must_use]
     pub fn chat_template(&self) -> Option<&str> {
@@ -189,6 +232,11 @@ impl GgufFile {
         let id = self.header.whole(&format!("tokenizer.ggml.{key}"))?;
         u32::try_from(id).ok()
     }
+}
+
+/// Whether two spellings are of the same token: converters write the space of an added one as it is.
+fn is_same_piece(left: &str, right: &str) -> bool {
+    left.replace('\u{2581}', " ") == right.replace('\u{2581}', " ")
 }
 
 #[cfg(test)]
@@ -272,5 +320,41 @@ mod tests {
         let mut old = sound.clone();
         old[4] = 1;
         assert!(said(&old).contains("GGUF version 1"));
+    }
+
+    /// A file of two tensors of eight numbers, which begin at these bytes of its data.
+    fn two_tensors(starts: [u64; 2]) -> Vec<u8> {
+        let mut bytes = b"GGUF".to_vec();
+        bytes.extend(3_u32.to_le_bytes());
+        bytes.extend(2_u64.to_le_bytes());
+        bytes.extend(0_u64.to_le_bytes());
+        for (name, start) in ["a", "b"].into_iter().zip(starts) {
+            bytes.extend((name.len() as u64).to_le_bytes());
+            bytes.extend(name.as_bytes());
+            bytes.extend(1_u32.to_le_bytes());
+            bytes.extend(8_u64.to_le_bytes());
+            bytes.extend(0_u32.to_le_bytes());
+            bytes.extend(start.to_le_bytes());
+        }
+        bytes.resize(bytes.len().next_multiple_of(32) + 128, 0);
+        bytes
+    }
+
+    #[test]
+    fn tensors_that_overlap_or_begin_between_two_places_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two.gguf");
+        let opened = |starts: [u64; 2]| {
+            std::fs::write(&path, two_tensors(starts)).unwrap();
+            GgufFile::open(&path).map_err(|error| error.to_string())
+        };
+        assert!(opened([0, 32]).is_ok() && opened([64, 0]).is_ok());
+        let same = opened([32, 32]).unwrap_err();
+        assert!(same.contains("the tensors `a` and `b` overlap"), "{same}");
+        let between = opened([0, 36]).unwrap_err();
+        assert!(
+            between.contains("no multiple of the alignment 32"),
+            "{between}"
+        );
     }
 }

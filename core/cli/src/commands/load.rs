@@ -11,7 +11,7 @@ use driftgauge_graph::resolve::{
     Prepared as Planned, ResolveOptions, Unproven, complaints, portable_text, prepare as settle,
     resolve,
 };
-use driftgauge_lm::GgufFile;
+use driftgauge_lm::{GgufFile, Tokenizer};
 use driftgauge_problem::{Context as _, Place, Problem, Result};
 use driftgauge_spec::{
     Diagnostic, ExperimentSpec, Form, Reading, Severity, Source, Span, Variables, render, settled,
@@ -239,7 +239,7 @@ fn runs(file: &Path, tokenizer: Option<&Path>, engine: LocalEngine) -> Result<()
     let checked = GgufFile::open(file).and_then(|file| {
         driftgauge_lm::check_gguf(&file, engine)?;
         match tokenizer {
-            Some(_) => Ok(()),
+            Some(folder) => file.check_tokenizer(&Tokenizer::from_folder(folder)?),
             None => file.tokenizer().map(drop),
         }
     });

@@ -8,6 +8,12 @@ use crate::config;
 pub(super) enum Rule {
     /// mistral.rs reads it, as this type alone; in another it takes a default without a word.
     Read(Kind),
+    /// It is read as a U32, and counts something that is there.
+    Size,
+    /// It is read as an F32, and is above 0.
+    Positive,
+    /// How many tokens the model reads.
+    Positions,
     /// It follows from the tensors, or describes.
     Told,
     /// It is not read: the value that means nothing.
@@ -23,17 +29,19 @@ pub(super) enum Rule {
     HeadWidth,
 }
 
-use Rule::{Context, Flag, HeadWidth, Read, Real, Text, Told, Whole, Window};
+use Rule::{
+    Context, Flag, HeadWidth, Positions, Positive, Read, Real, Size, Text, Told, Whole, Window,
+};
 
 /// Keys of any architecture, behind its name.
 pub(super) const SHARED: [(&str, Rule); 34] = [
-    ("block_count", Read(Kind::U32)),
-    ("context_length", Told),
-    ("embedding_length", Read(Kind::U32)),
+    ("block_count", Size),
+    ("context_length", Positions),
+    ("embedding_length", Size),
     ("feed_forward_length", Told),
     ("vocab_size", Told),
-    ("attention.head_count", Read(Kind::U32)),
-    ("attention.head_count_kv", Read(Kind::U32)),
+    ("attention.head_count", Size),
+    ("attention.head_count_kv", Size),
     ("tensor_data_layout", Told),
     ("rope.dimension_count", HeadWidth),
     ("rope.scaling.type", Text("none")),
@@ -87,10 +95,10 @@ pub(super) const NEEDED: [&str; 5] = [
     "attention.head_count",
     "attention.head_count_kv",
 ];
-const RMS: (&str, Rule) = ("attention.layer_norm_rms_epsilon", Read(Kind::F32));
-const BASE: (&str, Rule) = ("rope.freq_base", Read(Kind::F32));
-const KEY_WIDTH: (&str, Rule) = ("attention.key_length", Read(Kind::U32));
-const VALUE_WIDTH: (&str, Rule) = ("attention.value_length", Read(Kind::U32));
+const RMS: (&str, Rule) = ("attention.layer_norm_rms_epsilon", Positive);
+const BASE: (&str, Rule) = ("rope.freq_base", Positive);
+const KEY_WIDTH: (&str, Rule) = ("attention.key_length", Size);
+const VALUE_WIDTH: (&str, Rule) = ("attention.value_length", Size);
 const EMBEDDING: &[&str] = &["token_embd.weight", "output_norm.weight"];
 pub(super) const ATTENTION: [&str; 5] = [
     "attn_norm.weight",
@@ -137,7 +145,7 @@ pub(super) const ARCHITECTURES: [Architecture; 8] = [
         // The converters write `attention.layer_norm_epsilon`, which mistral.rs does not look for.
         keys: &[
             RMS,
-            ("rope.dimension_count", Read(Kind::U32)),
+            ("rope.dimension_count", Size),
             ("rope.freq_base", Real(10000.0)),
         ],
         needs: &["rope.dimension_count", "attention.layer_norm_rms_epsilon"],
@@ -164,7 +172,7 @@ pub(super) const ARCHITECTURES: [Architecture; 8] = [
         name: "phi3",
         keys: &[
             RMS,
-            ("feed_forward_length", Read(Kind::U32)),
+            ("feed_forward_length", Size),
             ("rope.freq_base", Real(10000.0)),
         ],
         needs: &[
@@ -219,9 +227,9 @@ pub(super) const ARCHITECTURES: [Architecture; 8] = [
             BASE,
             KEY_WIDTH,
             VALUE_WIDTH,
-            ("expert_count", Read(Kind::U32)),
-            ("expert_used_count", Read(Kind::U32)),
-            ("expert_feed_forward_length", Read(Kind::U32)),
+            ("expert_count", Size),
+            ("expert_used_count", Size),
+            ("expert_feed_forward_length", Size),
             ("expert_weights_norm", Flag(true)),
         ],
         needs: &[
@@ -245,7 +253,7 @@ pub(super) const ARCHITECTURES: [Architecture; 8] = [
     },
     Architecture {
         name: "starcoder2",
-        keys: &[("attention.layer_norm_epsilon", Read(Kind::F32)), BASE],
+        keys: &[("attention.layer_norm_epsilon", Positive), BASE],
         // Without it mistral.rs takes 100,000, and llama.cpp 10,000.
         needs: &["attention.layer_norm_epsilon", "rope.freq_base"],
         layer: &[

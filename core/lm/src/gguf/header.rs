@@ -111,7 +111,7 @@ pub(super) struct Header {
 }
 
 /// Formats of stored numbers that candle reads: id, name, numbers per block, bytes per block.
-const STORED: [(u32, &str, u64, u64); 15] = [
+const STORED: [(u32, &str, u64, u64); 14] = [
     (0, "F32", 1, 4),
     (1, "F16", 1, 2),
     (2, "Q4_0", 32, 18),
@@ -119,7 +119,6 @@ const STORED: [(u32, &str, u64, u64); 15] = [
     (6, "Q5_0", 32, 22),
     (7, "Q5_1", 32, 24),
     (8, "Q8_0", 32, 34),
-    (9, "Q8_1", 32, 36),
     (10, "Q2_K", 256, 84),
     (11, "Q3_K", 256, 110),
     (12, "Q4_K", 256, 144),
@@ -129,8 +128,9 @@ const STORED: [(u32, &str, u64, u64); 15] = [
     (30, "BF16", 1, 2),
 ];
 
-/// Formats that it does not read.
-const OTHERS: [(u32, &str); 17] = [
+/// Formats that it does not read, or does not multiply with.
+const OTHERS: [(u32, &str); 18] = [
+    (9, "Q8_1"),
     (16, "IQ2_XXS"),
     (17, "IQ2_XS"),
     (18, "IQ3_XXS"),
@@ -340,6 +340,12 @@ fn parse(reader: &mut Reader) -> Parsed<Header> {
     };
     let data = reader.position.next_multiple_of(alignment);
     for (name, tensor) in &mut tensors {
+        if !tensor.start.is_multiple_of(alignment) {
+            return broken(format!(
+                "tensor `{name}` begins at byte {} of the data, which is no multiple of the alignment {alignment}",
+                tensor.start
+            ));
+        }
         tensor.start = tensor.start.saturating_add(data);
         let end = tensor.start.saturating_add(size_of(name, tensor)?);
         if end > reader.length {
@@ -349,7 +355,27 @@ fn parse(reader: &mut Reader) -> Parsed<Header> {
             ));
         }
     }
+    check_apart(&tensors)?;
     Ok(Header { metadata, tensors })
+}
+
+/// No two tensors share a byte: one of them would be read with the numbers of the other.
+fn check_apart(tensors: &BTreeMap<String, Tensor>) -> Parsed<()> {
+    let mut by_place: Vec<(&String, &Tensor)> = tensors.iter().collect();
+    by_place.sort_by_key(|(_, tensor)| tensor.start);
+    for pair in by_place.windows(2) {
+        let [(name, tensor), (next, after)] = pair else {
+            continue;
+        };
+        let end = tensor.start.saturating_add(tensor.bytes().unwrap_or(0));
+        if after.start < end {
+            return broken(format!(
+                "the tensors `{name}` and `{next}` overlap: one ends at byte {end}, and the other begins at byte {}",
+                after.start
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of a tensor.

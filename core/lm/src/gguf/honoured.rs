@@ -5,11 +5,15 @@ use std::io::{Read as _, Seek, SeekFrom};
 use std::path::Path;
 
 use driftgauge_engine::LocalEngine;
+use driftgauge_folder::positions;
 use driftgauge_problem::Problem;
 
-use super::architectures::Rule::{Context, Flag, HeadWidth, Read, Real, Text, Told, Whole, Window};
+use super::architectures::Rule::{
+    Context, Flag, HeadWidth, Positions, Positive, Read, Real, Size, Text, Told, Whole, Window,
+};
 use super::architectures::{ARCHITECTURES, ATTENTION, Architecture, NEEDED, Rule, SHARED, family};
 use super::header::{Header, Kind, Value};
+use super::shapes;
 
 /// What to do with a file that is refused.
 const INSTEAD: &str = "make a model folder of it (docs/gguf.md), or serve the file with llama.cpp and use an `endpoint` source";
@@ -78,7 +82,42 @@ pub(super) fn check(header: &Header, path: &Path, engine: LocalEngine) -> Result
         };
         held.map_err(|why| refused_for(short, format!("`{key}: {value}` {why} by {who}")))?;
     }
-    tensors(header, architecture, path, engine)
+    tensors(header, architecture, path, engine)?;
+    // The native decoder holds them against its own modules, with the formats that it reads.
+    if engine == LocalEngine::Mistralrs {
+        shapes::check(header, name).map_err(refused)?;
+    }
+    special_tokens(header).map_err(refused)
+}
+
+/// Whether the tokens that the file names are tokens of its model: no answer would end with another one.
+fn special_tokens(header: &Header) -> Result<(), String> {
+    let embedding = header.tensors.get("token_embd.weight");
+    let rows = embedding.and_then(|tensor| tensor.shape.last().copied());
+    let listed = header
+        .list("tokenizer.ggml.tokens")
+        .map(|tokens| tokens.len() as u64);
+    if let (Some(rows), Some(listed)) = (rows, listed)
+        && listed > rows
+    {
+        return Err(format!(
+            "the file lists {listed} tokens, and its embedding has {rows} rows"
+        ));
+    }
+    let tokens = listed.or(rows).unwrap_or(0);
+    let named = header
+        .metadata
+        .iter()
+        .filter(|(key, _)| key.starts_with("tokenizer.ggml.") && key.ends_with("_token_id"));
+    for (key, value) in named {
+        let id = value.whole().and_then(|id| u64::try_from(id).ok());
+        if id.is_none_or(|id| id >= tokens) {
+            return Err(format!(
+                "`{key}: {value}` is none of the {tokens} tokens of the file"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn file_as_a_whole(header: &Header) -> Result<(), Problem> {
@@ -111,6 +150,29 @@ fn holds(header: &Header, name: &str, rule: Rule, value: &Value) -> Result<(), S
             }
             _ => Err("is not one number, and is not read".to_owned()),
         },
+        Size => {
+            holds(header, name, Read(Kind::U32), value)?;
+            match value.whole() {
+                Some(0) => Err("counts nothing, and is not computed".to_owned()),
+                _ => Ok(()),
+            }
+        }
+        Positive => {
+            holds(header, name, Read(Kind::F32), value)?;
+            match value.real() {
+                Some(number) if number.is_finite() && number > 0.0 => Ok(()),
+                _ => Err("is no number above 0, and is not computed".to_owned()),
+            }
+        }
+        Positions => {
+            let tokens = value.whole().map_or(f64::NAN, |tokens| tokens as f64);
+            positions::check("context_length", tokens).map_err(|_| {
+                format!(
+                    "is no context of 1 to {} tokens, and is not computed",
+                    positions::MOST
+                )
+            })
+        }
         Whole(neutral) => not_honoured(value.whole() == Some(neutral)),
         Real(neutral) => not_honoured(
             value

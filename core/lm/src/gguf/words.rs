@@ -123,8 +123,17 @@ impl<'a> Words<'a> {
             })
             .collect::<Built<_>>()?;
         let kinds = match header.list("tokenizer.ggml.token_type") {
-            None => vec![Kind::Normal; tokens.len()],
-            Some(kinds) if kinds.len() == tokens.len() => kinds.iter().map(kind).collect(),
+            None => {
+                return Err("the file does not say which of its tokens are special (`tokenizer.ggml.token_type`)".to_owned());
+            }
+            Some(kinds) if kinds.len() == tokens.len() => kinds
+                .iter()
+                .map(|value| {
+                    kind(value).ok_or_else(|| {
+                        format!("`tokenizer.ggml.token_type` has {value}, which is no type of a token that is known here")
+                    })
+                })
+                .collect::<Built<_>>()?,
             Some(kinds) => {
                 return Err(format!(
                     "the file has {} tokens and the types of {}",
@@ -330,15 +339,16 @@ impl<'a> Words<'a> {
     }
 }
 
-fn kind(value: &Value) -> Kind {
-    match value.whole() {
-        Some(1) => Kind::Normal,
-        Some(2) => Kind::Unknown,
-        Some(3) => Kind::Control,
-        Some(4) => Kind::UserDefined,
-        Some(6) => Kind::Byte,
-        _ => Kind::Other,
-    }
+fn kind(value: &Value) -> Option<Kind> {
+    Some(match value.whole()? {
+        1 => Kind::Normal,
+        2 => Kind::Unknown,
+        3 => Kind::Control,
+        4 => Kind::UserDefined,
+        0 | 5 => Kind::Other,
+        6 => Kind::Byte,
+        _ => return None,
+    })
 }
 
 /// `<0x0A>` is the byte 10.
