@@ -6,6 +6,7 @@
 
 mod families;
 mod keys;
+mod scaling;
 mod tensors;
 
 use driftgauge_problem::Problem;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 
 use families::{FAMILIES, Family, HeadDim};
 use keys::READ_BY_ALL;
+use scaling::{agreed, numbers, object};
 pub(crate) use tensors::check_tensors;
 
 /// A configuration that mistral.rs can be shown.
@@ -337,6 +339,7 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Prob
     if kind == "default" {
         return Ok(kind);
     }
+    numbers(&scaling, place)?;
     let by_default = family
         .defaults
         .iter()
@@ -358,43 +361,6 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Prob
     scaling.insert("rope_type".to_owned(), kind.clone().into());
     fields.insert("rope_scaling".to_owned(), Value::Object(scaling));
     Ok(kind)
-}
-
-fn object(value: Value) -> Result<Map<String, Value>, Problem> {
-    match value {
-        Value::Object(object) => Ok(object),
-        _ => Err("`rope_scaling` or `rope_parameters` is no object".into()),
-    }
-}
-
-/// Of two descriptions the one, where they say the same.
-fn agreed(
-    new: Map<String, Value>,
-    old: &Map<String, Value>,
-) -> Result<Map<String, Value>, Problem> {
-    let plain = |scaling: &Map<String, Value>| {
-        let mut scaling = scaling.clone();
-        let typed = scaling.remove("type");
-        if let Some(typed) = typed {
-            scaling.entry("rope_type").or_insert(typed);
-        }
-        scaling.entry("rope_type").or_insert("default".into());
-        scaling.retain(|key, value| {
-            !value.is_null() && key != "rope_theta" && key != "partial_rotary_factor"
-        });
-        scaling
-    };
-    if plain(&new) == plain(old) {
-        return Ok(new);
-    }
-    Err(Problem::failed(format!(
-        "`rope_parameters` and `rope_scaling: {}` contradict each other",
-        short(&Value::Object(old.clone()))
-    ))
-    .help(
-        "keep in `config.json` the one that the model was \
-         trained with",
-    ))
 }
 
 fn partial(fields: &mut Map<String, Value>, family: &Family) -> Result<(), Problem> {

@@ -101,13 +101,13 @@ pub(super) fn read(architecture: Architecture, fields: &Fields<'_>) -> Result<De
         _ => fields.flag("attention_bias", glm)?,
     };
     let query_width = match architecture {
-        A::Gemma2 | A::Gemma3 => fields.number("query_pre_attn_scalar")?.unwrap_or(256.0),
+        A::Gemma2 | A::Gemma3 => fields.positive("query_pre_attn_scalar")?.unwrap_or(256.0),
         _ => head_dim as f64,
     };
     let softcap = |key: &str, default: f64| -> Result<Option<f64>> {
         match architecture {
             A::Gemma2 if !fields.mentions(key) => Ok(Some(default)),
-            A::Gemma2 | A::Gemma3 => fields.number(key),
+            A::Gemma2 | A::Gemma3 => fields.positive(key),
             _ => Ok(None),
         }
     };
@@ -126,7 +126,7 @@ pub(super) fn read(architecture: Architecture, fields: &Fields<'_>) -> Result<De
         num_key_value_heads,
         head_dim,
         max_position_embeddings,
-        rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(defaults.eps),
+        rms_norm_eps: fields.positive("rms_norm_eps")?.unwrap_or(defaults.eps),
         tie_word_embeddings: fields.flag("tie_word_embeddings", defaults.tied)?,
         attention: AttentionConfig {
             fused: architecture == A::Phi3,

@@ -55,7 +55,7 @@ impl<'a> Fields<'a> {
         Err(Error::Config(format!("`{name}` is not {wanted}")))
     }
 
-    fn missing(&self, key: &str) -> Error {
+    pub(super) fn missing(&self, key: &str) -> Error {
         Error::Config(format!("`{}` is missing", self.name(key)))
     }
 
@@ -82,6 +82,17 @@ impl<'a> Fields<'a> {
                 Some(number) => Ok(Some(number)),
                 None => self.wrong(key, "a number"),
             },
+        }
+    }
+
+    /// A number above 0: others make numbers of the model that are none.
+    pub(super) fn positive(&self, key: &str) -> Result<Option<f64>> {
+        match self.number(key)? {
+            Some(number) if !(number.is_finite() && number > 0.0) => Err(Error::Config(format!(
+                "`{}` {number} has to be above 0",
+                self.name(key)
+            ))),
+            number => Ok(number),
         }
     }
 
@@ -118,8 +129,8 @@ impl<'a> Fields<'a> {
         self.size(key)?.ok_or_else(|| self.missing(key))
     }
 
-    pub(super) fn required_number(&self, key: &str) -> Result<f64> {
-        self.number(key)?.ok_or_else(|| self.missing(key))
+    pub(super) fn required_positive(&self, key: &str) -> Result<f64> {
+        self.positive(key)?.ok_or_else(|| self.missing(key))
     }
 
     pub(super) fn required_numbers(&self, key: &str) -> Result<Vec<f64>> {

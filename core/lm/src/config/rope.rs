@@ -1,6 +1,7 @@
 //! Rotary positions in a configuration: as transformers 4 writes them (`rope_theta`, `rope_scaling`) and as transformers 5 does
 //! (`rope_parameters`).
 
+use driftgauge_folder::positions;
 use serde_json::Value;
 
 use super::fields::{Fields, short};
@@ -227,7 +228,15 @@ fn described(
     let scaling = match nested {
         None => RopeScaling::None,
         Some(nested) => {
-            let original = original.map_or(context.original, |n| n as usize);
+            let original = match original {
+                None => context.original,
+                Some(n) if n >= 1.0 && n.fract() == 0.0 => n as usize,
+                Some(n) => {
+                    return Err(Error::Config(format!(
+                        "`original_max_position_embeddings` {n} is no number of tokens"
+                    )));
+                }
+            };
             let scaling = scaling(nested, original, width, context)?;
             nested.all_read(&format!("rope type {}", kind(nested)?))?;
             scaling
@@ -252,16 +261,26 @@ fn kind<'a>(nested: &Fields<'a>) -> Result<&'a str> {
     }
 }
 
+/// By how much a context is stretched; less than 1 would shrink it.
+fn factor(nested: &Fields<'_>) -> Result<Option<f64>> {
+    match nested.positive("factor")? {
+        Some(factor) if factor < 1.0 => Err(Error::Config(format!(
+            "`{}` {factor} has to be 1 or more",
+            nested.name("factor")
+        ))),
+        factor => Ok(factor),
+    }
+}
+
 fn scaling(
     nested: &Fields<'_>,
     original: usize,
     width: usize,
     context: &Context,
 ) -> Result<RopeScaling> {
+    let given_factor = || factor(nested)?.ok_or_else(|| nested.missing("factor"));
     let stretched = || -> Result<f64> {
-        Ok(nested
-            .number("factor")?
-            .unwrap_or(context.positions as f64 / original as f64))
+        Ok(factor(nested)?.unwrap_or(context.positions as f64 / original as f64))
     };
     match kind(nested)? {
         "default" => {
@@ -270,18 +289,34 @@ fn scaling(
             Ok(RopeScaling::None)
         }
         "linear" => Ok(RopeScaling::Linear {
-            factor: nested.required_number("factor")?,
+            factor: given_factor()?,
         }),
-        "dynamic" => Ok(RopeScaling::Dynamic {
-            factor: nested.required_number("factor")?,
-            original: context.positions,
-        }),
-        "llama3" => Ok(RopeScaling::Llama3 {
-            factor: nested.required_number("factor")?,
-            low: nested.required_number("low_freq_factor")?,
-            high: nested.required_number("high_freq_factor")?,
-            original,
-        }),
+        "dynamic" => {
+            let factor = given_factor()?;
+            let longest = context.positions as f64 * factor;
+            positions::check(&nested.name("factor"), longest)
+                .map_err(|why| Error::Config(why.reason).maybe_hint(why.help))?;
+            Ok(RopeScaling::Dynamic {
+                factor,
+                original: context.positions,
+            })
+        }
+        "llama3" => {
+            let low = nested.required_positive("low_freq_factor")?;
+            let high = nested.required_positive("high_freq_factor")?;
+            if high <= low {
+                return Err(Error::Config(format!(
+                    "`{}` {high} has to be above `low_freq_factor` {low}",
+                    nested.name("high_freq_factor")
+                )));
+            }
+            Ok(RopeScaling::Llama3 {
+                factor: given_factor()?,
+                low,
+                high,
+                original,
+            })
+        }
         "yarn" => {
             let factor = stretched()?;
             let weight = |scale: f64| match factor {
@@ -289,11 +324,12 @@ fn scaling(
                 factor => 0.1 * scale * factor.ln() + 1.0,
             };
             // Zero is read as absent.
-            let given = |key: &str| -> Result<Option<f64>> {
-                Ok(nested.number(key)?.filter(|&number| number != 0.0))
+            let given = |key: &str| match nested.number(key)? {
+                Some(0.0) => Ok(None),
+                _ => nested.positive(key),
             };
             let scales = given("mscale")?.zip(given("mscale_all_dim")?);
-            let attention_factor = match (nested.number("attention_factor")?, scales) {
+            let attention_factor = match (nested.positive("attention_factor")?, scales) {
                 (Some(given), _) => given,
                 (None, Some((own, all))) => weight(own) / weight(all),
                 (None, None) => weight(1.0),
@@ -309,7 +345,7 @@ fn scaling(
         }
         "longrope" | "su" => {
             let factor = stretched()?;
-            let attention_factor = match nested.number("attention_factor")? {
+            let attention_factor = match nested.positive("attention_factor")? {
                 Some(given) => given,
                 None if factor <= 1.0 => 1.0,
                 None => (1.0 + factor.ln() / (original as f64).ln()).sqrt(),
@@ -324,7 +360,13 @@ fn scaling(
                         width / 2
                     )));
                 }
-                Ok(divisors)
+                match divisors.iter().find(|divisor| **divisor <= 0.0) {
+                    Some(divisor) => Err(Error::Config(format!(
+                        "`{}` has the divisor {divisor}, and divisors are above 0",
+                        nested.name(key)
+                    ))),
+                    None => Ok(divisors),
+                }
             };
             Ok(RopeScaling::Long {
                 short: divisors("short_factor")?,

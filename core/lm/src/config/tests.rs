@@ -187,3 +187,66 @@ fn experts_and_dropouts_are_not_trained() {
             .is_ok()
     );
 }
+
+/// Numbers by which positions, normalisations or scores are none.
+#[test]
+fn numbers_that_make_no_numbers_are_refused() {
+    let yarn = |key: &str, value: f64| {
+        let mut scaling =
+            json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32});
+        scaling[key] = json!(value);
+        json!({ "rope_scaling": scaling })
+    };
+    let of =
+        |kind: &str, factor: f64| json!({"rope_scaling": {"rope_type": kind, "factor": factor}});
+    let llama3 = |low: f64, high: f64, factor: f64| {
+        json!({"rope_scaling": {"rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
+            "original_max_position_embeddings": 32}})
+    };
+    let long = |divisor: f64| {
+        json!({"rope_scaling": {"rope_type": "longrope", "factor": 2.0, "original_max_position_embeddings": 32,
+            "short_factor": vec![1.0; 8], "long_factor": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, divisor]}})
+    };
+    for (extra, key) in [
+        (of("linear", 0.0), "`rope_scaling.factor` 0"),
+        (of("linear", -2.0), "`rope_scaling.factor` -2"),
+        (of("linear", 0.5), "`rope_scaling.factor` 0.5 has to be 1"),
+        (of("dynamic", 0.0), "`rope_scaling.factor`"),
+        (of("dynamic", 1e12), "`rope_scaling.factor`"),
+        (llama3(1.0, 4.0, 0.9), "`rope_scaling.factor` 0.9"),
+        (llama3(0.0, 4.0, 8.0), "low_freq_factor` 0"),
+        (llama3(4.0, 4.0, 8.0), "high_freq_factor` 4 has to be above"),
+        (yarn("factor", -1.0), "`rope_scaling.factor` -1"),
+        (yarn("attention_factor", 0.0), "attention_factor` 0"),
+        (yarn("beta_fast", -1.0), "beta_fast` -1"),
+        (
+            yarn("original_max_position_embeddings", -32.0),
+            "-32 is no number of tokens",
+        ),
+        (
+            yarn("original_max_position_embeddings", 0.5),
+            "0.5 is no number of tokens",
+        ),
+        (long(0.0), "long_factor` has the divisor 0"),
+        (json!({"rms_norm_eps": -1e-5}), "`rms_norm_eps`"),
+        (
+            json!({"rms_norm_eps": 0.0}),
+            "`rms_norm_eps` 0 has to be above 0",
+        ),
+        (json!({"rope_theta": 0.0}), "`rope_theta` 0"),
+    ] {
+        let error = DecoderConfig::from_json(&with("LlamaForCausalLM", extra)).unwrap_err();
+        assert!(error.to_string().contains(key), "{key}: {error}");
+    }
+    for extra in [
+        of("linear", 1.0),
+        of("dynamic", 8.0),
+        llama3(1.0, 4.0, 8.0),
+        long(1.5),
+    ] {
+        assert!(
+            DecoderConfig::from_json(&with("LlamaForCausalLM", extra.clone())).is_ok(),
+            "{extra}"
+        );
+    }
+}
