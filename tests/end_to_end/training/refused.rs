@@ -61,6 +61,14 @@ fn settings_that_make_no_sense_are_refused_before_anything_runs() {
         ("[q_proj]", "[q_proj], rank_pattern: {\"q_(proj\": 2}"),
         &["`rank_pattern` has the pattern", "q_(proj"],
     );
+    refused(
+        ("max_steps: 2", "max_steps: 2, max_seq_length: 100000"),
+        &[
+            "error[out-of-range]",
+            "`max_seq_length: 100000` is longer than the 512 tokens",
+            "leave it out",
+        ],
+    );
     refused(("rank: 4", "rank: 0"), &["`rank` is 0", "from 1 to 65536"]);
     refused(
         ("per_device_batch_size: 2", "per_device_batch_size: 49"),

@@ -1,5 +1,7 @@
 //! Prompts that a model cannot read, told before anything runs: too long for its context, beyond what the engine computes of it, or
-//! refused by its chat template.
+//! refused by its chat template. And rows that a model could not be trained on.
+
+use std::collections::HashSet;
 
 use driftgauge_engine::{LongPrompt, PromptReader, Reach};
 use driftgauge_problem::Problem;
@@ -8,7 +10,7 @@ use driftgauge_spec::{ExperimentSpec, Text};
 use super::place;
 use super::readers::Readers;
 use crate::asked::{Asked, asked};
-use crate::resolved::ResolvedExperiment;
+use crate::resolved::{ModelSource, ResolvedExperiment};
 
 /// Problems of the prompts of every evaluation, one for a model and a condition at most.
 pub(super) fn unreadable(
@@ -49,6 +51,46 @@ pub(super) fn unreadable(
                 let told = found.told(&of, model.get());
                 out.push(told.of_input().at(place(model.span())));
             }
+        }
+    }
+    out
+}
+
+/// Problems of trainings whose rows may be longer than their model reads, one for each of the settings at most.
+pub(super) fn trainings(
+    spec: &ExperimentSpec,
+    experiment: &ResolvedExperiment,
+    readers: &mut Readers<'_>,
+) -> Vec<Problem> {
+    let mut out = Vec::new();
+    let mut told = HashSet::new();
+    for (id, model) in &spec.models {
+        let settings = match (&model.finetune, &model.pretrain) {
+            (Some(finetune), _) => spec.finetune.get(finetune.settings.get().as_str()),
+            (None, Some(pretrain)) => spec.pretrain.get(pretrain.settings.get().as_str()),
+            (None, None) => None,
+        };
+        let Some(asked) = settings.and_then(|settings| settings.max_seq_length.as_ref()) else {
+            continue;
+        };
+        let resolved = experiment.models.get(id.get());
+        let reads = match resolved.map(|model| &model.source) {
+            Some(ModelSource::Pretrain(training)) => {
+                let shape = training.architecture.as_ref();
+                shape.map(|shape| shape.max_position_embeddings)
+            }
+            Some(_) => readers.of(id.get()).map(|reader| reader.limits().scored),
+            None => None,
+        };
+        if let Some(reads) = reads.filter(|&reads| **asked > reads)
+            && told.insert(asked.span())
+        {
+            let message = format!(
+                "`max_seq_length: {asked}` is longer than the {reads} tokens that model `{id}` reads"
+            );
+            let problem = Problem::new("out-of-range", message)
+                .help("lower it, or leave it out: rows are then cut where the model ends");
+            out.push(problem.of_input().at(place(asked.span())));
         }
     }
     out

@@ -256,6 +256,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     if options.models {
         let mut readers = readers::Readers::new(&experiment, options);
         unreadable = lengths::unreadable(spec, &experiment, &mut readers);
+        unreadable.extend(lengths::trainings(spec, &experiment, &mut readers));
         let judged = judged::judged(spec, &experiment, &mut readers);
         unreadable.extend(judged.problems);
         resolver.warnings.extend(judged.warnings);
