@@ -268,6 +268,32 @@ fn generation_settings_that_are_not_applied_are_told() {
         resolved.contains("asks for `repetition_penalty: 1.05`, which is not applied"),
         "{resolved}"
     );
+    // Without that file transformers looks for them in `config.json`.
+    let place = Place::new();
+    edit_json(&copied(&place).join("config.json"), |config| {
+        config["suppress_tokens"] = json!([9]);
+    });
+    let (code, message) = ask(&place);
+    assert_eq!(code, Some(0), "{message}");
+    let resolved = String::from_utf8(place.read("run/resolved.json")).expect("text");
+    assert!(
+        resolved.contains("`config.json` of `m` asks for `suppress_tokens: [9]`"),
+        "{resolved}"
+    );
+}
+
+#[test]
+fn a_tokenizer_that_transformers_builds_anew_is_told() {
+    let place = Place::new();
+    let folder = copied(&place);
+    edit_json(&folder.join("tokenizer_config.json"), |config| {
+        config["tokenizer_class"] = json!("Qwen2Tokenizer");
+    });
+    let (code, message) = ask(&place);
+    assert_eq!(code, Some(0), "{message}");
+    let resolved = String::from_utf8(place.read("run/resolved.json")).expect("text");
+    let note = "anew as a `Qwen2Tokenizer`, with another `normalizer`, `pre_tokenizer`";
+    assert!(resolved.contains(note), "{resolved}");
 }
 
 #[test]

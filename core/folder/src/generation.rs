@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::ends::GENERATION;
 use crate::error::{Result, optional_json};
 
+const CONFIG: &str = "config.json";
+
 /// Settings that a spec has of its own (`generate`), ends and other tokens that are read elsewhere, and what changes no answer.
 const DECIDED: [&str; 26] = [
     "_from_model_config",
@@ -54,19 +56,50 @@ const NEUTRAL: [(&str, f64); 13] = [
     ("typical_p", 1.0),
 ];
 
-/// Settings of `generation_config.json` by which transformers would write other answers and which nobody here applies, as they stand
-/// there: a penalty on repetition, tokens that may not come, several beams.
+/// Further keys by which a `config.json` without a `generation_config.json` beside it settles answers.
+const OF_CONFIG: [&str; 10] = [
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "early_stopping",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_decoder_ids",
+    "forced_eos_token_id",
+    "remove_invalid_values",
+    "sequence_bias",
+    "suppress_tokens",
+];
+
+/// Settings of a folder by which transformers would write other answers and which nobody here applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotApplied {
+    /// The file that they stand in.
+    pub file: &'static str,
+    /// The settings as they stand there.
+    pub settings: Vec<String>,
+}
+
+/// The settings that a folder asks for and that nobody here applies: a penalty on repetition, tokens that may not come, several
+/// beams. As transformers does, they are looked for in `generation_config.json`, and in `config.json` where there is no such file.
 ///
 /// # Errors
-/// When the file is there and is no JSON.
-pub fn not_applied(folder: &Path) -> Result<Vec<String>> {
-    let settings = optional_json(&folder.join(GENERATION))?;
-    let all = settings.as_object().into_iter().flatten();
-    let told =
-        all.filter(|(key, value)| !DECIDED.contains(&key.as_str()) && !is_neutral(key, value));
-    Ok(told
+/// When a file is there and is no JSON.
+pub fn not_applied(folder: &Path) -> Result<Option<NotApplied>> {
+    let own = optional_json(&folder.join(GENERATION))?;
+    let (file, content) = match own.is_null() {
+        false => (GENERATION, own),
+        true => (CONFIG, optional_json(&folder.join(CONFIG))?),
+    };
+    let settles = |key: &str| match file {
+        GENERATION => !DECIDED.contains(&key),
+        _ => OF_CONFIG.contains(&key) || NEUTRAL.iter().any(|(known, _)| *known == key),
+    };
+    let all = content.as_object().into_iter().flatten();
+    let told = all.filter(|(key, value)| settles(key) && !is_neutral(key, value));
+    let settings: Vec<String> = told
         .map(|(key, value)| format!("`{key}: {value}`"))
-        .collect())
+        .collect();
+    Ok((!settings.is_empty()).then_some(NotApplied { file, settings }))
 }
 
 fn is_neutral(key: &str, value: &Value) -> bool {
@@ -86,13 +119,21 @@ fn is_neutral(key: &str, value: &Value) -> bool {
 mod tests {
     use super::*;
 
+    fn told(folder: &Path, file: &str, content: &str) -> Vec<String> {
+        std::fs::write(folder.join(file), content).unwrap();
+        match not_applied(folder).unwrap() {
+            Some(found) => {
+                assert_eq!(found.file, file);
+                found.settings
+            }
+            None => Vec::new(),
+        }
+    }
+
     #[test]
     fn what_would_change_answers_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let told = |content: &str| {
-            std::fs::write(dir.path().join(GENERATION), content).unwrap();
-            not_applied(dir.path()).unwrap()
-        };
+        let told = |content: &str| told(dir.path(), GENERATION, content);
         assert!(
             told(r#"{"eos_token_id": [2], "temperature": 0.6, "top_p": 0.9, "do_sample": true}"#)
                 .is_empty()
@@ -106,5 +147,19 @@ mod tests {
                 "`unheard_of: 0`"
             ]
         );
+    }
+
+    #[test]
+    fn what_stands_in_the_configuration_counts_where_nothing_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = r#"{"hidden_size": 64, "temperature": 0.6, "repetition_penalty": 1.3, "num_beams": 1,
+            "suppress_tokens": [5]}"#;
+        let found = told(dir.path(), CONFIG, config);
+        assert_eq!(
+            found,
+            ["`repetition_penalty: 1.3`", "`suppress_tokens: [5]`"]
+        );
+        std::fs::write(dir.path().join(GENERATION), "{}").unwrap();
+        assert_eq!(not_applied(dir.path()).unwrap(), None);
     }
 }

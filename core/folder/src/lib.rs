@@ -15,6 +15,7 @@ pub mod generation;
 mod header;
 pub mod inert;
 pub mod positions;
+pub mod rebuilt;
 pub mod special;
 pub mod weights;
 

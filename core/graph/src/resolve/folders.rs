@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use driftgauge_data::prompt::TEXT_ROLE;
-use driftgauge_folder::ends::{self, GENERATION};
-use driftgauge_folder::generation::not_applied;
+use driftgauge_folder::ends;
+use driftgauge_folder::generation::{NotApplied, not_applied};
+use driftgauge_folder::rebuilt::{Rebuilt, rebuilt};
 use driftgauge_folder::special::largest_token;
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
@@ -21,7 +22,8 @@ impl Resolver<'_> {
     pub(super) fn sound_folder(&mut self, place: &Text, folder: &Path) -> Option<()> {
         match folder_problem(folder) {
             None => {
-                self.settings_passed_over(folder);
+                self.settings_passed_over(place, folder);
+                self.tokenizer_built_elsewhere(place, folder);
                 Some(())
             }
             Some(problem) => {
@@ -32,19 +34,33 @@ impl Resolver<'_> {
     }
 
     /// Says what a folder's generation settings ask for that is not done: users may know other answers of the model.
-    fn settings_passed_over(&mut self, folder: &Path) {
-        let settings = not_applied(folder).unwrap_or_default();
-        if settings.is_empty() {
+    fn settings_passed_over(&mut self, place: &Text, folder: &Path) {
+        // A file that cannot be read is refused by itself.
+        let Ok(Some(NotApplied { file, settings })) = not_applied(folder) else {
             return;
-        }
-        let note = format!(
-            "`{}` asks for {}, which is not applied: answers are drawn as `generate` says, and transformers by itself would write others.",
-            folder.join(GENERATION).display(),
+        };
+        self.note(format!(
+            "`{file}` of `{place}` asks for {}, which is not applied: answers are drawn as `generate` says, and transformers by itself would \
+             write others.",
             settings.join(", ")
-        );
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        ));
+    }
+
+    /// Says where transformers makes other tokens of a text than the folder's `tokenizer.json`, which counts here.
+    pub(super) fn tokenizer_built_elsewhere(&mut self, place: &Text, folder: &Path) {
+        // A file that cannot be read is refused by itself.
+        let Ok(Some(Rebuilt { class, parts })) = rebuilt(folder) else {
+            return;
+        };
+        let parts: Vec<String> = parts.iter().map(|part| format!("`{part}`")).collect();
+        let how = match parts.is_empty() {
+            true => "in a way that is not known here".to_owned(),
+            false => format!("with another {}", parts.join(", ")),
+        };
+        self.note(format!(
+            "transformers 5 builds the tokenizer of `{place}` anew as a `{class}`, {how}: a text may be other tokens there. Here it is what \
+             `tokenizer.json` says."
+        ));
     }
 
     /// Reports models that are asked or trained in conversations and have no chat template.

@@ -120,6 +120,13 @@ impl Resolver<'_> {
         self.warnings.push(warning.at(place(span)));
     }
 
+    /// What is told in the run and the report, once.
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
     /// Takes an error of a part of ours as a problem at a place of the spec.
     fn refuse(&mut self, code: &'static str, span: Span, error: impl Into<Problem>) {
         let problem = Problem {

@@ -322,6 +322,7 @@ impl Resolver<'_> {
             self.problem("bad-model", place.span(), message, Some(help));
             return None;
         }
+        self.tokenizer_built_elsewhere(place, folder);
         let digests = &self.options.digests;
         match tokenizer_digest(folder, &|path| digests.of(path)) {
             Ok(digest) => Some(digest),
