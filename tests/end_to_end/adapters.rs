@@ -128,6 +128,31 @@ fn plan_refuses_what_peft_would_take_for_something_else() {
     }
 }
 
+/// As PEFT writes them of a model whose experts it did not touch.
+#[test]
+fn keys_that_are_empty_change_nothing() {
+    let place = Place::new();
+    let adapter = changed(&place, |config| config["target_parameters"] = json!([]));
+    Planned::of(&place, &spec_of(&place, "llama", &adapter, "?"));
+}
+
+/// What an update loses is said where the base cannot hold it.
+#[test]
+fn a_merge_that_rounds_is_told() {
+    let told = |model: &str, name: &str| {
+        let place = Place::new();
+        let adapter = golden(model).join("loads").join(name);
+        let spec = spec_of(&place, model, &adapter, "who wrote the river?");
+        place.run(&spec, "run");
+        let resolved = String::from_utf8(place.read("run/resolved.json")).expect("text");
+        let note = "`tuned` is merged into the weights of `base`";
+        let rounds = "stored in BF16: of an update, what is less than a 512th of a weight";
+        resolved.contains(note) && resolved.contains(rounds)
+    };
+    assert!(told("mistral", "bf16"));
+    assert!(!told("llama", "gaussian"));
+}
+
 #[test]
 fn plan_says_what_to_do_with_a_pickled_adapter() {
     let place = Place::new();

@@ -15,6 +15,7 @@ mod judged;
 mod leaks;
 mod lengths;
 mod measures;
+mod merged;
 mod models;
 mod numbers;
 mod only;
@@ -212,6 +213,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     resolver.trainable(&models);
     resolver.rounded(&models);
     resolver.targets(&models);
+    resolver.merged(&models);
     resolver.scorable(&models);
     resolver.generable(&models, &evaluations);
     let left_over = resolver.recorded_samples(&datasets, &models, &evaluations);
