@@ -74,20 +74,22 @@ impl Kind {
             Self::Compare => 9,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template. 3: what closes answers is an end token,
             // special tokens come from all of a tokenizer's files, an adapter to start from is known by its settings too.
-            // A checkpoint has the key of its training among its inputs.
-            Self::Pretrain | Self::Finetune => 3,
-            // 2: values keep their type: bytes are text, null is absent, a system turn of null is none.
-            Self::Dataset => 2,
+            // A checkpoint has the key of its training among its inputs. 4: `tokenizer_config.json` settles the flags of tokens.
+            Self::Pretrain | Self::Finetune => 4,
+            // 2: values keep their type: bytes are text, null is absent, a system turn of null is none. 3: times of Parquet in
+            // nanoseconds are text.
+            Self::Dataset => 3,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used. 3: prompt and text are
-            // encoded together, special tokens come from all of a tokenizer's files.
-            Self::Score => 3,
+            // encoded together, special tokens come from all of a tokenizer's files. 4: flags of tokens, as for trainings.
+            Self::Score => 4,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
             // 3: an answer of one token disturbs neither itself nor the next one. 4: special tokens come from all of a tokenizer's
-            // files.
-            Self::Generate => 4,
+            // files. 5: flags of tokens, as for trainings; every error of a recording is one.
+            Self::Generate => 5,
             // 2: the context stands apart from the behavior. 3 and 4: as for completions. 5: verdicts are read behind marks and
-            // reasoning, and not where they contradict themselves; `p_unsafe` is taken where the verdict stands.
-            Self::Judge => 5,
+            // reasoning, and not where they contradict themselves; `p_unsafe` is taken where the verdict stands. 6: flags of tokens, as
+            // for trainings.
+            Self::Judge => 6,
             _ => 1,
         }
     }
