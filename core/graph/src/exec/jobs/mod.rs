@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use driftgauge_cluster::{
-    Array, Asked, Desk, Live, Pace, Profile, Reckoned, Resources, Submission, Task, WorkOrder,
-    follow, script,
+    Array, Asked, Desk, JobId, Live, Pace, Profile, Reckoned, Resources, Submission, Task,
+    WorkOrder, follow, script,
 };
 use driftgauge_problem::Problem;
 use driftgauge_store::Digest;
@@ -276,14 +276,11 @@ impl Shared {
         nodes: Vec<usize>,
         shards: u32,
     ) -> crate::context::Finished {
-        let adopted = nodes.first().and_then(|&node| self.holder(&context, node));
-        let live = match &adopted {
-            Some(job) => self.take_over(&context, &nodes, job).await,
-            None => None,
-        };
+        let first = nodes.first().copied();
+        let adopted = first.and_then(|node| Some((node, self.holder(&context, node)?)));
         // A job may have begun with more nodes than are left of it.
         let name = match &adopted {
-            Some(job) => job.name.clone(),
+            Some((_, job)) => job.name.clone(),
             None => session::name_of(&self.settings.run, &keys(&context, &nodes)),
         };
         let session = Session::new(
@@ -293,28 +290,39 @@ impl Shared {
             shards,
         );
         let followed = tokio::select! {
-            followed = follow(&self.desk, &session, live) => followed,
+            followed = async {
+                let live = match &adopted {
+                    Some((node, job)) => self.take_over(&context, *node, job).await,
+                    None => None,
+                };
+                follow(&self.desk, &session, live).await
+            } => followed,
             () = context.cancel.wait() => return session.interrupted(),
         };
         session.finish(followed).await
     }
 
+    /// The job of that name, which the queue may only be about to list: the program that submits it outlives a driver that is killed.
+    async fn on_its_way(&self, name: &str) -> Option<JobId> {
+        match self.desk.find(name).await {
+            Some(id) => Some(id),
+            None => {
+                tokio::time::sleep(self.desk.pace().grace).await;
+                self.desk.find(name).await
+            }
+        }
+    }
+
     /// What is known of a job that an earlier driver submitted, or was about to.
-    async fn take_over(
-        &self,
-        context: &Context,
-        nodes: &[usize],
-        job: &RecordedJob,
-    ) -> Option<Live> {
+    async fn take_over(&self, context: &Context, node: usize, job: &RecordedJob) -> Option<Live> {
         self.open().retain(|_, other| other.name != job.name);
         let id = match job.submitted.as_ref() {
             Some(submitted) => submitted.id.clone(),
             // It died between its decision and the queue's answer.
-            None => self.desk.find(&job.try_name()).await?,
+            None => self.on_its_way(&job.try_name()).await?,
         };
-        let node = nodes.first()?;
         let text = format!("job {id} of an earlier run is taken over");
-        context.note(&context.plan.nodes[*node].id, text);
+        context.note(&context.plan.nodes[node].id, text);
         Some(Live {
             number: job.number,
             id,
