@@ -1,7 +1,11 @@
 //! Which of its numbers a metric is asked for: the key `statistics` of its configuration. What is not asked for is not computed.
 
 use driftgauge_plugin_sdk::MetricError;
+use driftgauge_plugin_sdk::wire::{MetricOutput, Scalar};
 use schemars::{Schema, json_schema};
+
+use crate::columns::{Column, Prompts};
+use crate::estimate::Estimate;
 
 /// The key that says so.
 pub const KEY: &str = "statistics";
@@ -71,6 +75,22 @@ impl Asked {
     /// The numbers that are asked for; none where all are.
     pub fn listed(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flatten().map(String::as_str)
+    }
+
+    /// Adds a number that is asked for, or that stands for the metric, with the scores it is made of.
+    pub fn push(
+        &self,
+        (column, prompts): (&Column, &Prompts),
+        estimate: impl FnOnce() -> Estimate,
+        scalar: Scalar,
+        output: &mut MetricOutput,
+    ) {
+        if !scalar.primary && !self.has(&scalar.id) {
+            return;
+        }
+        let (id, condition) = (&scalar.id, &scalar.condition);
+        column.add_scores(id, condition, prompts, &mut output.scores);
+        output.scalars.push(estimate().fill(scalar));
     }
 }
 

@@ -110,12 +110,8 @@ impl Drift {
         scalar: Scalar,
         output: &mut MetricOutput,
     ) {
-        if !scalar.primary && !self.asked.has(&scalar.id) {
-            return;
-        }
-        let (id, condition) = (&scalar.id, &scalar.condition);
-        column.add_scores(id, condition, &self.prompts, &mut output.scores);
-        output.scalars.push(estimate().fill(scalar));
+        let made_of = (column, &self.prompts);
+        self.asked.push(made_of, estimate, scalar, output);
     }
 
     fn table(&self) -> Option<Table> {

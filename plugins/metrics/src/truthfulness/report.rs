@@ -267,16 +267,8 @@ impl Truthfulness {
         scalar: Scalar,
         output: &mut MetricOutput,
     ) {
-        if !scalar.primary && !self.asked.has(&scalar.id) {
-            return;
-        }
-        column.add_scores(
-            &scalar.id,
-            &scalar.condition,
-            &self.prompts,
-            &mut output.scores,
-        );
-        output.scalars.push(estimate().fill(scalar));
+        let made_of = (column, &self.prompts);
+        self.asked.push(made_of, estimate, scalar, output);
     }
 }
 
