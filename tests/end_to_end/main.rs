@@ -36,6 +36,7 @@ mod planned;
 mod plugin_new;
 mod plugins;
 mod recorded;
+mod recorded_values;
 mod replay;
 mod rounded;
 mod search;
