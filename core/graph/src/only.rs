@@ -111,9 +111,12 @@ pub(crate) fn misfit(
             ));
         }
     }
+    let templates = Templates::default();
+    // What cannot be read is refused below.
+    let names = templates.names_of(only).unwrap_or_default();
     if let Some(name) = OURS
         .iter()
-        .find(|name| reads(only, name) && row.columns.contains_key(**name))
+        .find(|name| names.contains(**name) && row.columns.contains_key(**name))
     {
         return Some((
             format!("`{name}` is a column of the dataset, and a name of ours"),
@@ -147,7 +150,7 @@ pub(crate) fn misfit(
         "stop",
         &row.id,
     );
-    let refused = Templates::default().holds(only, &row).err()?;
+    let refused = templates.holds(only, &row).err()?;
     let problem = driftgauge_problem::Problem::from(refused);
     let names = "names are `judges.ID.verdict` and the like, `completion`, `finish_reason` and the row's columns";
     Some((
@@ -190,15 +193,6 @@ fn no_judge(
 fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     names.join(", ")
-}
-
-/// Whether an expression reads a name, and not the field of another one.
-fn reads(only: &str, name: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '\'');
-    only.match_indices(name).any(|(at, _)| {
-        !only[..at].ends_with(is_part)
-            && !only[at + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
-    })
 }
 
 /// What a judge says beside its verdict, before it is asked.

@@ -47,6 +47,14 @@ impl Templates {
         )
     }
 
+    /// The names that an expression reads.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn names_of(&self, expression: &str) -> Result<HashSet<String>, PromptError> {
+        Ok(self.compiled(expression)?.names.clone())
+    }
+
     fn compile_once(&self, template: &str) -> Result<(), PromptError> {
         if read(&self.templates).contains_key(template) {
             return Ok(());
@@ -110,9 +118,11 @@ fn check(template: &str, read: &HashSet<String>, rows: &[Row]) -> Result<(), Pro
             missing.insert(root);
         }
     }
+    let words: Vec<&str> = template.split_whitespace().collect();
+    let words = words.join(" ");
     let is_asked = |name: &&str| {
-        template.contains(&format!("{name} is defined"))
-            || template.contains(&format!("{name} is not defined"))
+        words.contains(&format!("{name} is defined"))
+            || words.contains(&format!("{name} is not defined"))
     };
     missing.retain(|name| !is_asked(name));
     if missing.is_empty() {
@@ -161,6 +171,7 @@ mod tests {
             "{% for i in range(3) %}{{ loop.index }}{{ i }}{% endfor %}",
             "{% set x = q %}{{ x }}{% if x == 'a' and q == 'b' %}{% endif %}",
             "{% if context is defined %}{{ context }}{% endif %}",
+            "{% if context  is not\n defined %}none{% endif %}",
             "no names",
         ] {
             assert_eq!(templates.knows(template, &rows()), Ok(()), "{template}");
