@@ -38,6 +38,15 @@ pub struct Row {
     pub columns: IndexMap<String, Value>,
 }
 
+impl Row {
+    /// Its number in the file, counted from 1, or its id where that is another one.
+    #[must_use]
+    pub fn number(&self) -> String {
+        let index = self.id.parse::<usize>();
+        index.map_or_else(|_| self.id.clone(), |index| (index + 1).to_string())
+    }
+}
+
 /// Why a dataset could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {

@@ -17,7 +17,6 @@ use minijinja::{Environment, Expression};
 use serde_json::Value;
 
 use crate::dataset::{Row, is_written_list};
-use crate::recording::number_of;
 
 /// A turn whose content is a minijinja template over the columns of a row.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,7 +74,7 @@ impl PromptError {
                 "bad-row",
                 format!(
                     "the filter `{template}` cannot be asked of row {}: {problem}",
-                    number_of(row)
+                    row.number()
                 ),
             )
             .help(hint),

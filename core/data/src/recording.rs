@@ -22,7 +22,6 @@ use crate::dataset::Row;
 use crate::degenerate;
 use crate::prompt::Templates;
 
-pub use cells::number_of;
 use cells::{
     Place, ends_with_eos, failure, finish_reason, place, sample_index, text, token_logprob, values,
     verdicts,

@@ -123,7 +123,7 @@ pub(super) struct Place<'a> {
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`, row {}", self.path.display(), number_of(self.row))?;
+        write!(f, "`{}`, row {}", self.path.display(), self.row.number())?;
         match self.sample {
             Some(sample) => write!(f, " (sample `{sample}`)"),
             None => Ok(()),
@@ -137,13 +137,6 @@ pub(super) fn place<'a>(path: &'a Path, row: &'a Row) -> Place<'a> {
         row,
         sample: None,
     }
-}
-
-/// Number of a row in its file, counted from 1.
-#[must_use]
-pub fn number_of(row: &Row) -> String {
-    let index = row.id.parse::<usize>();
-    index.map_or_else(|_| row.id.clone(), |index| (index + 1).to_string())
 }
 
 /// Which of a prompt's completions a row is, when the recording says so.

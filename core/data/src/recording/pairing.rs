@@ -7,7 +7,7 @@ use driftgauge_problem::Problem;
 use driftgauge_record::value;
 use driftgauge_spec::spec::RecordedFormat;
 
-use super::cells::{number_of, place, sample_index};
+use super::cells::{place, sample_index};
 use super::{Asked, RecordedMapping};
 use crate::dataset::Row;
 
@@ -133,8 +133,8 @@ pub(super) fn index<'a>(
         if let Some(first) = out.insert((id.clone(), position), row) {
             return Err(Problem::failed(format!("`{}` holds sample `{id}` more than once under condition `{condition}`: rows {} and {}",
                 path.display(),
-                number_of(first),
-                number_of(row)
+                first.number(),
+                row.number()
             )).help("narrow the rows with `filter`, or name the column of the sample index with `sample` when they are several completions of one prompt"));
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use driftgauge_data::recording::{
-    Asked, ConditionRows, Readings, Recorded, check, check_rows, check_samples, number_of, select,
+    Asked, ConditionRows, Readings, Recorded, check, check_rows, check_samples, select,
 };
 use driftgauge_problem::Problem;
 use driftgauge_record::{FinishReason, Sample, VerdictLabel};
@@ -233,7 +233,7 @@ fn rows_are_read_once_and_what_was_changed_is_noted() {
     std::fs::write(&recorded.file.path, "{\"id\": \"a\", \"x\": NaN}\n").unwrap();
     let readings = Readings::default();
     let rows = readings.rows(&recorded).unwrap();
-    assert_eq!((rows.len(), number_of(&rows[0]).as_str()), (1, "1"));
+    assert_eq!((rows.len(), rows[0].number().as_str()), (1, "1"));
     assert_eq!(readings.notes().len(), 1);
     assert!(
         readings.notes()[0].contains("nan.jsonl"),

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use driftgauge_data::PinnedFile;
 use driftgauge_data::prompt::Templates;
 use driftgauge_data::recording::{
-    Asked, ConditionRows, Recorded, RecordedMapping, check, check_rows, check_samples, number_of,
-    select,
+    Asked, ConditionRows, Recorded, RecordedMapping, check, check_rows, check_samples, select,
 };
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{
@@ -198,7 +197,7 @@ impl Resolver<'_> {
             "model `{model}`: left out, since no evaluation has a sample for them: {} of {} rows of `{name}`, the first of them row {}",
             unused.count() + 1,
             rows.len(),
-            number_of(first)
+            first.number()
         ))
     }
 
