@@ -114,6 +114,12 @@ pub(crate) fn misfit(
     let templates = Templates::default();
     // What cannot be read is refused below.
     let names = templates.names_of(only).unwrap_or_default();
+    if names.contains("judges") && mentioned(only).is_empty() {
+        return Some((
+            "`judges` is read without a judge and what it says".to_owned(),
+            "write `judges.ID.verdict` and the like".to_owned(),
+        ));
+    }
     if let Some(name) = OURS
         .iter()
         .find(|name| names.contains(**name) && row.columns.contains_key(**name))
@@ -230,25 +236,38 @@ fn row_of(
 
 /// The judges that an expression names, each with the field: `judges.guard.score`.
 fn mentioned(only: &str) -> Vec<(&str, &str)> {
+    const JUDGES: &str = "judges";
     let mut out = Vec::new();
     let mut rest = only;
-    while let Some(at) = rest.find("judges.") {
+    while let Some(at) = rest.find(JUDGES) {
         let inside_word =
-            rest[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
-        rest = &rest[at + "judges.".len()..];
+            rest[..at].ends_with(|c: char| is_of_word(c) || matches!(c, '.' | '"' | '\''));
+        rest = &rest[at + JUDGES.len()..];
         if inside_word {
             continue;
         }
-        let word = |text: &str| {
-            text.find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                .unwrap_or(text.len())
-        };
-        let id = &rest[..word(rest)];
-        if let Some(field) = rest[id.len()..].strip_prefix('.') {
-            out.push((id, &field[..word(field)]));
-        }
+        let named = part(rest).and_then(|(id, behind)| Some((id, part(behind)?.0)));
+        out.extend(named);
     }
     out
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The name in `.name` or `["name"]`, and what stands behind it.
+fn part(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    if let Some(text) = text.strip_prefix('.') {
+        let text = text.trim_start();
+        let end = text.find(|c: char| !is_of_word(c)).unwrap_or(text.len());
+        return (end > 0).then(|| text.split_at(end));
+    }
+    let text = text.strip_prefix('[')?.trim_start();
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let (name, behind) = text[1..].split_once(quote)?;
+    Some((name, behind.trim_start().strip_prefix(']')?))
 }
 
 #[cfg(test)]
@@ -261,6 +280,17 @@ mod tests {
             mentioned("judges.a.score >= 0.5 and not (judges.b_c.verdict == 'safe')"),
             [("a", "score"), ("b_c", "verdict")]
         );
-        assert_eq!(mentioned("row.judges.a == 1"), []);
+        assert_eq!(
+            mentioned("judges[\"a-b\"].points > 1 and judges . c['verdict'] == \"judges.d.score\""),
+            [("a-b", "points"), ("c", "verdict")]
+        );
+        for none in [
+            "row.judges.a == 1",
+            "judges == 1",
+            "judges[a].score",
+            "judges.a",
+        ] {
+            assert_eq!(mentioned(none), [], "{none}");
+        }
     }
 }
