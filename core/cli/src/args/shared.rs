@@ -65,7 +65,7 @@ pub(crate) struct StoreArgs {
     #[arg(long = "plugin-dir", value_name = "DIR")]
     pub(crate) plugin_dirs: Vec<PathBuf>,
     /// Take at most so many rows of every evaluated dataset, from 1 on.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rows)]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Where models compute: `auto`, `cpu`, `cuda` or `cuda:N`. `auto` is the first GPU in a build with the feature `cuda`.
     #[arg(
@@ -78,4 +78,11 @@ pub(crate) struct StoreArgs {
     /// Open no socket; sources of the hub have to be in the local cache.
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// A number of rows.
+fn rows(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse();
+    number
+        .map_err(|_| "it is a number of rows, from 1 on; without it all rows are taken".to_owned())
 }
