@@ -4,7 +4,6 @@ use driftgauge_plugin_sdk::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Drift, Gathered, Position};
-use crate::columns::Column;
 use crate::estimate::{Estimate, Estimator, SHARE};
 
 impl Drift {
@@ -54,8 +53,8 @@ impl Drift {
             "mean over prompts of (1/T) sum_t KL_t, KL_t = sum_v p_ref(v) (ln p_ref(v) - ln p_model(v)) given the same tokens",
         )
         .primary();
-        self.push(
-            &gathered.kl,
+        self.asked.push(
+            (&gathered.kl, &self.prompts),
             || self.estimator.skewed_mean(&gathered.kl),
             kl,
             output,
@@ -66,8 +65,8 @@ impl Drift {
             "nats",
             &format!("mean over prompts of the mean of KL_t over the first {first} positions"),
         );
-        self.push(
-            &gathered.first,
+        self.asked.push(
+            (&gathered.first, &self.prompts),
             || self.estimator.skewed_mean(&gathered.first),
             start,
             output,
@@ -79,8 +78,8 @@ impl Drift {
                 "ratio",
                 "mean over prompts of the share of positions where both models' likeliest token is the same",
             );
-            self.push(
-                &gathered.top1,
+            self.asked.push(
+                (&gathered.top1, &self.prompts),
                 || self.estimator.mean(&gathered.top1, SHARE),
                 top1,
                 output,
@@ -93,25 +92,13 @@ impl Drift {
                 "ratio",
                 "share of prompts whose greedy completions are the same tokens",
             );
-            self.push(
-                &gathered.exact,
+            self.asked.push(
+                (&gathered.exact, &self.prompts),
                 || self.estimator.rate(&gathered.exact),
                 exact,
                 output,
             );
         }
-    }
-
-    /// Adds a number that is asked for, or that stands for the metric.
-    fn push(
-        &self,
-        column: &Column,
-        estimate: impl FnOnce() -> Estimate,
-        scalar: Scalar,
-        output: &mut MetricOutput,
-    ) {
-        let made_of = (column, &self.prompts);
-        self.asked.push(made_of, estimate, scalar, output);
     }
 
     fn table(&self) -> Option<Table> {

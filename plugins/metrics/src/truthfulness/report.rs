@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Gathered, Truthfulness};
 use crate::answers::Match;
 use crate::columns::Column;
-use crate::estimate::{Estimate, SHARE};
+use crate::estimate::SHARE;
 
 /// Every number; which of them stands for the metric depends on the samples.
 pub(super) const LISTED: [&str; 13] = [
@@ -155,7 +155,8 @@ impl Truthfulness {
             "mean over questions of (sum of p over true choices) / (sum of p over all choices)",
         );
         let shares = || self.estimator.mean(&gathered.mc2, SHARE);
-        self.push(&gathered.mc2, shares, mc2, output);
+        self.asked
+            .push((&gathered.mc2, &self.prompts), shares, mc2, output);
         let acc = new(
             "acc",
             "Choice accuracy",
@@ -203,7 +204,8 @@ impl Truthfulness {
             )
             .lower_is_better();
             let dropped = || self.estimator.drop(&before.correct, &after.correct);
-            self.push(&changes.drop, dropped, drop, output);
+            self.asked
+                .push((&changes.drop, &self.prompts), dropped, drop, output);
             let flips = new(
                 "flip_rate",
                 &format!("Flips of answers correct under `{baseline}`"),
@@ -256,19 +258,12 @@ impl Truthfulness {
     }
 
     fn push_rate(&self, column: &Column, scalar: Scalar, output: &mut MetricOutput) {
-        self.push(column, || self.estimator.rate(column), scalar, output);
-    }
-
-    /// Adds a number that is asked for, or that stands for the metric.
-    fn push(
-        &self,
-        column: &Column,
-        estimate: impl FnOnce() -> Estimate,
-        scalar: Scalar,
-        output: &mut MetricOutput,
-    ) {
-        let made_of = (column, &self.prompts);
-        self.asked.push(made_of, estimate, scalar, output);
+        self.asked.push(
+            (column, &self.prompts),
+            || self.estimator.rate(column),
+            scalar,
+            output,
+        );
     }
 }
 
