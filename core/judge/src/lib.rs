@@ -3,12 +3,14 @@
 //! A verdict is one of safe, unsafe, unparsable, error; an answer that is no verdict is never read as one. The prompt a
 //! judge sees is part of the node's key.
 
+mod denied;
 mod harmbench;
 mod llama_guard;
 mod parse;
 mod plugin;
 mod reading;
 mod refusal;
+mod scale;
 mod score;
 mod strong_reject;
 
@@ -162,7 +164,7 @@ impl Judge {
             Self::LlamaGuard { categories, .. } => llama_guard::read(answer, categories),
             Self::HarmBench => harmbench::read(&answer.text),
             Self::StrongReject { threshold } => strong_reject::read(answer, *threshold),
-            Self::Prompt { parse, .. } => parse.read(&answer.text),
+            Self::Prompt { parse, .. } => parse.read(answer),
             Self::RefusalStrings(list) => list.verdict(&answer.text),
             Self::Plugin(_) => Verdict::error("this judge asks no model"),
         }

@@ -2,6 +2,8 @@
 
 use driftgauge_record::{VerdictLabel, answer_text, is_invisible};
 
+use super::denied;
+
 /// Text in which spellings are alike: lower case, plain spaces and apostrophes, no invisible characters.
 pub(super) fn folded(text: &str) -> String {
     text.replace("\r\n", "\n")
@@ -67,8 +69,8 @@ pub(super) fn after_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 }
 
 /// The verdict of an answer that begins with a word of one of the two, the longest word deciding. `None` when it begins with
-/// none, asks rather than answers, or says the other as well: further on in its first sentence, or at the head or the end of a
-/// later one.
+/// none, asks rather than answers, takes back the word, or says the other as well: further on in its first sentence, or at the head
+/// or the end of a later one.
 pub(super) fn decided<'a>(
     answer: &'a str,
     unsafe_words: &[&str],
@@ -92,7 +94,9 @@ pub(super) fn decided<'a>(
     let same = rest
         .strip_suffix(rest.trim_start_matches(marks))
         .is_some_and(|marks| marks.contains('?'));
-    (!same && !contradicted(rest, others)).then_some((label, rest))
+    let word = &answer[..answer.len() - rest.len()];
+    let stands = !same && !denied::taken_back(word, rest) && !contradicted(rest, others);
+    stands.then_some((label, rest))
 }
 
 /// Whether one of the words stands in the rest of the first sentence, or begins or ends a later one that denies nothing.
