@@ -24,6 +24,7 @@ mod judge_check;
 mod judging_plugin;
 mod kills;
 mod language;
+mod left_out;
 mod lengths;
 mod level;
 mod measures;

@@ -247,6 +247,22 @@ fn what_engines_would_read_in_two_ways_is_named() {
     );
     refused(
         |m| {
+            edit_json(&m.join("config.json"), |config| {
+                config["eos_token_id"] = json!([2, 9999]);
+            });
+        },
+        &["token 9999 ends an answer", "357 rows"],
+    );
+    refused(
+        |m| {
+            edit_json(&m.join("tokenizer_config.json"), |config| {
+                config["eos_token"] = json!("</s>");
+            });
+        },
+        &["the token 357 (`</s>`)", "357 rows"],
+    );
+    refused(
+        |m| {
             edit_json(&m.join("tokenizer_config.json"), |config| {
                 config["split_special_tokens"] = json!(true);
             });
@@ -280,6 +296,22 @@ fn generation_settings_that_are_not_applied_are_told() {
         resolved.contains("`config.json` of `m` asks for `suppress_tokens: [9]`"),
         "{resolved}"
     );
+}
+
+#[test]
+fn a_model_whose_answers_nothing_ends_is_told() {
+    let place = Place::new();
+    let folder = copied(&place);
+    edit_json(&folder.join("config.json"), |config| {
+        config["eos_token_id"] = Value::Null;
+    });
+    edit_json(&folder.join("tokenizer_config.json"), |config| {
+        config["eos_token"] = Value::Null;
+    });
+    let (code, message) = ask(&place);
+    assert_eq!(code, Some(0), "{message}");
+    let resolved = String::from_utf8(place.read("run/resolved.json")).expect("text");
+    assert!(resolved.contains("every answer goes on to"), "{resolved}");
 }
 
 #[test]

@@ -30,13 +30,13 @@ pub fn declared(folder: &Path, config: &Value, eos_token: Option<u32>) -> Result
     Ok(tokens)
 }
 
-/// Whether the end tokens that a folder declares can be read.
+/// The end tokens that a folder declares by their numbers.
 ///
 /// # Errors
 /// As [`declared`].
-pub fn check(folder: &Path) -> Result<()> {
+pub fn of_folder(folder: &Path) -> Result<Vec<u32>> {
     let config = optional_json(&folder.join("config.json"))?;
-    declared(folder, &config, None).map(drop)
+    declared(folder, &config, None)
 }
 
 /// The content of a `generation_config.json` whose end tokens are those declared so far and `further` ones.

@@ -191,18 +191,39 @@ pub fn largest_token(folder: &Path) -> Result<(u32, String)> {
     let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
     let file: File = serde_json::from_slice(&bytes)
         .map_err(|e| Error::content(&path, format!("is no tokenizer: {e}")))?;
-    let largest = match file.model.vocab {
-        Ids::Named(ids) => ids.into_iter().map(|(s, id)| (id, s)).max(),
-        Ids::Listed(pieces) => (0_u32..).zip(pieces).map(|(id, p)| (id, p.0)).last(),
+    let special = SpecialTokens::read(folder)?.added;
+    let (numbered, named): (Vec<Added>, Vec<Added>) = special
+        .into_iter()
+        .filter(|token| !token.content.trim().is_empty())
+        .partition(|token| token.id.is_some());
+    let listed: Vec<(u32, String)> = numbered
+        .into_iter()
+        .filter_map(|token| Some((token.id?, token.content)))
+        .chain(file.added_tokens.into_iter().map(|t| (t.id, t.content)))
+        .collect();
+    // A special token that no file gives a number gets the next one, in transformers as here.
+    let unknown = |vocabulary: &dyn Fn(&str) -> bool| {
+        let known = |content: &str| {
+            vocabulary(content) || listed.iter().any(|(_, listed)| listed == content)
+        };
+        let mut new = named.iter().map(|token| token.content.clone());
+        new.rfind(|content| !known(content))
     };
-    let added = file.added_tokens.into_iter().map(|t| (t.id, t.content));
-    let further = SpecialTokens::read(folder)?.added.into_iter();
-    let further = further.filter_map(|t| Some((t.id?, t.content)));
-    Ok(added
-        .chain(further)
-        .chain(largest)
-        .max()
-        .unwrap_or_default())
+    let (largest, new) = match file.model.vocab {
+        Ids::Named(ids) => {
+            let new = unknown(&|content| ids.contains_key(content));
+            (ids.into_iter().map(|(s, id)| (id, s)).max(), new)
+        }
+        Ids::Listed(pieces) => {
+            let new = unknown(&|content| pieces.iter().any(|piece| piece.0 == content));
+            ((0_u32..).zip(pieces).map(|(id, p)| (id, p.0)).last(), new)
+        }
+    };
+    let largest = listed.into_iter().chain(largest).max().unwrap_or_default();
+    Ok(match new {
+        Some(content) => (largest.0 + 1, content),
+        None => largest,
+    })
 }
 
 /// What was found in the files, before it is merged.
@@ -364,6 +385,29 @@ mod tests {
             ]
         );
         assert_eq!(read(&[]), SpecialTokens::default());
+    }
+
+    #[test]
+    fn a_named_token_without_a_number_gets_the_next_one() {
+        let largest = |config: Value| {
+            let dir = tempfile::tempdir().unwrap();
+            let file = json!({
+                "added_tokens": [{"id": 2, "content": "<e>"}],
+                "model": {"vocab": {"a": 0, "b": 1}},
+            });
+            for (name, content) in [("tokenizer.json", file), ("tokenizer_config.json", config)] {
+                std::fs::write(dir.path().join(name), content.to_string()).unwrap();
+            }
+            largest_token(dir.path()).unwrap()
+        };
+        for config in [
+            json!({}),
+            json!({"eos_token": "<e>", "pad_token": "a", "unk_token": ""}),
+        ] {
+            assert_eq!(largest(config), (2, "<e>".to_owned()));
+        }
+        let config = json!({"eos_token": "</s>"});
+        assert_eq!(largest(config), (3, "</s>".to_owned()));
     }
 
     /// `tests/python/make_special_tokens.py` asked transformers.

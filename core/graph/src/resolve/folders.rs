@@ -6,7 +6,7 @@ use driftgauge_data::prompt::TEXT_ROLE;
 use driftgauge_folder::ends;
 use driftgauge_folder::generation::{NotApplied, not_applied};
 use driftgauge_folder::rebuilt::{Rebuilt, rebuilt};
-use driftgauge_folder::special::largest_token;
+use driftgauge_folder::special::{SpecialTokens, largest_token};
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
 use indexmap::IndexMap;
@@ -23,6 +23,7 @@ impl Resolver<'_> {
         match folder_problem(folder) {
             None => {
                 self.settings_passed_over(place, folder);
+                self.endless(place, folder);
                 self.tokenizer_built_elsewhere(place, folder);
                 Some(())
             }
@@ -30,6 +31,18 @@ impl Resolver<'_> {
                 self.refuse("bad-model", place.span(), problem);
                 None
             }
+        }
+    }
+
+    /// Says that no token ends an answer of a model, where its files name none.
+    fn endless(&mut self, place: &Text, folder: &Path) {
+        let ends = ends::of_folder(folder);
+        let named =
+            SpecialTokens::read(folder).is_ok_and(|tokens| tokens.get("eos_token").is_some());
+        if !named && ends.is_ok_and(|ends| ends.is_empty()) {
+            self.note(format!(
+                "No file of `{place}` names a token that ends an answer (`eos_token_id`, `eos_token`): every answer goes on to `max_tokens`."
+            ));
         }
     }
 
@@ -121,10 +134,21 @@ fn folder_problem(folder: &Path) -> Option<Problem> {
         Ok(weights) => weights,
         Err(error) => return Some(error.into()),
     };
-    if let Err(error) = ends::check(folder) {
-        return Some(error.into());
-    }
+    let ends = match ends::of_folder(folder) {
+        Ok(ends) => ends,
+        Err(error) => return Some(error.into()),
+    };
     let problem = |message: String| Problem::new("bad-model", message);
+    if let Some(rows) = weights.embedding_rows()
+        && let Some(end) = ends.iter().find(|end| u64::from(**end) >= rows)
+    {
+        let message = format!(
+            "`{}` says that token {end} ends an answer, but its embedding has only {rows} rows: no answer would end by it",
+            folder.display()
+        );
+        let help = "write the ids of the model's own end tokens into `eos_token_id` of `config.json` and `generation_config.json`";
+        return Some(problem(message).help(help));
+    }
     if !folder.join(TOKENIZER).is_file() {
         let message = format!("`{}` has no `{TOKENIZER}`", folder.display());
         let help = "save the fast tokenizer with `AutoTokenizer.from_pretrained(...).save_pretrained(FOLDER)`";

@@ -10,6 +10,7 @@ use driftgauge_problem::Problem;
 use driftgauge_record::Sample;
 use driftgauge_spec::ExperimentSpec;
 
+use super::left_out::Turns;
 use super::lengths::{How, first};
 use super::place;
 use super::readers::Readers;
@@ -72,12 +73,18 @@ pub(super) fn judged(
                     answer: most,
                     on_long_prompt: LongPrompt::Error,
                     more: 0,
+                    turns: Turns::Last,
                 };
                 let told = |problem: Problem, help: &str| {
                     problem.help(help).of_input().at(place(model.span()))
                 };
                 if let Some(found) = first(reader, how, &prompts) {
-                    out.problems.push(told(found.told(&of, model.get()), LONG));
+                    let long = found.is_long();
+                    let problem = found.told(&of, model.get());
+                    out.problems.push(match long {
+                        true => told(problem, LONG),
+                        false => problem.of_input().at(place(model.span())),
+                    });
                     continue;
                 }
                 let more = match answered {

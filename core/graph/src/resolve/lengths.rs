@@ -1,16 +1,19 @@
-//! Prompts that a model cannot read, told before anything runs: too long for its context, beyond what the engine computes of it, or
-//! refused by its chat template. And rows that a model could not be trained on.
+//! Prompts that a model cannot read, told before anything runs: too long for its context, beyond what the engine computes of it,
+//! refused by its chat template or left out by it. And rows that a model could not be trained on.
 
 use std::collections::HashSet;
 
-use driftgauge_engine::{LongPrompt, PromptReader, Reach};
+use driftgauge_engine::{LongPrompt, Prompt, PromptReader, Reach};
 use driftgauge_problem::Problem;
+use driftgauge_record::Message;
 use driftgauge_spec::{ExperimentSpec, Text};
 
+use super::left_out::{Turns, first_left_out};
 use super::place;
 use super::readers::Readers;
 use crate::asked::{Asked, asked};
 use crate::resolved::{ModelSource, ResolvedExperiment};
+use crate::training_data::examples;
 
 /// Problems of the prompts of every evaluation, one for a model and a condition at most.
 pub(super) fn unreadable(
@@ -39,6 +42,7 @@ pub(super) fn unreadable(
                     answer: resolved.generate.max_tokens,
                     on_long_prompt: resolved.generate.on_long_prompt,
                     more: 0,
+                    turns: Turns::All,
                 };
                 let reader = readers.of(model.get());
                 let Some(found) = reader.and_then(|reader| first(reader, how, &prompts)) else {
@@ -64,6 +68,7 @@ pub(super) fn trainings(
 ) -> Vec<Problem> {
     let mut out = Vec::new();
     let mut told = HashSet::new();
+    out.extend(untaught(spec, experiment, readers));
     for (id, model) in &spec.models {
         let settings = match (&model.finetune, &model.pretrain) {
             (Some(finetune), _) => spec.finetune.get(finetune.settings.get().as_str()),
@@ -96,11 +101,57 @@ pub(super) fn trainings(
     out
 }
 
+/// Turns of the rows of fine-tunes that the base's chat template leaves out.
+fn untaught(
+    spec: &ExperimentSpec,
+    experiment: &ResolvedExperiment,
+    readers: &mut Readers<'_>,
+) -> Vec<Problem> {
+    let mut out = Vec::new();
+    let mut tried = HashSet::new();
+    for (id, model) in &spec.models {
+        let resolved = experiment.models.get(id.get());
+        let (Some(finetune), Some(ModelSource::Finetune { training, .. })) =
+            (&model.finetune, resolved.map(|model| &model.source))
+        else {
+            continue;
+        };
+        if !tried.insert((finetune.base.get(), finetune.settings.get())) {
+            continue;
+        }
+        let Ok(examples) = examples(training, &experiment.datasets) else {
+            continue;
+        };
+        let Some(reader) = readers.of(id.get()) else {
+            continue;
+        };
+        let prompt = |messages: &[Message]| Prompt {
+            messages: Some(messages.to_vec()),
+            ..Prompt::default()
+        };
+        let rows = || examples.train.iter().chain(&examples.eval);
+        let prompts: Vec<Prompt> = rows().map(|row| prompt(&row.messages)).collect();
+        if let Some((at, role)) = first_left_out(reader, prompts.iter(), Turns::All) {
+            let row = rows()
+                .nth(at)
+                .map_or_else(String::new, |row| row.id.clone());
+            let problem = left_out("its training", id.get(), &row, &role);
+            out.push(problem.of_input().at(place(finetune.base.span())));
+        }
+    }
+    out
+}
+
 /// Why a model cannot read the prompts.
 pub(super) enum Found {
     Refused {
         sample: String,
         why: Problem,
+    },
+    /// The chat template leaves a turn of this role out.
+    LeftOut {
+        sample: String,
+        role: String,
     },
     /// Some are longer than what they are held against.
     Long {
@@ -136,6 +187,8 @@ pub(super) struct How {
     pub(super) on_long_prompt: LongPrompt,
     /// Tokens that each prompt has beside those that are known.
     pub(super) more: usize,
+    /// Turns that the model has to be shown.
+    pub(super) turns: Turns,
 }
 
 /// The first problem among prompts that are sorted by their length, the longest first.
@@ -150,6 +203,11 @@ pub(super) fn first(reader: &dyn PromptReader, how: How, prompts: &[Asked]) -> O
             });
         }
     };
+    let given = prompts.iter().map(|asked| &asked.prompt);
+    if let Some((at, role)) = first_left_out(reader, given, how.turns) {
+        let sample = prompts[at].sample_id.clone();
+        return Some(Found::LeftOut { sample, role });
+    }
     let limits = reader.limits();
     let beyond = limits
         .reach
@@ -208,7 +266,25 @@ fn too_long(reader: &dyn PromptReader, how: How, asked: &Asked) -> Option<(usize
     (read + answer > reach.tokens).then(|| (tokens, Bound::Reach(reach.clone(), answer)))
 }
 
+/// Tells of a turn that a chat template leaves out.
+fn left_out(place: &str, model: &str, sample: &str, role: &str) -> Problem {
+    Problem::new(
+        "chat-template",
+        format!(
+            "the chat template of model `{model}` leaves the {role} turn of {place} out (sample `{sample}`): the model would not see it"
+        ),
+    )
+    .help(format!(
+        "put what the {role} turn says into another turn, or name a template that shows it with the model's `chat_template: FILE`"
+    ))
+}
+
 impl Found {
+    /// Whether the advice about what is too long fits.
+    pub(super) fn is_long(&self) -> bool {
+        matches!(self, Self::Long { .. })
+    }
+
     pub(super) fn told(self, place: &str, model: &str) -> Problem {
         let (longest, count, of) = match self {
             Self::Refused { sample, why } => {
@@ -224,6 +300,7 @@ impl Found {
                 });
                 return told.help(help);
             }
+            Self::LeftOut { sample, role } => return left_out(place, model, &sample, &role),
             Self::Long { longest, count, of } => (longest, count, of),
         };
         let Measured {

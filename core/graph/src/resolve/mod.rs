@@ -13,6 +13,7 @@ mod examples;
 mod folders;
 mod judged;
 mod leaks;
+mod left_out;
 mod lengths;
 mod measures;
 mod merged;

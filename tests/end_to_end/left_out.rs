@@ -1,0 +1,81 @@
+//! Chat templates that leave a turn out: refused by `plan`, for what is asked and for what is learnt.
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, copy_folder, tests_dir, text};
+
+/// A template that knows no system turn and says nothing of it.
+const WITHOUT_SYSTEM: &str = "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[{{ m['content'] }}]\
+    {% elif m['role'] == 'assistant' %}{{ m['content'] | trim }}<|eot_id|>{% endif %}{% endfor %}";
+
+/// What `plan` says of a golden model with this template, which is asked and trained in these turns.
+fn planned(template: &str, turns: &str, learnt: &str) -> (Option<i32>, String) {
+    let place = Place::new();
+    let folder = place.path("m");
+    copy_folder(&tests_dir().join("golden/llama"), &folder);
+    let path = folder.join("tokenizer_config.json");
+    let config = std::fs::read(&path).expect("a file");
+    let mut config: Value = serde_json::from_slice(&config).expect("JSON");
+    config["chat_template"] = json!(template);
+    std::fs::write(&path, config.to_string()).expect("written");
+    let rows = "{\"id\": \"a\", \"q\": \"who is  the \\\"king\\\"?\", \"a\": \"nobody\"}\n\
+                {\"id\": \"b\", \"q\": \"who\\n\\nis the queen?\", \"a\": \"nobody\"}\n";
+    place.write("rows.jsonl", rows);
+    let spec = place.write(
+        "spec.yaml",
+        &format!(
+            "version: 1
+name: turns
+models:
+  m: {{path: m}}
+  tuned: {{finetune: {{base: m, settings: lora, dataset: rows, messages: [{learnt}, {{assistant: \"{{{{ a }}}}\"}}]}}}}
+datasets: {{rows: {{jsonl: rows.jsonl, id: id}}}}
+finetune: {{lora: {{lora: {{rank: 2}}, learning_rate: 1.0e-3, max_steps: 2, per_device_batch_size: 1}}}}
+metrics: {{uncertainty: {{plugin: uncertainty}}}}
+evaluations:
+  ask: {{models: [m, tuned], dataset: rows, prompt: [{turns}], generate: {{max_tokens: 4}}, metrics: [uncertainty]}}
+"
+        ),
+    );
+    let output = place.output(&["plan", text(&spec)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+const ASKED: &str = "{user: \"{{ q }}\"}";
+const WITH_SYSTEM: &str = "{system: Be brief.}, {user: \"{{ q }}\"}";
+
+#[test]
+fn a_turn_that_the_model_would_not_see_is_refused() {
+    let (code, said) = planned(WITHOUT_SYSTEM, WITH_SYSTEM, ASKED);
+    assert_eq!(code, Some(2), "{said}");
+    for part in [
+        "error[chat-template]: the chat template of model `m` leaves the system turn of evaluation `ask` out",
+        "`chat_template: FILE`",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let (code, said) = planned(WITHOUT_SYSTEM, ASKED, WITH_SYSTEM);
+    assert_eq!(code, Some(2), "{said}");
+    let part = "the chat template of model `tuned` leaves the system turn of its training out";
+    assert!(said.contains(part), "{said}");
+    let misspelt = WITHOUT_SYSTEM.replace("[{{ m['content'] }}]", "[{{ m['contents'] }}]");
+    let (code, said) = planned(&misspelt, ASKED, ASKED);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("leaves the user turn"), "{said}");
+}
+
+#[test]
+fn a_turn_in_other_white_space_or_as_json_is_seen() {
+    for template in [
+        WITHOUT_SYSTEM.to_owned(),
+        WITHOUT_SYSTEM.replace("m['content'] }}]", "m['content'] | tojson }}]"),
+        WITHOUT_SYSTEM.replace(
+            "m['content'] }}]",
+            "m['content'].replace('\\n\\n', '\\n') }}]",
+        ),
+    ] {
+        let (code, said) = planned(&template, ASKED, ASKED);
+        assert_eq!(code, Some(0), "{template}: {said}");
+    }
+}
