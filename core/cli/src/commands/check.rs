@@ -81,8 +81,11 @@ fn of_files(
         ..load::resolve_options(loaded, base, FileDigests::forgetful())
     };
     let resolved = resolve(spec, &options);
-    let refused = complaints(&loaded.source, spec, plugins).problems;
-    let wrong = resolved.problems.into_iter().chain(refused);
+    let mut refused = complaints(&loaded.source, spec, plugins);
+    if let Some(experiment) = &resolved.experiment {
+        refused.hold_names(&loaded.source, spec, experiment);
+    }
+    let wrong = resolved.problems.into_iter().chain(refused.problems);
     let mut found: Vec<Diagnostic> = wrong.map(load::diagnostic).collect();
     found.extend(resolved.warnings.into_iter().map(load::warning));
     found

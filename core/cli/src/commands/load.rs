@@ -191,7 +191,10 @@ pub(super) fn prepare(
         base.clone(),
         executable,
     ));
-    let complaints = complaints(&loaded.source, spec_read, metrics.as_ref());
+    let mut complaints = complaints(&loaded.source, spec_read, metrics.as_ref());
+    if let Some(experiment) = &resolved.experiment {
+        complaints.hold_names(&loaded.source, spec_read, experiment);
+    }
     found.extend(resolved.problems.into_iter().map(diagnostic));
     found.extend(resolved.warnings.into_iter().map(warning));
     let planned = match resolved.experiment {

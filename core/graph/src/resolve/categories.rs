@@ -52,19 +52,9 @@ impl Resolver<'_> {
         let Some(dataset) = datasets.get(&evaluation.dataset) else {
             return;
         };
-        if dataset.rows_selected.is_none() {
+        let Some(names) = category_names(dataset, evaluation) else {
             return;
-        }
-        let names: BTreeSet<String> = dataset
-            .rows
-            .iter()
-            .filter_map(
-                |row| match value::column(&row.columns, evaluation.category.as_ref()?)? {
-                    Value::String(text) => Some(text.clone()),
-                    other => value::scalar_text(other),
-                },
-            )
-            .collect();
+        };
         // Ids hold `_` and `~` with digits for what they cannot hold.
         let id = |name: &str| -> String {
             let fits = |c: char| !c.is_whitespace() && c != '/' && c != '~';
@@ -91,4 +81,22 @@ impl Resolver<'_> {
             Some(help),
         );
     }
+}
+
+/// The categories that the prompts of an evaluation have; `None` where its rows are not there yet.
+pub(super) fn category_names(
+    dataset: &ResolvedDataset,
+    evaluation: &ResolvedEvaluation,
+) -> Option<BTreeSet<String>> {
+    dataset.rows_selected?;
+    let category = evaluation.category.as_ref();
+    let names =
+        dataset
+            .rows
+            .iter()
+            .filter_map(|row| match value::column(&row.columns, category?)? {
+                Value::String(text) => Some(text.clone()),
+                other => value::scalar_text(other),
+            });
+    Some(names.collect())
 }

@@ -282,6 +282,7 @@ impl Resolver<'_> {
                 }
             });
             wrong.extend(found.map(|error| (template.span(), error)));
+            self.false_answers(evaluation, rows);
         }
         let texts = evaluation.behavior.iter();
         let texts = texts.chain(evaluation.kl.iter().filter_map(|kl| kl.text.as_ref()));

@@ -1,11 +1,11 @@
 //! Metrics that count some completions alone: whether the evaluations that use them can tell which.
 
-use driftgauge_data::recording::{Recorded, judges_of};
 use indexmap::IndexMap;
 
 use super::Resolver;
+use super::named::recorded_judges;
 use crate::only::misfit;
-use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
+use crate::resolved::{ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
 impl Resolver<'_> {
     pub(super) fn only(
@@ -19,7 +19,7 @@ impl Resolver<'_> {
                 .get(&evaluation.dataset)
                 .and_then(|dataset| dataset.rows.first());
             let Some(row) = row else { continue };
-            let recorded = self.recorded_judges(id, evaluation, models);
+            let recorded = recorded_judges(&self.readings, id, evaluation, models);
             for metric in &evaluation.metrics {
                 let written = self.spec.metrics.get(metric.as_str());
                 let Some(only) = written.and_then(|metric| metric.only.as_ref()) else {
@@ -35,25 +35,5 @@ impl Resolver<'_> {
                 }
             }
         }
-    }
-
-    /// The recorded models of an evaluation, each with the judges whose verdicts its recording holds.
-    fn recorded_judges(
-        &self,
-        id: &str,
-        evaluation: &ResolvedEvaluation,
-        models: &IndexMap<String, ResolvedModel>,
-    ) -> Vec<(String, Vec<String>)> {
-        let of = |model: &String| {
-            let ModelSource::Recorded(recordings) = &models.get(model)?.source else {
-                return None;
-            };
-            let recorded = &recordings[Recorded::position(recordings, id)?];
-            // A recording that cannot be read was reported by itself.
-            let all = self.readings.rows(recorded).ok()?;
-            let judges = judges_of(&all, recorded, !evaluation.judges.is_empty()).ok()?;
-            Some((model.clone(), judges))
-        };
-        evaluation.models.iter().filter_map(of).collect()
     }
 }

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 
 use super::measures::resolved_metric;
 use super::served::{self, Absent};
-use super::{numbers, place, plugins, settings};
+use super::{named, numbers, place, plugins, settings};
 use crate::folder;
 use crate::plan::{EngineIdentity, Plan};
 use crate::resolved::ResolvedExperiment;
@@ -78,6 +78,19 @@ pub fn complaints(
         manifests: manifests.collect(),
         plugins,
         problems,
+    }
+}
+
+impl Complaints {
+    /// Adds what the configurations of metrics name and the evaluations that use them do not have.
+    pub fn hold_names(
+        &mut self,
+        source: &Source,
+        spec: &ExperimentSpec,
+        experiment: &ResolvedExperiment,
+    ) {
+        let unknown = named::unknown_names(source, spec, experiment, &self.manifests);
+        self.problems.extend(unknown);
     }
 }
 

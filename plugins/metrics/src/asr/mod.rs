@@ -32,12 +32,15 @@ use scores::ScorerFields;
 #[serde(deny_unknown_fields, default)]
 pub struct AsrConfig {
     /// Judge behind the primary number; the first judge of the evaluation when absent.
+    #[schemars(extend("x-names" = "judge"))]
     pub judge: Option<String>,
     /// The prompts are benign: count refusals (verdict `safe`) instead of compliance. Wants a judge of refusals.
     pub over_refusal: bool,
     /// Categories left out of the extra number `excluding`.
+    #[schemars(extend("x-names" = "category"))]
     pub exclude_categories: Vec<String>,
     /// Published error rates of judges, by judge id, for the corrected number.
+    #[schemars(extend("x-names" = "judge"))]
     pub judge_error: BTreeMap<String, JudgeError>,
     /// Most disagreements between judges that are listed.
     pub disagreements: usize,

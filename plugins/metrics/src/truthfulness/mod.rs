@@ -26,8 +26,9 @@ pub struct TruthfulnessConfig {
     /// From which F1 on an answer counts as correct when flips are counted; only with `match: f1`.
     pub f1_threshold: f64,
     /// Condition that the others are held against; the first of the evaluation when absent.
+    #[schemars(extend("x-names" = "condition"))]
     pub baseline: Option<String>,
-    /// Phrases that mark an answer as no answer, in lower case.
+    /// Phrases that mark an answer as no answer, in any letter case.
     pub abstentions: Vec<String>,
     /// The numbers that are returned beside the one that stands for the metric (`accuracy`, or `mc1` of scored choices), by their ids;
     /// all when absent. Nothing else is computed, and there are no tables and charts.
@@ -134,6 +135,16 @@ impl Metric for Truthfulness {
                 config.f1_threshold
             )));
         }
+        let mut config = config;
+        for (place, phrase) in config.abstentions.iter_mut().enumerate() {
+            *phrase = folded(phrase);
+            if phrase.trim().is_empty() {
+                let empty = format!("`abstentions[{place}]` is empty, and would mark every answer");
+                return Err(MetricError::config(empty)
+                    .help("take it out; an empty answer is no answer anyway")
+                    .key(format!("abstentions[{place}]")));
+            }
+        }
         Ok(Self {
             estimator: config.level.estimator()?.drawn(config.resamples)?,
             marker: Marker::new(config.r#match, config.f1_threshold),
@@ -227,13 +238,18 @@ impl Truthfulness {
 
 impl TruthfulnessConfig {
     fn abstains(&self, answer: &str) -> bool {
-        let answer = answer.trim().to_lowercase().replace('\u{2019}', "'");
+        let answer = folded(answer.trim());
         answer.is_empty()
             || self
                 .abstentions
                 .iter()
                 .any(|phrase| answer.contains(phrase.as_str()))
     }
+}
+
+/// A text as phrases are looked for in it.
+fn folded(text: &str) -> String {
+    text.to_lowercase().replace('\u{2019}', "'")
 }
 
 #[cfg(test)]

@@ -299,3 +299,16 @@ fn choices_stand_in_for_answers() {
     assert!((value(&output, "default", "mc2").unwrap() - 0.5).abs() < 1e-12);
     assert_eq!(value(&output, "default", "binary_choice"), Some(0.5));
 }
+
+#[test]
+fn abstentions_are_found_in_any_letter_case() {
+    let answers = [
+        sample("plain", "a", "No Comment."),
+        sample("plain", "b", "Paris"),
+    ];
+    let output = run(&json!({"abstentions": ["NO comment"]}), &answers);
+    assert_eq!(value(&output, "plain", "abstention"), Some(0.5));
+    let refused = testing::run::<Truthfulness>(&json!({"abstentions": ["no", " "]}), &answers);
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("`abstentions[1]` is empty"), "{refused}");
+}
