@@ -98,7 +98,10 @@ fn the_named_tokenizer_is_read_and_no_other() {
     place.write("tokenizer.json", "{\"other\": 1}");
     place.write("words/README.md", "no part of it");
     assert_eq!(key_of_the_file(&place, &spec), before);
-    place.write("words/chat_template.jinja", "{{ bos_token }}");
+    place.write(
+        "words/chat_template.jinja",
+        "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}",
+    );
     assert_ne!(key_of_the_file(&place, &spec), before);
 }
 
@@ -187,7 +190,10 @@ fn a_file_brings_its_tokenizer_along_or_has_it_beside() {
     let spec = spec(&place, "gguf: model.gguf");
     assert_same_answers(&place, &spec);
     let before = key_of_the_file(&place, &spec);
-    place.write("chat_template.jinja", "{{ bos_token }}");
+    place.write(
+        "chat_template.jinja",
+        "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}",
+    );
     assert_ne!(key_of_the_file(&place, &spec), before);
 }
 

@@ -226,6 +226,10 @@ impl Templates {
     /// As [`Self::fill`], and when the value is a text, which is neither true nor false.
     pub fn holds(&self, expression: &str, row: &Row) -> Result<bool, PromptError> {
         let value = self.value(expression, row)?;
+        if let Some(constant) = typed::constant(expression) {
+            let error = environment::same_of_every_row(constant);
+            return Err(unfit(&error, &HashSet::new(), expression, row));
+        }
         environment::verdict(&value, expression.trim())
             .map_err(|error| unfit(&error, &HashSet::new(), expression, row))
     }

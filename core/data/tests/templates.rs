@@ -75,6 +75,9 @@ fn conditions_hold_as_values_say() {
         ("yes | bool", true),
         ("z | bool", false),
         ("not yes", false),
+        ("t > 'ab'", true),
+        ("d == '3'", true),
+        ("d > 'abc'", false),
     ] {
         let found = Templates::default().holds(expression, &row());
         assert_eq!(found, Ok(holds), "{expression}");
@@ -113,6 +116,14 @@ fn values_that_do_not_fit_are_told_with_a_way_out() {
         ("d | bool", "neither true nor false", ""),
         ("q > 1", "there is no column `q`", "columns are"),
         ("n > q", "there is no column `q`", "columns are"),
+        ("n == 1 or 2", "`2` stands as a condition", "`column == 2`"),
+        (
+            "not 1 and yes",
+            "`1` stands as a condition",
+            "`column == 1`",
+        ),
+        ("d > '20'", "in the order of letters", "`d | int`"),
+        ("'20' <= d", "in the order of letters", "`d | int`"),
     ] {
         let error = Templates::default().holds(expression, &row()).unwrap_err();
         let PromptError::Fill { problem, hint, .. } = error else {

@@ -185,6 +185,20 @@ fn compare(operator: &str, left: Value, right: Value, a: &str, b: &str) -> Resul
             hint,
         ));
     }
+    let is_number = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        text.trim().parse::<f64>().is_ok()
+    };
+    if !is_equality && one == Sort::Text && is_number(&left) && is_number(&right) {
+        return Err(advised(
+            format!(
+                "{} and {}, which `{operator}` would put in the order of letters: \"10\" before \"9\"",
+                told(&left, a),
+                told(&right, b)
+            ),
+            conversion(if is_literal(a) { b } else { a }, Sort::Number),
+        ));
+    }
     let equal = match (one, two) {
         (Sort::Null, Sort::Null) => true,
         (Sort::Null, _) | (_, Sort::Null) => false,
@@ -257,9 +271,27 @@ fn contained(value: Value, within: &Value, a: &str, b: &str) -> Result<bool, Err
     }
 }
 
+/// Whether words are one number, or one text in quotes.
+fn is_literal(words: &str) -> bool {
+    let quote = words.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let one = |quote: char| words.len() > 1 && words[1..].find(quote) == Some(words.len() - 2);
+    words.parse::<f64>().is_ok() || quote.is_some_and(one)
+}
+
+/// What is wrong with a number or text that stands as a condition.
+pub(super) fn same_of_every_row(words: &str) -> Error {
+    advised(
+        format!("`{words}` stands as a condition, and says the same of every row"),
+        format!("compare something with it: `column == {words}`, also behind `or` and `and`"),
+    )
+}
+
 /// A value that stands as a condition. Texts that mean a value of another type, such as `False` or `0`, say the opposite of
 /// what minijinja takes them for.
 fn condition(value: Value, words: &str) -> Result<Value, Error> {
+    if is_literal(words) {
+        return Err(same_of_every_row(words));
+    }
     if let Some(text) = value.as_str()
         && means_other(text)
     {

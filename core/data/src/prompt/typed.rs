@@ -339,6 +339,36 @@ fn joined(
     parts.join(&format!(" {word} "))
 }
 
+/// A number or text that stands as a condition by itself, as in `n == 1 or 2`: it says the same of every row.
+pub(super) fn constant(source: &str) -> Option<&str> {
+    constant_of(source, &tokens(source)?)
+}
+
+fn constant_of<'s>(source: &'s str, tokens: &[Token]) -> Option<&'s str> {
+    let (parts, _) = split(tokens, |index| {
+        let joins = ["or", "and"]
+            .iter()
+            .any(|word| tokens[index].is(source, word));
+        joins && is_operator(source, tokens, index)
+    });
+    let several = parts.len() > 1;
+    parts.into_iter().find_map(|part| match part {
+        [first, rest @ ..] if first.is(source, "not") => constant_of(source, rest),
+        [first, inner @ .., last] if first.is(source, "(") && last.is(source, ")") => {
+            // The brackets are around all of it.
+            let whole = top(&part[..part.len() - 1])[1..]
+                .iter()
+                .all(|outside| !outside);
+            whole.then(|| constant_of(source, inner)).flatten()
+        }
+        [one] if one.kind == Kind::Literal => {
+            let text = one.text(source);
+            (several || text.starts_with(|c: char| c.is_ascii_digit())).then_some(text)
+        }
+        _ => None,
+    })
+}
+
 fn negated(source: &str, tokens: &[Token], is_condition: bool) -> String {
     match tokens {
         [first, rest @ ..] if first.is(source, "not") => {

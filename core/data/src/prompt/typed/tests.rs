@@ -93,3 +93,21 @@ fn numbers_are_one_token() {
         assert_eq!(squeezed, source.replace(' ', ""));
     }
 }
+
+#[test]
+fn a_constant_that_stands_as_a_condition_is_found() {
+    for (source, found) in [
+        ("n == 1 or 2", Some("2")),
+        ("kind == 'a' or 'b'", Some("'b'")),
+        ("n and (k == 2 or not 3.5)", Some("3.5")),
+        ("1", Some("1")),
+        ("'a'", None),
+        ("n == 1 or n == 2", None),
+        ("n in [1, 2] and k", None),
+        ("(n + 1) * (k or 2)", None),
+        ("true", None),
+        ("f(1) or a['b']", None),
+    ] {
+        assert_eq!(constant(source), found, "{source}");
+    }
+}
