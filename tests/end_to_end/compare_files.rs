@@ -349,3 +349,29 @@ fn exported_samples_are_files_as_well() {
         assert_eq!(number(&found, "accuracy")["p"], 0.0625, "{format}");
     }
 }
+
+#[test]
+fn prompts_that_were_put_in_other_words_are_told() {
+    let place = Place::new();
+    let file = |name: &str, hash: &str| {
+        let line = |doc: usize| {
+            let right = f64::from(u8::from(doc != 1 || name == "a.jsonl"));
+            let said = serde_json::json!({
+                "doc_id": doc, "doc": {"q": format!("ask {doc}")}, "target": "x", "arguments": [["ask", {}]],
+                "resps": [["x"]], "filtered_resps": ["x"], "acc": right, "prompt_hash": format!("{hash}{doc}"),
+            });
+            format!("{said}\n")
+        };
+        place.write(name, &(0..4).map(line).collect::<String>())
+    };
+    let (a, other) = (file("a.jsonl", "few"), file("other.jsonl", "none"));
+    let same = file("same.jsonl", "few");
+    let told = "4 of 4 prompts were put to B in other words";
+    let notes = |b: &PathBuf| {
+        let (code, found, said) = compared(&[text(&a), text(b)]);
+        assert_eq!(code, Some(0), "{said}");
+        found["notes"].to_string()
+    };
+    assert!(notes(&other).contains(told), "{}", notes(&other));
+    assert!(!notes(&same).contains("other words"), "{}", notes(&same));
+}

@@ -30,6 +30,7 @@ pub fn compare_files(a: &Marked, b: &Marked, shared: bool) -> Result<Across> {
         notes: [&a.notes[..], &b.notes[..]].concat(),
         ..Across::default()
     };
+    out.notes.extend(put_otherwise(a, b, &ids));
     let left = (a.ids.len() - ids.len(), b.ids.len() - ids.len());
     if left != (0, 0) {
         out.notes.push(format!(
@@ -185,6 +186,24 @@ fn same_questions(a: &Marked, b: &Marked, ids: &[&str]) -> Result<()> {
         ids.len()
     ))
     .help("both files have to be of the same data in the same version; name a column of ids that says what pairs with `--id`"))
+}
+
+/// Tells of questions that are the same and were put in other words: other examples before them, or another chat template. That may
+/// be meant, and is then a part of the difference.
+fn put_otherwise(a: &Marked, b: &Marked, ids: &[&str]) -> Option<String> {
+    let other = |id: &&&str| {
+        a.put
+            .get(**id)
+            .zip(b.put.get(**id))
+            .is_some_and(|(ours, theirs)| ours != theirs)
+    };
+    let count = ids.iter().filter(other).count();
+    (count > 0).then(|| {
+        format!(
+            "{count} of {} prompts were put to B in other words than to A (`prompt_hash`): examples or chat template differ, and so may the numbers",
+            ids.len()
+        )
+    })
 }
 
 fn nothing_shared(a: &Marked, b: &Marked) -> Problem {

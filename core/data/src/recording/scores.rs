@@ -60,6 +60,8 @@ pub struct Marked {
     pub counted: bool,
     /// What was asked under each id, and what is right there, by the field that says it, where the layout keeps it.
     pub asked: HashMap<String, BTreeMap<&'static str, Value>>,
+    /// The digest of the prompt as it was put to the model, examples and template included, where the layout has it.
+    pub put: HashMap<String, String>,
     /// Most completions of a prompt.
     pub completions: usize,
     /// The numbers.
@@ -132,6 +134,7 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
         ids: prompts.keys().map(|id| (*id).to_owned()).collect(),
         counted: wanted.id.is_none() && counts(format, &rows),
         asked: HashMap::new(),
+        put: HashMap::new(),
         completions: prompts.values().map(Vec::len).max().unwrap_or(0),
         marks: IndexMap::new(),
         notes: table.notes,
@@ -140,6 +143,11 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
     for (id, rows) in &prompts {
         if let Some((_, row)) = rows.first() {
             marked.asked.insert((*id).to_owned(), question(format, row));
+            let put = row.columns.get("prompt_hash").and_then(Value::as_str);
+            let put = put.filter(|_| format == RecordedFormat::LmEval);
+            marked
+                .put
+                .extend(put.map(|put| ((*id).to_owned(), put.to_owned())));
         }
     }
     // What was not made is neither right nor wrong, whatever stands beside its error.
