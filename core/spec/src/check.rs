@@ -25,6 +25,7 @@ use crate::diagnostic::{Diagnostic, WARNINGS, nearest};
 use crate::located::{Located, Text};
 use crate::spec::{ExperimentSpec, Named};
 
+pub use reporting::least_resamples;
 pub use unused::Used;
 
 /// Checks a spec. Without an error among the diagnostics it can be resolved.

@@ -29,7 +29,7 @@ mod variables;
 mod whole;
 mod yaml;
 
-pub use check::{Used, check};
+pub use check::{Used, check, least_resamples};
 pub use diagnostic::{Diagnostic, Severity, WARNINGS, nearest};
 pub use expression::{ends_early, is_too_deep};
 pub use include::{open, presets, with_includes};

@@ -38,6 +38,7 @@ pub(super) fn identify(
                 ),
             ),
             Ok(identity) => {
+                let draws = identity.takes_resamples;
                 plugins.insert(id, identity);
                 let unfit = metrics
                     .manifest(metric)
@@ -47,7 +48,8 @@ pub(super) fn identify(
                     let refused = metrics
                         .check_config(metric)
                         .err()
-                        .or_else(|| settings::other_level(spec, metric));
+                        .or_else(|| settings::other_level(spec, metric))
+                        .or_else(|| settings::few_resamples(spec, metric).filter(|_| draws));
                     problems.extend(refused.map(|refused| bad_config(source, written, refused)));
                 }
                 problems.extend(unfit);

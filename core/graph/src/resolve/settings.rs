@@ -46,6 +46,22 @@ pub(super) fn other_level(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Opt
     })
 }
 
+/// A number of resamples in a metric's own configuration of which none lies beyond the bounds of its intervals.
+pub(super) fn few_resamples(spec: &ExperimentSpec, metric: &ResolvedMetric) -> Option<Refusal> {
+    let own = metric.config["level"].as_f64();
+    let compare = spec.compare.as_ref().map(|compare| *compare.level);
+    let level = own.or(compare).unwrap_or(ResolvedCompare::USUAL_LEVEL);
+    let drawn = usize::try_from(metric.config["resamples"].as_u64()?).ok()?;
+    let needed = driftgauge_spec::least_resamples(level);
+    (1..needed).contains(&drawn).then(|| Refusal {
+        problem: Problem::failed(format!(
+            "`resamples: {drawn}` are too few for an interval of level {level}: none would lie beyond its bounds"
+        ))
+        .help(format!("draw {needed} at least; 10000 are usual")),
+        key: Some("resamples".to_owned()),
+    })
+}
+
 /// Has each evaluation record as many of the likeliest tokens as the most demanding of its metrics reads. Complains where a
 /// server cannot list so many.
 pub(super) fn set_top_logprobs(

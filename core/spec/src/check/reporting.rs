@@ -5,6 +5,12 @@ use crate::diagnostic::Diagnostic;
 use crate::located::{Located, Text};
 use crate::spec::{Compare, Expected, MetricPath};
 
+/// The fewest resamples of which one lies beyond each bound of an interval of that level.
+#[must_use]
+pub fn least_resamples(level: f64) -> usize {
+    (2.0 / (1.0 - level) - 1e-9).ceil() as usize
+}
+
 impl Checker<'_> {
     /// An `evaluation/metric` path: both have to be there, and belong together.
     pub(super) fn path(&mut self, path: &Text) {
@@ -69,6 +75,18 @@ impl Checker<'_> {
                         .help("every model is held against the baseline anyway; pairs are of two other models"),
                 );
             }
+        }
+        let (level, needed) = (*compare.level, least_resamples(*compare.level));
+        if (1..needed).contains(&*compare.resamples) {
+            let message = format!(
+                "`resamples: {}` are too few for an interval of level {level}: none would lie beyond its bounds",
+                compare.resamples
+            );
+            self.error(
+                Diagnostic::error("out-of-range", message)
+                    .at(compare.resamples.span(), "")
+                    .help(format!("draw {needed} at least; 10000 are usual")),
+            );
         }
         for path in compare.family.iter().chain(&compare.exploratory) {
             self.path(path);
