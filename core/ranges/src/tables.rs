@@ -140,8 +140,8 @@ pub const PARSE: Table = &[
 /// How models are compared.
 pub const COMPARE: Table = &[
     ("level", Range::real(0.5, 0.9999)),
-    // More resamples place no bound better, and take long.
-    ("resamples", Range::whole(1, 1_000_000)),
+    // Of fewer, none lies beyond a bound at level 0.95; more place no bound better, and take long.
+    ("resamples", Range::whole(40, 1_000_000)),
 ];
 
 /// Limits of a gate. What they may be of a certain number, its metric knows.

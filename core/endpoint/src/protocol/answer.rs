@@ -72,11 +72,7 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
     let response: Response = serde_json::from_value(whole)
         .map_err(|error| unreadable(format!("the server's answer is no completion: {error}")))?;
     let made = made(&response.usage);
-    let choice = response
-        .choices
-        .into_iter()
-        .next()
-        .ok_or_else(|| Failure::Unanswered("the server's answer holds no completion".into()))?;
+    let choice = only_one(response.choices)?;
     let finish = finish_of(choice.finish_reason.as_deref(), made, request.max_tokens)?;
     let Said { text, reasoning } = match choice.message {
         Some(message) => message
@@ -130,6 +126,21 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
             fingerprint: response.system_fingerprint,
         },
     })
+}
+
+/// The completion of an answer: one was asked for.
+fn only_one(choices: Vec<Choice>) -> Result<Choice, Failure> {
+    let several = choices.len();
+    let mut choices = choices.into_iter();
+    let problem = match (choices.next(), several) {
+        (Some(choice), 1) if choice.message.is_some() || choice.text.is_some() => {
+            return Ok(choice);
+        }
+        (Some(_), 1) => "the server's answer holds neither a `message` nor a `text`".to_owned(),
+        (None, _) => "the server's answer holds no completion".to_owned(),
+        _ => format!("the server's answer holds {several} completions where one was asked for"),
+    };
+    Err(Failure::Unanswered(problem.into()))
 }
 
 /// Why an answer ended, of a server that made so many tokens of at most `most`.
@@ -343,6 +354,8 @@ mod tests {
             "{}",
             "{\"choices\": []}",
             "{\"choices\": [{}]}",
+            "{\"choices\": [{\"delta\": {\"content\": \"x\"}, \"finish_reason\": \"stop\"}]}",
+            "{\"choices\": [{\"text\": \"x\", \"finish_reason\": \"stop\"}, {\"text\": \"y\", \"finish_reason\": \"stop\"}]}",
             "{\"choices\": [{\"message\": {\"content\": null}, \"finish_reason\": null}]}",
             "<html>busy</html>",
         ] {
