@@ -115,6 +115,7 @@ fn plan_refuses_what_peft_would_take_for_something_else() {
         ("a_key_of_tomorrow", json!(2), "`a_key_of_tomorrow: 2`"),
         ("r", json!(4), "has shape"),
         ("peft_type", json!("IA3"), "`peft_type: IA3`"),
+        ("lora_alpha", json!(0), "changes no weight of the base"),
         (
             "modules_to_save",
             json!(["zzz"]),
@@ -126,6 +127,31 @@ fn plan_refuses_what_peft_would_take_for_something_else() {
         let spec = spec_of(&place, "llama", &adapter, "?");
         refused(&place, &spec, &[said, "adapter_"]);
     }
+}
+
+#[test]
+fn an_adapter_that_was_saved_before_its_training_is_refused() {
+    let place = Place::new();
+    let adapter = changed(&place, |_| {});
+    let path = adapter.join("adapter_model.safetensors");
+    let mut bytes = std::fs::read(&path).expect("a file");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("JSON");
+    for (name, entry) in header.as_object().expect("an object") {
+        if name.contains("lora_B") {
+            let at = |end: usize| {
+                8 + length + entry["data_offsets"][end].as_u64().expect("a number") as usize
+            };
+            bytes[at(0)..at(1)].fill(0);
+        }
+    }
+    std::fs::write(&path, bytes).expect("written");
+    let spec = spec_of(&place, "llama", &adapter, "?");
+    refused(
+        &place,
+        &spec,
+        &["changes no weight of the base", "save_pretrained"],
+    );
 }
 
 /// As PEFT writes them of a model whose experts it did not touch.

@@ -1,5 +1,6 @@
 //! Adapters in PEFT's layout: which of them do here what they do in PEFT, and what they do to which weight.
 
+mod effect;
 mod files;
 mod settings;
 

@@ -114,7 +114,7 @@ pub struct Adapter {
     pub config: Value,
     /// What is done to which weight, by the weight's name in the base.
     pub changes: BTreeMap<String, Change>,
-    tensors: BTreeMap<String, Slot>,
+    pub(super) tensors: BTreeMap<String, Slot>,
 }
 
 /// The parts of an update as they are found.

@@ -37,7 +37,8 @@ impl Resolver<'_> {
             hub,
         };
         if let Some(path) = &spec.path {
-            let (file, _) = self.adapter(path, base, models)?;
+            let (file, adapter) = self.adapter(path, base, models)?;
+            self.takes_effect(path, base, &adapter)?;
             let words = format!("`{base}` with the adapter {path}");
             return Some((source(Some(file), None), words));
         }
@@ -53,12 +54,36 @@ impl Resolver<'_> {
         if snapshot.commit != wanted.revision {
             words.push_str(&format!(", commit {}", snapshot.commit));
         }
-        let (file, _) = self.adapter_at(repository, &snapshot.folder, base, models)?;
+        let (file, adapter) = self.adapter_at(repository, &snapshot.folder, base, models)?;
+        self.takes_effect(repository, base, &adapter)?;
         *pinned = Some(HubSource {
             commit: Some(snapshot.commit),
             ..wanted
         });
         Some((source(Some(file), None), words))
+    }
+
+    /// Refuses an adapter that changes nothing, and says where it names another base than the one that it is merged into.
+    fn takes_effect(&mut self, place: &Text, base: &str, adapter: &Adapter) -> Option<()> {
+        if let Err(problem) = adapter.check_effect() {
+            self.refuse("bad-adapter", place.span(), problem);
+            return None;
+        }
+        let ours = self
+            .spec
+            .models
+            .get(base)
+            .and_then(|base| base.hub.as_ref());
+        let theirs = adapter.config["base_model_name_or_path"].as_str();
+        if let (Some(ours), Some(theirs)) = (ours, theirs)
+            && is_repository(theirs)
+            && !name_of(theirs).eq_ignore_ascii_case(name_of(ours.get()))
+        {
+            self.note(format!(
+                "the adapter `{place}` says that it was trained on `{theirs}`, and is merged into `{ours}`."
+            ));
+        }
+        Some(())
     }
 
     /// An adapter folder, or its safetensors file, for the model `base`.
@@ -188,6 +213,16 @@ impl Resolver<'_> {
         });
         Some(())
     }
+}
+
+/// Whether a text names a repository of the hub, and no folder.
+fn is_repository(text: &str) -> bool {
+    text.matches('/').count() == 1 && !text.starts_with(['/', '.', '~'])
+}
+
+/// The name of a repository without its organisation: copies of one model stand under several.
+fn name_of(repository: &str) -> &str {
+    repository.rsplit('/').next().unwrap_or(repository)
 }
 
 /// A setting as the adapter's file has it; the reader of adapters has held it against what such a file may say.
