@@ -6,6 +6,7 @@ use driftgauge_data::prompt::TurnTemplate;
 use driftgauge_data::recording::{Recorded, RecordedMapping};
 use driftgauge_engine::LocalEngine;
 use driftgauge_judge::Judge;
+use driftgauge_spec::spec::RecordedFormat;
 use driftgauge_store::Digest;
 use serde_json::{Value, json};
 
@@ -94,8 +95,12 @@ impl Builder<'_> {
             };
             params["recording"] = json!({
                 // 2: what was not made is no empty completion. 3: rows pair by id, labels and errors are read by what they say.
-                // 4: choices are those of the spec.
-                "version": if evaluation.score.is_some() { 4 } else { 3 },
+                // 4: choices are those of the spec. 5: promptfoo says how answers ended.
+                "version": match mapping.map(|mapping| mapping.format) {
+                    _ if evaluation.score.is_some() => 4,
+                    Some(RecordedFormat::Promptfoo) => 5,
+                    _ => 3,
+                },
                 "position": position,
                 "condition": mapping.filter(|mapping| mapping.condition.is_some()).map(word),
                 "judged": !evaluation.judges.is_empty(),

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use driftgauge_problem::Problem;
-use driftgauge_record::VerdictLabel;
 use driftgauge_record::value::{kind, scalar_text};
+use driftgauge_record::{FinishReason, VerdictLabel};
 use driftgauge_spec::spec::DatasetFormat;
 use serde_json::{Map, Value};
 
@@ -129,6 +129,37 @@ fn said(error: Option<&Value>) -> Option<Value> {
     }
 }
 
+/// What is said of an answer that the provider's filter took away, or cut.
+const WITHHELD: &str = "the provider's filter withheld the answer (`content_filter`)";
+
+/// How an answer came to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Unsaid,
+    Itself,
+    Cut,
+    Withheld,
+}
+
+/// What `finishReason` says, in the words that promptfoo makes of its providers'.
+fn ended(response: &Value) -> Result<End, Problem> {
+    let word = match &response["finishReason"] {
+        Value::Null => return Ok(End::Unsaid),
+        Value::String(word) => word.trim().to_ascii_lowercase(),
+        other => other.to_string(),
+    };
+    match word.as_str() {
+        "" => Ok(End::Unsaid),
+        "stop" | "end_turn" | "stop_sequence" => Ok(End::Itself),
+        "length" | "max_tokens" => Ok(End::Cut),
+        "content_filter" => Ok(End::Withheld),
+        other => Err(Problem::failed(format!(
+            "its `finishReason` is `{other}`, and no text ends so"
+        ))
+        .help("it is `stop`, `length` or `content_filter`: leave other results out with `filter`")),
+    }
+}
+
 fn result_row(
     index: usize,
     mut result: Map<String, Value>,
@@ -141,6 +172,8 @@ fn result_row(
     let told = told.or_else(|| said(response.get("error")));
     let is_error = matches!(failure(&result)?, Some(Failure::Error));
     let told = told.or_else(|| is_error.then(|| "error".into()));
+    let end = ended(&response)?;
+    let told = told.or_else(|| (end == End::Withheld).then(|| WITHHELD.into()));
     let error = told.as_ref().map_or(Value::Null, error_text);
     let completion = match (&output, error.is_null()) {
         (_, false) => Value::Null,
@@ -154,6 +187,17 @@ fn result_row(
         _ => return Err("there is no `success`".into()),
     }
     .filter(|_| error.is_null());
+    let graded = result
+        .get("gradingResult")
+        .and_then(|graded| graded.get("pass"));
+    if let (Some(passed), Some(graded)) = (passed, graded.and_then(Value::as_bool))
+        && passed != graded
+    {
+        return Err(Problem::failed(format!(
+            "its `success` is {passed}, and the `pass` of its `gradingResult` is {graded}"
+        ))
+        .help("nothing says which of them holds: leave such results out with `filter`, or write the file anew"));
+    }
     let metadata = |key: &str| {
         let of_test = result.get("testCase").and_then(|test| test.get("metadata"));
         let found = of_test.or(result.get("metadata"));
@@ -174,6 +218,14 @@ fn result_row(
         ("id", test),
         ("sample", repeat.into()),
         ("completion", completion),
+        (
+            "finish_reason",
+            match (end, error.is_null()) {
+                (End::Cut, true) => FinishReason::Length.as_str().into(),
+                (End::Itself, true) => FinishReason::Stop.as_str().into(),
+                _ => Value::Null,
+            },
+        ),
         ("error", error),
         (
             "correct",
@@ -361,5 +413,53 @@ mod tests {
                 .to_string();
             assert!(said.contains(part), "{said}");
         }
+    }
+
+    #[test]
+    fn what_ended_an_answer_is_read() {
+        let read = |response: Value, more: Value| {
+            let mut result =
+                json!({"testIdx": 0, "success": true, "response": response, "vars": {"key": "a"}});
+            for (key, value) in more.as_object().unwrap() {
+                result[key] = value.clone();
+            }
+            let read = reading("r.json", &json!({"results": [result]}).to_string());
+            read.map(|table| table.rows[0].columns.clone())
+        };
+        let end = |reason: &str| json!({"output": "x", "finishReason": reason});
+        for (reason, finish) in [
+            ("stop", "stop"),
+            ("STOP", "stop"),
+            ("length", "length"),
+            ("max_tokens", "length"),
+        ] {
+            let row = read(end(reason), json!({})).unwrap();
+            assert_eq!(
+                (&row["finish_reason"], &row["completion"]),
+                (&json!(finish), &json!("x"))
+            );
+        }
+        let unsaid = read(json!({"output": "x"}), json!({})).unwrap();
+        assert_eq!(unsaid.get("finish_reason"), None);
+        let withheld = read(end("content_filter"), json!({})).unwrap();
+        assert_eq!(
+            (withheld.get("completion"), withheld.get("correct")),
+            (None, None)
+        );
+        assert_eq!(withheld["error"], json!(WITHHELD));
+        let refused = read(end("tool_calls"), json!({})).unwrap_err();
+        assert!(refused.to_string().contains("`tool_calls`"), "{refused}");
+    }
+
+    #[test]
+    fn two_words_on_one_result_have_to_agree() {
+        let read = |success: bool, pass: bool| {
+            let result = json!({"testIdx": 0, "success": success, "response": {"output": "x"}, "vars": {"key": "a"},
+                "gradingResult": {"pass": pass, "reason": "r"}});
+            reading("r.json", &json!({"results": [result]}).to_string())
+        };
+        assert!(read(true, true).is_ok() && read(false, false).is_ok());
+        let refused = read(true, false).unwrap_err().to_string();
+        assert!(refused.contains("`success` is true"), "{refused}");
     }
 }
