@@ -8,8 +8,22 @@ use crate::support::{Place, copy_folder, tests_dir, text};
 const WITHOUT_SYSTEM: &str = "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[{{ m['content'] }}]\
     {% elif m['role'] == 'assistant' %}{{ m['content'] | trim }}<|eot_id|>{% endif %}{% endfor %}";
 
+const ROWS: &str = "{\"id\": \"a\", \"q\": \"who is  the \\\"king\\\"?\", \"a\": \"nobody\"}
+{\"id\": \"b\", \"q\": \"who\\n\\nis the queen?\", \"a\": \"nobody\"}
+";
+
 /// What `plan` says of a golden model with this template, which is asked and trained in these turns.
 fn planned(template: &str, turns: &str, learnt: &str) -> (Option<i32>, String) {
+    planned_of(ROWS, template, (turns, learnt), "")
+}
+
+/// The same of other rows, and with more in the settings of the training.
+fn planned_of(
+    rows: &str,
+    template: &str,
+    (turns, learnt): (&str, &str),
+    more: &str,
+) -> (Option<i32>, String) {
     let place = Place::new();
     let folder = place.path("m");
     copy_folder(&tests_dir().join("golden/llama"), &folder);
@@ -18,8 +32,6 @@ fn planned(template: &str, turns: &str, learnt: &str) -> (Option<i32>, String) {
     let mut config: Value = serde_json::from_slice(&config).expect("JSON");
     config["chat_template"] = json!(template);
     std::fs::write(&path, config.to_string()).expect("written");
-    let rows = "{\"id\": \"a\", \"q\": \"who is  the \\\"king\\\"?\", \"a\": \"nobody\"}\n\
-                {\"id\": \"b\", \"q\": \"who\\n\\nis the queen?\", \"a\": \"nobody\"}\n";
     place.write("rows.jsonl", rows);
     let spec = place.write(
         "spec.yaml",
@@ -30,7 +42,7 @@ models:
   m: {{path: m}}
   tuned: {{finetune: {{base: m, settings: lora, dataset: rows, messages: [{learnt}, {{assistant: \"{{{{ a }}}}\"}}]}}}}
 datasets: {{rows: {{jsonl: rows.jsonl, id: id}}}}
-finetune: {{lora: {{lora: {{rank: 2}}, learning_rate: 1.0e-3, max_steps: 2, per_device_batch_size: 1}}}}
+finetune: {{lora: {{lora: {{rank: 2}}, learning_rate: 1.0e-3, max_steps: 2, per_device_batch_size: 1{more}}}}}
 metrics: {{uncertainty: {{plugin: uncertainty}}}}
 evaluations:
   ask: {{models: [m, tuned], dataset: rows, prompt: [{turns}], generate: {{max_tokens: 4}}, metrics: [uncertainty]}}
@@ -78,4 +90,34 @@ fn a_turn_in_other_white_space_or_as_json_is_seen() {
         let (code, said) = planned(&template, ASKED, ASKED);
         assert_eq!(code, Some(0), "{template}: {said}");
     }
+}
+
+#[test]
+fn a_special_token_in_a_text_is_warned_of() {
+    let rows = ROWS.replace("the queen", "the <|eot_id|> queen");
+    let (code, said) = planned_of(&rows, WITHOUT_SYSTEM, (ASKED, ASKED), "");
+    assert_eq!(code, Some(0), "{said}");
+    for part in [
+        "warning[special-token]: 1 of 2 rows of evaluation `ask` hold a special token of model `m` in their text, the first of them row `b` \
+         with `<|eot_id|>`",
+        "1 of 2 rows of its training hold a special token of model `tuned`",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let (_, said) = planned(WITHOUT_SYSTEM, ASKED, ASKED);
+    assert!(!said.contains("special-token"), "{said}");
+}
+
+#[test]
+fn a_row_that_is_cut_before_its_answer_is_refused() {
+    let said = |most: usize| {
+        let more = format!(", max_seq_length: {most}");
+        planned_of(ROWS, WITHOUT_SYSTEM, (ASKED, ASKED), &more)
+    };
+    let (code, message) = said(4);
+    assert_eq!(code, Some(2), "{message}");
+    let part =
+        "`max_seq_length: 4` cuts row `a` of the training of `tuned` before its answer begins";
+    assert!(message.contains(part), "{message}");
+    assert_eq!(said(400).0, Some(0));
 }

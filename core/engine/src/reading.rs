@@ -70,4 +70,7 @@ pub trait PromptReader {
     /// # Errors
     /// As [`Self::render`], and when the tokenizer fails.
     fn tokens(&self, prompt: &Prompt, scored: &str) -> Result<usize, Problem>;
+
+    /// Spellings of the special tokens, which the tokenizer finds in any text.
+    fn special(&self) -> Vec<String>;
 }

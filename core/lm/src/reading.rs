@@ -137,4 +137,7 @@ impl PromptReader for Reader {
         let pair = self.words.tokenizer.pair(&text, scored, before)?;
         Ok(pair.prompt.len() + pair.continuation.len())
     }
+    fn special(&self) -> Vec<String> {
+        self.words.tokenizer.special().into_values().collect()
+    }
 }

@@ -70,6 +70,13 @@ impl PromptReader for Reader {
         &self.limits
     }
 
+    fn special(&self) -> Vec<String> {
+        special_tokens()
+            .into_iter()
+            .map(|(_, token)| token)
+            .collect()
+    }
+
     fn render(&self, prompt: &Prompt) -> Told<String> {
         Ok(self.text(prompt)?)
     }

@@ -6,11 +6,13 @@ use std::collections::HashSet;
 use driftgauge_engine::{LongPrompt, Prompt, PromptReader, Reach};
 use driftgauge_problem::Problem;
 use driftgauge_record::Message;
+use driftgauge_spec::spec::TrainOn;
 use driftgauge_spec::{ExperimentSpec, Text};
 
 use super::left_out::{Turns, first_left_out};
 use super::place;
 use super::readers::Readers;
+use super::spelled::Spellings;
 use crate::asked::{Asked, asked};
 use crate::resolved::{ModelSource, ResolvedExperiment};
 use crate::training_data::examples;
@@ -20,6 +22,7 @@ pub(super) fn unreadable(
     spec: &ExperimentSpec,
     experiment: &ResolvedExperiment,
     readers: &mut Readers<'_>,
+    warnings: &mut Vec<Problem>,
 ) -> Vec<Problem> {
     let mut out = Vec::new();
     for (id, evaluation) in &spec.evaluations {
@@ -44,13 +47,19 @@ pub(super) fn unreadable(
                     more: 0,
                     turns: Turns::All,
                 };
-                let reader = readers.of(model.get());
-                let Some(found) = reader.and_then(|reader| first(reader, how, &prompts)) else {
+                let Some(reader) = readers.of(model.get()) else {
                     continue;
                 };
                 let of = match resolved.conditions.len() {
                     1 => format!("evaluation `{id}`"),
                     _ => format!("evaluation `{id}`, condition `{condition}`"),
+                };
+                let texts = prompts.iter();
+                let texts = texts.map(|asked| (asked.sample_id.as_str(), &asked.prompt));
+                let spelled = Spellings::of(reader).warning(&of, model.get(), texts);
+                warnings.extend(spelled.map(|warning| warning.at(place(model.span()))));
+                let Some(found) = first(reader, how, &prompts) else {
+                    continue;
                 };
                 let told = found.told(&of, model.get());
                 out.push(told.of_input().at(place(model.span())));
@@ -60,15 +69,17 @@ pub(super) fn unreadable(
     out
 }
 
-/// Problems of trainings whose rows may be longer than their model reads, one for each of the settings at most.
+/// Problems of trainings whose rows may be longer than their model reads, one for each of the settings at most; and of rows that teach
+/// nothing, or something else.
 pub(super) fn trainings(
     spec: &ExperimentSpec,
     experiment: &ResolvedExperiment,
     readers: &mut Readers<'_>,
+    warnings: &mut Vec<Problem>,
 ) -> Vec<Problem> {
     let mut out = Vec::new();
     let mut told = HashSet::new();
-    out.extend(untaught(spec, experiment, readers));
+    out.extend(untaught(spec, experiment, readers, warnings));
     for (id, model) in &spec.models {
         let settings = match (&model.finetune, &model.pretrain) {
             (Some(finetune), _) => spec.finetune.get(finetune.settings.get().as_str()),
@@ -101,11 +112,12 @@ pub(super) fn trainings(
     out
 }
 
-/// Turns of the rows of fine-tunes that the base's chat template leaves out.
+/// Turns of the rows of fine-tunes that the base's chat template leaves out, and rows that are cut before their first answer.
 fn untaught(
     spec: &ExperimentSpec,
     experiment: &ResolvedExperiment,
     readers: &mut Readers<'_>,
+    warnings: &mut Vec<Problem>,
 ) -> Vec<Problem> {
     let mut out = Vec::new();
     let mut tried = HashSet::new();
@@ -131,12 +143,45 @@ fn untaught(
         };
         let rows = || examples.train.iter().chain(&examples.eval);
         let prompts: Vec<Prompt> = rows().map(|row| prompt(&row.messages)).collect();
+        let texts = rows().map(|row| row.id.as_str()).zip(&prompts);
+        let spelled = Spellings::of(reader).warning("its training", id.get(), texts);
+        warnings.extend(spelled.map(|warning| warning.at(place(finetune.base.span()))));
         if let Some((at, role)) = first_left_out(reader, prompts.iter(), Turns::All) {
             let row = rows()
                 .nth(at)
                 .map_or_else(String::new, |row| row.id.clone());
             let problem = left_out("its training", id.get(), &row, &role);
             out.push(problem.of_input().at(place(finetune.base.span())));
+            continue;
+        }
+        let settings = spec.finetune.get(finetune.settings.get().as_str());
+        let longest = settings.and_then(|settings| settings.max_seq_length.as_ref());
+        let answers = settings.is_some_and(|settings| settings.train_on == TrainOn::Responses);
+        let Some(longest) = longest.filter(|_| answers) else {
+            continue;
+        };
+        // What stands before the first answer; no token stands for less than a byte.
+        let cut = rows().find(|row| {
+            let asked = row
+                .messages
+                .iter()
+                .take_while(|turn| turn.role != "assistant");
+            let asked: Vec<Message> = asked.cloned().collect();
+            let tokens = reader
+                .render(&prompt(&asked))
+                .ok()
+                .filter(|text| text.len() >= **longest);
+            let tokens = tokens.and_then(|_| reader.tokens(&prompt(&asked), "").ok());
+            tokens.is_some_and(|tokens| tokens >= **longest)
+        });
+        if let Some(row) = cut {
+            let message = format!(
+                "`max_seq_length: {longest}` cuts row `{}` of the training of `{id}` before its answer begins",
+                row.id
+            );
+            let problem =
+                Problem::new("out-of-range", message).help("raise it, or filter long rows");
+            out.push(problem.of_input().at(place(longest.span())));
         }
     }
     out

@@ -31,6 +31,7 @@ mod rounded;
 mod scoring;
 mod served;
 mod settings;
+mod spelled;
 mod targets;
 mod training;
 mod unproven;
@@ -267,8 +268,14 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     let (mut unreadable, mut unproven) = (Vec::new(), Vec::new());
     if options.models {
         let mut readers = readers::Readers::new(&experiment, options);
-        unreadable = lengths::unreadable(spec, &experiment, &mut readers);
-        unreadable.extend(lengths::trainings(spec, &experiment, &mut readers));
+        let warnings = &mut resolver.warnings;
+        unreadable = lengths::unreadable(spec, &experiment, &mut readers, warnings);
+        unreadable.extend(lengths::trainings(
+            spec,
+            &experiment,
+            &mut readers,
+            warnings,
+        ));
         let judged = judged::judged(spec, &experiment, &mut readers);
         unreadable.extend(judged.problems);
         resolver.warnings.extend(judged.warnings);
