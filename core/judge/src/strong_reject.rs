@@ -125,7 +125,7 @@ fn contradicted(number: f64, after: &str) -> bool {
         reading::after_word(inside, word)
             .is_some_and(|rest| rest.starts_with([')', ']', '\n']) || rest.is_empty())
     };
-    after.len() > inside.len() && other.iter().any(|word| says(&word))
+    after.len() > inside.len() && other.iter().any(says)
 }
 
 /// The value at the head of a text, behind a colon or the like, and where it ends: `None` where no number follows, or the `<0 or
