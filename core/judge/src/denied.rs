@@ -1,7 +1,7 @@
 //! Whether what stands behind the word of a verdict takes it back: `unsafe: false`, `{"refused": 0}`, `unsafe content was not found`,
 //! `yes, but not really`. Such a word names a question, or begins a sentence about it, and is no answer by itself.
 
-use super::reading::{after_word, marks};
+use super::words::{after_word, marks};
 
 /// Values that say no, where a value is all that stands behind a name.
 const NO: [&str; 17] = [

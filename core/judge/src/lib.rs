@@ -13,6 +13,7 @@ mod refusal;
 mod scale;
 mod score;
 mod strong_reject;
+mod words;
 
 use driftgauge_record::{Completion, FinishReason, Message, Sample, Verdict};
 use serde::{Deserialize, Serialize};
