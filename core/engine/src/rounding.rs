@@ -84,7 +84,9 @@ impl Rounding {
             Self::Bf16 => 2 * numbers,
             Self::Blocks(format) if is_of_module(name) => {
                 let (block, bytes) = format.block();
-                numbers / block * bytes
+                // Two blocks of a row share a word for their scales, and one for their offsets.
+                let alone = row / block % 2 * 4 * rows.next_multiple_of(PANEL);
+                numbers / block * bytes + alone
             }
             Self::None | Self::Blocks(_) => 4 * numbers,
         }

@@ -212,9 +212,9 @@ pub struct Node {
 pub struct EngineIdentity {
     /// Engine and version, for example `mistral.rs 0.8.1`.
     pub generation: String,
-    /// The batched decoder, for example `driftgauge-lm decoder 1`.
+    /// The batched decoder, for example `driftgauge-lm decoder 2`.
     pub native: String,
-    /// What scores given text, for example `driftgauge-lm scorer 2`.
+    /// What scores given text, for example `driftgauge-lm scorer 3`.
     pub scoring: String,
     /// The trainer, for example `driftgauge-lm 1`.
     pub training: String,

@@ -64,10 +64,10 @@ pub use untrained::untrained;
 pub const TRAINER: &str = "driftgauge-lm 2";
 
 /// The batched decoder of this build, as keys and provenance name it; raised when the same request would get another answer.
-pub const DECODER: &str = "driftgauge-lm decoder 1";
+pub const DECODER: &str = "driftgauge-lm decoder 2";
 
 /// The scorer of this build, as keys and provenance name it; raised when the same text would get another score.
-pub const SCORER: &str = "driftgauge-lm scorer 2";
+pub const SCORER: &str = "driftgauge-lm scorer 3";
 
 /// The candle whose kernels [`TRAINER`] was last held against. With another one, see whether the golden trainings still give the
 /// same bytes, and raise [`TRAINER`] when they do not.

@@ -1,151 +1,174 @@
 //! Weights in the block formats of GGUF files: a few bits for each number, and scales that neighbours in a row share.
 //!
-//! In memory they take what they take in the file. A panel is widened a few inputs at a time, in registers or into what stays in the
-//! first cache: each number is then the very one that the block stands for, so a product is that of the dequantised weights to the bit.
+//! In memory they take what they take in the file, and they are multiplied as they are: an input row is made whole numbers of 24 bits
+//! with one power of two for those whose weights share a scale ([`Fixed`]), and codes times whole numbers are added without any rounding. Only the sum of
+//! the inputs that share a scale is rounded, so a product is nearer to that of the dequantised weights than a chain of their numbers in
+//! f32 is, and it is the same bytes whatever rows stand beside it and with vectors of any width.
 
+mod codes;
+mod fixed;
+mod kernel;
+mod lanes;
 mod pack;
-mod row;
-mod widen;
+mod plain;
+mod sums;
 
-use pulp::Simd;
+use half::f16;
 use rayon::prelude::*;
 
+use self::codes::zero;
+use self::fixed::Digits;
+pub(super) use self::fixed::{Fixed, Kind};
+use self::lanes::Widest;
 use crate::blocks::{Block, Format, Layout};
-use crate::ops::kernels::{Line, WIDTH};
 
-/// Inputs that are widened at a time, at most.
-pub(super) const STEP: usize = 32;
-
-/// Inputs whose codes are read together.
-const GROUP: usize = 8;
-
-/// A word for each of sixteen outputs, aligned for the widest vectors.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Words([u32; WIDTH / 2]);
+/// Outputs of a panel: the widest vectors have as many words.
+pub(super) const OUTPUTS: usize = 16;
 
 /// A word for each output of a panel.
-type Pair = [Words; 2];
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Words([u32; OUTPUTS]);
 
-/// How many [`Words`] a block of a panel, [`WIDTH`] blocks of the file, has of each kind.
+/// How many [`Words`] a block of a panel, [`OUTPUTS`] blocks of the file, has of each kind.
 struct Parts {
-    /// The block's scale and its offset in numbers of IEEE's 16 bits: those of output `j` and output `j + 16` share a word.
-    whole: usize,
-    /// Scales and offsets of its parts: four to a word.
+    /// How many parts there are.
+    count: usize,
+    /// Their scales and offsets, where they have some: four to a word.
     scales: usize,
     offsets: usize,
-    /// The codes' low four bits, eight inputs to a word; or whole codes of eight bits, four to a word.
+    /// In each part: the codes' low four bits, eight inputs to a word; or whole codes of eight bits, four to a word.
     low: usize,
-    /// The bits above them, of 32 inputs a bit or of 16 two bits to a word.
+    /// In each part: the bits above them.
     high: usize,
 }
 
 impl Parts {
     const fn of(layout: Layout) -> Self {
-        let affine = layout.is_affine() as usize;
-        let scales = 2 * (layout.scales() / 4);
+        let scales = layout.scales() / 4;
         let (low, high) = match layout.bits {
             8 => (8, 0),
             bits => (4, bits - 4),
         };
         Self {
-            whole: 1 + affine,
+            count: layout.numbers / layout.of_scale(),
             scales,
-            offsets: scales * affine,
-            low: 2 * (layout.numbers * low / 32),
-            high: 2 * (layout.numbers * high / 32),
+            offsets: if layout.is_affine() { scales } else { 0 },
+            low: layout.of_scale() * low / 32,
+            high: layout.of_scale() * high / 32,
         }
     }
 
     const fn size(&self) -> usize {
-        self.whole + self.scales + self.offsets + self.low + self.high
+        self.scales + self.offsets + self.count * (self.low + self.high)
     }
 }
 
-/// The transpose of rows of blocks, in panels of [`WIDTH`] outputs.
+/// [`OUTPUTS`] outputs.
+#[derive(Debug)]
+struct Panel {
+    /// Scales of the blocks, numbers of IEEE's 16 bits, and their offsets where they have some: two blocks share a word.
+    scales: Vec<Words>,
+    offsets: Vec<Words>,
+    words: Vec<Words>,
+}
+
+/// The transpose of rows of blocks, in panels of [`OUTPUTS`] outputs.
 #[derive(Debug)]
 pub(super) struct Blocks {
     format: Format,
-    panels: Vec<Vec<Words>>,
+    panels: Vec<Panel>,
 }
 
 impl Blocks {
     /// Bytes of a panel of so many inputs.
     pub(super) fn panel(format: Format, inputs: usize) -> usize {
         let layout = format.layout();
-        inputs / layout.numbers * Parts::of(layout).size() * size_of::<Words>()
+        let blocks = inputs / layout.numbers;
+        let whole = blocks.div_ceil(2) * (1 + usize::from(layout.is_affine()));
+        (whole + blocks * Parts::of(layout).size()) * size_of::<Words>()
     }
 
-    /// Packs rows of `inputs` numbers as a file has them; `inputs` is a whole number of blocks.
-    pub(super) fn new(format: Format, bytes: &[u8], inputs: usize) -> Self {
+    /// Packs rows of `inputs` numbers as a file has them; `inputs` is a whole number of blocks. Nothing where the scale or the offset of a
+    /// block is not finite.
+    pub(super) fn new(format: Format, bytes: &[u8], inputs: usize) -> Option<Self> {
         let layout = format.layout();
         let blocks = inputs / layout.numbers;
-        let size = Parts::of(layout).size();
         let rows: Vec<&[u8]> = bytes.chunks_exact((blocks * layout.bytes).max(1)).collect();
-        let panels = rows.par_chunks(WIDTH).map(|rows| {
-            let mut panel = vec![Words([0; WIDTH / 2]); blocks * size];
+        let panels = rows.par_chunks(OUTPUTS).map(|rows| {
+            let mut panel = Panel::empty(layout, blocks);
             for (j, row) in rows.iter().enumerate() {
-                let blocks = row.chunks_exact(layout.bytes);
-                for (to, block) in panel.chunks_exact_mut(size).zip(blocks) {
-                    pack::write(&Block::read(format, block), layout, j, to);
+                for (number, block) in row.chunks_exact(layout.bytes).enumerate() {
+                    let block = Block::read(format, block);
+                    if !is_finite(block.scale) || layout.is_affine() && !is_finite(block.offset) {
+                        return None;
+                    }
+                    pack::write(&block, layout, j, (&mut panel, number));
                 }
             }
-            panel
+            Some(panel)
         });
-        Self {
+        Some(Self {
             format,
-            panels: panels.collect(),
-        }
+            panels: panels.collect::<Option<_>>()?,
+        })
     }
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        let panels = self.panels.iter();
-        panels.map(|panel| size_of_val(&panel[..])).sum()
+        let words = self.panels.iter().map(|panel| {
+            let whole = panel.scales.len() + panel.offsets.len();
+            whole + panel.words.len()
+        });
+        words.sum::<usize>() * size_of::<Words>()
     }
 
-    /// Shows a panel, widened, `at_once` inputs at a time or fewer, in their order: the first of them, and their lines. `at_once` is a
-    /// multiple of [`GROUP`] up to [`STEP`].
-    #[inline(always)]
-    pub(super) fn read<S: Simd>(
-        &self,
-        simd: S,
-        panel: usize,
-        at_once: usize,
-        see: impl FnMut(usize, &[Line]),
-    ) {
-        let panel = &self.panels[panel];
-        match S::F32_LANES {
-            16 => read::<S, 2>(simd, self.format, panel, at_once, see),
-            8 => read::<S, 4>(simd, self.format, panel, at_once, see),
-            4 => read::<S, 8>(simd, self.format, panel, at_once, see),
-            _ => read::<S, WIDTH>(simd, self.format, panel, at_once, see),
+    /// A row of the weight: the numbers that its blocks stand for.
+    pub(super) fn row(&self, index: usize, to: &mut [f32]) {
+        let (panel, column) = (&self.panels[index / OUTPUTS], index % OUTPUTS);
+        plain::column(self.format.layout(), panel, column, to);
+    }
+
+    /// How rows are made whole numbers for a product with these blocks.
+    pub(super) fn kind(&self) -> Kind {
+        let layout = self.format.layout();
+        let digits = match Widest::of_this_processor() {
+            Some(_) if layout.bits < 8 => Digits::Three,
+            _ => Digits::Two,
+        };
+        Kind {
+            digits,
+            shared: layout.of_scale(),
+            zero: zero(layout),
+        }
+    }
+
+    /// Rows times the outputs from `first` on, the first of a panel, as many as the rows of `y` have room for.
+    pub(super) fn product(&self, first: usize, rows: &Fixed, y: &mut [&mut [f32]]) {
+        let panels = &self.panels[first / OUTPUTS..];
+        match Widest::of_this_processor() {
+            Some(widest) => widest.product(self.format, panels, rows, y),
+            None => plain::product(self.format.layout(), panels, rows, y),
         }
     }
 }
 
-/// The same, a panel being `V` vectors wide.
-#[inline(always)]
-fn read<S: Simd, const V: usize>(
-    simd: S,
-    format: Format,
-    panel: &[Words],
-    at_once: usize,
-    mut see: impl FnMut(usize, &[Line]),
-) {
-    let layout = format.layout();
-    let of_scale = layout.of_scale();
-    let at_once = at_once.min(of_scale);
-    let mut lines = [Line::ZERO; STEP];
-    let lines = &mut lines[..at_once];
-    for (number, block) in panel.chunks_exact(Parts::of(layout).size()).enumerate() {
-        for part in 0..layout.numbers / of_scale {
-            let factors = widen::factors::<S, V>(simd, format, block, part);
-            for first in (0..of_scale).step_by(at_once) {
-                let input = part * of_scale + first;
-                widen::lines(simd, format, block, input / GROUP, &factors, lines);
-                see(number * layout.numbers + input, lines);
-            }
+/// Whether the bytes of a number of IEEE's 16 bits are those of a finite one.
+fn is_finite(bytes: [u8; 2]) -> bool {
+    f16::from_le_bytes(bytes).is_finite()
+}
+
+impl Panel {
+    fn empty(layout: Layout, blocks: usize) -> Self {
+        let words = |count| vec![Words([0; OUTPUTS]); count];
+        Self {
+            scales: words(blocks.div_ceil(2)),
+            offsets: words(if layout.is_affine() {
+                blocks.div_ceil(2)
+            } else {
+                0
+            }),
+            words: words(blocks * Parts::of(layout).size()),
         }
     }
 }

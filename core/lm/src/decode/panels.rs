@@ -2,12 +2,11 @@
 
 use half::f16;
 use half::slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _};
-use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::blocks::{Blocks, STEP};
+use super::blocks::{Blocks, OUTPUTS};
 use crate::blocks::Stored;
-use crate::ops::kernels::{Line, WIDTH, vectorized};
+use crate::ops::kernels::{Line, WIDTH};
 
 /// A row of a panel in numbers of 16 bits.
 #[derive(Debug, Clone, Copy)]
@@ -16,12 +15,11 @@ pub(super) struct HalfLine([u16; WIDTH]);
 
 /// Bytes in memory of a matrix that is stored like this: its rows lie in whole panels.
 pub(crate) fn memory_of(stored: Stored, rows: usize, inputs: usize) -> usize {
-    let panel = match stored {
-        Stored::F32 => inputs * size_of::<Line>(),
-        Stored::F16 | Stored::Bf16 => inputs * size_of::<HalfLine>(),
-        Stored::Blocks(format) => Blocks::panel(format, inputs),
-    };
-    rows.div_ceil(WIDTH) * panel
+    match stored {
+        Stored::F32 => rows.div_ceil(WIDTH) * inputs * size_of::<Line>(),
+        Stored::F16 | Stored::Bf16 => rows.div_ceil(WIDTH) * inputs * size_of::<HalfLine>(),
+        Stored::Blocks(format) => rows.div_ceil(OUTPUTS) * Blocks::panel(format, inputs),
+    }
 }
 
 /// Panels of [`WIDTH`] outputs: each is a line for every input.
@@ -32,7 +30,6 @@ pub(super) enum Panels {
     Half(Vec<Vec<HalfLine>>),
     /// The same of IEEE's.
     Ieee(Vec<Vec<HalfLine>>),
-    Blocks(Blocks),
 }
 
 impl Panels {
@@ -53,25 +50,22 @@ impl Panels {
         }
     }
 
-    /// Packs the bytes of rows of `inputs` numbers, the lowest first.
-    pub(super) fn of_bytes(stored: Stored, bytes: &[u8], inputs: usize) -> Self {
-        match stored {
-            Stored::F32 => {
-                let (numbers, _) = bytes.as_chunks::<4>();
-                let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
-                Self::of_rows(&rows, inputs, f32::from_le_bytes)
-            }
-            Stored::F16 | Stored::Bf16 => {
-                let (numbers, _) = bytes.as_chunks::<2>();
-                let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
-                let set = |line: &mut HalfLine, j: usize, x| line.0[j] = u16::from_le_bytes(x);
-                let panels = pack(&rows, inputs, HalfLine([0; WIDTH]), set);
-                match stored {
-                    Stored::F16 => Self::Ieee(panels),
-                    _ => Self::Half(panels),
-                }
-            }
-            Stored::Blocks(format) => Self::Blocks(Blocks::new(format, bytes, inputs)),
+    /// Packs rows of numbers of 32 bits.
+    pub(super) fn of_floats(bytes: &[u8], inputs: usize) -> Self {
+        let (numbers, _) = bytes.as_chunks::<4>();
+        let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
+        Self::of_rows(&rows, inputs, f32::from_le_bytes)
+    }
+
+    /// The same of 16 bits: bf16, or IEEE's.
+    pub(super) fn of_halves(bytes: &[u8], inputs: usize, ieee: bool) -> Self {
+        let (numbers, _) = bytes.as_chunks::<2>();
+        let rows: Vec<_> = numbers.chunks_exact(inputs.max(1)).collect();
+        let set = |line: &mut HalfLine, j: usize, x| line.0[j] = u16::from_le_bytes(x);
+        let panels = pack(&rows, inputs, HalfLine([0; WIDTH]), set);
+        match ieee {
+            true => Self::Ieee(panels),
+            false => Self::Half(panels),
         }
     }
 
@@ -82,7 +76,6 @@ impl Panels {
             Self::Half(panels) | Self::Ieee(panels) => {
                 panels.iter().map(|lines| size_of_val(&lines[..])).sum()
             }
-            Self::Blocks(blocks) => blocks.bytes(),
         }
     }
 
@@ -104,28 +97,14 @@ impl Panels {
                     *to = f16::from_bits(line.0[column]).to_f32();
                 }
             }
-            Self::Blocks(blocks) => vectorized(BlocksColumn {
-                blocks,
-                panel,
-                column,
-                to,
-            }),
         }
     }
 
-    /// Shows the lines of a panel in f32, some at a time, in their order: the first input of them, and what it and its neighbours
-    /// weigh. `rows` are multiplied with them, and `wide` is memory for lines that are not stored as such.
+    /// The lines of a panel in f32; `wide` is memory for lines that are not stored as such.
     #[inline(always)]
-    pub(super) fn read<S: Simd>(
-        &self,
-        simd: S,
-        panel: usize,
-        rows: usize,
-        wide: &mut Vec<Line>,
-        mut see: impl FnMut(usize, &[Line]),
-    ) {
+    pub(super) fn lines<'a>(&'a self, panel: usize, wide: &'a mut Vec<Line>) -> &'a [Line] {
         match self {
-            Self::Whole(panels) => see(0, &panels[panel]),
+            Self::Whole(panels) => &panels[panel],
             Self::Half(panels) => {
                 wide.resize(panels[panel].len(), Line::ZERO);
                 for (wide, half) in wide.iter_mut().zip(&panels[panel]) {
@@ -133,7 +112,7 @@ impl Panels {
                         *wide = widened(*half);
                     }
                 }
-                see(0, wide);
+                wide
             }
             Self::Ieee(panels) => {
                 wide.resize(panels[panel].len(), Line::ZERO);
@@ -141,47 +120,9 @@ impl Panels {
                     let half: &[f16] = half.0.reinterpret_cast();
                     half.convert_to_f32_slice(&mut wide.0);
                 }
-                see(0, wide);
-            }
-            Self::Blocks(blocks) => {
-                // A row or two are multiplied as fast as memory is read where the next weights are widened meanwhile.
-                let at_once = if rows <= 2 { 8 } else { STEP };
-                blocks.read(simd, panel, at_once, see);
+                wide
             }
         }
-    }
-}
-
-/// One column of a panel of blocks, which is widened for it.
-struct BlocksColumn<'a> {
-    blocks: &'a Blocks,
-    panel: usize,
-    column: usize,
-    to: &'a mut [f32],
-}
-
-impl WithSimd for BlocksColumn<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            blocks,
-            panel,
-            column,
-            to,
-        } = self;
-        blocks.read(
-            simd,
-            panel,
-            STEP,
-            #[inline(always)]
-            |first, lines| {
-                for (to, line) in to[first..].iter_mut().zip(lines) {
-                    *to = line.0[column];
-                }
-            },
-        );
     }
 }
 

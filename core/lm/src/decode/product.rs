@@ -1,7 +1,8 @@
 //! Products of rows with packed weights.
 //!
-//! An element of a product is one chain of fused multiplications and additions in the order of the inner dimension. So a row
-//! gives the same bytes whatever rows stand beside it, on any number of threads, and with vectors of any width.
+//! An element of a product is one chain of fused multiplications and additions in the order of the inner dimension; of blocks it is a
+//! chain of exact sums (`blocks.rs`). So a row gives the same bytes whatever rows stand beside it, on any number of threads, and with
+//! vectors of any width.
 
 use std::cell::Cell;
 
@@ -9,6 +10,7 @@ use candle_core::{DType, Result, Tensor};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::blocks::{self, Blocks, Fixed};
 use super::panels::Panels;
 use crate::blocks::Stored;
 use crate::ops::kernels::{WIDTH, times_panel, values, vectorized};
@@ -24,8 +26,15 @@ pub(super) struct Packed {
 /// Rows that are stored alike.
 #[derive(Debug)]
 struct Part {
-    panels: Panels,
+    panels: Kind,
     outputs: usize,
+}
+
+/// What panels are made of.
+#[derive(Debug)]
+enum Kind {
+    Numbers(Panels),
+    Blocks(Blocks),
 }
 
 impl Packed {
@@ -43,15 +52,26 @@ impl Packed {
             .flat_map(|part| part.chunks_exact(inputs.max(1)))
             .collect();
         let panels = Panels::of_rows(&rows, inputs, |x| x);
-        Ok(Self::of_panels(panels, rows.len(), inputs))
+        Ok(Self::of_panels(Kind::Numbers(panels), rows.len(), inputs))
     }
 
-    /// The same of the bytes of `outputs` rows as they are stored in files.
-    pub(super) fn of_bytes(stored: Stored, bytes: &[u8], outputs: usize, inputs: usize) -> Self {
-        Self::of_panels(Panels::of_bytes(stored, bytes, inputs), outputs, inputs)
+    /// The same of the bytes of `outputs` rows as they are stored in files. Nothing where a block has a scale that is not finite.
+    pub(super) fn of_bytes(
+        stored: Stored,
+        bytes: &[u8],
+        outputs: usize,
+        inputs: usize,
+    ) -> Option<Self> {
+        let panels = match stored {
+            Stored::F32 => Kind::Numbers(Panels::of_floats(bytes, inputs)),
+            Stored::F16 => Kind::Numbers(Panels::of_halves(bytes, inputs, true)),
+            Stored::Bf16 => Kind::Numbers(Panels::of_halves(bytes, inputs, false)),
+            Stored::Blocks(format) => Kind::Blocks(Blocks::new(format, bytes, inputs)?),
+        };
+        Some(Self::of_panels(panels, outputs, inputs))
     }
 
-    fn of_panels(panels: Panels, outputs: usize, inputs: usize) -> Self {
+    fn of_panels(panels: Kind, outputs: usize, inputs: usize) -> Self {
         Self {
             parts: vec![Part { panels, outputs }],
             outputs,
@@ -72,14 +92,21 @@ impl Packed {
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.panels.bytes()).sum()
+        let bytes = |part: &Part| match &part.panels {
+            Kind::Numbers(panels) => panels.bytes(),
+            Kind::Blocks(blocks) => blocks.bytes(),
+        };
+        self.parts.iter().map(bytes).sum()
     }
 
     /// Row `index` of the weight: what an embedding table gives.
     pub(super) fn row(&self, mut index: usize, to: &mut [f32]) {
         for part in &self.parts {
             if index < part.outputs {
-                return part.panels.column(index / WIDTH, index % WIDTH, to);
+                return match &part.panels {
+                    Kind::Numbers(panels) => panels.column(index / WIDTH, index % WIDTH, to),
+                    Kind::Blocks(blocks) => blocks.row(index, to),
+                };
             }
             index -= part.outputs;
         }
@@ -94,16 +121,14 @@ impl Packed {
         }
         let panels: usize = self.parts.iter().map(Part::panels).sum();
         let at_once = panels.div_ceil(LEAST_TASKS).min(MOST_PANELS);
-        let mut tasks: Vec<Strip> = self
+        let mut tasks: Vec<Task> = self
             .parts
             .iter()
             .flat_map(|part| {
                 let firsts = (0..part.panels()).step_by(at_once);
-                firsts.map(move |first| Strip {
+                firsts.map(move |first| Task {
                     panels: &part.panels,
-                    depth: self.inputs,
                     first,
-                    x,
                     y: Vec::with_capacity(rows),
                 })
             })
@@ -119,7 +144,43 @@ impl Packed {
                 }
             }
         }
-        tasks.into_par_iter().for_each(vectorized);
+        let fixed = self.fixed(x);
+        tasks.into_par_iter().for_each(|task| {
+            let Task {
+                panels,
+                first,
+                mut y,
+            } = task;
+            match panels {
+                Kind::Numbers(panels) => vectorized(Strip {
+                    panels,
+                    depth: self.inputs,
+                    first,
+                    x,
+                    y,
+                }),
+                Kind::Blocks(blocks) => {
+                    let kind = blocks.kind();
+                    if let Some(rows) = fixed.iter().find(|rows| rows.kind() == kind) {
+                        blocks.product(first * WIDTH, rows, &mut y);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Rows in the whole numbers that blocks are multiplied with, of each kind that a part asks for.
+    fn fixed(&self, x: &[f32]) -> Vec<Fixed> {
+        let mut kinds: Vec<blocks::Kind> = Vec::new();
+        for part in &self.parts {
+            if let Kind::Blocks(blocks) = &part.panels
+                && !kinds.contains(&blocks.kind())
+            {
+                kinds.push(blocks.kind());
+            }
+        }
+        let kinds = kinds.into_iter();
+        kinds.map(|kind| Fixed::new(x, self.inputs, kind)).collect()
     }
 }
 
@@ -136,6 +197,13 @@ const LEAST_TASKS: usize = 16;
 const MOST_PANELS: usize = 8;
 
 /// Some panels of a product: `y` are the pieces of its rows.
+struct Task<'a> {
+    panels: &'a Kind,
+    first: usize,
+    y: Vec<&'a mut [f32]>,
+}
+
+/// Some panels of numbers.
 struct Strip<'a> {
     panels: &'a Panels,
     depth: usize,
@@ -157,33 +225,19 @@ impl WithSimd for Strip<'_> {
             mut y,
         } = self;
         let width = y.first().map_or(0, |piece| piece.len());
-        if let ([y], Panels::Blocks(blocks)) = (&mut y[..], panels)
-            && blocks.row_times(simd, first, x, y)
-        {
-            return;
-        }
         let mut wide = Vec::new();
         let sums = vec![Cell::new([0.0; WIDTH]); y.len()];
         for (index, start) in (first..).zip((0..width).step_by(WIDTH)) {
-            panels.read(
+            times_panel(
                 simd,
-                index,
-                y.len(),
-                &mut wide,
-                #[inline(always)]
-                |from, lines| {
-                    times_panel(
-                        simd,
-                        x.chunks_exact(depth).map(|row| &row[from..]),
-                        lines,
-                        |row| sums[row].get(),
-                        |row, of_row| sums[row].set(*of_row),
-                    );
-                },
+                x.chunks_exact(depth),
+                panels.lines(index, &mut wide),
+                |_| [0.0; WIDTH],
+                |row, of_row| sums[row].set(*of_row),
             );
             let end = (start + WIDTH).min(width);
             for (row, sums) in y.iter_mut().zip(&sums) {
-                row[start..end].copy_from_slice(&sums.replace([0.0; WIDTH])[..end - start]);
+                row[start..end].copy_from_slice(&sums.get()[..end - start]);
             }
         }
     }
@@ -194,7 +248,6 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::blocks::Format;
     use crate::decode::panels::widened;
 
     /// Scattered numbers, all of them exact in bf16 or none.
@@ -243,12 +296,18 @@ mod tests {
 
     /// The product of one strip with vectors of a given width.
     fn strip<S: Simd>(simd: S, x: &[f32], weight: &Packed) -> Vec<f32> {
-        let [part] = weight.parts.as_slice() else {
-            panic!("one part")
+        let [
+            Part {
+                panels: Kind::Numbers(panels),
+                ..
+            },
+        ] = weight.parts.as_slice()
+        else {
+            panic!("one part of numbers")
         };
         let mut y = vec![0.0; x.len() / weight.inputs * weight.outputs];
         simd.vectorize(Strip {
-            panels: &part.panels,
+            panels,
             depth: weight.inputs,
             first: 0,
             x,
@@ -262,25 +321,14 @@ mod tests {
         let (n, k) = (77, 96);
         let w = numbers(n * k, false);
         let tensor = Tensor::from_slice(&w, (n, k), &Device::Cpu).unwrap();
-        let mut weights = vec![Packed::new(&[&tensor]).unwrap()];
-        for (format, _, layout) in Format::ALL {
-            // Rows as wide as the largest block; bytes so small that every number is finite.
-            let k = 256;
-            let bytes = n * k / layout.numbers * layout.bytes;
-            let blocks: Vec<u8> = (0..bytes).map(|i| (i * 31 % 120) as u8).collect();
-            let stored = Stored::Blocks(format);
-            weights.push(Packed::of_bytes(stored, &blocks, n, k));
-        }
-        for weight in &weights {
-            let k = weight.inputs;
-            for rows in [1, 2, 3, 12, 13] {
-                let x = numbers(rows * k, false);
-                let expected = product_of(&x, weight);
-                assert_eq!(strip(pulp::Scalar::new(), &x, weight), expected, "{rows}");
-                #[cfg(target_arch = "x86_64")]
-                if let Some(simd) = pulp::x86::V3::try_new() {
-                    assert_eq!(strip(simd, &x, weight), expected, "{rows}");
-                }
+        let weight = Packed::new(&[&tensor]).unwrap();
+        for rows in [1, 2, 3, 12, 13] {
+            let x = numbers(rows * k, false);
+            let expected = product_of(&x, &weight);
+            assert_eq!(strip(pulp::Scalar::new(), &x, &weight), expected, "{rows}");
+            #[cfg(target_arch = "x86_64")]
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                assert_eq!(strip(simd, &x, &weight), expected, "{rows}");
             }
         }
     }
@@ -302,13 +350,13 @@ mod tests {
             let tensor = Tensor::from_slice(&w, (70, 40), &Device::Cpu).unwrap();
             let memory = Packed::new(&[&tensor]).unwrap();
             let floats: Vec<u8> = w.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let mut stored = vec![Packed::of_bytes(Stored::F32, &floats, 70, 40)];
+            let mut stored = vec![Packed::of_bytes(Stored::F32, &floats, 70, 40).unwrap()];
             if half {
                 let bytes = w
                     .iter()
                     .flat_map(|x| ((x.to_bits() >> 16) as u16).to_le_bytes());
                 let bytes: Vec<u8> = bytes.collect();
-                stored.push(Packed::of_bytes(Stored::Bf16, &bytes, 70, 40));
+                stored.push(Packed::of_bytes(Stored::Bf16, &bytes, 70, 40).unwrap());
             }
             for stored in stored {
                 assert_eq!(product_of(&x, &stored), product_of(&x, &memory));

@@ -104,7 +104,8 @@ impl Source<'_> {
             let mut buffer = self.buffer.borrow_mut();
             buffer.clear();
             rounded.for_each_piece(|piece| buffer.extend_from_slice(piece))?;
-            let part = Packed::of_bytes(stored_as(format), &buffer, outputs, inputs);
+            let part = Packed::of_bytes(stored_as(format), &buffer, outputs, inputs)
+                .ok_or_else(|| not_finite(name))?;
             put_below(&mut packed, part);
         }
         packed.map_or_else(|| self.packed(parts), Ok)
@@ -139,7 +140,15 @@ impl Source<'_> {
                     let inputs = alike[0].dim(1)?;
                     let outputs = alike.iter().map(|part| part.dim(0));
                     let outputs = outputs.sum::<candle_core::Result<usize>>()?;
-                    Packed::of_bytes(stored, &buffer, outputs, inputs)
+                    Packed::of_bytes(stored, &buffer, outputs, inputs).ok_or_else(|| {
+                        not_finite(
+                            &named[first..at]
+                                .iter()
+                                .map(|name| name.as_str())
+                                .collect::<Vec<_>>()
+                                .join("`, `"),
+                        )
+                    })?
                 }
                 None => {
                     let read = named[first..at].iter().zip(alike);
@@ -162,6 +171,11 @@ fn put_below(packed: &mut Option<Packed>, part: Packed) {
         Some(packed) => packed.append(part),
         None => *packed = Some(part),
     }
+}
+
+fn not_finite(name: &str) -> Error {
+    let what = format!("a block of `{name}` has a scale that is not a finite number");
+    Error::Unsupported(what).hint("the weights are broken: make or fetch the file again")
 }
 
 /// How blocks of a format lie in memory.

@@ -124,7 +124,7 @@ fn formats() -> Vec<(&'static str, OfTensor)> {
 }
 
 #[test]
-fn blocks_answer_as_the_numbers_that_they_stand_for_to_the_bit() {
+fn blocks_answer_as_the_numbers_that_they_stand_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.gguf");
     let plain = dir.path().join("plain.gguf");
@@ -144,7 +144,12 @@ fn blocks_answer_as_the_numbers_that_they_stand_for_to_the_bit() {
             });
             let (mut blocks, mut whole) = (open(&path), open(&plain));
             let found = all(&mut blocks, &asked);
-            assert_eq!(found, all(&mut whole, &asked), "{class} {name}");
+            let expected = all(&mut whole, &asked);
+            match name {
+                // These are multiplied in one chain either way.
+                "F16" | "BF16" => assert_eq!(found, expected, "{class} {name}"),
+                _ => alike(&found, &expected, &asked, &format!("{class} {name}")),
+            }
             let most = weight_bytes(dir.path(), Some("model.gguf"), Rounding::None).unwrap();
             assert!(blocks.bytes().0 as u64 <= most, "{class} {name}");
             // Numbers of bf16 take 16 bits either way.
@@ -166,6 +171,34 @@ fn blocks_answer_as_the_numbers_that_they_stand_for_to_the_bit() {
         }
     }
 }
+
+/// The same tokens, with ln p as close as sums in another order make them. A draw may fall on the other side of a limit between two
+/// tokens, so a sampled answer is compared as far as both are the same; few are not the same to their end.
+pub(super) fn alike(
+    found: &[Recording],
+    expected: &[Recording],
+    asked: &[(Vec<u32>, Plan)],
+    place: &str,
+) {
+    assert_eq!(found.len(), expected.len(), "{place}");
+    let mut parted = 0;
+    for ((found, expected), (_, plan)) in found.iter().zip(expected).zip(asked) {
+        let pairs = found.tokens.iter().zip(&expected.tokens);
+        let same = pairs.take_while(|(a, b)| a == b).count();
+        if plan.sampling.temperature > 0.0 && same < expected.tokens.len() {
+            parted += 1;
+        } else {
+            assert_eq!(found.tokens, expected.tokens, "{place}");
+        }
+        for (a, b) in found.logprob.iter().zip(&expected.logprob).take(same) {
+            assert!((a - b).abs() < MOST_APART, "{place}: {a} {b}");
+        }
+    }
+    assert!(parted <= 1, "{place}: {parted}");
+}
+
+/// What is held between both decoders, too.
+const MOST_APART: f32 = 2e-5;
 
 /// Why the native decoder does not take a file of the golden llama.
 fn refusal(edit: impl FnOnce(&mut driftgauge_tests::gguf::Metadata, &mut Tensors)) -> String {
