@@ -26,13 +26,13 @@ pub(super) struct Packed {
 /// Rows that are stored alike.
 #[derive(Debug)]
 struct Part {
-    panels: Kind,
+    panels: Contents,
     outputs: usize,
 }
 
 /// What panels are made of.
 #[derive(Debug)]
-enum Kind {
+enum Contents {
     Numbers(Panels),
     Blocks(Blocks),
 }
@@ -52,7 +52,11 @@ impl Packed {
             .flat_map(|part| part.chunks_exact(inputs.max(1)))
             .collect();
         let panels = Panels::of_rows(&rows, inputs, |x| x);
-        Ok(Self::of_panels(Kind::Numbers(panels), rows.len(), inputs))
+        Ok(Self::of_panels(
+            Contents::Numbers(panels),
+            rows.len(),
+            inputs,
+        ))
     }
 
     /// The same of the bytes of `outputs` rows as they are stored in files. Nothing where a block has a scale that is not finite.
@@ -63,15 +67,15 @@ impl Packed {
         inputs: usize,
     ) -> Option<Self> {
         let panels = match stored {
-            Stored::F32 => Kind::Numbers(Panels::of_floats(bytes, inputs)),
-            Stored::F16 => Kind::Numbers(Panels::of_halves(bytes, inputs, true)),
-            Stored::Bf16 => Kind::Numbers(Panels::of_halves(bytes, inputs, false)),
-            Stored::Blocks(format) => Kind::Blocks(Blocks::new(format, bytes, inputs)?),
+            Stored::F32 => Contents::Numbers(Panels::of_floats(bytes, inputs)),
+            Stored::F16 => Contents::Numbers(Panels::of_halves(bytes, inputs, true)),
+            Stored::Bf16 => Contents::Numbers(Panels::of_halves(bytes, inputs, false)),
+            Stored::Blocks(format) => Contents::Blocks(Blocks::new(format, bytes, inputs)?),
         };
         Some(Self::of_panels(panels, outputs, inputs))
     }
 
-    fn of_panels(panels: Kind, outputs: usize, inputs: usize) -> Self {
+    fn of_panels(panels: Contents, outputs: usize, inputs: usize) -> Self {
         Self {
             parts: vec![Part { panels, outputs }],
             outputs,
@@ -93,8 +97,8 @@ impl Packed {
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
         let bytes = |part: &Part| match &part.panels {
-            Kind::Numbers(panels) => panels.bytes(),
-            Kind::Blocks(blocks) => blocks.bytes(),
+            Contents::Numbers(panels) => panels.bytes(),
+            Contents::Blocks(blocks) => blocks.bytes(),
         };
         self.parts.iter().map(bytes).sum()
     }
@@ -104,8 +108,8 @@ impl Packed {
         for part in &self.parts {
             if index < part.outputs {
                 return match &part.panels {
-                    Kind::Numbers(panels) => panels.column(index / WIDTH, index % WIDTH, to),
-                    Kind::Blocks(blocks) => blocks.row(index, to),
+                    Contents::Numbers(panels) => panels.column(index / WIDTH, index % WIDTH, to),
+                    Contents::Blocks(blocks) => blocks.row(index, to),
                 };
             }
             index -= part.outputs;
@@ -152,14 +156,14 @@ impl Packed {
                 mut y,
             } = task;
             match panels {
-                Kind::Numbers(panels) => vectorized(Strip {
+                Contents::Numbers(panels) => vectorized(Strip {
                     panels,
                     depth: self.inputs,
                     first,
                     x,
                     y,
                 }),
-                Kind::Blocks(blocks) => {
+                Contents::Blocks(blocks) => {
                     let kind = blocks.kind();
                     if let Some(rows) = fixed.iter().find(|rows| rows.kind() == kind) {
                         blocks.product(first * WIDTH, rows, &mut y);
@@ -173,7 +177,7 @@ impl Packed {
     fn fixed(&self, x: &[f32]) -> Vec<Fixed> {
         let mut kinds: Vec<blocks::Kind> = Vec::new();
         for part in &self.parts {
-            if let Kind::Blocks(blocks) = &part.panels
+            if let Contents::Blocks(blocks) = &part.panels
                 && !kinds.contains(&blocks.kind())
             {
                 kinds.push(blocks.kind());
@@ -198,7 +202,7 @@ const MOST_PANELS: usize = 8;
 
 /// Some panels of a product: `y` are the pieces of its rows.
 struct Task<'a> {
-    panels: &'a Kind,
+    panels: &'a Contents,
     first: usize,
     y: Vec<&'a mut [f32]>,
 }
@@ -298,7 +302,7 @@ mod tests {
     fn strip<S: Simd>(simd: S, x: &[f32], weight: &Packed) -> Vec<f32> {
         let [
             Part {
-                panels: Kind::Numbers(panels),
+                panels: Contents::Numbers(panels),
                 ..
             },
         ] = weight.parts.as_slice()
