@@ -148,32 +148,13 @@ fn many_rows<S: Lanes, const V: usize, const F: usize>(
                 first: number * at_once,
                 step: &mut step,
             });
-            let inputs = words.len() / size * layout.numbers;
-            let row = |index| {
-                let row = rows.row(index);
-                row.some(number * STEP, inputs, layout.of_scale())
-            };
-            let step = &step;
-            let (pairs, last) = sums.as_chunks_mut::<2>();
-            let last_row = 2 * pairs.len();
-            for (index, sums) in pairs.iter_mut().enumerate() {
-                simd.run(SomeRows::<S, 2, V, F> {
-                    simd,
-                    step,
-                    words,
-                    rows: [row(2 * index), row(2 * index + 1)],
-                    sums,
-                });
-            }
-            if let [sums] = last {
-                simd.run(SomeRows::<S, 1, V, F> {
-                    simd,
-                    step,
-                    words,
-                    rows: [row(last_row)],
-                    sums: std::array::from_mut(sums),
-                });
-            }
+            simd.run(SomeInputs::<S, V, F> {
+                simd,
+                step: &step,
+                words,
+                rows: (rows, number * STEP),
+                sums: &mut sums,
+            });
         }
         for (y, sums) in y.iter_mut().zip(&sums) {
             y[start..end].copy_from_slice(&sums[..end - start]);
@@ -279,18 +260,16 @@ impl<S: Lanes, const F: usize> NullaryFnOnce for ReadStep<'_, S, F> {
     }
 }
 
-/// `R` rows times some inputs of a panel.
-struct SomeRows<'a, S, const R: usize, const V: usize, const F: usize> {
+/// All rows times some inputs of a panel; `rows` says which is the first of those.
+struct SomeInputs<'a, S, const V: usize, const F: usize> {
     simd: S,
     step: &'a Step,
     words: &'a [Words],
-    rows: [Row<'a>; R],
-    sums: &'a mut [[f32; OUTPUTS]; R],
+    rows: (&'a Fixed, usize),
+    sums: &'a mut [[f32; OUTPUTS]],
 }
 
-impl<S: Lanes, const R: usize, const V: usize, const F: usize> NullaryFnOnce
-    for SomeRows<'_, S, R, V, F>
-{
+impl<S: Lanes, const V: usize, const F: usize> NullaryFnOnce for SomeInputs<'_, S, V, F> {
     type Output = ();
 
     #[inline(always)]
@@ -299,59 +278,85 @@ impl<S: Lanes, const R: usize, const V: usize, const F: usize> NullaryFnOnce
             simd,
             step,
             words,
-            rows,
+            rows: (rows, first),
             sums,
         } = self;
         let layout = const { Format::ALL[F].2 };
-        let (numbers, shared) = (layout.numbers, layout.of_scale());
+        let size = const { Parts::of(Format::ALL[F].2).size() };
+        let blocks = words.len() / size;
         // Codes of eight bits lie in the panel as they are multiplied.
         let words = match layout.bits {
             8 => words,
             _ => &step.codes,
         };
-        let blocks = rows[0].shared.len() * shared / numbers;
-        for first in (0..OUTPUTS / S::U32_LANES).step_by(V) {
-            let mut chains = [[simd.splat_f32s(0.0); V]; R];
-            for (chains, sums) in chains.iter_mut().zip(sums.iter()) {
-                *chains = floats::<S, V>(simd, sums, first);
+        let (pairs, last) = sums.as_chunks_mut::<2>();
+        let last_row = 2 * pairs.len();
+        let row = |index| {
+            let row = rows.row(index);
+            row.some(first, blocks * layout.numbers, layout.of_scale())
+        };
+        for (index, sums) in pairs.iter_mut().enumerate() {
+            let rows = [row(2 * index), row(2 * index + 1)];
+            some_rows::<S, 2, V, F>(simd, (step, words, blocks), &rows, sums);
+        }
+        if let [sums] = last {
+            let sums = std::array::from_mut(sums);
+            some_rows::<S, 1, V, F>(simd, (step, words, blocks), &[row(last_row)], sums);
+        }
+    }
+}
+
+/// `R` of the rows.
+#[inline(always)]
+fn some_rows<S: Lanes, const R: usize, const V: usize, const F: usize>(
+    simd: S,
+    (step, words, blocks): (&Step, &[Words], usize),
+    rows: &[Row<'_>; R],
+    sums: &mut [[f32; OUTPUTS]; R],
+) {
+    let layout = const { Format::ALL[F].2 };
+    let (numbers, shared) = (layout.numbers, layout.of_scale());
+    for first in (0..OUTPUTS / S::U32_LANES).step_by(V) {
+        let mut chains = [[simd.splat_f32s(0.0); V]; R];
+        for (chains, sums) in chains.iter_mut().zip(sums.iter()) {
+            *chains = floats::<S, V>(simd, sums, first);
+        }
+        for block in 0..blocks {
+            let codes = &words[block * numbers / 4..][..numbers / 4];
+            let of_block = &step.of_blocks[block];
+            let mut of_rows = *rows;
+            for row in &mut of_rows {
+                *row = row.some(block * numbers, numbers, shared);
             }
-            for block in 0..blocks {
-                let codes = &words[block * numbers / 4..][..numbers / 4];
-                let of_block = &step.of_blocks[block];
-                let mut of_rows = rows;
-                for row in &mut of_rows {
-                    *row = row.some(block * numbers, numbers, shared);
-                }
-                add_block::<S, R, V, F>(
-                    simd,
-                    #[inline(always)]
-                    |part, eight| {
-                        let at = part * shared / 4 + 2 * eight;
-                        [
-                            vectors::<S, V>(simd, &codes[at].0, first),
-                            vectors::<S, V>(simd, &codes[at + 1].0, first),
-                        ]
-                    },
-                    #[inline(always)]
-                    |part| {
-                        let of_part = &step.of_parts[block * (numbers / shared) + part];
-                        OfPart {
-                            scale: floats::<S, V>(simd, &of_part.scale, first),
-                            offset: floats::<S, V>(simd, &of_part.offset, first),
-                        }
-                    },
-                    &OfBlock {
-                        scale: floats::<S, V>(simd, &of_block.scale, first),
-                        offset: floats::<S, V>(simd, &of_block.offset, first),
-                    },
-                    &of_rows,
-                    &mut chains,
-                );
-            }
-            for (chains, sums) in chains.iter().zip(sums.iter_mut()) {
-                let (sums, _) = S::as_mut_simd_f32s(&mut sums[..]);
-                sums[first..][..V].copy_from_slice(chains);
-            }
+            add_block::<S, R, V, F>(
+                simd,
+                #[inline(always)]
+                |part, eight| {
+                    let at = part * shared / 4 + 2 * eight;
+                    [
+                        vectors::<S, V>(simd, &codes[at].0, first),
+                        vectors::<S, V>(simd, &codes[at + 1].0, first),
+                    ]
+                },
+                #[inline(always)]
+                |part| {
+                    let of_part = &step.of_parts[block * (numbers / shared) + part];
+                    OfPart {
+                        scale: floats::<S, V>(simd, &of_part.scale, first),
+                        offset: floats::<S, V>(simd, &of_part.offset, first),
+                    }
+                },
+                &OfBlock {
+                    scale: floats::<S, V>(simd, &of_block.scale, first),
+                    offset: floats::<S, V>(simd, &of_block.offset, first),
+                },
+                &of_rows,
+                &mut chains,
+            );
+        }
+        for (chains, sums) in chains.iter().zip(sums.iter_mut()) {
+            let (sums, _) = S::as_mut_simd_f32s(&mut sums[..]);
+            sums[first..][..V].copy_from_slice(chains);
         }
     }
 }
