@@ -64,69 +64,81 @@ impl Parts {
     }
 }
 
-/// [`OUTPUTS`] outputs.
-#[derive(Debug)]
-struct Panel {
+/// What [`OUTPUTS`] outputs have.
+#[derive(Clone, Copy)]
+struct Panel<'a> {
     /// Scales of the blocks, numbers of IEEE's 16 bits, and their offsets where they have some: two blocks share a word.
-    scales: Vec<Words>,
-    offsets: Vec<Words>,
-    words: Vec<Words>,
+    scales: &'a [Words],
+    offsets: &'a [Words],
+    words: &'a [Words],
 }
 
-/// The transpose of rows of blocks, in panels of [`OUTPUTS`] outputs.
+/// The transpose of rows of blocks, in panels of [`OUTPUTS`] outputs, one behind the other.
 #[derive(Debug)]
 pub(super) struct Blocks {
     format: Format,
-    panels: Vec<Panel>,
+    /// Blocks of an output.
+    count: usize,
+    words: Vec<Words>,
 }
 
 impl Blocks {
     /// Bytes of a panel of so many inputs.
     pub(super) fn panel(format: Format, inputs: usize) -> usize {
         let layout = format.layout();
-        let blocks = inputs / layout.numbers;
-        let whole = blocks.div_ceil(2) * (1 + usize::from(layout.is_affine()));
-        (whole + blocks * Parts::of(layout).size()) * size_of::<Words>()
+        Panel::size(layout, inputs / layout.numbers) * size_of::<Words>()
     }
 
     /// Packs rows of `inputs` numbers as a file has them; `inputs` is a whole number of blocks. Nothing where the scale or the offset of a
     /// block is not finite.
     pub(super) fn new(format: Format, bytes: &[u8], inputs: usize) -> Option<Self> {
         let layout = format.layout();
-        let blocks = inputs / layout.numbers;
-        let rows: Vec<&[u8]> = bytes.chunks_exact((blocks * layout.bytes).max(1)).collect();
-        let panels = rows.par_chunks(OUTPUTS).map(|rows| {
-            let mut panel = Panel::empty(layout, blocks);
-            for (j, row) in rows.iter().enumerate() {
-                for (number, block) in row.chunks_exact(layout.bytes).enumerate() {
+        let count = inputs / layout.numbers;
+        let size = Panel::size(layout, count).max(1);
+        let rows: Vec<&[u8]> = bytes.chunks_exact((count * layout.bytes).max(1)).collect();
+        let mut words = vec![Words([0; OUTPUTS]); rows.len().div_ceil(OUTPUTS) * size];
+        let panels = words.par_chunks_exact_mut(size);
+        let packed = panels.zip(rows.par_chunks(OUTPUTS)).all(|(panel, rows)| {
+            rows.iter().enumerate().all(|(j, row)| {
+                let mut blocks = row.chunks_exact(layout.bytes).enumerate();
+                blocks.all(|(number, block)| {
                     let block = Block::read(format, block);
-                    if !is_finite(block.scale) || layout.is_affine() && !is_finite(block.offset) {
-                        return None;
+                    let is_sound =
+                        is_finite(block.scale) && (!layout.is_affine() || is_finite(block.offset));
+                    if is_sound {
+                        pack::write(&block, layout, j, (&mut *panel, number, count));
                     }
-                    pack::write(&block, layout, j, (&mut panel, number));
-                }
-            }
-            Some(panel)
+                    is_sound
+                })
+            })
         });
-        Some(Self {
+        packed.then_some(Self {
             format,
-            panels: panels.collect::<Option<_>>()?,
+            count,
+            words,
         })
     }
 
     /// Bytes in memory.
     pub(super) fn bytes(&self) -> usize {
-        let words = self.panels.iter().map(|panel| {
-            let whole = panel.scales.len() + panel.offsets.len();
-            whole + panel.words.len()
-        });
-        words.sum::<usize>() * size_of::<Words>()
+        size_of_val(&self.words[..])
+    }
+
+    /// The panels from one on.
+    fn panels(&self, first: usize) -> impl Iterator<Item = Panel<'_>> {
+        let layout = self.format.layout();
+        let size = Panel::size(layout, self.count).max(1);
+        let words = &self.words[first * size..];
+        words
+            .chunks_exact(size)
+            .map(move |words| Panel::new(layout, self.count, words))
     }
 
     /// A row of the weight: the numbers that its blocks stand for.
     pub(super) fn row(&self, index: usize, to: &mut [f32]) {
-        let (panel, column) = (&self.panels[index / OUTPUTS], index % OUTPUTS);
-        plain::column(self.format.layout(), panel, column, to);
+        if let Some(panel) = self.panels(index / OUTPUTS).next() {
+            plain::column(self.format.layout(), panel, index % OUTPUTS, to);
+        }
     }
 
     /// How rows are made whole numbers for a product with these blocks.
@@ -145,7 +157,7 @@ impl Blocks {
 
     /// Rows times the outputs from `first` on, the first of a panel, as many as the rows of `y` have room for.
     pub(super) fn product(&self, first: usize, rows: &Fixed, y: &mut [&mut [f32]]) {
-        let panels = &self.panels[first / OUTPUTS..];
+        let panels = self.panels(first / OUTPUTS);
         match Widest::of_this_processor() {
             Some(widest) => widest.product(self.format, panels, rows, y),
             None => plain::product(self.format.layout(), panels, rows, y),
@@ -158,17 +170,24 @@ fn is_finite(bytes: [u8; 2]) -> bool {
     f16::from_le_bytes(bytes).is_finite()
 }
 
-impl Panel {
-    fn empty(layout: Layout, blocks: usize) -> Self {
-        let words = |count| vec![Words([0; OUTPUTS]); count];
+impl<'a> Panel<'a> {
+    /// Words of a panel of so many blocks.
+    const fn size(layout: Layout, blocks: usize) -> usize {
+        Self::whole(layout, blocks).1 + blocks * Parts::of(layout).size()
+    }
+
+    /// Where the words of scales end, and those of offsets behind them.
+    const fn whole(layout: Layout, blocks: usize) -> (usize, usize) {
+        let whole = blocks.div_ceil(2);
+        (whole, if layout.is_affine() { 2 * whole } else { whole })
+    }
+
+    fn new(layout: Layout, blocks: usize, words: &'a [Words]) -> Self {
+        let (scales, offsets) = Self::whole(layout, blocks);
         Self {
-            scales: words(blocks.div_ceil(2)),
-            offsets: words(if layout.is_affine() {
-                blocks.div_ceil(2)
-            } else {
-                0
-            }),
-            words: words(blocks * Parts::of(layout).size()),
+            scales: &words[..scales],
+            offsets: &words[scales..offsets],
+            words: &words[offsets..],
         }
     }
 }

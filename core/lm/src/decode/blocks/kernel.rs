@@ -10,10 +10,10 @@ use super::{Fixed, OUTPUTS, Panel, Parts, Words};
 use crate::blocks::Format;
 
 /// Rows times some panels; `y` are the pieces of the product's rows.
-pub(super) fn product<S: Lanes>(
+pub(super) fn product<'a, S: Lanes>(
     simd: S,
     format: Format,
-    panels: &[Panel],
+    panels: impl Iterator<Item = Panel<'a>>,
     rows: &Fixed,
     y: &mut [&mut [f32]],
 ) {
@@ -31,14 +31,14 @@ pub(super) fn product<S: Lanes>(
 }
 
 /// One row times panels, `V` vectors of outputs at a time.
-fn one_row<S: Lanes, const V: usize, const F: usize>(
+fn one_row<'a, S: Lanes, const V: usize, const F: usize>(
     simd: S,
-    panels: &[Panel],
+    panels: impl Iterator<Item = Panel<'a>>,
     rows: &Fixed,
     y: &mut [f32],
 ) {
     let row = rows.row(0);
-    for (panel, y) in panels.iter().zip(y.chunks_mut(OUTPUTS)) {
+    for (panel, y) in panels.zip(y.chunks_mut(OUTPUTS)) {
         let mut sums = [0.0; OUTPUTS];
         simd.run(OneRow::<S, V, F> {
             simd,
@@ -57,7 +57,7 @@ const AHEAD: usize = 96;
 /// One row times a panel, whose codes are taken from it as they are multiplied.
 struct OneRow<'a, S, const V: usize, const F: usize> {
     simd: S,
-    panel: &'a Panel,
+    panel: Panel<'a>,
     row: Row<'a>,
     sums: &'a mut [f32; OUTPUTS],
 }
@@ -104,14 +104,14 @@ impl<S: Lanes, const V: usize, const F: usize> NullaryFnOnce for OneRow<'_, S, V
 #[inline(always)]
 fn of_block<S: Lanes, const V: usize, const F: usize>(
     simd: S,
-    panel: &Panel,
+    panel: Panel<'_>,
     number: usize,
     first: usize,
 ) -> OfBlock<S, V> {
     let layout = const { Format::ALL[F].2 };
     let mut offset = [simd.splat_f32s(0.0); V];
     if layout.is_affine() {
-        offset = halves::<S, V, F>(simd, &panel.offsets, number, first);
+        offset = halves::<S, V, F>(simd, panel.offsets, number, first);
         if layout.per_scale.is_some() {
             for offset in &mut offset {
                 *offset = simd.neg_f32s(*offset);
@@ -119,15 +119,15 @@ fn of_block<S: Lanes, const V: usize, const F: usize>(
         }
     }
     OfBlock {
-        scale: halves::<S, V, F>(simd, &panel.scales, number, first),
+        scale: halves::<S, V, F>(simd, panel.scales, number, first),
         offset,
     }
 }
 
 /// Rows times panels, of which some inputs are taken at a time, for all rows.
-fn many_rows<S: Lanes, const V: usize, const F: usize>(
+fn many_rows<'a, S: Lanes, const V: usize, const F: usize>(
     simd: S,
-    panels: &[Panel],
+    panels: impl Iterator<Item = Panel<'a>>,
     rows: &Fixed,
     y: &mut [&mut [f32]],
 ) {
@@ -137,7 +137,7 @@ fn many_rows<S: Lanes, const V: usize, const F: usize>(
     let mut step = Step::new();
     let mut sums = vec![[0.0; OUTPUTS]; y.len()];
     let width = y.first().map_or(0, |y| y.len());
-    for (panel, start) in panels.iter().zip((0..width).step_by(OUTPUTS)) {
+    for (panel, start) in panels.zip((0..width).step_by(OUTPUTS)) {
         let end = (start + OUTPUTS).min(width);
         sums.fill([0.0; OUTPUTS]);
         for (number, words) in panel.words.chunks(at_once * size).enumerate() {
@@ -211,7 +211,7 @@ impl OfOutputs {
 /// Reads the words of some blocks of a panel, of which `first` is the first.
 struct ReadStep<'a, S, const F: usize> {
     simd: S,
-    panel: &'a Panel,
+    panel: Panel<'a>,
     words: &'a [Words],
     first: usize,
     step: &'a mut Step,

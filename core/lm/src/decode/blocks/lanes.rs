@@ -104,10 +104,10 @@ impl Widest {
     }
 
     /// See [`super::Blocks::product`].
-    pub(super) fn product(
+    pub(super) fn product<'a>(
         self,
         format: Format,
-        panels: &[Panel],
+        panels: impl Iterator<Item = Panel<'a>>,
         rows: &Fixed,
         y: &mut [&mut [f32]],
     ) {

@@ -7,18 +7,21 @@ use crate::blocks::{Block, Layout};
 /// that each half is two numbers of 16 bits.
 const BYTES: [usize; 4] = [0, 2, 1, 3];
 
-/// Writes a block into column `j` of block `number` of a panel, whose words are zero there.
-pub(super) fn write(block: &Block, layout: Layout, j: usize, to: (&mut Panel, usize)) {
-    let (panel, number) = to;
+/// Writes a block into column `j` of block `number` of a panel of so many blocks, whose words are zero there.
+pub(super) fn write(block: &Block, layout: Layout, j: usize, to: (&mut [Words], usize, usize)) {
+    let (panel, number, blocks) = to;
+    let (scales, offsets) = Panel::whole(layout, blocks);
+    let (whole, words) = panel.split_at_mut(offsets);
+    let (scales, offsets) = whole.split_at_mut(scales);
     let half = |to: &mut [Words], bytes| {
         to[number / 2].0[j] |= u32::from(u16::from_le_bytes(bytes)) << (16 * (number % 2));
     };
-    half(&mut panel.scales, block.scale);
+    half(scales, block.scale);
     if layout.is_affine() {
-        half(&mut panel.offsets, block.offset);
+        half(offsets, block.offset);
     }
     let parts = Parts::of(layout);
-    let words = &mut panel.words[number * parts.size()..][..parts.size()];
+    let words = &mut words[number * parts.size()..][..parts.size()];
     let (scales, words) = words.split_at_mut(parts.scales);
     let (offsets, words) = words.split_at_mut(parts.offsets);
     for (to, bytes) in scales.iter_mut().zip(block.scales.as_chunks().0) {

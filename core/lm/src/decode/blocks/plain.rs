@@ -10,7 +10,7 @@ use super::{Fixed, OUTPUTS, Panel, Parts, Words, pack};
 use crate::blocks::{Layout, Offset};
 
 /// One column of a panel: the numbers that the blocks stand for.
-pub(super) fn column(layout: Layout, panel: &Panel, column: usize, to: &mut [f32]) {
+pub(super) fn column(layout: Layout, panel: Panel<'_>, column: usize, to: &mut [f32]) {
     let size = Parts::of(layout).size();
     let blocks = to.chunks_exact_mut(layout.numbers);
     for (number, (to, words)) in blocks.zip(panel.words.chunks_exact(size)).enumerate() {
@@ -32,12 +32,17 @@ pub(super) fn column(layout: Layout, panel: &Panel, column: usize, to: &mut [f32
 }
 
 /// Rows times some panels; `y` are the pieces of the product's rows.
-pub(super) fn product(layout: Layout, panels: &[Panel], rows: &Fixed, y: &mut [&mut [f32]]) {
+pub(super) fn product<'a>(
+    layout: Layout,
+    panels: impl Iterator<Item = Panel<'a>>,
+    rows: &Fixed,
+    y: &mut [&mut [f32]],
+) {
     let size = Parts::of(layout).size();
     let (numbers, shared) = (layout.numbers, layout.of_scale());
     let mut of_block = vec![[0_i32; OUTPUTS]; numbers];
     let width = y.first().map_or(0, |y| y.len());
-    for (panel, start) in panels.iter().zip((0..width).step_by(OUTPUTS)) {
+    for (panel, start) in panels.zip((0..width).step_by(OUTPUTS)) {
         let end = (start + OUTPUTS).min(width);
         for y in y.iter_mut() {
             y[start..end].fill(0.0);
@@ -110,7 +115,7 @@ struct OfBlock {
 }
 
 impl OfBlock {
-    fn new(panel: &Panel, number: usize, j: usize) -> Self {
+    fn new(panel: Panel<'_>, number: usize, j: usize) -> Self {
         let half = |words: &[Words]| {
             words.get(number / 2).map_or(0.0, |words| {
                 let bits = words.0[j] >> (16 * (number % 2));
@@ -118,8 +123,8 @@ impl OfBlock {
             })
         };
         Self {
-            scale: half(&panel.scales),
-            offset: half(&panel.offsets),
+            scale: half(panel.scales),
+            offset: half(panel.offsets),
         }
     }
 }

@@ -261,7 +261,7 @@ fn vectors_of_any_width_and_none_give_the_same_bytes_also_at_the_largest_sums() 
                         ..packed.kind()
                     };
                     let expected = product_by(&packed, of, without, |blocks, fixed, y| {
-                        plain::product(format.layout(), &blocks.panels, fixed, y);
+                        plain::product(format.layout(), blocks.panels(0), fixed, y);
                     });
                     #[cfg(target_arch = "x86_64")]
                     let ways = [
@@ -272,7 +272,7 @@ fn vectors_of_any_width_and_none_give_the_same_bytes_also_at_the_largest_sums() 
                     let ways: [Option<Widest>; 0] = [];
                     for widest in ways.into_iter().flatten() {
                         let found = product_by(&packed, of, packed.kind(), |blocks, fixed, y| {
-                            widest.product(format, &blocks.panels, fixed, y);
+                            widest.product(format, blocks.panels(0), fixed, y);
                         });
                         assert_eq!(found, expected, "{format:?} {count}");
                     }
