@@ -228,7 +228,7 @@ fn vectors_of_any_width_and_none_give_the_same_bytes_also_at_the_largest_sums() 
     let (rows, inputs) = (77, 768);
     let largest = (127 * 254 * 254 + 119 * 254 + 127) as f32;
     let signs = |i: usize| {
-        if i % 3 == 0 || i / 64 % 2 == 0 {
+        if i.is_multiple_of(3) || (i / 64).is_multiple_of(2) {
             largest
         } else {
             -largest
