@@ -14,15 +14,15 @@ const ROWS: &str = "{\"id\": \"a\", \"q\": \"who is  the \\\"king\\\"?\", \"a\":
 
 /// What `plan` says of a golden model with this template, which is asked and trained in these turns.
 fn planned(template: &str, turns: &str, learnt: &str) -> (Option<i32>, String) {
-    planned_of(ROWS, template, (turns, learnt), "")
+    planned_of(ROWS, template, (turns, learnt), ("", ""))
 }
 
-/// The same of other rows, and with more in the settings of the training.
+/// The same of other rows, with another model before it, and with more in the settings of the training.
 fn planned_of(
     rows: &str,
     template: &str,
     (turns, learnt): (&str, &str),
-    more: &str,
+    (before, more): (&str, &str),
 ) -> (Option<i32>, String) {
     let place = Place::new();
     let folder = place.path("m");
@@ -40,7 +40,7 @@ fn planned_of(
 name: turns
 models:
   m: {{path: m}}
-  tuned: {{finetune: {{base: m, settings: lora, dataset: rows, messages: [{learnt}, {{assistant: \"{{{{ a }}}}\"}}]}}}}
+{before}  tuned: {{finetune: {{base: m, settings: lora, dataset: rows, messages: [{learnt}, {{assistant: \"{{{{ a }}}}\"}}]}}}}
 datasets: {{rows: {{jsonl: rows.jsonl, id: id}}}}
 finetune: {{lora: {{lora: {{rank: 2}}, learning_rate: 1.0e-3, max_steps: 2, per_device_batch_size: 1{more}}}}}
 metrics: {{uncertainty: {{plugin: uncertainty}}}}
@@ -71,6 +71,11 @@ fn a_turn_that_the_model_would_not_see_is_refused() {
     assert_eq!(code, Some(2), "{said}");
     let part = "the chat template of model `tuned` leaves the system turn of its training out";
     assert!(said.contains(part), "{said}");
+    // Another training with the same settings speaks for itself alone.
+    let before = "  sound: {finetune: {base: m, settings: lora, dataset: rows, messages: [{user: \"{{ q }}\"}, {assistant: \"{{ a }}\"}]}}\n";
+    let (code, said) = planned_of(ROWS, WITHOUT_SYSTEM, (ASKED, WITH_SYSTEM), (before, ""));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(part), "{said}");
     let misspelt = WITHOUT_SYSTEM.replace("[{{ m['content'] }}]", "[{{ m['contents'] }}]");
     let (code, said) = planned(&misspelt, ASKED, ASKED);
     assert_eq!(code, Some(2), "{said}");
@@ -95,7 +100,7 @@ fn a_turn_in_other_white_space_or_as_json_is_seen() {
 #[test]
 fn a_special_token_in_a_text_is_warned_of() {
     let rows = ROWS.replace("the queen", "the <|eot_id|> queen");
-    let (code, said) = planned_of(&rows, WITHOUT_SYSTEM, (ASKED, ASKED), "");
+    let (code, said) = planned_of(&rows, WITHOUT_SYSTEM, (ASKED, ASKED), ("", ""));
     assert_eq!(code, Some(0), "{said}");
     for part in [
         "warning[special-token]: 1 of 2 rows of evaluation `ask` hold a special token of model `m` in their text, the first of them row `b` \
@@ -112,7 +117,7 @@ fn a_special_token_in_a_text_is_warned_of() {
 fn a_row_that_is_cut_before_its_answer_is_refused() {
     let said = |most: usize| {
         let more = format!(", max_seq_length: {most}");
-        planned_of(ROWS, WITHOUT_SYSTEM, (ASKED, ASKED), &more)
+        planned_of(ROWS, WITHOUT_SYSTEM, (ASKED, ASKED), ("", &more))
     };
     let (code, message) = said(4);
     assert_eq!(code, Some(2), "{message}");

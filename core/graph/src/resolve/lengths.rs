@@ -128,7 +128,11 @@ fn untaught(
         else {
             continue;
         };
-        if !tried.insert((finetune.base.get(), finetune.settings.get())) {
+        // Other data, or other turns of it, are another training.
+        let Ok(data) = serde_json::to_string(&(&training.data, &training.eval_dataset)) else {
+            continue;
+        };
+        if !tried.insert((finetune.base.get(), finetune.settings.get(), data)) {
             continue;
         }
         let Ok(examples) = examples(training, &experiment.datasets) else {
