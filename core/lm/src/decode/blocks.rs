@@ -12,6 +12,7 @@ mod lanes;
 mod pack;
 mod plain;
 mod sums;
+mod widest;
 
 use half::f16;
 use rayon::prelude::*;
@@ -19,7 +20,7 @@ use rayon::prelude::*;
 use self::codes::zero;
 use self::fixed::Digits;
 pub(super) use self::fixed::{Fixed, Kind};
-use self::lanes::Widest;
+use self::widest::Widest;
 use crate::blocks::{Block, Format, Layout};
 
 /// Outputs of a panel: the widest vectors have as many words.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};
 
-use super::lanes::Widest;
+use super::widest::Widest;
 use super::{Blocks, Digits, Fixed, Kind, plain};
 use crate::blocks::{Block, Format, Offset, Stored};
 use crate::decode::product::Packed;
