@@ -50,8 +50,8 @@ fn one_row<'a, S: Lanes, const V: usize, const F: usize>(
     }
 }
 
-/// How many words ahead of those that one row is multiplied with others are fetched: processors do not fetch across pages by themselves,
-/// and a page is multiplied with in little more time than memory takes to answer.
+/// How many [`Words`] ahead of those that one row is multiplied with others are fetched: processors do not fetch across pages by
+/// themselves, so every page would begin with a wait for memory.
 const AHEAD: usize = 96;
 
 /// One row times a panel, whose codes are taken from it as they are multiplied.
