@@ -65,6 +65,7 @@ pub(crate) struct DropoutKey {
     pub(crate) seed: u64,
     pub(crate) step: u64,
     pub(crate) micro_batch: u64,
+    pub(crate) part: u64,
 }
 
 impl Decoder {
@@ -76,6 +77,12 @@ impl Decoder {
     /// The type that is computed in.
     pub(crate) fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// Whether a row gives the same whatever rows stand beside it, and several threads may compute rows: not where a rotation depends
+    /// on the longest row.
+    pub(crate) fn rows_are_apart(&self) -> bool {
+        self.device.is_cpu() && self.ropes.iter().all(Option::is_some)
     }
 
     /// Number of layers.

@@ -10,6 +10,7 @@ mod event;
 mod finetune;
 mod gradients;
 mod optimizer;
+mod parts;
 mod pretrain;
 mod run;
 mod schedule;

@@ -54,6 +54,31 @@ fn accumulation_does_not_matter() {
     assert_close(&whole, &shaped(1, 4), 1e-4);
 }
 
+/// Batches of so many tokens are computed in parts, side by side.
+#[test]
+fn parts_of_a_batch_and_the_threads_they_have_do_not_matter() {
+    let mut data = rows("llama", 16);
+    data.examples = std::iter::repeat_n(data.examples, 6).flatten().collect();
+    let shaped = |batch, accumulation, dropout, threads| {
+        let config = on_cpu(TrainingSettings {
+            method: lora(dropout),
+            per_device_batch_size: batch,
+            gradient_accumulation_steps: accumulation,
+            ..settings()
+        });
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.expect("threads");
+        pool.install(|| train_whole("llama", &data, &config))
+    };
+    let ((_, parts), (_, whole)) = (shaped(96, 1, 0.0, 2), shaped(16, 6, 0.0, 2));
+    assert!(parts.steps[0].tokens > 2048, "several parts");
+    assert!(whole.steps[0].tokens < 6 * 1024, "one part of each");
+    assert_close(&parts.steps, &whole.steps, 1e-4);
+    let (one, _) = shaped(96, 1, 0.1, 1);
+    let (several, _) = shaped(96, 1, 0.1, 3);
+    assert!(bytes(one.path(), ADAPTER) == bytes(several.path(), ADAPTER));
+}
+
 #[test]
 fn gradient_checkpointing_changes_no_byte() {
     let data = rows("qwen3", 8);

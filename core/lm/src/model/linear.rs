@@ -82,7 +82,7 @@ impl Adapter {
         let Some(key) = pass.dropout.filter(|_| self.dropout > 0.0) else {
             return Ok(None);
         };
-        let index = [key.step, key.micro_batch, self.module];
+        let index = [key.step, key.micro_batch, key.part, self.module];
         let mut stream = Stream::new(key.seed, "dropout", &index);
         let (p, keep) = (self.dropout as f32, 1.0 / (1.0 - self.dropout) as f32);
         let mask: Vec<f32> = (0..x.elem_count())

@@ -25,7 +25,7 @@ pub(super) fn multiply(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 }
 
 /// `sum += term`, in the memory of `sum` where possible.
-pub(super) fn add_assign(sum: &mut Tensor, term: &Tensor) -> Result<()> {
+pub(crate) fn add_assign(sum: &mut Tensor, term: &Tensor) -> Result<()> {
     if !cpu::applies(&[sum, term]) || sum.dims() != term.dims() || !sum.is_contiguous() {
         *sum = (&*sum + term)?;
         return Ok(());

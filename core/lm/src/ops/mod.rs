@@ -39,6 +39,7 @@ pub(crate) mod kernels {
 pub(crate) use adamw::{AdamW, clip_factor, gradient_norm};
 pub(crate) use again::Kept;
 pub(crate) use dora::{dora_linear, row_lengths};
+pub(crate) use elementwise::add_assign;
 pub(crate) use linear::{LoraFactors, linear, lora_linear};
 pub(crate) use loss::linear_cross_entropy;
 pub(crate) use pool::on_pool;

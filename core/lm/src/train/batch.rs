@@ -153,7 +153,8 @@ impl Batch {
 }
 
 impl PackedRow {
-    fn length(&self, examples: &[Encoded]) -> usize {
+    /// Its tokens.
+    pub(crate) fn length(&self, examples: &[Encoded]) -> usize {
         self.members.iter().map(|&m| examples[m].ids.len()).sum()
     }
 

@@ -9,6 +9,7 @@ use super::batch::{Batch, PackedRow, Walk, pack, unpacked};
 use super::config::TrainConfig;
 use super::encode::{Encoded, Encoder, Example};
 use super::event::PreviewPiece;
+use super::parts::parts;
 use crate::error::{Error, Result};
 use crate::model::Decoder;
 use crate::tokenize::Tokenizer;
@@ -143,10 +144,25 @@ impl Prepared {
             .sum()
     }
 
-    /// One micro-batch on the decoder's device.
-    pub(crate) fn batch(&self, decoder: &Decoder, rows: &[usize]) -> Result<Batch> {
+    /// One micro-batch on the decoder's device, in the parts that it is computed in.
+    pub(crate) fn parts(
+        &self,
+        decoder: &Decoder,
+        rows: &[usize],
+        parameters: usize,
+    ) -> Result<Vec<Batch>> {
         let rows: Vec<&PackedRow> = rows.iter().map(|&row| &self.rows[row]).collect();
-        Batch::new(decoder, &self.examples, &rows)
+        if !decoder.rows_are_apart() {
+            return Ok(vec![Batch::new(decoder, &self.examples, &rows)?]);
+        }
+        let lengths: Vec<usize> = rows.iter().map(|row| row.length(&self.examples)).collect();
+        let parts = parts(&lengths, parameters).into_iter();
+        parts
+            .map(|places| {
+                let rows: Vec<&PackedRow> = places.into_iter().map(|place| rows[place]).collect();
+                Batch::new(decoder, &self.examples, &rows)
+            })
+            .collect()
     }
 
     /// The evaluation rows in micro-batches, each with its number of supervised tokens.

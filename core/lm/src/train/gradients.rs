@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::batch::Batch;
 use crate::error::Result;
@@ -11,6 +12,38 @@ use crate::ops::{self, Traced};
 
 /// Gradients by parameter name.
 pub(crate) type Gradients = BTreeMap<String, Tensor>;
+
+/// Adds the gradients of the losses of a micro-batch's parts, summed over their supervised tokens, to `gradients`; returns that sum.
+/// The parts are computed side by side and added in their order.
+///
+/// # Errors
+/// As [`add_gradients`].
+pub(crate) fn add_gradients_of_parts(
+    decoder: &Decoder,
+    parameters: &Parameters,
+    parts: &[Batch],
+    recompute: bool,
+    gradients: &mut Gradients,
+) -> Result<f64> {
+    if let [whole] = parts {
+        return add_gradients(decoder, parameters, whole, recompute, gradients);
+    }
+    let of_part = |part: &Batch| -> Result<(f64, Gradients)> {
+        let mut gradients = Gradients::new();
+        let loss = add_gradients(decoder, parameters, part, recompute, &mut gradients)?;
+        Ok((loss, gradients))
+    };
+    let found = parts.par_iter().with_max_len(1).map(of_part);
+    let found = found.collect::<Result<Vec<_>>>()?;
+    let mut sum = 0.0;
+    for (loss, found) in found {
+        sum += loss;
+        for (name, gradient) in found {
+            add(gradients, &name, gradient)?;
+        }
+    }
+    Ok(sum)
+}
 
 /// Adds the gradients of the micro-batch's losses, summed over its supervised tokens, to `gradients`; returns that sum.
 ///
@@ -82,11 +115,17 @@ fn collect(
         let Some(gradient) = found.remove(parameter) else {
             continue;
         };
-        match gradients.get_mut(name) {
-            Some(sum) => *sum = (&*sum + gradient)?,
-            None => {
-                gradients.insert(name.clone(), gradient);
-            }
+        add(gradients, name, gradient)?;
+    }
+    Ok(())
+}
+
+/// Adds the gradient of one parameter.
+fn add(gradients: &mut Gradients, name: &str, gradient: Tensor) -> Result<()> {
+    match gradients.get_mut(name) {
+        Some(sum) => ops::add_assign(sum, &gradient)?,
+        None => {
+            gradients.insert(name.to_owned(), gradient);
         }
     }
     Ok(())

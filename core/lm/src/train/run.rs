@@ -13,7 +13,7 @@ use super::checkpoint::Checkpoints;
 use super::config::TrainConfig;
 use super::data::Prepared;
 use super::event::{StepRecord, StepTiming, TrainEvent, TrainSummary, peak_memory_bytes};
-use super::gradients::{Gradients, add_gradients, loss_sum};
+use super::gradients::{Gradients, add_gradients_of_parts, loss_sum};
 use super::optimizer::Optimizer;
 use super::schedule::factor;
 use crate::error::{Error, Result};
@@ -165,17 +165,20 @@ impl Run<'_> {
             .sum();
         let (mut gradients, mut loss, mut tokens) = (Gradients::new(), 0.0, 0);
         for (number, rows) in micro_batches.iter().enumerate() {
-            let mut batch = self.data.batch(&self.decoder, rows)?;
-            batch.pass.dropout = Some(DropoutKey {
-                seed: config.settings.seed,
-                step: done,
-                micro_batch: number as u64,
-            });
-            tokens += batch.tokens as u64;
-            loss += add_gradients(
+            let mut parts = self.data.parts(&self.decoder, rows, self.sizes().0)?;
+            for (part, batch) in parts.iter_mut().enumerate() {
+                batch.pass.dropout = Some(DropoutKey {
+                    seed: config.settings.seed,
+                    step: done,
+                    micro_batch: number as u64,
+                    part: part as u64,
+                });
+                tokens += batch.tokens as u64;
+            }
+            loss += add_gradients_of_parts(
                 &self.decoder,
                 &self.parameters,
-                &batch,
+                &parts,
                 config.settings.gradient_checkpointing,
                 &mut gradients,
             )?;
