@@ -10,8 +10,11 @@ use super::math::{dot, exp, exp_sum, max};
 use super::product::{Matrix, add_transposed_product, multiply, padded};
 use super::{vectorized, zeros};
 
-/// Queries of a block: whole tiles of six rows.
+/// Queries of a block.
 const BLOCK: usize = 48;
+
+/// Queries of a block that are compared with the same keys, those up to the last of them: whole tiles of six rows.
+const ROWS: usize = 12;
 
 /// Sizes: batch, time, query heads, key heads, width of a head.
 #[derive(Clone, Copy)]
@@ -141,6 +144,12 @@ impl<'a> Task<'a> {
     }
 }
 
+/// Columns of scores that hold so many keys: whole vectors of a product.
+#[inline(always)]
+fn columns_of<S: Simd>(_: S, keys: usize) -> usize {
+    keys.next_multiple_of(2 * S::F32_LANES)
+}
+
 /// Returns the output `[b, t, h, d]` and the logarithm of each softmax's denominator, by task, query head and time.
 pub(in crate::ops) fn forward(shape: Shape, inputs: Inputs<'_>) -> (Vec<f32>, Vec<f32>) {
     let mut output = zeros(inputs.q.len());
@@ -197,7 +206,7 @@ fn forward_task<S: Simd>(
     for within in 0..group {
         for start in (0..t).step_by(BLOCK) {
             let end = (start + BLOCK).min(t);
-            let (rows, columns) = (end - start, padded(end));
+            let rows = end - start;
             task.pack_queries(
                 &mut q,
                 task.inputs.q,
@@ -209,21 +218,28 @@ fn forward_task<S: Simd>(
                 data: &q,
                 stride: width,
             };
-            multiply::<S, false>(simd, &mut scores, keys, q, k, (rows, columns, d));
             let mut inverse = [0f32; BLOCK];
-            for (i, scores) in scores.chunks_exact_mut(keys).take(rows).enumerate() {
-                let scores = &mut scores[..columns];
-                task.mask(scores, start + i, f32::NEG_INFINITY);
-                let highest = max(simd, scores);
-                let sum = exp_sum(simd, scores, highest);
-                inverse[i] = 1.0 / sum;
-                denominators[within * t + start + i] = highest + sum.ln();
+            for first in (0..rows).step_by(ROWS) {
+                let last = (first + ROWS).min(rows);
+                let (seen, columns) = (start + last, columns_of(simd, start + last));
+                let scores = &mut scores[first * keys..last * keys];
+                let sizes = (last - first, columns, d);
+                multiply::<S, false>(simd, scores, keys, q.from_row(first), k, sizes);
+                for (i, scores) in (first..).zip(scores.chunks_exact_mut(keys)) {
+                    let scores = &mut scores[..columns];
+                    task.mask(scores, start + i, f32::NEG_INFINITY);
+                    let highest = max(simd, scores);
+                    let sum = exp_sum(simd, scores, highest);
+                    inverse[i] = 1.0 / sum;
+                    denominators[within * t + start + i] = highest + sum.ln();
+                }
+                let weights = Matrix {
+                    data: scores,
+                    stride: keys,
+                };
+                let mixed = &mut mixed[first * width..];
+                multiply::<S, false>(simd, mixed, width, weights, v, (last - first, d, seen));
             }
-            let weights = Matrix {
-                data: &scores,
-                stride: keys,
-            };
-            multiply::<S, false>(simd, &mut mixed, width, weights, v, (rows, d, end));
             for (i, mixed) in mixed.chunks_exact(width).take(rows).enumerate() {
                 for (to, from) in output[(start + i) * group + within].iter_mut().zip(mixed) {
                     *to = inverse[i] * from;
@@ -317,7 +333,7 @@ fn backward_task<S: Simd>(simd: S, backward: BackwardTask<'_, '_>) {
         let head = task.query_head(within);
         for start in (0..t).step_by(BLOCK) {
             let end = (start + BLOCK).min(t);
-            let (rows, columns) = (end - start, padded(end));
+            let rows = end - start;
             task.pack_queries(&mut queries, q, start..end, head, scale);
             task.pack_queries(&mut upstream, gradient, start..end, head, 1.0);
             let queries = Matrix {
@@ -328,56 +344,77 @@ fn backward_task<S: Simd>(simd: S, backward: BackwardTask<'_, '_>) {
                 data: &upstream,
                 stride: width,
             };
-            multiply::<S, false>(
-                simd,
-                &mut weights,
-                keys,
-                queries,
-                k_columns,
-                (rows, columns, d),
-            );
-            multiply::<S, false>(
-                simd,
-                &mut d_scores,
-                keys,
-                upstream,
-                v_columns,
-                (rows, columns, d),
-            );
-            let blocks = weights
-                .chunks_exact_mut(keys)
-                .zip(d_scores.chunks_exact_mut(keys));
-            for (i, (weights, d_scores)) in blocks.take(rows).enumerate() {
-                let (weights, d_scores) = (&mut weights[..columns], &mut d_scores[..columns]);
-                let time = start + i;
-                let denominator = denominators[within * t + time];
-                let shared = dot(
+            for first in (0..rows).step_by(ROWS) {
+                let last = (first + ROWS).min(rows);
+                let (seen, columns) = (start + last, columns_of(simd, start + last));
+                let weights = &mut weights[first * keys..last * keys];
+                let d_scores = &mut d_scores[first * keys..last * keys];
+                let sizes = (last - first, columns, d);
+                multiply::<S, false>(
                     simd,
-                    task.vector(output, h, time, head),
-                    task.vector(gradient, h, time, head),
+                    weights,
+                    keys,
+                    queries.from_row(first),
+                    k_columns,
+                    sizes,
                 );
-                task.mask(weights, time, f32::NEG_INFINITY);
-                for (weight, d_score) in weights.iter_mut().zip(d_scores) {
-                    *weight = exp(*weight - denominator);
-                    *d_score = *weight * (*d_score - shared);
+                multiply::<S, false>(
+                    simd,
+                    d_scores,
+                    keys,
+                    upstream.from_row(first),
+                    v_columns,
+                    sizes,
+                );
+                let rows = weights
+                    .chunks_exact_mut(keys)
+                    .zip(d_scores.chunks_exact_mut(keys));
+                for (time, (weights, d_scores)) in (start + first..).zip(rows) {
+                    // Below, all keys of the block are gone through.
+                    weights[columns..].fill(0.0);
+                    d_scores[columns..].fill(0.0);
+                    let (weights, d_scores) = (&mut weights[..columns], &mut d_scores[..columns]);
+                    let denominator = denominators[within * t + time];
+                    let shared = dot(
+                        simd,
+                        task.vector(output, h, time, head),
+                        task.vector(gradient, h, time, head),
+                    );
+                    task.mask(weights, time, f32::NEG_INFINITY);
+                    for (weight, d_score) in weights.iter_mut().zip(d_scores) {
+                        *weight = exp(*weight - denominator);
+                        *d_score = *weight * (*d_score - shared);
+                    }
                 }
+                let d_scores = Matrix {
+                    data: d_scores,
+                    stride: keys,
+                };
+                let dq_block = &mut dq_block[first * width..];
+                multiply::<S, false>(
+                    simd,
+                    dq_block,
+                    width,
+                    d_scores,
+                    k_rows,
+                    (last - first, d, seen),
+                );
             }
-            let weights = Matrix {
-                data: &weights,
-                stride: keys,
-            };
-            let d_scores = Matrix {
-                data: &d_scores,
-                stride: keys,
-            };
-            multiply::<S, false>(simd, &mut dq_block, width, d_scores, k_rows, (rows, d, end));
             for (i, from) in dq_block.chunks_exact(width).take(rows).enumerate() {
                 for (to, from) in dq[(start + i) * group + within].iter_mut().zip(from) {
                     *to = scale * from;
                 }
             }
-            add_transposed_product(simd, &mut dk_sum, width, d_scores, queries, (end, d, rows));
-            add_transposed_product(simd, &mut dv_sum, width, weights, upstream, (end, d, rows));
+            for (sum, a, b) in [
+                (&mut dk_sum, &d_scores, queries),
+                (&mut dv_sum, &weights, upstream),
+            ] {
+                let a = Matrix {
+                    data: a,
+                    stride: keys,
+                };
+                add_transposed_product(simd, sum, width, (a, start), b, (end, d, rows));
+            }
         }
     }
     for (sums, rows) in [(&dk_sum, dk), (&dv_sum, dv)] {

@@ -22,6 +22,16 @@ pub(in crate::ops) struct Matrix<'a> {
     pub(in crate::ops) stride: usize,
 }
 
+impl Matrix<'_> {
+    /// Without the rows before this one.
+    pub(in crate::ops) fn from_row(self, row: usize) -> Self {
+        Self {
+            data: &self.data[row * self.stride..],
+            ..self
+        }
+    }
+}
+
 /// `c = a b`, or `c += a b`: `c` is `m` x `n` with rows `c_stride` apart, `a` is `m` x `k`. The rows of `b` hold whole
 /// tiles: `padded(n)` elements.
 #[inline(always)]
@@ -92,22 +102,23 @@ fn all_rows<S: Simd, const V: usize, const ADD: bool>(
     }
 }
 
-/// `c += a^T b` for `a` of `k` rows and `m` columns; the rows of `b` hold whole tiles.
+/// `c += a^T b` for `a` of `k` rows and `m` columns, of which row `i` is zero behind column `seen + i`; the rows of `b` hold whole tiles.
 #[inline(always)]
 pub(in crate::ops) fn add_transposed_product<S: Simd>(
     simd: S,
     c: &mut [f32],
     c_stride: usize,
-    a: Matrix<'_>,
+    (a, seen): (Matrix<'_>, usize),
     b: Matrix<'_>,
     (m, n, k): (usize, usize, usize),
 ) {
     for i in (0..m).step_by(6) {
+        let first = i.saturating_sub(seen);
         macro_rules! rows {
             ($rows:literal) => {{
                 for j in (0..n).step_by(2 * S::F32_LANES) {
                     let mut sums = [[simd.splat_f32s(0.0); 2]; $rows];
-                    for step in 0..k {
+                    for step in first..k {
                         let a = &a.data[step * a.stride + i..][..$rows];
                         let b = vectors::<S, 2>(simd, &b.data[step * b.stride + j..]);
                         for r in 0..$rows {
@@ -323,7 +334,7 @@ mod tests {
             multiply::<S, false>(simd, self.c, n, a_rows, b, self.sizes);
             self.sum.copy_from_slice(self.c);
             multiply::<S, true>(simd, self.sum, n, a_rows, b, self.sizes);
-            add_transposed_product(simd, self.sum, n, a_columns, b, self.sizes);
+            add_transposed_product(simd, self.sum, n, (a_columns, usize::MAX), b, self.sizes);
         }
     }
 
