@@ -79,10 +79,13 @@ impl Decoder {
         self.dtype
     }
 
-    /// Whether a row gives the same whatever rows stand beside it, and several threads may compute rows: not where a rotation depends
-    /// on the longest row.
+    /// Whether rows can be computed apart, side by side: not where a rotation depends on the longest row, nor where a weight in blocks
+    /// would be whole in memory once for each of them.
     pub(crate) fn rows_are_apart(&self) -> bool {
-        self.device.is_cpu() && self.ropes.iter().all(Option::is_some)
+        let in_blocks = |weight: &Weight| matches!(weight, Weight::Quantized(_));
+        self.device.is_cpu()
+            && self.ropes.iter().all(Option::is_some)
+            && !self.frozen_weights().iter().any(in_blocks)
     }
 
     /// Number of layers.

@@ -3,6 +3,8 @@
 //!
 //! What is rounded is at most half of the last of 23 bits of the largest of them, as in f32.
 
+use std::hint::black_box;
+
 use pulp::bytemuck::cast;
 use rayon::prelude::*;
 
@@ -136,7 +138,8 @@ fn write<T: Four, const SHARED: usize>(
             || {
                 let fours = fours.chunks_exact_mut(SHARED / 4);
                 for ((shared, x), fours) in shared.iter_mut().zip(x).zip(fours) {
-                    let (power, whole) = whole_numbers(x);
+                    // Neighbours are a vector: several of their groups at a time would be gathered and scattered.
+                    let (power, whole) = whole_numbers(black_box(x));
                     shared.scale = power;
                     let sum = T::write(fours, &whole, shared, zero);
                     shared.sum = sum as f32 * power;
