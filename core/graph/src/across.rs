@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::across_prompts::asked_otherwise;
 use crate::folder::family_of;
-use crate::resolved::ResolvedFamily;
+use crate::resolved_comparisons::ResolvedFamily;
 use crate::results::adjust;
 
 /// What a comparison needs of a run folder.

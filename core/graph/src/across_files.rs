@@ -11,7 +11,7 @@ use driftgauge_spec::spec::{Adjust, RecordedFormat};
 use driftgauge_stats::bootstrap::Options;
 
 use crate::across::{Across, comparison};
-use crate::resolved::ResolvedFamily;
+use crate::resolved_comparisons::ResolvedFamily;
 
 /// What stands for the evaluation in the name of a number.
 const EVALUATION: &str = "files";

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod remote;
 pub mod resolve;
 pub mod resolved;
+pub mod resolved_comparisons;
 pub mod resolved_search;
 pub mod results;
 pub mod rounds;

@@ -14,9 +14,11 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use crate::resolved::{
-    ExampleAnswer, ModelSource, ResolvedCompare, ResolvedDataset, ResolvedEvaluation,
-    ResolvedExamples, ResolvedExpected, ResolvedExperiment, ResolvedFamily, ResolvedGate,
-    ResolvedGenerate, ResolvedModel,
+    ExampleAnswer, ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedExamples,
+    ResolvedExperiment, ResolvedGenerate, ResolvedModel,
+};
+use crate::resolved_comparisons::{
+    ResolvedCompare, ResolvedExpected, ResolvedFamily, ResolvedGate,
 };
 
 /// The record of an experiment.

@@ -8,8 +8,9 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::Resolver;
-use crate::resolved::{
-    ResolvedCompare, ResolvedEvaluation, ResolvedExpected, ResolvedFamily, ResolvedGate,
+use crate::resolved::ResolvedEvaluation;
+use crate::resolved_comparisons::{
+    ResolvedCompare, ResolvedExpected, ResolvedFamily, ResolvedGate,
 };
 
 /// A metric or judge in a plugin, as the spec says it.

@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::place;
-use crate::resolved::{ModelSource, ResolvedCompare, ResolvedExperiment};
+use crate::resolved::{ModelSource, ResolvedExperiment};
+use crate::resolved_comparisons::ResolvedCompare;
 
 /// One level and one number of resamples for the whole experiment: they go into the configuration of each metric that has them, and
 /// so into its key, but for those that metrics take anyway.

@@ -4,7 +4,7 @@ use driftgauge_record::{Comparison, Expected, Interval, Metric, PublishedOutcome
 use driftgauge_spec::spec::Statistic;
 
 use super::families::written;
-use crate::resolved::ResolvedExpected;
+use crate::resolved_comparisons::ResolvedExpected;
 
 /// What was measured of the number that was published.
 struct Measured {

@@ -4,7 +4,7 @@ use driftgauge_record::{Adjustment, Comparison, Results};
 use driftgauge_spec::spec::Adjust;
 use driftgauge_stats::multiplicity::{benjamini_hochberg, holm};
 
-use crate::resolved::ResolvedFamily;
+use crate::resolved_comparisons::ResolvedFamily;
 
 /// Name of the families that a breakdown by category forms where the spec names none.
 const CATEGORIES: &str = "categories";

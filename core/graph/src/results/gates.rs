@@ -2,7 +2,7 @@
 
 use driftgauge_record::{Gate, Interval, Results};
 
-use crate::resolved::ResolvedGate;
+use crate::resolved_comparisons::ResolvedGate;
 
 /// A number, where it is defined, and how many prompts are behind it.
 type Measured = (Option<f64>, u64);
