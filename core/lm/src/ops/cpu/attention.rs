@@ -224,7 +224,7 @@ fn forward_task<S: Simd>(
                 let (seen, columns) = (start + last, columns_of(simd, start + last));
                 let scores = &mut scores[first * keys..last * keys];
                 let sizes = (last - first, columns, d);
-                multiply::<S, false>(simd, scores, keys, q.from_row(first), k, sizes);
+                multiply::<S, false>(simd, scores, keys, q.below(first), k, sizes);
                 for (i, scores) in (first..).zip(scores.chunks_exact_mut(keys)) {
                     let scores = &mut scores[..columns];
                     task.mask(scores, start + i, f32::NEG_INFINITY);
@@ -350,19 +350,12 @@ fn backward_task<S: Simd>(simd: S, backward: BackwardTask<'_, '_>) {
                 let weights = &mut weights[first * keys..last * keys];
                 let d_scores = &mut d_scores[first * keys..last * keys];
                 let sizes = (last - first, columns, d);
-                multiply::<S, false>(
-                    simd,
-                    weights,
-                    keys,
-                    queries.from_row(first),
-                    k_columns,
-                    sizes,
-                );
+                multiply::<S, false>(simd, weights, keys, queries.below(first), k_columns, sizes);
                 multiply::<S, false>(
                     simd,
                     d_scores,
                     keys,
-                    upstream.from_row(first),
+                    upstream.below(first),
                     v_columns,
                     sizes,
                 );

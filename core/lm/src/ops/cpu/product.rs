@@ -24,7 +24,7 @@ pub(in crate::ops) struct Matrix<'a> {
 
 impl Matrix<'_> {
     /// Without the rows before this one.
-    pub(in crate::ops) fn from_row(self, row: usize) -> Self {
+    pub(in crate::ops) fn below(self, row: usize) -> Self {
         Self {
             data: &self.data[row * self.stride..],
             ..self
