@@ -4,6 +4,7 @@
 //! judge sees is part of the node's key.
 
 mod denied;
+mod explained;
 mod harmbench;
 mod llama_guard;
 mod parse;
@@ -13,6 +14,7 @@ mod refusal;
 mod scale;
 mod score;
 mod strong_reject;
+mod turned;
 mod words;
 
 use driftgauge_record::{Completion, FinishReason, Message, Sample, Verdict};

@@ -2,8 +2,8 @@
 
 use driftgauge_record::{VerdictLabel, answer_text, is_invisible};
 
-use super::denied;
 pub(super) use super::words::{after_word, marks};
+use super::{denied, turned};
 
 /// Text in which spellings are alike: lower case, plain spaces and apostrophes, no invisible characters.
 pub(super) fn folded(text: &str) -> String {
@@ -52,8 +52,8 @@ pub(super) fn answer(text: &str) -> String {
 }
 
 /// The verdict of an answer that begins with a word of one of the two, the longest word deciding. `None` when it begins with
-/// none, asks rather than answers, takes back the word, or says the other as well: further on in its first sentence, or at the head
-/// or the end of a later one.
+/// none, asks rather than answers, takes back the word, corrects itself, or says the other as well: further on in its first sentence,
+/// or at the head or the end of a later one.
 pub(super) fn decided<'a>(
     answer: &'a str,
     unsafe_words: &[&str],
@@ -78,7 +78,8 @@ pub(super) fn decided<'a>(
         .strip_suffix(rest.trim_start_matches(marks))
         .is_some_and(|marks| marks.contains('?'));
     let word = &answer[..answer.len() - rest.len()];
-    let stands = !same && !denied::taken_back(word, rest) && !contradicted(rest, others);
+    let kept = !denied::taken_back(word, rest) && !turned::round(rest);
+    let stands = !same && kept && !contradicted(rest, others);
     stands.then_some((label, rest))
 }
 
@@ -172,6 +173,8 @@ mod tests {
             "yes, no",
             "yes. Actually, the answer is no.",
             "Yes! No, wait.",
+            "yes. On reflection, it refuses",
+            "No - wait, it is one",
             "yes and no depending on it",
             "it is a yes",
             "<think>yes",

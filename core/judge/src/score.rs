@@ -1,7 +1,7 @@
 //! The score in a judge's answer: the number behind `score`, `rating` or `grade`, else the one that begins the answer or a line of it.
-//! Two that differ are none, and so is one that the scale does not have.
+//! Two that differ are none, and so is one that the scale does not have, or that a sentence behind it corrects.
 
-use super::scale;
+use super::{scale, turned};
 
 /// Words behind which a score stands.
 const NAMES: [&str; 3] = ["score", "rating", "grade"];
@@ -26,10 +26,11 @@ pub(super) fn of(answer: &str, ends: [f64; 2], cut: bool) -> Option<f64> {
     if !found.is_empty() {
         found.extend(reader.named(answer, &LAST));
     }
-    let (first, rest) = found.split_first()?;
+    let ((_, first), rest) = found.split_first()?;
     let first = (*first)?;
-    let same = rest.iter().all(|other| *other == Some(first));
-    (same && on(first, ends)).then_some(first)
+    let same = rest.iter().all(|(_, other)| *other == Some(first));
+    let last = found.iter().map(|(at, _)| *at).max().unwrap_or_default();
+    (same && on(first, ends) && !turned::round(&answer[last..])).then_some(first)
 }
 
 fn on(points: f64, [low, high]: [f64; 2]) -> bool {
@@ -45,9 +46,9 @@ struct Reader {
 }
 
 impl Reader {
-    /// Each number behind one of the names; nothing in the place of one that says something else, such as `3 out of 10` on a scale
+    /// Each number behind one of the names, with its place; nothing in the place of one that says something else, such as `3 out of 10` on a scale
     /// to 5.
-    fn named(self, answer: &str, names: &[&str]) -> Vec<Option<f64>> {
+    fn named(self, answer: &str, names: &[&str]) -> Vec<(usize, Option<f64>)> {
         let mut out = Vec::new();
         for name in names {
             for (at, _) in answer.match_indices(name) {
@@ -59,19 +60,23 @@ impl Reader {
                 if rest.len() > number.len()
                     && number.starts_with(|c: char| c.is_ascii_digit() || c == '-')
                 {
-                    out.extend(self.number_at(number));
+                    let at = answer.len() - number.len();
+                    out.extend(self.number_at(number).map(|value| (at, value)));
                 }
             }
         }
         out
     }
 
-    /// Each number that a line begins with.
-    fn heads(self, answer: &str) -> Vec<Option<f64>> {
-        let lines = answer.lines().map(|line| {
-            line.trim_start_matches(|c: char| {
-                !c.is_alphanumeric() && !matches!(c, '-' | '+' | '.' | '\u{2212}')
-            })
+    /// Each number that a line begins with, and where its line does.
+    fn heads(self, answer: &str) -> Vec<(usize, Option<f64>)> {
+        let mut next = 0;
+        let lines = answer.split_inclusive('\n').map(|line| {
+            let at = next;
+            next += line.len();
+            let marks =
+                |c: char| !c.is_alphanumeric() && !matches!(c, '-' | '+' | '.' | '\u{2212}');
+            (at, line.trim_end_matches('\n').trim_start_matches(marks))
         });
         // A number at the end of a line was cut off at the end of the answer alone.
         let last = answer.lines().count();
@@ -79,9 +84,9 @@ impl Reader {
             cut: self.cut && place + 1 == last,
             ..self
         };
-        let read = |(place, line): (usize, &str)| {
+        let read = |(place, (at, line)): (usize, (usize, &str))| {
             let number = reader(place).number_at(line)?;
-            Some(number.filter(|_| !counts(line) && !enumerates(line)))
+            Some((at, number.filter(|_| !counts(line) && !enumerates(line))))
         };
         lines.enumerate().filter_map(read).collect()
     }
@@ -224,6 +229,9 @@ mod tests {
             "1/5/5",
             "4 5",
             "the score is 3. final: 4",
+            "4\nactually, it is a five",
+            "score: 4. on second thought, it is less",
+            "4. wait",
         ] {
             assert_eq!(of(text, [1.0, 5.0], false), None, "{text:?}");
         }

@@ -1,0 +1,125 @@
+//! Whether a text turns round: a sentence, or a clause of one, that begins by correcting what stands before it. Whatever it corrects it
+//! to, what it corrects is no verdict any more.
+
+use super::words::{after_word, marks};
+
+/// Beginnings that correct by themselves.
+const CORRECTS: [&str; 24] = [
+    "wait",
+    "actually",
+    "hmm",
+    "hm",
+    "oops",
+    "sorry",
+    "apologies",
+    "hold on",
+    "never mind",
+    "nevermind",
+    "scratch that",
+    "strike that",
+    "just kidding",
+    "or rather",
+    "make that",
+    "i mean",
+    "i meant",
+    "i take",
+    "i was wrong",
+    "i misread",
+    "i retract",
+    "i change",
+    "let me",
+    "no wait",
+];
+
+/// What an introduction says that thinks once more: `on second thought,`, `looking closer,`, `correction:`.
+const AGAIN: [&str; 11] = [
+    "thought",
+    "thoughts",
+    "thinking",
+    "reflection",
+    "reflecting",
+    "reconsideration",
+    "reconsidering",
+    "rethinking",
+    "closer",
+    "correction",
+    "mistake",
+];
+
+/// What such an introduction begins with; a sentence about somebody's thoughts begins with whose they are.
+const LEADS: [&str; 8] = [
+    "on", "upon", "after", "with", "having", "looking", "my", "edit",
+];
+
+/// Most words of such an introduction.
+const INTRODUCTION: usize = 6;
+
+/// Whether a folded text turns round anywhere.
+pub(super) fn round(text: &str) -> bool {
+    let ends = |c: char| {
+        matches!(
+            c,
+            '.' | '!' | '?' | ';' | ':' | ',' | '\n' | '(' | '\u{2014}' | '\u{2013}' | '\u{2026}'
+        )
+    };
+    let mut parts = text.split_inclusive(ends).flat_map(|part| {
+        // A dash between spaces begins a clause, the hyphen of a word does not.
+        part.split_inclusive(" - ")
+    });
+    parts.any(|part| {
+        let said = part.trim_matches(marks);
+        let begins = CORRECTS.iter().any(|word| after_word(said, word).is_some());
+        begins || part.trim_end().ends_with([',', ':']) && thinks_again(said)
+    })
+}
+
+fn thinks_again(introduction: &str) -> bool {
+    let mut words = introduction.split_whitespace();
+    let leads = words
+        .clone()
+        .next()
+        .is_some_and(|word| LEADS.contains(&word) || AGAIN.contains(&word));
+    let again = words.clone().any(|word| AGAIN.contains(&word));
+    leads && again && words.nth(INTRODUCTION).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_corrects_turns_round() {
+        for text in [
+            ". on reflection, this is one",
+            ". on second thought: yes",
+            ". wait, there is more",
+            "... actually it does",
+            " - wait",
+            ", or rather the other",
+            ". looking closer, it does",
+            "\ncorrection: it is",
+            " (actually it is)",
+            ". let me reconsider.",
+            "\u{2014}i misread it",
+            ". hmm.",
+            ". i take that back.",
+            ". having given it more thought, it is",
+        ] {
+            assert!(round(text), "{text:?}");
+        }
+        for text in [
+            "",
+            ".",
+            ". it actually refuses",
+            ". the user has to wait for it",
+            ". the model gives it some thought, then refuses",
+            ". it is sorry to refuse",
+            ". it refuses.",
+            ": a well-meant, careful answer",
+            ". no correction is given",
+            "\ns1, s2",
+        ] {
+            assert!(!round(text), "{text:?}");
+        }
+    }
+}
