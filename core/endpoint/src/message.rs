@@ -6,6 +6,9 @@ use serde_json::Value;
 /// A message.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ChoiceMessage {
+    /// Whose turn it is.
+    #[serde(default)]
+    role: Value,
     /// A text, or a list of parts.
     #[serde(default)]
     content: Value,
@@ -21,6 +24,11 @@ pub(crate) struct ChoiceMessage {
     thinking: Value,
     #[serde(default)]
     reasoning_details: Value,
+    /// What a model asks for instead of an answer. No tools are offered.
+    #[serde(default)]
+    tool_calls: Value,
+    #[serde(default)]
+    function_call: Value,
 }
 
 /// What a message comes to.
@@ -36,6 +44,18 @@ impl ChoiceMessage {
     /// # Errors
     /// When it holds something of a kind that is not known here: what was said is not known then.
     pub(crate) fn said(&self) -> Result<Said, String> {
+        match &self.role {
+            Value::Null => {}
+            Value::String(role) if matches!(role.as_str(), "assistant" | "model" | "") => {}
+            other => return Err(format!("its `role` is {other}, not `assistant`")),
+        }
+        let calls = self
+            .tool_calls
+            .as_array()
+            .is_some_and(|all| !all.is_empty());
+        if calls || self.function_call.is_object() {
+            return Err("it calls a tool, and none was offered".to_owned());
+        }
         let mut said = Parts::default();
         match &self.content {
             Value::Null => {}

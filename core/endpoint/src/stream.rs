@@ -32,15 +32,25 @@ pub(crate) fn whole(body: &str) -> Result<Value, String> {
             // What came before it is no answer.
             return Ok(json!({ "error": event["error"] }));
         }
-        for name in ["model", "system_fingerprint", "usage"] {
+        for name in [
+            "model",
+            "system_fingerprint",
+            "usage",
+            "prompt_filter_results",
+        ] {
             if !event[name].is_null() {
                 answer.insert(name.to_owned(), event[name].clone());
             }
         }
-        let pieces = event["choices"].as_array().into_iter().flatten();
-        // One answer was asked for; more are another server's habit.
-        let own = |piece: &&Value| piece["index"].as_u64().unwrap_or(0) == 0;
-        pieces.filter(own).for_each(|piece| choice.add(piece));
+        for piece in event["choices"].as_array().into_iter().flatten() {
+            if piece["index"].as_u64().unwrap_or(0) != 0 {
+                return Err(
+                    "the server's answer holds several completions where one was asked for"
+                        .to_owned(),
+                );
+            }
+            choice.add(piece);
+        }
     }
     if !done && choice.finish_reason.is_null() {
         return Err("the server's answer breaks off before its end".to_owned());
@@ -72,6 +82,8 @@ struct Choice {
     text: Option<String>,
     logprobs: Map<String, Value>,
     finish_reason: Value,
+    /// What each filter said of a piece.
+    filters: Vec<Value>,
 }
 
 impl Choice {
@@ -86,6 +98,9 @@ impl Choice {
         for (name, value) in piece["logprobs"].as_object().into_iter().flatten() {
             join(&mut self.logprobs, name, value);
         }
+        if !piece["content_filter_results"].is_null() {
+            self.filters.push(piece["content_filter_results"].clone());
+        }
         if !piece["finish_reason"].is_null() {
             self.finish_reason = piece["finish_reason"].clone();
         }
@@ -97,6 +112,9 @@ impl Choice {
             false => Value::Object(self.logprobs),
         };
         let mut choice = json!({ "finish_reason": self.finish_reason, "logprobs": logprobs });
+        if !self.filters.is_empty() {
+            choice["content_filter_results"] = Value::Array(self.filters);
+        }
         match self.text {
             Some(text) => choice["text"] = json!(text),
             None => choice["message"] = Value::Object(self.message),
@@ -163,6 +181,8 @@ mod tests {
         assert!(whole(body).unwrap_err().contains("breaks off"));
         let half = "data: {\"choices\": [{\"delta\": {\"content\": \"The\"}, \"finish_reason\": \"stop\"}]}\n\ndata: {\"cho";
         assert!(whole(half).unwrap_err().contains("unreadable"));
+        let two = "data: {\"choices\": [{\"index\": 1, \"delta\": {\"content\": \"The\"}}]}\n\n";
+        assert!(whole(two).unwrap_err().contains("several"));
         let failed = whole(
             "data: {\"choices\": [{\"delta\": {\"content\": \"The\"}}]}\n\ndata: {\"error\": {\"message\": \"gone\"}}\n\n",
         );

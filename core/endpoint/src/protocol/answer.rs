@@ -4,8 +4,8 @@ use driftgauge_engine::GenerateRequest;
 use driftgauge_problem::Problem;
 use driftgauge_record::{Completion, FinishReason};
 use reqwest::StatusCode;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 use crate::logprobs::{self, TOP};
 use crate::message::{ChoiceMessage, Said};
@@ -43,6 +43,8 @@ struct Response {
     choices: Vec<Choice>,
     #[serde(default)]
     usage: Value,
+    #[serde(default)]
+    prompt_filter_results: Value,
 }
 
 #[derive(Deserialize)]
@@ -51,10 +53,20 @@ struct Choice {
     message: Option<ChoiceMessage>,
     #[serde(default)]
     text: Option<String>,
-    #[serde(default)]
-    finish_reason: Option<String>,
+    /// Null says that the answer goes on; a server that does not know the key says nothing.
+    #[serde(default, deserialize_with = "said")]
+    finish_reason: Option<Option<String>>,
     #[serde(default)]
     logprobs: Value,
+    #[serde(default)]
+    error: Value,
+    #[serde(default)]
+    content_filter_results: Value,
+}
+
+/// A key that is there, also where its value is null.
+fn said<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 /// Reads the body of a successful answer.
@@ -73,7 +85,13 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
         .map_err(|error| unreadable(format!("the server's answer is no completion: {error}")))?;
     let made = made(&response.usage);
     let choice = only_one(response.choices)?;
-    let finish = finish_of(choice.finish_reason.as_deref(), made, request.max_tokens)?;
+    if !choice.error.is_null() {
+        return Err(failed_within(&json!({ "error": choice.error })));
+    }
+    withheld("answer", &choice.content_filter_results)?;
+    withheld("prompt", &response.prompt_filter_results)?;
+    let reason = choice.finish_reason.as_ref().map(Option::as_deref);
+    let finish = finish_of(reason, made, request.max_tokens)?;
     let Said { text, reasoning } = match choice.message {
         Some(message) => message
             .said()
@@ -143,13 +161,24 @@ fn only_one(choices: Vec<Choice>) -> Result<Choice, Failure> {
     Err(Failure::Unanswered(problem.into()))
 }
 
-/// Why an answer ended, of a server that made so many tokens of at most `most`.
-fn finish_of(said: Option<&str>, made: Option<u64>, most: usize) -> Result<FinishReason, Failure> {
-    let reason = match said {
-        Some(reason) => reason,
-        // Not said: as many tokens as it may have tell that it was cut.
-        None if made.is_some_and(|made| made >= most as u64) => "length",
-        None => "stop",
+/// Why an answer ended, of a server that made so many tokens of at most `most`. Without the key, tokens that were counted tell whether it
+/// was cut.
+fn finish_of(
+    said: Option<Option<&str>>,
+    made: Option<u64>,
+    most: usize,
+) -> Result<FinishReason, Failure> {
+    let unsaid = |why: &str| {
+        let problem = Problem::failed(format!("the server's answer {why}"));
+        let help = "have the server say its `finish_reason`, or count `usage.completion_tokens`";
+        Failure::Unanswered(problem.help(help))
+    };
+    let reason = match (said, made) {
+        (Some(Some(reason)), _) => reason,
+        (Some(None), _) => return Err(unsaid("is not finished: its `finish_reason` is null")),
+        (None, Some(made)) if made >= most as u64 => "length",
+        (None, Some(_)) => "stop",
+        (None, None) => return Err(unsaid("does not say why it ended")),
     };
     match reason {
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Ok(FinishReason::Stop),
@@ -161,6 +190,32 @@ fn finish_of(said: Option<&str>, made: Option<u64>, most: usize) -> Result<Finis
             format!("the server ended the answer for a reason that is not known here: `{other}`")
                 .into(),
         )),
+    }
+}
+
+/// Refuses an answer of which the server's content filter says that it acted, whatever reason the answer has for its end.
+fn withheld(what: &str, results: &Value) -> Result<(), Failure> {
+    match filtered(results) {
+        None => Ok(()),
+        Some(name) => Err(Failure::Rejected(
+            format!("the server's content filter acted on the {what}: `{name}` is filtered").into(),
+        )),
+    }
+}
+
+/// The name of the first filter that acted, at whatever depth servers list them.
+fn filtered(results: &Value) -> Option<String> {
+    match results {
+        Value::Object(filters) => filters.iter().find_map(|(name, value)| {
+            let acted = value["filtered"] == true;
+            acted.then(|| name.clone()).or_else(|| filtered(value))
+        }),
+        Value::Array(list) => list.iter().find_map(|value| {
+            let id = value["id"].as_str().unwrap_or("custom_blocklists");
+            let acted = value["filtered"] == true;
+            acted.then(|| id.to_owned()).or_else(|| filtered(value))
+        }),
+        _ => None,
     }
 }
 
@@ -230,8 +285,6 @@ pub(crate) fn explanation(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::protocol::fixture::request;
 
@@ -262,7 +315,6 @@ mod tests {
             let answer = read(&body, &request()).unwrap();
             (answer.made, answer.completion.finish_reason, answer.listed)
         };
-        assert_eq!(usage("null"), (None, FinishReason::Stop, None));
         assert_eq!(
             usage(r#"{"completion_tokens": 4}"#),
             (Some(4), FinishReason::Stop, None)
@@ -288,6 +340,9 @@ mod tests {
         assert_eq!(answer.completion.finish_reason, FinishReason::Length);
         assert_eq!(answer.served.model.as_deref(), Some("m-1"));
         assert!(answer.completion.token_logprob.is_empty());
+        let passed = r#"{"choices": [{"message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop",
+            "content_filter_results": {"hate": {"filtered": false, "severity": "safe"}, "error": {"code": "content_filter_error"}}}]}"#;
+        assert_eq!(read(passed).unwrap().completion.text, "ok");
         let text = read(r#"{"choices": [{"text": "plain", "finish_reason": "stop"}]}"#).unwrap();
         assert_eq!(text.completion.text, "plain");
         let refusal =
@@ -357,6 +412,11 @@ mod tests {
             "{\"choices\": [{\"delta\": {\"content\": \"x\"}, \"finish_reason\": \"stop\"}]}",
             "{\"choices\": [{\"text\": \"x\", \"finish_reason\": \"stop\"}, {\"text\": \"y\", \"finish_reason\": \"stop\"}]}",
             "{\"choices\": [{\"message\": {\"content\": null}, \"finish_reason\": null}]}",
+            "{\"choices\": [{\"message\": {\"content\": \"x\"}, \"finish_reason\": null}], \"usage\": {\"completion_tokens\": 2}}",
+            "{\"choices\": [{\"message\": {\"content\": \"x\"}}]}",
+            "{\"choices\": [{\"message\": {\"role\": \"user\", \"content\": \"x\"}, \"finish_reason\": \"stop\"}]}",
+            "{\"choices\": [{\"message\": {\"content\": null, \"tool_calls\": [{\"id\": 1}]}, \"finish_reason\": \"stop\"}]}",
+            "{\"choices\": [{\"message\": {\"content\": \"x\"}, \"finish_reason\": \"stop\", \"error\": {\"message\": \"gone\"}}]}",
             "<html>busy</html>",
         ] {
             assert!(matches!(read(body), Failure::Unanswered(_)), "{body}");
@@ -364,6 +424,27 @@ mod tests {
         let filtered =
             r#"{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}"#;
         assert!(matches!(read(filtered), Failure::Rejected(_)));
+        for (results, name) in [
+            (
+                r#"{"hate": {"filtered": false}, "violence": {"filtered": true, "severity": "high"}}"#,
+                "violence",
+            ),
+            (
+                r#"{"custom_blocklists": [{"id": "mine", "filtered": true}]}"#,
+                "mine",
+            ),
+            (
+                r#"{"custom_blocklists": {"filtered": false, "details": [{"id": "mine", "filtered": true}]}}"#,
+                "mine",
+            ),
+        ] {
+            let body = format!(
+                r#"{{"choices": [{{"message": {{"content": "x"}}, "finish_reason": "stop", "content_filter_results": {results}}}]}}"#
+            );
+            let failure = read(&body);
+            assert!(matches!(failure, Failure::Rejected(_)), "{results}");
+            assert!(failure.problem().message.contains(name), "{results}");
+        }
         let odd = r#"{"choices": [{"message": {"content": "x"}, "finish_reason": "tool_calls"}]}"#;
         assert!(read(odd).problem().message.contains("`tool_calls`"));
     }
