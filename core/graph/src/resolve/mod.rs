@@ -3,6 +3,7 @@
 //! Everything found wrong is collected, with its place in the spec. Nothing is fetched: a source of the hub that is not in
 //! the local cache stays unpinned.
 
+mod absent;
 mod adapters;
 mod categories;
 mod configs;

@@ -6,6 +6,7 @@ use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{MetricPath, Statistic};
 use driftgauge_spec::{ExperimentSpec, Located, Text, nearest};
 
+use super::absent;
 use super::measures::resolved_metric;
 use super::place;
 
@@ -30,14 +31,12 @@ pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest
             let chosen = chosen(spec, metric, &manifest);
             let asked = (metric, number, written);
             found.push(complaint(asked, &manifest, judges, chosen));
-        } else if let Some(field) = without_input(spec, evaluation, &manifest, number) {
+        } else if let Some(missing) = absent::without_input(spec, evaluation, &manifest, number) {
             let message = format!(
-                "`{metric}.{number}` will be absent: it reads `{field}`, which evaluation `{evaluation}` does not give"
+                "`{metric}.{number}` will be absent: {}",
+                missing.why(evaluation)
             );
-            let problem = Problem::new("missing-input", message).help(format!(
-                "give the evaluation `{}`, or name another number",
-                key_of(field)
-            ));
+            let problem = Problem::new("missing-input", message).help(missing.help());
             found.push(problem.of_input().at(place(written.span())));
         }
     };
@@ -67,52 +66,8 @@ pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest
     }
     found.extend(unfit(spec, &manifest));
     found.extend(undrawn(spec, &manifest));
+    found.extend(absent::against_itself(spec, &manifest));
     found
-}
-
-/// The keys of an evaluation that give a field of its samples, where the spec alone tells whether it is there.
-const GIVEN: [(&str, &str); 3] = [
-    ("wrong_answer", "wrong_answer"),
-    ("references", "reference"),
-    ("value.choice_loglik", "score"),
-];
-
-fn key_of(field: &str) -> &'static str {
-    let mut given = GIVEN.iter().filter(|(name, _)| *name == field);
-    given.next().map_or("", |(_, key)| key)
-}
-
-/// The field without which a number is absent, and which no sample of the evaluation will have.
-fn without_input(
-    spec: &ExperimentSpec,
-    evaluation: &str,
-    manifest: &Manifest,
-    number: &str,
-) -> Option<&'static str> {
-    let evaluation = spec.evaluations.get(evaluation)?;
-    let recorded = evaluation.models.iter().any(|model| {
-        let model = spec.models.get(model.get().as_str());
-        model.is_none_or(|model| model.recorded.is_some())
-    });
-    let lacks = |field: &str| match field {
-        "wrong_answer" => evaluation.wrong_answer.is_none(),
-        "references" => evaluation.reference.is_none(),
-        "value.choice_loglik" => evaluation.score.is_none() && !recorded,
-        _ => false,
-    };
-    let reads = manifest
-        .reads
-        .iter()
-        .filter(|(id, _)| match id.strip_suffix('*') {
-            Some(start) => number.starts_with(start),
-            None => *id == number,
-        });
-    let mut fields = reads.flat_map(|(_, fields)| fields);
-    let lacking = fields.find(|field| lacks(field))?;
-    GIVEN
-        .iter()
-        .map(|(field, _)| *field)
-        .find(|field| field == lacking)
 }
 
 /// One complaint for each limit of a gate and each published value that its number can never be: a rate of 10, say. What a

@@ -210,6 +210,8 @@ impl Metric for Asr {
             .needs(&["judges"])
             .returns(numbers::LISTED)
             .chosen_by(asked::KEY)
+            .reads("at_*", &["sample_index"])
+            .reads("flip_rate", &["sample_index"])
             .range("*", 0.0, 1.0)
             .range("unjudged", 0.0, UNBOUNDED)
             .range("n_safe", 0.0, UNBOUNDED)
