@@ -126,3 +126,33 @@ fn judges_are_measured_with_the_longest_answer() {
     assert_eq!(code, Some(0));
     assert!(!said.contains("too-long"), "{said}");
 }
+
+#[test]
+fn packed_rows_that_are_fewer_than_a_step_takes_are_refused_by_plan() {
+    let place = Place::new();
+    let spec = spec(&place, "packed.yaml", 128, 128, 4);
+    let written = std::fs::read_to_string(&spec).unwrap();
+    let packed = |step: usize, longest: usize| {
+        let lora = format!(
+            "lora: {{rank: 2}}, packing: true, max_seq_length: {longest}, gradient_accumulation_steps: {step}, learning_rate"
+        );
+        let text = written.replace("lora: {rank: 2}, learning_rate", &lora);
+        place.write("packed.yaml", &text);
+        planned(&place, &spec)
+    };
+    // Twelve conversations of some twenty tokens: one row of each, and few rows of many.
+    assert_eq!(packed(6, 24).0, Some(0));
+    let (code, told) = packed(6, 128);
+    assert_eq!(code, Some(2), "{told}");
+    for part in [
+        "takes 12 rows",
+        "of 128 tokens of its 12 examples",
+        "`packing`",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    // No packing makes rows of more.
+    let (code, told) = packed(7, 24);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("a step takes 14 examples"), "{told}");
+}

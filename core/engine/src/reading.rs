@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use driftgauge_problem::Problem;
+use driftgauge_record::Message;
 
 use crate::ask::{LocalEngine, Prompt};
 
@@ -70,6 +71,12 @@ pub trait PromptReader {
     /// # Errors
     /// As [`Self::render`], and when the tokenizer fails.
     fn tokens(&self, prompt: &Prompt, scored: &str) -> Result<usize, Problem>;
+
+    /// How many tokens a conversation has as a row that is learnt, before it is cut; `None` where that is not known before.
+    ///
+    /// # Errors
+    /// As [`Self::tokens`].
+    fn learnt(&self, messages: &[Message]) -> Result<Option<usize>, Problem>;
 
     /// Spellings of the special tokens, which the tokenizer finds in any text.
     fn special(&self) -> Vec<String>;

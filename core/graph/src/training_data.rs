@@ -159,8 +159,8 @@ pub fn examples(
     }
     let settings = &training.settings;
     let step = settings.per_device_batch_size * settings.gradient_accumulation_steps;
-    // With packing, the trainer knows the number of rows only after counting tokens.
-    if step > train.len() && !settings.packing {
+    // Packing makes fewer rows of them, never more; how many is known where tokens are counted.
+    if step > train.len() {
         return Err(DataError::BatchTooLarge {
             step,
             examples: train.len(),

@@ -38,6 +38,23 @@ impl Words {
     }
 }
 
+/// The tokens of a conversation that is learnt as it stands.
+pub(crate) fn learnt(
+    template: &ChatTemplate,
+    tokenizer: &Tokenizer,
+    messages: &[driftgauge_record::Message],
+) -> Result<usize> {
+    let text = template.render(&turns(messages), false)?;
+    Ok(tokenizer.encode(&text, false)?.len())
+}
+
+fn turns(messages: &[driftgauge_record::Message]) -> Vec<Message> {
+    let turns = messages.iter();
+    turns
+        .map(|message| Message::new(message.role.clone(), message.content.clone()))
+        .collect()
+}
+
 /// The text of a conversation that is to be answered.
 pub(crate) fn conversation(
     template: &ChatTemplate,
@@ -48,11 +65,7 @@ pub(crate) fn conversation(
         Some((last, asked)) if last.role == PREFILL_ROLE => (asked, last.content.as_str()),
         _ => (messages, ""),
     };
-    let messages: Vec<Message> = messages
-        .iter()
-        .map(|message| Message::new(message.role.clone(), message.content.clone()))
-        .collect();
-    Ok(template.render(&messages, true)? + prefill)
+    Ok(template.render(&turns(messages), true)? + prefill)
 }
 
 /// The same error, for whoever meets it next.
@@ -137,6 +150,12 @@ impl PromptReader for Reader {
         let pair = self.words.tokenizer.pair(&text, scored, before)?;
         Ok(pair.prompt.len() + pair.continuation.len())
     }
+
+    fn learnt(&self, messages: &[driftgauge_record::Message]) -> Told<Option<usize>> {
+        let template = self.words.template.as_ref().map_err(again)?;
+        Ok(Some(learnt(template, &self.words.tokenizer, messages)?))
+    }
+
     fn special(&self) -> Vec<String> {
         self.words.tokenizer.special().into_values().collect()
     }

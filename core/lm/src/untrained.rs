@@ -5,10 +5,11 @@ use std::cell::OnceCell;
 
 use driftgauge_engine::{Limits, Prompt, PromptReader, Untrained};
 use driftgauge_problem::Result as Told;
+use driftgauge_record::Message;
 
 use crate::chat::{ChatTemplate, of_file};
 use crate::error::Result;
-use crate::reading::conversation;
+use crate::reading::{conversation, learnt};
 use crate::tokenize::Tokenizer;
 use crate::train::{CHAT_TEMPLATE, special_tokens, tokenizer_of};
 
@@ -91,6 +92,12 @@ impl PromptReader for Reader {
             None => Ok(least(&text) + least(scored)),
         }
     }
+
+    fn learnt(&self, messages: &[Message]) -> Told<Option<usize>> {
+        let tokenizer = self.tokenizer();
+        let counted = tokenizer.map(|tokenizer| learnt(&self.template, tokenizer, messages));
+        Ok(counted.transpose()?)
+    }
 }
 
 /// So many tokens a text has at least, whatever the tokenizer learns: none spans more than a word with the space before it.
@@ -100,8 +107,6 @@ fn least(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use driftgauge_record::Message;
-
     use super::*;
 
     fn prompt(content: &str) -> Prompt {

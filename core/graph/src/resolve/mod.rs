@@ -23,6 +23,7 @@ mod models;
 mod named;
 mod numbers;
 mod only;
+mod packed;
 mod plugins;
 mod portable;
 mod prepare;
@@ -277,6 +278,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
             &mut readers,
             warnings,
         ));
+        unreadable.extend(packed::too_few(spec, &experiment, &mut readers));
         let judged = judged::judged(spec, &experiment, &mut readers);
         unreadable.extend(judged.problems);
         resolver.warnings.extend(judged.warnings);
