@@ -62,6 +62,18 @@ fn settings_that_make_no_sense_are_refused_before_anything_runs() {
         &["`rank_pattern` has the pattern", "q_(proj"],
     );
     refused(
+        ("[q_proj]", "[q_proj], rank_pattern: {q_porj: 2}"),
+        &["error[unknown-module]", "has no module `q_porj`"],
+    );
+    refused(
+        ("[q_proj]", "[q_proj], alpha_pattern: {v_proj: 2}"),
+        &[
+            "error[unknown-module]",
+            "`v_proj` of `alpha_pattern` fits",
+            "no module that `target_modules` names",
+        ],
+    );
+    refused(
         ("max_steps: 2", "max_steps: 2, max_seq_length: 100000"),
         &[
             "error[out-of-range]",

@@ -67,7 +67,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// Ranks and alphas of their own, which modules are given by names and patterns.
+    /// Ranks and alphas of their own, which modules that are trained are given by names and patterns. PEFT passes over a name that fits
+    /// none of them; whoever wrote it meant one.
     fn patterns(&mut self, base: &Text, lora: &Lora, modules: &[String]) {
         let ranks = lora.rank_pattern.keys().map(|name| ("rank_pattern", name));
         let alphas = lora
@@ -76,19 +77,42 @@ impl Resolver<'_> {
             .map(|name| ("alpha_pattern", name));
         for (key, name) in ranks.chain(alphas) {
             match meant_by(key, name.get()) {
-                Ok(means) if modules.iter().any(|module| means(module)) => {}
-                Ok(_) => self.warn(
-                    "no-effect",
-                    name.span(),
-                    no_module(base, name),
-                    "names of modules, their ends, and patterns for both are given a number of their own",
-                ),
+                Ok(means) => {
+                    let meant: Vec<&String> =
+                        modules.iter().filter(|module| means(module)).collect();
+                    let why = match meant.first() {
+                        None => no_module(base, name),
+                        Some(module) if !meant.iter().any(|module| trained(lora, module)) => {
+                            format!(
+                                "`{name}` of `{key}` fits `{module}`, and no module that `target_modules` names"
+                            )
+                        }
+                        Some(_) => continue,
+                    };
+                    let help = "names of trained modules, their ends, and patterns for both are given a number of their own";
+                    self.problem("unknown-module", name.span(), why, Some(help.to_owned()));
+                }
                 Err(why) => {
                     self.problem("unknown-module", name.span(), why.reason, why.help);
                 }
             }
         }
     }
+}
+
+/// Whether a module is given an update.
+fn trained(lora: &Lora, module: &str) -> bool {
+    let saved = lora.modules_to_save.iter();
+    let whole = saved.into_iter().any(|name| saved_by(name.get(), module));
+    let last = module.rsplit('.').next().unwrap_or(module);
+    let targeted = match &lora.target_modules {
+        TargetModules::Modules(names) => names.iter().any(|name| name.get() == last),
+        _ => LAYER_MODULES
+            .into_iter()
+            .chain(FUSED_MODULES)
+            .any(|name| name == last),
+    };
+    targeted && !whole
 }
 
 fn no_module(base: &Text, name: &Text) -> String {
