@@ -14,6 +14,7 @@ mod error;
 pub mod generation;
 mod header;
 pub mod inert;
+pub mod nulls;
 pub mod positions;
 pub mod rebuilt;
 pub mod special;

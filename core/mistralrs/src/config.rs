@@ -16,6 +16,7 @@ use driftgauge_engine::Reach;
 use driftgauge_folder::Refusal;
 use driftgauge_folder::class::check_type;
 use driftgauge_folder::inert::is_inert;
+use driftgauge_folder::nulls;
 use serde_json::{Map, Value};
 
 use families::{FAMILIES, Family, HeadDim};
@@ -62,6 +63,9 @@ pub(crate) fn from_json(json: &Value) -> Result<Config, Problem> {
         .as_object()
         .cloned()
         .ok_or("`config.json` is no JSON object")?;
+    for key in fields.iter().filter(|(_, value)| value.is_null()) {
+        check_null(key.0, family)?;
+    }
     fields.retain(|_, value| !value.is_null());
     let nulls = |key: &str| json.get(key).is_some_and(Value::is_null);
     one_name_of_experts(&mut fields)?;
@@ -137,6 +141,21 @@ fn family_of(config: &Value) -> Result<&'static Family, Problem> {
                  model, serve it with any OpenAI-compatible server and use an `endpoint` source")
         }),
         several => Err(Problem::failed(format!("`config.json` names several model classes ({})", several.join(", "))).help("keep the one that the weights belong to")),
+    }
+}
+
+/// Refuses a null of a key that is read and of which it is no value: mistral.rs would take a default of its own.
+fn check_null(key: &str, family: &Family) -> Result<(), Problem> {
+    let read = READ_BY_ALL.contains(&key)
+        || family.reads.contains(&key)
+        || family.defaults.iter().any(|(default, _)| *default == key)
+        || family.only.iter().any(|(only, _)| *only == key)
+        || ROPE_KEYS.contains(&key);
+    match read.then(|| nulls::check(key, key)) {
+        Some(Err(Refusal { reason, help })) => {
+            Err(Problem::failed(reason).help(help.unwrap_or_default()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -263,6 +282,11 @@ fn rope(fields: &mut Map<String, Value>, family: &Family) -> Result<String, Prob
     } else {
         "rope_scaling"
     };
+    for (key, _) in scaling.iter().filter(|(_, value)| value.is_null()) {
+        nulls::check(key, &format!("{place}.{key}")).map_err(|refusal| {
+            Problem::failed(refusal.reason).help(refusal.help.unwrap_or_default())
+        })?;
+    }
     scaling.retain(|_, value| !value.is_null());
     for key in ["rope_theta", "partial_rotary_factor"] {
         let Some(value) = scaling.remove(key) else {

@@ -122,6 +122,16 @@ const COMPUTED: [&str; 16] = [
 /// Further keys that change something, and which PEFT asks whether anything is in them: empty, they are off.
 const OFF_WHERE_EMPTY: [&str; 3] = ["layer_replication", "megatron_config", "target_parameters"];
 
+/// Keys of which PEFT computes with the value, whatever it is: null is none.
+const NO_NULLS: [&str; 6] = [
+    "alpha_pattern",
+    "bias",
+    "lora_alpha",
+    "lora_dropout",
+    "r",
+    "rank_pattern",
+];
+
 fn is_off(key: &str, value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
@@ -155,6 +165,13 @@ impl AdapterSettings {
                 ));
             }
             None => return Err("`peft_type` is missing".into()),
+        }
+        let null = |key: &&&str| keys.0.get(**key).is_some_and(Value::is_null);
+        if let Some(key) = NO_NULLS.iter().find(null) {
+            return Err(Refusal::new(
+                format!("`{key}` is null, which is no value of it"),
+                "write the value that the adapter was trained with",
+            ));
         }
         keys.refuse_what_is_not_computed()?;
         let targets = keys
@@ -281,7 +298,7 @@ fn pattern(key: &str, source: &str) -> Result<Regex, Refusal> {
     })
 }
 
-/// Typed access to the keys, where null means absent.
+/// Typed access to the keys, where null means absent, but for those of [`NO_NULLS`].
 struct Keys<'a>(&'a Map<String, Value>);
 
 impl Keys<'_> {

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use driftgauge_folder::inert::is_inert;
+use driftgauge_folder::nulls;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// A JSON object whose keys are counted as they are read; null is read as absent. What nobody has read in the end and is not
+/// A JSON object whose keys are counted as they are read; null is read as absent, or refused where it is no value. What nobody has read in the end and is not
 /// inert would change the model without anybody's notice: see [`Fields::all_read`].
 pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
@@ -37,6 +38,18 @@ impl<'a> Fields<'a> {
         Some(value).filter(|value| !value.is_null())
     }
 
+    /// The same of a key of which null may be no value.
+    fn given(&self, key: &str) -> Result<Option<&'a Value>> {
+        let value = self.get(key);
+        if value.is_none() && self.mentions(key) {
+            nulls::check(key, &self.name(key)).map_err(|refusal| {
+                let why = Error::Config(refusal.reason);
+                why.maybe_hint(refusal.help)
+            })?;
+        }
+        Ok(value)
+    }
+
     /// Whether the key stands there, be it with null.
     pub(super) fn mentions(&self, key: &str) -> bool {
         self.object.contains_key(key)
@@ -60,7 +73,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
-        match self.get(key) {
+        match self.given(key)? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => self.wrong(key, "a text"),
@@ -68,7 +81,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
-        match self.get(key) {
+        match self.given(key)? {
             None => Ok(default),
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(_) => self.wrong(key, "true or false"),
@@ -76,7 +89,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn number(&self, key: &str) -> Result<Option<f64>> {
-        match self.get(key) {
+        match self.given(key)? {
             None => Ok(None),
             Some(value) => match value.as_f64() {
                 Some(number) => Ok(Some(number)),
@@ -97,7 +110,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>> {
-        let Some(value) = self.get(key) else {
+        let Some(value) = self.given(key)? else {
             return Ok(None);
         };
         let numbers = value

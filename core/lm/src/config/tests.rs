@@ -152,6 +152,35 @@ fn what_is_not_computed_is_refused_by_name() {
     assert!(error.to_string().contains("`vocab_size`"), "{error}");
 }
 
+/// transformers stops at each of them.
+#[test]
+fn null_is_no_value_of_most_keys() {
+    for (extra, name) in [
+        (json!({"rope_theta": null}), "`rope_theta`"),
+        (json!({"rms_norm_eps": null}), "`rms_norm_eps`"),
+        (json!({"hidden_act": null}), "`hidden_act`"),
+        (json!({"attention_bias": null}), "`attention_bias`"),
+        (
+            json!({"rope_parameters": {"rope_theta": null, "rope_type": "default"}}),
+            "`rope_parameters.rope_theta`",
+        ),
+        (
+            json!({"rope_scaling": {"rope_type": null, "type": "linear", "factor": 2.0}}),
+            "`rope_scaling.rope_type`",
+        ),
+        (
+            json!({"rope_scaling": {"rope_type": "linear", "factor": null}}),
+            "`rope_scaling.factor`",
+        ),
+    ] {
+        let error = DecoderConfig::from_json(&with("LlamaForCausalLM", extra)).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains(name) && told.contains("is null"), "{told}");
+    }
+    let none = json!({"rope_scaling": null, "head_dim": null, "num_key_value_heads": null});
+    assert!(DecoderConfig::from_json(&with("LlamaForCausalLM", none)).is_ok());
+}
+
 #[test]
 fn what_changes_nothing_is_let_through() {
     let extra = json!({"unsloth_fixed": true, "use_cache": false, "is_llama_config": true, "rope_interleaved": false,

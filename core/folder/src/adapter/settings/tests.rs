@@ -146,3 +146,20 @@ fn what_is_not_computed_is_refused_by_name() {
         assert!(with(extra.clone()).is_ok(), "{extra}");
     }
 }
+
+/// PEFT stops at each of them.
+#[test]
+fn null_is_no_number() {
+    for key in NO_NULLS {
+        let said = with(json!({key: null})).unwrap_err().reason;
+        assert!(said.contains(&format!("`{key}` is null")), "{said}");
+    }
+    for key in [
+        "use_rslora",
+        "use_dora",
+        "modules_to_save",
+        "init_lora_weights",
+    ] {
+        assert!(with(json!({key: null})).is_ok(), "{key}");
+    }
+}
