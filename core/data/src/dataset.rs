@@ -188,6 +188,12 @@ fn with_ids(
     let mut seen = HashMap::new();
     let mut out = Vec::with_capacity(rows.size_hint().0);
     for (index, columns) in rows {
+        if value::is_ambiguous(&columns, column) {
+            return Err(id_error(
+                format!("row {}: {}", index + 1, twice(column)),
+                ONE_OF_TWO.to_owned(),
+            ));
+        }
         let id = value::column(&columns, column).and_then(value::scalar_text);
         let id = id.filter(|id| !id.trim().is_empty()).ok_or_else(|| {
             id_error(
@@ -209,6 +215,15 @@ fn with_ids(
     }
     Ok(out)
 }
+
+/// What a path says of a row in which it names two cells.
+#[must_use]
+pub fn twice(path: &str) -> String {
+    format!("`{path}` is a column, and a path into another one as well")
+}
+
+/// What to do about it.
+pub const ONE_OF_TWO: &str = "rename one of the two, or leave one out of the file";
 
 /// Digest of the rows themselves, whatever their order and the file they stand in. A value is another one when its type is:
 /// templates write 1 and 1.0 in different ways.
@@ -355,6 +370,10 @@ mod tests {
             error.to_string().contains("row 2 has no usable id"),
             "{error}"
         );
+        let (_dir, path) = file("a.jsonl", "{\"m.k\":1,\"m\":{\"k\":7}}\n");
+        let error = rows_of(&path, DatasetFormat::Jsonl, "m.k").unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("`m.k` is a column, and a path"), "{error}");
     }
 
     #[test]

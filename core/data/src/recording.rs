@@ -27,6 +27,7 @@ use cells::{
     verdicts,
 };
 pub use choices::SpecChoices;
+pub use questions::unsaid;
 pub use readings::Readings;
 pub use scores::{Marked, Marks, Measure, Wanted, marks_of};
 
@@ -383,6 +384,14 @@ pub fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<()
     let named = named.into_iter().flatten();
     let others = mapping.verdicts.values().chain(mapping.values.values());
     for column in named.chain(others) {
+        let two = rows
+            .iter()
+            .find(|row| value::is_ambiguous(&row.columns, column));
+        if let Some(row) = two {
+            let twice = crate::dataset::twice(column);
+            let problem = Problem::failed(format!("{}: {twice}", place(path, row)));
+            return Err(problem.help(crate::dataset::ONE_OF_TWO));
+        }
         let has = |row: &&Row| value::column(&row.columns, column).is_some();
         if !rows.iter().any(has) {
             let known = crate::dataset::names(&rows[0].columns);
@@ -397,6 +406,29 @@ pub fn check(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<()
         verdicts(&mapping, row, &place)?;
         values(&mapping, row, &place)?;
         sample_index(&mapping, row, &place)?;
+    }
+    Ok(())
+}
+
+/// Checks that recorded marks say right or wrong: metrics of single answers read nothing between.
+///
+/// # Errors
+/// With the first row whose mark is another number.
+pub fn check_marks(path: &Path, mapping: &RecordedMapping, rows: &[&Row]) -> Result<(), Problem> {
+    if !matches!(mapping.format, RecordedFormat::Rows(_)) {
+        return Ok(());
+    }
+    for row in rows {
+        let place = place(path, row);
+        for (name, numbers) in values(mapping, row, &place)? {
+            let other = numbers.iter().find(|number| ![0.0, 1.0].contains(*number));
+            if let (Some(other), "correct") = (other, name.as_str()) {
+                return Err(Problem::failed(format!(
+                    "{place}: `correct` is {other}, which is neither 0 (wrong) nor 1 (right)"
+                ))
+                .help("name a score of another scale under `values`, by a name of its own"));
+            }
+        }
     }
     Ok(())
 }

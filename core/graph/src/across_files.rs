@@ -26,6 +26,7 @@ const IDS_SHOWN: usize = 3;
 pub fn compare_files(a: &Marked, b: &Marked, shared: bool) -> Result<Across> {
     let ids = pairs(a, b, shared)?;
     same_questions(a, b, &ids)?;
+    told_apart(a, b, &ids)?;
     let mut out = Across {
         notes: [&a.notes[..], &b.notes[..]].concat(),
         ..Across::default()
@@ -187,6 +188,30 @@ fn same_questions(a: &Marked, b: &Marked, ids: &[&str]) -> Result<()> {
     ))
     .help("both files have to be of the same data in the same version; name a column of ids that says what pairs with `--id`"))
 }
+
+/// A tool's count of its rows is an id where both files say what was asked under it, and a place where they do not.
+fn told_apart(a: &Marked, b: &Marked, ids: &[&str]) -> Result<()> {
+    if !(a.counted && b.counted) {
+        return Ok(());
+    }
+    let silent = ids.iter().find(|id| {
+        let both = a.asked.get(**id).zip(b.asked.get(**id));
+        both.is_none_or(|(ours, theirs)| {
+            let mut asked = ours.keys().filter(|field| !RIGHT.contains(field));
+            !asked.any(|field| theirs.contains_key(field))
+        })
+    });
+    let Some(id) = silent else {
+        return Ok(());
+    };
+    Err(refused(format!(
+        "`{id}` is a count of rows, and the files do not both say what was asked under it, so that prompts would be paired by their places"
+    ))
+    .help("write the samples with their documents, or name a column of ids with `--id`"))
+}
+
+/// Fields that say what is right, which other questions may share.
+const RIGHT: [&str; 4] = ["target", "references", "reference", "testCase.assert"];
 
 /// Tells of questions that are the same and were put in other words: other examples before them, or another chat template. That may
 /// be meant, and is then a part of the difference.

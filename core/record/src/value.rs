@@ -38,6 +38,33 @@ fn inside<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     }
 }
 
+/// Whether a path names two cells of a row: `meta.id` is a column, and `id` stands in the column `meta` as well.
+#[must_use]
+pub fn is_ambiguous(columns: &IndexMap<String, Value>, path: &str) -> bool {
+    let dots = path.char_indices().filter(|(_, c)| *c == '.');
+    let nested = dots.map(|(at, _)| match columns.get(&path[..at]) {
+        Some(value) => places(value, &path[at + 1..]),
+        None => 0,
+    });
+    let flat = usize::from(columns.contains_key(path));
+    path.contains('.') && flat + nested.sum::<usize>() > 1
+}
+
+/// How many cells inside a value a path names.
+fn places(value: &Value, path: &str) -> usize {
+    let inner = |fields: &dyn Fn(&str) -> Option<Value>| -> usize {
+        let dots = path.char_indices().filter(|(_, c)| *c == '.');
+        let nested =
+            dots.filter_map(|(at, _)| Some(places(&fields(&path[..at])?, &path[at + 1..])));
+        usize::from(fields(path).is_some()) + nested.sum::<usize>()
+    };
+    match value {
+        Value::Object(fields) => inner(&|name| fields.get(name).cloned()),
+        Value::Array(items) => inner(&|name| items.get(name.parse::<usize>().ok()?).cloned()),
+        _ => 0,
+    }
+}
+
 /// The text of a scalar; `None` for null, lists and objects.
 #[must_use]
 pub fn scalar_text(value: &Value) -> Option<String> {
@@ -97,6 +124,10 @@ mod tests {
         assert_eq!(at("a.e.f"), Some(json!(5)));
         assert_eq!(at("x"), Some(Value::Null));
         assert_eq!(at("x.y"), None);
+        assert!(is_ambiguous(&row, "a.b"), "twice");
+        for path in ["a.c.d.1", "a.e.f", "x", "x.y", "a"] {
+            assert!(!is_ambiguous(&row, path), "{path}");
+        }
         assert_eq!(at("a.c.d.2"), None);
     }
 

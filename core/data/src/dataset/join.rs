@@ -119,6 +119,14 @@ pub fn join(
             .and_then(value::scalar_text)
             .filter(|key| !key.trim().is_empty())
     };
+    let mut both = rows.iter().chain(&partners);
+    if let Some(row) = both.find(|row| value::is_ambiguous(&row.columns, on)) {
+        let twice = super::twice(on);
+        return Err(wrong(
+            format!("row {} of what is joined: {twice}", number(row)),
+            super::ONE_OF_TWO.to_owned(),
+        ));
+    }
     let mut known: HashMap<String, (Row, bool)> = HashMap::new();
     for partner in partners {
         let Some(id) = key(&partner.columns) else {

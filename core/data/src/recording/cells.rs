@@ -332,15 +332,37 @@ fn number(
     let number = number
         .filter(|number| number.is_finite())
         .ok_or_else(|| format!("{place}: column `{column}` holds no number for `{name}`"))?;
-    if name.contains("probability") && !(0.0..=1.0).contains(&number) {
-        return Err(Problem::failed(format!(
-            "{place}: `{name}` is {number}, which is no probability"
+    match impossible(name, number) {
+        None => Ok(number),
+        Some((what, help)) => Err(Problem::failed(format!(
+            "{place}: `{name}` is {number}, which is no {what}"
         ))
-        .help(
-            "probabilities lie between 0 and 1; take the exponential of log-probabilities first",
-        ));
+        .help(help)),
     }
-    Ok(number)
+}
+
+/// What sums of rounded logarithms may lie beyond their bound.
+const ROUNDING: f64 = 1e-3;
+
+/// What a number of that name would be, where it cannot be this one, and what to do.
+fn impossible(name: &str, number: f64) -> Option<(&'static str, &'static str)> {
+    if name.contains("probability") && !(0.0..=1.0).contains(&number) {
+        let help =
+            "probabilities lie between 0 and 1; take the exponential of log-probabilities first";
+        return Some(("probability", help));
+    }
+    match name {
+        "entropy" if number < -ROUNDING => Some(("entropy", "an entropy is 0 or more, in nats")),
+        "perplexity" if number < 1.0 - ROUNDING => Some((
+            "perplexity",
+            "a perplexity is 1 or more: the exponential of the mean of -ln p",
+        )),
+        "token_logprob" if number > ROUNDING => Some((
+            "logarithm of a probability",
+            "write ln p, which is 0 or less, and no probabilities",
+        )),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -361,6 +383,31 @@ mod tests {
             let error = read(wrong).unwrap_err().message;
             assert!(error.starts_with("row 3: column `l`"), "{error}");
             assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_what_their_names_say() {
+        let read = |name: &str, number: f64| {
+            self::number(Some(&number.into()), name, "n", &"row 3").map_err(|said| said.message)
+        };
+        for (name, number) in [
+            ("probability", 85.0),
+            ("entropy", -0.5),
+            ("perplexity", 0.5),
+            ("token_logprob", 0.9),
+        ] {
+            let said = read(name, number).unwrap_err();
+            assert!(said.contains(&format!("row 3: `{name}` is {number}, which is no")), "{said}");
+        }
+        for (name, number) in [
+            ("probability", 1.0),
+            ("entropy", 0.0),
+            ("perplexity", 1.0),
+            ("token_logprob", 0.0),
+            ("loudness", -3.0),
+        ] {
+            assert_eq!(read(name, number), Ok(number), "{name}");
         }
     }
 

@@ -82,6 +82,19 @@ pub(super) fn check(
     counted(found, &pairs, &columns)
 }
 
+/// The field in which the samples of a layout that counts them say what was asked, where a row says nothing: nothing then proves that its
+/// count is the place of a dataset's row.
+#[must_use]
+pub fn unsaid(format: RecordedFormat, rows: &[&Row]) -> Option<&'static str> {
+    let field = match format {
+        RecordedFormat::LmEval => "doc",
+        RecordedFormat::Promptfoo => "vars",
+        _ => return None,
+    };
+    let silent = rows.iter().any(|row| texts(format, row).is_empty());
+    silent.then_some(field)
+}
+
 /// Checks that samples which are known by their number alone were asked what a column of their rows says.
 fn counted(
     found: &ConditionRows<'_>,
@@ -326,6 +339,24 @@ mod tests {
         assert_eq!(broken(["capital of A", "capital of B"]), Ok(()));
         assert!(broken(["capital of B", "capital of A"]).is_err());
         assert!(broken(["capital of C", "capital of D"]).is_err());
+    }
+
+    #[test]
+    fn a_count_without_what_was_asked_is_known() {
+        for (format, field) in [
+            (RecordedFormat::LmEval, "doc"),
+            (RecordedFormat::Promptfoo, "vars"),
+        ] {
+            let said = json!({"id": 0, field: {"q": "which?"}});
+            let of = |samples: &[Value]| {
+                let rows = rows(samples);
+                unsaid(format, &rows.iter().collect::<Vec<&Row>>())
+            };
+            assert_eq!(of(std::slice::from_ref(&said)), None);
+            for silent in [json!({"id": 1}), json!({"id": 1, field: {}})] {
+                assert_eq!(of(&[said.clone(), silent]), Some(field));
+            }
+        }
     }
 
     #[test]

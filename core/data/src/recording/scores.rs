@@ -294,7 +294,10 @@ fn question(format: RecordedFormat, row: &Row) -> BTreeMap<&'static str, Value> 
         RecordedFormat::Harmbench => &[],
         RecordedFormat::Rows(_) => &OWN_QUESTIONS,
     };
-    let said = fields.iter().filter_map(|field| {
+    // A document that was not written is known by its digest alone.
+    let hashed = format == RecordedFormat::LmEval && !row.columns.contains_key("doc");
+    let fields = fields.iter().chain(hashed.then_some(&"doc_hash"));
+    let said = fields.filter_map(|field| {
         let cell = column(&row.columns, field).filter(|cell| !cell.is_null())?;
         Some((*field, plain(&listed(cell))))
     });

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use driftgauge_data::PinnedFile;
 use driftgauge_data::prompt::Templates;
 use driftgauge_data::recording::{
-    Asked, ConditionRows, Recorded, RecordedMapping, check, check_rows, check_samples, select,
+    Asked, ConditionRows, Recorded, RecordedMapping, check, check_marks, check_rows, check_samples,
+    select, unsaid,
 };
 use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{
@@ -82,7 +83,8 @@ impl Resolver<'_> {
         };
         let checked = self.readings.rows(&resolved).and_then(|all| {
             let rows = select(&resolved.file.path, &mapping, &all)?;
-            check(&resolved.file.path, &mapping, &rows)
+            check(&resolved.file.path, &mapping, &rows)?;
+            check_marks(&resolved.file.path, &mapping, &rows)
         });
         if let Err(error) = checked {
             self.bad_recording(path.span(), error);
@@ -130,6 +132,10 @@ impl Resolver<'_> {
                     continue;
                 };
                 let recorded = &recordings[position];
+                let by_count = dataset.id_column().is_none() && recorded.mapping.id.is_none();
+                if by_count && !used.contains_key(&(model.as_str(), position)) {
+                    self.by_count_alone(model, position, recorded, &evaluation.dataset);
+                }
                 let used = used.entry((model, position)).or_default();
                 let checked = self.readings.rows(recorded).and_then(|all| {
                     evaluation.conditions.keys().try_for_each(|condition| {
@@ -179,6 +185,26 @@ impl Resolver<'_> {
                 self.left_over(model, recordings.get(position)?, &used)
             })
             .collect()
+    }
+
+    /// Warns of samples that pair with the rows of a dataset by a count, and do not say what was asked.
+    fn by_count_alone(&mut self, model: &str, position: usize, recorded: &Recorded, dataset: &str) {
+        let mapping = &recorded.mapping;
+        let unsaid = self.readings.rows(recorded).ok().and_then(|all| {
+            let rows = select(&recorded.file.path, mapping, &all).ok()?;
+            unsaid(mapping.format, &rows)
+        });
+        let (Some(field), Some(span)) = (unsaid, self.recording(model, position)) else {
+            return;
+        };
+        self.warn(
+            "counted",
+            span,
+            format!(
+                "samples of model `{model}` pair with the rows of `{dataset}` by their count alone: not all of them say in `{field}` what was asked"
+            ),
+            "give the dataset the count as a column, and say `id: COLUMN`; or write the samples with what was asked",
+        );
     }
 
     /// A note on rows of a recording that serve no sample of any evaluation.

@@ -75,9 +75,25 @@ fn in_one(path: &Path) -> Result<Samples, Problem> {
         ))),
     });
     let samples: Vec<Map<String, Value>> = samples.collect::<Result<_, _>>()?;
+    known_version(path, &log)?;
     let ended = status(path, &log)?;
     let notes = notes.into_iter().chain(reduced(path, &log)).chain(ended);
     Ok((samples, notes.collect()))
+}
+
+/// Versions of a log that are read; inspect itself reads none that is newer than its own.
+const VERSIONS: [u64; 2] = [1, 2];
+
+fn known_version(path: &Path, log: &Value) -> Result<(), Problem> {
+    match log.get("version") {
+        None | Some(Value::Null) => Ok(()),
+        Some(version) if version.as_u64().is_some_and(|number| VERSIONS.contains(&number)) => Ok(()),
+        Some(version) => Err(Problem::failed(format!(
+            "`{}`: its `version` is {version}, and logs of versions 1 and 2 are read",
+            path.display()
+        ))
+        .help("`inspect log convert` of an older inspect writes them; or write its samples as rows of your own (`jsonl`)")),
+    }
 }
 
 /// What is said of a log of a run that did not end well: it may lack samples.
@@ -142,6 +158,7 @@ fn archived(path: &Path) -> Result<Samples, Problem> {
             };
             let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
             let header = parse_json(text).map_err(|error| wrong(error.to_string()))?;
+            known_version(path, &header.value)?;
             notes.extend(reduced(path, &header.value));
             notes.extend(status(path, &header.value)?);
         }
@@ -322,6 +339,11 @@ fn ended(choice: Option<&Value>) -> Result<Ended, Problem> {
 /// The text of a choice. One that calls tools and says nothing has none, unless a limit came between.
 fn answer(choice: &Value, is_cut: bool, attachments: Option<&Value>) -> Result<Value, Problem> {
     let message = &choice["message"];
+    if let Some(role) = message.get("role").filter(|role| *role != "assistant") {
+        return Err(Problem::failed(format!(
+            "the `role` of its answer is {role}, and not `assistant`"
+        )));
+    }
     let text = content(&message["content"], attachments)?;
     let is_blank = text.as_str().is_none_or(|text| text.trim().is_empty());
     let calls = message.get("tool_calls").and_then(Value::as_array);

@@ -287,3 +287,17 @@ fn what_would_be_misread_is_refused() {
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
     }
 }
+
+#[test]
+fn what_is_no_answer_of_the_model_is_refused() {
+    let mut asked = samples();
+    asked[0]["output"]["choices"][0]["message"]["role"] = json!("user");
+    let log = |version: u64, samples: &[Value]| {
+        let log = json!({"version": version, "eval": {"task": "t"}, "samples": samples});
+        reading("log.json", log.to_string().as_bytes())
+    };
+    let said = log(2, &asked).unwrap_err().to_string();
+    assert!(said.contains("`role` of its answer is \"user\""), "{said}");
+    let said = log(9, &samples()).unwrap_err().to_string();
+    assert!(said.contains("its `version` is 9"), "{said}");
+}
