@@ -419,6 +419,12 @@ fn expressions() -> &'static Environment<'static> {
     &ENVIRONMENT
 }
 
+/// Whether what an expression gave is true or false, which minijinja takes for 1 and 0.
+#[must_use]
+pub fn is_flag(value: &minijinja::Value) -> bool {
+    value.kind() == ValueKind::Bool
+}
+
 /// The expression of a template that is nothing but one, as in `{{ aliases }}`.
 #[must_use]
 pub fn lone_expression(template: &str) -> Option<&str> {

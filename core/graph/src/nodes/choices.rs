@@ -1,7 +1,9 @@
 //! The choices of a row and which of them are right, before anything is scored.
 
+use std::collections::BTreeSet;
+
 use driftgauge_data::dataset::Row;
-use driftgauge_data::prompt::{Templates, lone_expression};
+use driftgauge_data::prompt::{Templates, is_flag, lone_expression};
 use driftgauge_data::recording::SpecChoices;
 use driftgauge_problem::Problem;
 
@@ -76,6 +78,11 @@ pub(crate) fn labels(
             None => format!("it has to be the index of the right choice, from 0, or a list of {choices} zeros and ones"),
         })
     };
+    if is_flag(&value) {
+        return Err(wrong().help(format!(
+            "true and false are no index: write the place of the right choice, as `{expression} | int` if true means the second one"
+        )));
+    }
     let numbers: Vec<usize> = match value.as_usize() {
         Some(index) => vec![index],
         None => value
@@ -85,6 +92,14 @@ pub(crate) fn labels(
             .collect::<Result<_, _>>()?,
     };
     let mut labels = vec![0.0; choices];
+    let flags = value
+        .try_iter()
+        .is_ok_and(|mut items| items.any(|item| is_flag(&item)));
+    let distinct: BTreeSet<usize> = numbers.iter().copied().collect();
+    let masks = flags || distinct.len() < numbers.len();
+    if masks && numbers.len() != choices {
+        return Err(wrong());
+    }
     if numbers.len() == choices && choices > 1 && numbers.iter().all(|&number| number <= 1) {
         for (label, number) in labels.iter_mut().zip(numbers) {
             *label = number as f64;
@@ -96,6 +111,14 @@ pub(crate) fn labels(
     }
     if labels.iter().all(|&label| label == 0.0) {
         return Err(wrong());
+    }
+    if labels.iter().all(|&label| label == 1.0) {
+        let message = format!(
+            "`{expression}` says of all {choices} choices of row `{}` that they are right",
+            row.id
+        );
+        let problem = Problem::new("no-right-choice", message);
+        return Err(problem.help("something is measured where one of them is wrong; leave such rows out with the dataset's `filter`"));
     }
     Ok(labels)
 }
@@ -137,6 +160,25 @@ mod tests {
                 .contains("row `q1`")
         );
         assert!(labels("answer", &row(json!([0, 0])), 2).is_err());
+        assert_eq!(
+            labels("answer", &row(json!([true, false])), 2).unwrap(),
+            [1.0, 0.0]
+        );
+        // A truth value, as many zeros and ones as there are no choices, and nothing that is wrong.
+        for (value, choices) in [
+            (json!(true), 2),
+            (json!(false), 2),
+            (json!([true]), 2),
+            (json!([0, 0, 1]), 4),
+            (json!([1, 0, 0, 0]), 5),
+            (json!([1, 1]), 2),
+            (json!([0, 1, 2]), 3),
+        ] {
+            let error = labels("answer", &row(value.clone()), choices).unwrap_err();
+            assert_eq!(error.code, "no-right-choice", "{value}");
+        }
+        let two = labels("answer", &row(json!([0, 1])), 4).unwrap();
+        assert_eq!(two, [1.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]

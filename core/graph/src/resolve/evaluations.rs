@@ -18,7 +18,6 @@ use serde_json::Value;
 use super::Resolver;
 use super::measures::resolved_metric;
 use super::models::turns;
-use crate::nodes::choices::labels;
 use crate::resolved::{
     ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedGenerate, ResolvedJudge,
     ResolvedKl, ResolvedScore,
@@ -326,48 +325,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// The choices of every row, and which of them is right; the first row that does not fit is told.
-    fn try_choices(&mut self, score: &ScoreChoices, rows: &[Row]) {
-        let templates = Templates::default();
-        for template in score.choices.as_slice() {
-            if let Err(error) = templates.knows(template, rows) {
-                return self.refuse("bad-template", template.span(), error);
-            }
-        }
-        for row in rows {
-            let mut choices = 0;
-            for template in score.choices.as_slice() {
-                match templates.texts(template, row) {
-                    Ok(texts) if texts.iter().any(|text| text.trim().is_empty()) => {
-                        let error = Problem::failed(format!(
-                            "a choice of row `{}` is empty, and there is nothing to score",
-                            row.id
-                        ))
-                        .help("filter such rows out, or drop what is empty of a list, as with `{{ choices | select | list }}`");
-                        return self.refuse("bad-choices", template.span(), error);
-                    }
-                    Ok(texts) => choices += texts.len(),
-                    Err(error) => return self.refuse("bad-template", template.span(), error),
-                }
-            }
-            if let (0 | 1, Some(template)) = (choices, score.choices.as_slice().first()) {
-                let error = Problem::failed(format!(
-                    "`{template}` gives {choices} choices for row `{}`, and something is chosen from two on",
-                    row.id
-                ))
-                .help("name the column that holds the list, as `choices: \"{{ choices }}\"`, or write a template for each choice");
-                return self.refuse("bad-choices", template.span(), error);
-            }
-            if let Err(error) = labels(&score.correct, row, choices, &templates) {
-                let code = match &*error.code {
-                    "no-right-choice" => "no-right-choice",
-                    _ => "bad-template",
-                };
-                return self.refuse(code, score.correct.span(), error);
-            }
-        }
-    }
-
     /// A category, or a cluster, is a scalar of every row, or null.
     fn scalar_column(&mut self, column: &Text, dataset: &str, rows: &[Row]) {
         let found = |row: &Row| value::column(&row.columns, column).cloned();
@@ -382,6 +339,22 @@ impl Resolver<'_> {
                     "columns are {}",
                     driftgauge_data::dataset::names(&row.columns)
                 )),
+            );
+            return;
+        }
+        if let Some(row) = rows
+            .iter()
+            .find(|row| value::is_ambiguous(&row.columns, column))
+        {
+            self.problem(
+                "bad-category",
+                column.span(),
+                format!(
+                    "row `{}` of dataset `{dataset}`: {}",
+                    row.id,
+                    driftgauge_data::dataset::twice(column)
+                ),
+                Some(driftgauge_data::dataset::ONE_OF_TWO.to_owned()),
             );
             return;
         }

@@ -6,6 +6,7 @@
 mod absent;
 mod adapters;
 mod categories;
+mod choices;
 mod configs;
 mod data;
 mod engines;
