@@ -27,7 +27,7 @@ def plain(value):
         return None
     if isinstance(value, datetime.datetime):
         nano = getattr(value, "nanosecond", 0)
-        return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond:0{3 if value.tzinfo else 6}d}" + (f"{nano:03d}" if nano else "") + " +00:00"
+        return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond:0{3 if value.tzinfo else 6}d}" + (f"{nano:03d}" if nano else "") + (" +00:00" if value.tzinfo else "")
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, datetime.time):

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::DatasetError;
 use super::access::{Columns, Read, open, row_error};
-use super::parquet_types::types;
+use super::parquet_types::{types, without_zone};
 
 pub(super) fn read(path: &Path) -> Result<Read, DatasetError> {
     // The library trusts what a file says of itself, and stops where that is not so.
@@ -64,13 +64,16 @@ fn read_whole(path: &Path) -> Result<Read, DatasetError> {
                 Field::Long(time) if types.nanoseconds.contains(name) => nanoseconds(*time),
                 field => value(field, &mut found.nulls),
             };
-            let value = read.map_err(|problem| {
+            let mut value = read.map_err(|problem| {
                 row_error(
                     path,
                     number,
                     problem.prefixed(&format!("column `{name}` holds ")),
                 )
             })?;
+            if let Some(of) = types.zoneless.get(name) {
+                without_zone(&mut value, of);
+            }
             columns.insert(name.clone(), value);
         }
         found.rows.push(columns);

@@ -1,6 +1,6 @@
 //! What the columns of a Parquet file are, and which of them are read as what they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use arrow_schema::{DataType, Schema, TimeUnit};
@@ -17,6 +17,8 @@ const FEATURES: &str = "huggingface";
 pub(super) struct Types {
     /// Columns of times in nanoseconds, which rows give as numbers.
     pub(super) nanoseconds: HashSet<String>,
+    /// Types of the columns that hold times without a zone, which rows give with one.
+    pub(super) zoneless: HashMap<String, DataType>,
     /// What has to be said of them.
     pub(super) notes: Vec<String>,
 }
@@ -30,6 +32,9 @@ pub(super) fn types(path: &Path, metadata: &FileMetaData) -> Result<Types, Probl
     let schema = parquet_to_arrow_schema(metadata.schema_descr(), pairs)
         .map_err(|error| Problem::failed(error.to_string()))?;
     let nanoseconds = nanoseconds(&schema)?;
+    let fields = schema.fields().iter();
+    let zoneless = fields.filter(|field| is_zoneless(field.data_type()));
+    let zoneless = zoneless.map(|field| (field.name().clone(), field.data_type().clone()));
     let said = pairs
         .into_iter()
         .flatten()
@@ -38,6 +43,7 @@ pub(super) fn types(path: &Path, metadata: &FileMetaData) -> Result<Types, Probl
     let notes = said.map(|said: Value| classes(path, &said));
     Ok(Types {
         nanoseconds,
+        zoneless: zoneless.collect(),
         notes: notes.unwrap_or_default(),
     })
 }
@@ -83,6 +89,58 @@ fn readable(column: &str, of: &DataType) -> Result<(), Problem> {
             "the column `{column}` is of the type {other}, which is not read"
         ))
         .help("write it as text or as a number, or leave the column out of the file")),
+    }
+}
+
+/// What rows write behind every time.
+const ZONE: &str = " +00:00";
+
+/// Whether a type holds times of which nobody says in which zone they are.
+fn is_zoneless(of: &DataType) -> bool {
+    use DataType as T;
+    match of {
+        T::Timestamp(_, zone) => zone.is_none(),
+        T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _) | T::Map(item, _) => {
+            is_zoneless(item.data_type())
+        }
+        T::Struct(fields) => fields.iter().any(|field| is_zoneless(field.data_type())),
+        T::Dictionary(_, value) => is_zoneless(value),
+        _ => false,
+    }
+}
+
+/// Takes the zone from times that have none.
+pub(super) fn without_zone(value: &mut Value, of: &DataType) {
+    use DataType as T;
+    match (of, value) {
+        (T::Timestamp(_, None), Value::String(text)) => {
+            if let Some(time) = text.strip_suffix(ZONE) {
+                *text = time.to_owned();
+            }
+        }
+        (T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _), Value::Array(items)) => {
+            items
+                .iter_mut()
+                .for_each(|value| without_zone(value, item.data_type()))
+        }
+        (T::Map(entry, _), Value::Object(fields)) => {
+            if let T::Struct(pair) = entry.data_type()
+                && let Some(of) = pair.get(1)
+            {
+                fields
+                    .values_mut()
+                    .for_each(|value| without_zone(value, of.data_type()));
+            }
+        }
+        (T::Struct(types), Value::Object(fields)) => {
+            for of in types {
+                if let Some(value) = fields.get_mut(of.name()) {
+                    without_zone(value, of.data_type());
+                }
+            }
+        }
+        (T::Dictionary(_, of), value) => without_zone(value, of),
+        _ => {}
     }
 }
 
@@ -143,6 +201,28 @@ mod tests {
             let said = of(of_type).unwrap_err().to_string();
             assert!(said.contains(name), "{said}");
         }
+    }
+
+    #[test]
+    fn a_time_without_a_zone_has_none() {
+        let time = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let zoned = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let fields = vec![
+            Field::new("at", time.clone(), true),
+            Field::new("utc", zoned.clone(), true),
+        ];
+        let nested = DataType::List(Arc::new(Field::new(
+            "item",
+            DataType::Struct(fields.into()),
+            true,
+        )));
+        let written = "2024-05-01 12:00:00.000000";
+        let text = json!(format!("{written} +00:00"));
+        let mut value = json!([{"at": text, "utc": text}, {"at": null, "utc": null}]);
+        without_zone(&mut value, &nested);
+        let expected = json!([{"at": written, "utc": text}, {"at": null, "utc": null}]);
+        assert_eq!(value, expected);
+        assert!(is_zoneless(&nested) && is_zoneless(&time) && !is_zoneless(&zoned));
     }
 
     #[test]
