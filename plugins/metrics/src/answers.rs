@@ -14,9 +14,12 @@ static WORD: LazyLock<Regex> =
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
-    /// A reference occurs anywhere in the answer, whatever the case (the rule of arXiv 2409.19476).
+    /// A reference occurs anywhere in the answer, whatever the case (the rule of arXiv 2409.19476), inside a word or a number as well:
+    /// `1` in `10`, `no` in `know`.
     #[default]
     Substring,
+    /// As `substring`, but no letter or digit stands beside it.
+    Words,
     /// The answer is a reference, but for case and white space around it.
     Exact,
     /// Token F1 after TriviaQA's normalisation: a score between 0 and 1.
@@ -26,7 +29,7 @@ pub enum Match {
 }
 
 impl Match {
-    /// All rules.
+    /// The rules that are shown beside the one that is asked for.
     pub const ALL: [Self; 4] = [Self::Substring, Self::Exact, Self::F1, Self::Triviaqa];
 
     /// Its name in configurations and results.
@@ -34,6 +37,7 @@ impl Match {
     pub fn id(self) -> &'static str {
         match self {
             Self::Substring => "substring",
+            Self::Words => "words",
             Self::Exact => "exact",
             Self::F1 => "f1",
             Self::Triviaqa => "triviaqa",
@@ -45,6 +49,7 @@ impl Match {
     pub fn title(self) -> &'static str {
         match self {
             Self::Substring => "substring",
+            Self::Words => "whole words",
             Self::Exact => "exact match",
             Self::F1 => "token F1",
             Self::Triviaqa => "TriviaQA match",
@@ -65,6 +70,11 @@ impl Match {
                 // An empty reference would be a part of every answer.
                 let mut named = references.iter().filter(|reference| !reference.is_empty());
                 matches(named.any(|reference| answer.contains(&reference.to_lowercase())))
+            }
+            Self::Words => {
+                let answer = answer.to_lowercase();
+                let mut named = references.iter();
+                matches(named.any(|reference| stands_in(&reference.to_lowercase(), &answer)))
             }
             Self::Exact => {
                 let answer = answer.trim().to_lowercase();
@@ -99,6 +109,9 @@ impl Match {
             Self::Substring => {
                 "mean over prompts of 1[a reference occurs in the answer, ignoring case]"
             }
+            Self::Words => {
+                "mean over prompts of 1[a reference occurs in the answer as whole words, ignoring case]"
+            }
             Self::Exact => {
                 "mean over prompts of 1[answer = a reference, ignoring case and outer white space]"
             }
@@ -110,6 +123,19 @@ impl Match {
             }
         }
     }
+}
+
+/// Whether a text stands in another one with no letter or digit beside it. An end of its own that is neither has no border.
+fn stands_in(reference: &str, answer: &str) -> bool {
+    let goes_on = |own: Option<char>, next: Option<char>| {
+        own.is_some_and(char::is_alphanumeric) && next.is_some_and(char::is_alphanumeric)
+    };
+    !reference.is_empty()
+        && answer.match_indices(reference).any(|(at, _)| {
+            let (before, after) = (&answer[..at], &answer[at + reference.len()..]);
+            !goes_on(reference.chars().next(), before.chars().next_back())
+                && !goes_on(reference.chars().next_back(), after.chars().next())
+        })
 }
 
 /// TriviaQA's normalisation, as in the data set's evaluation script: `_` to a space, lower case, ASCII punctuation and the quotes
@@ -229,6 +255,19 @@ mod tests {
             assert_eq!(scores, expected, "{answer}");
         }
         assert_eq!(Match::Substring.score("anything", &[""]), 0.0);
+        for (answer, reference, within, words) in [
+            ("It is 10.", "1", 1.0, 0.0),
+            ("It is 1.", "1", 1.0, 1.0),
+            ("I know it", "no", 1.0, 0.0),
+            ("No, it is", "no", 1.0, 1.0),
+            ("21 or 1", "1", 1.0, 1.0),
+            ("in C++.", "C++", 1.0, 1.0),
+            ("anything", "", 0.0, 0.0),
+        ] {
+            let scores =
+                [Match::Substring, Match::Words].map(|rule| rule.score(answer, &[reference]));
+            assert_eq!(scores, [within, words], "{answer:?} {reference:?}");
+        }
         for rule in Match::ALL {
             assert_eq!(rule.score(" ", &["The The", ""]), 0.0);
         }
