@@ -163,8 +163,13 @@ impl Axes {
         let mut constant = false;
         match &values.value {
             Value::List(items) => {
-                for item in items {
-                    points.push(self.point(source, name, item, found)?);
+                // A value that is none is told, and the others still are the axis.
+                let read = items
+                    .iter()
+                    .map(|item| self.point(source, name, item, found));
+                points.extend(read.flatten());
+                if points.is_empty() && !items.is_empty() {
+                    return None;
                 }
             }
             // Several variables that change together, by a name for each.
@@ -207,8 +212,9 @@ impl Axes {
             );
             return None;
         }
-        for (number, point) in points.iter().enumerate() {
-            let mut before = points[..number].iter();
+        let mut distinct: Vec<Point> = Vec::new();
+        for point in points {
+            let mut before = distinct.iter();
             if let Some(known) = before.find(|known| same(&known.label, &point.label)) {
                 let how = match known.label == point.label {
                     true => format!("`{name}` has the value `{}` twice", point.label),
@@ -222,13 +228,14 @@ impl Axes {
                         .at(span, "every value makes one cell")
                         .help("take one of them out"),
                 );
-                return None;
+            } else {
+                distinct.push(point);
             }
         }
         Some(Axis {
             name: name.to_owned(),
             span,
-            points,
+            points: distinct,
             constant,
         })
     }
