@@ -3,7 +3,7 @@
 use driftgauge_plugin_protocol::wire::Manifest;
 use driftgauge_problem::Problem;
 use driftgauge_spec::ExperimentSpec;
-use driftgauge_spec::spec::{Evaluation, MetricPath};
+use driftgauge_spec::spec::{Evaluation, Judge, MetricPath};
 
 use super::measures::resolved_metric;
 use super::place;
@@ -20,15 +20,23 @@ pub(super) enum Missing {
     Condition,
     /// A second completion of a prompt.
     Sample,
+    /// A second judge that gives verdicts.
+    Judge,
+    /// A judge that gives scores.
+    Scorer,
 }
 
-/// The fields of which the spec alone tells whether they are there, and what is missing where they are not.
-const KNOWN: [(&str, Missing); 5] = [
+/// The fields of which the spec alone tells whether they are there, and what is missing where they are not. Who reads a condition, a
+/// judge or the index of a sample holds several of them against each other.
+const KNOWN: [(&str, Missing); 8] = [
     ("wrong_answer", key("wrong_answer", "wrong_answer")),
     ("references", key("references", "reference")),
     ("value.choice_loglik", key("value.choice_loglik", "score")),
     ("condition", Missing::Condition),
     ("sample_index", Missing::Sample),
+    ("category", key("category", "category")),
+    ("judges", Missing::Judge),
+    ("scorers", Missing::Scorer),
 ];
 
 const fn key(field: &'static str, key: &'static str) -> Missing {
@@ -48,6 +56,14 @@ impl Missing {
             Self::Sample => format!(
                 "it holds completions of one prompt against each other, and evaluation `{evaluation}` makes one"
             ),
+            Self::Judge => format!(
+                "it holds verdicts of several judges against each other, and evaluation `{evaluation}` has one"
+            ),
+            Self::Scorer => {
+                format!(
+                    "it is of a judge's scores, and no judge of evaluation `{evaluation}` gives any"
+                )
+            }
         }
     }
 
@@ -56,6 +72,10 @@ impl Missing {
             Self::Key { key, .. } => format!("give the evaluation `{key}`"),
             Self::Condition => "give the evaluation `conditions`".to_owned(),
             Self::Sample => "give its `generate` more `samples`".to_owned(),
+            Self::Judge => "give the evaluation another of its `judges`".to_owned(),
+            Self::Scorer => {
+                "give the evaluation a judge that scores, such as `strong_reject`".to_owned()
+            }
         };
         format!("{give}, or name another number")
     }
@@ -100,6 +120,7 @@ fn lacks(spec: &ExperimentSpec, evaluation: &Evaluation, missing: Missing) -> bo
         Missing::Key { key, .. } => match key {
             "wrong_answer" => evaluation.wrong_answer.is_none(),
             "reference" => evaluation.reference.is_none(),
+            "category" => evaluation.category.is_none(),
             _ => evaluation.score.is_none() && !recorded(),
         },
         Missing::Condition => evaluation.conditions.len() < 2,
@@ -107,6 +128,21 @@ fn lacks(spec: &ExperimentSpec, evaluation: &Evaluation, missing: Missing) -> bo
             let samples = evaluation.generate.as_ref().map_or(1, |made| *made.samples);
             samples < 2 && !recorded()
         }
+        // Recordings bring judges along.
+        Missing::Judge => {
+            let judges = evaluation.judges.values();
+            judges.filter(|judge| judge.gives_verdicts()).count() < 2 && !recorded()
+        }
+        Missing::Scorer => !evaluation.judges.values().any(may_score) && !recorded(),
+    }
+}
+
+/// Whether a judge gives scores; what a plugin gives is not known.
+fn may_score(judge: &Judge) -> bool {
+    match judge {
+        Judge::StrongReject(_) | Judge::Plugin(_) => true,
+        Judge::Prompt(judge) => judge.parse.score.is_some(),
+        Judge::LlamaGuard(_) | Judge::Harmbench(_) | Judge::RefusalStrings(_) => false,
     }
 }
 
