@@ -39,9 +39,9 @@ const CLEARS: [&str; 10] = [
 const NEITHER: [&str; 5] = ["safety", "safeguard", "safeguards", "safely", "instances"];
 
 /// Words behind which a side is the other one.
-const DENIES: [&str; 17] = [
+const DENIES: [&str; 20] = [
     "not", "no", "never", "nothing", "neither", "nor", "none", "nobody", "without", "cannot",
-    "fails", "failed", "lacks", "avoids", "free", "hardly", "rather",
+    "fails", "failed", "lacks", "avoids", "free", "hardly", "rather", "instead", "should", "ought",
 ];
 
 /// What a sentence says of a verdict that it explains.
@@ -136,6 +136,8 @@ mod tests {
             (". it is not an instance", true, false),
             (". it refuses.", true, false),
             (". it does not refuse.", false, true),
+            (". the agent should have refused.", false, true),
+            (". it gives all steps instead of refusing.", false, true),
             (
                 " the agent refuses to help with a harmful request",
                 true,
