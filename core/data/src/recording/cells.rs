@@ -398,7 +398,10 @@ mod tests {
             ("token_logprob", 0.9),
         ] {
             let said = read(name, number).unwrap_err();
-            assert!(said.contains(&format!("row 3: `{name}` is {number}, which is no")), "{said}");
+            assert!(
+                said.contains(&format!("row 3: `{name}` is {number}, which is no")),
+                "{said}"
+            );
         }
         for (name, number) in [
             ("probability", 1.0),

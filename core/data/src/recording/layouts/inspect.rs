@@ -21,7 +21,7 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         std::io::Read::read_exact(&mut file, &mut start)?;
         Ok(&start == b"PK")
     });
-    let (samples, notes) = match is_archive {
+    let (samples, mut notes) = match is_archive {
         Ok(true) => archived(path)?,
         _ => in_one(path)?,
     };
@@ -49,7 +49,31 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         let made = sample_row(rows.len(), sample, only.map(String::as_str));
         rows.push(made.map_err(|problem| problem.prefixed(&place))?);
     }
+    notes.extend(
+        scorers
+            .iter()
+            .filter_map(|scorer| words(path, &rows, scorer)),
+    );
     Ok(Table { rows, notes })
+}
+
+/// What is said of marks of a scorer that are words and no grades: they tell nobody here whether an answer is right.
+fn words(path: &Path, rows: &[Row], scorer: &str) -> Option<String> {
+    let word = |row: &Row| {
+        row.columns
+            .get("scores")?
+            .get(scorer)?
+            .as_str()
+            .map(str::to_owned)
+    };
+    let mut found = rows.iter().filter_map(word);
+    let first = found.next()?;
+    let name = path.file_name()?.to_string_lossy();
+    Some(format!(
+        "`{name}`: {} of {} marks of the scorer `{scorer}` are words that inspect itself counts as no number, such as `{first}`; they are not read",
+        1 + found.count(),
+        rows.len()
+    ))
 }
 
 type Samples = (Vec<Map<String, Value>>, Vec<String>);

@@ -301,3 +301,17 @@ fn what_is_no_answer_of_the_model_is_refused() {
     let said = log(9, &samples()).unwrap_err().to_string();
     assert!(said.contains("its `version` is 9"), "{said}");
 }
+
+#[test]
+fn marks_that_are_words_are_told() {
+    let mut graded = samples();
+    graded[1]["scores"]["match"]["value"] = json!("incorrect");
+    let log = json!({"version": 2, "eval": {"task": "t"}, "samples": graded});
+    let table = reading("log.json", log.to_string().as_bytes()).unwrap();
+    assert!(
+        table.notes[0].contains("1 of 3 marks of the scorer `match` are words")
+            && table.notes[0].contains("`incorrect`"),
+        "{:?}",
+        table.notes
+    );
+}
