@@ -110,6 +110,7 @@ impl Resolver<'_> {
             }
         };
         let rows = self.select(dataset, rows, path, &file)?;
+        self.replaced(path, &rows);
         Some(ResolvedDataset {
             source: path.get().clone(),
             hub,

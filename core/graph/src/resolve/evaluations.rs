@@ -260,7 +260,7 @@ impl Resolver<'_> {
             });
             match found {
                 Some(error) => wrong.push((template.span(), error)),
-                None => self.untrimmed(template, rows, &templates),
+                None => self.odd_answers(template, rows, &templates),
             }
         }
         if let Some(template) = &evaluation.wrong_answer {
@@ -300,28 +300,6 @@ impl Resolver<'_> {
         }
         for column in evaluation.category.iter().chain(&evaluation.cluster) {
             self.scalar_column(column, &resolved.dataset, rows);
-        }
-    }
-
-    /// Warns of accepted answers with white space around them: where a part of an answer is looked for, it has to stand there too.
-    fn untrimmed(&mut self, template: &Text, rows: &[Row], templates: &Templates) {
-        let answers = rows.iter().filter_map(|row| {
-            let answers = templates.references(template, row).ok()?;
-            let spaced = answers.iter().any(|answer| answer.trim() != answer);
-            spaced.then_some(row.id.as_str())
-        });
-        let spaced: Vec<&str> = answers.collect();
-        if let Some(first) = spaced.first() {
-            self.warn(
-                "untrimmed",
-                template.span(),
-                format!(
-                    "accepted answers of {} of {} rows have white space around them, the first of them row `{first}`",
-                    spaced.len(),
-                    rows.len()
-                ),
-                "`match: substring`, the usual rule, looks for it in the completion as well: write `{{ column | trim }}`, or `{{ columns | map(\"trim\") | list }}` of a list",
-            );
         }
     }
 

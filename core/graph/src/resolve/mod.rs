@@ -23,6 +23,7 @@ mod merged;
 mod models;
 mod named;
 mod numbers;
+mod odd_texts;
 mod only;
 mod packed;
 mod plugins;
