@@ -119,9 +119,9 @@ pub(super) fn without_zone(value: &mut Value, of: &DataType) {
             }
         }
         (T::List(item) | T::LargeList(item) | T::FixedSizeList(item, _), Value::Array(items)) => {
-            items
-                .iter_mut()
-                .for_each(|value| without_zone(value, item.data_type()))
+            for value in items {
+                without_zone(value, item.data_type());
+            }
         }
         (T::Map(entry, _), Value::Object(fields)) => {
             if let T::Struct(pair) = entry.data_type()

@@ -89,11 +89,10 @@ pub(super) fn without_input(
     number: &str,
 ) -> Option<Missing> {
     let evaluation = spec.evaluations.get(evaluation)?;
-    let missing = fields(manifest, number).find_map(|field| {
+    fields(manifest, number).find_map(|field| {
         let (_, missing) = KNOWN.iter().find(|(known, _)| *known == field)?;
         lacks(spec, evaluation, *missing).then_some(*missing)
-    });
-    missing
+    })
 }
 
 /// The fields without which a number is absent.

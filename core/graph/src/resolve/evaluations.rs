@@ -6,10 +6,9 @@ use driftgauge_engine::{LongPrompt, Sampling};
 use driftgauge_judge::{
     Judge, ParseRule, RefusalList, Scale, refusal_list, refusal_list_names, try_turn,
 };
-use driftgauge_problem::Problem;
 use driftgauge_record::value;
 use driftgauge_spec::spec::{
-    Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, OneOrMany, ScoreChoices, Thinking, Turn,
+    Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, OneOrMany, Thinking, Turn,
 };
 use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;

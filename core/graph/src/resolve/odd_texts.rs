@@ -2,7 +2,10 @@
 
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::Templates;
+use driftgauge_data::recording::RecordedMapping;
+use driftgauge_record::value;
 use driftgauge_spec::Text;
+use driftgauge_spec::spec::{DatasetFormat, RecordedFormat};
 use serde_json::Value;
 
 use super::Resolver;
@@ -13,27 +16,38 @@ const MISSING: [&str; 7] = ["nan", "none", "null", "<na>", "#n/a", "#ref!", "#va
 /// Stands where bytes were no text.
 const REPLACED: char = '\u{fffd}';
 
-/// What is odd about an accepted answer, and what to do.
-const ODDITIES: [(fn(&str) -> bool, &str, &str, &str); 3] = [
-    (
-        |answer| answer.trim() != answer,
-        "untrimmed",
-        "have white space around them",
-        "`match: substring`, the usual rule, looks for it in the completion as well: write `{{ column | trim }}`, or `{{ columns | map(\"trim\") | list }}` of a list",
-    ),
-    (
-        |answer| MISSING.contains(&answer.trim().to_ascii_lowercase().as_str()),
-        "odd-answer",
-        "are what programs write for a missing value",
-        "leave such rows out with the dataset's `filter`, unless the word is the answer",
-    ),
-    (
-        is_whole_float,
-        "odd-answer",
-        "are whole numbers with `.0`, as pandas makes of a column with gaps",
-        "write `{{ column | int }}`: a completion that says `5` does not hold `5.0`",
-    ),
+/// What may be odd about an accepted answer.
+struct Oddity {
+    is: fn(&str) -> bool,
+    code: &'static str,
+    what: &'static str,
+    help: &'static str,
+}
+
+const ODDITIES: [Oddity; 3] = [
+    Oddity {
+        is: |answer| answer.trim() != answer,
+        code: "untrimmed",
+        what: "have white space around them",
+        help: "`match: substring`, the usual rule, looks for it in the completion as well: write `{{ column | trim }}`, or `{{ columns | map(\"trim\") | list }}` of a list",
+    },
+    Oddity {
+        is: is_missing,
+        code: "odd-answer",
+        what: "are what programs write for a missing value",
+        help: "leave such rows out with the dataset's `filter`, unless the word is the answer",
+    },
+    Oddity {
+        is: is_whole_float,
+        code: "odd-answer",
+        what: "are whole numbers with `.0`, as pandas makes of a column with gaps",
+        help: "write `{{ column | int }}`: a completion that says `5` does not hold `5.0`",
+    },
 ];
+
+fn is_missing(text: &str) -> bool {
+    MISSING.contains(&text.trim().to_ascii_lowercase().as_str())
+}
 
 fn is_whole_float(answer: &str) -> bool {
     let digits = answer.trim().trim_start_matches('-').strip_suffix(".0");
@@ -47,25 +61,26 @@ impl Resolver<'_> {
             .iter()
             .filter_map(|row| Some((row.id.as_str(), templates.references(template, row).ok()?)))
             .collect();
-        for (is_odd, code, what, help) in ODDITIES {
+        for oddity in &ODDITIES {
             let odd = answers.iter().filter_map(|(id, answers)| {
-                let first = answers.iter().find(|answer| is_odd(answer))?;
+                let first = answers.iter().find(|answer| (oddity.is)(answer))?;
                 Some((*id, first))
             });
             let odd: Vec<(&str, &String)> = odd.collect();
             let Some((first, answer)) = odd.first() else {
                 continue;
             };
-            let shown = match code {
+            let shown = match oddity.code {
                 "untrimmed" => String::new(),
                 _ => format!(": `{}`", answer.trim()),
             };
             let message = format!(
-                "accepted answers of {} of {} rows {what}, the first of them row `{first}`{shown}",
+                "accepted answers of {} of {} rows {}, the first of them row `{first}`{shown}",
                 odd.len(),
-                rows.len()
+                rows.len(),
+                oddity.what
             );
-            self.warn(code, template.span(), message, help);
+            self.warn(oddity.code, template.span(), message, oddity.help);
         }
     }
 
@@ -88,6 +103,35 @@ impl Resolver<'_> {
         let help = "the file was decoded wrongly before it came here: write it anew as UTF-8 from its source";
         self.warn("replaced", path.span(), message, help);
     }
+}
+
+/// What to do about completions that were not made.
+pub(super) const ODD_COMPLETIONS: &str = "name the column that says why there is none with `columns: {error: ...}`, or leave such rows out with `filter`";
+
+/// Tells of recorded completions that most likely were not made: in a table of text an empty cell is a gap as well, and anywhere a word
+/// for a missing value is.
+pub(super) fn odd_completions(mapping: &RecordedMapping, rows: &[&Row]) -> Option<String> {
+    let RecordedFormat::Rows(format) = mapping.format else {
+        return None;
+    };
+    let completion = mapping.completion.as_ref()?;
+    let of_text = matches!(format, DatasetFormat::Csv | DatasetFormat::Tsv);
+    let is_odd = |row: &&&Row| {
+        let text = |path: &str| value::column(&row.columns, path).and_then(value::scalar_text);
+        let failed = mapping.error.as_deref().and_then(text);
+        let text = text(completion).unwrap_or_default();
+        let text = text.trim();
+        failed.is_none_or(|error| error.trim().is_empty())
+            && (of_text && text.is_empty() || is_missing(text))
+    };
+    let mut odd = rows.iter().filter(is_odd);
+    let first = odd.next()?;
+    Some(format!(
+        "{} of {} completions in `{completion}` are empty cells or words for a missing value, the first of them in row {}: they count as answers",
+        1 + odd.count(),
+        rows.len(),
+        first.number()
+    ))
 }
 
 fn holds_replaced(value: &Value) -> bool {

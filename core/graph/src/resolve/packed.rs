@@ -21,7 +21,7 @@ pub(super) fn too_few(
     let mut told = HashSet::new();
     for (id, model) in &spec.models {
         let resolved = experiment.models.get(id.get());
-        let (Some(ModelSource::Finetune { training, .. }) | Some(ModelSource::Pretrain(training))) =
+        let Some(ModelSource::Finetune { training, .. } | ModelSource::Pretrain(training)) =
             resolved.map(|model| &model.source)
         else {
             continue;

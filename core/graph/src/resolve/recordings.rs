@@ -16,6 +16,7 @@ use driftgauge_spec::{Span, Text};
 use indexmap::IndexMap;
 
 use super::Resolver;
+use super::odd_texts::{ODD_COMPLETIONS, odd_completions};
 use crate::nodes::choices::of_spec;
 use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
@@ -84,11 +85,16 @@ impl Resolver<'_> {
         let checked = self.readings.rows(&resolved).and_then(|all| {
             let rows = select(&resolved.file.path, &mapping, &all)?;
             check(&resolved.file.path, &mapping, &rows)?;
-            check_marks(&resolved.file.path, &mapping, &rows)
+            check_marks(&resolved.file.path, &mapping, &rows)?;
+            Ok(odd_completions(&mapping, &rows))
         });
-        if let Err(error) = checked {
-            self.bad_recording(path.span(), error);
-            return None;
+        match checked {
+            Ok(Some(odd)) => self.warn("odd-completion", path.span(), odd, ODD_COMPLETIONS),
+            Ok(None) => {}
+            Err(error) => {
+                self.bad_recording(path.span(), error);
+                return None;
+            }
         }
         Some(resolved)
     }
