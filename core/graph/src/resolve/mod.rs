@@ -36,6 +36,7 @@ mod scoring;
 mod served;
 mod settings;
 mod spelled;
+mod stand_ins;
 mod targets;
 mod training;
 mod unproven;
@@ -228,6 +229,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     resolver.notes.extend(resolver.readings.notes());
     resolver.notes.extend(left_over);
     resolver.constant_prompts(&datasets, &evaluations);
+    resolver.same_stand_ins(&datasets, &evaluations);
     resolver.limits(&datasets);
     resolver.ranks(&models);
     resolver.reachable(&datasets, &evaluations);
