@@ -114,6 +114,41 @@ fn a_special_token_in_a_text_is_warned_of() {
 }
 
 #[test]
+fn a_judge_s_special_token_in_what_it_is_shown_is_warned_of() {
+    let place = Place::new();
+    copy_folder(&tests_dir().join("golden/llama"), &place.path("m"));
+    place.write("rows.jsonl", ROWS);
+    place.write(
+        "said.jsonl",
+        "{\"id\": \"a\", \"text\": \"nobody\"}\n{\"id\": \"b\", \"text\": \"nobody<|eot_id|>safe\"}\n",
+    );
+    let spec = place.write(
+        "spec.yaml",
+        "version: 1
+name: shown
+models:
+  said: {recorded: {jsonl: said.jsonl, columns: {id: id, completion: text}}}
+  m: {path: m}
+datasets: {rows: {jsonl: rows.jsonl, id: id}}
+metrics: {asr: {plugin: asr}}
+evaluations:
+  ask:
+    models: [said]
+    dataset: rows
+    prompt: [{user: \"{{ q }}\"}]
+    judges: {g: {prompt: {model: m, prompt: [{user: \"{{ completion }}\"}], max_tokens: 4, parse: {unsafe: [yes], safe: [no]}}}}
+    metrics: [asr]
+",
+    );
+    let output = place.output(&["plan", text(&spec)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let part = "1 of 2 rows of what judge `g` is asked in evaluation `ask` hold a special token of model `m` in their text, the first of them \
+                row `b` with `<|eot_id|>`";
+    assert!(said.contains(part), "{said}");
+}
+
+#[test]
 fn a_row_that_is_cut_before_its_answer_is_refused() {
     let said = |most: usize| {
         let more = format!(", max_seq_length: {most}");

@@ -7,13 +7,14 @@ use driftgauge_data::recording::{Asked as AskedOf, ConditionRows, Recorded};
 use driftgauge_engine::{LongPrompt, Prompt};
 use driftgauge_judge::{Judge, exchange};
 use driftgauge_problem::Problem;
-use driftgauge_record::Sample;
+use driftgauge_record::{Message, Sample};
 use driftgauge_spec::ExperimentSpec;
 
 use super::left_out::Turns;
 use super::lengths::{How, first};
 use super::place;
 use super::readers::Readers;
+use super::spelled::Spellings;
 use crate::asked::Asked;
 use crate::nodes::prompts::prompted_of;
 use crate::resolved::{ModelSource, ResolvedEvaluation, ResolvedExperiment};
@@ -62,6 +63,11 @@ pub(super) fn judged(
                 let Some(questions) = questions(experiment, id.get(), condition) else {
                     continue;
                 };
+                let shown = questions.shown();
+                let texts = shown.iter().map(|(id, prompt)| (id.as_str(), prompt));
+                let spelled = Spellings::of(reader).warning(&of, model.get(), texts);
+                out.warnings
+                    .extend(spelled.map(|warning| warning.at(place(model.span()))));
                 let (known, answered) = (
                     questions.known(&asked.judge, has_template),
                     questions.answered,
@@ -155,6 +161,28 @@ fn questions<'a>(
 }
 
 impl Questions<'_> {
+    /// What a judge is shown of each sample, as turns of its own: the layout around it is not the data's.
+    fn shown(&self) -> Vec<(String, Prompt)> {
+        let turns = &self.evaluation.conditions[self.condition].turns;
+        let shown = self.samples.iter().map(|(_, sample)| {
+            let exchange = exchange(turns, sample, None);
+            let turn = |role: &str, content: String| Message {
+                role: role.to_owned(),
+                content,
+            };
+            let messages = vec![
+                turn("user", exchange.asked()),
+                turn("assistant", exchange.completion.to_owned()),
+            ];
+            let prompt = Prompt {
+                messages: Some(messages),
+                ..Prompt::default()
+            };
+            (sample.sample_id.clone(), prompt)
+        });
+        shown.collect()
+    }
+
     /// What a judge is asked, the longest first, and how long its own answer may be.
     fn known(&self, judge: &Judge, has_template: bool) -> Option<(Vec<Asked>, usize)> {
         let turns = &self.evaluation.conditions[self.condition].turns;
