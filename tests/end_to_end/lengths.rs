@@ -151,6 +151,28 @@ fn packed_rows_that_are_fewer_than_a_step_takes_are_refused_by_plan() {
     ] {
         assert!(told.contains(part), "{told}");
     }
+    // Rows of 128 tokens make few steps, in which a later checkpoint never comes.
+    let late = written
+        .replace(
+            "lora: {rank: 2}, learning_rate",
+            "lora: {rank: 2}, packing: true, epochs: 1, learning_rate",
+        )
+        .replacen(
+            "max_steps: 2, per_device_batch_size: 2}\nmetrics",
+            "per_device_batch_size: 2}\nmetrics",
+            1,
+        )
+        .replace(
+            "settings: lora, dataset",
+            "settings: lora, checkpoint: 5, dataset",
+        );
+    place.write("packed.yaml", &late);
+    let (code, told) = planned(&place, &spec);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("`checkpoint: 5` lies beyond") && told.contains("packed rows"),
+        "{told}"
+    );
     // No packing makes rows of more.
     let (code, told) = packed(7, 24);
     assert_eq!(code, Some(2), "{told}");

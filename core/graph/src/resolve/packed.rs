@@ -1,4 +1,5 @@
-//! Trainings whose rows, packed into sequences, are fewer than one step takes: told before anything runs, as far as tokens can be counted.
+//! Trainings whose rows, packed into sequences, are fewer than one step takes, or than a checkpoint needs: told before anything runs, as far
+//! as tokens can be counted.
 
 use std::collections::HashSet;
 
@@ -46,9 +47,32 @@ pub(super) fn too_few(
         let capacity = settings
             .max_seq_length
             .map_or(capacity, |longest| longest.min(capacity));
-        let Some(rows) = packed(reader, &examples.train, capacity, step) else {
+        let enough = match training.checkpoint {
+            Some(_) => usize::MAX,
+            None => step,
+        };
+        let Some(rows) = packed(reader, &examples.train, capacity, enough) else {
             continue;
         };
+        if let (Some(at), Some(epochs), true) = (training.checkpoint, settings.epochs, rows >= step)
+        {
+            let per_epoch = rows
+                .div_ceil(settings.per_device_batch_size)
+                .div_ceil(settings.gradient_accumulation_steps);
+            let steps = ((epochs * per_epoch as f64).ceil() as u64).max(1);
+            let written = model
+                .finetune
+                .as_ref()
+                .and_then(|made| made.checkpoint.as_ref());
+            if let Some(written) = written.filter(|_| at > steps && settings.max_steps.is_none()) {
+                let message = format!(
+                    "`checkpoint: {at}` lies beyond the training, which takes {steps} steps with its {rows} packed rows"
+                );
+                let problem = Problem::new("out-of-range", message)
+                    .help("lower it, or raise `max_steps` or `epochs` of the settings");
+                out.push(problem.of_input().at(place(written.span())));
+            }
+        }
         if rows < step {
             told.insert(named.get());
             let message = format!(
