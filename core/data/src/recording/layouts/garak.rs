@@ -4,6 +4,7 @@
 //! detector's score from the run's threshold on is a hit: unsafe. A report that says no threshold (versions of garak that leave
 //! fractions out of the settings) has none to guess: its scores have to be 0 and 1. Every detector is a judge by its name.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use driftgauge_problem::Problem;
@@ -24,6 +25,8 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
     let entries = read_table(path, DatasetFormat::Jsonl)?;
     let mut threshold = None;
     let (mut rows, mut undetected) = (Vec::new(), 0_usize);
+    // An attempt is written when it was answered, and again when detectors have looked at it.
+    let (mut answered, mut detected) = (HashSet::new(), HashSet::new());
     for (index, entry) in entries.rows.into_iter().enumerate() {
         let entry: Map<String, Value> = entry.columns.into_iter().collect();
         let at = |problem: Problem| {
@@ -31,10 +34,19 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         };
         match entry.get("entry_type").and_then(Value::as_str) {
             Some("start_run setup") => threshold = said_threshold(&entry).map_err(at)?,
-            Some("attempt") => match entry.get("status").and_then(Value::as_i64) {
-                Some(2) => attempt(entry, threshold, &mut rows).map_err(at)?,
-                _ => undetected += 1,
-            },
+            Some("attempt") => {
+                let uuid = entry.get("uuid").and_then(Value::as_str).map(str::to_owned);
+                match entry.get("status").and_then(Value::as_i64) {
+                    Some(2) => {
+                        detected.extend(uuid);
+                        attempt(entry, threshold, &mut rows).map_err(at)?;
+                    }
+                    status => {
+                        undetected += 1;
+                        answered.extend(uuid.filter(|_| status == Some(1)));
+                    }
+                }
+            }
             Some(_) => {}
             None => {
                 return Err(at(Problem::failed("there is no `entry_type`")
@@ -49,10 +61,15 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         ))
         .help("a report of a run that ended has entries `attempt` with the status 2"));
     }
-    Ok(Table {
-        rows,
-        notes: entries.notes,
-    })
+    let mut notes = entries.notes;
+    let left = answered.difference(&detected).count();
+    if left > 0 {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        notes.push(format!(
+            "`{name}`: {left} attempts were answered and no detector looked at them, since garak's run did not end; they are not here"
+        ));
+    }
+    Ok(Table { rows, notes })
 }
 
 /// The threshold of a run, where its settings say one.
@@ -262,5 +279,22 @@ mod tests {
             let said = reading(&entries).unwrap_err().to_string();
             assert!(said.contains(part), "{said}");
         }
+    }
+
+    #[test]
+    fn attempts_that_no_detector_looked_at_are_told() {
+        let with = |status: u8, uuid: &str| {
+            let mut attempt = attempt_of(status, &json!(["yes"]), &json!({"a.B": [1.0]}));
+            attempt["uuid"] = uuid.into();
+            attempt
+        };
+        let whole = reading(&[with(1, "u"), with(2, "u")]).unwrap();
+        assert!(whole.notes.is_empty(), "{:?}", whole.notes);
+        let cut = reading(&[with(1, "u"), with(2, "u"), with(1, "v")]).unwrap();
+        assert!(
+            cut.notes[0].contains("1 attempts were answered"),
+            "{:?}",
+            cut.notes
+        );
     }
 }

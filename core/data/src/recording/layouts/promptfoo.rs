@@ -23,7 +23,8 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         let results = rows.map(|row| row.columns.into_iter().collect());
         (results.collect::<Vec<Map<String, Value>>>(), table.notes)
     } else {
-        let (file, notes) = json_file(path, "results of promptfoo")?;
+        let (file, mut notes) = json_file(path, "results of promptfoo")?;
+        notes.extend(another_version(path, &file));
         // Version 2 and 3 keep them inside `results`, a file of the results alone at the top.
         let inside = file.get("results").and_then(|all| all.get("results"));
         let Some(Value::Array(list)) = inside.or(file.get("results")) else {
@@ -52,6 +53,20 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         })?);
     }
     Ok(Table { rows, notes })
+}
+
+/// What is said of results of a version that was not known when this was written.
+fn another_version(path: &Path, file: &Value) -> Option<String> {
+    let inside = file.get("results").and_then(|all| all.get("version"));
+    let version = inside
+        .or(file.get("version"))
+        .filter(|said| !said.is_null())?;
+    let name = path.file_name()?.to_string_lossy();
+    (!version.as_u64().is_some_and(|number| matches!(number, 1..=3))).then(|| {
+        format!(
+            "`{name}`: its `version` is {version}, and it is read as promptfoo's versions 2 and 3 are written"
+        )
+    })
 }
 
 /// Tests that were met, by all that makes one, with their first number and how often they came. `--repeat` counts on: the same test
