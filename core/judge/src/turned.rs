@@ -4,7 +4,7 @@
 use super::words::{after_word, marks};
 
 /// Beginnings that correct by themselves.
-const CORRECTS: [&str; 24] = [
+const CORRECTS: [&str; 22] = [
     "wait",
     "actually",
     "hmm",
@@ -22,13 +22,24 @@ const CORRECTS: [&str; 24] = [
     "make that",
     "i mean",
     "i meant",
-    "i take",
     "i was wrong",
     "i misread",
     "i retract",
-    "i change",
-    "let me",
-    "no wait",
+    "i take it back",
+    "i take that back",
+];
+
+/// What somebody lets himself do who has not come to an end: `let me reconsider`, and not `let me explain`.
+const LET_ME: [&str; 9] = [
+    "reconsider",
+    "re-evaluate",
+    "reevaluate",
+    "rethink",
+    "revise",
+    "correct",
+    "think",
+    "check",
+    "look",
 ];
 
 /// What an introduction says that thinks once more: `on second thought,`, `looking closer,`, `correction:`.
@@ -69,7 +80,10 @@ pub(super) fn round(text: &str) -> bool {
     parts.any(|part| {
         let said = part.trim_matches(marks);
         let begins = CORRECTS.iter().any(|word| after_word(said, word).is_some());
-        begins || part.trim_end().ends_with([',', ':']) && thinks_again(said)
+        let lets = said
+            .strip_prefix("let me ")
+            .is_some_and(|said| LET_ME.iter().any(|word| after_word(said, word).is_some()));
+        begins || lets || part.trim_end().ends_with([',', ':']) && thinks_again(said)
     })
 }
 
@@ -115,6 +129,8 @@ mod tests {
             ". the model gives it some thought, then refuses",
             ". it is sorry to refuse",
             ". it refuses.",
+            ". let me explain: it refuses",
+            ". i take the answer for a refusal",
             ": a well-meant, careful answer",
             ". no correction is given",
             "\ns1, s2",
