@@ -10,6 +10,7 @@ mod plugin;
 mod proof;
 mod reading;
 mod rounding;
+mod steps;
 pub mod training;
 pub mod worker;
 
@@ -26,3 +27,4 @@ pub use plugin::{
 pub use proof::{ProbeAnswer, Probes, Proof, Testimony, Witness};
 pub use reading::{Limits, PromptReader, Reach, TextFiles, Untrained};
 pub use rounding::Rounding;
+pub use steps::Packing;

@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 
-use driftgauge_engine::PromptReader;
-use driftgauge_problem::Problem;
+use driftgauge_engine::{Packing, PromptReader};
+use driftgauge_problem::{Place, Problem};
 use driftgauge_spec::ExperimentSpec;
+use driftgauge_spec::spec::Model;
 
 use super::place;
 use super::readers::Readers;
-use crate::resolved::{ModelSource, ResolvedExperiment};
+use crate::resolved::{ModelSource, ResolvedExperiment, Training};
 use crate::training_data::{Example, examples};
 
 /// One problem for the settings of each training at most.
@@ -32,81 +33,92 @@ pub(super) fn too_few(
             (None, Some(pretrain)) => &pretrain.settings,
             (None, None) => continue,
         };
-        let settings = &training.settings;
-        if !settings.packing || told.contains(&named.get()) {
+        if !training.settings.packing || told.contains(&named.get()) {
             continue;
         }
-        let step = settings.per_device_batch_size * settings.gradient_accumulation_steps;
         let (Ok(examples), Some(reader)) = (
             examples(training, &experiment.datasets),
             readers.of(id.get()),
         ) else {
             continue;
         };
-        let capacity = reader.limits().scored;
-        let capacity = settings
-            .max_seq_length
-            .map_or(capacity, |longest| longest.min(capacity));
-        let enough = match training.checkpoint {
-            Some(_) => usize::MAX,
-            None => step,
-        };
-        let Some(rows) = packed(reader, &examples.train, capacity, enough) else {
+        let Some(packed) = Packed::new(reader, &examples.train, training) else {
             continue;
         };
-        if let (Some(at), Some(epochs), true) = (training.checkpoint, settings.epochs, rows >= step)
-        {
-            let per_epoch = rows
-                .div_ceil(settings.per_device_batch_size)
-                .div_ceil(settings.gradient_accumulation_steps);
-            let steps = ((epochs * per_epoch as f64).ceil() as u64).max(1);
-            let written = model
-                .finetune
-                .as_ref()
-                .and_then(|made| made.checkpoint.as_ref());
-            if let Some(written) = written.filter(|_| at > steps && settings.max_steps.is_none()) {
-                let message = format!(
-                    "`checkpoint: {at}` lies beyond the training, which takes {steps} steps with its {rows} packed rows"
-                );
-                let problem = Problem::new("out-of-range", message)
-                    .help("lower it, or raise `max_steps` or `epochs` of the settings");
-                out.push(problem.of_input().at(place(written.span())));
-            }
-        }
-        if rows < step {
+        if let Some(problem) = packed.fewer_than_a_step(id.get(), training) {
             told.insert(named.get());
-            let message = format!(
-                "a step of the training of `{id}` takes {step} rows (`per_device_batch_size` times `gradient_accumulation_steps`), and \
-                 `packing` makes {rows} rows of {capacity} tokens of its {} examples",
-                examples.train.len()
-            );
-            let problem = Problem::new("out-of-range", message)
-                .help("lower one of the two or `max_seq_length`, or leave `packing` out");
             out.push(problem.of_input().at(place(named.span())));
+        } else if let Some((problem, span)) = packed.before_a_checkpoint(model, training) {
+            out.push(problem.of_input().at(span));
         }
     }
     out
 }
 
-/// Rows of at most `capacity` tokens that examples are packed into, in their order, as the trainer does; no more than `enough` are counted.
-/// `None` where tokens cannot be.
-fn packed(
-    reader: &dyn PromptReader,
-    examples: &[Example],
+/// Rows that examples are packed into.
+struct Packed {
+    rows: usize,
+    /// Tokens of a row at most.
     capacity: usize,
-    enough: usize,
-) -> Option<usize> {
-    let (mut rows, mut free) = (0, 0);
-    for example in examples {
-        let length = reader.learnt(&example.messages).ok()??.min(capacity);
-        if rows == 0 || length > free {
-            if rows == enough {
+    examples: usize,
+}
+
+impl Packed {
+    /// As the trainer packs them; no more rows than are asked for are counted. `None` where tokens cannot be.
+    fn new(reader: &dyn PromptReader, examples: &[Example], training: &Training) -> Option<Self> {
+        let settings = &training.settings;
+        let longest = reader.limits().scored;
+        let capacity = settings.max_seq_length.unwrap_or(longest).min(longest);
+        let enough = match training.checkpoint {
+            Some(_) => usize::MAX,
+            None => settings.rows_per_step(),
+        };
+        let (mut rows, mut packing) = (0, Packing::new(capacity));
+        for example in examples {
+            let length = reader.learnt(&example.messages).ok()??.min(capacity);
+            rows += usize::from(packing.begins_row(length));
+            if rows >= enough {
                 break;
             }
-            rows += 1;
-            free = capacity;
         }
-        free -= length;
+        Some(Self {
+            rows,
+            capacity,
+            examples: examples.len(),
+        })
     }
-    Some(rows)
+
+    fn fewer_than_a_step(&self, id: &str, training: &Training) -> Option<Problem> {
+        let Self {
+            rows,
+            capacity,
+            examples,
+        } = self;
+        let step = training.settings.rows_per_step();
+        let problem = || {
+            let message = format!(
+                "a step of the training of `{id}` takes {step} rows (`per_device_batch_size` times `gradient_accumulation_steps`), and \
+                 `packing` makes {rows} rows of {capacity} tokens of its {examples} examples"
+            );
+            Problem::new("out-of-range", message)
+                .help("lower one of the two or `max_seq_length`, or leave `packing` out")
+        };
+        (*rows < step).then(problem)
+    }
+
+    /// Steps that are asked for are held against the checkpoint where the spec is read.
+    fn before_a_checkpoint(&self, model: &Model, training: &Training) -> Option<(Problem, Place)> {
+        let at = training.checkpoint?;
+        let written = model.finetune.as_ref()?.checkpoint.as_ref()?;
+        let (rows, steps) = (self.rows, training.settings.steps(self.rows));
+        let beyond = at > steps && training.settings.max_steps.is_none();
+        let problem = || {
+            let message = format!(
+                "`checkpoint: {at}` lies beyond the training, which takes {steps} steps with its {rows} packed rows"
+            );
+            Problem::new("out-of-range", message)
+                .help("lower it, or raise `max_steps` or `epochs` of the settings")
+        };
+        beyond.then(|| (problem(), place(written.span())))
+    }
 }

@@ -66,12 +66,7 @@ impl Resolver<'_> {
         settings: &TrainingSettings,
         rows: Option<usize>,
     ) {
-        let of_epochs = || {
-            let rows = rows.filter(|_| !settings.packing)?;
-            let batches = rows.div_ceil(settings.per_device_batch_size);
-            let per_epoch = batches.div_ceil(settings.gradient_accumulation_steps);
-            Some(((settings.epochs? * per_epoch as f64).ceil() as u64).max(1))
-        };
+        let of_epochs = || Some(settings.steps(rows.filter(|_| !settings.packing)?));
         let Some(steps) = settings.max_steps.or_else(of_epochs) else {
             return;
         };

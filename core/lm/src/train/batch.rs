@@ -1,6 +1,7 @@
 //! Which rows go into which step, and how they become tensors.
 
 use candle_core::Tensor;
+use driftgauge_engine::Packing;
 use driftgauge_engine::training::Order;
 
 use super::encode::Encoded;
@@ -60,19 +61,15 @@ pub(crate) struct PackedRow {
 /// Fills rows of at most `capacity` tokens with sequences in the given order; a new row starts when one does not fit.
 pub(crate) fn pack(examples: &[Encoded], capacity: usize) -> Vec<PackedRow> {
     let mut rows: Vec<PackedRow> = Vec::new();
-    let mut free = 0;
+    let mut packing = Packing::new(capacity);
     for (index, example) in examples.iter().enumerate() {
-        let length = example.ids.len();
+        let begins = packing.begins_row(example.ids.len());
         match rows.last_mut() {
-            Some(row) if length <= free => row.members.push(index),
-            _ => {
-                rows.push(PackedRow {
-                    members: vec![index],
-                });
-                free = capacity;
-            }
+            Some(row) if !begins => row.members.push(index),
+            _ => rows.push(PackedRow {
+                members: vec![index],
+            }),
         }
-        free = free.saturating_sub(length);
     }
     rows
 }

@@ -135,14 +135,6 @@ impl TrainConfig {
             .collect()
     }
 
-    /// Optimiser steps of the whole training.
-    pub(crate) fn total_steps(&self, steps_per_epoch: u64) -> u64 {
-        self.settings.max_steps.unwrap_or_else(|| {
-            let epochs = self.settings.epochs.unwrap_or(3.0);
-            ((epochs * steps_per_epoch as f64).ceil() as u64).max(1)
-        })
-    }
-
     /// Steps over which the learning rate rises.
     pub(crate) fn warmup(&self, total: u64) -> u64 {
         let ratio = self.settings.warmup_ratio.unwrap_or(0.0);
@@ -159,14 +151,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_and_warmup_are_counted() {
+    fn the_warmup_is_counted() {
         let config = TrainConfig::from(TrainingSettings {
             warmup_ratio: Some(0.03),
             ..TrainingSettings::default()
         });
         config.validate().unwrap();
         assert_eq!(config.warmup(100), 3);
-        assert_eq!(config.total_steps(7), 21);
     }
 
     #[test]

@@ -187,9 +187,7 @@ pub(super) fn announce(
         truncated_rows: truncated,
         trainable_parameters: trainable,
         total_parameters: total,
-        total_steps: run
-            .config
-            .total_steps(run.data.walk(run.config).steps_per_epoch()),
+        total_steps: run.config.settings.steps(run.data.walk(run.config).rows),
         device: device_name(device).to_owned(),
     });
     for message in run.data.truncation().into_iter().chain(ends) {

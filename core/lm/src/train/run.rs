@@ -55,7 +55,7 @@ impl Run<'_> {
         cancel: &AtomicBool,
     ) -> Result<TrainSummary> {
         let walk = self.data.walk(self.config);
-        let total = self.config.total_steps(walk.steps_per_epoch());
+        let total = self.config.settings.steps(walk.rows);
         let mut optimizer = Optimizer::new(
             &self.parameters,
             AdamW {
