@@ -129,29 +129,55 @@ fn plan_refuses_what_peft_would_take_for_something_else() {
     }
 }
 
-#[test]
-fn an_adapter_that_was_saved_before_its_training_is_refused() {
-    let place = Place::new();
-    let adapter = changed(&place, |_| {});
+/// An adapter whose tensors of a name were changed.
+fn rewritten(place: &Place, part: &str, change: impl Fn(&mut [u8])) -> PathBuf {
+    let adapter = changed(place, |_| {});
     let path = adapter.join("adapter_model.safetensors");
     let mut bytes = std::fs::read(&path).expect("a file");
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
     let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("JSON");
     for (name, entry) in header.as_object().expect("an object") {
-        if name.contains("lora_B") {
+        if name.contains(part) {
             let at = |end: usize| {
                 8 + length + entry["data_offsets"][end].as_u64().expect("a number") as usize
             };
-            bytes[at(0)..at(1)].fill(0);
+            change(&mut bytes[at(0)..at(1)]);
         }
     }
     std::fs::write(&path, bytes).expect("written");
+    adapter
+}
+
+#[test]
+fn an_adapter_that_was_saved_before_its_training_is_refused() {
+    let place = Place::new();
+    let adapter = rewritten(&place, "lora_B", |bytes| bytes.fill(0));
     let spec = spec_of(&place, "llama", &adapter, "?");
     refused(
         &place,
         &spec,
         &["changes no weight of the base", "save_pretrained"],
     );
+}
+
+#[test]
+fn an_adapter_whose_training_broke_down_is_refused() {
+    for bits in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let place = Place::new();
+        let adapter = rewritten(&place, "layers.1.self_attn.q_proj.lora_A", |bytes| {
+            let last = bytes.len() - 4;
+            bytes[last..].copy_from_slice(&bits.to_le_bytes());
+        });
+        let spec = spec_of(&place, "llama", &adapter, "?");
+        refused(
+            &place,
+            &spec,
+            &[
+                "adapter_model.safetensors",
+                "layers.1.self_attn.q_proj.lora_A.weight` holds a value that is infinite or no number",
+            ],
+        );
+    }
 }
 
 /// As PEFT writes them of a model whose experts it did not touch.

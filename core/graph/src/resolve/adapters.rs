@@ -63,9 +63,12 @@ impl Resolver<'_> {
         Some((source(Some(file), None), words))
     }
 
-    /// Refuses an adapter that changes nothing, and says where it names another base than the one that it is merged into.
+    /// Refuses an adapter that changes nothing or holds what is no number, and says where it names another base than the one that it is merged into.
     fn takes_effect(&mut self, place: &Text, base: &str, adapter: &Adapter) -> Option<()> {
-        if let Err(problem) = adapter.check_effect() {
+        let checked = adapter
+            .check_effect()
+            .and_then(|()| adapter.check_numbers());
+        if let Err(problem) = checked {
             self.refuse("bad-adapter", place.span(), problem);
             return None;
         }
