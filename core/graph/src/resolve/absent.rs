@@ -10,12 +10,20 @@ use super::place;
 
 /// What an evaluation does not give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum Missing<'m> {
     /// A field of the samples that a key of the evaluation gives.
     Key {
         field: &'static str,
         key: &'static str,
     },
+    /// Whether answers are correct, which accepted ones tell, or a recording.
+    Correctness,
+    /// A key of the metric's configuration.
+    Setting(&'m str),
+    /// How often a judge is right.
+    JudgeError,
+    /// Another judge than the one who stands for the metric.
+    Another,
     /// A second condition.
     Condition,
     /// A second completion of a prompt.
@@ -28,10 +36,15 @@ pub(super) enum Missing {
 
 /// The fields of which the spec alone tells whether they are there, and what is missing where they are not. Who reads a condition, a
 /// judge or the index of a sample holds several of them against each other.
-const KNOWN: [(&str, Missing); 8] = [
+const KNOWN: [(&str, Missing<'static>); 10] = [
     ("wrong_answer", key("wrong_answer", "wrong_answer")),
     ("references", key("references", "reference")),
     ("value.choice_loglik", key("value.choice_loglik", "score")),
+    (
+        "value.text_logprob",
+        key("value.text_logprob", "perplexity"),
+    ),
+    ("value.correct", Missing::Correctness),
     ("condition", Missing::Condition),
     ("sample_index", Missing::Sample),
     ("category", key("category", "category")),
@@ -39,16 +52,29 @@ const KNOWN: [(&str, Missing); 8] = [
     ("scorers", Missing::Scorer),
 ];
 
-const fn key(field: &'static str, key: &'static str) -> Missing {
+const fn key(field: &'static str, key: &'static str) -> Missing<'static> {
     Missing::Key { field, key }
 }
 
-impl Missing {
+impl Missing<'_> {
     /// Why a number that reads it is absent.
     pub(super) fn why(self, evaluation: &str) -> String {
         match self {
             Self::Key { field, .. } => {
                 format!("it reads `{field}`, which evaluation `{evaluation}` does not give")
+            }
+            Self::Correctness => format!(
+                "it reads which answers are correct, and evaluation `{evaluation}` does not say so"
+            ),
+            Self::Setting(key) => {
+                format!("it reads `{key}`, which the metric's configuration does not give")
+            }
+            Self::JudgeError => format!(
+                "it is corrected for the errors of a judge of evaluation `{evaluation}`, and nothing says how often that one is right"
+            ),
+            Self::Another => {
+                "this judge stands for the metric, whose corrected number has no judge in its name"
+                    .to_owned()
             }
             Self::Condition => format!(
                 "it holds one condition against another, and evaluation `{evaluation}` has no second one"
@@ -70,6 +96,13 @@ impl Missing {
     pub(super) fn help(self) -> String {
         let give = match self {
             Self::Key { key, .. } => format!("give the evaluation `{key}`"),
+            Self::Correctness => "give the evaluation `reference`".to_owned(),
+            Self::Setting(key) => format!("add `{key}` to the metric's `config`"),
+            Self::JudgeError => {
+                "give the evaluation `judge_check`, or add the judge to `judge_error` in the metric's `config`"
+                    .to_owned()
+            }
+            Self::Another => "leave the judge out".to_owned(),
             Self::Condition => "give the evaluation `conditions`".to_owned(),
             Self::Sample => "give its `generate` more `samples`".to_owned(),
             Self::Judge => "give the evaluation another of its `judges`".to_owned(),
@@ -87,7 +120,7 @@ pub(super) fn without_input(
     evaluation: &str,
     manifest: &Manifest,
     number: &str,
-) -> Option<Missing> {
+) -> Option<Missing<'static>> {
     let evaluation = spec.evaluations.get(evaluation)?;
     fields(manifest, number).find_map(|field| {
         let (_, missing) = KNOWN.iter().find(|(known, _)| *known == field)?;
@@ -95,19 +128,24 @@ pub(super) fn without_input(
     })
 }
 
+/// Whether an id, which may end in a `*`, is that of a number.
+pub(super) fn is_of(id: &str, number: &str) -> bool {
+    match id.strip_suffix('*') {
+        Some(start) => number.starts_with(start),
+        None => id == number,
+    }
+}
+
 /// The fields without which a number is absent.
 fn fields<'m>(manifest: &'m Manifest, number: &'m str) -> impl Iterator<Item = &'m str> {
     let reads = manifest
         .reads
         .iter()
-        .filter(move |(id, _)| match id.strip_suffix('*') {
-            Some(start) => number.starts_with(start),
-            None => *id == number,
-        });
+        .filter(move |(id, _)| is_of(id, number));
     reads.flat_map(|(_, fields)| fields).map(String::as_str)
 }
 
-fn lacks(spec: &ExperimentSpec, evaluation: &Evaluation, missing: Missing) -> bool {
+fn lacks(spec: &ExperimentSpec, evaluation: &Evaluation, missing: Missing<'_>) -> bool {
     // A recording may bring samples and values of its own.
     let recorded = || {
         evaluation.models.iter().any(|model| {
@@ -120,8 +158,12 @@ fn lacks(spec: &ExperimentSpec, evaluation: &Evaluation, missing: Missing) -> bo
             "wrong_answer" => evaluation.wrong_answer.is_none(),
             "reference" => evaluation.reference.is_none(),
             "category" => evaluation.category.is_none(),
+            "perplexity" => evaluation.perplexity.is_none() && !recorded(),
             _ => evaluation.score.is_none() && !recorded(),
         },
+        Missing::Correctness => evaluation.reference.is_none() && !recorded(),
+        // Those are found without the evaluation's samples.
+        Missing::Setting(_) | Missing::JudgeError | Missing::Another => false,
         Missing::Condition => evaluation.conditions.len() < 2,
         Missing::Sample => {
             let samples = evaluation.generate.as_ref().map_or(1, |made| *made.samples);

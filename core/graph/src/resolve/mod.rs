@@ -40,6 +40,7 @@ mod stand_ins;
 mod targets;
 mod training;
 mod unproven;
+mod unset;
 mod warnings;
 
 pub use measures::resolved_metric;

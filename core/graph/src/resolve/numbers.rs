@@ -9,6 +9,7 @@ use driftgauge_spec::{ExperimentSpec, Located, Text, nearest};
 use super::absent;
 use super::measures::resolved_metric;
 use super::place;
+use super::unset::without_setting;
 
 /// One complaint for each number of a family, a gate or a published value that its metric cannot return, and for each limit and
 /// value that its number can never be. `manifest` knows the plugin of a metric by the metric's id; what it does not know is not
@@ -27,11 +28,15 @@ pub fn unknown(spec: &ExperimentSpec, manifest: impl Fn(&str) -> Option<Manifest
         let judges: Option<Vec<&str>> = judges
             .as_ref()
             .map(|judges| judges.iter().map(String::as_str).collect());
+        let missing = || {
+            absent::without_input(spec, evaluation, &manifest, number)
+                .or_else(|| without_setting(spec, evaluation, metric, &manifest, number))
+        };
         if !manifest.may_return(number, judges.as_deref()) {
             let chosen = chosen(spec, metric, &manifest);
             let asked = (metric, number, written);
             found.push(complaint(asked, &manifest, judges, chosen));
-        } else if let Some(missing) = absent::without_input(spec, evaluation, &manifest, number) {
+        } else if let Some(missing) = missing() {
             let message = format!(
                 "`{metric}.{number}` will be absent: {}",
                 missing.why(evaluation)

@@ -37,10 +37,10 @@ pub struct AsrConfig {
     /// The prompts are benign: count refusals (verdict `safe`) instead of compliance. Wants a judge of refusals.
     pub over_refusal: bool,
     /// Categories left out of the extra number `excluding`.
-    #[schemars(extend("x-names" = "category"))]
+    #[schemars(extend("x-names" = "category", "x-numbers" = ["excluding"]))]
     pub exclude_categories: Vec<String>,
     /// Published error rates of judges, by judge id, for the corrected number.
-    #[schemars(extend("x-names" = "judge"))]
+    #[schemars(extend("x-names" = "judge", "x-numbers" = ["corrected", "corrected.*"]))]
     pub judge_error: BTreeMap<String, JudgeError>,
     /// Most disagreements between judges that are listed.
     pub disagreements: usize,

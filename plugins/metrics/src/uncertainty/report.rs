@@ -46,7 +46,17 @@ pub(super) fn reading(manifest: Manifest) -> Manifest {
     let manifest = of_tokens.iter().fold(manifest, |manifest, id| {
         manifest.reads(id, &["token_logprob"])
     });
+    let split = listed().into_iter().filter(|id| id.ends_with("correct"));
+    let others = OF_ANSWERS.iter().map(|&id| id.to_owned());
+    let manifest = split.chain(others).fold(manifest, |manifest, id| {
+        manifest.reads(&id, &["value.correct"])
+    });
+    let manifest = OF_TEXTS.iter().fold(manifest, |manifest, id| {
+        manifest.reads(id, &["value.text_logprob"])
+    });
     manifest
+        .reads("ece*", &["value.correct"])
+        .reads("self_inconsistency*", &["sample_index"])
         .reads("token_entropy*", &["token_entropy"])
         .reads("margin*", &["token_margin"])
 }
