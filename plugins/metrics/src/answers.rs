@@ -6,6 +6,8 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::spelled::alike;
+
 /// A run of letters and numbers.
 static WORD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[\p{L}\p{N}]+").expect("a pattern that compiles"));
@@ -15,14 +17,14 @@ static WORD: LazyLock<Regex> =
 #[serde(rename_all = "lowercase")]
 pub enum Match {
     /// A reference occurs anywhere in the answer, whatever the case (the rule of arXiv 2409.19476), inside a word or a number as well:
-    /// `1` in `10`, `no` in `know`.
+    /// `1` in `10`, `no` in `know`. Accents, full-width characters, spaces, quotes and hyphens may be spelled otherwise in Unicode.
     #[default]
     Substring,
     /// As `substring`, but no letter or digit stands beside it.
     Words,
-    /// The answer is a reference, but for case and white space around it.
+    /// The answer is a reference, but for case, white space around it and spellings as in `substring`.
     Exact,
-    /// Token F1 after TriviaQA's normalisation: a score between 0 and 1.
+    /// Token F1 after TriviaQA's normalisation: a score between 0 and 1. That is the script's, which knows no other spellings.
     F1,
     /// The answer equals a reference after TriviaQA's normalisation.
     Triviaqa,
@@ -66,22 +68,23 @@ impl Match {
         let matches = |hit: bool| f64::from(u8::from(hit));
         match self {
             Self::Substring => {
-                let answer = answer.to_lowercase();
+                let answer = alike(answer);
                 // An empty reference would be a part of every answer.
-                let mut named = references.iter().filter(|reference| !reference.is_empty());
-                matches(named.any(|reference| answer.contains(&reference.to_lowercase())))
+                let mut named = references.iter().map(|reference| alike(reference));
+                matches(named.any(|reference| !reference.is_empty() && answer.contains(&reference)))
             }
             Self::Words => {
-                let answer = answer.to_lowercase();
+                let answer = alike(answer);
                 let mut named = references.iter();
-                matches(named.any(|reference| stands_in(&reference.to_lowercase(), &answer)))
+                matches(named.any(|reference| stands_in(&alike(reference), &answer)))
             }
             Self::Exact => {
-                let answer = answer.trim().to_lowercase();
+                let answer = alike(answer);
+                let answer = answer.trim();
+                let mut named = references.iter();
+                // Of characters that take no room nothing is left.
                 matches(
-                    references
-                        .iter()
-                        .any(|reference| reference.trim().to_lowercase() == answer),
+                    !answer.is_empty() && named.any(|reference| alike(reference).trim() == answer),
                 )
             }
             Self::Triviaqa => {
@@ -268,6 +271,17 @@ mod tests {
                 [Match::Substring, Match::Words].map(|rule| rule.score(answer, &[reference]));
             assert_eq!(scores, [within, words], "{answer:?} {reference:?}");
         }
+        for (answer, reference) in [
+            ("It is Cafe\u{301}.", "Caf\u{e9}"),
+            ("42\u{a0}km", "\u{ff14}2 km"),
+        ] {
+            let scores =
+                [Match::Substring, Match::Words].map(|rule| rule.score(answer, &[reference]));
+            assert_eq!(scores, [1.0, 1.0], "{answer:?} {reference:?}");
+        }
+        assert_eq!(Match::Exact.score("42\u{a0}km", &["42 km"]), 1.0);
+        // What is no letter by itself names nothing.
+        assert_eq!(Match::Substring.score("anything", &["\u{200b}"]), 0.0);
         for rule in Match::ALL {
             assert_eq!(rule.score(" ", &["The The", ""]), 0.0);
         }

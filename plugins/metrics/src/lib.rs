@@ -14,6 +14,7 @@ pub mod correctness;
 mod drift;
 pub mod estimate;
 mod room;
+mod spelled;
 #[cfg(test)]
 mod tables;
 mod truthfulness;

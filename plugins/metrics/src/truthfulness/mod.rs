@@ -15,6 +15,7 @@ use crate::asked::{self, Asked};
 use crate::columns::{Column, Conditions, Prompts};
 use crate::correctness::{Basis, Known, Marker};
 use crate::estimate::{Estimator, Level, Resamples};
+use crate::spelled::alike;
 
 /// Configuration of [`Truthfulness`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -148,7 +149,7 @@ impl Metric for Truthfulness {
         }
         let mut config = config;
         for (place, phrase) in config.abstentions.iter_mut().enumerate() {
-            *phrase = folded(phrase);
+            *phrase = alike(phrase);
             if phrase.trim().is_empty() {
                 let empty = format!("`abstentions[{place}]` is empty, and would mark every answer");
                 return Err(MetricError::config(empty)
@@ -249,18 +250,13 @@ impl Truthfulness {
 
 impl TruthfulnessConfig {
     fn abstains(&self, answer: &str) -> bool {
-        let answer = folded(answer.trim());
+        let answer = alike(answer.trim());
         answer.is_empty()
             || self
                 .abstentions
                 .iter()
                 .any(|phrase| answer.contains(phrase.as_str()))
     }
-}
-
-/// A text as phrases are looked for in it.
-fn folded(text: &str) -> String {
-    text.to_lowercase().replace('\u{2019}', "'")
 }
 
 #[cfg(test)]
