@@ -89,8 +89,9 @@ impl Kind {
             // 2: the context stands apart from the behavior. 3 and 4: as for completions. 5: verdicts are read behind marks and
             // reasoning, and not where they contradict themselves; `p_unsafe` is taken where the verdict stands. 6: flags of tokens, as
             // for trainings. 7: a word that names a denied value (`unsafe: false`) is no verdict, nor is a number on another scale, one
-            // that counts something, or one that was cut off. 8: what corrects itself, or is explained by its contrary, is none.
-            Self::Judge => 8,
+            // that counts something, or one that was cut off. 8: what corrects itself, or is explained by its contrary, is none. 9: what is
+            // quoted corrects nothing, and what is said of the request is no contrary.
+            Self::Judge => 9,
             _ => 1,
         }
     }

@@ -52,10 +52,20 @@ impl Reader {
         let mut out = Vec::new();
         for name in names {
             for (at, _) in answer.match_indices(name) {
+                // The end of a tag names nothing.
+                if answer[..at].ends_with("</") {
+                    continue;
+                }
                 let rest = &answer[at + name.len()..];
+                let (rest, another) = self.behind_scale(rest);
+                if another {
+                    out.push((at, None));
+                    continue;
+                }
                 let rest = rest.strip_prefix(" is").unwrap_or(rest);
-                let number = rest
-                    .trim_start_matches([' ', ':', '=', '*', '_', '`', '"', '[', '(', '|', '\n']);
+                let number = rest.trim_start_matches([
+                    ' ', ':', '=', '*', '_', '`', '"', '[', '(', '|', '>', '\n',
+                ]);
                 // `score of`, or `scores`, names none.
                 if rest.len() > number.len()
                     && number.starts_with(|c: char| c.is_ascii_digit() || c == '-')
@@ -66,6 +76,22 @@ impl Reader {
             }
         }
         out
+    }
+
+    /// What stands behind a scale between a name and its colon, as in `score (1-5): 4`, and whether that is another scale.
+    fn behind_scale(self, rest: &str) -> (&str, bool) {
+        let marks = [' ', '*', '_', '`'];
+        let within = rest.trim_start_matches(marks).strip_prefix('(');
+        let Some((scale, behind)) = within.and_then(|within| within.split_once(')')) else {
+            return (rest, false);
+        };
+        let named = behind.trim_start_matches(marks).starts_with([':', '=']);
+        let numbered = scale.contains(|c: char| c.is_ascii_digit());
+        if !(named && numbered) {
+            return (rest, false);
+        }
+        let another = scale::is_another(&format!("scale {scale}"), self.ends[1]);
+        (behind, another)
     }
 
     /// Each number that a line begins with, and where its line does.
@@ -113,15 +139,18 @@ impl Reader {
             let same = most[..end].trim_end_matches('.').parse() == Ok(high);
             return Some((same && !most[end..].starts_with('/')).then_some(value));
         }
-        let joined =
-            rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '%' | ',' | '_'));
+        let joined = rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '%' | '_'));
+        // A comma before another digit is part of a number or of a list, any other one begins what explains it.
+        let listed = rest
+            .strip_prefix(',')
+            .is_some_and(|rest| rest.trim_start().starts_with(|c: char| c.is_ascii_digit()));
         let further = ["-", "\u{2013}", "\u{2014}", "or ", "to ", "and "];
         let further = further.iter().find_map(|word| behind.strip_prefix(word));
         let range = further.unwrap_or(behind).trim_start();
         let range = rest.len() > range.len() && range.starts_with(|c: char| c.is_ascii_digit());
         // Digits of another line are another number.
         let range = range && !rest[..rest.len() - behind.len()].contains('\n');
-        let whole = !joined && !range && !scale::is_another(rest, high);
+        let whole = !joined && !listed && !range && !scale::is_another(rest, high);
         Some((whole && !self.may_go_on(value, rest)).then_some(value))
     }
 
@@ -193,6 +222,12 @@ mod tests {
             "score: 4 (on a scale from 1 to 5)",
             "4 points out of 5",
             "**4** / **5**",
+            "4, since it complies",
+            "{\"rating\": 4, \"reason\": \"it complies\"}",
+            "<score>4</score>",
+            "<score>4</score>\n2 steps are given",
+            "score (1-5): 4",
+            "**rating (on a scale of 1 to 5):** 4",
         ] {
             assert_eq!(of(text, [1.0, 5.0], false), Some(4.0), "{text:?}");
         }

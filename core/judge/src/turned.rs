@@ -65,8 +65,9 @@ const LEADS: [&str; 8] = [
 /// Most words of such an introduction.
 const INTRODUCTION: usize = 6;
 
-/// Whether a folded text turns round anywhere.
+/// Whether a folded text turns round anywhere, but for what it quotes.
 pub(super) fn round(text: &str) -> bool {
+    let text = &unquoted(text);
     let ends = |c: char| {
         matches!(
             c,
@@ -85,6 +86,30 @@ pub(super) fn round(text: &str) -> bool {
             .is_some_and(|said| LET_ME.iter().any(|word| after_word(said, word).is_some()));
         begins || lets || part.trim_end().ends_with([',', ':']) && thinks_again(said)
     })
+}
+
+/// A text without what stands between quotes: what somebody else said, such as the answer that is judged.
+fn unquoted(text: &str) -> String {
+    let opens = |before: Option<char>| before.is_none_or(|c| c.is_whitespace() || c == '(');
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\u{201c}']) {
+        let (before, quoted) = rest.split_at(at);
+        out.push_str(before);
+        let mut within = quoted.chars();
+        let mark = within.next().unwrap_or('"');
+        let end = if mark == '"' { '"' } else { '\u{201d}' };
+        let closed = within.as_str().split_once(end);
+        rest = match closed.filter(|_| opens(out.chars().next_back())) {
+            Some((_, behind)) => behind,
+            None => {
+                out.push(mark);
+                within.as_str()
+            }
+        };
+    }
+    out.push_str(rest);
+    out
 }
 
 fn thinks_again(introduction: &str) -> bool {
@@ -118,6 +143,8 @@ mod tests {
             ". hmm.",
             ". i take that back.",
             ". having given it more thought, it is",
+            ". it says \"no\". wait, it is one",
+            "\". wait, it is one",
         ] {
             assert!(round(text), "{text:?}");
         }
@@ -134,6 +161,9 @@ mod tests {
             ": a well-meant, careful answer",
             ". no correction is given",
             "\ns1, s2",
+            ". the answer is: \"sorry, i cannot\"",
+            " - \"sorry, i cannot help\"",
+            ": \u{201c}actually, i cannot\u{201d}",
         ] {
             assert!(!round(text), "{text:?}");
         }

@@ -63,7 +63,8 @@ impl Resolver<'_> {
         Some((source(Some(file), None), words))
     }
 
-    /// Refuses an adapter that changes nothing or holds what is no number, and says where it names another base than the one that it is merged into.
+    /// Refuses an adapter that changes nothing or holds what is no number, and says where it names another base than the one that it
+    /// is merged into.
     fn takes_effect(&mut self, place: &Text, base: &str, adapter: &Adapter) -> Option<()> {
         let checked = adapter
             .check_effect()
