@@ -182,7 +182,7 @@ fn finish_of(
     };
     match reason {
         "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => Ok(FinishReason::Stop),
-        "length" | "max_tokens" => Ok(FinishReason::Length),
+        "length" | "max_tokens" | "model_length" => Ok(FinishReason::Length),
         "content_filter" => Err(Failure::Rejected(
             "the server's content filter withheld the answer".into(),
         )),

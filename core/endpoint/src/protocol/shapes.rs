@@ -1,0 +1,133 @@
+//! Whole answers as servers document them: none of what they say beside the text is a reason to refuse it.
+
+use driftgauge_record::FinishReason::{self, Length, Stop};
+use serde_json::{Value, json};
+
+use super::answer::read;
+use super::fixture::request;
+
+/// An answer with one choice.
+fn answer(choice: Value, beside: Value) -> Value {
+    let mut whole = json!({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]});
+    for (key, value) in beside.as_object().into_iter().flatten() {
+        whole[key] = value.clone();
+    }
+    whole
+}
+
+fn usage() -> Value {
+    json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
+}
+
+#[test]
+fn answers_of_usual_servers_are_read() {
+    let passed = json!({"filtered": false, "severity": "safe"});
+    let cases: [(&str, Value, FinishReason); 11] = [
+        (
+            "a hosted service",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree", "refusal": null, "annotations": []},
+                    "logprobs": null, "finish_reason": "stop"}),
+                json!({"usage": {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0},
+                    "completion_tokens_details": {"reasoning_tokens": 0}}, "service_tier": "default", "system_fingerprint": null}),
+            ),
+            Stop,
+        ),
+        (
+            "filters that did not act",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree"}, "finish_reason": "length",
+                    "content_filter_results": {"hate": passed, "custom_blocklists": {"filtered": false, "details": []},
+                    "protected_material_text": {"filtered": false, "detected": true}}}),
+                json!({"usage": usage(), "prompt_filter_results": [{"prompt_index": 0, "content_filter_results":
+                    {"hate": passed, "jailbreak": {"filtered": false, "detected": false}}}]}),
+            ),
+            Length,
+        ),
+        (
+            "empty lists of calls, reasons of its own",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree", "reasoning_content": null, "tool_calls": [],
+                    "function_call": null, "audio": null}, "logprobs": null, "finish_reason": "stop", "stop_reason": 128009}),
+                json!({"usage": usage(), "prompt_logprobs": null, "kv_transfer_params": null}),
+            ),
+            Stop,
+        ),
+        (
+            "timings",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree"}, "finish_reason": "length"}),
+                json!({"usage": usage(), "timings": {"predicted_n": 2}, "system_fingerprint": "b1"}),
+            ),
+            Length,
+        ),
+        (
+            "a fingerprint for all",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree", "reasoning": ""}, "finish_reason": "stop"}),
+                json!({"usage": usage(), "system_fingerprint": "fp"}),
+            ),
+            Stop,
+        ),
+        (
+            "the end token as a reason",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree", "tool_calls": null},
+                    "finish_reason": "eos_token", "logprobs": null}),
+                json!({"usage": usage()}),
+            ),
+            Stop,
+        ),
+        (
+            "its short name",
+            answer(
+                json!({"index": 0, "seed": 7, "text": null, "message": {"role": "assistant", "content": "a tree", "tool_calls": []},
+                    "finish_reason": "eos", "logprobs": null}),
+                json!({"usage": usage(), "prompt": []}),
+            ),
+            Stop,
+        ),
+        (
+            "the end of the context",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree", "prefix": false},
+                    "finish_reason": "model_length"}),
+                json!({"usage": usage()}),
+            ),
+            Length,
+        ),
+        (
+            "parts",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": [{"type": "text", "text": "a "},
+                    {"type": "text", "text": "tree"}]},
+                    "finish_reason": "end_turn"}),
+                json!({}),
+            ),
+            Stop,
+        ),
+        (
+            "a reason of another service",
+            answer(
+                json!({"index": 0, "message": {"role": "assistant", "content": "a tree", "refusal": null, "reasoning": null},
+                    "finish_reason": "stop", "native_finish_reason": "STOP", "error": null}),
+                json!({"provider": "p", "usage": usage()}),
+            ),
+            Stop,
+        ),
+        (
+            "a plain completion",
+            answer(
+                json!({"index": 0, "text": "a tree", "logprobs": null, "finish_reason": "stop", "matched_stop": null}),
+                json!({"usage": usage(), "object": "text_completion"}),
+            ),
+            Stop,
+        ),
+    ];
+    for (name, body, finish) in cases {
+        let read = read(&body.to_string(), &request());
+        let read = read.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(read.completion.text, "a tree", "{name}");
+        assert_eq!(read.completion.finish_reason, finish, "{name}");
+    }
+}
