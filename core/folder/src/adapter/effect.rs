@@ -89,7 +89,7 @@ fn all_finite(file: &mut File, slot: &Slot) -> std::io::Result<bool> {
 fn holds_numbers(file: &mut File, slot: &Slot) -> std::io::Result<bool> {
     // A sign alone is no number.
     let zeros = chunks(file, slot, |chunk| {
-        chunk.iter().all(|byte| byte & 0x7f == 0)
+        !chunk.iter().any(|byte| byte & 0x7f != 0)
     })?;
     Ok(!zeros)
 }
