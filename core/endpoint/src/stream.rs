@@ -52,7 +52,7 @@ pub(crate) fn whole(body: &str) -> Result<Value, String> {
             choice.add(piece);
         }
     }
-    if !done && choice.finish_reason.is_null() {
+    if !done && choice.finish_reason.as_ref().is_none_or(Value::is_null) {
         return Err("the server's answer breaks off before its end".to_owned());
     }
     answer.insert("choices".to_owned(), json!([choice.whole()]));
@@ -81,7 +81,8 @@ struct Choice {
     /// Of a plain completion.
     text: Option<String>,
     logprobs: Map<String, Value>,
-    finish_reason: Value,
+    /// Null as long as the pieces say that the answer goes on; nothing where none has the key.
+    finish_reason: Option<Value>,
     /// What each filter said of a piece.
     filters: Vec<Value>,
 }
@@ -101,8 +102,10 @@ impl Choice {
         if !piece["content_filter_results"].is_null() {
             self.filters.push(piece["content_filter_results"].clone());
         }
-        if !piece["finish_reason"].is_null() {
-            self.finish_reason = piece["finish_reason"].clone();
+        if let Some(reason) = piece.get("finish_reason")
+            && (!reason.is_null() || self.finish_reason.is_none())
+        {
+            self.finish_reason = Some(reason.clone());
         }
     }
 
@@ -111,7 +114,10 @@ impl Choice {
             true => Value::Null,
             false => Value::Object(self.logprobs),
         };
-        let mut choice = json!({ "finish_reason": self.finish_reason, "logprobs": logprobs });
+        let mut choice = json!({ "logprobs": logprobs });
+        if let Some(reason) = self.finish_reason {
+            choice["finish_reason"] = reason;
+        }
         if !self.filters.is_empty() {
             choice["content_filter_results"] = Value::Array(self.filters);
         }
@@ -173,6 +179,22 @@ mod tests {
         let answer = whole(body).unwrap();
         assert_eq!(answer["choices"][0]["text"], "ab");
         assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    }
+
+    /// As in an answer that is not streamed: without the key, the tokens that were counted tell.
+    #[test]
+    fn a_key_that_no_piece_has_is_not_null() {
+        let reason = |said: &str| {
+            let body = format!(
+                "data: {{\"choices\": [{{\"text\": \"a\"{said}}}]}}\n\ndata: {{\"choices\": [{{\"text\": \"b\"}}]}}\n\ndata: [DONE]\n\n"
+            );
+            whole(&body).unwrap()["choices"][0]
+                .get("finish_reason")
+                .cloned()
+        };
+        assert_eq!(reason(""), None);
+        assert_eq!(reason(", \"finish_reason\": null"), Some(Value::Null));
+        assert_eq!(reason(", \"finish_reason\": \"stop\""), Some(json!("stop")));
     }
 
     #[test]
