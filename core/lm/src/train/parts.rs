@@ -6,6 +6,9 @@
 /// Tokens of a part at least, so that products with a matrix are worth its packing.
 const TOKENS: usize = 512;
 
+/// Tokens of each of two parts at least: threads that wait for each other in every operation cost more than a second packing.
+const OF_TWO: usize = 128;
+
 /// Numbers that the gradients of the parts beyond the first take together at most, 64 MiB.
 const GRADIENTS: usize = 1 << 24;
 
@@ -16,6 +19,7 @@ const PARTS: usize = 8;
 pub(super) fn parts(lengths: &[usize], parameters: usize) -> Vec<Vec<usize>> {
     let tokens: usize = lengths.iter().sum();
     let count = (tokens / TOKENS)
+        .max((tokens / OF_TWO).min(2))
         .min(1 + GRADIENTS / parameters.max(1))
         .clamp(1, PARTS);
     let mut places: Vec<usize> = (0..lengths.len()).collect();
@@ -46,7 +50,7 @@ mod tests {
     #[test]
     fn few_tokens_or_many_parameters_are_one_part_in_their_order() {
         let whole = vec![vec![0, 1, 2]];
-        assert_eq!(parts(&[300, 400, 200], 1), whole);
+        assert_eq!(parts(&[85, 85, 85], 1), whole);
         assert_eq!(parts(&[3000, 4000, 2000], GRADIENTS + 1), whole);
     }
 
@@ -69,8 +73,10 @@ mod tests {
 
     #[test]
     fn rows_of_one_length_are_cut_evenly() {
-        let parts = parts(&[64; 16], 2_000_000);
-        let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [8, 8]);
+        for (rows, sizes) in [(4, vec![2, 2]), (16, vec![8, 8]), (32, vec![8; 4])] {
+            let parts = parts(&vec![64; rows], 2_000_000);
+            let found: Vec<usize> = parts.iter().map(Vec::len).collect();
+            assert_eq!(found, sizes);
+        }
     }
 }
