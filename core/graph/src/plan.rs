@@ -90,8 +90,8 @@ impl Kind {
             // reasoning, and not where they contradict themselves; `p_unsafe` is taken where the verdict stands. 6: flags of tokens, as
             // for trainings. 7: a word that names a denied value (`unsafe: false`) is no verdict, nor is a number on another scale, one
             // that counts something, or one that was cut off. 8: what corrects itself, or is explained by its contrary, is none. 9: what is
-            // quoted corrects nothing, and what is said of the request is no contrary.
-            Self::Judge => 9,
+            // quoted corrects nothing, and what is said of the request is no contrary. 10: accents are composed, hyphens and quotes plain.
+            Self::Judge => 10,
             _ => 1,
         }
     }

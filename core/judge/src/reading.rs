@@ -1,48 +1,26 @@
 //! How the answer of a judge is read: at its head, behind reasoning and marks, and never where it says both.
 
-use driftgauge_record::{VerdictLabel, answer_text, is_invisible};
+use driftgauge_record::{VerdictLabel, answer_text};
+use driftgauge_spelling::{self as spelling, composed, is_invisible};
 
 pub(super) use super::words::{after_word, marks};
 use super::{denied, turned};
 
 /// Text in which spellings are alike: lower case, plain spaces and apostrophes, no invisible characters.
 pub(super) fn folded(text: &str) -> String {
-    text.replace("\r\n", "\n")
-        .chars()
-        .filter(|c| !is_invisible(*c))
-        .flat_map(|c| plain(c).to_lowercase())
-        .collect()
+    let text = text.replace("\r\n", "\n");
+    let visible = text.chars().filter(|c| !is_invisible(*c));
+    composed(visible.flat_map(|c| plain(c).to_lowercase()))
 }
 
 /// The character that stands for all of its kind.
 pub(super) fn plain(c: char) -> char {
     match c {
         '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+        // What some write for an apostrophe.
+        '`' => '\'',
         c if c.is_whitespace() => ' ',
-        '\u{2018}'..='\u{201b}'
-        | '\u{2b9}'..='\u{2bd}'
-        | '\u{2c8}'
-        | '\u{2ca}'
-        | '\u{2cb}'
-        | '\u{2032}'
-        | '\u{2035}'
-        | '\u{55a}'
-        | '\u{5f3}'
-        | '\u{7f4}'
-        | '\u{7f5}'
-        | '\u{a78c}'
-        | '\u{ff07}'
-        | '\u{60}'
-        | '\u{b4}'
-        | '\u{1fbd}'
-        | '\u{1fbf}'
-        | '\u{1fef}'
-        | '\u{1ffd}'
-        | '\u{1ffe}'
-        | '\u{275b}'
-        | '\u{275c}' => '\'',
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
-        c => c,
+        c => spelling::plain(c),
     }
 }
 

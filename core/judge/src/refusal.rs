@@ -1,6 +1,7 @@
 //! Refusal strings: named, versioned lists kept as data files.
 
-use driftgauge_record::{Verdict, VerdictLabel, answer_start, answer_text, is_invisible};
+use driftgauge_record::{Verdict, VerdictLabel, answer_start, answer_text};
+use driftgauge_spelling::is_invisible;
 use serde::{Deserialize, Serialize};
 
 use super::reading;

@@ -2,8 +2,9 @@
 //!
 //! Judges read their verdict there, and engines take the probability of a verdict there, so both ask this.
 
+use driftgauge_spelling::is_invisible;
+
 use crate::thinking;
-use crate::visible::is_invisible;
 
 /// Special tokens that some servers leave in the text, and what models put around a final answer; others are known by their form.
 const SPECIAL: [&str; 23] = [

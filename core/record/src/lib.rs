@@ -33,4 +33,4 @@ pub use table::{
     write_samples,
 };
 pub use training::{TrainingLog, TrainingStep};
-pub use visible::{is_invisible, spreadsheet_cell, visible, visible_json, visible_line};
+pub use visible::{spreadsheet_cell, visible, visible_json, visible_line};

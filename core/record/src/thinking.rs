@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::visible::is_invisible;
+use driftgauge_spelling::is_invisible;
 
 /// Names of the blocks that hold reasoning, as `<think>`, `<seed:think>`, `<|begin_of_thought|>`, `[THINK]` and others.
 const NAMES: [&str; 8] = [

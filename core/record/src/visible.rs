@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use driftgauge_spelling::is_invisible;
+
 /// Replaces control characters by their visible pictures (`ESC` by `␛`), and characters that reorder or hide text by
 /// `⟨U+202E⟩` marks. Line feeds and tabs stay.
 #[must_use]
@@ -82,24 +84,12 @@ fn is_number(text: &str) -> bool {
     digits && text.parse::<f64>().is_ok()
 }
 
-/// Characters that take no room: zero-width ones, byte order marks, direction marks, soft hyphens.
-#[must_use]
-pub fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 fn is_hidden(c: char) -> bool {
+    // Line separators, and what is no character beside those that take no room; variation selectors of pictures are seen.
     matches!(c,
-        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        // Soft hyphen, marks of direction, zero-width and filling characters, line separators, byte order mark.
-        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        // Tags and further variation selectors, which carry whole hidden texts.
-        | '\u{e0000}'..='\u{e0fff}')
+        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
+        || is_invisible(c) && !('\u{fe00}'..='\u{fe0f}').contains(&c)
 }
 
 #[cfg(test)]

@@ -2,11 +2,10 @@
 
 use std::sync::LazyLock;
 
+use driftgauge_spelling::alike;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-use crate::spelled::alike;
 
 /// A run of letters and numbers.
 static WORD: LazyLock<Regex> =

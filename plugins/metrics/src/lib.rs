@@ -14,7 +14,6 @@ pub mod correctness;
 mod drift;
 pub mod estimate;
 mod room;
-mod spelled;
 #[cfg(test)]
 mod tables;
 mod truthfulness;

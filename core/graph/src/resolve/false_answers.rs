@@ -3,6 +3,7 @@
 use driftgauge_data::dataset::Row;
 use driftgauge_data::prompt::Templates;
 use driftgauge_spec::spec::Evaluation;
+use driftgauge_spelling::alike;
 
 use super::Resolver;
 
@@ -78,5 +79,5 @@ fn met(wrong: &str, accepted: &str) -> Option<Meeting> {
 }
 
 fn folded(text: &str) -> String {
-    text.trim().to_lowercase()
+    alike(text).trim().to_owned()
 }

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use driftgauge_data::dataset::derangement;
 use driftgauge_data::prompt::Templates;
+use driftgauge_spelling::alike;
 use indexmap::IndexMap;
 use serde_json::json;
 
@@ -241,7 +242,7 @@ impl Questions {
 
 /// Words in small letters, without marks.
 fn words(text: &str) -> Vec<String> {
-    text.to_lowercase()
+    alike(text)
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
@@ -283,6 +284,8 @@ mod tests {
         let learnt = ["what is  the colour of the DOOR", "Who has the key?"];
         assert_eq!(found(&asked, &learnt), Found { exact: 1, near: 0 });
         assert_eq!(found(&asked, &[]), Found::default());
+        let spelled = ["Wo steht das Cafe\u{301}?"];
+        assert_eq!(found(&["Wo steht das Caf\u{e9}?"], &spelled).exact, 1);
     }
 
     #[test]

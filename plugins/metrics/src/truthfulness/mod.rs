@@ -7,6 +7,7 @@ mod choice;
 mod report;
 
 use driftgauge_plugin_sdk::prelude::*;
+use driftgauge_spelling::alike;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
@@ -15,7 +16,6 @@ use crate::asked::{self, Asked};
 use crate::columns::{Column, Conditions, Prompts};
 use crate::correctness::{Basis, Known, Marker};
 use crate::estimate::{Estimator, Level, Resamples};
-use crate::spelled::alike;
 
 /// Configuration of [`Truthfulness`].
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
