@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::cache::Cache;
 use super::rows::{squeeze, sum};
 use crate::ops::kernels::WIDTH;
-use crate::ops::kernels::times_panel;
+use crate::ops::kernels::{Next, times_panel};
 use crate::ops::kernels::{exp, vectorized};
 
 /// Tokens of one sequence that stand one behind the other in a step.
@@ -130,7 +130,7 @@ impl WithSimd for Task<'_> {
             times_panel(
                 simd,
                 scaled.chunks_exact(width),
-                columns,
+                (columns, Next::of(columns)),
                 |_| [0.0; WIDTH],
                 |row, sums| {
                     scores[row * keys + number * WIDTH..][..WIDTH].copy_from_slice(sums);
@@ -157,13 +157,14 @@ impl WithSimd for Task<'_> {
             let mixed = vec![Cell::new([0.0_f32; WIDTH]); count * group];
             for (number, &page) in pages.iter().enumerate() {
                 let (_, values) = cache.head(page, layer, head);
+                let values = &values[panel * WIDTH..][..WIDTH];
                 let weights = scores
                     .chunks_exact(keys)
                     .map(|row| &row[number * WIDTH..][..WIDTH]);
                 times_panel(
                     simd,
                     weights,
-                    &values[panel * WIDTH..][..WIDTH],
+                    (values, Next::of(values)),
                     |row| mixed[row].get(),
                     |row, sums| mixed[row].set(*sums),
                 );

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::blocks::{Blocks, OUTPUTS};
 use crate::blocks::Stored;
-use crate::ops::kernels::{Line, WIDTH};
+use crate::ops::kernels::{Line, Next, WIDTH};
 
 /// A row of a panel in numbers of 16 bits.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +97,17 @@ impl Panels {
                     *to = f16::from_bits(line.0[column]).to_f32();
                 }
             }
+        }
+    }
+
+    /// What is read behind a panel: the next one, or itself where it is the last.
+    pub(super) fn behind(&self, panel: usize) -> Next {
+        fn next<L>(panels: &[Vec<L>], panel: usize) -> Next {
+            Next::of(panels.get(panel + 1).unwrap_or(&panels[panel]))
+        }
+        match self {
+            Self::Whole(panels) => next(panels, panel),
+            Self::Half(panels) | Self::Ieee(panels) => next(panels, panel),
         }
     }
 

@@ -235,7 +235,7 @@ impl WithSimd for Strip<'_> {
             times_panel(
                 simd,
                 x.chunks_exact(depth),
-                panels.lines(index, &mut wide),
+                (panels.lines(index, &mut wide), panels.behind(index)),
                 |_| [0.0; WIDTH],
                 |row, of_row| sums[row].set(*of_row),
             );

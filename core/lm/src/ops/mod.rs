@@ -32,7 +32,7 @@ use candle_core::{Result, Tensor, bail};
 /// For batched decoding, which has kernels of its own.
 pub(crate) mod kernels {
     pub(crate) use super::cpu::math::exp;
-    pub(crate) use super::cpu::panel::{Line, WIDTH, times_panel};
+    pub(crate) use super::cpu::panel::{Line, Next, WIDTH, times_panel};
     pub(crate) use super::cpu::{rows_per_piece, simd, values, vectorized};
 }
 

@@ -40,16 +40,63 @@ macro_rules! some_of {
     };
 }
 
-/// For each row, in their order: `begin(row) + row * panel`, handed to `done`.
+/// Memory that is read behind a panel. It is asked for bit by bit while the panel is multiplied, so that neither waits for the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Next {
+    place: *const i8,
+    bytes: usize,
+}
+
+impl Next {
+    /// What something takes in memory.
+    pub(crate) fn of<T>(memory: &[T]) -> Self {
+        Self {
+            place: memory.as_ptr().cast(),
+            bytes: size_of_val(memory),
+        }
+    }
+
+    /// The part at some place of `parts`, which goes on by as many bytes with each of `lines`.
+    fn part(self, at: usize, parts: usize, lines: usize) -> Ahead {
+        let step = self.bytes / (parts * lines).max(1);
+        Ahead {
+            place: self.place.wrapping_add(at * lines * step),
+            step,
+        }
+    }
+}
+
+/// A part of what is read next.
+#[derive(Clone, Copy)]
+struct Ahead {
+    place: *const i8,
+    step: usize,
+}
+
+impl Ahead {
+    /// Has the second cache fetch what belongs to a line. Nothing is read.
+    #[inline(always)]
+    fn ask(self, line: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::core_arch::x86::Sse::try_new() {
+            let place = self.place.wrapping_add(line * self.step);
+            simd._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place);
+        }
+    }
+}
+
+/// For each row, in their order: `begin(row) + row * panel`, handed to `done`. What is read `next` is fetched meanwhile.
 #[inline(always)]
 pub(crate) fn times_panel<'a, S: Simd>(
     simd: S,
     mut rows: impl ExactSizeIterator<Item = &'a [f32]>,
-    panel: &[Line],
+    (panel, next): (&[Line], Next),
     mut begin: impl FnMut(usize) -> [f32; WIDTH],
     mut done: impl FnMut(usize, &[f32; WIDTH]),
 ) {
+    let tiles = rows.len().div_ceil(rows_at_once::<S>());
     let mut at = 0;
+    let mut number = 0;
     macro_rules! some {
         ($count:literal) => {{
             let mut taken: [&[f32]; $count] = [&[]; $count];
@@ -63,7 +110,7 @@ pub(crate) fn times_panel<'a, S: Simd>(
                     simd,
                     #[inline(always)]
                     |r, k| taken[r][k],
-                    panel,
+                    (panel, next.part(number, tiles, panel.len())),
                     &mut sums,
                 );
             }
@@ -71,6 +118,7 @@ pub(crate) fn times_panel<'a, S: Simd>(
                 done(at + r, sums);
             }
             at += $count;
+            number += 1;
         }};
     }
     loop {
@@ -161,13 +209,13 @@ fn tile_of<S: Simd, const R: usize>(
 fn tile<S: Simd, const R: usize>(
     simd: S,
     number: impl Fn(usize, usize) -> f32,
-    panel: &[Line],
+    (panel, ahead): (&[Line], Ahead),
     sums: &mut [[f32; WIDTH]; R],
 ) {
     // One or two rows have few chains, each of which waits for itself: more columns at a time, where vectors are narrow.
     match R <= 2 && S::F32_LANES <= 8 {
-        true => columns::<S, R, 4>(simd, number, panel, sums),
-        false => columns::<S, R, 2>(simd, number, panel, sums),
+        true => columns::<S, R, 4>(simd, number, (panel, ahead), sums),
+        false => columns::<S, R, 2>(simd, number, (panel, ahead), sums),
     }
 }
 
@@ -177,7 +225,7 @@ fn tile<S: Simd, const R: usize>(
 fn columns<S: Simd, const R: usize, const V: usize>(
     simd: S,
     number: impl Fn(usize, usize) -> f32,
-    panel: &[Line],
+    (panel, ahead): (&[Line], Ahead),
     sums: &mut [[f32; WIDTH]; R],
 ) {
     for start in (0..WIDTH).step_by(V * S::F32_LANES) {
@@ -192,6 +240,10 @@ fn columns<S: Simd, const R: usize, const V: usize>(
             *chains = vectors::<S, V>(simd, &sums[columns.clone()]);
         }
         for (k, line) in panel.iter().enumerate() {
+            // One or two rows read their panel as fast as memory gives it, and processors go on behind it by themselves.
+            if R > 2 {
+                ahead.ask(k);
+            }
             let line = vectors::<S, V>(simd, &line.0[columns.clone()]);
             for (r, chains) in chains.iter_mut().enumerate() {
                 let x = simd.splat_f32s(number(r, k));
