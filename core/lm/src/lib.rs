@@ -61,7 +61,7 @@ pub use tokenize::Tokenizer;
 pub use untrained::untrained;
 
 /// The trainer and scorer of this build, as keys and provenance name it; raised when the same training would give other bytes.
-pub const TRAINER: &str = "driftgauge-lm 4";
+pub const TRAINER: &str = "driftgauge-lm 5";
 
 /// The batched decoder of this build, as keys and provenance name it; raised when the same request would get another answer.
 pub const DECODER: &str = "driftgauge-lm decoder 2";

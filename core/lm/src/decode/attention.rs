@@ -8,9 +8,7 @@ use rayon::prelude::*;
 
 use super::cache::Cache;
 use super::rows::{squeeze, sum};
-use crate::ops::kernels::WIDTH;
-use crate::ops::kernels::{Next, times_panel};
-use crate::ops::kernels::{exp, vectorized};
+use crate::ops::kernels::{Next, WIDTH, exp, times_panel, vectorized};
 
 /// Tokens of one sequence that stand one behind the other in a step.
 #[derive(Debug, Clone)]
@@ -126,11 +124,13 @@ impl WithSimd for Task<'_> {
         }
         let mut scores = vec![0.0_f32; count * group * keys];
         for (number, &page) in pages.iter().enumerate() {
-            let (columns, _) = cache.head(page, layer, head);
+            let (columns, values) = cache.head(page, layer, head);
+            let next = pages.get(number + 1);
+            let next = next.map_or(values, |&next| cache.head(next, layer, head).0);
             times_panel(
                 simd,
                 scaled.chunks_exact(width),
-                (columns, Next::of(columns)),
+                (columns, Next::of(next)),
                 |_| [0.0; WIDTH],
                 |row, sums| {
                     scores[row * keys + number * WIDTH..][..WIDTH].copy_from_slice(sums);
@@ -156,15 +156,15 @@ impl WithSimd for Task<'_> {
             let columns = panel * WIDTH..width.min((panel + 1) * WIDTH);
             let mixed = vec![Cell::new([0.0_f32; WIDTH]); count * group];
             for (number, &page) in pages.iter().enumerate() {
-                let (_, values) = cache.head(page, layer, head);
-                let values = &values[panel * WIDTH..][..WIDTH];
+                let values = |page| &cache.head(page, layer, head).1[panel * WIDTH..][..WIDTH];
+                let next = values(*pages.get(number + 1).unwrap_or(&page));
                 let weights = scores
                     .chunks_exact(keys)
                     .map(|row| &row[number * WIDTH..][..WIDTH]);
                 times_panel(
                     simd,
                     weights,
-                    (values, Next::of(values)),
+                    (values(page), Next::of(next)),
                     |row| mixed[row].get(),
                     |row, sums| mixed[row].set(*sums),
                 );

@@ -1,6 +1,6 @@
-//! Products of many rows with a frozen matrix in `bf16` as it lies in memory, `[out, in]`: with its transpose on the way forward
-//! (`forward.rs`), with itself on the way back (`back.rs`). It is widened piece by piece beside the rows that it meets, so it is in memory
-//! once, and it is turned around in neither direction.
+//! Products of rows with a matrix as it lies in memory, `[out, in]`: with its transpose on the way forward (`forward.rs`), with itself, in
+//! `bf16`, on the way back (`back.rs`). It is copied piece by piece beside the rows that it meets, the next piece being fetched meanwhile: it
+//! is in memory once, and it is turned around in neither direction.
 //!
 //! An element is one chain of fused multiplications and additions in the order of the inner dimension: the tiles, and so the number
 //! of threads, change nothing.
@@ -34,10 +34,26 @@ fn tasks(y: &mut [f32], (height, width): (usize, usize), columns: usize) -> Vec<
     tasks
 }
 
-/// As whole numbers, which they are exactly.
-#[inline(always)]
-fn widen(from: &[bf16], to: &mut [f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = f32::from_bits(u32::from(from.to_bits()) << 16);
+/// A number as a matrix holds it.
+pub(in crate::ops) trait Number: Copy + Sync {
+    /// As numbers of 32 bits, which they are exactly.
+    fn widen(from: &[Self], to: &mut [f32]);
+}
+
+impl Number for bf16 {
+    #[inline(always)]
+    fn widen(from: &[Self], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = f32::from_bits(u32::from(from.to_bits()) << 16);
+        }
+    }
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    fn widen(from: &[Self], to: &mut [f32]) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
     }
 }

@@ -26,7 +26,7 @@ const fn rows_at_once<S: Simd>() -> usize {
 macro_rules! some_of {
     ($left:expr, $some:ident) => {
         match $left.min(rows_at_once::<S>()) {
-            0 => return,
+            0 => break,
             1 => $some!(1),
             2 => $some!(2),
             3 => $some!(3),
@@ -40,11 +40,15 @@ macro_rules! some_of {
     };
 }
 
-/// Memory that is read behind a panel. It is asked for bit by bit while the panel is multiplied, so that neither waits for the other.
+/// Memory that is read next: pieces at one distance from each other. It is asked for bit by bit while something is multiplied, so that
+/// neither waits for the other.
 #[derive(Clone, Copy)]
 pub(crate) struct Next {
     place: *const i8,
     bytes: usize,
+    /// A piece takes two to the power of it bytes.
+    piece: u32,
+    distance: usize,
 }
 
 impl Next {
@@ -53,33 +57,59 @@ impl Next {
         Self {
             place: memory.as_ptr().cast(),
             bytes: size_of_val(memory),
+            piece: usize::BITS - 1,
+            distance: 0,
         }
     }
 
-    /// The part at some place of `parts`, which goes on by as many bytes with each of `lines`.
-    fn part(self, at: usize, parts: usize, lines: usize) -> Ahead {
-        let step = self.bytes / (parts * lines).max(1);
+    /// The first `width` numbers, or some more, of each of `count` rows of `stride` numbers.
+    pub(super) fn of_rows<T>(rows: &[T], stride: usize, (count, width): (usize, usize)) -> Self {
+        let piece = (width * size_of::<T>()).next_power_of_two();
+        Self {
+            place: rows.as_ptr().cast(),
+            bytes: piece * count,
+            piece: piece.ilog2(),
+            distance: stride * size_of::<T>(),
+        }
+    }
+
+    /// To be asked for in so many steps.
+    pub(super) fn over(self, steps: usize) -> Ahead {
         Ahead {
-            place: self.place.wrapping_add(at * lines * step),
-            step,
+            next: self,
+            at: 0,
+            step: self.bytes / steps.max(1),
         }
     }
 }
 
-/// A part of what is read next.
+/// How far what is read next was asked for.
 #[derive(Clone, Copy)]
-struct Ahead {
-    place: *const i8,
+pub(super) struct Ahead {
+    next: Next,
+    at: usize,
     step: usize,
 }
 
 impl Ahead {
-    /// Has the second cache fetch what belongs to a line. Nothing is read.
+    /// Behind so many steps.
     #[inline(always)]
-    fn ask(self, line: usize) {
+    pub(super) fn behind(self, steps: usize) -> Self {
+        Self {
+            at: self.at + steps * self.step,
+            ..self
+        }
+    }
+
+    /// Has the second cache fetch what belongs to a step. Nothing is read.
+    #[inline(always)]
+    pub(super) fn ask(self, step: usize) {
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::core_arch::x86::Sse::try_new() {
-            let place = self.place.wrapping_add(line * self.step);
+            let Self { next, at, .. } = self;
+            let at = at + step * self.step;
+            let (piece, within) = (at >> next.piece, at & ((1 << next.piece) - 1));
+            let place = next.place.wrapping_add(piece * next.distance + within);
             simd._mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(place);
         }
     }
@@ -95,8 +125,8 @@ pub(crate) fn times_panel<'a, S: Simd>(
     mut done: impl FnMut(usize, &[f32; WIDTH]),
 ) {
     let tiles = rows.len().div_ceil(rows_at_once::<S>());
+    let mut ahead = next.over(tiles * panel.len());
     let mut at = 0;
-    let mut number = 0;
     macro_rules! some {
         ($count:literal) => {{
             let mut taken: [&[f32]; $count] = [&[]; $count];
@@ -110,7 +140,7 @@ pub(crate) fn times_panel<'a, S: Simd>(
                     simd,
                     #[inline(always)]
                     |r, k| taken[r][k],
-                    (panel, next.part(number, tiles, panel.len())),
+                    (panel, ahead),
                     &mut sums,
                 );
             }
@@ -118,7 +148,7 @@ pub(crate) fn times_panel<'a, S: Simd>(
                 done(at + r, sums);
             }
             at += $count;
-            number += 1;
+            ahead = ahead.behind(panel.len());
         }};
     }
     loop {
@@ -132,75 +162,69 @@ pub(crate) const DEPTH: usize = 256;
 /// A piece of a row: blocks of several rows lie at one distance from each other, which takes fewer registers.
 pub(crate) type Block = [f32; DEPTH];
 
-/// `y[row] = row * panel` for each row, or what it holds and that once the sums have `begun`: in as many columns of `y` as there are
-/// from `first` on. The panel is no longer than a block.
+/// `sums[row] += row * panel` for each row, in the first `columns`, or some more. The panel is no longer than a block. Gives how far what
+/// is read next was asked for.
 #[inline(always)]
-pub(super) fn times_blocks<S: Simd>(
+pub(super) fn add_blocks<S: Simd>(
     simd: S,
-    (rows, panel): (&[Block], &[Line]),
-    y: &mut [&mut [f32]],
-    first: usize,
-    begun: bool,
-) {
+    (rows, panel, columns): (&[Block], &[Line], usize),
+    sums: &mut [Line],
+    mut ahead: Ahead,
+) -> Ahead {
     let panel = &panel[..panel.len().min(DEPTH)];
-    let mut at = 0;
-    macro_rules! some {
-        ($count:literal) => {{
-            let some = at..at + $count;
-            if let Some(rows) = rows[some.clone()].first_chunk() {
-                tile_of::<S, $count>(simd, (rows, panel), &mut y[some], first, begun);
-            }
-            at += $count;
-        }};
+    for start in (0..columns).step_by(2 * S::F32_LANES) {
+        let mut at = 0;
+        macro_rules! some {
+            ($count:literal) => {{
+                let some = at..at + $count;
+                let rows = rows[some.clone()].first_chunk();
+                if let (Some(rows), Some(sums)) = (rows, sums[some].first_chunk_mut()) {
+                    add_tile::<S, $count>(simd, (rows, panel), sums, start, ahead);
+                }
+                ahead = ahead.behind(panel.len());
+                at += $count;
+            }};
+        }
+        loop {
+            some_of!((rows.len() - at), some);
+        }
     }
-    loop {
-        some_of!((rows.len() - at), some);
-    }
+    ahead
 }
 
-/// One tile of [`times_blocks`]. The sums wait in `y` and not in registers, where half of them would be spilled.
+/// Steps of [`add_blocks`].
+pub(super) const fn steps<S: Simd>((rows, depth, columns): (usize, usize, usize)) -> usize {
+    // Of the rows that are left, six or more may take two tiles.
+    let tiles = rows.div_ceil(rows_at_once::<S>());
+    tiles * columns.div_ceil(2 * S::F32_LANES) * depth
+}
+
+/// One tile of [`add_blocks`], in two vectors of columns. The sums wait in memory and not in registers, where some would be spilled.
 #[inline(always)]
-fn tile_of<S: Simd, const R: usize>(
+fn add_tile<S: Simd, const R: usize>(
     simd: S,
     (rows, panel): (&[Block; R], &[Line]),
-    y: &mut [&mut [f32]],
-    first: usize,
-    begun: bool,
+    sums: &mut [Line; R],
+    start: usize,
+    ahead: Ahead,
 ) {
-    let width = 2 * S::F32_LANES;
-    for start in (0..WIDTH).step_by(width) {
-        let mut chains = [[simd.splat_f32s(0.0); 2]; R];
-        if begun {
-            for (chains, y) in chains.iter_mut().zip(y.iter()) {
-                let y = y.get(first + start..).unwrap_or_default();
-                let mut padded = [0.0; WIDTH];
-                let whole = match y.len() < width {
-                    true => {
-                        padded[..y.len()].copy_from_slice(y);
-                        &padded[..]
-                    }
-                    false => y,
-                };
-                *chains = vectors::<S, 2>(simd, whole);
+    let mut chains = [[simd.splat_f32s(0.0); 2]; R];
+    for (chains, sums) in chains.iter_mut().zip(sums.iter()) {
+        *chains = vectors::<S, 2>(simd, &sums.0[start..]);
+    }
+    for (k, line) in panel.iter().enumerate() {
+        ahead.ask(k);
+        let line = vectors::<S, 2>(simd, &line.0[start..]);
+        for (row, chains) in rows.iter().zip(&mut chains) {
+            let x = simd.splat_f32s(row[k]);
+            for v in 0..2 {
+                chains[v] = simd.mul_add_f32s(x, line[v], chains[v]);
             }
         }
-        for (k, line) in panel.iter().enumerate() {
-            let line = vectors::<S, 2>(simd, &line.0[start..]);
-            for (row, chains) in rows.iter().zip(&mut chains) {
-                let x = simd.splat_f32s(row[k]);
-                for v in 0..2 {
-                    chains[v] = simd.mul_add_f32s(x, line[v], chains[v]);
-                }
-            }
-        }
-        for (chains, y) in chains.iter().zip(y.iter_mut()) {
-            let chains: &[f32] = pulp::bytemuck::cast_slice(chains);
-            let y = y.get_mut(first + start..).unwrap_or_default();
-            match y.get_mut(..width) {
-                Some(y) => y.copy_from_slice(chains),
-                None => y.copy_from_slice(&chains[..y.len()]),
-            }
-        }
+    }
+    for (chains, sums) in chains.iter().zip(sums) {
+        let chains: &[f32] = pulp::bytemuck::cast_slice(chains);
+        sums.0[start..start + 2 * S::F32_LANES].copy_from_slice(chains);
     }
 }
 

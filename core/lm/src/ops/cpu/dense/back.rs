@@ -4,9 +4,9 @@ use half::bf16;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::super::panel::{Block, DEPTH, Line, WIDTH, times_blocks};
+use super::super::panel::{Block, DEPTH, Line, Next, WIDTH, add_blocks, steps};
 use super::super::{PIECE, vectorized, zeros};
-use super::{tasks, widen};
+use super::{Number, tasks};
 
 /// Panels of a strip: what they take beside the rows of a group stays in the second-level cache.
 const PANELS: usize = 4;
@@ -100,22 +100,41 @@ impl WithSimd for Strip<'_> {
             mut y,
         } = self;
         let columns = y.first().map_or(0, |piece| piece.len());
-        let mut lines = vec![Line::ZERO; columns.div_ceil(WIDTH) * DEPTH];
+        let panels = columns.div_ceil(WIDTH);
+        let mut lines = vec![Line::ZERO; panels * DEPTH];
+        let mut sums = vec![Line::ZERO; panels * y.len()];
         for start in (0..rows.depth).step_by(DEPTH) {
             let depth = DEPTH.min(rows.depth - start);
             let numbers = w[start * width..].chunks_exact(width).take(depth);
             for (step, row) in numbers.enumerate() {
                 let row = &row[first_column..first_column + columns];
                 for (panel, piece) in row.chunks(WIDTH).enumerate() {
-                    widen(piece, &mut lines[panel * DEPTH + step].0);
+                    bf16::widen(piece, &mut lines[panel * DEPTH + step].0);
                 }
             }
+            // Behind the last rows of these columns come the next columns.
+            let next = match w.get((start + DEPTH) * width + first_column..) {
+                Some(rows) => rows,
+                None => w.get(first_column + columns..).unwrap_or_default(),
+            };
+            let next = Next::of_rows(next, width, (DEPTH, columns));
+            let mut ahead = next.over(steps::<S>((y.len(), depth, WIDTH)) * panels);
             let blocks = &rows.blocks[start / DEPTH * rows.count + first_row..][..y.len()];
-            for (blocks, y) in blocks.chunks(GROUP).zip(y.chunks_mut(GROUP)) {
-                for (panel, lines) in lines.chunks_exact(DEPTH).enumerate() {
-                    let begun = start > 0;
-                    times_blocks(simd, (blocks, &lines[..depth]), y, panel * WIDTH, begun);
+            for (group, blocks) in blocks.chunks(GROUP).enumerate() {
+                let panels = lines
+                    .chunks_exact(DEPTH)
+                    .zip(sums.chunks_exact_mut(y.len()));
+                for (lines, sums) in panels {
+                    let sums = &mut sums[group * GROUP..][..blocks.len()];
+                    ahead = add_blocks(simd, (blocks, &lines[..depth], WIDTH), sums, ahead);
                 }
+            }
+        }
+        for (panel, sums) in sums.chunks_exact(y.len()).enumerate() {
+            for (y, sums) in y.iter_mut().zip(sums) {
+                let y = &mut y[panel * WIDTH..];
+                let count = WIDTH.min(y.len());
+                y[..count].copy_from_slice(&sums.0[..count]);
             }
         }
     }

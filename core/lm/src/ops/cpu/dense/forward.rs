@@ -1,28 +1,25 @@
 //! The way forward: the rows are packed side by side once, and numbers of the matrix are read one by one beside them, in the order that
 //! they have in memory.
 
-use half::bf16;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::super::panel::{DEPTH, Line, WIDTH, vectors};
+use super::super::panel::{Block, DEPTH, Line, Next, WIDTH, add_blocks, steps};
 use super::super::transpose::{SIDE, Turn};
 use super::super::{vectorized, zeros};
 use super::rows::Rows;
-use super::{tasks, widen};
+use super::{Number, tasks};
 
-/// Outputs of a tile: with two vectors of rows as many sums as the registers hold; half of them where vectors are narrow.
-const TILE: usize = 12;
 /// Outputs of a task: whole tiles, and whole blocks to turn around.
 const STRIP: usize = 48;
 /// Panels of rows of a task at most: their sums stay in the second-level cache.
 const PANELS: usize = 8;
 
-/// Rows of the matrix of one tile, as many numbers of each as a block has lines.
-type Numbers = [[f32; DEPTH]; TILE];
-
 /// `x w^T`: rows of `out` numbers, for rows `x` of `depth` numbers and a matrix `[out, depth]`.
-pub(in crate::ops) fn times_transposed((x, depth): (&[f32], usize), w: &[bf16]) -> Vec<f32> {
+pub(in crate::ops) fn times_transposed<N: Number>(
+    (x, depth): (&[f32], usize),
+    w: &[N],
+) -> Vec<f32> {
     let width = w.len() / depth.max(1);
     let mut y = zeros(x.len() / depth.max(1) * width);
     if y.is_empty() {
@@ -44,15 +41,15 @@ pub(in crate::ops) fn times_transposed((x, depth): (&[f32], usize), w: &[bf16]) 
 }
 
 /// Some outputs of [`times_transposed`] for some rows: `y` are the pieces of those rows, and `w` begins with those outputs.
-struct Strip<'a> {
+struct Strip<'a, N> {
     rows: &'a Rows,
     first_panel: usize,
-    w: &'a [bf16],
+    w: &'a [N],
     depth: usize,
     y: Vec<&'a mut [f32]>,
 }
 
-impl WithSimd for Strip<'_> {
+impl<N: Number> WithSimd for Strip<'_, N> {
     type Output = ();
 
     #[inline(always)]
@@ -66,73 +63,28 @@ impl WithSimd for Strip<'_> {
         } = self;
         let outputs = y.first().map_or(0, |piece| piece.len());
         let mut sums = vec![[Line::ZERO; STRIP]; y.len().div_ceil(WIDTH)];
-        let mut tiles = vec![[[0.0; DEPTH]; TILE]; outputs.div_ceil(TILE)];
+        let mut blocks: Vec<Block> = vec![[0.0; DEPTH]; outputs];
         for start in (0..depth).step_by(DEPTH) {
             let length = DEPTH.min(depth - start);
-            let from = w.chunks_exact(depth).take(outputs);
-            for (row, to) in from.zip(tiles.as_flattened_mut()) {
-                widen(&row[start..start + length], to);
+            for (row, block) in w.chunks_exact(depth).zip(&mut blocks) {
+                N::widen(&row[start..start + length], block);
             }
+            // Behind the last numbers of these outputs come the next outputs.
+            let next = match start + DEPTH < depth {
+                true => &w[start + DEPTH..],
+                false => w.get(STRIP * depth..).unwrap_or_default(),
+            };
+            let next = Next::of_rows(next, depth, (outputs, DEPTH));
+            let mut ahead = next.over(steps::<S>((outputs, length, WIDTH)) * sums.len());
             for (panel, sums) in sums.iter_mut().enumerate() {
                 let lines = &rows.lines(start / DEPTH, first_panel + panel)[..length];
                 let count = WIDTH.min(y.len() - panel * WIDTH);
-                add_panel::<S>(simd, (lines, count), &tiles, sums);
+                ahead = add_blocks(simd, (&blocks, lines, count), sums, ahead);
             }
         }
         for (sums, y) in sums.iter().zip(y.chunks_mut(WIDTH)) {
             write(sums, y);
         }
-    }
-}
-
-/// Adds the products of every tile with as many rows of a panel as there are.
-#[inline(always)]
-fn add_panel<S: Simd>(
-    simd: S,
-    (lines, count): (&[Line], usize),
-    tiles: &[Numbers],
-    sums: &mut [Line; STRIP],
-) {
-    const HALF: usize = TILE / 2;
-    for start in (0..count).step_by(2 * S::F32_LANES) {
-        for (tile, sums) in tiles.iter().zip(sums.as_chunks_mut::<TILE>().0) {
-            if S::F32_LANES >= 16 {
-                add_tile::<S, TILE>(simd, (lines, start), tile, sums);
-                continue;
-            }
-            let (tiles, sums) = (tile.as_chunks::<HALF>().0, sums.as_chunks_mut::<HALF>().0);
-            for (tile, sums) in tiles.iter().zip(sums) {
-                add_tile::<S, HALF>(simd, (lines, start), tile, sums);
-            }
-        }
-    }
-}
-
-/// The same of some outputs and two vectors of rows.
-#[inline(always)]
-fn add_tile<S: Simd, const R: usize>(
-    simd: S,
-    (lines, start): (&[Line], usize),
-    tile: &[[f32; DEPTH]; R],
-    sums: &mut [Line; R],
-) {
-    let mut chains = [[simd.splat_f32s(0.0); 2]; R];
-    for (chains, sums) in chains.iter_mut().zip(sums.iter()) {
-        *chains = vectors::<S, 2>(simd, &sums.0[start..]);
-    }
-    let lines = &lines[..lines.len().min(DEPTH)];
-    for (k, line) in lines.iter().enumerate() {
-        let line = vectors::<S, 2>(simd, &line.0[start..]);
-        for (row, chains) in tile.iter().zip(&mut chains) {
-            let number = simd.splat_f32s(row[k]);
-            for v in 0..2 {
-                chains[v] = simd.mul_add_f32s(number, line[v], chains[v]);
-            }
-        }
-    }
-    for (chains, sums) in chains.iter().zip(sums) {
-        let chains: &[f32] = pulp::bytemuck::cast_slice(chains);
-        sums.0[start..start + 2 * S::F32_LANES].copy_from_slice(chains);
     }
 }
 

@@ -43,6 +43,7 @@ fn an_element_forward_is_one_chain_of_fused_operations() {
                 assert_eq!(y[i * n + j], expected, "{m} {n} {k}: {i} {j}");
             }
         }
+        assert_eq!(times_transposed((&x, k), &whole), y, "{m} {n} {k}");
     }
 }
 
