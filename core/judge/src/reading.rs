@@ -6,7 +6,7 @@ use driftgauge_spelling::{self as spelling, composed, is_invisible};
 pub(super) use super::words::{after_word, marks};
 use super::{denied, turned};
 
-/// Text in which spellings are alike: lower case, plain spaces and apostrophes, no invisible characters.
+/// Text in which spellings are alike: composed (NFC), in lower case, with plain spaces and apostrophes and nothing invisible.
 pub(super) fn folded(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let visible = text.chars().filter(|c| !is_invisible(*c));

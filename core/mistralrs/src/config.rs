@@ -6,6 +6,7 @@
 
 mod families;
 mod keys;
+mod names;
 mod scaling;
 mod tensors;
 

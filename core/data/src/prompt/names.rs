@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::PoisonError;
 
+use super::error::{PromptError, told};
 use super::typed::{COMPARE, CONDITION};
-use super::{PromptError, Templates, expressions, lone_expression, read, told};
+use super::{Templates, expressions, lone_expression, read};
 use crate::dataset::{Row, names};
 
 /// Words of the language: a column of such a name is read by `row["none"]` alone.

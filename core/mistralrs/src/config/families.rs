@@ -1,6 +1,11 @@
 //! What mistral.rs 0.8.1 makes of each model class: the keys of `config.json` that it reads, and the tensors. Taken from its
 //! source, and held against transformers with the models of `tests/golden/architectures`.
 
+use super::names::{
+    EXPERTS, FUSED_MLP, GATED, MIXTRAL_EXPERTS, NORM_BIASES, NORMS, OUTPUT_BIAS, QK_NORMS,
+    QKV_BIASES, QKVO, SHARED_EXPERTS, TABLES,
+};
+
 /// One model class.
 pub(super) struct Family {
     /// Its name in `architectures`.
@@ -32,63 +37,6 @@ pub(super) enum HeadDim {
     Derived,
 }
 
-const TABLES: &[&str] = &[
-    "model.embed_tokens.weight",
-    "?lm_head.weight",
-    "model.norm.weight",
-];
-const NORMS: &[&str] = &[
-    "model.layers.#.input_layernorm.weight",
-    "model.layers.#.post_attention_layernorm.weight",
-];
-const QKVO: &[&str] = &[
-    "model.layers.#.self_attn.q_proj.weight",
-    "model.layers.#.self_attn.k_proj.weight",
-    "model.layers.#.self_attn.v_proj.weight",
-    "model.layers.#.self_attn.o_proj.weight",
-];
-const QKV_BIASES: &[&str] = &[
-    "?model.layers.#.self_attn.q_proj.bias",
-    "?model.layers.#.self_attn.k_proj.bias",
-    "?model.layers.#.self_attn.v_proj.bias",
-];
-const OUTPUT_BIAS: &[&str] = &["?model.layers.#.self_attn.o_proj.bias"];
-const QK_NORMS: &[&str] = &[
-    "?model.layers.#.self_attn.q_norm.weight",
-    "?model.layers.#.self_attn.k_norm.weight",
-];
-const GATED: &[&str] = &[
-    "?model.layers.#.mlp.gate_proj.weight",
-    "?model.layers.#.mlp.up_proj.weight",
-    "?model.layers.#.mlp.down_proj.weight",
-];
-const FUSED_MLP: &[&str] = &[
-    "model.layers.#.mlp.gate_up_proj.weight",
-    "model.layers.#.mlp.down_proj.weight",
-];
-const EXPERTS: &[&str] = &[
-    "?model.layers.#.mlp.gate.weight",
-    "?model.layers.#.mlp.experts.#.gate_proj.weight",
-    "?model.layers.#.mlp.experts.#.up_proj.weight",
-    "?model.layers.#.mlp.experts.#.down_proj.weight",
-];
-const SHARED_EXPERTS: &[&str] = &[
-    "?model.layers.#.mlp.gate.e_score_correction_bias",
-    "?model.layers.#.mlp.shared_experts.gate_proj.weight",
-    "?model.layers.#.mlp.shared_experts.up_proj.weight",
-    "?model.layers.#.mlp.shared_experts.down_proj.weight",
-];
-const MIXTRAL_EXPERTS: &[&str] = &[
-    "model.layers.#.block_sparse_moe.gate.weight",
-    "model.layers.#.block_sparse_moe.experts.#.w1.weight",
-    "model.layers.#.block_sparse_moe.experts.#.w2.weight",
-    "model.layers.#.block_sparse_moe.experts.#.w3.weight",
-];
-const NORM_BIASES: &[&str] = &[
-    "model.norm.bias",
-    "model.layers.#.input_layernorm.bias",
-    "model.layers.#.post_attention_layernorm.bias",
-];
 const SILU: (&str, &[&str]) = ("hidden_act", &["\"silu\"", "\"swish\""]);
 const NO_BIAS: (&str, &[&str]) = ("attention_bias", &["false"]);
 const TIED: (&str, &[&str]) = ("tie_word_embeddings", &["true"]);
