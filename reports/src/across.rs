@@ -25,6 +25,8 @@ pub struct Step {
     pub comparisons: Vec<Comparison>,
     /// What was not compared, and why.
     pub refused: Vec<String>,
+    /// How much of it the earlier run measured.
+    pub lost: usize,
     /// What differs on purpose, perhaps.
     pub notes: Vec<String>,
 }
@@ -50,6 +52,8 @@ struct Changed {
     /// The primary numbers first.
     rows: Vec<Change>,
     refused: Vec<String>,
+    #[serde(skip)]
+    lost: usize,
     notes: Vec<String>,
 }
 
@@ -73,6 +77,9 @@ struct Change {
     p: Option<f64>,
     adjusted: bool,
     n: u64,
+    /// There is no difference, though the earlier run measured it.
+    #[serde(skip)]
+    lost: bool,
     /// Samples that only the earlier, and only the later run scored.
     only_before: Vec<String>,
     only_after: Vec<String>,
@@ -89,8 +96,12 @@ impl AcrossRuns {
             .map(|(place, step)| Changed {
                 before: labels.get(place).cloned().unwrap_or_default(),
                 after: labels.get(place + 1).cloned().unwrap_or_default(),
-                rows: rows(step, runs.get(place + 1).map(|run| &run.results)),
+                rows: rows(
+                    step,
+                    [place, place + 1].map(|run| runs.get(run).map(|run| &run.results)),
+                ),
                 refused: step.refused.clone(),
+                lost: step.lost,
                 notes: step.notes.clone(),
             })
             .rev()
@@ -117,6 +128,16 @@ impl AcrossRuns {
         })
     }
 
+    /// How much of what the run before measured has nothing in the newest run that it could be held against.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        let newest = self.steps.first();
+        newest.map_or(0, |step| {
+            let lost = |row: &&Change| row.primary && row.lost;
+            step.lost + step.rows.iter().filter(lost).count()
+        })
+    }
+
     /// The same as data.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -139,35 +160,45 @@ fn labels(runs: &[NamedRun]) -> Vec<String> {
     named.collect()
 }
 
-fn rows(step: &Step, after: Option<&Results>) -> Vec<Change> {
+/// `runs` are the earlier and the later one.
+fn rows(step: &Step, runs: [Option<&Results>; 2]) -> Vec<Change> {
     let mut rows: Vec<Change> = step
         .comparisons
         .iter()
-        .map(|comparison| row(comparison, after))
+        .map(|comparison| row(comparison, runs))
         .collect();
     rows.sort_by_key(|row| !row.primary);
     rows
 }
 
-fn row(comparison: &Comparison, after: Option<&Results>) -> Change {
-    let metrics = after.map_or(&[][..], |results| &results.metrics);
-    let known = metrics.iter().find(|metric| {
-        metric.evaluation == comparison.evaluation
-            && metric.metric == comparison.metric
-            && metric.condition == comparison.condition
-            && metric.model == comparison.model
-    });
+fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
+    let [earlier, metrics] = runs.map(|run| run.map_or(&[][..], |run| &run.metrics));
+    let of = |metrics: &[Metric], model: &str| {
+        let same = |metric: &&Metric| {
+            metric.evaluation == comparison.evaluation
+                && metric.metric == comparison.metric
+                && metric.condition == comparison.condition
+                && metric.model == model
+        };
+        metrics.iter().find(same).cloned()
+    };
+    let known = of(metrics, &comparison.model);
+    let was = of(earlier, &comparison.baseline);
     let detail = comparison.detail.as_ref();
     let level = comparison.ci.as_ref().map_or(0.95, |ci| ci.level);
     let direction = match comparison.direction.as_str() {
-        "" => known.map_or("none", |metric| metric.direction.as_str()),
+        "" => known
+            .as_ref()
+            .map_or("none", |metric| metric.direction.as_str()),
         direction => direction,
     };
     let flips = detail.and_then(|detail| detail.flips.as_ref());
+    let measured = earlier.is_empty() || was.is_some_and(|metric| metric.value.is_some());
     Change {
+        lost: measured && comparison.delta.is_none(),
         evaluation: comparison.evaluation.clone(),
         condition: condition(&comparison.condition),
-        title: known.map_or_else(
+        title: known.as_ref().map_or_else(
             || match comparison.title.as_str() {
                 "" => comparison.metric.clone(),
                 title => title.to_owned(),
@@ -180,12 +211,12 @@ fn row(comparison: &Comparison, after: Option<&Results>) -> Change {
             format!("{} → {}", comparison.baseline, comparison.model)
         },
         // Two files have no metrics of ours, and their numbers all stand for themselves.
-        primary: match (known, metrics) {
+        primary: match (&known, metrics) {
             (Some(metric), _) => metric.primary,
             (None, []) => true,
             (None, _) => false,
         },
-        unit: match (known, &comparison.test) {
+        unit: match (&known, &comparison.test) {
             (Some(metric), _) => metric.unit.clone(),
             (None, Some(test)) if test.baseline_only.is_some() => "ratio".to_owned(),
             (None, _) => String::new(),

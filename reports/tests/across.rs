@@ -37,8 +37,29 @@ fn step(delta: f64, p: f64) -> Step {
             ..Comparison::default()
         }],
         refused: vec!["x: <b>why</b>".to_owned()],
-        notes: Vec::new(),
+        ..Step::default()
     }
+}
+
+#[test]
+fn the_newest_step_says_what_nothing_could_be_held_against() {
+    let lost = |step: &Step, before: &NamedRun| {
+        AcrossRuns::new(&[before.clone(), run("b", 0.6)], std::slice::from_ref(step)).lost()
+    };
+    let before = run("a", 0.5);
+    assert_eq!(lost(&step(0.1, 0.5), &before), 0);
+    let refused = Step {
+        lost: 2,
+        ..step(0.1, 0.5)
+    };
+    assert_eq!(lost(&refused, &before), 2);
+    let mut unmeasured = step(0.1, 0.5);
+    unmeasured.comparisons[0].delta = None;
+    assert_eq!(lost(&unmeasured, &before), 1);
+    // What the run before did not measure either is not lost.
+    let mut undefined = before.clone();
+    undefined.results.metrics[0].value = None;
+    assert_eq!(lost(&unmeasured, &undefined), 0);
 }
 
 #[test]

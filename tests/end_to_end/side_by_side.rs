@@ -96,6 +96,30 @@ fn releases_are_shown_over_time_and_what_became_worse_has_an_exit_code() {
 }
 
 #[test]
+fn what_could_not_be_compared_does_not_pass_for_no_worse() {
+    let place = Place::new();
+    release(&place, "old", 6);
+    release(&place, "new", 5);
+    let page = ["report", "old", "new", "--to", "page.html"];
+    let denied = [page.as_slice(), &["--deny", "worse"]].concat();
+    assert_eq!(place.output(&denied).status.code(), Some(0));
+    // The release after it was asked other questions.
+    let rows: String = (0..40)
+        .map(|row| format!("{{\"id\": \"p{row:02}\", \"question\": \"another {row}\"}}\n"))
+        .collect();
+    place.write("questions.jsonl", &rows);
+    place.run(&place.path().join("new.yaml"), "new");
+    let output = place.output(&denied);
+    assert_eq!(output.status.code(), Some(100), "{}", said(&output));
+    assert!(
+        said(&output).contains("1 could not be held against this run"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(place.output(&page).status.code(), Some(0));
+}
+
+#[test]
 fn two_runs_or_two_files_make_a_page() {
     let place = Place::new();
     release(&place, "a", 4);

@@ -115,7 +115,7 @@ pub(crate) const EXIT_CODES: [(u8, &str); 5] = [
     (2, "the command line or the spec is wrong; nothing ran"),
     (
         100,
-        "a gate failed, or `--deny worse` found something worse",
+        "a gate failed, or `--deny worse` found something worse, or nothing to hold against what was measured before",
     ),
     (130, "interrupted"),
 ];

@@ -6,7 +6,9 @@
 use driftgauge_compare::{Clusters, PairComparison, between_models, measured_otherwise};
 use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
 use driftgauge_record::files::plan::PlanRecord;
-use driftgauge_record::files::resolved::{EvaluationRecord, ExperimentRecord, GenerateRecord};
+use driftgauge_record::files::resolved::{
+    EvaluationRecord, ExperimentRecord, GenerateRecord, ModelRecord,
+};
 use driftgauge_record::{Comparison, FolderError, RunDir};
 use driftgauge_spec::spec::Adjust;
 use driftgauge_stats::bootstrap::Options;
@@ -33,6 +35,9 @@ pub struct Refusal {
     pub what: String,
     /// Why.
     pub reason: String,
+    /// Whether run A measured it.
+    #[serde(skip)]
+    pub in_a: bool,
 }
 
 /// What came of holding run B against run A.
@@ -123,6 +128,9 @@ pub fn compare_runs(a: &FinishedRun, b: &FinishedRun, pairs: &ModelPairs) -> Acr
             );
             continue;
         }
+        for (one, other) in &models {
+            out.note_serving(id, (a, one), (b, other));
+        }
         for metric in &ours.metrics {
             let what = format!("{id}/{metric}");
             if !theirs.metrics.contains(metric) {
@@ -144,7 +152,11 @@ pub fn compare_runs(a: &FinishedRun, b: &FinishedRun, pairs: &ModelPairs) -> Acr
     }
     for id in b.experiment.evaluations.keys() {
         if !a.experiment.evaluations.contains_key(id) {
-            out.refuse(id, "it is in run B only");
+            out.refused.push(Refusal {
+                what: id.clone(),
+                reason: "it is in run B only".to_owned(),
+                in_a: false,
+            });
         }
     }
     let families = &a.experiment.compare.families;
@@ -316,6 +328,7 @@ impl Across {
         self.refused.push(Refusal {
             what: what.to_owned(),
             reason: reason.into(),
+            in_a: true,
         });
     }
 
@@ -331,6 +344,39 @@ impl Across {
             self.notes.push(format!(
                 "{id}: completions were made with other settings ({a} and {b})"
             ));
+        }
+    }
+
+    /// What a model's numbers may differ by beside its weights.
+    fn note_serving(
+        &mut self,
+        id: &str,
+        (a, one): (&FinishedRun, &str),
+        (b, other): (&FinishedRun, &str),
+    ) {
+        let models = (a.experiment.models.get(one), b.experiment.models.get(other));
+        let (Some(ours), Some(theirs)) = models else {
+            return;
+        };
+        let of = |model: &ModelRecord| {
+            let template = model.chat_template.as_ref();
+            [
+                ("quantization", model.quantization.clone()),
+                ("dtype", Some(model.dtype.clone())),
+                ("engine", model.engine.clone()),
+                ("chat template", template.map(|file| file.digest.clone())),
+            ]
+        };
+        for ((what, ours), (_, theirs)) in of(ours).into_iter().zip(of(theirs)) {
+            if ours != theirs {
+                let [ours, theirs] = [ours, theirs].map(|value| match value {
+                    Some(value) => short(&value).to_owned(),
+                    None => "none of its own".to_owned(),
+                });
+                self.notes.push(format!(
+                    "{id}: model `{other}` has another {what} ({ours} and {theirs})"
+                ));
+            }
         }
     }
 

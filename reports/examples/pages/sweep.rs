@@ -336,6 +336,7 @@ fn step(before: &Results, after: &Results) -> Step {
     Step {
         comparisons: comparisons.collect(),
         refused: vec!["drift/uncertainty: the judges differ".to_owned()],
+        lost: 1,
         notes: vec!["the two runs were made by different versions of the engine".to_owned()],
     }
 }

@@ -18,30 +18,40 @@ pub(super) fn label(path: &Path) -> String {
 
 /// A comparison as a page shows it.
 pub(super) fn step(across: &Across) -> Step {
-    let refused = across.refused.iter();
+    let refused = || across.refused.iter();
     Step {
         comparisons: across.comparisons.clone(),
-        refused: refused
+        refused: refused()
             .map(|refusal| format!("{}: {}", refusal.what, refusal.reason))
             .collect(),
+        lost: refused().filter(|refusal| refusal.in_a).count(),
         notes: across.notes.clone(),
     }
 }
 
-/// How a command ends that was told whether anything may have become worse.
+/// How a command ends that was told whether anything may have become worse: as with gates, what nobody knows does not pass.
 pub(super) fn outcome(page: &AcrossRuns, deny_worse: bool) -> Exit {
-    match page.worse() {
+    if !deny_worse {
+        return Exit::Done;
+    }
+    let (worse, lost) = (page.worse(), page.lost());
+    if worse > 0 {
+        let numbers = if worse == 1 {
+            "number is"
+        } else {
+            "numbers are"
+        };
+        eprintln!("error: {worse} primary {numbers} clearly worse than before");
+    }
+    if lost > 0 {
+        eprintln!(
+            "error: of what was measured before, {lost} could not be held against this run, so nobody knows whether it is worse\n\
+             hint: `driftgauge compare` of the two says why, line by line"
+        );
+    }
+    match worse + lost {
         0 => Exit::Done,
-        _ if !deny_worse => Exit::Done,
-        worse => {
-            let numbers = if worse == 1 {
-                "number is"
-            } else {
-                "numbers are"
-            };
-            eprintln!("error: {worse} primary {numbers} clearly worse than before");
-            Exit::GateFailed
-        }
+        _ => Exit::GateFailed,
     }
 }
 
