@@ -5,9 +5,9 @@ use driftgauge_record::{
     PairedTest,
 };
 use driftgauge_stats::bootstrap::{
-    Options, cluster_mean_interval, mean_interval, mean_interval_bca, paired_mean_difference,
+    self, Options, cluster_mean_interval, mean_interval_bca, paired_mean_difference,
 };
-use driftgauge_stats::clustered::clustered_standard_error;
+use driftgauge_stats::clustered::{clustered_mean_interval, clustered_standard_error};
 use driftgauge_stats::effect::effect_sizes;
 use driftgauge_stats::paired::{
     PairCounts, mcnemar_chi_squared, mcnemar_exact, mcnemar_mid_p, newcombe_means, newcombe_paired,
@@ -16,12 +16,15 @@ use driftgauge_stats::permutation::sign_flip;
 use driftgauge_stats::power::{
     PairedVariance, mcnemar_mde, mcnemar_n, paired_mean_mde, paired_mean_n,
 };
-use driftgauge_stats::summary::{mean, standard_error, variance};
+use driftgauge_stats::summary::{self, mean, standard_error, variance};
 
 use super::pairing::Paired;
 
 /// Power that the detectable difference is given for.
 pub(crate) const POWER: f64 = 0.8;
+/// So many prompts, or clusters of them, have a bootstrap interval: what fewer draw is narrower than what is known, and Student's t
+/// knows how few they are.
+const ENOUGH_TO_DRAW: usize = 10;
 /// Most flips that are listed, of each kind.
 const MOST_FLIPS: usize = 1000;
 
@@ -76,7 +79,7 @@ pub(crate) fn difference(paired: &Paired, how: How) -> Difference {
     }
 }
 
-/// [`difference`] of prompts that come in clusters, each given by number: clusters are drawn whole, and the signs of their sums are
+/// [`difference`] of prompts that come in clusters, each given by number: clusters are drawn whole where there are enough, and the signs of their sums are
 /// flipped. Tests and intervals that take prompts for independent are left out.
 pub(crate) fn of_clusters(paired: &Paired, clusters: &[u32], how: How) -> Difference {
     let [baseline, model] = paired.columns.as_slice() else {
@@ -104,7 +107,11 @@ pub(crate) fn of_clusters(paired: &Paired, clusters: &[u32], how: How) -> Differ
     });
     Difference {
         delta: mean(&changes),
-        ci: cluster_mean_interval(&changes, clusters, how.options),
+        ci: match count < ENOUGH_TO_DRAW {
+            true => clustered_mean_interval(&changes, clusters, how.options.level),
+            false => cluster_mean_interval(&changes, clusters, how.options),
+        }
+        .map(|ci| within_bounds(ci, how)),
         test: p.map(|_| PairedTest {
             name: "cluster-sign-flip-permutation".to_owned(),
             draws: Some(Draws {
@@ -195,10 +202,14 @@ fn of_binary(mut found: Difference, paired: &Paired, how: How) -> Difference {
     found
 }
 
-/// Paired bootstrap and sign-flip permutation.
+/// Paired bootstrap, or Student's t of few, and sign-flip permutation.
 fn of_real(mut found: Difference, changes: &[f64], how: How) -> Difference {
-    let drawn = mean_interval(changes, how.options);
-    found.ci = drawn.or_else(|| of_equal(&found, how));
+    let interval = match changes.len() < ENOUGH_TO_DRAW {
+        true => summary::mean_interval(changes, how.options.level),
+        false => bootstrap::mean_interval(changes, how.options),
+    };
+    let interval = interval.map(|ci| within_bounds(ci, how));
+    found.ci = interval.or_else(|| of_equal(&found, how));
     found.p = sign_flip(changes, how.options.resamples, how.options.seed);
     found.test = found.p.map(|_| PairedTest {
         name: "sign-flip-permutation".to_owned(),
@@ -227,6 +238,14 @@ fn of_real(mut found: Difference, changes: &[f64], how: How) -> Difference {
             .extend(mean_interval_bca(changes, how.options));
     }
     found
+}
+
+/// No difference of scores in [0, 1] lies beyond one.
+fn within_bounds(mut ci: Interval, how: How) -> Interval {
+    if how.bounded {
+        (ci.low, ci.high) = (ci.low.max(-1.0), ci.high.min(1.0));
+    }
+    ci
 }
 
 /// The interval of differences that are all equal, where the scores have bounds; else there is none.
@@ -274,6 +293,29 @@ mod tests {
             bounded: true,
             primary: true,
         }
+    }
+
+    #[test]
+    fn what_few_draw_is_no_interval() {
+        // Two clusters, of +30 and +50 points: Student's t with one degree of freedom reaches beyond both.
+        let model: Vec<f64> = (0..40)
+            .map(|i| f64::from(u8::from(i < 6 || (20..30).contains(&i))))
+            .collect();
+        let clusters: Vec<u32> = (0..40).map(|i| i / 20).collect();
+        let found = of_clusters(&paired(&[0.0; 40], &model), &clusters, how(true));
+        let ci = found.ci.unwrap();
+        assert_eq!((ci.method.as_str(), ci.high), ("clustered-t", 1.0));
+        assert!((ci.low + 0.498_464_353_209_376).abs() < 1e-12, "{ci:?}");
+        let found = difference(&paired(&[0.0; 3], &[0.1, 0.2, 0.3]), how(false));
+        let ci = found.ci.unwrap();
+        assert_eq!(ci.method, "student-t");
+        assert!((ci.low + 0.048_413_771_175_032_86).abs() < 1e-12, "{ci:?}");
+        let many: Vec<f64> = (0..10).map(|i| f64::from(i) / 10.0).collect();
+        let found = difference(&paired(&[0.0; 10], &many), how(false));
+        assert_eq!(found.ci.unwrap().method, "bootstrap-percentile");
+        let clusters: Vec<u32> = (0..40).map(|i| i / 4).collect();
+        let found = of_clusters(&paired(&[0.0; 40], &model), &clusters, how(true));
+        assert_eq!(found.ci.unwrap().method, "cluster-bootstrap-percentile");
     }
 
     #[test]

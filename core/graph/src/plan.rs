@@ -70,8 +70,8 @@ impl Kind {
             // 3: numbers over prompts that each model chose itself are compared too. 4: very many scores are not drawn. 5: equal
             // 0/1 scores of several trainings have Newcombe's interval. 6: nothing is held against a number made in another way.
             // 7: draws are named, prompts without a pair counted. 8: differences that are all equal have a careful interval or none.
-            // 9: numbers of pooled answers (AUROC, calibration error, kappa) are compared too.
-            Self::Compare => 9,
+            // 9: numbers of pooled answers (AUROC, calibration error, kappa) are compared too. 10: few prompts or clusters are not drawn.
+            Self::Compare => 10,
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template. 3: what closes answers is an end token,
             // special tokens come from all of a tokenizer's files, an adapter to start from is known by its settings too.
             // A checkpoint has the key of its training among its inputs. 4: `tokenizer_config.json` settles the flags of tokens.
@@ -81,7 +81,8 @@ impl Kind {
             Self::Dataset => 3,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used. 3: prompt and text are
             // encoded together, special tokens come from all of a tokenizer's files. 4: flags of tokens, as for trainings.
-            Self::Score => 4,
+            // 5: choices are as long as their characters.
+            Self::Score => 5,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
             // 3: an answer of one token disturbs neither itself nor the next one. 4: special tokens come from all of a tokenizer's
             // files. 5: flags of tokens, as for trainings; every error of a recording is one.

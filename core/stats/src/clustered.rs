@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use crate::special::student_t_two_sided_quantile;
-use crate::summary::{ExactSum, mean};
+use crate::summary::{ExactSum, is_rounding, mean};
 use crate::{Interval, is_open_probability};
 
 /// Clustered standard error of the mean (Miller 2024, arXiv 2411.00640):
@@ -43,9 +43,12 @@ pub fn clustered_mean_interval<K: Hash + Eq>(
     if distinct < 2 || !is_open_probability(level) {
         return None;
     }
-    let se = clustered_standard_error(values, clusters).filter(|se| *se > 0.0)?;
-    let half = student_t_two_sided_quantile(1.0 - level, distinct as f64 - 1.0) * se;
     let centre = mean(values)?;
+    let se = clustered_standard_error(values, clusters)?;
+    if is_rounding(se, centre) {
+        return None;
+    }
+    let half = student_t_two_sided_quantile(1.0 - level, distinct as f64 - 1.0) * se;
     Some(Interval::new(
         level,
         centre - half,
@@ -67,5 +70,18 @@ mod tests {
         assert_eq!(clustered_standard_error(&[1.0], &[0]), Some(0.0));
         assert_eq!(clustered_mean_interval(&values, &[0; 5], 0.95), None);
         assert!(clustered_mean_interval(&values, &[0, 0, 1, 1, 1], 0.95).is_some());
+    }
+
+    #[test]
+    fn clusters_with_one_mean_have_no_interval_whatever_it_is() {
+        for ones in 0..=20 {
+            let cluster: Vec<f64> = (0..20)
+                .map(|item| f64::from(u8::from(item < ones)))
+                .collect();
+            let values = cluster.repeat(3);
+            let clusters: Vec<usize> = (0..60).map(|item| item / 20).collect();
+            let interval = clustered_mean_interval(&values, &clusters, 0.95);
+            assert_eq!(interval, None, "{ones} of 20");
+        }
     }
 }

@@ -31,8 +31,8 @@ impl Estimated {
 pub struct Corrected {
     /// The corrected rate, held to [0, 1].
     pub estimate: f64,
-    /// Its interval, held to [0, 1].
-    pub ci: Interval,
+    /// Its interval, held to [0, 1]; `None` where no rate between would agree with the judge's errors.
+    pub ci: Option<Interval>,
     /// Whether the uncorrected rate was outside what a judge with these errors can give, so that the estimate was held.
     pub held: bool,
 }
@@ -89,15 +89,15 @@ pub fn rogan_gladen_share(
         * (rate * rate * sensitivity.variance()
             + (1.0 - rate) * (1.0 - rate) * specificity.variance());
     let distance = |to_limit: f64| (to_limit * to_limit + judge).sqrt() / informedness;
-    let ci = Interval::new(
-        level,
-        (raw - distance(p - low)).clamp(0.0, 1.0),
-        (raw + distance(high - p)).clamp(0.0, 1.0),
-        "rogan-gladen-wilson",
-    );
+    let (low, high) = (raw - distance(p - low), raw + distance(high - p));
+    // Held to [0, 1] one that lies outside would have no width.
+    let agrees = low < 1.0 && high > 0.0;
     Some(Corrected {
         estimate: rate,
-        ci,
+        ci: agrees.then(|| {
+            let (low, high) = (low.max(0.0), high.min(1.0));
+            Interval::new(level, low, high, "rogan-gladen-wilson")
+        }),
         held: rate != raw,
     })
 }
@@ -116,8 +116,9 @@ mod tests {
         let corrected = rogan_gladen(30, 100, known(1.0), known(1.0), 0.95).unwrap();
         let plain = wilson(30, 100, 0.95).unwrap();
         assert!((corrected.estimate - 0.3).abs() < 1e-15);
-        assert!((corrected.ci.low - plain.low).abs() < 1e-12);
-        assert!((corrected.ci.high - plain.high).abs() < 1e-12);
+        let ci = corrected.ci.unwrap();
+        assert!((ci.low - plain.low).abs() < 1e-12);
+        assert!((ci.high - plain.high).abs() < 1e-12);
     }
 
     #[test]
@@ -128,10 +129,27 @@ mod tests {
             n: Some(50),
         };
         let wide = rogan_gladen(30, 100, unsure, known(0.95), 0.95).unwrap();
-        assert!(wide.ci.high - wide.ci.low > sure.ci.high - sure.ci.low);
+        let width = |found: &Corrected| found.ci.as_ref().map(|ci| ci.high - ci.low);
+        assert!(width(&wide) > width(&sure));
         assert_eq!(rogan_gladen(30, 100, known(0.5), known(0.5), 0.95), None);
         assert_eq!(rogan_gladen(0, 0, known(0.9), known(0.9), 0.95), None);
         let none = rogan_gladen(0, 50, known(0.9), known(0.9), 0.95).unwrap();
-        assert!(none.held && none.estimate == 0.0 && none.ci.low == 0.0);
+        assert!(none.held && none.estimate == 0.0);
+    }
+
+    #[test]
+    fn a_rate_that_the_errors_of_the_judge_rule_out_has_no_interval() {
+        // Of 15 safe answers the judge is said to call 10 unsafe, and it called none of 50 so.
+        let errors = |share| Estimated {
+            value: share,
+            n: Some(15),
+        };
+        let found = rogan_gladen(0, 50, errors(1.0), errors(5.0 / 15.0), 0.95).unwrap();
+        assert!(found.held && found.estimate == 0.0 && found.ci.is_none());
+        let found = rogan_gladen(50, 50, errors(0.3), errors(1.0), 0.95).unwrap();
+        assert!(found.held && found.estimate == 1.0 && found.ci.is_none());
+        // One that just may be has the interval of what may be.
+        let found = rogan_gladen(3, 50, errors(0.9), errors(0.9), 0.95).unwrap();
+        assert!(found.held && found.ci.is_some_and(|ci| ci.low == 0.0 && ci.high > 0.05));
     }
 }

@@ -113,6 +113,11 @@ pub fn mean_interval(values: &[f64], level: f64) -> Option<Interval> {
     interval_about(centre, squares(values, centre)?, values.len(), level)
 }
 
+/// Whether a standard error about this mean is none: equal values leave the rounding of their mean.
+pub(crate) fn is_rounding(se: f64, mean: f64) -> bool {
+    se <= 1e-14 * mean.abs()
+}
+
 /// [`mean_interval`] of so many values with this mean and sum of squared differences from it.
 fn interval_about(centre: f64, squares: f64, items: usize, level: f64) -> Option<Interval> {
     let n = items as f64;
@@ -120,8 +125,7 @@ fn interval_about(centre: f64, squares: f64, items: usize, level: f64) -> Option
         return None;
     }
     let se = (squares / (n - 1.0) / n).sqrt();
-    // Equal values leave the rounding of their mean.
-    if se <= 1e-14 * centre.abs() {
+    if is_rounding(se, centre) {
         return None;
     }
     let half = student_t_two_sided_quantile(1.0 - level, n - 1.0) * se;

@@ -2,7 +2,7 @@
 
 use crate::proportion::wilson_bounds;
 use crate::special::{student_t_two_sided, student_t_two_sided_quantile};
-use crate::summary::{mean, variance};
+use crate::summary::{is_rounding, mean, variance};
 use crate::{Interval, Test, is_open_probability};
 
 /// Newcombe's hybrid score interval for `model - baseline` of independent proportions (Newcombe 1998, Statistics in Medicine
@@ -56,7 +56,9 @@ pub fn welch_of(baseline: Moments, model: Moments, level: f64) -> Option<(Test, 
     let (v1, v2) = (part(model), part(baseline));
     let delta = model.mean - baseline.mean;
     let total = v1 + v2;
-    let defined = baseline.n > 1 && model.n > 1 && total > 0.0 && total.is_finite();
+    let largest = baseline.mean.abs().max(model.mean.abs());
+    let varies = total.is_finite() && !is_rounding(total.sqrt(), largest);
+    let defined = baseline.n > 1 && model.n > 1 && varies;
     if !defined || !delta.is_finite() || !is_open_probability(level) {
         return None;
     }
@@ -87,6 +89,8 @@ mod tests {
         assert!(same.low < 0.0 && same.high > 0.0);
         assert!(welch_t(&[1.0], &[1.0, 2.0], 0.95).is_none());
         assert!(welch_t(&[1.0; 3], &[2.0; 3], 0.95).is_none());
+        // Nor where the mean of equal values is rounded.
+        assert!(welch_t(&[0.5; 5], &[0.7; 3], 0.95).is_none());
         assert!(welch_t(&[1.0, 2.0], &[2.0; 3], 0.95).is_some());
     }
 }

@@ -28,8 +28,11 @@ fn clusters_are_drawn_and_flipped_whole() {
         close(found.detail.model_value, &means[1].into());
         assert_eq!(found.detail.left_out, None);
         let ci = found.ci.unwrap();
-        assert!(ci.method.starts_with("cluster-bootstrap"), "{ci:?}");
-        assert!(ci.low < found.delta.unwrap() && found.delta.unwrap() < ci.high);
+        assert_eq!(ci.method, "clustered-t", "five are too few to draw from");
+        // scipy.stats.t.ppf(0.975, 4)
+        let half = 2.776_445_105_197_793 * theirs["clustered_se"].as_f64().unwrap();
+        let delta = found.delta.unwrap();
+        assert!((ci.low - delta + half).abs() < 1e-9 && (ci.high - delta - half).abs() < 1e-9);
         // The sums of the clusters are all positive: of 32 patterns of signs two are as large. Of the ones and zeros they are
         // 1, 1, 1, 0 and 1: two of 16.
         let share = if kind == ScoreKind::Real {

@@ -124,7 +124,12 @@ fn judges_whose_errors_were_measured() {
         .expect("defined");
         close(ours.estimate, real(&case["estimate"]), EXACT, "estimate");
         // A formula against 400,000 draws of all three shares.
-        bounds(&ours.ci, &case["ci"], 2.0 * POINTS, "interval");
+        bounds(
+            ours.ci.as_ref().expect("an interval"),
+            &case["ci"],
+            2.0 * POINTS,
+            "interval",
+        );
     }
 }
 

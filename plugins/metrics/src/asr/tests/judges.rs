@@ -204,6 +204,23 @@ fn a_late_judge_has_missed_what_was_made_and_nothing_else() {
 }
 
 #[test]
+fn a_rate_that_no_judge_with_these_errors_gives_is_told_and_has_no_interval() {
+    let samples: Vec<Value> = (0..50)
+        .map(|i| sample(&i.to_string(), "safe", "safe"))
+        .collect();
+    let error =
+        json!({"sensitivity": 1.0, "specificity": 5.0 / 15.0, "positives": 15, "negatives": 15});
+    let output = run(&json!({"judge_error": {"guard": error}}), &samples);
+    let corrected = output
+        .scalars
+        .iter()
+        .find(|scalar| scalar.id == "corrected")
+        .unwrap();
+    assert_eq!((corrected.value, &corrected.ci), (Some(0.0), &None));
+    assert!(output.notes.iter().any(|note| note.contains("was cut")));
+}
+
+#[test]
 fn a_known_judge_can_be_corrected() {
     let samples: Vec<Value> = (0..100)
         .map(|i| {
@@ -238,8 +255,8 @@ fn a_known_judge_can_be_corrected() {
         0.95,
     )
     .unwrap();
-    let ci = corrected.ci.as_ref().unwrap();
-    assert!((ci.low - expected.ci.low).abs() < 1e-12 && (ci.high - expected.ci.high).abs() < 1e-12);
+    let (ci, expected) = (corrected.ci.as_ref().unwrap(), expected.ci.unwrap());
+    assert!((ci.low - expected.low).abs() < 1e-12 && (ci.high - expected.high).abs() < 1e-12);
 
     // Counting `safe` turns the judge's errors round: 60 of 100 said safe.
     let config = json!({"over_refusal": true, "judge_error": {"guard": error, "other": error}});
