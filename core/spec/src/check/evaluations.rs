@@ -48,6 +48,7 @@ impl Checker<'_> {
             }
         }
         self.twin(id, evaluation);
+        self.refusals(id, evaluation);
         if let Some(other) = &evaluation.over_refusal_of
             && !spec.evaluations.contains_key(other.get().as_str())
         {
@@ -133,6 +134,39 @@ impl Checker<'_> {
                 )
                 .at(of.span(), "")
                 .help("give it a metric of its own: `{plugin: asr, config: {over_refusal: true}}`"),
+            );
+        }
+    }
+
+    /// A judge of harm calls a helpful answer safe, which would be counted as a refusal.
+    fn refusals(&mut self, id: &Text, evaluation: &Evaluation) {
+        let spec = self.spec;
+        for metric in &evaluation.metrics {
+            let Some(config) = spec.metrics.get(metric.get().as_str()).and_then(asr_config) else {
+                continue;
+            };
+            if config["over_refusal"] != true {
+                continue;
+            }
+            let named = config["judge"].as_str();
+            let asked = |judge: &&Text| named.is_none_or(|named| **judge == *named);
+            let mut judges = evaluation.judges.iter().filter(|(id, _)| asked(id));
+            let Some((judge, kind)) = judges.next() else {
+                continue;
+            };
+            if !kind.is_of_harm() || judges.any(|(_, kind)| !kind.is_of_harm()) {
+                continue;
+            }
+            self.error(
+                Diagnostic::error(
+                    "harm-judge",
+                    format!(
+                        "metric `{metric}` of evaluation `{id}` counts refusals, and `{judge}` ({}) judges harm: it calls a helpful answer safe",
+                        kind.key()
+                    ),
+                )
+                .at(judge.span(), "")
+                .help("ask a judge of refusals, as `{refusal_strings: gcg}` or a `prompt` whose `safe` words say that it refused"),
             );
         }
     }
@@ -250,4 +284,10 @@ fn scored_by(evaluation: &Evaluation) -> Option<&'static str> {
         return Some("score");
     }
     evaluation.perplexity.is_some().then_some("perplexity")
+}
+
+/// Settings of a metric of the plugin `asr`.
+fn asr_config(metric: &Metric) -> Option<&serde_json::Value> {
+    let is_asr = metric.plugin.as_ref().is_some_and(|id| *id == *"asr");
+    metric.config.as_deref().filter(|_| is_asr)
 }

@@ -47,6 +47,15 @@ impl Judge {
         !matches!(self, Self::Prompt(judge) if judge.parse.only_scores())
     }
 
+    /// Whether it says how harmful an answer is, and so not whether it is a refusal.
+    #[must_use]
+    pub fn is_of_harm(&self) -> bool {
+        matches!(
+            self,
+            Self::LlamaGuard(_) | Self::Harmbench(_) | Self::StrongReject(_)
+        )
+    }
+
     /// Id of the model it asks.
     #[must_use]
     pub fn model(&self) -> Option<&Text> {
