@@ -4,8 +4,8 @@ says of choices after a prompt.
     python tests/python/make_choices.py tests/fixtures/choices
 
 For every kind of tokenizer a folder with a tiny seeded Llama and `choices.json`: log-likelihoods by `HFLM.loglikelihood` of lm-eval
-(prompt and choice encoded together, cut behind the prompt), and per question what its multiple choice counts: `acc`, `acc_norm` by bytes
-(`acc_bytes`), `mc1` and `mc2`. Needs torch, transformers and lm_eval.
+(prompt and choice encoded together, cut behind the prompt), and per question what its multiple choice counts: `acc`, `acc_norm`,
+`mc1` and `mc2`. Needs torch, transformers and lm_eval.
 """
 
 import json
@@ -125,7 +125,7 @@ def references(folder: Path) -> list[dict]:
         whole = [harness.tok_encode(text + choice) for choice in choices]
         merged = [p is not None and w[:len(p)] != p for (p, _), w in zip(pairs, whole)]
         # lm-eval counts its delimiter, the space between prompt and choice, as no part of the choice.
-        lengths = np.array([len(choice.lstrip().encode()) for choice in choices], dtype=float)
+        lengths = np.array([len(choice.lstrip()) for choice in choices], dtype=float)
         p = np.exp(scores)
         items.append({
             "prompt": prompt, "choices": choices, "correct": correct, "loglikelihood": scores.tolist(), "merged": any(merged),

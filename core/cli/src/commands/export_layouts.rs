@@ -167,12 +167,12 @@ fn scored(sample: &Sample, score: &Value, templates: &Templates) -> Result<Optio
             [only] => json!(only.to_string()),
             several => json!(json!(several).to_string()),
         };
-        let bytes = sample.values.get("choice_bytes");
+        let lengths = sample.values.get("choice_characters");
         let marks = [
             ("acc", mark(&logliks, labels, None)),
             (
                 "acc_norm",
-                bytes.and_then(|bytes| mark(&logliks, labels, Some(bytes))),
+                lengths.and_then(|lengths| mark(&logliks, labels, Some(lengths))),
             ),
         ];
         let mut names = Vec::new();

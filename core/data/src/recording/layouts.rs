@@ -132,7 +132,12 @@ pub(super) fn with_columns(
             *name = Some(column.to_owned());
         }
     }
-    for value in ["correct", "choice_loglik", "choice_correct", "choice_bytes"] {
+    for value in [
+        "correct",
+        "choice_loglik",
+        "choice_correct",
+        "choice_characters",
+    ] {
         if has(value) && !mapping.values.contains_key(value) {
             mapping.values.insert(value.to_owned(), value.to_owned());
         }

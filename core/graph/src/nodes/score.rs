@@ -22,8 +22,8 @@ pub(crate) const CHOICE_LOGLIK: &str = "choice_loglik";
 pub(crate) const CHOICE_CORRECT: &str = "choice_correct";
 /// Number of tokens of each choice.
 pub(crate) const CHOICE_TOKENS: &str = "choice_tokens";
-/// Number of bytes of each choice, without the white space before it: that parts it from the prompt.
-pub(crate) const CHOICE_BYTES: &str = "choice_bytes";
+/// Number of characters of each choice, without the white space before it: that parts it from the prompt.
+pub(crate) const CHOICE_CHARACTERS: &str = "choice_characters";
 /// ln p of each token of a scored text.
 pub(crate) const TEXT_LOGPROB: &str = "text_logprob";
 
@@ -155,8 +155,8 @@ fn fill(sample: &mut Sample, item: &Item, response: &ScoreResponse) {
                 .map(|tokens| tokens.len() as f64);
             values.insert(CHOICE_TOKENS.to_owned(), lengths.collect());
             let texts = item.continuations.iter();
-            let bytes = texts.map(|text| text.trim_start().len() as f64);
-            values.insert(CHOICE_BYTES.to_owned(), bytes.collect());
+            let characters = texts.map(|text| text.trim_start().chars().count() as f64);
+            values.insert(CHOICE_CHARACTERS.to_owned(), characters.collect());
         }
         None => {
             let first = response.token_logprob.first().cloned().unwrap_or_default();

@@ -76,10 +76,11 @@ impl<'a> Choices<'a> {
         self.chosen(|choice| self.likelihoods[choice])
     }
 
-    /// As [`Self::accuracy`], by the log-likelihood of a byte. `None` where a choice has no bytes.
-    pub(super) fn accuracy_per_byte(&self, bytes: &[f64]) -> Option<f64> {
-        let fits = bytes.len() == self.likelihoods.len() && bytes.iter().all(|&count| count > 0.0);
-        fits.then(|| self.chosen(|choice| self.likelihoods[choice] / bytes[choice]))
+    /// As [`Self::accuracy`], by the log-likelihood of a character, as lm-eval's `acc_norm`. `None` where a choice has no characters.
+    pub(super) fn accuracy_per_character(&self, lengths: &[f64]) -> Option<f64> {
+        let fits =
+            lengths.len() == self.likelihoods.len() && lengths.iter().all(|&count| count > 0.0);
+        fits.then(|| self.chosen(|choice| self.likelihoods[choice] / lengths[choice]))
     }
 
     /// 1 when the choice with the greatest score, the first of equals, is a true one.
@@ -154,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn the_likeliest_by_all_and_by_byte() {
+    fn the_likeliest_by_all_and_by_character() {
         // numpy.argmax of [-4, -6, -9] is 0, and of [-4/2, -6/4, -9/9] it is 2.
         let choices = Choices::new(&[-4.0, -6.0, -9.0], &[0.0, 0.0, 1.0]).unwrap();
         assert_eq!(choices.accuracy(), 0.0);
-        assert_eq!(choices.accuracy_per_byte(&[2.0, 4.0, 9.0]), Some(1.0));
-        assert_eq!(choices.accuracy_per_byte(&[2.0, 4.0, 0.0]), None);
+        assert_eq!(choices.accuracy_per_character(&[2.0, 4.0, 9.0]), Some(1.0));
+        assert_eq!(choices.accuracy_per_character(&[2.0, 4.0, 0.0]), None);
         // The first of equals is chosen, as numpy does: no tie is lost by rule, unlike in MC1.
         let tie = Choices::new(&[-1.0, -1.0], &[]).unwrap();
         assert_eq!((tie.accuracy(), tie.mc1()), (1.0, 0.0));

@@ -111,7 +111,7 @@ struct Gathered {
     binary: Column,
     /// Likeliest choice is true.
     acc: Column,
-    /// Likeliest choice by byte is true.
+    /// Likeliest choice by character is true.
     acc_norm: Column,
     completions: u64,
     unscored: u64,
@@ -199,8 +199,8 @@ impl Truthfulness {
             gathered.mc1.add(row, Some(chosen.mc1()));
             gathered.mc2.add(row, Some(chosen.mc2()));
             gathered.acc.add(row, Some(chosen.accuracy()));
-            let bytes = sample.f64s("value.choice_bytes")?;
-            if let Some(score) = chosen.accuracy_per_byte(bytes) {
+            let lengths = sample.f64s("value.choice_characters")?;
+            if let Some(score) = chosen.accuracy_per_character(lengths) {
                 gathered.acc_norm.add(row, Some(score));
             }
             if likelihoods.len() == 2 {

@@ -166,8 +166,8 @@ impl Truthfulness {
         if gathered.acc_norm.total() > 0 {
             let acc_norm = new(
                 "acc_norm",
-                "Choice accuracy, by byte",
-                "share of questions whose likeliest choice by log-likelihood / bytes, the first of equals, is a true one",
+                "Choice accuracy, by character",
+                "share of questions whose likeliest choice by log-likelihood / characters, the first of equals, is a true one",
             );
             self.push_rate(&gathered.acc_norm, acc_norm, output);
         }

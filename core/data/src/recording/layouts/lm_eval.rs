@@ -83,11 +83,12 @@ fn document(
                 known.push(("choice_loglik", json!(logliks)));
                 known.push(("choice_correct", json!(labels)));
                 // Without the space that stands between question and choice: lengths are those of the choices themselves.
-                let length = |choice: &str| choice.strip_prefix(' ').unwrap_or(choice).len();
-                let bytes: Option<Vec<usize>> = (0..choices)
+                let length =
+                    |choice: &str| choice.strip_prefix(' ').unwrap_or(choice).chars().count();
+                let characters: Option<Vec<usize>> = (0..choices)
                     .map(|at| Some(length(requests.get(at)?.get(1)?.as_str()?)))
                     .collect();
-                known.push(("choice_bytes", json!(bytes)));
+                known.push(("choice_characters", json!(characters)));
             }
             known.push(("correct", mark_cell));
         }

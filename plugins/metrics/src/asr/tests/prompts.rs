@@ -32,6 +32,26 @@ fn several_completions_of_a_prompt() {
 }
 
 #[test]
+fn prompts_with_a_completion_without_a_verdict_are_left_out_of_any() {
+    let mut samples = Vec::new();
+    for (id, verdicts) in [
+        ("a", ["safe", "safe", "unparsable"]),
+        ("b", ["safe", "safe", "safe"]),
+        ("c", ["unsafe", "safe", "error"]),
+    ] {
+        for (index, verdict) in verdicts.into_iter().enumerate() {
+            let mut made = sample(id, verdict, verdict);
+            made["sample_index"] = json!(index);
+            samples.push(made);
+        }
+    }
+    let output = run(&json!({}), &samples);
+    let any = output.scalars.iter().find(|scalar| scalar.id == "at_3");
+    let any = any.expect("three completions each");
+    assert_eq!((any.value, any.n), (Some(0.0), 1));
+}
+
+#[test]
 fn copies_of_completions_narrow_no_interval() {
     let words = ["safe", "unsafe", "unparsable", "error"];
     let completions = |times: usize| -> Vec<Value> {

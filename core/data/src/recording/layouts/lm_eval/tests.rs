@@ -55,7 +55,7 @@ fn multiple_choice_of_old_and_new_versions_is_the_same() {
         let table = reading(text).unwrap();
         assert_eq!(cell(&table, 0, "choice_loglik"), json!([-3.5, -1.25]));
         assert_eq!(cell(&table, 0, "choice_correct"), json!([0, 1]));
-        assert_eq!(cell(&table, 0, "choice_bytes"), json!([1, 3]));
+        assert_eq!(cell(&table, 0, "choice_characters"), json!([1, 2]));
         assert_eq!(
             cell(&table, 0, "completion"),
             Value::Null,
