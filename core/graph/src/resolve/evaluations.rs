@@ -6,6 +6,7 @@ use driftgauge_engine::{LongPrompt, Sampling};
 use driftgauge_judge::{
     Judge, ParseRule, RefusalList, Scale, refusal_list, refusal_list_names, try_turn,
 };
+use driftgauge_plugin_protocol::clean::disturbs;
 use driftgauge_record::value;
 use driftgauge_spec::spec::{
     Evaluation, Generate, Judge as JudgeSpec, OnLongPrompt, OneOrMany, Thinking, Turn,
@@ -300,6 +301,9 @@ impl Resolver<'_> {
         for column in evaluation.category.iter().chain(&evaluation.cluster) {
             self.scalar_column(column, &resolved.dataset, rows);
         }
+        if let Some(category) = &evaluation.category {
+            self.category_names(category, rows);
+        }
     }
 
     /// A category, or a cluster, is a scalar of every row, or null.
@@ -358,6 +362,36 @@ impl Resolver<'_> {
                 format!("column `{column}` is {kind} in row `{}`", row.id),
                 Some("it is one text, number or truth value; name a field of it by its path, as `labels.0`".to_owned()),
             );
+        }
+    }
+}
+
+/// Bytes of a category at most: with the names around it an id has 200.
+const LONGEST_CATEGORY: usize = 180;
+
+impl Resolver<'_> {
+    /// Numbers are named after categories. What cannot be a part of a name would be refused after the last answer.
+    fn category_names(&mut self, column: &Text, rows: &[Row]) {
+        let problem = rows.iter().find_map(|row| {
+            let name = value::column(&row.columns, column)?.as_str()?;
+            if name.len() > LONGEST_CATEGORY {
+                let (id, bytes) = (&row.id, name.len());
+                return Some(format!(
+                    "the category of row `{id}` has {bytes} bytes, and a name at most {LONGEST_CATEGORY}"
+                ));
+            }
+            let control = name.chars().find(|c| disturbs(*c))?;
+            Some(format!(
+                "the category of row `{}` has the control character U+{:04X}, which no name may have",
+                row.id,
+                u32::from(control)
+            ))
+        });
+        if let Some(problem) = problem {
+            let help =
+                "numbers are named after categories: choose a column with a short name for each"
+                    .to_owned();
+            self.problem("bad-category", column.span(), problem, Some(help));
         }
     }
 }
