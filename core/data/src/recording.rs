@@ -2,6 +2,7 @@
 
 mod cells;
 mod choices;
+mod held;
 mod layouts;
 mod pairing;
 mod questions;
@@ -194,8 +195,8 @@ pub fn check_samples<'a>(
     })
 }
 
-/// Checks that a recording which pairs by a tool's own count is of the rows that it is paired with: the longest text that both hold
-/// under one name is the same, row by row, and what was asked is what the row asks.
+/// Checks that a recording is of the rows that it is paired with: what both name alike is the same, row by row, and what was asked
+/// is what the row asks.
 ///
 /// # Errors
 /// With the first row that is another one.
@@ -214,51 +215,9 @@ pub fn check_rows(
             pairing::undeclared(column).prefixed(&format!("`{}` ", recorded.file.path.display()))
         );
     }
-    if !questions::are_kept(recorded.mapping.format) {
-        return Ok(());
-    }
-    let (within, counted) = match recorded.mapping.format {
-        RecordedFormat::LmEval => ("doc", "doc_id"),
-        RecordedFormat::Promptfoo => ("vars", "testIdx"),
-        _ => return questions::check(&ConditionRows::of(all, recorded, asked)?, asked, rows),
-    };
-    let by_count = asked.dataset_id.is_none_or(|id| id == counted);
-    if !by_count || recorded.mapping.id.is_some() {
-        return Ok(());
-    }
     let found = ConditionRows::of(all, recorded, asked)?;
-    questions::check(&found, asked, rows)?;
-    let theirs = |row: &Row, name: &str| {
-        let other = found.by_sample.get(&(row.id.clone(), 0))?;
-        value::column(&other.columns, &format!("{within}.{name}")).and_then(value::scalar_text)
-    };
-    let ours = |row: &Row, name: &str| row.columns.get(name).and_then(value::scalar_text);
-    let names = rows.iter().take(1).flat_map(|row| row.columns.keys());
-    let length = |name: &&String| -> usize {
-        let both = rows
-            .iter()
-            .filter_map(|row| Some((theirs(row, name)?, ours(row, name)?)));
-        both.map(|(theirs, _)| theirs.len()).sum()
-    };
-    let Some(name) = names.max_by_key(length).filter(|name| length(name) > 0) else {
-        return Ok(());
-    };
-    for row in rows {
-        let (Some(theirs), Some(ours)) = (theirs(row, name), ours(row, name)) else {
-            continue;
-        };
-        if theirs.trim() != ours.trim() {
-            return Err(Problem::failed(format!(
-                "`{}` counts its samples, and under `{}` it has another row than the dataset: `{within}.{name}` is `{}` there, and `{name}` is `{}` here",
-                recorded.file.path.display(),
-                row.id,
-                beginning(&theirs),
-                beginning(&ours)
-            ))
-            .help(format!("give the dataset its `id`, a column that `{within}` has as well, or the rows in the order of the file")));
-        }
-    }
-    Ok(())
+    held::check(&found, asked, rows)?;
+    questions::check(&found, asked, rows)
 }
 
 /// The beginning of a text, for messages.
@@ -297,6 +256,11 @@ impl<'a> ConditionRows<'a> {
             by_sample: pairing::index(&mapping, &rows, asked, path)?,
             mapping,
         })
+    }
+
+    /// The rows of all completions of a prompt.
+    fn of_id<'s>(&'s self, id: &'s str) -> impl Iterator<Item = &'a Row> + 's {
+        (0..).map_while(move |index| self.by_sample.get(&(id.to_owned(), index)).copied())
     }
 
     /// The row of a sample.

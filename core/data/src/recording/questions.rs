@@ -7,23 +7,12 @@ use driftgauge_problem::Problem;
 use driftgauge_spec::spec::RecordedFormat;
 use serde_json::Value;
 
+use super::scores::listed;
 use super::{Asked, ConditionRows, beginning};
 use crate::dataset::Row;
 
-/// Whether a layout keeps what was asked, in words that can be those of a dataset.
-pub(super) fn are_kept(format: RecordedFormat) -> bool {
-    match format {
-        RecordedFormat::LmEval
-        | RecordedFormat::Promptfoo
-        | RecordedFormat::Inspect
-        | RecordedFormat::Jailbreakbench => true,
-        // A test case of HarmBench is an attack, and garak has prompts of its own.
-        RecordedFormat::Harmbench | RecordedFormat::Garak | RecordedFormat::Rows(_) => false,
-    }
-}
-
-/// Holds what was asked against the rows: the texts of a column may not stand under other rows, and where inspect or JailbreakBench
-/// count, some column has to say what was asked.
+/// Holds what was asked against the rows: a column of which most texts were asked is the question, and has to be what was asked
+/// under each row's own id. Where inspect or JailbreakBench count, some column has to say what was asked.
 ///
 /// # Errors
 /// With the first row that was asked something else.
@@ -42,35 +31,31 @@ pub(super) fn check(
     // A row without a sample is told where all samples are looked for.
     let pairs: Vec<(&Row, Said<'_>)> = rows
         .iter()
-        .filter_map(|row| {
-            let theirs = *found.by_sample.get(&(row.id.clone(), 0))?;
-            Some((row, texts(format, theirs).into_iter().collect()))
-        })
+        .flat_map(|row| found.of_id(&row.id).map(move |theirs| (row, theirs)))
+        .map(|(row, theirs)| (row, texts(format, theirs).into_iter().collect()))
         .collect();
     let columns = telling(rows);
     let mut elsewhere = None;
     for (&field, all) in &everywhere {
         for &column in &columns {
-            let is_there = |(row, _): &(&Row, Said<'_>)| {
-                own(row, column).is_some_and(|text| all.contains(text))
-            };
-            if !pairs.iter().all(is_there) {
+            let question = Question { field, all, column };
+            if !question.is_most(&pairs) {
                 continue;
             }
-            let other = |(row, said): &&(&Row, Said<'_>)| {
-                said.get(field).map(Cow::as_ref) != own(row, column)
-            };
-            match pairs.iter().find(other) {
+            match question.other(&pairs) {
                 // A column that was asked row by row proves the pairing.
                 None => return Ok(()),
-                Some(pair) if elsewhere.is_none() => elsewhere = Some((pair, field, column)),
+                Some(pair) if elsewhere.is_none() => elsewhere = Some((pair, question)),
                 Some(_) => {}
             }
         }
     }
-    if let Some((pair, field, column)) = elsewhere {
-        return Err(another(found, pair, field)
-            .help(format!("the texts of the column `{column}` stand in another order there; pair them by an id that both have (`id: COLUMN` in the dataset)")));
+    if let Some((pair, question)) = elsewhere {
+        let column = question.column;
+        return Err(another(found, pair, question.field).help(match question.is_asked(pair.0) {
+            true => format!("the texts of the column `{column}` stand in another order there; pair them by an id that both have (`id: COLUMN` in the dataset)"),
+            false => "take the dataset as it was when this was recorded, or leave the row out with its `filter`".to_owned(),
+        }));
     }
     let counts = matches!(
         format,
@@ -80,6 +65,41 @@ pub(super) fn check(
         return Ok(());
     }
     counted(found, &pairs, &columns)
+}
+
+/// A field that says what was asked, and a column that may be the same.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    field: &'a str,
+    /// All that was asked.
+    all: &'a HashSet<Cow<'a, str>>,
+    column: &'a str,
+}
+
+impl<'a> Question<'a> {
+    /// Whether the text of a row was asked, under whatever id.
+    fn is_asked(self, row: &Row) -> bool {
+        own(row, self.column).is_some_and(|text| self.all.contains(text))
+    }
+
+    /// Whether most texts of the column were asked.
+    fn is_most(self, pairs: &[(&Row, Said<'_>)]) -> bool {
+        let asked = pairs.iter().filter(|(row, _)| self.is_asked(row)).count();
+        2 * asked > pairs.len()
+    }
+
+    /// A row that was asked something else: one whose text stands under another id, or the first.
+    fn other<'p>(self, pairs: &'p [(&'p Row, Said<'p>)]) -> Option<&'p (&'p Row, Said<'p>)> {
+        let is_other =
+            |(row, said): &&(&Row, Said<'_>)| match (said.get(self.field), own(row, self.column)) {
+                (Some(asked), Some(ours)) => !within(ours, asked),
+                (None, Some(_)) => self.is_asked(row),
+                (_, None) => false,
+            };
+        let moved = pairs.iter().filter(is_other);
+        let mut moved = moved.filter(|(row, _)| self.is_asked(row));
+        moved.next().or_else(|| pairs.iter().find(is_other))
+    }
 }
 
 /// The field in which the samples of a layout that counts them say what was asked, where a row says nothing: nothing then proves that its
@@ -202,24 +222,35 @@ fn texts(format: RecordedFormat, row: &Row) -> Vec<(&str, Cow<'_, str>)> {
                 .into_iter()
                 .collect()
         }
-        RecordedFormat::Harmbench | RecordedFormat::Garak | RecordedFormat::Rows(_) => Vec::new(),
+        RecordedFormat::Rows(_) => {
+            let said = OWN_QUESTIONS.iter().filter_map(|&field| {
+                let asked = question(&listed(row.columns.get(field)?))?;
+                Some((field, Cow::Owned(trimmed(&asked)?.to_owned())))
+            });
+            said.collect()
+        }
+        // A test case of HarmBench is an attack, and garak has prompts of its own.
+        RecordedFormat::Harmbench | RecordedFormat::Garak => Vec::new(),
     }
 }
+
+/// Columns of a table of one's own that say what was asked. The first is that of `export`.
+const OWN_QUESTIONS: [&str; 4] = ["messages", "prompt", "question", "input"];
 
 fn trimmed(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
-/// The question of a sample of inspect: a text, or what the user said last.
-fn input(row: &Row) -> Option<String> {
-    let content = match row.columns.get("input")? {
+/// A question: a text, or what the user said last.
+fn question(asked: &Value) -> Option<String> {
+    let content = match asked {
         Value::Array(messages) => {
             let mut of_user = messages.iter().rev();
             &of_user.find(|message| message["role"] == "user")?["content"]
         }
         other => other,
     };
-    let text = match content {
+    Some(match content {
         Value::Array(parts) => {
             let texts: Vec<&str> = parts
                 .iter()
@@ -228,7 +259,12 @@ fn input(row: &Row) -> Option<String> {
             texts.join("\n")
         }
         other => other.as_str()?.to_owned(),
-    };
+    })
+}
+
+/// The question of a sample of inspect.
+fn input(row: &Row) -> Option<String> {
+    let text = question(row.columns.get("input")?)?;
     // Long texts are kept apart.
     match text.strip_prefix("attachment://") {
         None => Some(text),

@@ -316,7 +316,7 @@ const OWN_QUESTIONS: [&str; 7] = [
 ];
 
 /// A list that a table holds as text.
-fn listed(cell: &Value) -> Cow<'_, Value> {
+pub(super) fn listed(cell: &Value) -> Cow<'_, Value> {
     let text = cell.as_str().filter(|text| text.starts_with('['));
     match text.map(serde_json::from_str) {
         Some(Ok(list @ Value::Array(_))) => Cow::Owned(list),

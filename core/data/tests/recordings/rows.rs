@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use driftgauge_data::dataset::Row;
 use driftgauge_data::recording::{
     Asked, ConditionRows, Readings, Recorded, check, check_rows, check_samples, select,
 };
@@ -247,7 +248,7 @@ fn rows_are_read_once_and_what_was_changed_is_noted() {
 }
 
 #[test]
-fn counted_rows_are_held_against_the_longest_text_they_share() {
+fn rows_are_held_against_every_column_that_both_name() {
     let long = "a question of more than forty characters, which is cut";
     let file = layout(
         RecordedFormat::LmEval,
@@ -277,19 +278,138 @@ fn counted_rows_are_held_against_the_longest_text_they_share() {
         "{said}"
     );
     assert!(said.contains("`q` is `another` here"), "{said}");
-    // A column of ids pairs them, and nothing is counted.
-    assert_eq!(
-        check_rows(&rows, &file.recorded, ASKED, &dataset("another")),
-        Ok(())
-    );
+    assert!(said.contains("samples are counted"), "{said}");
+    // Equal ids prove nothing.
     let mut by_id = file.recorded.clone();
-    by_id.mapping.id = name("doc.q");
-    assert_eq!(
-        check_rows(&rows, &by_id, asked, &dataset("another")),
-        Ok(())
+    by_id.mapping.id = name("doc_id");
+    let said = check_rows(&rows, &by_id, ASKED, &dataset("another")).unwrap_err();
+    assert!(
+        said.help
+            .unwrap()
+            .contains("as it was when this was recorded")
     );
+    assert_eq!(check_rows(&rows, &by_id, ASKED, &dataset(long)), Ok(()));
     // Without a text that both have there is nothing to hold against each other.
     let mut other = dataset("another");
     other[0].columns = serde_json::from_value(json!({"p": "x"})).unwrap();
     assert_eq!(check_rows(&rows, &file.recorded, asked, &other), Ok(()));
+}
+
+/// Rows of a dataset with their own ids, and lines of a recording beside them.
+fn held(pairs: &[(Value, Value)]) -> Result<(), Problem> {
+    let lines: Vec<Value> = pairs
+        .iter()
+        .enumerate()
+        .map(|(id, (_, theirs))| {
+            let mut line = line(theirs.clone());
+            line["id"] = id.into();
+            line
+        })
+        .collect();
+    let dataset = pairs.iter().enumerate().map(|(id, (ours, _))| Row {
+        id: id.to_string(),
+        columns: serde_json::from_value(ours.clone()).unwrap(),
+    });
+    let file = file(&lines);
+    let rows = Readings::default().rows(&file.recorded)?;
+    check_rows(&rows, &file.recorded, ASKED, &dataset.collect::<Vec<_>>())
+}
+
+#[test]
+fn what_two_files_write_otherwise_is_the_same() {
+    for (ours, theirs) in [
+        (json!(1), json!("1")),
+        (json!(1.0), json!("1")),
+        (json!(0.1), json!(0.100_000_001_490_116_12)),
+        (json!(true), json!("True")),
+        (json!(" a  b"), json!("a\nb ")),
+        (json!("x"), json!(["x"])),
+        (json!(["x", 1]), json!("[\"x\", \"1\"]")),
+        (json!({"a": 1, "c": 2}), json!({"a": "1", "b": 2})),
+        // In other forms, or on one side alone.
+        (json!("a b"), json!(["a", "b"])),
+        (json!("x"), json!(null)),
+        (json!(""), json!("x")),
+        // In a template.
+        (json!("Who?"), json!("Say who. Who? Be short.")),
+    ] {
+        let pair = (json!({"x": ours}), json!({"x": theirs}));
+        assert_eq!(held(&[pair]), Ok(()), "{ours} {theirs}");
+    }
+    for (ours, theirs) in [
+        (json!(1), json!(2)),
+        (json!(100_000_001), json!(100_000_002)),
+        (json!("a"), json!("A")),
+        (json!(["x", "y"]), json!(["y", "x"])),
+        (json!("01"), json!("1")),
+    ] {
+        let pair = (json!({"x": ours}), json!({"x": theirs}));
+        let said = held(&[pair]).unwrap_err().to_string();
+        assert!(said.contains("says something else under `0`"), "{said}");
+    }
+}
+
+#[test]
+fn names_that_are_other_things_prove_nothing() {
+    let row = |ours: Value, theirs: Value| (ours, theirs);
+    // What the model said, and marks; and a column that nothing of the dataset is found in.
+    assert_eq!(
+        held(&[
+            row(
+                json!({"answer": "a", "text": "x", "source": "wiki"}),
+                json!({"answer": "b", "text": "no", "source": "run 1"})
+            ),
+            row(
+                json!({"answer": "b", "text": "y", "source": "wiki"}),
+                json!({"answer": "b", "text": "no", "source": "run 1"})
+            ),
+            row(
+                json!({"answer": "c", "text": "z", "source": "wiki"}),
+                json!({"answer": "b", "text": "no", "source": "run 1"})
+            ),
+        ]),
+        Ok(())
+    );
+    // One that agrees elsewhere is the same thing.
+    let said = held(&[
+        row(json!({"source": "wiki"}), json!({"source": "wiki"})),
+        row(json!({"source": "wiki"}), json!({"source": "web"})),
+        row(json!({"source": "wiki"}), json!({"source": "wiki"})),
+    ])
+    .unwrap_err()
+    .to_string();
+    assert!(
+        said.contains("under `1`") && said.contains("`source` is `web` there"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_was_asked_is_held_against_the_row_under_its_id() {
+    let asked = |text: &str| json!({"messages": [{"role": "user", "content": text}]});
+    let of = |questions: [&str; 4]| {
+        let pairs = ["one", "two", "three", "four"]
+            .into_iter()
+            .zip(questions)
+            .map(|(asks, ours)| (json!({"q": ours}), asked(asks)));
+        held(&pairs.collect::<Vec<_>>())
+    };
+    assert_eq!(of(["one", "two", "three", "four"]), Ok(()));
+    // Renumbered behind a new row, and two that changed places beside an edited one.
+    for (questions, id) in [
+        (["zero", "one", "two", "three"], "1"),
+        (["one", "three", "two", "4th"], "1"),
+    ] {
+        let said = of(questions).unwrap_err();
+        assert!(said.message.contains(&format!("under `{id}`")), "{said}");
+        assert!(said.help.unwrap().contains("another order"));
+    }
+    let said = of(["one", "two", "three", "4th"]).unwrap_err();
+    assert!(
+        said.message.contains("`messages` is `four` there"),
+        "{said}"
+    );
+    assert!(said.help.unwrap().contains("as it was when"));
+    // Nothing in common says nothing.
+    assert_eq!(of(["eins", "zwei", "drei", "vier"]), Ok(()));
 }
