@@ -89,8 +89,9 @@ impl Marker {
     /// ([`Known::is_open`]) come after all others.
     pub fn score(self, known: Known, basis: &mut Basis) -> Option<f64> {
         basis.texts += u64::from(!known.silent);
-        // An answer without a text was marked elsewhere where the others have none either.
-        let readable = !known.silent || basis.texts > 0 || known.recorded.is_none();
+        // Where no answer has a text, they were marked elsewhere; one that has no mark there has none here.
+        let unmarked = known.recorded.is_none() && basis.recorded == 0;
+        let readable = !known.silent || basis.texts > 0 || unmarked;
         let ruled = known.ruled.filter(|_| readable);
         let recorded = known.recorded.map(|flag| f64::from(u8::from(flag)));
         if let (Some(recorded), Some(ruled)) = (known.recorded, ruled) {
@@ -179,7 +180,12 @@ impl Known {
     /// the recording alone can tell.
     #[must_use]
     pub fn is_open(self) -> bool {
-        self.silent && self.recorded.is_some() && self.ruled.is_some()
+        self.silent && self.ruled.is_some()
+    }
+
+    /// Open answers in the order in which they can be scored: those that have a mark tell of the others that they lack one.
+    pub fn in_order<T>(open: &mut [(T, Self)]) {
+        open.sort_by_key(|(_, known)| known.recorded.is_none());
     }
 }
 
@@ -302,5 +308,30 @@ mod tests {
         marker.score(TEXT, &mut among);
         assert_eq!(marker.score(silent, &mut among), Some(0.0));
         assert_eq!(among.differ, 2);
+    }
+
+    #[test]
+    fn a_missing_mark_among_marks_is_absent_and_no_wrong_answer() {
+        let marker = Marker::new(None, 0.5);
+        let marked = Known {
+            silent: true,
+            ..TEXT
+        };
+        let unmarked = Known {
+            recorded: None,
+            ..marked
+        };
+        let scores = |known: [Known; 2]| {
+            let mut open: Vec<((), Known)> = known.map(|known| ((), known)).into();
+            Known::in_order(&mut open);
+            let mut basis = Basis::default();
+            let scores = open
+                .iter()
+                .map(|(_, known)| marker.score(*known, &mut basis));
+            scores.collect::<Vec<_>>()
+        };
+        assert_eq!(scores([unmarked, marked]), [Some(1.0), None]);
+        // Where nothing was marked elsewhere, a model that says nothing is wrong.
+        assert_eq!(scores([unmarked, unmarked]), [Some(0.0), Some(0.0)]);
     }
 }

@@ -176,8 +176,11 @@ impl Metric for Truthfulness {
 
     fn finish(mut self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
         for gathered in self.conditions.values_mut() {
-            for (row, known) in std::mem::take(&mut gathered.open) {
+            let mut open = std::mem::take(&mut gathered.open);
+            Known::in_order(&mut open);
+            for (row, known) in open {
                 let score = self.marker.score(known, &mut gathered.basis);
+                gathered.unscored += u64::from(score.is_none());
                 gathered.correct.add(row, score);
             }
         }

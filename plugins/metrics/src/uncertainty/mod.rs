@@ -208,7 +208,9 @@ impl Metric for Uncertainty {
 
     fn finish(mut self, _: &Host<'_>) -> Result<MetricOutput, MetricError> {
         for gathered in self.conditions.values_mut() {
-            for (place, known) in std::mem::take(&mut gathered.open) {
+            let mut open = std::mem::take(&mut gathered.open);
+            Known::in_order(&mut open);
+            for (place, known) in open {
                 let score = self.marker.score(known, &mut gathered.basis);
                 gathered.correct[place] = score.map(|score| self.marker.is_correct(score));
             }
