@@ -51,21 +51,14 @@ fn names_of_classes_are_noted() {
         notes.len() == 1 && notes[0].contains("`label`") && notes[0].contains("1 is `pos`"),
         "{notes:?}"
     );
-    for (name, says) in [
-        (
-            "duration.parquet",
-            "the column `took` is of the type Duration",
-        ),
-        (
-            "decimal-long.parquet",
-            "row 2: column `sum` holds the decimal 12345678901234567.89",
-        ),
-    ] {
-        let Err(error) = read(name) else {
-            panic!("{name} is refused");
-        };
-        assert!(error.to_string().contains(says), "{error}");
-    }
+    let Err(error) = read("duration.parquet") else {
+        panic!("a duration is refused");
+    };
+    let says = "the column `took` is of the type Duration";
+    assert!(error.to_string().contains(says), "{error}");
+    // A decimal keeps its digits, which may be more than a number has.
+    let rows = read("decimal-long.parquet").expect("rows").rows;
+    assert_eq!(rows[1].columns["sum"], "12345678901234567.89");
 }
 
 /// `types.parquet` has one NaN among its numbers, in the column `double`; `bytes-no-text.parquet` is wrong in its second row.

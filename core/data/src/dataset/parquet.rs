@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use driftgauge_problem::Problem;
+use half::f16;
 use indexmap::IndexMap;
 use parquet::data_type::{AsBytes, Decimal};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -100,10 +101,13 @@ fn value(field: &Field, nulls: &mut usize) -> Result<Value, Problem> {
         serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number)
     };
     Ok(match field {
+        // Whole numbers have all their digits already.
+        Field::Float16(number) if number.to_f64().fract() != 0.0 => float(half(*number)),
         Field::Float16(number) => float(number.to_f64()),
+        Field::Float(number) if number.fract() != 0.0 => float(single(*number)),
         Field::Float(number) => float(f64::from(*number)),
         Field::Double(number) => float(*number),
-        Field::Decimal(decimal) => decimal_value(decimal)?,
+        Field::Decimal(decimal) => decimal_value(decimal),
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.as_bytes()) {
             Ok(text) => text.into(),
             Err(_) => {
@@ -152,30 +156,57 @@ fn nanoseconds(time: i64) -> Result<Value, Problem> {
     }
 }
 
-/// A decimal without a fraction is an integer, exact at any size; one with a fraction a number, where one is the same.
-fn decimal_value(decimal: &Decimal) -> Result<Value, Problem> {
-    let written = Field::Decimal(decimal.clone()).to_json_value();
-    let Value::String(text) = &written else {
-        return Ok(written);
+/// The number that is written as shortly as one of single precision can be: 0.1, and not 0.10000000149.
+fn single(number: f32) -> f64 {
+    let shortest = number.to_string();
+    shortest.parse().unwrap_or_else(|_| f64::from(number))
+}
+
+/// The same of half precision, which has at most five digits.
+fn half(number: f16) -> f64 {
+    let with = |digits: usize| {
+        let written = format!("{:.digits$e}", number.to_f64());
+        let read: f64 = written.parse().ok()?;
+        (f16::from_f64(read) == number).then_some(read)
     };
-    // Without a fraction it is written as `7.`.
-    if decimal.scale() <= 0 {
-        let digits = text.strip_suffix('.').unwrap_or(text);
-        return Ok(digits.parse::<i64>().map_or(digits.into(), Value::from));
-    }
-    let number = text.parse::<f64>().ok();
-    // Numbers have 15 to 17 digits.
-    let is_same = |number: &f64| format!("{number:.digits$}", digits = scale(decimal)) == *text;
-    match number.filter(|number| is_same(number)) {
-        Some(number) => Ok(Value::from(number)),
-        None => Err(Problem::failed(format!(
-            "the decimal {text}, which has more digits than a number"
-        ))
-        .help("write the column as text, or round it")),
+    (0..5).find_map(with).unwrap_or_else(|| number.to_f64())
+}
+
+/// A decimal without a fraction is an integer, exact at any size; one with a fraction a text, which keeps its digits: `1.10`.
+fn decimal_value(decimal: &Decimal) -> Value {
+    let written = Field::Decimal(decimal.clone()).to_json_value();
+    match &written {
+        // Without a fraction it is written as `7.`.
+        Value::String(text) if decimal.scale() <= 0 => {
+            let digits = text.strip_suffix('.').unwrap_or(text);
+            digits.parse::<i64>().map_or(digits.into(), Value::from)
+        }
+        _ => written,
     }
 }
 
-/// Digits behind the point.
-fn scale(decimal: &Decimal) -> usize {
-    usize::try_from(decimal.scale()).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_their_columns_can_write() {
+        let read = |field: Field| value(&field, &mut 0).unwrap();
+        assert_eq!(read(Field::Float(0.1)), Value::from(0.1));
+        assert_eq!(
+            read(Field::Float(123_456_792.0)),
+            Value::from(123_456_792.0)
+        );
+        assert_eq!(read(Field::Float(f32::NAN)), Value::Null);
+        for number in [0.1, 0.3, 65_504.0, 0.25, 6.0e-8] {
+            let field = Field::Float16(f16::from_f64(number));
+            assert_eq!(read(field), Value::from(number));
+        }
+        assert_eq!(read(Field::Float16(f16::INFINITY)), Value::Null);
+        let decimal = |digits: i32, scale| Field::Decimal(Decimal::from_i32(digits, 10, scale));
+        for (digits, scale, written) in [(110, 2, "1.10"), (-1250, 2, "-12.50"), (0, 2, "0.00")] {
+            assert_eq!(read(decimal(digits, scale)), Value::from(written));
+        }
+        assert_eq!(read(decimal(7, 0)), Value::from(7));
+    }
 }
