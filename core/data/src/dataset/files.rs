@@ -274,6 +274,7 @@ mod tests {
         let open = "nothing closes it";
         let behind = "text behind its closing quote";
         let within = "a quote in it, and is not quoted itself";
+        let over = "goes on over a tab and the end of a line";
         for (format, text, line, said) in [
             (Csv, "id,v\n1,a\n2,\"b\n3,c\n", 3, open),
             (Csv, "id,v\r\n1,a\r\n2,\"b\r\n3,c", 3, open),
@@ -291,6 +292,7 @@ mod tests {
             ),
             (Csv, "\"id\"x,v\n1,2\n", 1, behind),
             (Tsv, "id\tv\n1\t\"a\" she said\n", 2, behind),
+            (Tsv, "id\tv\tw\n1\t\"a\tyes\n2\tb\"\tno\n", 2, over),
             (Csv, "id,v\n1,a \"b\"\n", 2, within),
             (Csv, "id,v\n1, \"b\"\n", 2, within),
         ] {
@@ -316,6 +318,11 @@ mod tests {
         // Between tabs a quote that opens nothing is a character.
         let rows = read(Tsv, "id\tv\n1\tnot \"to be\"\n").unwrap().rows;
         assert_eq!(rows[0]["v"], "not \"to be\"");
+        let rows = read(Tsv, "id\tv\n1\t\"a\nb\"\n2\t\"c\td\"\n").unwrap().rows;
+        assert_eq!(
+            (&rows[0]["v"], &rows[1]["v"]),
+            (&"a\nb".into(), &"c\td".into())
+        );
     }
 
     #[test]

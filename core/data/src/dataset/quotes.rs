@@ -29,6 +29,8 @@ pub(super) struct Quotes<R> {
     /// Line in which the cell began.
     began: usize,
     after_return: bool,
+    /// Whether the quoted cell has a tab and a line end in it so far.
+    holds: (bool, bool),
     /// What is wrong behind the bytes that were passed on: what is wrong before it is told first.
     wrong: Option<Wrong>,
 }
@@ -42,6 +44,7 @@ impl<R: Read> Quotes<R> {
             line: 1,
             began: 1,
             after_return: false,
+            holds: (false, false),
             wrong: None,
         }
     }
@@ -52,6 +55,16 @@ impl<R: Read> Quotes<R> {
             let ends = byte == self.delimiter || matches!(byte, b'\n' | b'\r');
             if self.at == At::Begin {
                 self.began = self.line;
+                self.holds = (false, false);
+            }
+            if self.at == At::Quoted && self.delimiter == b'\t' {
+                self.holds.0 |= byte == b'\t';
+                self.holds.1 |= matches!(byte, b'\n' | b'\r');
+                // Two cells of several rows, of which the first begins and the last ends with a quote, are written no otherwise.
+                if self.holds == (true, true) {
+                    self.wrong = Some(self.fault(Fault::Swallows));
+                    return place;
+                }
             }
             self.at = match (self.at, byte) {
                 (At::Begin | At::Closed, b'"') => At::Quoted,
@@ -110,6 +123,7 @@ enum Fault {
     Open,
     Behind,
     Within,
+    Swallows,
 }
 
 /// A cell whose quotes are not what the format has.
@@ -137,6 +151,9 @@ impl Wrong {
             Fault::Behind => {
                 "a closing quote ends the cell; within a quoted cell each quote of its text is written twice, as `\"\"` and not as `\\\"`"
             }
+            Fault::Swallows => {
+                "where the quote is a character of the text, put the cell in quotes and write each quote twice, as `\"\"`; a cell that has both can be written as `csv` or `jsonl`"
+            }
             Fault::Within => {
                 "put the whole cell in quotes, and write each quote of its text twice, as `\"\"`"
             }
@@ -150,6 +167,9 @@ impl fmt::Display for Wrong {
         f.write_str(match self.fault {
             Fault::Open => "a quoted cell begins here, and nothing closes it",
             Fault::Behind => "a cell that begins here has text behind its closing quote",
+            Fault::Swallows => {
+                "a quoted cell begins here that goes on over a tab and the end of a line"
+            }
             Fault::Within => "a cell that begins here has a quote in it, and is not quoted itself",
         })
     }
