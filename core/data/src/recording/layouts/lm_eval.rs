@@ -61,13 +61,18 @@ fn document(
     match answers(&line, &requests)? {
         Answers::Texts(texts) => {
             let one = texts.len() == 1;
+            let mut own = line;
+            if !one {
+                // A metric that is called so would be taken for the mark of each.
+                own.shift_remove("correct");
+            }
             for (sample, text) in texts.into_iter().enumerate() {
                 let mut known = known.clone();
                 known.push(("sample", sample.into()));
                 known.push(("completion", text.into()));
                 // One mark of several answers is none of each.
                 known.push(("correct", if one { mark_cell.clone() } else { Value::Null }));
-                rows.push(row(rows.len(), known, line.clone().into_iter().collect()));
+                rows.push(row(rows.len(), known, own.clone().into_iter().collect()));
             }
             return Ok(());
         }

@@ -44,6 +44,10 @@ fn generated_answers_keep_the_lines_own_fields() {
         ("b".into(), 1.into())
     );
     assert_eq!(cell(&table, 1, "correct"), Value::Null);
+    // Whatever the task's metric is called.
+    let named = repeats.replace("exact_match", "correct");
+    let table = reading(&named).unwrap();
+    assert_eq!(cell(&table, 0, "correct"), Value::Null);
 }
 
 #[test]
