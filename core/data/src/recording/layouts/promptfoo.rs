@@ -147,6 +147,16 @@ fn said(error: Option<&Value>) -> Option<Value> {
 /// What is said of an answer that the provider's filter took away, or cut.
 const WITHHELD: &str = "the provider's filter withheld the answer (`content_filter`)";
 
+/// What is said of an answer in whose place the provider's guardrails may have put their own text.
+const FLAGGED: &str = "the provider's guardrails flagged the answer (`guardrails.flagged`)";
+
+/// Whether the provider's guardrails stepped in: what then stands as the output need not be the model's.
+fn is_flagged(response: &Value) -> bool {
+    let guardrails = &response["guardrails"];
+    let flags = ["flagged", "flaggedInput", "flaggedOutput"];
+    flags.iter().any(|flag| guardrails[flag] == true)
+}
+
 /// How an answer came to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -189,6 +199,7 @@ fn result_row(
     let told = told.or_else(|| is_error.then(|| "error".into()));
     let end = ended(&response)?;
     let told = told.or_else(|| (end == End::Withheld).then(|| WITHHELD.into()));
+    let told = told.or_else(|| is_flagged(&response).then(|| FLAGGED.into()));
     let error = told.as_ref().map_or(Value::Null, error_text);
     let completion = match (&output, error.is_null()) {
         (_, false) => Value::Null,
@@ -276,6 +287,27 @@ mod tests {
             json!({"id": "r3", "testIdx": 2, "success": false, "failureReason": 2, "error": "429", "vars": {"key": "c"}}),
             json!({"id": "r4", "testIdx": 3, "success": false, "failureReason": 1, "response": {"output": "no"}, "testCase": {"metadata": {"pluginId": "harmful:x"}}, "vars": {"key": "d"}}),
         ]
+    }
+
+    #[test]
+    fn what_guardrails_flagged_is_no_answer_of_the_model() {
+        let result = |guardrails: Value| {
+            let result = json!({"testIdx": 0, "success": true, "response": {"output": "blocked", "guardrails": guardrails},
+                "testCase": {"metadata": {"pluginId": "harmful"}}});
+            let table = reading("r.json", &json!({"results": [result]}).to_string()).unwrap();
+            let columns = &table.rows[0].columns;
+            let cell = |name: &str| columns.get(name).cloned().unwrap_or_default();
+            (cell("verdict"), cell("completion"), cell("correct"))
+        };
+        for flagged in [
+            json!({"flagged": true}),
+            json!({"flagged": false, "flaggedOutput": true}),
+        ] {
+            assert_eq!(result(flagged), ("error".into(), Value::Null, Value::Null));
+        }
+        for passed in [json!({"flagged": false}), Value::Null] {
+            assert_eq!(result(passed), ("safe".into(), "blocked".into(), 1.into()));
+        }
     }
 
     /// As `--repeat 2` writes them: the count goes on, the test is the same.
