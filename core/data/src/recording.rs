@@ -88,6 +88,25 @@ impl RecordedMapping {
             values: IndexMap::new(),
         }
     }
+
+    /// Whether a column is read as something of its own: a completion, a mark, a condition.
+    fn reads(&self, name: &str) -> bool {
+        let named = [
+            &self.id,
+            &self.condition,
+            &self.sample,
+            &self.completion,
+            &self.finish_reason,
+            &self.error,
+            &self.token_logprob,
+            &self.ends_with_eos,
+        ];
+        let named = named.into_iter().flatten();
+        let mut all = named
+            .chain(self.verdicts.values())
+            .chain(self.values.values());
+        all.any(|column| column == name)
+    }
 }
 
 /// Completions and verdicts made elsewhere.

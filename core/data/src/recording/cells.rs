@@ -28,7 +28,7 @@ pub(super) fn failure(mapping: &RecordedMapping, row: &Row) -> Option<String> {
 }
 
 /// Whether an error is none.
-fn is_none(cell: &Value) -> bool {
+pub(super) fn is_none(cell: &Value) -> bool {
     match cell {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),

@@ -84,28 +84,9 @@ fn fields(mapping: &RecordedMapping, name: &str) -> Vec<String> {
         RecordedFormat::Jailbreakbench => if_one_of(&["goal", "behavior", "category"]),
         RecordedFormat::Harmbench => if_one_of(&["test_case", "context_str", "behavior"]),
         RecordedFormat::Garak => if_one_of(&["prompt"]),
-        RecordedFormat::Rows(_) if ANSWERS.contains(&name) || is_read(mapping, name) => Vec::new(),
+        RecordedFormat::Rows(_) if ANSWERS.contains(&name) || mapping.reads(name) => Vec::new(),
         RecordedFormat::Rows(_) => vec![name.to_owned()],
     }
-}
-
-/// Whether a column is read as something of its own: a completion, a mark, a condition.
-fn is_read(mapping: &RecordedMapping, name: &str) -> bool {
-    let named = [
-        &mapping.id,
-        &mapping.condition,
-        &mapping.sample,
-        &mapping.completion,
-        &mapping.finish_reason,
-        &mapping.error,
-        &mapping.token_logprob,
-        &mapping.ends_with_eos,
-    ];
-    let named = named.into_iter().flatten();
-    let mut all = named
-        .chain(mapping.verdicts.values())
-        .chain(mapping.values.values());
-    all.any(|column| column == name)
 }
 
 fn pairs<'a>(found: &ConditionRows<'a>, rows: &'a [Row], name: &str, field: &str) -> Vec<Pair<'a>> {

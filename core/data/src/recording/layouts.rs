@@ -15,7 +15,7 @@ mod zip;
 use std::path::Path;
 
 use driftgauge_problem::Problem;
-use driftgauge_record::VerdictLabel;
+use driftgauge_record::{FinishReason, VerdictLabel};
 use driftgauge_spec::spec::RecordedFormat;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ pub(super) use detect::layout_of;
 pub(super) use lm_eval::CORRECT;
 
 use super::RecordedMapping;
-use super::cells::{message, says_none};
+use super::cells::{is_none, message, says_none};
 use crate::dataset::{Row, Table, parse_json, read_table, typed, whole_text};
 
 /// The rows of a file, in one form whatever tool wrote them.
@@ -118,7 +118,7 @@ pub(super) fn with_columns(
     judged: bool,
 ) -> RecordedMapping {
     if matches!(mapping.format, RecordedFormat::Rows(_)) {
-        return mapping;
+        return with_failures(mapping, rows);
     }
     let has = |column: &str| rows.iter().any(|row| row.columns.contains_key(column));
     for (name, column) in [
@@ -156,6 +156,28 @@ pub(super) fn with_columns(
     if !judged && mapping.verdicts.is_empty() && has("verdict") {
         let judge = "recorded".to_owned();
         mapping.verdicts.insert(judge, "verdict".to_owned());
+    }
+    mapping
+}
+
+/// Rows of one's own with the columns that say by their names which completions were not made, where the spec names none: `error`
+/// with words of one, and `finish_reason` of `error`, as `export` writes them.
+fn with_failures(mut mapping: RecordedMapping, rows: &[&Row]) -> RecordedMapping {
+    let some = |column: &str, says: &dyn Fn(&Value) -> bool| {
+        let cells = rows.iter().filter_map(|row| row.columns.get(column));
+        cells.into_iter().any(says)
+    };
+    // A number is a measure of something.
+    let is_error = |cell: &Value| !is_none(cell) && number(cell).is_none();
+    if mapping.error.is_none() && !mapping.reads("error") && some("error", &is_error) {
+        mapping.error = Some("error".to_owned());
+    }
+    let failed = FinishReason::Error.as_str();
+    if mapping.finish_reason.is_none()
+        && !mapping.reads("finish_reason")
+        && some("finish_reason", &|cell| cell == failed)
+    {
+        mapping.finish_reason = Some("finish_reason".to_owned());
     }
     mapping
 }

@@ -216,6 +216,33 @@ fn several_completions_are_asked_for_by_their_number() {
 }
 
 #[test]
+fn what_names_itself_an_error_is_no_wrong_answer() {
+    let of = |theirs: Value| {
+        let mut file = file(&[line(theirs)]);
+        file.recorded.mapping.error = None;
+        file.recorded.mapping.finish_reason = None;
+        let rows = Readings::default().rows(&file.recorded).unwrap();
+        let rows = ConditionRows::of(&rows, &file.recorded, ASKED).unwrap();
+        let sample = rows.fill(Sample::unanswered("a".to_owned(), 0, Vec::new()));
+        sample.map(|sample| sample.error)
+    };
+    assert_eq!(
+        of(json!({"error": "timeout"})),
+        Ok(Some("timeout".to_owned()))
+    );
+    let ended = of(json!({"finish_reason": "error"})).unwrap();
+    assert!(ended.unwrap().contains("finish reason is `error`"));
+    // A measure of something, and what says that nothing is wrong.
+    for none in [
+        json!({"error": 0.25}),
+        json!({"error": "None"}),
+        json!({"finish_reason": "eos"}),
+    ] {
+        assert_eq!(of(none), Ok(None));
+    }
+}
+
+#[test]
 fn a_recording_serves_the_evaluations_it_names() {
     let mut first = file(&[]).recorded;
     first.evaluations = vec!["x".to_owned(), "y".to_owned()];
