@@ -196,6 +196,7 @@ pub fn check_samples<'a>(
     let several = rows.by_sample.keys().map(|(_, index)| index + 1).max();
     let several = several.unwrap_or(0);
     if several > samples_of_a_prompt as usize {
+        rows.are_counted()?;
         let read = match samples_of_a_prompt {
             1 => "one would be read".to_owned(),
             some => format!("{some} would be read"),
@@ -295,6 +296,23 @@ impl<'a> ConditionRows<'a> {
                 self.condition
             )).help("every sample of the dataset needs one; narrow the dataset with `filter` when some were not recorded")
         })
+    }
+
+    /// Checks that the completions of each prompt are counted without a gap.
+    fn are_counted(&self) -> Result<(), Problem> {
+        let is_behind_a_gap = |(id, index): &&(String, usize)| {
+            let before = index.checked_sub(1).map(|before| (id.clone(), before));
+            before.is_some_and(|before| !self.by_sample.contains_key(&before))
+        };
+        let Some((id, index)) = self.by_sample.keys().filter(is_behind_a_gap).min() else {
+            return Ok(());
+        };
+        Err(Problem::failed(format!(
+            "`{}` has a completion {index} of sample `{id}`, counted from 0, and none before it under condition `{}`",
+            self.recorded.file.path.display(),
+            self.condition
+        ))
+        .help("completions of a prompt count on from the first one, and a `filter` that keeps later ones alone cannot be paired: take it away, or write them as rows of your own (`jsonl`) with a count of their own"))
     }
 
     /// Fills a sample from its row.

@@ -6,6 +6,7 @@ use std::path::Path;
 use driftgauge_problem::Problem;
 use driftgauge_record::value::{column, kind, scalar_text};
 use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
+use driftgauge_spec::spec::RecordedFormat;
 use serde_json::Value;
 
 use super::{RecordedMapping, choices};
@@ -94,6 +95,13 @@ pub(super) fn values(
         let is_absent =
             matches!(cell, Some(Value::Null)) || (failed && (cell.is_none() || is_empty));
         if !is_absent {
+            let is_of_layout = !matches!(mapping.format, RecordedFormat::Rows(_)) && path == name;
+            if cell.is_none() && is_of_layout && name == "correct" {
+                return Err(Problem::failed(format!(
+                    "{place}: it has no mark of 0 or 1, and others have"
+                ))
+                .help("a mark between them, as `P` is 0.5, or none says neither right nor wrong: leave such samples out with `filter`"));
+            }
             let numbers = numbers(cell, name, path, place)?;
             if numbers.len() > 1 && ONE_NUMBER.contains(&name.as_str()) {
                 return Err(Problem::failed(format!(
@@ -151,13 +159,13 @@ pub(super) fn sample_index(
     let text = text_at(row, column).unwrap_or_default();
     let whole = text.trim();
     let whole = whole.strip_suffix(".0").unwrap_or(whole);
-    let index = whole.parse().map_err(|_| {
+    let index = whole.parse::<u32>().map_err(|_| {
         Problem::failed(format!(
             "{place}: `{text}` in column `{column}` is no index of a sample"
         ))
         .help("the completions of a prompt are counted 0, 1, 2, ...")
     })?;
-    Ok(Some(index))
+    Ok(usize::try_from(index).ok())
 }
 
 pub(super) fn finish_reason(

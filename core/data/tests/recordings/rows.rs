@@ -216,6 +216,33 @@ fn several_completions_are_asked_for_by_their_number() {
 }
 
 #[test]
+fn completions_count_on_from_the_first_one() {
+    let file_of = |counts: &[u64]| {
+        let lines: Vec<Value> = counts.iter().map(|k| line(json!({"k": k}))).collect();
+        let mut file = file(&lines);
+        file.recorded.mapping.sample = name("k");
+        file
+    };
+    let said = |counts: &[u64]| {
+        let file = file_of(counts);
+        let rows = Readings::default().rows(&file.recorded).unwrap();
+        let none = std::iter::empty();
+        check_samples(&rows, &file.recorded, ASKED, 1, none, &mut HashSet::new()).unwrap_err()
+    };
+    for counts in [&[2, 3][..], &[2], &[0, 2]] {
+        let said = said(counts);
+        assert!(
+            said.message.contains("completion 2 of sample `a`"),
+            "{said}"
+        );
+        assert!(!said.help.unwrap().contains("samples: "));
+    }
+    // One beyond what can be counted.
+    let said = said(&[u64::MAX]);
+    assert!(said.message.contains("is no index of a sample"), "{said}");
+}
+
+#[test]
 fn what_names_itself_an_error_is_no_wrong_answer() {
     let of = |theirs: Value| {
         let mut file = file(&[line(theirs)]);
@@ -240,6 +267,25 @@ fn what_names_itself_an_error_is_no_wrong_answer() {
     ] {
         assert_eq!(of(none), Ok(None));
     }
+}
+
+#[test]
+fn a_sample_without_a_mark_is_named_as_one() {
+    let file = layout(
+        RecordedFormat::LmEval,
+        &[
+            harness(0, json!({})),
+            harness(1, json!({"exact_match": 0.5})),
+        ],
+    );
+    let rows = Readings::default().rows(&file.recorded).unwrap();
+    let all: Vec<_> = rows.iter().collect();
+    let said = check(&file.recorded.file.path, &file.recorded.mapping, &all).unwrap_err();
+    assert!(
+        said.message.contains("row 2: it has no mark of 0 or 1"),
+        "{said}"
+    );
+    assert!(said.help.unwrap().contains("leave such samples out"));
 }
 
 #[test]
