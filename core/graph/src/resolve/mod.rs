@@ -30,6 +30,7 @@ mod plugins;
 mod portable;
 mod prepare;
 mod readers;
+mod recorded_texts;
 mod recordings;
 mod rounded;
 mod scoring;
@@ -272,6 +273,8 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
         report_charts,
         readings: resolver.readings,
     };
+    let odd = recorded_texts::told(spec, &experiment);
+    resolver.warnings.extend(odd);
     let (mut unreadable, mut unproven) = (Vec::new(), Vec::new());
     if options.models {
         let mut readers = readers::Readers::new(&experiment, options);

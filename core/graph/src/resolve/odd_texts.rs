@@ -49,7 +49,7 @@ fn is_missing(text: &str) -> bool {
     MISSING.contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
-fn is_whole_float(answer: &str) -> bool {
+pub(super) fn is_whole_float(answer: &str) -> bool {
     let digits = answer.trim().trim_start_matches('-').strip_suffix(".0");
     digits.is_some_and(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()))
 }

@@ -12,7 +12,7 @@ use driftgauge_problem::Problem;
 use driftgauge_spec::spec::{
     DatasetFormat, ModelSource as SpecSource, Recorded as RecordedSpec, RecordedFormat,
 };
-use driftgauge_spec::{Span, Text};
+use driftgauge_spec::{ExperimentSpec, Span, Text};
 use indexmap::IndexMap;
 
 use super::Resolver;
@@ -173,7 +173,7 @@ impl Resolver<'_> {
                         })
                     })
                 });
-                let span = self.recording(model, position);
+                let span = span_of(self.spec, model, position);
                 if let (Err(error), Some(span)) = (checked, span) {
                     self.bad_recording(span, error.while_doing(format!("evaluation `{id}`")));
                 }
@@ -200,7 +200,7 @@ impl Resolver<'_> {
             let rows = select(&recorded.file.path, mapping, &all).ok()?;
             unsaid(mapping.format, &rows)
         });
-        let (Some(field), Some(span)) = (unsaid, self.recording(model, position)) else {
+        let (Some(field), Some(span)) = (unsaid, span_of(self.spec, model, position)) else {
             return;
         };
         self.warn(
@@ -233,19 +233,18 @@ impl Resolver<'_> {
         ))
     }
 
-    /// Where the spec names the file of a model's recording.
-    fn recording(&self, model: &str, position: usize) -> Option<Span> {
-        let models = &self.spec.models;
-        let (_, model) = models.iter().find(|(id, _)| id.get() == model)?;
-        match model.source()? {
-            SpecSource::Recorded(recordings) => {
-                Some(recordings.as_slice().get(position)?.file()?.1.span())
-            }
-            _ => None,
-        }
-    }
-
     fn bad_recording(&mut self, span: Span, error: impl Into<Problem>) {
         self.refuse("bad-recording", span, error);
+    }
+}
+
+/// Where the spec names the file of a model's recording.
+pub(super) fn span_of(spec: &ExperimentSpec, model: &str, position: usize) -> Option<Span> {
+    let (_, model) = spec.models.iter().find(|(id, _)| id.get() == model)?;
+    match model.source()? {
+        SpecSource::Recorded(recordings) => {
+            Some(recordings.as_slice().get(position)?.file()?.1.span())
+        }
+        _ => None,
     }
 }
