@@ -77,16 +77,17 @@ impl Kind {
             // A checkpoint has the key of its training among its inputs. 4: `tokenizer_config.json` settles the flags of tokens.
             Self::Pretrain | Self::Finetune => 4,
             // 2: values keep their type: bytes are text, null is absent, a system turn of null is none. 3: times of Parquet in
-            // nanoseconds are text.
-            Self::Dataset => 3,
+            // nanoseconds are text. 4: decimals of Parquet keep their digits as text, numbers of single and half precision are the shortest.
+            Self::Dataset => 4,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used. 3: prompt and text are
             // encoded together, special tokens come from all of a tokenizer's files. 4: flags of tokens, as for trainings.
             // 5: choices are as long as their characters.
             Self::Score => 5,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
             // 3: an answer of one token disturbs neither itself nor the next one. 4: special tokens come from all of a tokenizer's
-            // files. 5: flags of tokens, as for trainings; every error of a recording is one.
-            Self::Generate => 5,
+            // files. 5: flags of tokens, as for trainings; every error of a recording is one. 6: so is one in a column that says so
+            // by its name, and what guardrails flagged.
+            Self::Generate => 6,
             // 2: the context stands apart from the behavior. 3 and 4: as for completions. 5: verdicts are read behind marks and
             // reasoning, and not where they contradict themselves; `p_unsafe` is taken where the verdict stands. 6: flags of tokens, as
             // for trainings. 7: a word that names a denied value (`unsafe: false`) is no verdict, nor is a number on another scale, one
