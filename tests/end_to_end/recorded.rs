@@ -254,6 +254,42 @@ fn a_sample_recorded_twice_or_never_is_found_before_anything_runs() {
 }
 
 #[test]
+fn answers_that_were_given_once_are_of_one_condition() {
+    let place = Place::new();
+    place.write(
+        "r.jsonl",
+        "{\"id\": \"a\", \"v\": \"safe\", \"c\": \"plain\"}\n{\"id\": \"b\", \"v\": \"safe\", \"c\": \"plain\"}\n",
+    );
+    let columns = "columns: {id: id, verdicts: {guard: v}";
+    let plan = |columns: &str, conditions: &str| {
+        let path = spec(&place, &format!("jsonl: r.jsonl, {columns}}}"), "");
+        let written = std::fs::read_to_string(&path).expect("the spec");
+        let asked = "prompt: [{user: \"{{ q }}\"}]";
+        let of = |condition: &str| format!("{condition}: {{{asked}}}");
+        let all: Vec<String> = conditions.split(' ').map(of).collect();
+        let written = written.replace(asked, &format!("conditions: {{{}}}", all.join(", ")));
+        place.write("spec.yaml", &written);
+        let output = place.output(&["plan", text(&path)]);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = plan(columns, "plain misled");
+    for part in [
+        "error[bad-recording]",
+        "under which condition it was answered, and there are `plain`, `misled`",
+        "columns: {condition: ...}",
+    ] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
+    assert!(!plan(columns, "plain").contains("error"));
+    // Of the other one there is no answer.
+    let said = plan(&format!("{columns}, condition: c"), "plain misled");
+    assert!(
+        said.contains("no row for sample `a` under condition `misled`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn no_row_is_dropped_in_silence() {
     let place = Place::new();
     let row = |id: &str, n: u32| format!("{{\"id\": \"{id}\", \"n\": {n}, \"v\": \"safe\"}}\n");

@@ -45,7 +45,7 @@ pub struct RecordedMapping {
     pub id: Option<String>,
     /// Expression over the columns that a row has to fulfil, for example `model == "base"`.
     pub filter: Option<String>,
-    /// Column of the condition; rows without one serve every condition.
+    /// Column of the condition. Where none is named, the rows serve an evaluation's only one.
     pub condition: Option<String>,
     /// Words of the condition column, by condition id, where they differ.
     pub conditions: IndexMap<String, String>,

@@ -142,6 +142,12 @@ impl Resolver<'_> {
                 if by_count && !used.contains_key(&(model.as_str(), position)) {
                     self.by_count_alone(model, position, recorded, &evaluation.dataset);
                 }
+                if let Some(error) = one_for_all(recorded, evaluation) {
+                    if let Some(span) = span_of(self.spec, model, position) {
+                        self.bad_recording(span, error.while_doing(format!("evaluation `{id}`")));
+                    }
+                    continue;
+                }
                 let used = used.entry((model, position)).or_default();
                 let checked = self.readings.rows(recorded).and_then(|all| {
                     evaluation.conditions.keys().try_for_each(|condition| {
@@ -236,6 +242,23 @@ impl Resolver<'_> {
     fn bad_recording(&mut self, span: Span, error: impl Into<Problem>) {
         self.refuse("bad-recording", span, error);
     }
+}
+
+/// Why answers that were given once are no answers under several conditions: between them nothing could differ.
+fn one_for_all(recorded: &Recorded, evaluation: &ResolvedEvaluation) -> Option<Problem> {
+    let conditions = &evaluation.conditions;
+    if conditions.len() < 2 || recorded.mapping.condition.is_some() {
+        return None;
+    }
+    let names: Vec<String> = conditions.keys().map(|id| format!("`{id}`")).collect();
+    let file = recorded.file.path.display();
+    let said = format!(
+        "`{file}` says of no row under which condition it was answered, and there are {}",
+        names.join(", ")
+    );
+    Some(Problem::failed(said).help(
+        "name the column that says so with `columns: {condition: ...}`; answers of one condition alone belong to an evaluation of its own",
+    ))
 }
 
 /// Where the spec names the file of a model's recording.
