@@ -108,7 +108,7 @@ fn what_could_not_be_compared_does_not_pass_for_no_worse() {
         .map(|row| format!("{{\"id\": \"p{row:02}\", \"question\": \"another {row}\"}}\n"))
         .collect();
     place.write("questions.jsonl", &rows);
-    place.run(&place.path().join("new.yaml"), "new");
+    place.run(&place.path("new.yaml"), "new");
     let output = place.output(&denied);
     assert_eq!(output.status.code(), Some(100), "{}", said(&output));
     assert!(

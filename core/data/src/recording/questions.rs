@@ -76,7 +76,7 @@ struct Question<'a> {
     column: &'a str,
 }
 
-impl<'a> Question<'a> {
+impl Question<'_> {
     /// Whether the text of a row was asked, under whatever id.
     fn is_asked(self, row: &Row) -> bool {
         own(row, self.column).is_some_and(|text| self.all.contains(text))
