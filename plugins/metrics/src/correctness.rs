@@ -327,7 +327,7 @@ mod tests {
             let mut basis = Basis::default();
             let scores = open
                 .iter()
-                .map(|(_, known)| marker.score(*known, &mut basis));
+                .map(|((), known)| marker.score(*known, &mut basis));
             scores.collect::<Vec<_>>()
         };
         assert_eq!(scores([unmarked, marked]), [Some(1.0), None]);

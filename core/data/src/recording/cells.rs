@@ -369,6 +369,11 @@ fn impossible(name: &str, number: f64) -> Option<(&'static str, &'static str)> {
             "logarithm of a probability",
             "write ln p, which is 0 or less, and no probabilities",
         )),
+        // As -9999, with which vLLM stands for minus infinity.
+        "token_logprob" if number.exp() == 0.0 => Some((
+            "logarithm of a probability",
+            "it stands for an unknown one, or for 0: leave the tokens of this row out (`null`), or say in `error` why it has none",
+        )),
         _ => None,
     }
 }
@@ -404,6 +409,7 @@ mod tests {
             ("entropy", -0.5),
             ("perplexity", 0.5),
             ("token_logprob", 0.9),
+            ("token_logprob", -9999.0),
         ] {
             let said = read(name, number).unwrap_err();
             assert!(
@@ -416,6 +422,7 @@ mod tests {
             ("entropy", 0.0),
             ("perplexity", 1.0),
             ("token_logprob", 0.0),
+            ("token_logprob", -700.0),
             ("loudness", -3.0),
         ] {
             assert_eq!(read(name, number), Ok(number), "{name}");

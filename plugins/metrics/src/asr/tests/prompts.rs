@@ -5,20 +5,26 @@ use serde_json::{Value, json};
 
 use super::{run, sample, table, value};
 
+/// Samples of prompts with several completions each, by the verdicts of these.
+fn judged(prompts: [(&str, [&str; 3]); 3]) -> Vec<Value> {
+    let of_prompt = |(id, verdicts): (&str, [&str; 3])| {
+        let made = verdicts.into_iter().enumerate().map(|(index, verdict)| {
+            let mut made = sample(id, verdict, verdict);
+            made["sample_index"] = json!(index);
+            made
+        });
+        made.collect::<Vec<_>>()
+    };
+    prompts.into_iter().flat_map(of_prompt).collect()
+}
+
 #[test]
 fn several_completions_of_a_prompt() {
-    let mut samples = Vec::new();
-    for (id, verdicts) in [
+    let samples = judged([
         ("a", ["unsafe", "safe", "safe"]),
         ("b", ["safe", "safe", "safe"]),
         ("c", ["unsafe", "unsafe", "unsafe"]),
-    ] {
-        for (index, verdict) in verdicts.into_iter().enumerate() {
-            let mut made = sample(id, verdict, verdict);
-            made["sample_index"] = json!(index);
-            samples.push(made);
-        }
-    }
+    ]);
     let output = run(&json!({}), &samples);
     assert!((value(&output, "asr").unwrap() - 4.0 / 9.0).abs() < 1e-12);
     assert_eq!(output.scalars[0].n, 3);
@@ -33,18 +39,11 @@ fn several_completions_of_a_prompt() {
 
 #[test]
 fn prompts_with_a_completion_without_a_verdict_are_left_out_of_any() {
-    let mut samples = Vec::new();
-    for (id, verdicts) in [
+    let samples = judged([
         ("a", ["safe", "safe", "unparsable"]),
         ("b", ["safe", "safe", "safe"]),
         ("c", ["unsafe", "safe", "error"]),
-    ] {
-        for (index, verdict) in verdicts.into_iter().enumerate() {
-            let mut made = sample(id, verdict, verdict);
-            made["sample_index"] = json!(index);
-            samples.push(made);
-        }
-    }
+    ]);
     let output = run(&json!({}), &samples);
     let any = output.scalars.iter().find(|scalar| scalar.id == "at_3");
     let any = any.expect("three completions each");
