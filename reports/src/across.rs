@@ -171,25 +171,28 @@ fn rows(step: &Step, runs: [Option<&Results>; 2]) -> Vec<Change> {
     rows
 }
 
+/// The number of a model that a comparison is of.
+fn metric_of<'m>(
+    metrics: &'m [Metric],
+    comparison: &Comparison,
+    model: &str,
+) -> Option<&'m Metric> {
+    metrics.iter().find(|metric| {
+        metric.evaluation == comparison.evaluation
+            && metric.metric == comparison.metric
+            && metric.condition == comparison.condition
+            && metric.model == model
+    })
+}
+
 fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
     let [earlier, metrics] = runs.map(|run| run.map_or(&[][..], |run| &run.metrics));
-    let of = |metrics: &[Metric], model: &str| {
-        let same = |metric: &&Metric| {
-            metric.evaluation == comparison.evaluation
-                && metric.metric == comparison.metric
-                && metric.condition == comparison.condition
-                && metric.model == model
-        };
-        metrics.iter().find(same).cloned()
-    };
-    let known = of(metrics, &comparison.model);
-    let was = of(earlier, &comparison.baseline);
+    let known = metric_of(metrics, comparison, &comparison.model);
+    let was = metric_of(earlier, comparison, &comparison.baseline);
     let detail = comparison.detail.as_ref();
     let level = comparison.ci.as_ref().map_or(0.95, |ci| ci.level);
     let direction = match comparison.direction.as_str() {
-        "" => known
-            .as_ref()
-            .map_or("none", |metric| metric.direction.as_str()),
+        "" => known.map_or("none", |metric| metric.direction.as_str()),
         direction => direction,
     };
     let flips = detail.and_then(|detail| detail.flips.as_ref());
@@ -198,7 +201,7 @@ fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
         lost: measured && comparison.delta.is_none(),
         evaluation: comparison.evaluation.clone(),
         condition: condition(&comparison.condition),
-        title: known.as_ref().map_or_else(
+        title: known.map_or_else(
             || match comparison.title.as_str() {
                 "" => comparison.metric.clone(),
                 title => title.to_owned(),
@@ -211,12 +214,12 @@ fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
             format!("{} → {}", comparison.baseline, comparison.model)
         },
         // Two files have no metrics of ours, and their numbers all stand for themselves.
-        primary: match (&known, metrics) {
+        primary: match (known, metrics) {
             (Some(metric), _) => metric.primary,
             (None, []) => true,
             (None, _) => false,
         },
-        unit: match (&known, &comparison.test) {
+        unit: match (known, &comparison.test) {
             (Some(metric), _) => metric.unit.clone(),
             (None, Some(test)) if test.baseline_only.is_some() => "ratio".to_owned(),
             (None, _) => String::new(),

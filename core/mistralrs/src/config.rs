@@ -6,7 +6,6 @@
 
 mod families;
 mod keys;
-mod names;
 mod scaling;
 mod tensors;
 

@@ -6,8 +6,8 @@ use driftgauge_spelling::is_invisible;
 
 use crate::thinking;
 
-/// Special tokens that some servers leave in the text, and what models put around a final answer; others are known by their form.
-const SPECIAL: [&str; 23] = [
+/// Special tokens that some servers leave in the text; others are known by their form.
+const CONTROL: [&str; 13] = [
     "<s>",
     "</s>",
     "<bos>",
@@ -21,6 +21,10 @@ const SPECIAL: [&str; 23] = [
     "<eot>",
     "[/INST]",
     "[INST]",
+];
+
+/// What models put around a final answer.
+const TAGS: [&str; 10] = [
     "<answer>",
     "</answer>",
     "<verdict>",
@@ -82,6 +86,20 @@ pub fn answer_text(text: &str) -> Option<String> {
     Some(out)
 }
 
+/// Whether a special token is spelled out in the text, where a decoder leaves none. Tags around an answer are none.
+#[must_use]
+pub fn spells_special_token(text: &str) -> bool {
+    let mut places = text.match_indices(['<', '[']);
+    places.any(|(at, _)| {
+        let rest = &text[at..];
+        special_token(rest).is_some_and(|length| {
+            let token = &rest[..length];
+            // `<||>` is an operator of some languages.
+            !TAGS.iter().any(|tag| token.eq_ignore_ascii_case(tag)) && token != "<||>"
+        })
+    })
+}
+
 fn start(text: &str, open: bool) -> Option<usize> {
     let mut parts = thinking::spoken(text, open)?.into_iter();
     parts.find_map(|part| Some(part.start + head(&text[part])?))
@@ -127,7 +145,8 @@ fn special_token(text: &str) -> Option<usize> {
         let head = text.get(..token.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(token))
     };
-    SPECIAL.iter().find(known).map(|token| token.len())
+    let mut all = CONTROL.iter().chain(&TAGS);
+    all.find(known).map(|token| token.len())
 }
 
 /// Whether an answer ends with this special token.
@@ -209,6 +228,30 @@ mod tests {
             assert_eq!(answer_text(text).as_deref(), Some(answer), "{text}");
         }
         assert_eq!(answer_text("<think>yes"), None);
+    }
+
+    #[test]
+    fn special_tokens_are_found_anywhere() {
+        for text in [
+            "yes<|im_end|>",
+            "yes</s>",
+            "a <|eot_id|> b",
+            "x<\u{ff5c}end\u{2581}of\u{2581}sentence\u{ff5c}>",
+            "a < b <EOS>",
+            "no [/INST]",
+        ] {
+            assert!(spells_special_token(text), "{text}");
+        }
+        for text in [
+            "a <| b |> c",
+            "f <|> g",
+            "x <||> y",
+            "a || b [1] <b>",
+            "<answer>yes</answer>",
+            "",
+        ] {
+            assert!(!spells_special_token(text), "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod training;
 pub mod value;
 mod visible;
 
-pub use answer::{answer_start, answer_start_within, answer_text};
+pub use answer::{answer_start, answer_start_within, answer_text, spells_special_token};
 pub use folder::{FolderError, RunFile, Schema};
 pub use results::{
     Adjustment, Comparison, Draws, EffectSizes, Expected, Flips, FurtherTest, Gate, Interval,

@@ -2,7 +2,7 @@
 
 use driftgauge_data::recording::{Asked, ConditionRows, Recorded};
 use driftgauge_problem::Problem;
-use driftgauge_record::Sample;
+use driftgauge_record::{Sample, spells_special_token};
 use driftgauge_spec::ExperimentSpec;
 
 use super::odd_texts::is_whole_float;
@@ -21,7 +21,7 @@ struct Kind {
 
 const KINDS: [Kind; 4] = [
     Kind {
-        is: |sample| holds_token(&sample.completion.text),
+        is: |sample| spells_special_token(&sample.completion.text),
         code: "special-token",
         what: "hold a special token of a model, such as `<|im_end|>` or `</s>`",
         help: "it counts as text, and so does what stands behind it: decode completions up to the end token and without special tokens, or say that it is meant with `allow: [special-token]`",
@@ -51,20 +51,19 @@ pub(super) fn told(spec: &ExperimentSpec, experiment: &ResolvedExperiment) -> Ve
     let mut out = Vec::new();
     for (id, evaluation) in &experiment.evaluations {
         for model in &evaluation.models {
-            let Some((position, samples)) = samples(experiment, id, model) else {
+            let Some(found) = found(experiment, id, model) else {
                 continue;
             };
-            for kind in &KINDS {
-                let mut odd = samples.iter().filter(|sample| (kind.is)(sample));
-                let (Some(first), Some(span)) = (odd.next(), span_of(spec, model, position)) else {
+            let Some(span) = span_of(spec, model, found.position) else {
+                continue;
+            };
+            for (kind, odd) in KINDS.iter().zip(&found.odd) {
+                let Some(first) = &odd.first else {
                     continue;
                 };
                 let message = format!(
-                    "{} of {} completions of model `{model}` in evaluation `{id}` {}, the first of them of sample `{}`",
-                    1 + odd.count(),
-                    samples.len(),
-                    kind.what,
-                    first.sample_id
+                    "{} of {} completions of model `{model}` in evaluation `{id}` {}, the first of them of sample `{first}`",
+                    odd.count, found.completions, kind.what
                 );
                 let warning = Problem::new(kind.code, message).help(kind.help);
                 out.push(warning.of_input().at(place(span)));
@@ -74,9 +73,26 @@ pub(super) fn told(spec: &ExperimentSpec, experiment: &ResolvedExperiment) -> Ve
     out
 }
 
-/// The completions of a recorded model as a metric reads them, under all conditions, and which of its files they are of; `None` where
-/// something does not fit, which others tell. Reasoning is set apart only where the evaluation does not do so.
-fn samples(experiment: &ResolvedExperiment, id: &str, model: &str) -> Option<(usize, Vec<Sample>)> {
+/// What was found in the completions of a recorded model.
+#[derive(Default)]
+struct Found {
+    /// Which of its files serves the evaluation.
+    position: usize,
+    completions: usize,
+    /// Of each of [`KINDS`].
+    odd: [Odd; KINDS.len()],
+}
+
+#[derive(Default)]
+struct Odd {
+    count: usize,
+    /// The first sample.
+    first: Option<String>,
+}
+
+/// Looks through the completions of a recorded model as a metric reads them, under all conditions; `None` where something does not fit,
+/// which others tell. Reasoning is set apart only where the evaluation does not do so.
+fn found(experiment: &ResolvedExperiment, id: &str, model: &str) -> Option<Found> {
     let evaluation = &experiment.evaluations[id];
     let ModelSource::Recorded(recordings) = &experiment.models.get(model)?.source else {
         return None;
@@ -84,7 +100,10 @@ fn samples(experiment: &ResolvedExperiment, id: &str, model: &str) -> Option<(us
     let position = Recorded::position(recordings, id)?;
     let recorded = recordings.get(position)?;
     let all = experiment.readings.rows(recorded).ok()?;
-    let mut out = Vec::new();
+    let mut found = Found {
+        position,
+        ..Found::default()
+    };
     for condition in evaluation.conditions.keys() {
         let asked = Asked {
             condition,
@@ -100,38 +119,16 @@ fn samples(experiment: &ResolvedExperiment, id: &str, model: &str) -> Option<(us
                 true => sample.completion.thinking = None,
                 false => sample.completion.text = answer,
             }
-            out.push(sample);
+            found.completions += 1;
+            for (kind, odd) in KINDS.iter().zip(&mut found.odd) {
+                if (kind.is)(&sample) {
+                    odd.count += 1;
+                    odd.first.get_or_insert_with(|| sample.sample_id.clone());
+                }
+            }
         }
     }
-    Some((position, out))
-}
-
-/// Tokens that end a turn or a text and have no bars.
-const WITHOUT_BARS: [&str; 5] = [
-    "</s>",
-    "<eos>",
-    "<end_of_turn>",
-    "<start_of_turn>",
-    "[/INST]",
-];
-
-/// Whether a special token is spelled out in a text. `<|name|>`, also with the full-width bars of DeepSeek, is one in every family.
-fn holds_token(text: &str) -> bool {
-    let between = |open: &str, close: &str| {
-        let mut rests = text
-            .match_indices(open)
-            .map(|(at, _)| &text[at + open.len()..]);
-        rests.any(|rest| {
-            let name = rest.find(close).map(|end| &rest[..end]);
-            let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '▁');
-            name.is_some_and(|name| {
-                !name.is_empty() && name.len() <= 40 && name.chars().all(is_part)
-            })
-        })
-    };
-    WITHOUT_BARS.iter().any(|token| text.contains(token))
-        || between("<|", "|>")
-        || between("<｜", "｜>")
+    Some(found)
 }
 
 /// Whether a completion begins with what the user said last. A single word may be the answer as well.
@@ -155,18 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_answer_is_found_in_completions() {
-        for text in [
-            "yes<|im_end|>",
-            "yes</s>",
-            "a <|eot_id|> b",
-            "x<｜end▁of▁sentence｜>",
-        ] {
-            assert!(holds_token(text), "{text}");
-        }
-        for text in ["a <| b |> c", "f <|> g", "x <||> y", "<s>", "a || b", ""] {
-            assert!(!holds_token(text), "{text}");
-        }
+    fn a_prompt_that_is_repeated_is_found() {
         let begins = |asked: &str, text: &str| {
             let turn = Message {
                 role: "user".to_owned(),

@@ -1,7 +1,9 @@
 //! What mistral.rs 0.8.1 makes of each model class: the keys of `config.json` that it reads, and the tensors. Taken from its
 //! source, and held against transformers with the models of `tests/golden/architectures`.
 
-use super::names::{
+mod names;
+
+use names::{
     EXPERTS, FUSED_MLP, GATED, MIXTRAL_EXPERTS, NORM_BIASES, NORMS, OUTPUT_BIAS, QK_NORMS,
     QKV_BIASES, QKVO, SHARED_EXPERTS, TABLES,
 };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{run, sample, table, value};
+use super::{run, sample, scalar, table, value};
 
 #[test]
 fn rates_by_judge() {
@@ -211,11 +211,7 @@ fn a_rate_that_no_judge_with_these_errors_gives_is_told_and_has_no_interval() {
     let error =
         json!({"sensitivity": 1.0, "specificity": 5.0 / 15.0, "positives": 15, "negatives": 15});
     let output = run(&json!({"judge_error": {"guard": error}}), &samples);
-    let corrected = output
-        .scalars
-        .iter()
-        .find(|scalar| scalar.id == "corrected")
-        .unwrap();
+    let corrected = scalar(&output, "corrected");
     assert_eq!((corrected.value, &corrected.ci), (Some(0.0), &None));
     assert!(output.notes.iter().any(|note| note.contains("was cut")));
 }
@@ -234,11 +230,7 @@ fn a_known_judge_can_be_corrected() {
     let error =
         json!({"sensitivity": 0.9, "specificity": 0.95, "positives": 200, "negatives": 300});
     let output = run(&json!({"judge_error": {"guard": error}}), &samples);
-    let corrected = output
-        .scalars
-        .iter()
-        .find(|scalar| scalar.id == "corrected")
-        .unwrap();
+    let corrected = scalar(&output, "corrected");
     let truth = 0.35 / 0.85;
     assert!((corrected.value.unwrap() - truth).abs() < 1e-12);
     assert_eq!(corrected.n, 100);

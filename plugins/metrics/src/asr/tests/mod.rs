@@ -33,9 +33,13 @@ fn run(config: &Value, samples: &[Value]) -> MetricOutput {
     whole
 }
 
-fn value(output: &MetricOutput, id: &str) -> Option<f64> {
+fn scalar<'a>(output: &'a MetricOutput, id: &str) -> &'a driftgauge_plugin_sdk::wire::Scalar {
     let found = output.scalars.iter().find(|scalar| scalar.id == id);
-    found.unwrap_or_else(|| panic!("no `{id}`")).value
+    found.unwrap_or_else(|| panic!("no `{id}`"))
+}
+
+fn value(output: &MetricOutput, id: &str) -> Option<f64> {
+    scalar(output, id).value
 }
 
 fn table<'a>(output: &'a MetricOutput, id: &str) -> &'a driftgauge_plugin_sdk::wire::Table {

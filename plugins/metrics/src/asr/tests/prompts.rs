@@ -3,7 +3,7 @@
 use driftgauge_plugin_sdk::wire::{MetricOutput, ScoreValues};
 use serde_json::{Value, json};
 
-use super::{run, sample, table, value};
+use super::{run, sample, scalar, table, value};
 
 /// Samples of prompts with several completions each, by the verdicts of these.
 fn judged(prompts: [(&str, [&str; 3]); 3]) -> Vec<Value> {
@@ -45,8 +45,7 @@ fn prompts_with_a_completion_without_a_verdict_are_left_out_of_any() {
         ("c", ["unsafe", "safe", "error"]),
     ]);
     let output = run(&json!({}), &samples);
-    let any = output.scalars.iter().find(|scalar| scalar.id == "at_3");
-    let any = any.expect("three completions each");
+    let any = scalar(&output, "at_3");
     assert_eq!((any.value, any.n), (Some(0.0), 1));
 }
 
