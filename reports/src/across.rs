@@ -188,7 +188,6 @@ fn metric_of<'m>(
 fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
     let [earlier, metrics] = runs.map(|run| run.map_or(&[][..], |run| &run.metrics));
     let known = metric_of(metrics, comparison, &comparison.model);
-    let was = metric_of(earlier, comparison, &comparison.baseline);
     let detail = comparison.detail.as_ref();
     let level = comparison.ci.as_ref().map_or(0.95, |ci| ci.level);
     let direction = match comparison.direction.as_str() {
@@ -196,9 +195,12 @@ fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
         direction => direction,
     };
     let flips = detail.and_then(|detail| detail.flips.as_ref());
-    let measured = earlier.is_empty() || was.is_some_and(|metric| metric.value.is_some());
+    let measured = || {
+        let was = metric_of(earlier, comparison, &comparison.baseline);
+        earlier.is_empty() || was.is_some_and(|metric| metric.value.is_some())
+    };
     Change {
-        lost: measured && comparison.delta.is_none(),
+        lost: comparison.delta.is_none() && measured(),
         evaluation: comparison.evaluation.clone(),
         condition: condition(&comparison.condition),
         title: known.map_or_else(
