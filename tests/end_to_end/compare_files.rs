@@ -375,3 +375,66 @@ fn prompts_that_were_put_in_other_words_are_told() {
     assert!(notes(&other).contains(told), "{}", notes(&other));
     assert!(!notes(&same).contains("other words"), "{}", notes(&same));
 }
+
+/// Another filter, another grader, other settings of generation: the numbers stand, and what may explain them is told.
+#[test]
+fn files_that_were_made_otherwise_say_so() {
+    let place = Place::new();
+    let lm_eval = |name: &str, filter: &str, until: &str| {
+        let line = |doc: usize| {
+            let said = serde_json::json!({
+                "doc_id": doc, "doc": {"q": format!("ask {doc}")}, "target": "x", "resps": [["x"]], "filtered_resps": ["x"],
+                "arguments": {"gen_args_0": {"arg_0": "ask", "arg_1": {"until": [until], "do_sample": false}}},
+                "filter": filter, "exact_match": 1.0,
+            });
+            format!("{said}\n")
+        };
+        place.write(name, &(0..4).map(line).collect::<String>())
+    };
+    let inspect = |name: &str, grader: &str, version: usize| {
+        let sample = |id: usize| {
+            serde_json::json!({
+                "id": format!("s{id}"), "epoch": 1, "input": "ask", "target": "x", "scores": {"graded": {"value": "C"}},
+                "output": {"choices": [{"message": {"content": "x"}, "stop_reason": "stop"}]},
+            })
+        };
+        let log = serde_json::json!({
+            "version": 2, "status": "success", "samples": (0..4).map(sample).collect::<Vec<_>>(),
+            "eval": {
+                "task": "t", "task_version": version, "model": name,
+                "scorers": [{"name": "graded", "options": {"model": grader}}],
+            },
+            "plan": {"config": {"temperature": 0}},
+        });
+        place.write(name, &log.to_string())
+    };
+    let notes = |a: &PathBuf, b: &PathBuf| {
+        let (code, found, said) = compared(&[text(a), text(b)]);
+        assert_eq!(code, Some(0), "{said}");
+        found["notes"].to_string()
+    };
+    let strict = lm_eval("strict.jsonl", "strict-match", "Q:");
+    let loose = lm_eval("loose.jsonl", "flexible-extract", "###");
+    let told = notes(&strict, &loose);
+    assert!(
+        told.contains("`filter` is `strict-match` in A and `flexible-extract` in B"),
+        "{told}"
+    );
+    assert!(told.contains("`generation.until` is"), "{told}");
+    assert!(!told.contains("do_sample"), "{told}");
+    assert_eq!(
+        notes(&strict, &lm_eval("again.jsonl", "strict-match", "Q:")),
+        "[]"
+    );
+    let large = inspect("large.json", "large", 1);
+    let told = notes(&large, &inspect("small.json", "small", 2));
+    assert!(
+        told.contains("`scorer graded.model` is `large` in A and `small` in B"),
+        "{told}"
+    );
+    assert!(
+        told.contains("`task_version` is `1` in A and `2` in B"),
+        "{told}"
+    );
+    assert_eq!(notes(&large, &inspect("again.json", "large", 1)), "[]");
+}

@@ -8,8 +8,9 @@ mod pairing;
 mod questions;
 mod readings;
 mod scores;
+mod settings;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use driftgauge_problem::Problem;
@@ -31,6 +32,7 @@ pub use choices::SpecChoices;
 pub use questions::unsaid;
 pub use readings::Readings;
 pub use scores::{Marked, Marks, Measure, Wanted, marks_of};
+pub use settings::{Difference, Settings};
 
 /// Which columns of a recording hold what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -281,6 +283,34 @@ impl<'a> ConditionRows<'a> {
     /// The rows of all completions of a prompt.
     fn of_id<'s>(&'s self, id: &'s str) -> impl Iterator<Item = &'a Row> + 's {
         (0..).map_while(move |index| self.by_sample.get(&(id.to_owned(), index)).copied())
+    }
+
+    /// What these rows and those of another recording of the same tool say of what was asked, and how it was put, where that is
+    /// not the same: the field, the samples of which it differs, and the samples that both have.
+    #[must_use]
+    pub fn asked_otherwise(&self, other: &Self) -> Vec<(&'static str, usize, usize)> {
+        let format = self.mapping.format;
+        if format.name() != other.mapping.format.name() {
+            return Vec::new();
+        }
+        let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut both = 0;
+        for (sample, ours) in &self.by_sample {
+            let Some(theirs) = other.by_sample.get(sample) else {
+                continue;
+            };
+            both += 1;
+            for of in [scores::question, scores::put] {
+                let theirs = of(format, theirs);
+                for (field, said) in of(format, ours) {
+                    if theirs.get(field).is_some_and(|other| *other != said) {
+                        *counts.entry(field).or_default() += 1;
+                    }
+                }
+            }
+        }
+        let counts = counts.into_iter();
+        counts.map(|(field, count)| (field, count, both)).collect()
     }
 
     /// The row of a sample.

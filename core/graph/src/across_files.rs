@@ -1,7 +1,7 @@
 //! Two files of results that other tools wrote, held against each other prompt by prompt: the paired tests that those tools
 //! lack. Nothing pairs by its place.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use driftgauge_compare::{Clusters, between_models};
 use driftgauge_data::recording::{Marked, Marks, Measure};
@@ -32,6 +32,12 @@ pub fn compare_files(a: &Marked, b: &Marked, shared: bool) -> Result<Across> {
         ..Across::default()
     };
     out.notes.extend(put_otherwise(a, b, &ids));
+    let differences = a.settings.differences(&b.settings, a.layout != b.layout);
+    out.notes.extend(differences.into_iter().map(|differing| {
+        let [ours, theirs] = differing.sides;
+        let setting = differing.setting;
+        format!("`{setting}` is {ours} in A and {theirs} in B: what differs between the files may come from that")
+    }));
     let left = (a.ids.len() - ids.len(), b.ids.len() - ids.len());
     if left != (0, 0) {
         out.notes.push(format!(
@@ -215,20 +221,25 @@ const RIGHT: [&str; 4] = ["target", "references", "reference", "testCase.assert"
 
 /// Tells of questions that are the same and were put in other words: other examples before them, or another chat template. That may
 /// be meant, and is then a part of the difference.
-fn put_otherwise(a: &Marked, b: &Marked, ids: &[&str]) -> Option<String> {
-    let other = |id: &&&str| {
-        a.put
-            .get(**id)
-            .zip(b.put.get(**id))
-            .is_some_and(|(ours, theirs)| ours != theirs)
-    };
-    let count = ids.iter().filter(other).count();
-    (count > 0).then(|| {
+fn put_otherwise(a: &Marked, b: &Marked, ids: &[&str]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (ours, theirs) in ids
+        .iter()
+        .filter_map(|id| a.put.get(*id).zip(b.put.get(*id)))
+    {
+        for (field, said) in ours {
+            if theirs.get(field).is_some_and(|other| other != said) {
+                *counts.entry(field).or_default() += 1;
+            }
+        }
+    }
+    let notes = counts.into_iter().map(|(field, count)| {
         format!(
-            "{count} of {} prompts were put to B in other words than to A (`prompt_hash`): examples or chat template differ, and so may the numbers",
+            "{count} of {} prompts were put to B in other words than to A (`{field}`): examples, choices or chat template differ, and so may the numbers",
             ids.len()
         )
-    })
+    });
+    notes.collect()
 }
 
 fn nothing_shared(a: &Marked, b: &Marked) -> Problem {

@@ -28,17 +28,27 @@ impl Severity {
 }
 
 /// Codes of warnings: what a spec may allow.
-pub const WARNINGS: [&str; 10] = [
+pub const WARNINGS: [&str; 20] = [
     "constant",
+    "counted",
     "judges-itself",
     "no-comparison",
     "no-effect",
     "no-metrics",
+    "odd-answer",
+    "odd-completion",
     "prompt-may-be-too-long",
+    "recorded-otherwise",
+    "replaced",
+    "same-choices",
     "same-name",
+    "same-stand-in",
+    "special-token",
     "too-few-prompts",
     "trained-on-evaluated",
+    "untrimmed",
     "unused",
+    "wrong-accepted",
 ];
 
 /// One thing that is wrong.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use driftgauge_spec::{
-    Diagnostic, Source, Variables, open, read, render_human, schema_json, with_includes,
+    Diagnostic, Source, Variables, WARNINGS, open, read, render_human, schema_json, with_includes,
 };
 
 fn repository() -> PathBuf {
@@ -106,6 +106,35 @@ fn every_code_is_documented() {
                 "`{}` is not in specs/README.md",
                 diagnostic.code
             );
+        }
+    }
+}
+
+/// A warning that no spec could allow would leave no way on where warnings are denied.
+#[test]
+fn every_warning_can_be_allowed() {
+    let readme = std::fs::read_to_string(repository().join("specs/README.md"))
+        .expect("the language reference");
+    let rows = readme.lines().filter_map(|line| {
+        let (code, rest) = line.strip_prefix("| `")?.split_once('`')?;
+        let is_warning = rest.starts_with(" (warning)") || rest.starts_with(" (also a warning)");
+        is_warning.then_some(code)
+    });
+    let mut documented: Vec<&str> = rows.collect();
+    documented.sort_unstable();
+    assert_eq!(documented, WARNINGS);
+    let folder = repository().join("tests/fixtures/specs");
+    for kind in ["files", "err", "warn", "ok"] {
+        for entry in std::fs::read_dir(folder.join(kind)).into_iter().flatten() {
+            let path = entry.expect("a fixture").path();
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let told = text.lines().filter_map(|line| {
+                let code = line.strip_prefix("warning[")?;
+                code.split(']').next()
+            });
+            for code in told {
+                assert!(WARNINGS.contains(&code), "{}: {code}", path.display());
+            }
         }
     }
 }

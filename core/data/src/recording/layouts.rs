@@ -21,25 +21,44 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 pub(super) use detect::layout_of;
-pub(super) use lm_eval::CORRECT;
+pub(super) use lm_eval::{CORRECT, generation_of};
 
 use super::RecordedMapping;
 use super::cells::{is_none, message, says_none};
+use super::settings::Settings;
 use crate::dataset::{Row, Table, parse_json, read_table, typed, whole_text};
 
+/// A file that was read: its rows, what has to be said of them, and what its head says of how they were made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RecordedFile {
+    pub(super) rows: Vec<Row>,
+    pub(super) notes: Vec<String>,
+    pub(super) settings: Settings,
+}
+
+impl From<Table> for RecordedFile {
+    fn from(table: Table) -> Self {
+        Self {
+            rows: table.rows,
+            notes: table.notes,
+            settings: Settings::default(),
+        }
+    }
+}
+
 /// The rows of a file, in one form whatever tool wrote them.
-pub(super) fn read(path: &Path, mapping: &RecordedMapping) -> Result<Table, Problem> {
-    let mut table = match mapping.format {
-        RecordedFormat::Rows(format) => read_table(path, format)?,
-        RecordedFormat::Harmbench => harmbench::read(path)?,
-        RecordedFormat::LmEval => lm_eval::read(path)?,
+pub(super) fn read(path: &Path, mapping: &RecordedMapping) -> Result<RecordedFile, Problem> {
+    let mut file = match mapping.format {
+        RecordedFormat::Rows(format) => read_table(path, format)?.into(),
+        RecordedFormat::Harmbench => harmbench::read(path)?.into(),
+        RecordedFormat::LmEval => lm_eval::read(path)?.into(),
         RecordedFormat::Inspect => inspect::read(path)?,
-        RecordedFormat::Promptfoo => promptfoo::read(path)?,
+        RecordedFormat::Promptfoo => promptfoo::read(path)?.into(),
         RecordedFormat::Garak => garak::read(path)?,
         RecordedFormat::Jailbreakbench => jailbreakbench::read(path)?,
     };
-    typed(path, &mut table.rows, &mapping.types)?;
-    Ok(table)
+    typed(path, &mut file.rows, &mapping.types)?;
+    Ok(file)
 }
 
 /// A row of the columns that are known, and of the tool's own fields beside them.

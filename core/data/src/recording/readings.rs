@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use driftgauge_problem::Problem;
 use indexmap::IndexSet;
 
-use super::{Recorded, layouts};
+use super::settings::{self, Settings};
+use super::{Recorded, layouts, select};
 use crate::dataset::Row;
 
 /// Files up to so many bytes stay in memory until the run ends; the rows of a larger one only while someone reads them.
@@ -23,6 +24,7 @@ pub struct Readings(
 #[derive(Debug)]
 struct Reading {
     rows: Weak<Vec<Row>>,
+    head: Settings,
     /// Holds the rows of a file that is not large.
     _kept: Option<Arc<Vec<Row>>>,
 }
@@ -35,6 +37,20 @@ impl Readings {
         notes.iter().cloned().collect()
     }
 
+    /// How the rows of a recording were made and marked, as far as its file says so.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its filter cannot be asked.
+    pub fn settings(&self, recorded: &Recorded, judged: bool) -> Result<Settings, Problem> {
+        let all = self.rows(recorded)?;
+        let rows = select(&recorded.file.path, &recorded.mapping, &all)?;
+        let mapping = layouts::with_columns(recorded.mapping.clone(), &rows, judged);
+        let readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = readings.get(&key(recorded)).map(|reading| &reading.head);
+        let head = head.cloned().unwrap_or_default();
+        Ok(settings::of_recording(&head, &mapping, &rows))
+    }
+
     /// The rows of a recording's file, in one form whatever tool wrote them.
     ///
     /// # Errors
@@ -42,25 +58,29 @@ impl Readings {
     pub fn rows(&self, recorded: &Recorded) -> Result<Arc<Vec<Row>>, Problem> {
         let mapping = &recorded.mapping;
         let path = &recorded.file.path;
-        let key = (
-            path.clone(),
-            format!("{:?} {:?}", mapping.format, mapping.types),
-        );
+        let key = key(recorded);
         // Held while reading, so that nodes which want the same file wait for it instead of reading it as well.
         let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rows) = readings.get(&key).and_then(|known| known.rows.upgrade()) {
             return Ok(rows);
         }
-        let table = layouts::read(path, mapping)?;
+        let file = layouts::read(path, mapping)?;
         let mut notes = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.extend(table.notes);
-        let rows = Arc::new(table.rows);
+        notes.extend(file.notes);
+        let rows = Arc::new(file.rows);
         let is_small = std::fs::metadata(path).is_ok_and(|file| file.len() <= KEPT);
         let reading = Reading {
             rows: Arc::downgrade(&rows),
+            head: file.settings,
             _kept: is_small.then(|| Arc::clone(&rows)),
         };
         readings.insert(key, reading);
         Ok(rows)
     }
+}
+
+fn key(recorded: &Recorded) -> (PathBuf, String) {
+    let mapping = &recorded.mapping;
+    let read_as = format!("{:?} {:?}", mapping.format, mapping.types);
+    (recorded.file.path.clone(), read_as)
 }

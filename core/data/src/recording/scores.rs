@@ -13,6 +13,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
 use super::cells::{failure, place};
+use super::settings::{self, Settings};
 use super::{Asked, RecordedMapping, layouts, pairing, select};
 use crate::dataset::{Row, names};
 
@@ -60,8 +61,10 @@ pub struct Marked {
     pub counted: bool,
     /// What was asked under each id, and what is right there, by the field that says it, where the layout keeps it.
     pub asked: HashMap<String, BTreeMap<&'static str, Value>>,
-    /// The digest of the prompt as it was put to the model, examples and template included, where the layout has it.
-    pub put: HashMap<String, String>,
+    /// How the question was put to the model, where the layout has it: its digest with examples and template, its choices, its words.
+    pub put: HashMap<String, BTreeMap<&'static str, Value>>,
+    /// How the answers were made and marked.
+    pub settings: Settings,
     /// Most completions of a prompt.
     pub completions: usize,
     /// The numbers.
@@ -135,6 +138,7 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
         counted: wanted.id.is_none() && counts(format, &rows),
         asked: HashMap::new(),
         put: HashMap::new(),
+        settings: settings::of_rows(&table.settings, &mapping, &rows),
         completions: prompts.values().map(Vec::len).max().unwrap_or(0),
         marks: IndexMap::new(),
         notes: table.notes,
@@ -143,11 +147,7 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
     for (id, rows) in &prompts {
         if let Some((_, row)) = rows.first() {
             marked.asked.insert((*id).to_owned(), question(format, row));
-            let put = row.columns.get("prompt_hash").and_then(Value::as_str);
-            let put = put.filter(|_| format == RecordedFormat::LmEval);
-            marked
-                .put
-                .extend(put.map(|put| ((*id).to_owned(), put.to_owned())));
+            marked.put.insert((*id).to_owned(), put(format, row));
         }
     }
     // What was not made is neither right nor wrong, whatever stands beside its error.
@@ -283,7 +283,7 @@ fn counts(format: RecordedFormat, rows: &[&Row]) -> bool {
 }
 
 /// What a row was asked and what its answer was held against, by the field that says it, in a form that two runs of one tool share.
-fn question(format: RecordedFormat, row: &Row) -> BTreeMap<&'static str, Value> {
+pub(super) fn question(format: RecordedFormat, row: &Row) -> BTreeMap<&'static str, Value> {
     let fields: &[&str] = match format {
         RecordedFormat::LmEval => &["doc", "target"],
         RecordedFormat::Inspect => &["input", "target"],
@@ -291,12 +291,33 @@ fn question(format: RecordedFormat, row: &Row) -> BTreeMap<&'static str, Value> 
         RecordedFormat::Garak => &["prompt"],
         RecordedFormat::Jailbreakbench => &["goal"],
         // The test case of a behavior differs from attack to attack.
-        RecordedFormat::Harmbench => &[],
+        RecordedFormat::Harmbench => &["context_str"],
         RecordedFormat::Rows(_) => &OWN_QUESTIONS,
     };
     // A document that was not written is known by its digest alone.
     let hashed = format == RecordedFormat::LmEval && !row.columns.contains_key("doc");
     let fields = fields.iter().chain(hashed.then_some(&"doc_hash"));
+    said(row, fields)
+}
+
+/// How a row's question was put to the model: what may differ where the question is the same.
+pub(super) fn put(format: RecordedFormat, row: &Row) -> BTreeMap<&'static str, Value> {
+    let fields: &[&str] = match format {
+        RecordedFormat::LmEval => &["prompt_hash"],
+        RecordedFormat::Inspect => &["choices"],
+        RecordedFormat::Promptfoo => &["prompt.raw"],
+        RecordedFormat::Rows(_)
+        | RecordedFormat::Garak
+        | RecordedFormat::Jailbreakbench
+        | RecordedFormat::Harmbench => &[],
+    };
+    said(row, fields.iter())
+}
+
+fn said<'f>(
+    row: &Row,
+    fields: impl Iterator<Item = &'f &'static str>,
+) -> BTreeMap<&'static str, Value> {
     let said = fields.filter_map(|field| {
         let cell = column(&row.columns, field).filter(|cell| !cell.is_null())?;
         Some((*field, plain(&listed(cell))))
@@ -372,7 +393,7 @@ fn distinct(rows: &[&Row]) -> IndexMap<String, IndexSet<String>> {
 }
 
 /// The numbers of a file: what each is, the field that says it, and the column it stands in.
-fn measures(
+pub(super) fn measures(
     format: RecordedFormat,
     mapping: &RecordedMapping,
     rows: &[&Row],

@@ -30,6 +30,7 @@ mod plugins;
 mod portable;
 mod prepare;
 mod readers;
+mod recorded_alike;
 mod recorded_texts;
 mod recordings;
 mod rounded;
@@ -251,7 +252,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     }
     let searches = crate::search::resolve(spec, &evaluations);
     let report_charts = resolver.charts();
-    let experiment = ResolvedExperiment {
+    let mut experiment = ResolvedExperiment {
         name: spec.name.get().clone(),
         description: text(spec.description.as_ref()),
         title: spec
@@ -275,6 +276,10 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
     };
     let odd = recorded_texts::told(spec, &experiment);
     resolver.warnings.extend(odd);
+    let unlike = recorded_alike::told(spec, &experiment);
+    let notes = unlike.iter().map(|warning| warning.message.clone());
+    experiment.notes.extend(notes);
+    resolver.warnings.extend(unlike);
     let (mut unreadable, mut unproven) = (Vec::new(), Vec::new());
     if options.models {
         let mut readers = readers::Readers::new(&experiment, options);

@@ -17,6 +17,7 @@ use indexmap::IndexMap;
 
 use super::Resolver;
 use super::odd_texts::{ODD_COMPLETIONS, odd_completions};
+use super::recorded_alike::answered_twice;
 use crate::nodes::choices::of_spec;
 use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
@@ -120,6 +121,7 @@ impl Resolver<'_> {
         evaluations: &IndexMap<String, ResolvedEvaluation>,
     ) -> Vec<String> {
         let mut used: IndexMap<(&str, usize), HashSet<String>> = IndexMap::new();
+        let mut served: IndexMap<(&str, usize), Vec<&str>> = IndexMap::new();
         for (id, evaluation) in evaluations {
             let Some(dataset) = datasets.get(&evaluation.dataset) else {
                 continue;
@@ -146,6 +148,18 @@ impl Resolver<'_> {
                     if let Some(span) = span_of(self.spec, model, position) {
                         self.bad_recording(span, error.while_doing(format!("evaluation `{id}`")));
                     }
+                    continue;
+                }
+                let earlier = served.entry((model, position)).or_default();
+                let twice = earlier.iter().find_map(|earlier| {
+                    let earlier = (*earlier, &evaluations[*earlier]);
+                    let data = datasets.get(&earlier.1.dataset)?;
+                    let later = (id.as_str(), evaluation, dataset);
+                    answered_twice(recorded, [(earlier.0, earlier.1, data), later])
+                });
+                earlier.push(id);
+                if let (Some(problem), Some(span)) = (twice, span_of(self.spec, model, position)) {
+                    self.bad_recording(span, problem);
                     continue;
                 }
                 let used = used.entry((model, position)).or_default();

@@ -12,8 +12,9 @@ use driftgauge_record::VerdictLabel;
 use driftgauge_spec::spec::DatasetFormat;
 use serde_json::{Map, Value};
 
-use super::{number, row};
-use crate::dataset::{Row, Table, read_table};
+use super::super::settings::Settings;
+use super::{RecordedFile, number, row};
+use crate::dataset::{Row, read_table};
 
 /// Where a row's verdicts stand, by detector.
 pub(super) const VERDICTS: &str = "verdicts";
@@ -21,9 +22,13 @@ pub(super) const VERDICTS: &str = "verdicts";
 /// The setting that says from which score on a run counts a hit.
 const THRESHOLD: &str = "run.eval_threshold";
 
-pub(super) fn read(path: &Path) -> Result<Table, Problem> {
+/// Settings of a run that answers and hits depend on.
+const SETTINGS: [&str; 2] = [THRESHOLD, "run.system_prompt"];
+
+pub(super) fn read(path: &Path) -> Result<RecordedFile, Problem> {
     let entries = read_table(path, DatasetFormat::Jsonl)?;
     let mut threshold = None;
+    let mut settings = Settings::default();
     let (mut rows, mut undetected) = (Vec::new(), 0_usize);
     // An attempt is written when it was answered, and again when detectors have looked at it.
     let (mut answered, mut detected) = (HashSet::new(), HashSet::new());
@@ -33,7 +38,12 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
             problem.prefixed(&format!("`{}`, entry {}: ", path.display(), index + 1))
         };
         match entry.get("entry_type").and_then(Value::as_str) {
-            Some("start_run setup") => threshold = said_threshold(&entry).map_err(at)?,
+            Some("start_run setup") => {
+                threshold = said_threshold(&entry).map_err(at)?;
+                for name in SETTINGS {
+                    settings.say(name, entry.get(name).unwrap_or(&Value::Null));
+                }
+            }
             Some("attempt") => {
                 let uuid = entry.get("uuid").and_then(Value::as_str).map(str::to_owned);
                 match entry.get("status").and_then(Value::as_i64) {
@@ -69,7 +79,11 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
             "`{name}`: {left} attempts were answered and no detector looked at them, since garak's run did not end; they are not here"
         ));
     }
-    Ok(Table { rows, notes })
+    Ok(RecordedFile {
+        rows,
+        notes,
+        settings,
+    })
 }
 
 /// The threshold of a run, where its settings say one.
@@ -180,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    fn reading(entries: &[Value]) -> Result<Table, Problem> {
+    fn reading(entries: &[Value]) -> Result<RecordedFile, Problem> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("garak.report.jsonl");
         let lines: Vec<String> = entries.iter().map(Value::to_string).collect();

@@ -3,6 +3,8 @@
 //! A sample's `output` gives the completion and why it ended, an `error` or an `invalidation` why there is none, `scores` what its scorers said: C, I, P
 //! and N as 1, 0, 0.5 and 0, as inspect counts them itself. With one scorer, its marks of 0 and 1 are `correct`.
 
+mod settings;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -11,17 +13,22 @@ use driftgauge_record::FinishReason;
 use driftgauge_record::value::kind;
 use serde_json::{Map, Value, json};
 
+use super::super::settings::Settings;
 use super::zip::Archive;
-use super::{error_text, json_file, number, row};
-use crate::dataset::{Row, Table, nulls_note, parse_json};
+use super::{RecordedFile, error_text, json_file, number, row};
+use crate::dataset::{Row, nulls_note, parse_json};
 
-pub(super) fn read(path: &Path) -> Result<Table, Problem> {
+pub(super) fn read(path: &Path) -> Result<RecordedFile, Problem> {
     let is_archive = std::fs::File::open(path).and_then(|mut file| {
         let mut start = [0; 2];
         std::io::Read::read_exact(&mut file, &mut start)?;
         Ok(&start == b"PK")
     });
-    let (samples, mut notes) = match is_archive {
+    let Log {
+        samples,
+        mut notes,
+        settings,
+    } = match is_archive {
         Ok(true) => archived(path)?,
         _ => in_one(path)?,
     };
@@ -54,7 +61,11 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
             .iter()
             .filter_map(|scorer| words(path, &rows, scorer)),
     );
-    Ok(Table { rows, notes })
+    Ok(RecordedFile {
+        rows,
+        notes,
+        settings,
+    })
 }
 
 /// What is said of marks of a scorer that are words and no grades: they tell nobody here whether an answer is right.
@@ -76,10 +87,16 @@ fn words(path: &Path, rows: &[Row], scorer: &str) -> Option<String> {
     ))
 }
 
-type Samples = (Vec<Map<String, Value>>, Vec<String>);
+/// What a log holds.
+#[derive(Default)]
+struct Log {
+    samples: Vec<Map<String, Value>>,
+    notes: Vec<String>,
+    settings: Settings,
+}
 
 /// Samples of one JSON file.
-fn in_one(path: &Path) -> Result<Samples, Problem> {
+fn in_one(path: &Path) -> Result<Log, Problem> {
     let (log, notes) = json_file(path, "a log of inspect")?;
     let samples = match log.get("samples") {
         Some(Value::Array(samples)) if log.get("eval").is_some() => samples.clone(),
@@ -102,7 +119,11 @@ fn in_one(path: &Path) -> Result<Samples, Problem> {
     known_version(path, &log)?;
     let ended = status(path, &log)?;
     let notes = notes.into_iter().chain(reduced(path, &log)).chain(ended);
-    Ok((samples, notes.collect()))
+    Ok(Log {
+        samples,
+        notes: notes.collect(),
+        settings: settings::of(&log),
+    })
 }
 
 /// Versions of a log that are read; inspect itself reads none that is newer than its own.
@@ -163,7 +184,7 @@ fn reduced(path: &Path, log: &Value) -> Option<String> {
 }
 
 /// Samples of an archive, in the order of its directory.
-fn archived(path: &Path) -> Result<Samples, Problem> {
+fn archived(path: &Path) -> Result<Log, Problem> {
     let unreadable = |error: std::io::Error| {
         Problem::failed(format!("cannot read `{}`: {error}", path.display()))
     };
@@ -171,7 +192,7 @@ fn archived(path: &Path) -> Result<Samples, Problem> {
     let entries = archive.entries.clone();
     let of_sample = |name: &str| name.starts_with("samples/") && name.ends_with(".json");
     let (mut samples, mut nulls) = (Vec::new(), 0);
-    let mut notes = Vec::new();
+    let (mut notes, mut settings) = (Vec::new(), Settings::default());
     let mut headers = entries.iter().filter(|entry| entry.name == "header.json");
     // Written last, so that a run which was killed leaves none.
     match headers.next() {
@@ -185,6 +206,7 @@ fn archived(path: &Path) -> Result<Samples, Problem> {
             known_version(path, &header.value)?;
             notes.extend(reduced(path, &header.value));
             notes.extend(status(path, &header.value)?);
+            settings = settings::of(&header.value);
         }
         None => notes.extend(status(path, &json!({"status": "started"}))?),
     }
@@ -206,7 +228,11 @@ fn archived(path: &Path) -> Result<Samples, Problem> {
         }
     }
     notes.extend(nulls_note(path, nulls));
-    Ok((samples, notes))
+    Ok(Log {
+        samples,
+        notes,
+        settings,
+    })
 }
 
 fn sample_row(

@@ -10,10 +10,10 @@ use driftgauge_record::VerdictLabel;
 use driftgauge_record::value::kind;
 use serde_json::Value;
 
-use super::{json_file, label, row};
-use crate::dataset::Table;
+use super::super::settings::Settings;
+use super::{RecordedFile, json_file, label, row};
 
-pub(super) fn read(path: &Path) -> Result<Table, Problem> {
+pub(super) fn read(path: &Path) -> Result<RecordedFile, Problem> {
     let (file, notes) = json_file(path, "an artifact of JailbreakBench")?;
     let Some(Value::Array(jailbreaks)) = file.get("jailbreaks") else {
         return Err(
@@ -66,7 +66,29 @@ pub(super) fn read(path: &Path) -> Result<Table, Problem> {
         ];
         rows.push(row(number, known, own.clone()));
     }
-    Ok(Table { rows, notes })
+    Ok(RecordedFile {
+        rows,
+        notes,
+        settings: settings(&file["parameters"]),
+    })
+}
+
+/// Parameters of an artifact that are its results, or name the model, which is what differs on purpose.
+const NO_SETTINGS: [&str; 5] = [
+    "model",
+    "attack_success_rate",
+    "total_number_of_jailbreaks",
+    "number_of_queries",
+    "total_cost",
+];
+
+fn settings(parameters: &Value) -> Settings {
+    let mut settings = Settings::default();
+    let all = parameters.as_object().into_iter().flatten();
+    for (name, value) in all.filter(|(name, _)| !NO_SETTINGS.contains(&name.as_str())) {
+        settings.say(name, value);
+    }
+    settings
 }
 
 #[cfg(test)]
@@ -75,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    fn reading(file: &Value) -> Result<Table, Problem> {
+    fn reading(file: &Value) -> Result<RecordedFile, Problem> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("artifact.json");
         std::fs::write(&path, file.to_string()).unwrap();

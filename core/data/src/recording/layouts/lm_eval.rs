@@ -116,6 +116,13 @@ fn requests(arguments: Option<&Value>) -> Vec<Vec<Value>> {
     }
 }
 
+/// How a line's answer was generated: the settings of its first request, where it generates.
+pub(in crate::recording) fn generation_of(line: &IndexMap<String, Value>) -> Option<Value> {
+    let requests = requests(line.get("arguments"));
+    let settings = requests.first()?.get(1)?;
+    settings.is_object().then(|| settings.clone())
+}
+
 /// The filtered responses; the raw ones where a file has none.
 fn answers(line: &IndexMap<String, Value>, requests: &[Vec<Value>]) -> Result<Answers, Problem> {
     let found = |name: &str| line.get(name).filter(|value| !value.is_null());

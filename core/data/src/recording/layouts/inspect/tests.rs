@@ -1,7 +1,7 @@
 use super::super::zip::tests::archive;
 use super::*;
 
-fn reading(name: &str, bytes: &[u8]) -> Result<Table, Problem> {
+fn reading(name: &str, bytes: &[u8]) -> Result<RecordedFile, Problem> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     std::fs::write(&path, bytes).unwrap();
@@ -100,7 +100,7 @@ fn of_several_scorers_none_is_taken_unasked() {
 }
 
 /// A log of one sample, with what is put into it.
-fn one(more: Value) -> Result<Table, Problem> {
+fn one(more: Value) -> Result<RecordedFile, Problem> {
     let mut sample = json!({"id": 1, "epoch": 1, "scores": {"m": {"value": "C"}},
             "output": {"choices": [{"message": {"content": "x"}, "stop_reason": "stop"}]}});
     let Value::Object(more) = more else {

@@ -1,0 +1,200 @@
+//! How the rows of a file were made and marked, as far as the file says so: what two files that are held against each other have to
+//! share, or differences between them are partly differences of how they were made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use driftgauge_record::value::{column, scalar_text};
+use driftgauge_spec::spec::RecordedFormat;
+use serde_json::Value;
+
+use super::{RecordedMapping, layouts, scores};
+use crate::dataset::Row;
+
+/// Most words for one setting that a message shows.
+const SHOWN: usize = 3;
+
+/// What a file says of how its rows were made and marked: the words for each setting, several where rows differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings(BTreeMap<String, BTreeSet<String>>);
+
+/// A setting that two files do not share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What the tool calls it.
+    pub setting: String,
+    /// What each of the files says, in words.
+    pub sides: [String; 2],
+}
+
+impl Settings {
+    /// Adds what is said of a setting; of an object every field, as a setting of its own.
+    pub(super) fn say(&mut self, setting: &str, value: &Value) {
+        match value {
+            Value::Null => {}
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    self.say(&format!("{setting}.{name}"), value);
+                }
+            }
+            other => {
+                let text = scalar_text(other).unwrap_or_else(|| other.to_string());
+                let words = self.0.entry(setting.to_owned()).or_default();
+                words.insert(text);
+            }
+        }
+    }
+
+    /// The settings that are not the same. One that a file says nothing of is another one, unless `of_both` asks for those that both
+    /// files know: other tools have other words.
+    #[must_use]
+    pub fn differences(&self, other: &Self, of_both: bool) -> Vec<Difference> {
+        let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let differ = names.into_iter().filter_map(|name| {
+            let (ours, theirs) = (self.0.get(name), other.0.get(name));
+            let known = !of_both || (ours.is_some() && theirs.is_some());
+            (known && ours != theirs).then(|| Difference {
+                setting: name.clone(),
+                sides: [ours, theirs].map(shown),
+            })
+        });
+        differ.collect()
+    }
+}
+
+fn shown(words: Option<&BTreeSet<String>>) -> String {
+    let Some(words) = words else {
+        return "not said".to_owned();
+    };
+    let first = words.iter().take(SHOWN);
+    let first: Vec<String> = first
+        .map(|word| format!("`{}`", super::beginning(word)))
+        .collect();
+    let more = if words.len() > SHOWN { ", ..." } else { "" };
+    first.join(", ") + more
+}
+
+/// Columns of rows of one's own that say by their names how an answer was made, or who marked it.
+const OWN: [&str; 14] = [
+    "evaluation",
+    "condition",
+    "filter",
+    "judge",
+    "judge_model",
+    "grader",
+    "scorer",
+    "metric",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_new_tokens",
+    "system_prompt",
+    "chat_template",
+];
+
+/// What each row says, beside the head of its file.
+pub(super) fn of_rows(head: &Settings, mapping: &RecordedMapping, rows: &[&Row]) -> Settings {
+    let mut settings = head.clone();
+    match mapping.format {
+        RecordedFormat::LmEval => {
+            settings.column(rows, "filter");
+            settings.distinct(
+                "generation",
+                rows.iter()
+                    .filter_map(|row| layouts::generation_of(&row.columns)),
+            );
+        }
+        RecordedFormat::Inspect => {
+            let scorers = rows.iter().filter_map(|row| {
+                let scores = row.columns.get("scores")?.as_object()?;
+                let names: Vec<&str> = scores.keys().map(String::as_str).collect();
+                (!names.is_empty()).then(|| names.join(" and "))
+            });
+            settings.distinct("scorers", scorers.map(Value::from));
+        }
+        RecordedFormat::Rows(_) => {
+            let free = |name: &&&str| !mapping.reads(name);
+            for name in OWN.iter().filter(free) {
+                settings.column(rows, name);
+            }
+        }
+        RecordedFormat::Harmbench
+        | RecordedFormat::Promptfoo
+        | RecordedFormat::Garak
+        | RecordedFormat::Jailbreakbench => {}
+    }
+    settings
+}
+
+/// The same for a model's recording, with the fields that tell right from wrong and safe from unsafe, where a tool has them.
+pub(super) fn of_recording(head: &Settings, mapping: &RecordedMapping, rows: &[&Row]) -> Settings {
+    let mut settings = of_rows(head, mapping, rows);
+    if matches!(mapping.format, RecordedFormat::Rows(_)) {
+        return settings;
+    }
+    for (measure, source, _) in scores::measures(mapping.format, mapping, rows) {
+        let what = match &measure {
+            scores::Measure::Accuracy => "what marks answers".to_owned(),
+            scores::Measure::Unsafe(judge) => format!("what gave the verdicts of `{judge}`"),
+            scores::Measure::Other(_) => continue,
+        };
+        let by = format!("{source} of {}", mapping.format.name());
+        settings.say(&what, &by.into());
+    }
+    settings
+}
+
+impl Settings {
+    fn column(&mut self, rows: &[&Row], name: &str) {
+        let cells = rows
+            .iter()
+            .filter_map(|row| Some(column(&row.columns, name)?.clone()));
+        self.distinct(name, cells);
+    }
+
+    /// Adds what rows say, each thing once.
+    fn distinct(&mut self, name: &str, values: impl Iterator<Item = Value>) {
+        let mut seen: Vec<Value> = Vec::new();
+        for value in values {
+            // What differs in every row is no setting.
+            if seen.len() > 2 * SHOWN {
+                break;
+            }
+            if !seen.contains(&value) {
+                self.say(name, &value);
+                seen.push(value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(of: &Value) -> Settings {
+        let mut settings = Settings::default();
+        settings.say("g", of);
+        settings
+    }
+
+    #[test]
+    fn what_differs_is_told_field_by_field() {
+        let ours = settings(&json!({"temperature": 0, "until": ["\n"], "stop": null}));
+        let theirs = settings(&json!({"temperature": 0.7, "until": ["\n"], "top_p": 1}));
+        let said = |of_both: bool| -> Vec<(String, [String; 2])> {
+            let differ = ours.differences(&theirs, of_both);
+            let differ = differ.into_iter().map(|one| (one.setting, one.sides));
+            differ.collect()
+        };
+        let temperature = (
+            "g.temperature".to_owned(),
+            ["`0`", "`0.7`"].map(str::to_owned),
+        );
+        assert_eq!(said(true), [temperature.clone()]);
+        let top_p = ("g.top_p".to_owned(), ["not said", "`1`"].map(str::to_owned));
+        assert_eq!(said(false), [temperature, top_p]);
+        assert!(ours.differences(&ours.clone(), false).is_empty());
+    }
+}
