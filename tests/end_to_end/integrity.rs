@@ -73,8 +73,7 @@ fn a_flipped_byte_is_found_in_every_file_and_made_good_by_the_next_run() {
     damaged.extend(files_below(&place.path("run")));
     for file in damaged {
         let bytes = std::fs::metadata(&file).expect("a file").len();
-        let name = file.file_name().expect("a name");
-        if bytes > 0 && name != "resolved.json" {
+        if bytes > 0 {
             flip(&file);
         }
     }
@@ -103,4 +102,60 @@ fn what_is_neither_a_run_nor_a_store_is_refused() {
         assert!(said.contains("neither"), "{said}");
     }
     assert!(!place.path("nowhere").exists());
+}
+
+/// Valid JSON with another number in it is not what was measured.
+#[test]
+fn numbers_that_were_edited_since_are_not_shown() {
+    let place = Place::new();
+    place.run(&smoke_spec(), "run");
+    place.run(&smoke_spec(), "whole");
+    for (file, commands) in [
+        (
+            "results.json",
+            &[
+                &["show", "run"][..],
+                &["report", "run"],
+                &["report", "whole", "run"],
+            ][..],
+        ),
+        (
+            "metrics.json",
+            &[&["compare", "whole", "run"], &["report", "run"]],
+        ),
+        ("resolved.json", &[&["show", "run"], &["export", "run"]]),
+    ] {
+        let path = place.path("run").join(file);
+        let whole = std::fs::read_to_string(&path).expect("a file");
+        // One more blank is no other document.
+        std::fs::write(&path, whole.replacen(": ", ":  ", 1)).expect("written");
+        for command in commands {
+            let output = place.output(command);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
+            assert!(
+                said.contains(&format!("{file}` is damaged: it has other bytes")),
+                "{command:?}: {said}"
+            );
+        }
+        std::fs::write(&path, whole).expect("written");
+    }
+    assert!(place.output(&["show", "run"]).status.success());
+}
+
+#[test]
+fn a_folder_whose_description_was_cut_is_written_anew() {
+    let place = Place::new();
+    place.run(&smoke_spec(), "run");
+    let path = place.path("run/resolved.json");
+    let whole = std::fs::read_to_string(&path).expect("a file");
+    std::fs::write(&path, &whole[..whole.len() / 2]).expect("written");
+    place.run(&smoke_spec(), "run");
+    assert_eq!(std::fs::read_to_string(&path).expect("a file"), whole);
+    // What says nothing of its experiment may be another one's.
+    std::fs::write(&path, "").expect("written");
+    let output = place.output(&["run", text(&smoke_spec()), "--out", "run"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("does not say which experiment"), "{said}");
 }

@@ -105,7 +105,16 @@ pub fn compare_runs(a: &FinishedRun, b: &FinishedRun, pairs: &ModelPairs) -> Acr
             continue;
         }
         let samples = |run: &FinishedRun| run.dir.samples_of(id);
-        match asked_otherwise(&samples(a), &samples(b), !ours.score.is_null()) {
+        let tables = [samples(a), samples(b)];
+        let sealed = a
+            .dir
+            .check_sealed(&tables[0])
+            .and_then(|()| b.dir.check_sealed(&tables[1]));
+        if let Err(error) = sealed {
+            out.refuse(id, error.to_string());
+            continue;
+        }
+        match asked_otherwise(&tables[0], &tables[1], !ours.score.is_null()) {
             Ok(None) => {}
             Ok(Some(reason)) => {
                 out.refuse(id, reason);

@@ -155,23 +155,35 @@ pub fn check_run_folder(out: &RunDir, experiment: &str) -> Result<(), RunError> 
     match out.read::<ExperimentRecord>() {
         Ok(record) if record.name == experiment => Ok(()),
         Ok(record) => Err(another(&record.name)),
-        // A folder of another version is written anew, if it is of this experiment.
-        Err(FolderError::Version { path, .. }) => match name_in(&path) {
-            Some(name) if name == experiment => Ok(()),
-            name => Err(another(&name.unwrap_or_default())),
-        },
+        // A folder of another version, or a damaged one, is written anew, if it is of this experiment.
+        Err(FolderError::Version { .. } | FolderError::Damaged { .. }) => {
+            match name_in(&out.file::<ExperimentRecord>()) {
+                Some(name) if name == experiment => Ok(()),
+                Some(name) => Err(another(&name)),
+                None => Err(other(
+                    "a `resolved.json` that does not say which experiment it is of".to_owned(),
+                )),
+            }
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-/// The name in a `resolved.json`: the one field that all versions have.
+/// The name in a `resolved.json`: the one field that all versions have, and the first one, so that it stands in one that was cut as
+/// well.
 fn name_in(path: &Path) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Named {
         name: String,
     }
     let text = fs::read_to_string(path).ok()?;
-    Some(serde_json::from_str::<Named>(&text).ok()?.name)
+    let of_line = |line: &str| {
+        let member = line.trim().trim_end_matches(',');
+        serde_json::from_str::<Named>(&format!("{{{member}}}")).ok()
+    };
+    let whole = serde_json::from_str::<Named>(&text).ok();
+    let named = whole.or_else(|| text.lines().find_map(of_line));
+    Some(named?.name)
 }
 
 /// Runs the plan and writes the run folder, also after failures: what was made is reported.

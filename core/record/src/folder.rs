@@ -190,7 +190,9 @@ impl RunDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(FolderError::Read { path, source }),
         };
+        // An older file says so before anything else is held against it.
         check_schema(&path, &text, T::SCHEMA)?;
+        self.check_sealed(&path)?;
         serde_json::from_str(&text)
             .map(Some)
             .map_err(|error| FolderError::damaged(&path, error))

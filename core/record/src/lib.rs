@@ -10,6 +10,7 @@ mod results;
 mod rows;
 mod run_dir;
 mod sample;
+mod sealed;
 mod searched;
 mod table;
 pub mod thinking;

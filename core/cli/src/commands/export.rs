@@ -148,11 +148,16 @@ fn tables(args: &ExportArgs) -> Result<Vec<PathBuf>> {
             .help(format!("it has {}", ids.join(", ")))
             .of_input());
     }
-    Ok(ids
+    let wanted = ids
         .iter()
-        .filter(|id| args.evaluation.as_ref().is_none_or(|wanted| wanted == *id))
-        .map(|id| dir.samples_of(id))
-        .collect())
+        .filter(|id| args.evaluation.as_ref().is_none_or(|wanted| wanted == *id));
+    wanted
+        .map(|id| {
+            let table = dir.samples_of(id);
+            dir.check_sealed(&table)?;
+            Ok(table)
+        })
+        .collect()
 }
 
 /// What the evaluation of samples scores instead of answers; null where it asks.

@@ -198,6 +198,7 @@ fn lay_out_samples<'a>(
     for id in record.evaluations.keys() {
         let from = run.samples_of(id);
         if from.is_file() {
+            run.check_sealed(&from)?;
             let target = data.join(format!("{id}.parquet"));
             fs::copy(&from, &target)
                 .with_context(|| format!("cannot write `{}`", target.display()))?;

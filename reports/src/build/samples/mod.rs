@@ -48,6 +48,7 @@ pub(super) fn of(run: &RunDir, context: &Context<'_>) -> Result<FromSamples, Rep
         if path.parent() != Some(run.samples().as_path()) || !path.is_file() {
             continue;
         }
+        run.check_sealed(&path)?;
         let read = || SampleReader::open(&path);
         // What one does not need is left to those after it.
         let share = room / (evaluations.len() - place);
