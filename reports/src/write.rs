@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use driftgauge_record::RunDir;
+use driftgauge_record::{RunDir, write_whole};
 
 use crate::charts;
 use crate::{Report, ReportError, render_html};
@@ -108,7 +108,7 @@ impl Picture {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    fs::write(path, bytes).map_err(|source| ReportError::Write {
+    write_whole(path, bytes).map_err(|source| ReportError::Write {
         path: path.to_owned(),
         source,
     })

@@ -79,6 +79,8 @@ def main() -> None:
             "tokenizer_config.json": named,
             "special_tokens_map.json": {"eos_token": token("</s>", lstrip=True, rstrip=True), "pad_token": "<x>"},
             "added_tokens.json": {"<x>": n}}),
+        # New tokens get their ids in the order of the file.
+        "named-order": (base, {"tokenizer_config.json": {**named, "vision_token": "<|im_end|>", "audio_token": "<|im_start|>", "extra_special_tokens": {"z_token": "<tool>", "a_token": "</tool>"}}}),
         "tokenizer-alone": (tokenizer([special("<s>"), special("</s>"), special("<|im_end|>")], ["<s>", "</s>"]), {}),
     }
     shutil.rmtree(root, ignore_errors=True)

@@ -78,6 +78,12 @@ pub trait PromptReader {
     /// As [`Self::tokens`].
     fn learnt(&self, messages: &[Message]) -> Result<Option<usize>, Problem>;
 
+    /// Whether a conversation's first answer is learnt as an answer: its chat template ends a prompt with all that it writes before one.
+    ///
+    /// # Errors
+    /// When it does not, or as [`Self::render`].
+    fn learns_answers(&self, messages: &[Message]) -> Result<(), Problem>;
+
     /// Spellings of the special tokens, which the tokenizer finds in any text.
     fn special(&self) -> Vec<String>;
 }

@@ -139,7 +139,7 @@ impl SpecialTokens {
                 let id = id.ok_or_else(|| {
                     Error::content(&added_path, format!("`{content}` has no number"))
                 })?;
-                let special = found.named.values().any(|token| token.content == content)
+                let special = found.is_named(&content)
                     || found.extra.iter().any(|token| token.content == content);
                 found.added.push(Added {
                     special,
@@ -229,40 +229,55 @@ pub fn largest_token(folder: &Path) -> Result<(u32, String)> {
 /// What was found in the files, before it is merged.
 #[derive(Default)]
 struct Found {
-    named: BTreeMap<String, Added>,
+    /// In the order of the files, in which transformers gives new ones their ids.
+    named: Vec<(String, Added)>,
     extra: Vec<Added>,
     added: Vec<Added>,
 }
+
+/// The lists of further special tokens, of which transformers reads one.
+const FURTHER: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
 
 impl Found {
     /// Named and further special tokens of settings.
     fn of(settings: &Value, path: &Path) -> Result<Self> {
         let mut found = Self::default();
-        for (key, value) in settings.as_object().into_iter().flatten() {
-            let further = key == "additional_special_tokens" || key == "extra_special_tokens";
-            match value {
-                Value::Array(tokens) if further => found.extra.extend(
-                    tokens
-                        .iter()
-                        .map(|token| {
-                            found_token(token).ok_or_else(|| {
-                                Error::content(path, format!("an entry of `{key}` is no token"))
-                            })
-                        })
-                        .collect::<Result<Vec<_>>>()?,
+        let [older, newer] = FURTHER.map(|key| &settings[key]);
+        if older.is_array() && newer.is_array() && older != newer {
+            let refusal = Refusal::new(
+                format!(
+                    "`{}` and `{}` are two lists, and transformers reads the second alone",
+                    FURTHER[0], FURTHER[1]
                 ),
-                Value::Object(tokens) if further => {
-                    let named = tokens
-                        .iter()
-                        .filter_map(|(name, token)| Some((name.clone(), found_token(token)?)));
-                    found.named.extend(named);
+                "put all tokens into one of the two",
+            );
+            return Err(Error::content(path, refusal));
+        }
+        let no_token = |what: &str| Error::content(path, format!("{what} is no token"));
+        for (key, value) in settings.as_object().into_iter().flatten() {
+            let further = FURTHER.contains(&key.as_str());
+            match value {
+                Value::Null => {}
+                Value::Array(tokens) if further => {
+                    for token in tokens {
+                        let token = found_token(token)
+                            .ok_or_else(|| no_token(&format!("an entry of `{key}`")))?;
+                        found.extra.push(token);
+                    }
                 }
+                Value::Object(tokens) if further => {
+                    for (name, token) in tokens {
+                        let token = found_token(token)
+                            .ok_or_else(|| no_token(&format!("`{name}` of `{key}`")))?;
+                        found.name(name, token);
+                    }
+                }
+                _ if further => return Err(no_token(&format!("`{key}`"))),
                 _ if NAMED.contains(&key.as_str())
                     || (key.ends_with("_token") && value.is_string()) =>
                 {
-                    if let Some(token) = found_token(value) {
-                        found.named.insert(key.clone(), token);
-                    }
+                    let token = found_token(value).ok_or_else(|| no_token(&format!("`{key}`")))?;
+                    found.name(key, token);
                 }
                 _ => {}
             }
@@ -270,19 +285,29 @@ impl Found {
         Ok(found)
     }
 
+    /// A name that is there already keeps its place.
+    fn name(&mut self, name: &str, token: Added) {
+        match self.named.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = token,
+            None => self.named.push((name.to_owned(), token)),
+        }
+    }
+
+    fn is_named(&self, content: &str) -> bool {
+        self.named.iter().any(|(_, token)| token.content == content)
+    }
+
     /// Added tokens first, by their ids, then special ones that are not among them.
     fn merged(self) -> SpecialTokens {
-        let named_spellings = |content: &str| self.named.values().any(|t| t.content == content);
-        let mut added = self.added;
+        let mut added = self.added.clone();
         for token in &mut added {
-            token.special |= named_spellings(&token.content);
+            token.special |= self.is_named(&token.content);
         }
-        let usual = NAMED.iter().filter_map(|name| self.named.get(*name));
-        let others = self
-            .named
-            .iter()
-            .filter(|(name, _)| !NAMED.contains(&name.as_str()));
-        let named = usual.chain(others.map(|(_, token)| token));
+        let of = |name: &&str| self.named.iter().find(|(known, _)| known == name);
+        let usual = NAMED.iter().filter_map(of);
+        let others = self.named.iter();
+        let others = others.filter(|(name, _)| !NAMED.contains(&name.as_str()));
+        let named = usual.chain(others).map(|(_, token)| token);
         for token in named.chain(&self.extra) {
             if !added.iter().any(|known| known.content == token.content) {
                 added.push(Added {
@@ -291,12 +316,9 @@ impl Found {
                 });
             }
         }
+        let named = self.named.into_iter();
         SpecialTokens {
-            named: self
-                .named
-                .into_iter()
-                .map(|(name, token)| (name, token.content))
-                .collect(),
+            named: named.map(|(name, token)| (name, token.content)).collect(),
             added,
         }
     }
@@ -408,6 +430,33 @@ mod tests {
         }
         let config = json!({"eos_token": "</s>"});
         assert_eq!(largest(config), (3, "</s>".to_owned()));
+    }
+
+    #[test]
+    fn what_transformers_reads_otherwise_is_refused() {
+        for (config, part) in [
+            (json!({"eos_token": 5}), "`eos_token` is no token"),
+            (json!({"bos_token": ["<s>"]}), "`bos_token` is no token"),
+            (
+                json!({"extra_special_tokens": {"x": ["<x>"]}}),
+                "`x` of `extra_special_tokens`",
+            ),
+            (
+                json!({"additional_special_tokens": "<x>"}),
+                "`additional_special_tokens` is no token",
+            ),
+            (
+                json!({"additional_special_tokens": ["<x>"], "extra_special_tokens": ["<y>"]}),
+                "are two lists",
+            ),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+            let said = SpecialTokens::read(dir.path()).unwrap_err().to_string();
+            assert!(said.contains(part), "{said}");
+        }
+        let both = json!({"additional_special_tokens": ["<x>"], "extra_special_tokens": ["<x>"]});
+        assert_eq!(read(&[("tokenizer_config.json", both)]).added.len(), 1);
     }
 
     /// `tests/python/make_special_tokens.py` asked transformers.

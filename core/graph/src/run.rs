@@ -11,7 +11,7 @@ use driftgauge_record::files::lock::LockRecord;
 use driftgauge_record::files::metrics::{MetricsRecord, OutputRecord};
 use driftgauge_record::files::provenance::ProvenanceRecord;
 use driftgauge_record::files::resolved::ExperimentRecord;
-use driftgauge_record::{FolderError, Results, RunDir, Schema, write_samples};
+use driftgauge_record::{FolderError, Results, RunDir, Schema, write_samples, write_whole};
 use driftgauge_store::FileDigests;
 use serde_json::Value;
 
@@ -505,7 +505,7 @@ fn make_dir(path: &Path) -> Result<(), RunError> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), RunError> {
-    fs::write(path, text).map_err(|source| RunError::Io {
+    write_whole(path, text.as_bytes()).map_err(|source| RunError::Io {
         path: path.to_owned(),
         source,
     })

@@ -6,6 +6,7 @@ pub(crate) mod sources;
 use std::path::Path;
 
 use driftgauge_folder::special::SpecialTokens;
+use driftgauge_problem::Problem;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +42,9 @@ pub struct ChatTemplate {
     special_tokens: Vec<(String, String)>,
 }
 
+/// Instructions that one conversation may take, so that every template comes to an end: some hundred for each turn are usual.
+const STEPS: u64 = 50_000_000;
+
 impl ChatTemplate {
     /// Reads the template of a model folder: `chat_template.jinja` where there is one, else `chat_template` of
     /// `tokenizer_config.json` (one string, or a list or a table of named templates of which `default` is taken).
@@ -75,6 +79,7 @@ impl ChatTemplate {
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_fuel(Some(STEPS));
         python::set_up(&mut environment);
         environment
             .add_template_owned("chat", python::rewritten(source))
@@ -111,6 +116,50 @@ impl ChatTemplate {
             .map_err(|_| Error::Template("the template engine failed on this template".to_owned()))?
             .map_err(|e| Error::Template(describe(&e)))
     }
+}
+
+/// An answer that no template has in it.
+const ANSWER: &str = "what the answer would be";
+
+impl ChatTemplate {
+    /// What the template writes before an answer, where a prompt does not end with it: it does nothing for `add_generation_prompt`, so
+    /// that a model would learn the header as a part of its answer, and write it there. `None` where there is no such header, or the
+    /// conversation has no answer.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub fn unasked_header(&self, messages: &[Message]) -> Result<Option<String>> {
+        let is_answer = |turn: &Message| turn.role == "assistant";
+        // A template may refuse a prompt of no turns.
+        let Some(place) = messages
+            .iter()
+            .position(is_answer)
+            .filter(|place| *place > 0)
+        else {
+            return Ok(None);
+        };
+        let asked = self.render(&messages[..place], true)?;
+        if asked != self.render(&messages[..place], false)? {
+            return Ok(None);
+        }
+        // An answer of its own is found where it stands, a short one might stand in the header.
+        let mut turns = messages[..place].to_vec();
+        turns.push(Message::new("assistant", ANSWER));
+        let answered = self.render(&turns, false)?;
+        let header = answered.strip_prefix(asked.as_str()).and_then(|turn| {
+            let begins = turn.find(ANSWER)?;
+            Some(turn[..begins].trim().to_owned())
+        });
+        Ok(header.filter(|header| !header.is_empty()))
+    }
+}
+
+/// That a template leaves out what it writes before an answer.
+pub(crate) fn unasked(header: &str) -> Problem {
+    Problem::failed(format!(
+        "the chat template writes `{header}` before an answer, and not where `add_generation_prompt` asks for one: it would be learnt, and written, as a part of every answer"
+    ))
+    .help("give the base a `chat_template` that ends with it where `add_generation_prompt` is true, or train on everything (`train_on: all`)")
 }
 
 /// `tokenizer_config.json` of a folder; null when there is none.
@@ -150,6 +199,26 @@ mod tests {
     fn render(source: &str, messages: &[Message], generation_prompt: bool) -> Result<String> {
         ChatTemplate::new(source, vec![("bos_token".to_owned(), "<s>".to_owned())])?
             .render(messages, generation_prompt)
+    }
+
+    #[test]
+    fn a_template_comes_to_an_end_and_to_no_machine_s_memory() {
+        for (source, part) in [
+            ("{{ 'a'.zfill(99999999999) }}", "a width of 99999999999"),
+            ("{{ 'a'.center(9999999999) }}", "a width of 9999999999"),
+            ("{{ 'a'|indent(9999999999) }}", "a width of 9999999999"),
+            (
+                "{{ [1]|tojson(indent=9999999999) }}",
+                "a width of 9999999999",
+            ),
+            (
+                "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+                "fuel",
+            ),
+        ] {
+            let said = render(source, &[Message::new("user", "q")], false).unwrap_err();
+            assert!(said.to_string().contains(part), "{source}: {said}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! How a model reads prompts: its tokenizer and chat template, and for those that are not loaded how long a text may be.
 
+use std::path::Path;
+
 use driftgauge_engine::{Limits, LocalEngine, PREFILL_ROLE, Prompt, PromptReader, TextFiles};
 use driftgauge_problem::{Problem, Result as Told};
 use serde_json::Value;
 
-use crate::chat::{ChatTemplate, Message};
+use crate::chat::{ChatTemplate, Message, unasked};
 use crate::config::DecoderConfig;
 use crate::error::{Error, Result};
 use crate::gguf::GgufFile;
@@ -48,6 +50,15 @@ pub(crate) fn learnt(
     Ok(tokenizer.encode(&text, false)?.len())
 }
 
+/// Refuses a conversation whose answer would be learnt with what stands before it.
+pub(crate) fn learns_answers(
+    template: &ChatTemplate,
+    messages: &[driftgauge_record::Message],
+) -> Told<()> {
+    let header = template.unasked_header(&turns(messages))?;
+    header.map_or(Ok(()), |header| Err(unasked(&header)))
+}
+
 fn turns(messages: &[driftgauge_record::Message]) -> Vec<Message> {
     let turns = messages.iter();
     turns
@@ -86,38 +97,59 @@ pub struct Reader {
 
 impl Reader {
     /// Reads the files; `None` where one is missing or of a kind that is not known here, which others tell.
-    #[must_use]
-    pub fn open(files: &TextFiles) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When a tokenizer is there and cannot be used.
+    pub fn open(files: &TextFiles) -> Result<Option<Self>> {
         let instead = files.chat_template.as_deref();
         let (words, context, scored) = match (&files.gguf, &files.tokenizer) {
             (None, _) => {
-                let (context, scored) = contexts(files)?;
+                let Some((context, scored)) = contexts(files) else {
+                    return Ok(None);
+                };
+                let Some(tokenizer) = tokenizer_of(&files.folder)? else {
+                    return Ok(None);
+                };
                 let template = ChatTemplate::of_model(&files.folder, instead);
-                let words = Words::new(Tokenizer::from_folder(&files.folder).ok()?, template);
-                (words, context, scored)
+                (Words::new(tokenizer, template), context, scored)
             }
             (Some(name), tokenizer) => {
-                let file = GgufFile::open(&files.folder.join(name)).ok()?;
-                let context = file.context()?;
-                let words = match tokenizer {
-                    Some(folder) => Words::new(
-                        Tokenizer::from_folder(folder).ok()?,
-                        file.template_with(folder, instead),
-                    ),
-                    None => Words::new(file.tokenizer().ok()?, file.template(instead)),
+                let file = GgufFile::open(&files.folder.join(name)).ok();
+                let Some((file, context)) = file.and_then(|file| {
+                    let context = file.context()?;
+                    Some((file, context))
+                }) else {
+                    return Ok(None);
                 };
-                (words, context, context)
+                let found = match tokenizer {
+                    Some(folder) => tokenizer_of(folder)?,
+                    None => file.tokenizer().ok(),
+                };
+                let Some(found) = found else {
+                    return Ok(None);
+                };
+                let template = match tokenizer {
+                    Some(folder) => file.template_with(folder, instead),
+                    None => file.template(instead),
+                };
+                (Words::new(found, template), context, context)
             }
         };
-        Some(Self {
-            words: words.ok()?,
+        Ok(Some(Self {
+            words: words?,
             limits: Limits {
                 context,
                 scored,
                 reach: None,
             },
-        })
+        }))
     }
+}
+
+/// The tokenizer of a folder, where it has a `tokenizer.json`.
+fn tokenizer_of(folder: &Path) -> Result<Option<Tokenizer>> {
+    let is_there = folder.join("tokenizer.json").is_file();
+    is_there.then(|| Tokenizer::from_folder(folder)).transpose()
 }
 
 /// Tokens that a folder's model reads where it answers, and where given text is scored.
@@ -154,6 +186,11 @@ impl PromptReader for Reader {
     fn learnt(&self, messages: &[driftgauge_record::Message]) -> Told<Option<usize>> {
         let template = self.words.template.as_ref().map_err(again)?;
         Ok(Some(learnt(template, &self.words.tokenizer, messages)?))
+    }
+
+    fn learns_answers(&self, messages: &[driftgauge_record::Message]) -> Told<()> {
+        let template = self.words.template.as_ref().map_err(again)?;
+        learns_answers(template, messages)
     }
 
     fn special(&self) -> Vec<String> {

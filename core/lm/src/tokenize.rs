@@ -44,6 +44,22 @@ impl From<SentencePiece> for Tokenizer {
     }
 }
 
+/// What the tokenizers library makes, which panics on some files: merges that are shorter than the prefix of words that go on, a
+/// post-processor whose token is not among its own, a pattern that backtracks without end.
+fn guarded<T>(make: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(make)) {
+        Ok(made) => made.map_err(failed),
+        Err(_) => Err(Error::Tokenizer(
+            "the library that reads it failed on it: some of its settings contradict each other"
+                .to_owned(),
+        )),
+    }
+}
+
+/// What helps a file that is no tokenizer.
+const SAVE_AGAIN: &str =
+    "save the tokenizer again with `save_pretrained` of transformers, or fetch the file anew";
+
 impl Tokenizer {
     /// Reads the tokenizer of a model folder: `tokenizer.json`, and the tokens that its other files add, as transformers adds
     /// them.
@@ -113,7 +129,8 @@ impl Tokenizer {
     /// # Errors
     /// When it is malformed.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(failed)?;
+        let read = guarded(|| tokenizers::Tokenizer::from_bytes(bytes));
+        let mut inner = read.map_err(|error| error.hint(SAVE_AGAIN))?;
         // A folder may carry the padding and truncation of whoever saved it; neither is wanted here.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(failed)?;
@@ -145,7 +162,8 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         match &self.inner {
             Inner::Json(inner) => {
-                let encoding = inner.encode_fast(text, add_special).map_err(failed)?;
+                let encoding = guarded(|| inner.encode_fast(text, add_special))
+                    .map_err(|error| error.hint(SAVE_AGAIN))?;
                 Ok(encoding.get_ids().to_vec())
             }
             Inner::Pieces(pieces) => Ok(pieces.encode(text, add_special)),
@@ -319,6 +337,32 @@ mod tests {
                 .build()
                 .unwrap();
             assert_eq!(first, pool.install(train));
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_library_fails_on_is_refused() {
+        let file = |more: serde_json::Value| {
+            let mut file = serde_json::json!({
+                "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+            });
+            for (key, value) in more.as_object().unwrap() {
+                match key.as_str() {
+                    "normalizer" => file[key] = value.clone(),
+                    key => file["model"][key] = value.clone(),
+                }
+            }
+            file.to_string()
+        };
+        for more in [
+            serde_json::json!({"continuing_subword_prefix": "##"}),
+            serde_json::json!({"normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}}),
+            serde_json::json!({"normalizer": {"type": "Unheard"}}),
+        ] {
+            let read = Tokenizer::from_bytes(file(more.clone()).as_bytes());
+            let failed = read.and_then(|tokenizer| tokenizer.encode("ab", false));
+            let said = driftgauge_problem::Problem::from(failed.unwrap_err()).to_string();
+            assert!(said.contains("save the tokenizer again"), "{more}: {said}");
         }
     }
 

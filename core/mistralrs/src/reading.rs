@@ -4,13 +4,18 @@ use std::path::Path;
 
 use driftgauge_engine::{LocalEngine, PromptReader, TextFiles};
 use driftgauge_lm::Reader;
+use driftgauge_problem::Problem;
 
 use crate::{config, folder};
 
 /// How a model reads prompts, as far as mistral.rs computes it; `None` where its files do not tell.
-#[must_use]
-pub fn reader(files: &TextFiles) -> Option<Box<dyn PromptReader>> {
-    let mut reader = Reader::open(files)?;
+///
+/// # Errors
+/// When its tokenizer is there and cannot be used.
+pub fn reader(files: &TextFiles) -> Result<Option<Box<dyn PromptReader>>, Problem> {
+    let Some(mut reader) = Reader::open(files)? else {
+        return Ok(None);
+    };
     match files.gguf {
         _ if files.engine == LocalEngine::Native => {}
         Some(_) => {
@@ -22,7 +27,7 @@ pub fn reader(files: &TextFiles) -> Option<Box<dyn PromptReader>> {
             reader.limits.reach = config.and_then(|config| config.reach);
         }
     }
-    Some(Box::new(reader))
+    Ok(Some(Box::new(reader)))
 }
 
 /// Larger models would take longer to load twice than the check is worth.

@@ -12,6 +12,20 @@ use crate::RunDir;
 /// Where a file of a run folder stands while it is written. One that was left behind is nothing.
 const PART: &str = ".part";
 
+/// Writes a file as a whole or not at all: whoever is killed, or finds the disk full, leaves it as it was.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let part = path.with_file_name(PART);
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    if written.is_err() {
+        // A part that stays takes room and is nothing.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
 /// The number of a file's format, its first field. Reads no other number than its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Schema<const N: u32>;
@@ -212,10 +226,7 @@ impl RunDir {
         let mut text =
             serde_json::to_string_pretty(file).map_err(|error| failed(&path, error.into()))?;
         text.push('\n');
-        // Whoever is killed while writing leaves the file as it was.
-        let part = self.path().join(PART);
-        std::fs::write(&part, text).map_err(|source| failed(&part, source))?;
-        std::fs::rename(&part, &path).map_err(|source| failed(&path, source))
+        write_whole(&path, text.as_bytes()).map_err(|source| failed(&path, source))
     }
 
     /// Whether the folder has nothing but what a run that was killed at its start left there.

@@ -19,7 +19,7 @@ pub mod value;
 mod visible;
 
 pub use answer::{answer_start, answer_start_within, answer_text, spells_special_token};
-pub use folder::{FolderError, RunFile, Schema};
+pub use folder::{FolderError, RunFile, Schema, write_whole};
 pub use results::{
     Adjustment, Comparison, Draws, EffectSizes, Expected, Flips, FurtherTest, Gate, Interval,
     LeftOut, Metric, PairCounts, PairedDetail, PairedTest, PublishedOutcome, Resampling, Results,

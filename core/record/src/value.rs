@@ -100,6 +100,19 @@ pub fn number(value: Option<&Value>) -> Lookup<f64> {
     }
 }
 
+/// A number with so many decimal places, a half to the even neighbour and of the exact number, as Python rounds; places below 0 are
+/// tens, hundreds, ...
+#[must_use]
+pub fn rounded(number: f64, places: i32) -> f64 {
+    match usize::try_from(places) {
+        Ok(places) => format!("{number:.places$}").parse().unwrap_or(number),
+        Err(_) => {
+            let scale = 10_f64.powi(places);
+            (number * scale).round_ties_even() / scale
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -129,6 +142,21 @@ mod tests {
             assert!(!is_ambiguous(&row, path), "{path}");
         }
         assert_eq!(at("a.c.d.2"), None);
+    }
+
+    /// `round` of Python 3.12.
+    #[test]
+    fn halves_are_rounded_as_python_does() {
+        for (number, places, expected) in [
+            (2.5, 0, 2.0),
+            (-2.5, 0, -2.0),
+            (3.5, 0, 4.0),
+            (2.675, 2, 2.67),
+            (0.125, 2, 0.12),
+            (1250.0, -2, 1200.0),
+        ] {
+            assert_eq!(rounded(number, places), expected, "{number}, {places}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Identity: BLAKE3 over bytes, never over names, paths, clocks or thread counts.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -23,8 +23,12 @@ impl Digest {
     /// Digest of a file's bytes, read in bounded memory.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or is none: a device or a pipe may have no end, and cannot be read twice.
     pub fn of_file(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(io::Error::other("it is a device or a pipe, and no file"));
+        }
         let mut hasher = blake3::Hasher::new();
         let mut file = File::open(path)?;
         // Most files of a store are small, and clearing a large buffer takes longer than reading one.
@@ -189,5 +193,12 @@ mod tests {
         ] {
             assert_ne!(key, other);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_is_no_file() {
+        let said = Digest::of_file(Path::new("/dev/zero")).unwrap_err();
+        assert!(said.to_string().contains("no file"), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! Digests of files, remembered by size, modification time and inode, so that planning over many gigabytes of weights
+//! Digests of files, remembered by size, inode and the times of the last modification and of the last change of anything, so that planning over many gigabytes of weights
 //! is instant. Small files are always read.
 
 use std::collections::BTreeMap;
@@ -17,6 +17,8 @@ const ALWAYS_READ: u64 = 16 << 20;
 struct Remembered {
     size: u64,
     mtime_ns: u128,
+    /// Which no tool sets back, as some do with the time of modification.
+    ctime_ns: i128,
     inode: u64,
     blake3: Digest,
 }
@@ -65,6 +67,7 @@ impl FileDigests {
         let current = |blake3: Digest| Remembered {
             size: metadata.len(),
             mtime_ns: mtime_ns(&metadata),
+            ctime_ns: ctime_ns(&metadata),
             inode: inode(&metadata),
             blake3,
         };
@@ -106,6 +109,17 @@ fn mtime_ns(metadata: &fs::Metadata) -> u128 {
         .ok()
         .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
         .map_or(0, |elapsed| elapsed.as_nanos())
+}
+
+#[cfg(unix)]
+fn ctime_ns(metadata: &fs::Metadata) -> i128 {
+    use std::os::unix::fs::MetadataExt as _;
+    i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
+}
+
+#[cfg(not(unix))]
+fn ctime_ns(_metadata: &fs::Metadata) -> i128 {
+    0
 }
 
 #[cfg(unix)]

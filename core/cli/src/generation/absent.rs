@@ -68,8 +68,9 @@ pub(crate) fn testify(_model: &LoadModel, _probes: &Probes) -> Result<Testimony,
 
 /// How a model reads prompts; `None` where its files do not tell.
 #[must_use]
-pub(crate) fn reader(files: &TextFiles) -> Option<Box<dyn PromptReader>> {
-    Some(Box::new(Reader::open(files)?))
+pub(crate) fn reader(files: &TextFiles) -> Result<Option<Box<dyn PromptReader>>, Problem> {
+    let reader = Reader::open(files)?;
+    Ok(reader.map(|reader| Box::new(reader) as Box<dyn PromptReader>))
 }
 
 /// Nothing: the native decoder proves at load what it computes, and there is no other one.

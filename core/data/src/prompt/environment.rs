@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, filters};
 
+use driftgauge_record::value::rounded;
+
 use super::absent::{is_absent, plain};
 use super::bounded;
 use super::typed::{COMPARE, CONDITION};
@@ -45,6 +47,7 @@ pub(super) fn strict() -> Environment<'static> {
         there(value)?;
         filters::float(state, value)
     });
+    environment.add_filter("round", round);
     environment.add_filter(
         "tojson",
         |value: &Value, indent: Option<Value>, options: minijinja::value::Kwargs| {
@@ -81,6 +84,31 @@ fn default(value: Value, other: Option<Value>, boolean: Option<bool>) -> Value {
         true => other.unwrap_or_else(|| Value::from("")),
         false => value,
     }
+}
+
+/// As Jinja has it; minijinja's own rounds halves away from zero.
+fn round(value: &Value, places: Option<i32>, method: Option<String>) -> Result<Value, Error> {
+    there(value)?;
+    if value.is_integer() {
+        return Ok(value.clone());
+    }
+    let number = match value.is_number() {
+        true => f64::try_from(value.clone())?,
+        false => {
+            return Err(wrong(format!(
+                "{} is no number to be rounded",
+                shown(value)
+            )));
+        }
+    };
+    let places = places.unwrap_or(0);
+    let scale = 10_f64.powi(places);
+    Ok(Value::from(match method.as_deref() {
+        None | Some("common") => rounded(number, places),
+        Some("ceil") => (number * scale).ceil() / scale,
+        Some("floor") => (number * scale).floor() / scale,
+        Some(other) => return Err(wrong(format!("there is no way `{other}` to round"))),
+    }))
 }
 
 fn to_bool(value: &Value) -> Result<bool, Error> {

@@ -326,3 +326,31 @@ fn what_a_template_makes_has_an_end() {
         assert_eq!(templates.fill(template, &row, None).unwrap(), text);
     }
 }
+
+/// Jinja 3.1.6.
+#[test]
+fn numbers_are_rounded_as_jinja_does() {
+    let templates = Templates::default();
+    let text = "{{ 2.5|round }} {{ -2.5|round }} {{ 2.675|round(2) }} {{ n|round }} {{ 2.1|round(0, 'ceil') }}";
+    let filled = templates.fill(text, &row(), None).unwrap();
+    assert_eq!(filled, "2.0 -2.0 2.67 3 3.0");
+    assert!(said(templates.fill("{{ question|round }}", &row(), None)).contains("is no number"));
+}
+
+/// A sign behind the braces was taken for the mark that trims white space: minus five was five.
+#[test]
+fn a_sign_that_begins_an_expression_stays() {
+    let templates = Templates::default();
+    for (text, expected) in [
+        ("a {{ -n }}", "a -3"),
+        ("a {{ -2.5 }} b", "a -2.5 b"),
+        ("a {{- -n -}} b", "a-3b"),
+        ("a {{-n}} b", "a3 b"),
+    ] {
+        assert_eq!(
+            templates.fill(text, &row(), None).unwrap(),
+            expected,
+            "{text}"
+        );
+    }
+}

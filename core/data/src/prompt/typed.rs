@@ -100,7 +100,11 @@ fn in_tag(tag: &str, rewrite: fn(&str) -> Cow<'_, str>) -> String {
     let before = &tag[..tag.len() - inner.len()];
     let trimmed = inner.strip_suffix(['-', '+']).unwrap_or(inner);
     let after = &inner[trimmed.len()..];
-    format!("{before}{}{after}", rewrite(trimmed))
+    let rewritten = rewrite(trimmed);
+    // A sign that begins an expression is no mark.
+    let is_sign = before.is_empty() && rewritten.starts_with(['-', '+']);
+    let space = if is_sign { " " } else { "" };
+    format!("{before}{space}{rewritten}{after}")
 }
 
 fn statement(source: &str) -> Cow<'_, str> {

@@ -192,7 +192,7 @@ mod tests {
             "g.temperature".to_owned(),
             ["`0`", "`0.7`"].map(str::to_owned),
         );
-        assert_eq!(said(true), [temperature.clone()]);
+        assert_eq!(said(true), std::slice::from_ref(&temperature));
         let top_p = ("g.top_p".to_owned(), ["not said", "`1`"].map(str::to_owned));
         assert_eq!(said(false), [temperature, top_p]);
         assert!(ours.differences(&ours.clone(), false).is_empty());

@@ -1,12 +1,13 @@
 //! Adapters in PEFT's layout: pinned by their bytes, held against their base before anything runs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use driftgauge_data::PinnedFile;
 use driftgauge_data::hub::{HubSource, RepositoryKind};
 use driftgauge_engine::training::{LoraConfig, Method, TrainingSettings};
 use driftgauge_folder::adapter::Adapter;
-use driftgauge_folder::special::largest_token;
+use driftgauge_folder::special::{SpecialTokens, largest_token};
 use driftgauge_problem::Problem;
 use driftgauge_spec::Text;
 use driftgauge_spec::spec::{Adapter as AdapterSpec, Lora, TargetModules};
@@ -163,6 +164,10 @@ impl Resolver<'_> {
                  `{base}` is used",
                 theirs.1
             ));
+        } else if let Some(what) = other_tokenizer(own, base_folder) {
+            self.notes.push(format!(
+                "the adapter `{place}` has a tokenizer beside it {what}; the tokenizer of `{base}` is used"
+            ));
         }
     }
 
@@ -277,8 +282,14 @@ fn contradiction(lora: &Lora, adapter: &Adapter) -> Option<(&'static str, String
     });
     let ranks = (!lora.rank_pattern.is_empty())
         .then(|| said(json!(lora.rank_pattern), &config["rank_pattern"]));
+    // PEFT writes an alpha as it was given, 3 or 3.0.
+    let has = &config["alpha_pattern"];
+    let as_numbers = |value: &Value| {
+        serde_json::from_value::<BTreeMap<String, f64>>(value.clone())
+            .map_or_else(|_| value.clone(), |numbers| json!(numbers))
+    };
     let alphas = (!lora.alpha_pattern.is_empty())
-        .then(|| said(json!(lora.alpha_pattern), &config["alpha_pattern"]));
+        .then(|| said(as_numbers(&json!(lora.alpha_pattern)), &as_numbers(has)));
     [
         ("target_modules", modules),
         ("modules_to_save", saved.flatten()),
@@ -287,6 +298,33 @@ fn contradiction(lora: &Lora, adapter: &Adapter) -> Option<(&'static str, String
     ]
     .into_iter()
     .find_map(|(key, found)| found.map(|(said, has)| (key, said, has)))
+}
+
+/// How a tokenizer beside an adapter differs from that of the base, with the same tokens: another one ends an answer, or texts are cut
+/// otherwise.
+fn other_tokenizer(own: &Path, base: &Path) -> Option<String> {
+    let ends = [own, base].map(|folder| {
+        let tokens = SpecialTokens::read(folder).ok()?;
+        tokens.get("eos_token").map(str::to_owned)
+    });
+    if let [Some(theirs), Some(ours)] = &ends
+        && theirs != ours
+    {
+        return Some(format!(
+            "whose `eos_token` is `{theirs}`, and that of the base is `{ours}`"
+        ));
+    }
+    let read = |folder: &Path| std::fs::read(folder.join("tokenizer.json")).ok();
+    let (theirs, ours) = (read(own)?, read(base)?);
+    if theirs == ours {
+        return None;
+    }
+    let model = |bytes: &[u8]| {
+        let mut file: Value = serde_json::from_slice(bytes).ok()?;
+        Some(file["model"].take())
+    };
+    let is_other = model(&theirs)? != model(&ours)?;
+    is_other.then(|| "that cuts texts into other tokens than that of the base".to_owned())
 }
 
 /// The folder on this machine that a model is made from in the end, where there is one.

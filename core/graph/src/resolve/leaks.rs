@@ -5,13 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use driftgauge_data::dataset::derangement;
 use driftgauge_data::prompt::Templates;
+use driftgauge_record::Message;
 use driftgauge_spelling::alike;
 use indexmap::IndexMap;
 use serde_json::json;
 
 use super::Resolver;
 use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel, Training};
-use crate::training_data::{Example, examples};
+use crate::training_data::{Example, Examples, examples};
 
 /// Words of a run that is looked for.
 const RUN: usize = 5;
@@ -47,8 +48,10 @@ impl Resolver<'_> {
                 && all_there(training, datasets)
             {
                 let key = json!([training.data, training.eval_fraction]).to_string();
+                let all = examples(training, datasets).unwrap_or_default();
+                self.held_out_and_learnt(id, &all);
                 let number = *data.entry(key).or_insert_with(|| {
-                    learnt.push(examples(training, datasets).unwrap_or_default().train);
+                    learnt.push(all.train);
                     learnt.len() - 1
                 });
                 of_model.insert(id, number);
@@ -108,6 +111,35 @@ impl Resolver<'_> {
                 "what a model was trained on says little of what it learnt: hold rows out with `filter`, or ask other ones",
             );
         }
+    }
+}
+
+impl Resolver<'_> {
+    /// Warns of rows whose loss is called that of rows held out, and that are learnt.
+    fn held_out_and_learnt(&mut self, model: &str, examples: &Examples) {
+        let learnt: HashSet<&[Message]> =
+            examples.train.iter().map(|row| &row.messages[..]).collect();
+        let both = |row: &&Example| learnt.contains(&row.messages[..]);
+        let mut both = examples.eval.iter().filter(both);
+        let Some(first) = both.next() else {
+            return;
+        };
+        let Some((id, _)) = self.spec.models.iter().find(|(id, _)| id.get() == model) else {
+            return;
+        };
+        let message = format!(
+            "`{model}` is trained on {} of its {} held-out rows, word for word, the first of them `{}`: their loss says nothing of what it learnt",
+            1 + both.count(),
+            examples.eval.len(),
+            first.id
+        );
+        self.note(message.clone());
+        self.warn(
+            "trained-on-evaluated",
+            id.span(),
+            message,
+            "hold other rows out: take those away from `eval_dataset` or from the training with `filter`, and drop rows that stand twice",
+        );
     }
 }
 

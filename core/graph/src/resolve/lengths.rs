@@ -47,6 +47,10 @@ pub(super) fn unreadable(
                     more: 0,
                     turns: Turns::All,
                 };
+                if readers.of(model.get()).is_none() {
+                    let untold = readers.untold(model.get());
+                    out.extend(untold.map(|told| told.of_input().at(place(model.span()))));
+                }
                 let Some(reader) = readers.of(model.get()) else {
                     continue;
                 };
@@ -138,6 +142,10 @@ fn untaught(
         let Ok(examples) = examples(training, &experiment.datasets) else {
             continue;
         };
+        if readers.of(id.get()).is_none() {
+            let untold = readers.untold(id.get());
+            out.extend(untold.map(|told| told.of_input().at(place(finetune.base.span()))));
+        }
         let Some(reader) = readers.of(id.get()) else {
             continue;
         };
@@ -161,6 +169,19 @@ fn untaught(
         let settings = spec.finetune.get(finetune.settings.get().as_str());
         let longest = settings.and_then(|settings| settings.max_seq_length.as_ref());
         let answers = settings.is_some_and(|settings| settings.train_on == TrainOn::Responses);
+        let unlearnt = rows()
+            .take(1)
+            .filter(|_| answers)
+            .find_map(|row| reader.learns_answers(&row.messages).err());
+        if let Some(problem) = unlearnt {
+            let problem = problem.prefixed(&format!("its training, model `{id}`: "));
+            let problem = Problem {
+                code: "chat-template".into(),
+                ..problem
+            };
+            out.push(problem.of_input().at(place(finetune.base.span())));
+            continue;
+        }
         let Some(longest) = longest.filter(|_| answers) else {
             continue;
         };

@@ -63,6 +63,9 @@ use driftgauge_store::FileDigests;
 
 use crate::resolved::ResolvedExperiment;
 
+/// How a model reads prompts; `None` where its files are of a kind that is not known here.
+pub type Opened = Result<Option<Box<dyn PromptReader>>, Problem>;
+
 /// What resolving needs beside the spec.
 #[derive(Debug, Clone)]
 pub struct ResolveOptions {
@@ -94,7 +97,7 @@ pub struct ResolveOptions {
     /// file's header.
     pub gguf: fn(&Path, Option<&Path>, LocalEngine) -> Result<(), Problem>,
     /// How a model reads prompts, by its files; `None` where they do not tell.
-    pub reader: fn(&TextFiles) -> Option<Box<dyn PromptReader>>,
+    pub reader: fn(&TextFiles) -> Opened,
     /// How a model that is still to be trained from nothing will read prompts.
     pub untrained: fn(Untrained) -> Option<Box<dyn PromptReader>>,
     /// Why the engine could not be held against an independent computation of the model in a folder, whose weights may be
@@ -151,6 +154,10 @@ impl Resolver<'_> {
 
     /// A path of the spec, from its folder; remembered so that the run folder's copy of the spec can name it too.
     fn path(&mut self, path: &driftgauge_spec::Text) -> PathBuf {
+        if path.get().trim().is_empty() {
+            let message = "an empty path names no file";
+            self.problem("missing-file", path.span(), message.to_owned(), None);
+        }
         let full = self.options.base.join(path.get());
         let absolute = std::path::absolute(&full).unwrap_or_else(|_| full.clone());
         self.paths.push((path.span(), absolute));

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use driftgauge_engine::{PromptReader, TextFiles, Untrained};
+use driftgauge_problem::Problem;
 use indexmap::IndexMap;
 
 use super::ResolveOptions;
@@ -25,6 +26,8 @@ pub(super) struct Readers<'a> {
     experiment: &'a ResolvedExperiment,
     options: &'a ResolveOptions,
     opened: IndexMap<ReadBy, Option<Box<dyn PromptReader>>>,
+    /// Why files could not be read, by model, until it is told.
+    untold: IndexMap<String, Problem>,
 }
 
 impl<'a> Readers<'a> {
@@ -33,6 +36,7 @@ impl<'a> Readers<'a> {
             experiment,
             options,
             opened: IndexMap::new(),
+            untold: IndexMap::new(),
         }
     }
 
@@ -68,8 +72,12 @@ impl<'a> Readers<'a> {
     pub(super) fn of(&mut self, id: &str) -> Option<&dyn PromptReader> {
         let by = self.reads(id)?;
         let (experiment, options) = (self.experiment, self.options);
+        let untold = &mut self.untold;
         let opened = self.opened.entry(by).or_insert_with_key(|by| match by {
-            ReadBy::Files(files) => (options.reader)(files),
+            ReadBy::Files(files) => (options.reader)(files).unwrap_or_else(|problem| {
+                untold.insert(id.to_owned(), problem);
+                None
+            }),
             ReadBy::Rows(root, template) => {
                 let (_, training) = from_nothing(experiment, root)?;
                 let shape = training.architecture.as_ref()?;
@@ -86,6 +94,15 @@ impl<'a> Readers<'a> {
             }
         });
         opened.as_deref()
+    }
+
+    /// Why the files of a model cannot be read, once.
+    pub(super) fn untold(&mut self, id: &str) -> Option<Problem> {
+        let problem = self.untold.swap_remove(id)?;
+        Some(Problem {
+            code: "bad-model".into(),
+            ..problem.prefixed(&format!("model `{id}`: "))
+        })
     }
 }
 

@@ -111,6 +111,12 @@ pub(super) fn read(architecture: Architecture, fields: &Fields<'_>) -> Result<De
             _ => Ok(None),
         }
     };
+    // transformers reads it for Gemma 3 and leaves it out of what it computes.
+    if architecture == A::Gemma3 && fields.positive("attn_logit_softcapping")?.is_some() {
+        return Err(Error::Unsupported(
+            "`attn_logit_softcapping` of Gemma 3".to_owned(),
+        ));
+    }
     if gemma && fields.flag("use_bidirectional_attention", false)? {
         return Err(Error::Unsupported(
             "`use_bidirectional_attention: true`".to_owned(),

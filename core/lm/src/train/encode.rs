@@ -6,7 +6,7 @@ use driftgauge_engine::training::TrainOn;
 use driftgauge_problem::Problem;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{ChatTemplate, Message};
+use crate::chat::{ChatTemplate, Message, unasked};
 use crate::error::{Error, Result};
 use crate::tokenize::Tokenizer;
 
@@ -109,6 +109,9 @@ impl Encoder<'_> {
         text: &str,
         ids: &[u32],
     ) -> std::result::Result<(Vec<bool>, Vec<Range<usize>>), Problem> {
+        if let Some(header) = self.template.unasked_header(messages)? {
+            return Err(unasked(&header));
+        }
         let (mut supervised, mut answers) = (vec![false; ids.len()], Vec::new());
         for (turn, message) in messages.iter().enumerate() {
             if message.role != "assistant" {
@@ -320,6 +323,20 @@ mod tests {
         let other = open.replace("<think>", "<b>");
         let turns = [("user", "q"), ("assistant", "a")];
         assert!(encode(&other, &turns, 1000).is_err());
+    }
+
+    #[test]
+    fn a_header_that_no_prompt_ends_with_is_no_answer() {
+        let turns = [("user", "q"), ("assistant", "a")];
+        let never = CHATML.split("{% if add").next().unwrap();
+        let said = Problem::from(encode(never, &turns, 1000).unwrap_err()).to_string();
+        assert!(
+            said.contains("`<|im_start|>assistant` before an answer"),
+            "{said}"
+        );
+        // One that writes nothing before an answer has nothing to leave out.
+        let bare = "{% for m in messages %}{% if m.role == 'user' %}[{{ m.content }}]{% else %} {{ m.content }}<|im_end|>{% endif %}{% endfor %}";
+        assert_eq!(encode(bare, &turns, 1000).unwrap(), [" a<|im_end|>"]);
     }
 
     #[test]

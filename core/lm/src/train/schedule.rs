@@ -1,4 +1,4 @@
-//! Learning-rate schedules, as in transformers.
+//! Learning-rate schedules, as in transformers. `Constant` behind a warmup is its `constant_with_warmup`; its `constant` warms up never.
 
 use driftgauge_engine::training::LrScheduler;
 

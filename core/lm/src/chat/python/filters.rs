@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use driftgauge_record::value::rounded;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
 
@@ -47,7 +48,8 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     });
     environment.add_filter("truncate", truncate);
     environment.add_filter("center", |value: &Value, width: Option<usize>| {
-        super::methods::centered(&text(value), width.unwrap_or(80), ' ')
+        let width = super::methods::bounded(width.unwrap_or(80))?;
+        Ok::<_, Error>(super::methods::centered(&text(value), width, ' '))
     });
     environment.add_test("iterable", is_iterable);
     environment.add_test("sequence", |value: &Value| {
@@ -390,13 +392,7 @@ fn round(value: &Value, precision: Option<i32>, method: Option<String>) -> Resul
     let precision = precision.unwrap_or(0);
     let scale = 10_f64.powi(precision);
     Ok(Value::from(match method.as_deref() {
-        None | Some("common") if precision >= 0 => {
-            let digits = usize::try_from(precision).unwrap_or(0);
-            format!("{number:.digits$}")
-                .parse::<f64>()
-                .unwrap_or(number)
-        }
-        None | Some("common") => (number * scale).round_ties_even() / scale,
+        None | Some("common") => rounded(number, precision),
         Some("ceil") => (number * scale).ceil() / scale,
         Some("floor") => (number * scale).floor() / scale,
         Some(other) => return Err(refuse(format!("there is no rounding `{other}`"))),
@@ -429,7 +425,7 @@ fn indent(
     options.assert_all_used()?;
     let pad = match width.as_str() {
         Some(text) => text.to_owned(),
-        None => " ".repeat(usize::try_from(width)?),
+        None => " ".repeat(super::methods::bounded(usize::try_from(width)?)?),
     };
     // Jinja2 adds a new line, so that what ends with one keeps it.
     let with_end = format!("{text}\n");

@@ -18,6 +18,7 @@ struct Layout {
 /// `,` and `:`, and no HTML escapes (which minijinja's own filter adds).
 pub(super) fn tojson(value: Value, options: Kwargs) -> Result<Value, Error> {
     let indent = options.get::<Option<usize>>("indent")?;
+    let indent = indent.map(super::methods::bounded).transpose()?;
     let separators = options.get::<Option<Vec<String>>>("separators")?;
     let separators = match separators.as_deref() {
         None => [if indent.is_some() { "," } else { ", " }, ": "].map(str::to_owned),

@@ -5,6 +5,9 @@ use minijinja::{Error, ErrorKind, State};
 
 use super::text::{capitalize, is_space, lines, text, title};
 
+/// Most characters that are written to fill a line.
+const WIDEST: usize = 1_000_000;
+
 /// Calls a method of a value: those below, else what minijinja's own collection has.
 pub(super) fn call(
     state: &State,
@@ -136,6 +139,7 @@ fn of_text(s: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error
         }
         "center" | "ljust" | "rjust" => {
             let (width, fill): (usize, Option<char>) = from_args(args)?;
+            let width = bounded(width)?;
             let fill = fill.unwrap_or(' ');
             let missing = width.saturating_sub(s.chars().count());
             let pad = |count: usize| fill.to_string().repeat(count);
@@ -147,6 +151,7 @@ fn of_text(s: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error
         }
         "zfill" => {
             let (width,): (usize,) = from_args(args)?;
+            let width = bounded(width)?;
             let (sign, digits) = match s.strip_prefix(['-', '+']) {
                 Some(digits) => s.split_at(s.len() - digits.len()),
                 None => ("", s),
@@ -180,6 +185,19 @@ fn of_list(list: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, 
                 .ok_or_else(|| refuse("the value is not in the list".to_owned()))
         }
         _ => Ok(None),
+    }
+}
+
+/// A width that a template may ask for.
+///
+/// # Errors
+/// When no prompt could be so wide, and the memory might not do.
+pub(super) fn bounded(width: usize) -> Result<usize, Error> {
+    match width <= WIDEST {
+        true => Ok(width),
+        false => Err(refuse(format!(
+            "a width of {width} is more than the {WIDEST} that a template may ask for"
+        ))),
     }
 }
 
