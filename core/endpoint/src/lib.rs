@@ -10,6 +10,7 @@ mod draws;
 mod key;
 mod logprobs;
 mod message;
+mod own;
 mod pace;
 mod protocol;
 mod retry;

@@ -18,15 +18,37 @@ const ROUNDING: f64 = 1e-3;
 pub(crate) struct Position {
     /// The token's text.
     pub(crate) token: String,
+    /// Its bytes, where the server gives them: a text has none of a part of a character.
+    pub(crate) bytes: Option<Vec<u8>>,
     /// ln p of it.
     pub(crate) logprob: f64,
     /// The most likely tokens of the position with their ln p, most likely first.
     pub(crate) top: Vec<(String, f64)>,
 }
 
+/// Why log-probabilities that came with an answer are not used for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unfit {
+    /// They are those of another text.
+    OtherText,
+}
+
+impl Unfit {
+    /// What provenance says.
+    pub(crate) fn told(self) -> &'static str {
+        match self {
+            Self::OtherText => {
+                "the server gives some answers log-probabilities of tokens that do not spell them; what needs these is absent there"
+            }
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct ChatToken {
     token: String,
+    #[serde(default)]
+    bytes: Value,
     logprob: f64,
     #[serde(default)]
     top_logprobs: Vec<TopToken>,
@@ -56,6 +78,7 @@ pub(crate) fn positions(logprobs: &Value) -> Result<Vec<Position>, String> {
             serde_json::from_value(logprobs["content"].clone()).map_err(unreadable)?;
         let position = |token: ChatToken| Position {
             token: token.token,
+            bytes: serde_json::from_value(token.bytes).ok(),
             logprob: token.logprob,
             top: token
                 .top_logprobs
@@ -70,6 +93,7 @@ pub(crate) fn positions(logprobs: &Value) -> Result<Vec<Position>, String> {
         let known = list.tokens.into_iter().zip(list.token_logprobs);
         let position = |(token, logprob): (String, Option<f64>)| Position {
             token,
+            bytes: None,
             logprob: logprob.unwrap_or(f64::NAN),
             top: tops
                 .next()
@@ -101,8 +125,8 @@ pub(crate) fn positions(logprobs: &Value) -> Result<Vec<Position>, String> {
     }
 }
 
-/// Fills the statistics that the positions suffice for, with ln p of the `likeliest` most likely tokens. Lists are whole or empty: what needs the whole distribution
-/// (the full entropy) stays empty, and so does what needs more of the most likely tokens than every position has.
+/// Fills the statistics that the positions of the answer suffice for, with ln p of the `likeliest` most likely tokens. Lists are whole or empty: what needs the
+/// whole distribution (the full entropy) stays empty, and so does what needs more of the most likely tokens than every position has.
 pub(crate) fn fill(
     completion: &mut Completion,
     positions: &[Position],
@@ -148,19 +172,15 @@ pub(crate) fn fill(
             .map(|(_, logprob)| narrow(logprob.clamp(f64::from(f32::MIN), 0.0)))
             .collect();
     }
-    if let Some(at) = answer_position(positions, &completion.text) {
+    if let Some(at) = answer_position(positions) {
         completion.first_token_logprob = watched(at, watch);
     }
 }
 
-/// The position of the token with which the answer proper begins. Tokens may spell reasoning before the text, which servers keep
-/// apart, and special tokens behind it.
-fn answer_position<'a>(positions: &'a [Position], text: &str) -> Option<&'a Position> {
+/// The position of the token with which the answer proper begins: behind reasoning that was left in, and marks.
+fn answer_position(positions: &[Position]) -> Option<&Position> {
     let spelt: String = positions.iter().map(|at| at.token.as_str()).collect();
-    let start = match spelt.rfind(text).filter(|_| !text.is_empty()) {
-        Some(before) => before + answer_start(text)?,
-        None => answer_start(&spelt)?,
-    };
+    let start = answer_start(&spelt)?;
     let mut end = 0;
     positions.iter().find(|at| {
         end += at.token.len();
@@ -205,6 +225,19 @@ fn watched(at: &Position, watch: &[String]) -> indexmap::IndexMap<String, f32> {
 )]
 fn narrow(number: f64) -> f32 {
     number as f32
+}
+
+#[cfg(test)]
+impl Position {
+    /// A token without likely ones.
+    pub(crate) fn of(token: &str, logprob: f64) -> Self {
+        Self {
+            token: token.to_owned(),
+            bytes: None,
+            logprob,
+            top: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -277,11 +310,10 @@ mod tests {
             ("", -4.0),
         ];
         let at = Position {
-            token: "un".to_owned(),
-            logprob: -0.5,
             top: top
                 .map(|(token, logprob)| (token.to_owned(), logprob))
                 .to_vec(),
+            ..Position::of("un", -0.5)
         };
         let found = watched(&at, &["safe".to_owned(), "unsafe".to_owned()]);
         assert!((found["unsafe"] + 0.7).abs() < 1e-6 && (found["safe"] + 1.0).abs() < 1e-6);
@@ -299,9 +331,8 @@ mod tests {
     #[test]
     fn the_verdict_is_watched_where_it_stands() {
         let token = |token: &str, top: &[(&str, f64)]| Position {
-            token: token.to_owned(),
-            logprob: -0.1,
             top: top.iter().map(|(t, l)| ((*t).to_owned(), *l)).collect(),
+            ..Position::of(token, -0.1)
         };
         let positions = [
             token("\n\n", &[("\n\n", -0.1), ("safe", -8.0), ("unsafe", -10.5)]),

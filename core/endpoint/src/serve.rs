@@ -1,6 +1,6 @@
 //! The worker process of an endpoint: requests in, answers out as they come, several at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::sync::{Arc, mpsc};
 
@@ -12,6 +12,7 @@ use driftgauge_problem::Problem;
 use crate::EndpointError;
 use crate::client::Client;
 use crate::draws::{Draw, Draws};
+use crate::logprobs::Unfit;
 use crate::protocol::{Answer, Served};
 use crate::retry::Failure;
 
@@ -54,6 +55,7 @@ pub fn serve<W: Write>(
         match outcome {
             Ok(answer) => {
                 served.lists(answer.listed);
+                served.unfit.extend(answer.unfit);
                 if let Some(draw) = draw {
                     served.draws.add(draw, &answer.completion.text);
                 }
@@ -145,6 +147,8 @@ struct Seen {
     in_order: Vec<Served>,
     /// How many of the most likely tokens the answers so far list at least; `Some(None)` where one has no log-probabilities.
     fewest: Option<Option<usize>>,
+    /// Why log-probabilities of answers were left out.
+    unfit: BTreeSet<Unfit>,
     draws: Draws,
 }
 
@@ -191,11 +195,14 @@ impl Seen {
             outcome: CheckOutcome::Skipped,
             detail,
         }];
-        if let Some(lacking) = client.logprobs_lacking(self.fewest) {
+        let lacking = client.logprobs_lacking(self.fewest);
+        let unfit = self.unfit.iter().map(|unfit| unfit.told());
+        let told: Vec<&str> = lacking.into_iter().chain(unfit).collect();
+        if endpoint.logprobs && !told.is_empty() {
             checks.push(Check {
                 name: "logprobs".to_owned(),
                 outcome: CheckOutcome::Avoided,
-                detail: lacking.to_owned(),
+                detail: told.join("; "),
             });
         }
         if self.draws.lacking() {

@@ -408,6 +408,9 @@ fn content_in_parts_and_a_refusal_apart_are_what_was_said() {
     let (replies, _) = ask(&rules, |_| {});
     let completion = only(&replies).expect("an answer");
     assert_eq!(completion.text, "I cannot help with that.");
+    // The tokens that the server lists spell another text.
+    assert!(completion.token_logprob.is_empty());
+    assert!(tells(&replies, "do not spell"), "{replies:?}");
 }
 
 #[test]
@@ -450,14 +453,18 @@ fn log_probabilities_that_never_come_are_told() {
     let (replies, requests) = ask(&json!({ "logprobs": false }), |_| {});
     assert!(only(&replies).expect("an answer").token_logprob.is_empty());
     assert_eq!(requests.len(), 1);
-    let told = replies.iter().any(|reply| match reply {
+    assert!(tells(&replies, "gives none"), "{replies:?}");
+}
+
+/// Whether provenance says so of the log-probabilities.
+fn tells(replies: &[Reply], what: &str) -> bool {
+    replies.iter().any(|reply| match reply {
         Reply::Ready(loaded) => {
             let mut checks = loaded.checks.iter();
-            checks.any(|check| check.name == "logprobs" && check.detail.contains("gives none"))
+            checks.any(|check| check.name == "logprobs" && check.detail.contains(what))
         }
         _ => false,
-    });
-    assert!(told, "{replies:?}");
+    })
 }
 
 #[test]

@@ -7,8 +7,9 @@ use reqwest::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use crate::logprobs::{self, TOP};
+use crate::logprobs::{self, TOP, Unfit};
 use crate::message::{ChoiceMessage, Said};
+use crate::own;
 use crate::retry::{self, Failure};
 use crate::stream;
 
@@ -21,6 +22,8 @@ pub(crate) struct Answer {
     pub(crate) served: Served,
     /// How many of the most likely tokens the server listed at every position; `None` where it gave no log-probabilities of a text.
     pub(crate) listed: Option<usize>,
+    /// Why the log-probabilities that it gave are left out.
+    pub(crate) unfit: Option<Unfit>,
     /// Tokens that it made, beyond those of its reasoning, where it counts them.
     pub(crate) made: Option<u64>,
 }
@@ -118,14 +121,6 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
             .help("set `logprobs: false` for this model"),
         )
     })?;
-    logprobs::fill(
-        &mut completion,
-        &positions,
-        request.top_logprobs,
-        &request.watch_first_token,
-    );
-    completion.ends_with_eos =
-        finish == FinishReason::Stop && ends_beyond(&positions, &completion.text);
     if request.strip_thinking {
         completion.keep_thinking_apart(None);
     }
@@ -134,9 +129,20 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
         (Some(reasoning), Some(further)) => Some(format!("{reasoning}\n\n{further}")),
         (reasoning, further) => reasoning.or(further),
     };
+    let own = own::own(&positions, &completion, &request.stop);
+    if let Some(own) = own {
+        completion.ends_with_eos = finish == FinishReason::Stop && own.ended;
+        logprobs::fill(
+            &mut completion,
+            own.positions,
+            request.top_logprobs,
+            &request.watch_first_token,
+        );
+    }
     let fewest = positions.iter().map(|at| at.top.len()).min();
     Ok(Answer {
         listed: fewest.or(completion.text.is_empty().then_some(TOP)),
+        unfit: own.is_none().then_some(Unfit::OtherText),
         made,
         completion,
         served: Served {
@@ -245,15 +251,6 @@ fn before_stop<'a>(text: &'a str, stop: &[String]) -> &'a str {
         .filter_map(|end| text.find(end.as_str()))
         .min();
     &text[..first.unwrap_or(text.len())]
-}
-
-/// Whether the last token is the one that ended the answer: the tokens before it spell the whole text.
-fn ends_beyond(positions: &[logprobs::Position], text: &str) -> bool {
-    let Some((last, before)) = positions.split_last() else {
-        return false;
-    };
-    let spelt: String = before.iter().map(|at| at.token.as_str()).collect();
-    !text.is_empty() && spelt == text && !last.token.is_empty()
 }
 
 /// The server's own words in an error: the message of the usual error object, else the body's beginning.

@@ -1,10 +1,12 @@
 //! Whole answers as servers document them: none of what they say beside the text is a reason to refuse it.
 
+use driftgauge_engine::GenerateRequest;
 use driftgauge_record::FinishReason::{self, Length, Stop};
 use serde_json::{Value, json};
 
 use super::answer::read;
 use super::fixture::request;
+use crate::logprobs::Unfit;
 
 /// An answer with one choice.
 fn answer(choice: Value, beside: Value) -> Value {
@@ -129,5 +131,41 @@ fn answers_of_usual_servers_are_read() {
         let read = read.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         assert_eq!(read.completion.text, "a tree", "{name}");
         assert_eq!(read.completion.finish_reason, finish, "{name}");
+    }
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_answer() {
+    let of = |message: Value, tokens: &[&str], stop: &str| {
+        let token = |(place, text): (usize, &&str)| json!({ "token": text, "logprob": -1.0 - place as f64 });
+        let tokens: Vec<Value> = tokens.iter().enumerate().map(token).collect();
+        let body = json!({ "choices": [{
+            "message": message, "finish_reason": "stop", "logprobs": { "content": tokens }
+        }] });
+        let request = GenerateRequest {
+            stop: vec![stop.to_owned()],
+            strip_thinking: true,
+            ..request()
+        };
+        let answer = read(&body.to_string(), &request).unwrap();
+        (answer.completion.token_logprob, answer.unfit)
+    };
+    let own = |list: &[f32]| (list.to_vec(), None);
+    let said = |text: &str| json!({ "content": text });
+    assert_eq!(of(said("Hello"), &["Hel", "lo"], ""), own(&[-1.0, -2.0]));
+    assert_eq!(of(said("Hello"), &[], ""), own(&[]));
+    let apart = json!({ "content": "Hello", "reasoning_content": "r" });
+    let thought = ["<think>", "r", "</think>", "Hello", "</s>"];
+    assert_eq!(of(apart, &thought, ""), own(&[-4.0, -5.0]));
+    let within = said("<think>r</think>Hello");
+    assert_eq!(of(within, &thought, ""), own(&[-4.0, -5.0]));
+    let cut = said("Hello STOP more");
+    assert_eq!(of(cut, &["Hello", " STOP", " more"], " STOP"), own(&[-1.0]));
+    for tokens in [&["foo", "bar"][..], &["Hel"], &["Hello", " more"]] {
+        assert_eq!(
+            of(said("Hello"), tokens, ""),
+            (Vec::new(), Some(Unfit::OtherText)),
+            "{tokens:?}"
+        );
     }
 }
