@@ -1,6 +1,6 @@
 //! Statistics of the tokens that a server reports, where it reports enough for them.
 
-use driftgauge_record::{Completion, answer_start};
+use driftgauge_record::{Completion, answer_start, is_no_logprob};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ pub(crate) struct Position {
 pub(crate) enum Unfit {
     /// They are those of another text.
     OtherText,
+    /// One of them is no number.
+    NoNumber,
 }
 
 impl Unfit {
@@ -39,6 +41,9 @@ impl Unfit {
         match self {
             Self::OtherText => {
                 "the server gives some answers log-probabilities of tokens that do not spell them; what needs these is absent there"
+            }
+            Self::NoNumber => {
+                "the server gives tokens of some answers a log-probability that stands for minus infinity or an unknown one; what needs these is absent there"
             }
         }
     }
@@ -125,6 +130,12 @@ pub(crate) fn positions(logprobs: &Value) -> Result<Vec<Position>, String> {
     }
 }
 
+/// Why the positions of an answer tell nothing of it, if they do not.
+pub(crate) fn unfit(positions: &[Position]) -> Option<Unfit> {
+    let mut own = positions.iter().map(|at| at.logprob);
+    own.any(is_no_logprob).then_some(Unfit::NoNumber)
+}
+
 /// Fills the statistics that the positions of the answer suffice for, with ln p of the `likeliest` most likely tokens. Lists are whole or empty: what needs the
 /// whole distribution (the full entropy) stays empty, and so does what needs more of the most likely tokens than every position has.
 pub(crate) fn fill(
@@ -166,11 +177,15 @@ pub(crate) fn fill(
             })
             .collect();
     }
-    if everywhere(likeliest) {
+    let numbers = |at: &Position| {
+        at.top
+            .iter()
+            .take_while(|top| !is_no_logprob(top.1))
+            .count()
+    };
+    if positions.iter().all(|at| numbers(at) >= likeliest) {
         let tops = positions.iter().flat_map(|at| &at.top[..likeliest]);
-        completion.token_top_logprobs = tops
-            .map(|(_, logprob)| narrow(logprob.clamp(f64::from(f32::MIN), 0.0)))
-            .collect();
+        completion.token_top_logprobs = tops.map(|(_, logprob)| narrow(logprob.min(0.0))).collect();
     }
     if let Some(at) = answer_position(positions) {
         completion.first_token_logprob = watched(at, watch);
@@ -356,6 +371,26 @@ mod tests {
         let found = &completion.first_token_logprob;
         assert!((found["unsafe"] - 0.75_f32.ln()).abs() < 1e-6, "{found:?}");
         assert!((found["safe"] - 0.125_f32.ln()).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
+    fn what_stands_for_minus_infinity_is_no_log_probability() {
+        for none in [-9999.0, f64::from(f32::MIN), -750.0] {
+            let own = [Position::of("a", -0.5), Position::of("b", none)];
+            assert_eq!(unfit(&own), Some(Unfit::NoNumber), "{none}");
+        }
+        assert_eq!(unfit(&[Position::of("a", -100.0)]), None);
+        // A token that is never drawn has a place among the others all the same.
+        let top = [("a", -0.1), ("b", -9999.0)].map(|(token, logprob)| (token.to_owned(), logprob));
+        let at = Position {
+            top: top.to_vec(),
+            ..Position::of("a", -0.1)
+        };
+        assert_eq!(unfit(std::slice::from_ref(&at)), None);
+        let mut completion = Completion::of_text("a".to_owned(), FinishReason::Stop);
+        fill(&mut completion, &[at], 2, &[]);
+        assert!((completion.token_margin[0] - (-0.1_f32).exp()).abs() < 1e-6);
+        assert!(completion.token_top_logprobs.is_empty());
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub use results::{
 };
 pub use rows::{SampleBatches, SampleRows, cell};
 pub use run_dir::RunDir;
-pub use sample::{Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel};
+pub use sample::{
+    Completion, Degeneracy, FinishReason, Message, Sample, Verdict, VerdictLabel, is_no_logprob,
+};
 pub use searched::{Bounded, Searched, Tried};
 pub use table::{
     AskedSample, SampleReader, SampleTableError, SampleWriter, TableRows, each_asked, read_samples,

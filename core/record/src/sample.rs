@@ -155,6 +155,13 @@ impl Completion {
     }
 }
 
+/// Whether a number in the place of ln p of a token is none: tools write -9999, or the lowest number of their type, for minus infinity
+/// and for what they do not know. Such a probability is 0 as a number.
+#[must_use]
+pub fn is_no_logprob(number: f64) -> bool {
+    number.exp() == 0.0
+}
+
 /// A judge's word on a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

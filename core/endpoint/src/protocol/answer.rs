@@ -129,8 +129,12 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
         (Some(reasoning), Some(further)) => Some(format!("{reasoning}\n\n{further}")),
         (reasoning, further) => reasoning.or(further),
     };
-    let own = own::own(&positions, &completion, &request.stop);
-    if let Some(own) = own {
+    let own = own::own(&positions, &completion, &request.stop).ok_or(Unfit::OtherText);
+    let own = own.and_then(|own| match logprobs::unfit(own.positions) {
+        None => Ok(own),
+        Some(unfit) => Err(unfit),
+    });
+    if let Ok(own) = own {
         completion.ends_with_eos = finish == FinishReason::Stop && own.ended;
         logprobs::fill(
             &mut completion,
@@ -142,7 +146,7 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
     let fewest = positions.iter().map(|at| at.top.len()).min();
     Ok(Answer {
         listed: fewest.or(completion.text.is_empty().then_some(TOP)),
-        unfit: own.is_none().then_some(Unfit::OtherText),
+        unfit: own.err(),
         made,
         completion,
         served: Served {
