@@ -12,6 +12,8 @@ pub(crate) const FEW: usize = 5;
 pub(crate) const TEN: usize = 10;
 /// Rounding above 0 that servers' 16-bit arithmetic leaves.
 const ROUNDING: f64 = 1e-3;
+/// Room for the rounding of several numbers, or of two that were rounded apart.
+const LOOSE: f64 = 0.01;
 
 /// One token with what the server says of its position.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,8 @@ pub(crate) enum Unfit {
     OtherText,
     /// One of them is no number.
     NoNumber,
+    /// The likeliest tokens of a position are no distribution, or not that of its own token.
+    NoDistribution,
 }
 
 impl Unfit {
@@ -44,6 +48,9 @@ impl Unfit {
             }
             Self::NoNumber => {
                 "the server gives tokens of some answers a log-probability that stands for minus infinity or an unknown one; what needs these is absent there"
+            }
+            Self::NoDistribution => {
+                "the server lists likeliest tokens of some answers that are no distribution (more than 1 together, or less likely than the token itself); what needs log-probabilities is absent there"
             }
         }
     }
@@ -133,7 +140,28 @@ pub(crate) fn positions(logprobs: &Value) -> Result<Vec<Position>, String> {
 /// Why the positions of an answer tell nothing of it, if they do not.
 pub(crate) fn unfit(positions: &[Position]) -> Option<Unfit> {
     let mut own = positions.iter().map(|at| at.logprob);
-    own.any(is_no_logprob).then_some(Unfit::NoNumber)
+    let none = own.any(is_no_logprob).then_some(Unfit::NoNumber);
+    let other = || {
+        let other = positions.iter().any(|at| !is_distribution(at));
+        other.then_some(Unfit::NoDistribution)
+    };
+    none.or_else(other)
+}
+
+/// Whether the likeliest tokens of a position can be those of one distribution with its own token.
+fn is_distribution(at: &Position) -> bool {
+    let whole: f64 = at.top.iter().map(|(_, logprob)| logprob.exp()).sum();
+    let near = |number: f64| (number - at.logprob).abs() <= LOOSE * (1.0 + at.logprob.abs());
+    // Parts of characters look alike.
+    let named = !at.token.is_empty() && !at.token.contains('\u{fffd}');
+    let mut listed = at
+        .top
+        .iter()
+        .filter(|(token, _)| named && *token == at.token);
+    let likeliest = at.top.first();
+    let above = likeliest.is_some_and(|(_, most)| at.logprob > *most && !near(*most));
+    let other = listed.clone().next().is_some() && !listed.any(|(_, logprob)| near(*logprob));
+    whole <= 1.0 + LOOSE && !above && !other
 }
 
 /// Fills the statistics that the positions of the answer suffice for, with ln p of the `likeliest` most likely tokens. Lists are whole or empty: what needs the
@@ -391,6 +419,33 @@ mod tests {
         fill(&mut completion, &[at], 2, &[]);
         assert!((completion.token_margin[0] - (-0.1_f32).exp()).abs() < 1e-6);
         assert!(completion.token_top_logprobs.is_empty());
+    }
+
+    #[test]
+    fn the_likeliest_tokens_are_one_distribution() {
+        let at = |logprob: f64, top: &[(&str, f64)]| Position {
+            top: top.iter().map(|(t, l)| ((*t).to_owned(), *l)).collect(),
+            ..Position::of("a", logprob)
+        };
+        for fit in [
+            at(-0.1, &[("a", -0.1), ("b", -2.5)]),
+            at(-0.1, &[("a", -0.1005), ("b", -2.35)]),
+            at(-3.0, &[("b", -0.1)]),
+            at(-0.1, &[]),
+            // Another token of the same spelling.
+            at(-3.0, &[("a", -0.2), ("a", -3.0)]),
+        ] {
+            assert_eq!(unfit(std::slice::from_ref(&fit)), None, "{fit:?}");
+        }
+        for unfit_at in [
+            at(-0.1, &[("a", -0.1), ("b", -0.2)]),
+            at(-2.0, &[("b", -0.1), ("c", -0.5)]),
+            at(-0.1, &[("a", -0.2), ("b", -3.0)]),
+            at(-0.5, &[("b", -1.0), ("c", -2.0)]),
+        ] {
+            let found = unfit(&[Position::of("x", -1.0), unfit_at.clone()]);
+            assert_eq!(found, Some(Unfit::NoDistribution), "{unfit_at:?}");
+        }
     }
 
     #[test]
