@@ -133,9 +133,17 @@ impl Client {
         };
         let status = response.status();
         let pause = retry_after(&response);
-        let body = match response.text().await {
-            Ok(body) => self.key.redact(body),
+        let body = match response.bytes().await {
+            Ok(body) => body,
             Err(error) => return self.broken(error),
+        };
+        let body = match text_of(&body) {
+            Ok(body) => self.key.redact(body),
+            // What a server says of an error may be in any encoding, and is shown alone.
+            Err(_) if !status.is_success() => {
+                self.key.redact(String::from_utf8_lossy(&body).into_owned())
+            }
+            Err(why) => return Try::Again { why, pause: None },
         };
         if status.is_success() {
             return match protocol::read(&body, request) {
@@ -235,6 +243,20 @@ impl Client {
     }
 }
 
+/// The text of a body. JSON is UTF-8; in another encoding it would be another text.
+fn text_of(body: &[u8]) -> Result<String, Problem> {
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    std::str::from_utf8(body)
+        .map(str::to_owned)
+        .map_err(|error| {
+            let message = format!(
+                "the server's answer is not UTF-8: its byte {} begins no character",
+                error.valid_up_to() + 1
+            );
+            Problem::failed(message).help("have the server send `application/json` in UTF-8")
+        })
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing that holds these locks can panic half-way.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -257,4 +279,20 @@ fn cause(error: &reqwest::Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_in_another_encoding_is_no_text() {
+        assert_eq!(text_of("caf\u{e9}".as_bytes()).unwrap(), "caf\u{e9}");
+        assert_eq!(text_of(b"\xef\xbb\xbf{}").unwrap(), "{}");
+        let error = text_of(b"{\"content\": \"caf\xe9\"}").unwrap_err();
+        assert!(
+            error.message.contains("not UTF-8") && error.message.contains("byte 17"),
+            "{error}"
+        );
+    }
 }
