@@ -166,12 +166,7 @@ fn is_distribution(at: &Position) -> bool {
 
 /// Fills the statistics that the positions of the answer suffice for, with ln p of the `likeliest` most likely tokens. Lists are whole or empty: what needs the
 /// whole distribution (the full entropy) stays empty, and so does what needs more of the most likely tokens than every position has.
-pub(crate) fn fill(
-    completion: &mut Completion,
-    positions: &[Position],
-    likeliest: usize,
-    watch: &[String],
-) {
+pub(crate) fn fill(completion: &mut Completion, positions: &[Position], likeliest: usize) {
     completion.token_logprob = positions
         .iter()
         .map(|at| narrow(at.logprob.min(0.0)))
@@ -215,6 +210,10 @@ pub(crate) fn fill(
         let tops = positions.iter().flat_map(|at| &at.top[..likeliest]);
         completion.token_top_logprobs = tops.map(|(_, logprob)| narrow(logprob.min(0.0))).collect();
     }
+}
+
+/// Fills ln p of the strings that are watched where the answer proper begins. The positions may end before the answer does.
+pub(crate) fn watch(completion: &mut Completion, positions: &[Position], watch: &[String]) {
     if let Some(at) = answer_position(positions) {
         completion.first_token_logprob = watched(at, watch);
     }
@@ -299,7 +298,7 @@ mod tests {
     fn filled(logprobs: &Value) -> Completion {
         let mut completion =
             driftgauge_record::Completion::of_text(String::new(), FinishReason::Stop);
-        fill(&mut completion, &positions(logprobs).unwrap(), 12, &[]);
+        fill(&mut completion, &positions(logprobs).unwrap(), 12);
         completion
     }
 
@@ -390,10 +389,9 @@ mod tests {
             token("\n", &[("\n", -0.1), ("safe", -0.2)]),
         ];
         let mut completion = Completion::of_text(String::new(), FinishReason::Stop);
-        fill(
+        watch(
             &mut completion,
             &positions,
-            0,
             &["safe".to_owned(), "unsafe".to_owned()],
         );
         let found = &completion.first_token_logprob;
@@ -416,7 +414,7 @@ mod tests {
         };
         assert_eq!(unfit(std::slice::from_ref(&at)), None);
         let mut completion = Completion::of_text("a".to_owned(), FinishReason::Stop);
-        fill(&mut completion, &[at], 2, &[]);
+        fill(&mut completion, &[at], 2);
         assert!((completion.token_margin[0] - (-0.1_f32).exp()).abs() < 1e-6);
         assert!(completion.token_top_logprobs.is_empty());
     }

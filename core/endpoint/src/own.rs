@@ -53,6 +53,15 @@ pub(crate) fn own<'a>(
     }
 }
 
+/// Whether the tokens spell the beginning of the text of a completion from which nothing was taken out.
+pub(crate) fn begin(positions: &[Position], completion: &Completion) -> bool {
+    let bytes: Vec<u8> = positions.iter().map(spelling).collect::<Vec<_>>().concat();
+    let spelt = String::from_utf8_lossy(&bytes);
+    let spelt = spelt.trim_start();
+    let text = completion.text.trim_start();
+    completion.thinking.is_none() && !spelt.is_empty() && text.starts_with(spelt)
+}
+
 /// The bytes of a token's text.
 fn spelling(at: &Position) -> Cow<'_, [u8]> {
     match (&at.bytes, at.token.strip_prefix("bytes:")) {
@@ -350,6 +359,18 @@ mod tests {
         let lines = ["one.\n", "Q", ":"];
         assert_eq!(found(&lines, "one.", None, &["\n"]), some("one.\n"));
         assert_eq!(found(&lines, "one.", None, &["\nQ"]), some("one.\n"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_is_known_by_its_tokens() {
+        let begins = |tokens: &[&str], text: &str| {
+            let tokens = tokens.iter().map(|token| Position::of(token, -0.5));
+            let completion = Completion::of_text(text.to_owned(), FinishReason::Stop);
+            begin(&tokens.collect::<Vec<_>>(), &completion)
+        };
+        assert!(begins(&["\n\n", "un", "safe"], "unsafe\nS1"));
+        assert!(!begins(&["safe"], "unsafe\nS1"));
+        assert!(!begins(&["\n"], "unsafe\nS1") && !begins(&[], "unsafe"));
     }
 
     #[test]

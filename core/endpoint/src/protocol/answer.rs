@@ -134,14 +134,20 @@ pub(crate) fn read(body: &str, request: &GenerateRequest) -> Result<Answer, Fail
         None => Ok(own),
         Some(unfit) => Err(unfit),
     });
-    if let Ok(own) = own {
-        completion.ends_with_eos = finish == FinishReason::Stop && own.ended;
-        logprobs::fill(
-            &mut completion,
-            own.positions,
-            request.top_logprobs,
-            &request.watch_first_token,
-        );
+    let watched = &request.watch_first_token;
+    match own {
+        Ok(own) => {
+            completion.ends_with_eos = finish == FinishReason::Stop && own.ended;
+            logprobs::fill(&mut completion, own.positions, request.top_logprobs);
+            logprobs::watch(&mut completion, own.positions, watched);
+        }
+        // The token of a verdict is known where the list ends before the answer does.
+        Err(Unfit::OtherText)
+            if own::begin(&positions, &completion) && logprobs::unfit(&positions).is_none() =>
+        {
+            logprobs::watch(&mut completion, &positions, watched);
+        }
+        Err(_) => {}
     }
     let fewest = positions.iter().map(|at| at.top.len()).min();
     Ok(Answer {

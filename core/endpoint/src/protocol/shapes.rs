@@ -169,3 +169,20 @@ fn log_probabilities_are_those_of_the_answer() {
         );
     }
 }
+
+#[test]
+fn the_token_of_a_verdict_is_watched_where_the_list_ends_behind_it() {
+    let top = json!([{"token": "unsafe", "logprob": -0.01}, {"token": "safe", "logprob": -4.6}]);
+    let token = json!({"token": "unsafe", "logprob": -0.01, "top_logprobs": top});
+    let body = json!({"choices": [{
+        "message": {"content": "unsafe\nS1"}, "finish_reason": "stop", "logprobs": {"content": [token]}
+    }]});
+    let request = GenerateRequest {
+        watch_first_token: vec!["safe".to_owned(), "unsafe".to_owned()],
+        ..request()
+    };
+    let answer = read(&body.to_string(), &request).unwrap();
+    assert!((answer.completion.first_token_logprob["safe"] + 4.6).abs() < 1e-6);
+    assert!(answer.completion.token_logprob.is_empty());
+    assert_eq!(answer.unfit, Some(Unfit::OtherText));
+}
