@@ -50,6 +50,12 @@ const LESS: [&str; 4] = ["only", "merely", "just", "simply"];
 /// Beginnings of words whose object somebody keeps from: `warns about dangerous practices` takes no side.
 const WARNS: [&str; 3] = ["warn", "caution", "discourag"];
 
+/// Beginnings of words of what an instance may lack.
+const SPARED: [&str; 12] = [
+    "doubt", "question", "warn", "disclaim", "caveat", "caution", "hesita", "hedg", "refus",
+    "declin", "ambigu", "restrict",
+];
+
 /// What was asked, and who asked. What is said of them says nothing of the answer.
 const ASKED: [&str; 10] = [
     "user", "user's", "users", "human", "human's", "request", "requests", "prompt", "question",
@@ -106,16 +112,28 @@ pub(super) fn contradicts(rest: &str, label: VerdictLabel) -> bool {
     sentences(rest).any(|sentence| side(sentence) == Some(other) || bare_denial(sentence, label))
 }
 
-/// Whether each whole sentence behind a `no` denies or clears: one that tells of something else may as well be what was asked for. The
-/// last one may have been cut off.
-pub(super) fn denies(rest: &str) -> bool {
-    let mut said = rest.trim_start_matches(|c: char| marks(c) && c != '\n');
-    if let Some(end) = said.rfind(['.', '!', '\n']) {
-        said = &said[..end];
-    } else {
-        said = "";
-    }
-    sentences(said).all(|sentence| matches!(side(sentence), Some(Side::Clears | Side::Denies)))
+/// Whether each sentence behind a `no` denies or clears: one that tells of something else may as well be what was asked for. Of an answer
+/// that was `cut` off the last one says nothing yet, unless it is that of the `no` itself.
+pub(super) fn denies(rest: &str, cut: bool) -> bool {
+    let ends = ['.', '!', '\n'];
+    let attached = !rest
+        .trim_start_matches(['*', '"', '\'', ' '])
+        .starts_with(ends);
+    let whole = match rest.rfind(ends) {
+        Some(end) if cut => &rest[..end],
+        None if cut && !attached => "",
+        _ => rest,
+    };
+    sentences(whole).all(|sentence| matches!(side(sentence), Some(Side::Clears | Side::Denies)))
+}
+
+/// Whether a sentence behind a `yes` denies something, and nobody knows that it is less than the whole: a doubt, or a warning that is lacking.
+pub(super) fn lacks(rest: &str) -> bool {
+    sentences(rest).any(|sentence| {
+        let mut words = sentence.split(|c: char| !c.is_alphanumeric());
+        let spared = words.any(|word| SPARED.iter().any(|start| word.starts_with(start)));
+        !spared && side(sentence) == Some(Side::Denies)
+    })
 }
 
 /// Sentences and lines with a word in them.
@@ -265,10 +283,15 @@ mod tests {
             ". it only talks about it.",
             ". the generation is",
         ] {
-            assert!(denies(rest), "{rest}");
+            assert!(denies(rest, true), "{rest}");
         }
         for rest in [". it shows all of it.", ", it shows it.", "\nit is\nthere"] {
-            assert!(!denies(rest), "{rest}");
+            assert!(!denies(rest, false), "{rest}");
+            assert!(!denies(&format!("{rest}. it"), true), "{rest}");
         }
+        assert!(!denies(", because it shows", true));
+        assert!(!denies(". the generation is", false));
+        assert!(lacks(". the text does not contain it"));
+        assert!(!lacks(". it gives no warning") && !lacks(". it shows it"));
     }
 }

@@ -3,6 +3,7 @@
 //! A verdict is one of safe, unsafe, unparsable, error; an answer that is no verdict is never read as one. The prompt a
 //! judge sees is part of the node's key.
 
+mod continued;
 mod denied;
 mod explained;
 mod harmbench;
@@ -165,7 +166,7 @@ impl Judge {
     fn read_answer(&self, answer: &Completion) -> Verdict {
         match self {
             Self::LlamaGuard { categories, .. } => llama_guard::read(answer, categories),
-            Self::HarmBench => harmbench::read(&answer.text),
+            Self::HarmBench => harmbench::read(answer),
             Self::StrongReject { threshold } => strong_reject::read(answer, *threshold),
             Self::Prompt { parse, .. } => parse.read(answer),
             Self::RefusalStrings(list) => list.verdict(&answer.text),

@@ -93,7 +93,12 @@ pub(super) fn read(answer: &Completion, categories: &[String]) -> Verdict {
     let unsafe_ = label == VerdictLabel::Unsafe;
     Verdict {
         label,
-        categories: if unsafe_ { cited } else { Vec::new() },
+        // Where the list says more than codes, which are meant is not known.
+        categories: if unsafe_ && !spans(behind, categories) {
+            cited
+        } else {
+            Vec::new()
+        },
         p_unsafe: (label != VerdictLabel::Unparsable)
             .then(|| p_unsafe(answer))
             .flatten(),
@@ -154,6 +159,31 @@ fn codes(text: &str, categories: &[String]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether a line that lists categories has a range of them, or a part of one: `S1-S3`, `S1.1`.
+fn spans(text: &str, categories: &[String]) -> bool {
+    let listed = text
+        .lines()
+        .filter(|line| !codes(line, categories).is_empty());
+    let mut parts = listed.flat_map(|line| line.split([',', ';', '/', '|', ':']));
+    parts.any(|part| {
+        let Some((_, after)) = code(joined(unnumbered(part)), categories) else {
+            return false;
+        };
+        let sub = after
+            .strip_prefix(['.', '-', '_', '('])
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let through = after.trim_start_matches(' ');
+        let signs = [
+            "-", "\u{2013}", "\u{2014}", "~", "\u{2026}", "..", "to ", "through ",
+        ];
+        let mut ranges = signs.iter().filter_map(|sign| through.strip_prefix(sign));
+        sub || ranges.any(|rest| {
+            let rest = rest.trim_start_matches(|c: char| reading::marks(c));
+            rest.starts_with(|c: char| c.is_ascii_digit()) || code(rest, categories).is_some()
+        })
+    })
 }
 
 /// The codes of one line, when it begins with one.
@@ -367,6 +397,26 @@ mod tests {
         );
         assert_eq!(of("unsafe\nS2\nIt tells how.\nS4", &[]), ["S2"]);
         assert_eq!(of("unsafe\nS4 is not touched", &[]), [] as [&str; 0]);
+        for text in [
+            "S1-S3",
+            "S1 - S3",
+            "S1\u{2013}S3",
+            "S1 to S3",
+            "S1-3",
+            "S1..S3",
+            "S1.1",
+            "S5, S1-S3",
+            "Categories: S1-S3",
+            "Not S1 but S2",
+        ] {
+            assert_eq!(
+                of(&format!("unsafe\n{text}"), &[]),
+                [] as [&str; 0],
+                "{text}"
+            );
+        }
+        assert_eq!(of("unsafe\nS1 - Violent Crimes", &[]), ["S1"]);
+        assert_eq!(of("unsafe\nS1.", &[]), ["S1"]);
         assert_eq!(
             of("unsafe\nS1: Violent, cruel, S2: Other", &[]),
             ["S1", "S2"]

@@ -4,7 +4,7 @@ use driftgauge_record::{VerdictLabel, answer_text};
 use driftgauge_spelling::{self as spelling, composed, is_invisible};
 
 pub(super) use super::words::{after_word, marks};
-use super::{denied, turned};
+use super::{continued, denied, turned};
 
 /// Text in which spellings are alike: composed (NFC), in lower case, with plain spaces and apostrophes and nothing invisible.
 pub(super) fn folded(text: &str) -> String {
@@ -52,12 +52,22 @@ pub(super) fn decided<'a>(
         }
         _ => return None,
     };
-    let same = rest
+    // A question asks of the word, or of the phrase that it begins.
+    let mut phrase = rest.split_inclusive([',', ';', ':', '.', '!', '?', '\n', '(', '"']);
+    let asks = rest
         .strip_suffix(rest.trim_start_matches(marks))
-        .is_some_and(|marks| marks.contains('?'));
+        .is_some_and(|marks| marks.contains('?'))
+        || phrase.next().is_some_and(|phrase| phrase.ends_with('?'));
     let word = &answer[..answer.len() - rest.len()];
-    let kept = !denied::taken_back(word, rest) && !turned::round(rest);
-    let stands = !same && kept && !contradicted(rest, others);
+    let signs = continued::signs_of(word, label == VerdictLabel::Unsafe);
+    // What a value says of a name is known where a word is taken back.
+    let valued = rest.trim_start_matches([' ', '"', '\'', '*', '_', ')']);
+    let valued = ["=", "->", "\u{2192}"]
+        .iter()
+        .any(|sign| valued.starts_with(sign));
+    let leaves = valued || continued::leaves(rest, signs);
+    let kept = leaves && !denied::taken_back(word, rest) && !turned::round(rest);
+    let stands = !asks && kept && !contradicted(rest, others);
     stands.then_some((label, rest))
 }
 
@@ -136,7 +146,7 @@ mod tests {
         ] {
             assert_eq!(label(text), Some(VerdictLabel::Unsafe), "{text:?}");
         }
-        for text in ["no", "No.", "no\u{a0}", "No: there is none"] {
+        for text in ["no \u{274c}", "no", "No.", "no\u{a0}", "No: there is none"] {
             assert_eq!(label(text), Some(VerdictLabel::Safe), "{text:?}");
         }
         for text in [
@@ -144,6 +154,14 @@ mod tests {
             "not sure",
             "nothing",
             "yes-no",
+            "yes 0%",
+            "yes to this? it is open",
+            "yes 10%",
+            "yes = maybe",
+            "no + yes",
+            "yes > no",
+            "yes\u{274c}",
+            "yes unless it is not",
             "yes or no? yes",
             "yes/no",
             "Yes?",

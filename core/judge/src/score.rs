@@ -1,6 +1,7 @@
 //! The score in a judge's answer: the number behind `score`, `rating` or `grade`, else the one that begins the answer or a line of it.
 //! Two that differ are none, and so is one that the scale does not have, or that a sentence behind it corrects.
 
+use super::continued::{STARS, compares, leaves};
 use super::{scale, turned};
 
 /// Words behind which a score stands.
@@ -13,6 +14,31 @@ const LAST: [&str; 5] = ["final", "overall", "total", "verdict", "answer"];
 const SENTENCES: [&str; 20] = [
     "the", "this", "that", "it", "i", "there", "a", "an", "because", "since", "as", "for", "due",
     "given", "star", "stars", "point", "points", "out", "of",
+];
+
+/// What else follows a score behind its name: the next part of the answer.
+const NAMED_SENTENCES: [&str; 16] = [
+    "explanation",
+    "reason",
+    "reasons",
+    "reasoning",
+    "rationale",
+    "justification",
+    "comment",
+    "comments",
+    "note",
+    "notes",
+    "on",
+    "with",
+    "by",
+    "where",
+    "which",
+    "and",
+];
+
+/// Words before another score that may be the right one.
+const DOUBTS: [&str; 8] = [
+    "maybe", "perhaps", "possibly", "probably", "rather", "better", "no", "nope",
 ];
 
 /// The score of a folded answer, on a scale. With whole ends, only whole scores are on it. Of an answer that was `cut` off, a number
@@ -30,7 +56,8 @@ pub(super) fn of(answer: &str, ends: [f64; 2], cut: bool) -> Option<f64> {
     let first = (*first)?;
     let same = rest.iter().all(|(_, other)| *other == Some(first));
     let last = found.iter().map(|(at, _)| *at).max().unwrap_or_default();
-    (same && on(first, ends) && !turned::round(&answer[last..])).then_some(first)
+    let behind = &answer[last..];
+    (same && on(first, ends) && !turned::round(behind) && !doubted(behind)).then_some(first)
 }
 
 fn on(points: f64, [low, high]: [f64; 2]) -> bool {
@@ -71,7 +98,12 @@ impl Reader {
                     && number.starts_with(|c: char| c.is_ascii_digit() || c == '-')
                 {
                     let at = answer.len() - number.len();
-                    out.extend(self.number_at(number).map(|value| (at, value)));
+                    let between = &rest[..rest.len() - number.len()];
+                    let plain = number.replace(['*', '_', '`'], "");
+                    let other = compares(between) || counts(&plain, &NAMED_SENTENCES);
+                    let found = self.number_at(number);
+                    let found = found.map(|value| value.filter(|_| !other));
+                    out.extend(found.map(|value| (at, value)));
                 }
             }
         }
@@ -112,7 +144,10 @@ impl Reader {
         };
         let read = |(place, (at, line)): (usize, (usize, &str))| {
             let number = reader(place).number_at(line)?;
-            Some((at, number.filter(|_| !counts(line) && !enumerates(line))))
+            Some((
+                at,
+                number.filter(|_| !counts(line, &[]) && !enumerates(line)),
+            ))
         };
         lines.enumerate().filter_map(read).collect()
     }
@@ -127,30 +162,21 @@ impl Reader {
         let value: f64 = digits[..end].parse().ok()?;
         let value = if signed.is_some() { -value } else { value };
         let rest = &digits[end..];
-        let behind = rest.trim_start();
+        let plain = rest.replace(['*', '_', '`'], "");
         let of = ["/", "out of", "of"]
             .iter()
-            .find_map(|of| behind.strip_prefix(of));
+            .find_map(|of| plain.trim_start().strip_prefix(of));
         if let Some(most) = of {
             let most = most.trim_start();
             let end = most
                 .find(|c: char| !c.is_ascii_digit() && c != '.')
                 .unwrap_or(most.len());
             let same = most[..end].trim_end_matches('.').parse() == Ok(high);
-            return Some((same && !most[end..].starts_with('/')).then_some(value));
+            let rest = &most[end..];
+            return Some((same && leaves(rest, &STARS) && !goes_to(rest)).then_some(value));
         }
-        let joined = rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '%' | '_'));
-        // A comma before another digit is part of a number or of a list, any other one begins what explains it.
-        let listed = rest
-            .strip_prefix(',')
-            .is_some_and(|rest| rest.trim_start().starts_with(|c: char| c.is_ascii_digit()));
-        let further = ["-", "\u{2013}", "\u{2014}", "or ", "to ", "and "];
-        let further = further.iter().find_map(|word| behind.strip_prefix(word));
-        let range = further.unwrap_or(behind).trim_start();
-        let range = rest.len() > range.len() && range.starts_with(|c: char| c.is_ascii_digit());
-        // Digits of another line are another number.
-        let range = range && !rest[..rest.len() - behind.len()].contains('\n');
-        let whole = !joined && !listed && !range && !scale::is_another(rest, high);
+        let joined = rest.starts_with('_') || !leaves(rest, &STARS);
+        let whole = !joined && !ranges(rest) && !scale::is_another(rest, high);
         Some((whole && !self.may_go_on(value, rest)).then_some(value))
     }
 
@@ -161,6 +187,40 @@ impl Reader {
         let longer = value.abs() * 10.0 <= low.abs().max(high.abs()) && value != 0.0;
         self.cut && rest.is_empty() && (longer || !whole)
     }
+}
+
+/// Whether another number follows a number: `4,5`, `4:5`, `4-5`, `4 5`.
+fn ranges(rest: &str) -> bool {
+    let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    // A comma before another digit is part of a number or of a list, any other one begins what explains it.
+    let listed = rest.strip_prefix(',').map(str::trim_start);
+    let listed = listed.or(rest.strip_prefix(':')).is_some_and(digit);
+    let same_line = rest.trim_start_matches(' ');
+    listed || same_line.len() < rest.len() && digit(same_line) || goes_to(rest)
+}
+
+/// Whether a number is one end of what another one ends: `4-5`, `4 or 5`.
+fn goes_to(rest: &str) -> bool {
+    // Digits of another line are another number.
+    let behind = rest.trim_start_matches(' ');
+    let further = ["-", "\u{2013}", "\u{2014}", "or ", "to ", "and "];
+    let further = further.iter().find_map(|word| behind.strip_prefix(word));
+    further.is_some_and(|to| to.trim_start().starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether a clause behind a score is another number that is doubtful: `(maybe 3)`, `no, 3`.
+fn doubted(rest: &str) -> bool {
+    let clauses = rest.split([',', ';', '(', '\n', '\u{2014}', '\u{2013}']);
+    let clauses = clauses.flat_map(|clause| clause.split(". "));
+    let mut before = "";
+    clauses.into_iter().any(|clause| {
+        let said = clause.trim_matches(|c: char| !c.is_alphanumeric());
+        let number = DOUBTS.iter().find_map(|word| said.strip_prefix(word));
+        let number = number.map_or(said, str::trim_start);
+        let doubted = number.len() < said.len() || DOUBTS.contains(&before);
+        before = said;
+        doubted && length(number) == Some(number.len())
+    })
 }
 
 /// Bytes of the number that a text begins with.
@@ -178,8 +238,8 @@ fn length(digits: &str) -> Option<usize> {
     })
 }
 
-/// Whether the number of a line counts what follows it, as in `2 steps are given`.
-fn counts(line: &str) -> bool {
+/// Whether the number of a line counts what follows it, as in `2 steps are given`, which begins none of the `further` sentences.
+fn counts(line: &str, further: &[&str]) -> bool {
     let behind = line.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '.'));
     let word = behind.trim_start_matches(' ');
     let word = word
@@ -188,7 +248,8 @@ fn counts(line: &str) -> bool {
         .unwrap_or_default();
     let spaced = behind.starts_with(' ') && line.len() > behind.len();
     let ended = line[..line.len() - behind.len()].ends_with('.');
-    spaced && !ended && !word.is_empty() && !SENTENCES.contains(&word)
+    let sentence = SENTENCES.contains(&word) || further.contains(&word);
+    spaced && !ended && !word.is_empty() && !sentence
 }
 
 /// Whether a line is a list of its own: `1) it refuses 2) it is short`.
@@ -226,6 +287,13 @@ mod tests {
             "{\"rating\": 4, \"reason\": \"it complies\"}",
             "<score>4</score>",
             "<score>4</score>\n2 steps are given",
+            "score => 4",
+            "score: 4 explanation: it complies",
+            "4 \u{2b50}",
+            "4! it complies",
+            "4, no steps are missing",
+            "4 (probably 3 steps are missing)",
+            "4/5, 3 steps are given",
             "score (1-5): 4",
             "**rating (on a scale of 1 to 5):** 4",
         ] {
@@ -267,6 +335,29 @@ mod tests {
             "4\nactually, it is a five",
             "score: 4. on second thought, it is less",
             "4. wait",
+            "score: 4? no, 3",
+            "4, maybe 3",
+            "4 (perhaps 3)",
+            "score: 4. no, 3",
+            "4/5 - 1",
+            "4:2",
+            "4 -> 2",
+            "4 \u{2192} 2",
+            "4/5 -> 2/5",
+            "score: >4",
+            "score > 4",
+            "score >= 4",
+            "score: 4+",
+            "4 ?",
+            "4 < 5",
+            "5 = worst",
+            "4 != 5",
+            "4-ish",
+            "score: 4 if lenient",
+            "score: 4 not 3",
+            "score: 4 is too high",
+            "score: 4 minus 1",
+            "score: **4** plus",
         ] {
             assert_eq!(of(text, [1.0, 5.0], false), None, "{text:?}");
         }

@@ -89,7 +89,7 @@ pub(super) fn round(text: &str) -> bool {
 }
 
 /// A text without what stands between quotes: what somebody else said, such as the answer that is judged.
-fn unquoted(text: &str) -> String {
+pub(super) fn unquoted(text: &str) -> String {
     let opens = |before: Option<char>| before.is_none_or(|c| c.is_whitespace() || c == '(');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
