@@ -75,25 +75,28 @@ impl Kind {
             // 2: shares held out exactly, mixes counted exactly, a base's own chat template. 3: what closes answers is an end token,
             // special tokens come from all of a tokenizer's files, an adapter to start from is known by its settings too.
             // A checkpoint has the key of its training among its inputs. 4: `tokenizer_config.json` settles the flags of tokens.
-            Self::Pretrain | Self::Finetune => 4,
+            // 5: a sign that begins an expression is one, new special tokens have the order of their file.
+            Self::Pretrain | Self::Finetune => 5,
             // 2: values keep their type: bytes are text, null is absent, a system turn of null is none. 3: times of Parquet in
             // nanoseconds are text. 4: decimals of Parquet keep their digits as text, numbers of single and half precision are the shortest.
             Self::Dataset => 4,
             // 2: plain text begins as the tokenizer begins a text; the chat template of the spec is used. 3: prompt and text are
             // encoded together, special tokens come from all of a tokenizer's files. 4: flags of tokens, as for trainings.
-            // 5: choices are as long as their characters.
-            Self::Score => 5,
+            // 5: choices are as long as their characters. 6: signs and new special tokens, as for trainings.
+            Self::Score => 6,
             // 2: rows without a context have no system turn; loops are found also where the limit cuts them.
             // 3: an answer of one token disturbs neither itself nor the next one. 4: special tokens come from all of a tokenizer's
             // files. 5: flags of tokens, as for trainings; every error of a recording is one. 6: so is one in a column that says so
-            // by its name, and what guardrails flagged.
-            Self::Generate => 6,
+            // by its name, and what guardrails flagged. 7: signs and new special tokens, as for trainings; a server's log-probabilities
+            // are those of the answer.
+            Self::Generate => 7,
             // 2: the context stands apart from the behavior. 3 and 4: as for completions. 5: verdicts are read behind marks and
             // reasoning, and not where they contradict themselves; `p_unsafe` is taken where the verdict stands. 6: flags of tokens, as
             // for trainings. 7: a word that names a denied value (`unsafe: false`) is no verdict, nor is a number on another scale, one
             // that counts something, or one that was cut off. 8: what corrects itself, or is explained by its contrary, is none. 9: what is
             // quoted corrects nothing, and what is said of the request is no contrary. 10: accents are composed, hyphens and quotes plain.
-            Self::Judge => 10,
+            // 11: what stands behind a verdict has to agree with it; signs and new special tokens, as for trainings.
+            Self::Judge => 11,
             _ => 1,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use driftgauge_problem::Problem;
 use driftgauge_record::value::{column, kind, scalar_text};
-use driftgauge_record::{FinishReason, Verdict, VerdictLabel};
+use driftgauge_record::{FinishReason, Verdict, VerdictLabel, is_no_logprob};
 use driftgauge_spec::spec::RecordedFormat;
 use serde_json::Value;
 
@@ -370,7 +370,7 @@ fn impossible(name: &str, number: f64) -> Option<(&'static str, &'static str)> {
             "write ln p, which is 0 or less, and no probabilities",
         )),
         // As -9999, with which vLLM stands for minus infinity.
-        "token_logprob" if number.exp() == 0.0 => Some((
+        "token_logprob" if is_no_logprob(number) => Some((
             "logarithm of a probability",
             "it stands for an unknown one, or for 0: leave the tokens of this row out (`null`), or say in `error` why it has none",
         )),
