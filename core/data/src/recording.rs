@@ -5,6 +5,7 @@ mod choices;
 mod held;
 mod layouts;
 mod pairing;
+mod put;
 mod questions;
 mod readings;
 mod scores;
@@ -300,7 +301,7 @@ impl<'a> ConditionRows<'a> {
                 continue;
             };
             both += 1;
-            for of in [scores::question, scores::put] {
+            for of in [put::question, put::put] {
                 let theirs = of(format, theirs);
                 for (field, said) in of(format, ours) {
                     if theirs.get(field).is_some_and(|other| *other != said) {

@@ -84,6 +84,13 @@ pub trait PromptReader {
     /// When it does not, or as [`Self::render`].
     fn learns_answers(&self, messages: &[Message]) -> Result<(), Problem>;
 
+    /// What the chat template writes for an answer that begins with a prompt's prefill, where the prompt does not end so: the prefill
+    /// then stands where no answer begins.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    fn prefilled_otherwise(&self, messages: &[Message]) -> Result<Option<String>, Problem>;
+
     /// Spellings of the special tokens, which the tokenizer finds in any text.
     fn special(&self) -> Vec<String>;
 }

@@ -25,6 +25,7 @@ pub mod resolved_search;
 pub mod results;
 pub mod rounds;
 pub mod run;
+pub mod run_folder;
 pub mod same;
 pub mod sealing;
 pub mod search;

@@ -50,6 +50,33 @@ pub(crate) fn learnt(
     Ok(tokenizer.encode(&text, false)?.len())
 }
 
+/// How a template writes an answer that begins with the prefill, from the last place on where the prompt still is the same.
+pub(crate) fn prefilled_otherwise(
+    template: &ChatTemplate,
+    messages: &[driftgauge_record::Message],
+) -> Told<Option<String>> {
+    let Some((last, asked)) = messages.split_last() else {
+        return Ok(None);
+    };
+    if last.role != PREFILL_ROLE {
+        return Ok(None);
+    }
+    let prompt = conversation(template, messages)?;
+    let mut answered = turns(asked);
+    answered.push(Message::new("assistant", last.content.clone()));
+    let answered = template.render(&answered, false)?;
+    // A template may trim what is said.
+    if answered.starts_with(prompt.trim_end()) {
+        return Ok(None);
+    }
+    let same = prompt.bytes().zip(answered.bytes());
+    let mut same = same.take_while(|(ours, theirs)| ours == theirs).count();
+    while !answered.is_char_boundary(same) {
+        same -= 1;
+    }
+    Ok(Some(answered[same..].to_owned()))
+}
+
 /// Refuses a conversation whose answer would be learnt with what stands before it.
 pub(crate) fn learns_answers(
     template: &ChatTemplate,
@@ -193,7 +220,44 @@ impl PromptReader for Reader {
         learns_answers(template, messages)
     }
 
+    fn prefilled_otherwise(&self, messages: &[driftgauge_record::Message]) -> Told<Option<String>> {
+        let template = self.words.template.as_ref().map_err(again)?;
+        prefilled_otherwise(template, messages)
+    }
+
     fn special(&self) -> Vec<String> {
         self.words.tokenizer.special().into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefill_stands_where_an_answer_begins_or_not() {
+        let written = |source: &str| {
+            let template = ChatTemplate::new(source, Vec::new()).unwrap();
+            let turn = |role: &str, content: &str| driftgauge_record::Message {
+                role: role.to_owned(),
+                content: content.to_owned(),
+            };
+            let messages = [turn("user", "q"), turn(PREFILL_ROLE, "Sure ")];
+            assert_eq!(
+                prefilled_otherwise(&template, &messages[..1]).unwrap(),
+                None
+            );
+            prefilled_otherwise(&template, &messages).unwrap()
+        };
+        let turns = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}</>{% endfor %}";
+        let asks = |header: &str| {
+            written(&format!(
+                "{turns}{{% if add_generation_prompt %}}{header}{{% endif %}}"
+            ))
+        };
+        assert_eq!(asks("<assistant>"), None);
+        assert_eq!(asks("<assistant><think>").as_deref(), Some("Sure</>"));
+        let spaced = "{% for m in messages %}{% if m.role == 'user' %}[{{ m.content }}]{% else %} {{ m.content }}{% endif %}{% endfor %}";
+        assert_eq!(written(spaced).as_deref(), Some(" Sure "));
     }
 }

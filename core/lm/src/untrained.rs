@@ -9,7 +9,7 @@ use driftgauge_record::Message;
 
 use crate::chat::{ChatTemplate, of_file};
 use crate::error::Result;
-use crate::reading::{conversation, learns_answers, learnt};
+use crate::reading::{conversation, learns_answers, learnt, prefilled_otherwise};
 use crate::tokenize::Tokenizer;
 use crate::train::{CHAT_TEMPLATE, special_tokens, tokenizer_of};
 
@@ -97,6 +97,10 @@ impl PromptReader for Reader {
         let tokenizer = self.tokenizer();
         let counted = tokenizer.map(|tokenizer| learnt(&self.template, tokenizer, messages));
         Ok(counted.transpose()?)
+    }
+
+    fn prefilled_otherwise(&self, messages: &[Message]) -> Told<Option<String>> {
+        prefilled_otherwise(&self.template, messages)
     }
 
     fn learns_answers(&self, messages: &[Message]) -> Told<()> {

@@ -28,7 +28,7 @@ impl Severity {
 }
 
 /// Codes of warnings: what a spec may allow.
-pub const WARNINGS: [&str; 20] = [
+pub const WARNINGS: [&str; 21] = [
     "constant",
     "counted",
     "judges-itself",
@@ -37,6 +37,7 @@ pub const WARNINGS: [&str; 20] = [
     "no-metrics",
     "odd-answer",
     "odd-completion",
+    "prefill",
     "prompt-may-be-too-long",
     "recorded-otherwise",
     "replaced",

@@ -7,7 +7,7 @@ use driftgauge_record::value::scalar_text;
 use driftgauge_spec::spec::RecordedFormat;
 use serde_json::Value;
 
-use super::scores::listed;
+use super::put::listed;
 use super::{Asked, ConditionRows, RecordedMapping, beginning};
 use crate::dataset::Row;
 

@@ -62,6 +62,8 @@ pub(super) fn unreadable(
                 let texts = texts.map(|asked| (asked.sample_id.as_str(), &asked.prompt));
                 let spelled = Spellings::of(reader).warning(&of, model.get(), texts);
                 warnings.extend(spelled.map(|warning| warning.at(place(model.span()))));
+                let apart = apart(reader, &of, model.get(), &prompts);
+                warnings.extend(apart.map(|warning| warning.at(place(model.span()))));
                 let Some(found) = first(reader, how, &prompts) else {
                     continue;
                 };
@@ -71,6 +73,23 @@ pub(super) fn unreadable(
         }
     }
     out
+}
+
+/// Letters of a rendered answer that a message shows.
+const SHOWN: usize = 40;
+
+/// A warning of a prefill that stands where the model's chat template begins no answer.
+fn apart(reader: &dyn PromptReader, of: &str, model: &str, prompts: &[Asked]) -> Option<Problem> {
+    let messages = prompts.first()?.prompt.messages.as_deref()?;
+    let written = reader.prefilled_otherwise(messages).ok()??;
+    let shown: String = written.chars().take(SHOWN).collect();
+    let message = format!(
+        "{of}: the prefill stands where the chat template of model `{model}` begins no answer: from there on it would write {shown:?}"
+    );
+    let warning = Problem::new("prefill", message).help(
+        "put what the template writes before an answer in front of the prefill (white space, the end of reasoning), or say that it is meant with `allow: [prefill]`",
+    );
+    Some(warning.of_input())
 }
 
 /// Problems of trainings whose rows may be longer than their model reads, one for each of the settings at most; and of rows that teach

@@ -3,7 +3,7 @@
 use driftgauge_engine::LOGITS_AGREE;
 use driftgauge_graph::remote::to_ask;
 use driftgauge_graph::resolve::Unproven;
-use driftgauge_graph::run::check_run_folder;
+use driftgauge_graph::run_folder::check_run_folder;
 use driftgauge_problem::{Problem, Result};
 use driftgauge_record::RunDir;
 use driftgauge_store::Store;
