@@ -89,3 +89,21 @@ fn plain(value: &Value) -> Value {
         other => scalar_text(other).map_or(Value::Null, Value::from),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn messages_are_compared_by_who_says_what() {
+        let one = json!([{"id": "x1", "role": "user", "content": "q", "source": "input"}]);
+        let other = json!([{"role": "user", "content": "q"}]);
+        assert_eq!(plain(&one), plain(&other));
+        assert_ne!(
+            plain(&one),
+            plain(&json!([{"role": "user", "content": "r"}]))
+        );
+    }
+}

@@ -110,14 +110,3 @@ fn counted_ids_come_with_what_was_asked() {
     assert!(twice.contains("`7` more than once"), "{twice}");
     assert!(found.distinct.contains_key("doc_id") && !found.distinct.contains_key("doc.n"));
 }
-
-#[test]
-fn messages_are_compared_by_who_says_what() {
-    let one = json!([{"id": "x1", "role": "user", "content": "q", "source": "input"}]);
-    let other = json!([{"role": "user", "content": "q"}]);
-    assert_eq!(plain(&one), plain(&other));
-    assert_ne!(
-        plain(&one),
-        plain(&json!([{"role": "user", "content": "r"}]))
-    );
-}
