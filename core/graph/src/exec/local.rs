@@ -41,10 +41,20 @@ impl Executor for Local {
 
     fn make(&self, here: &Here, nodes: Vec<usize>, place: Place, alone: bool) -> Making {
         let context = Arc::clone(&here.context);
+        let fair = (context.cores / context.jobs).max(1);
+        let trains = nodes.first().is_some_and(|&node| {
+            matches!(
+                context.plan.nodes[node].kind,
+                Kind::Pretrain | Kind::Finetune
+            )
+        });
         let threads = if place.exclusive || alone {
             context.cores
+        } else if trains {
+            // Threads of a training wait for each other now and then, and one goes on when its neighbour has ended.
+            context.cores.min(2 * fair)
         } else {
-            (context.cores / context.jobs).max(1)
+            fair
         };
         let share = Share {
             threads,
