@@ -29,6 +29,13 @@ fn main() -> std::process::ExitCode {
     if !matches!(command, Command::PluginWorker(_)) {
         driftgauge_plugin_host::guard_exit();
     }
+    // A library's panic that becomes an error is told by that error alone.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !driftgauge_problem::is_guarded() {
+            usual(panic);
+        }
+    }));
     let outcome = match command {
         Command::Check(args) => commands::check::run(&args),
         Command::Plan(args) => commands::plan::run(&args),

@@ -6,7 +6,7 @@ pub(crate) mod sources;
 use std::path::Path;
 
 use driftgauge_folder::special::SpecialTokens;
-use driftgauge_problem::Problem;
+use driftgauge_problem::{Problem, guarded};
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -112,8 +112,10 @@ impl ChatTemplate {
             ..specials
         };
         // minijinja panics where an empty text is cut backwards (`''[::-1]`).
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| template.render(given)))
-            .map_err(|_| Error::Template("the template engine failed on this template".to_owned()))?
+        guarded(|| template.render(given))
+            .ok_or_else(|| {
+                Error::Template("the template engine failed on this template".to_owned())
+            })?
             .map_err(|e| Error::Template(describe(&e)))
     }
 }

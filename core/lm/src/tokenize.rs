@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use driftgauge_folder::special::{Added, SpecialTokens};
+use driftgauge_problem::{Explained as _, guarded};
 pub(crate) use sentencepiece::{Piece, SentencePiece};
 
 use tokenizers::models::ModelWrapper;
@@ -46,10 +47,10 @@ impl From<SentencePiece> for Tokenizer {
 
 /// What the tokenizers library makes, which panics on some files: merges that are shorter than the prefix of words that go on, a
 /// post-processor whose token is not among its own, a pattern that backtracks without end.
-fn guarded<T>(make: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(make)) {
-        Ok(made) => made.map_err(failed),
-        Err(_) => Err(Error::Tokenizer(
+fn made<T>(make: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    match guarded(make) {
+        Some(made) => made.map_err(failed),
+        None => Err(Error::Tokenizer(
             "the library that reads it failed on it: some of its settings contradict each other"
                 .to_owned(),
         )),
@@ -69,7 +70,8 @@ impl Tokenizer {
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
-        let mut tokenizer = Self::from_bytes(&bytes).map_err(|e| Error::file(&path, e))?;
+        let mut tokenizer = Self::from_bytes(&bytes)
+            .map_err(|error| Error::file(&path, &error).maybe_hint(error.help()))?;
         tokenizer.add(&SpecialTokens::read(folder)?.added, folder)?;
         Ok(tokenizer)
     }
@@ -129,7 +131,7 @@ impl Tokenizer {
     /// # Errors
     /// When it is malformed.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let read = guarded(|| tokenizers::Tokenizer::from_bytes(bytes));
+        let read = made(|| tokenizers::Tokenizer::from_bytes(bytes));
         let mut inner = read.map_err(|error| error.hint(SAVE_AGAIN))?;
         // A folder may carry the padding and truncation of whoever saved it; neither is wanted here.
         inner.with_padding(None);
@@ -162,7 +164,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         match &self.inner {
             Inner::Json(inner) => {
-                let encoding = guarded(|| inner.encode_fast(text, add_special))
+                let encoding = made(|| inner.encode_fast(text, add_special))
                     .map_err(|error| error.hint(SAVE_AGAIN))?;
                 Ok(encoding.get_ids().to_vec())
             }

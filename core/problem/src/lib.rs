@@ -5,12 +5,16 @@
 //! turn them into a problem where they are told; nothing is read back out of a text. [`Problem::blame`] decides how a program
 //! ends that stops for it.
 
+mod guarded;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use guarded::{guarded, is_guarded};
 
 /// Result of what can go wrong.
 pub type Result<T, E = Problem> = std::result::Result<T, E>;

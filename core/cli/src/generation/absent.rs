@@ -67,7 +67,9 @@ pub(crate) fn testify(_model: &LoadModel, _probes: &Probes) -> Result<Testimony,
 }
 
 /// How a model reads prompts; `None` where its files do not tell.
-#[must_use]
+///
+/// # Errors
+/// When its tokenizer is there and cannot be used.
 pub(crate) fn reader(files: &TextFiles) -> Result<Option<Box<dyn PromptReader>>, Problem> {
     let reader = Reader::open(files)?;
     Ok(reader.map(|reader| Box::new(reader) as Box<dyn PromptReader>))

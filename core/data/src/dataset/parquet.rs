@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use driftgauge_problem::Problem;
+use driftgauge_problem::{Problem, guarded};
 use half::f16;
 use indexmap::IndexMap;
 use parquet::data_type::{AsBytes, Decimal};
@@ -18,7 +18,7 @@ use super::parquet_types::{types, without_zone};
 
 pub(super) fn read(path: &Path) -> Result<Read, DatasetError> {
     // The library trusts what a file says of itself, and stops where that is not so.
-    std::panic::catch_unwind(|| read_whole(path)).unwrap_or_else(|_| {
+    guarded(|| read_whole(path)).unwrap_or_else(|| {
         Err(DatasetError::File {
             path: path.to_owned(),
             format: "Parquet",
