@@ -1,5 +1,7 @@
 //! Several runs side by side: what changed from each to the next, and how the primary numbers moved over all of them.
 
+use std::collections::HashMap;
+
 use driftgauge_plugin_protocol::wire::{Axis, ChartKind, ChartSpec, Point, Series};
 use driftgauge_record::{Comparison, Interval, Metric, Results, visible_json};
 use serde::Serialize;
@@ -162,32 +164,42 @@ fn labels(runs: &[NamedRun]) -> Vec<String> {
 
 /// `runs` are the earlier and the later one.
 fn rows(step: &Step, runs: [Option<&Results>; 2]) -> Vec<Change> {
+    let numbers = runs.map(|run| Numbers::of(run.map_or(&[][..], |run| &run.metrics)));
     let mut rows: Vec<Change> = step
         .comparisons
         .iter()
-        .map(|comparison| row(comparison, runs))
+        .map(|comparison| row(comparison, &numbers))
         .collect();
     rows.sort_by_key(|row| !row.primary);
     rows
 }
 
-/// The number of a model that a comparison is of.
-fn metric_of<'m>(
-    metrics: &'m [Metric],
-    comparison: &Comparison,
-    model: &str,
-) -> Option<&'m Metric> {
-    metrics.iter().find(|metric| {
-        metric.evaluation == comparison.evaluation
-            && metric.metric == comparison.metric
-            && metric.condition == comparison.condition
-            && metric.model == model
-    })
+/// The numbers of a run, by evaluation, metric, condition and model.
+struct Numbers<'m>(HashMap<[&'m str; 4], &'m Metric>);
+
+impl<'m> Numbers<'m> {
+    fn of(metrics: &'m [Metric]) -> Self {
+        let named = metrics.iter().rev().map(|metric| {
+            let name = [
+                &*metric.evaluation,
+                &*metric.metric,
+                &*metric.condition,
+                &*metric.model,
+            ];
+            (name, metric)
+        });
+        Self(named.collect())
+    }
+
+    /// The number of a model that a comparison is of.
+    fn get(&self, of: &'m Comparison, model: &'m str) -> Option<&'m Metric> {
+        let name = [&*of.evaluation, &*of.metric, &*of.condition, model];
+        self.0.get(&name).copied()
+    }
 }
 
-fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
-    let [earlier, metrics] = runs.map(|run| run.map_or(&[][..], |run| &run.metrics));
-    let known = metric_of(metrics, comparison, &comparison.model);
+fn row<'m>(comparison: &'m Comparison, [earlier, numbers]: &[Numbers<'m>; 2]) -> Change {
+    let known = numbers.get(comparison, &comparison.model);
     let detail = comparison.detail.as_ref();
     let level = comparison.ci.as_ref().map_or(0.95, |ci| ci.level);
     let direction = match comparison.direction.as_str() {
@@ -196,8 +208,8 @@ fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
     };
     let flips = detail.and_then(|detail| detail.flips.as_ref());
     let measured = || {
-        let was = metric_of(earlier, comparison, &comparison.baseline);
-        earlier.is_empty() || was.is_some_and(|metric| metric.value.is_some())
+        let was = earlier.get(comparison, &comparison.baseline);
+        earlier.0.is_empty() || was.is_some_and(|metric| metric.value.is_some())
     };
     Change {
         lost: comparison.delta.is_none() && measured(),
@@ -216,11 +228,7 @@ fn row(comparison: &Comparison, runs: [Option<&Results>; 2]) -> Change {
             format!("{} → {}", comparison.baseline, comparison.model)
         },
         // Two files have no metrics of ours, and their numbers all stand for themselves.
-        primary: match (known, metrics) {
-            (Some(metric), _) => metric.primary,
-            (None, []) => true,
-            (None, _) => false,
-        },
+        primary: known.map_or(numbers.0.is_empty(), |metric| metric.primary),
         unit: match (known, &comparison.test) {
             (Some(metric), _) => metric.unit.clone(),
             (None, Some(test)) if test.baseline_only.is_some() => "ratio".to_owned(),

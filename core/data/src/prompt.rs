@@ -273,7 +273,9 @@ impl Templates {
         let rewritten = typed::template(template).into_owned();
         environment.add_template_owned(template.to_owned(), rewritten)?;
         let compiled = environment.get_template(template)?;
-        let names = Arc::new(compiled.undeclared_variables(false));
+        let mut names = compiled.undeclared_variables(false);
+        names.extend(typed::sliced::of_template(template));
+        let names = Arc::new(names);
         self.templates
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -300,8 +302,10 @@ impl Templates {
         let compiled = expressions()
             .compile_expression_owned(rewritten)
             .map_err(|error| syntax(told(&error, expression)))?;
+        let mut names = compiled.undeclared_variables(false);
+        names.extend(typed::sliced::of_expression(expression));
         let compiled = Arc::new(Compiled {
-            names: compiled.undeclared_variables(false),
+            names,
             expression: compiled,
         });
         self.expressions

@@ -286,12 +286,13 @@ impl<'a> ConditionRows<'a> {
         (0..).map_while(move |index| self.by_sample.get(&(id.to_owned(), index)).copied())
     }
 
-    /// What these rows and those of another recording of the same tool say of what was asked, and how it was put, where that is
-    /// not the same: the field, the samples of which it differs, and the samples that both have.
+    /// What these rows and those of another recording of the same tool say of what was asked, where that is not the same: the field, the samples of which it differs, and the samples that both have.
     #[must_use]
     pub fn asked_otherwise(&self, other: &Self) -> Vec<(&'static str, usize, usize)> {
         let format = self.mapping.format;
-        if format.name() != other.mapping.format.name() {
+        let is_own = matches!(format, RecordedFormat::Rows(_));
+        // Rows of one's own were held against the dataset's.
+        if is_own || format.name() != other.mapping.format.name() {
             return Vec::new();
         }
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -301,12 +302,10 @@ impl<'a> ConditionRows<'a> {
                 continue;
             };
             both += 1;
-            for of in [put::question, put::put] {
-                let theirs = of(format, theirs);
-                for (field, said) in of(format, ours) {
-                    if theirs.get(field).is_some_and(|other| *other != said) {
-                        *counts.entry(field).or_default() += 1;
-                    }
+            let theirs = put::question(format, theirs);
+            for (field, said) in put::question(format, ours) {
+                if theirs.get(field).is_some_and(|other| *other != said) {
+                    *counts.entry(field).or_default() += 1;
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use driftgauge_record::{Completion, spells_special_token};
+use driftgauge_record::{Completion, spells_special_token, thinking};
 
 use crate::logprobs::Position;
 
@@ -31,7 +31,10 @@ pub(crate) fn own<'a>(
         return Some(Own { positions, ended });
     }
     let spelt: Vec<Cow<'_, [u8]>> = positions.iter().map(spelling).collect();
-    let said_nothing = |bytes: &&Cow<'_, [u8]>| is_blank(bytes) || is_special(bytes);
+    // Reasoning that was left empty has its tags in the list all the same.
+    let is_tag = |bytes: &[u8]| thinking::is_tag(&String::from_utf8_lossy(bytes));
+    let said_nothing =
+        |bytes: &&Cow<'_, [u8]>| is_blank(bytes) || is_special(bytes) || is_tag(bytes);
     let head = spelt.iter().take_while(said_nothing).count();
     let from = |first: usize| {
         let (last, end) = ends(&completion.text, &spelt[first..], stop)?;
@@ -161,8 +164,9 @@ fn ends<'a>(
             let through = now
                 .iter()
                 .any(|place| place.at == text.len() && !(part && place.within == Within::Read));
+            // A string that ends answers may begin within a token.
             if through
-                && is_blank(rest)
+                && (is_blank(rest) || !stop.is_empty())
                 && let Some(end) = behind(rest, &spelt[token + 1..], stop)
             {
                 return Some((token + 1, end));
@@ -244,12 +248,20 @@ fn behind<'a>(
 ) -> Option<Option<&'a [u8]>> {
     let ends = |bytes: &[u8]| bytes.is_empty() || is_special(bytes);
     let end = further.first().filter(|bytes| ends(bytes));
-    if further.iter().all(|bytes| ends(bytes) || is_blank(bytes)) {
+    let is_whole = is_blank(rest);
+    if is_whole && further.iter().all(|bytes| ends(bytes) || is_blank(bytes)) {
         return Some(end.map(AsRef::as_ref));
     }
+    let is_named = |token: &[u8]| {
+        let closed = matches!(
+            (token.first(), token.last()),
+            (Some(b'<'), Some(b'>')) | (Some(b'['), Some(b']'))
+        );
+        closed || (token.starts_with(b"<") && stop.is_empty())
+    };
     if let [last] = further
-        && last.starts_with(b"<")
-        && stop.is_empty()
+        && is_whole
+        && is_named(last)
     {
         // By another name than those that are known.
         return Some(Some(last));
@@ -359,6 +371,37 @@ mod tests {
         let lines = ["one.\n", "Q", ":"];
         assert_eq!(found(&lines, "one.", None, &["\n"]), some("one.\n"));
         assert_eq!(found(&lines, "one.", None, &["\nQ"]), some("one.\n"));
+    }
+
+    #[test]
+    fn a_stop_string_may_begin_within_a_token() {
+        for (tokens, text, stop, own) in [
+            (
+                &["Hello", ".", " STOP", " more"][..],
+                "Hello. ",
+                "STOP",
+                "Hello|.| STOP",
+            ),
+            (
+                &["{\"a\":", " \"b", "\"}"],
+                "{\"a\": \"b\"",
+                "}",
+                "{\"a\":| \"b|\"}",
+            ),
+            (&["hel", "lo", "[EOS]"], "hello", "x", "hel|lo|[EOS]"),
+        ] {
+            assert_eq!(found(tokens, text, None, &[stop]), some(own));
+        }
+        assert_eq!(found(&["Hello", "!\""], "Hello!", None, &["x"]), None);
+    }
+
+    #[test]
+    fn the_tags_of_empty_reasoning_are_not_the_answers() {
+        let tokens = ["<think>", "\n\n", "</think>", "Hello", ".", "<|im_end|>"];
+        assert_eq!(
+            found(&tokens, "Hello.", None, &[]),
+            some("Hello|.|<|im_end|>")
+        );
     }
 
     #[test]

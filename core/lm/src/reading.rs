@@ -4,6 +4,7 @@ use std::path::Path;
 
 use driftgauge_engine::{Limits, LocalEngine, PREFILL_ROLE, Prompt, PromptReader, TextFiles};
 use driftgauge_problem::{Problem, Result as Told};
+use driftgauge_record::thinking;
 use serde_json::Value;
 
 use crate::chat::{ChatTemplate, Message, unasked};
@@ -62,11 +63,22 @@ pub(crate) fn prefilled_otherwise(
         return Ok(None);
     }
     let prompt = conversation(template, messages)?;
-    let mut answered = turns(asked);
-    answered.push(Message::new("assistant", last.content.clone()));
-    let answered = template.render(&answered, false)?;
-    // A template may trim what is said.
-    if answered.starts_with(prompt.trim_end()) {
+    // Behind reasoning that the prompt or the prefill ends, an answer begins whatever the template leaves out of earlier ones.
+    let before = template.render(&turns(asked), true)?;
+    let opened = thinking::opened_by(&before);
+    let (reasoned, said) = thinking::apart(&last.content, opened.as_deref());
+    if ends_reasoning(&before) || (reasoned.is_some() && !said.trim().is_empty()) {
+        return Ok(None);
+    }
+    let written = |content: &str| {
+        let mut answered = turns(asked);
+        answered.push(Message::new("assistant", content));
+        template.render(&answered, false)
+    };
+    let answered = written(&last.content)?;
+    // A template may trim what is said, and one that writes a space before an answer has it where the prefill begins with one.
+    let begins = |answered: &str| answered.starts_with(prompt.trim_end());
+    if begins(&answered) || begins(&written(last.content.trim_start())?) {
         return Ok(None);
     }
     let same = prompt.bytes().zip(answered.bytes());
@@ -75,6 +87,13 @@ pub(crate) fn prefilled_otherwise(
         same -= 1;
     }
     Ok(Some(answered[same..].to_owned()))
+}
+
+/// Whether a prompt ends with the end of a block of reasoning.
+fn ends_reasoning(prompt: &str) -> bool {
+    let end = prompt.trim_end();
+    let tag = end.rfind(['<', '[']).map(|at| &end[at..]);
+    tag.is_some_and(|tag| tag.contains('/') && thinking::is_tag(tag))
 }
 
 /// Refuses a conversation whose answer would be learnt with what stands before it.
@@ -236,13 +255,13 @@ mod tests {
 
     #[test]
     fn a_prefill_stands_where_an_answer_begins_or_not() {
-        let written = |source: &str| {
+        let written = |source: &str, prefill: &str| {
             let template = ChatTemplate::new(source, Vec::new()).unwrap();
             let turn = |role: &str, content: &str| driftgauge_record::Message {
                 role: role.to_owned(),
                 content: content.to_owned(),
             };
-            let messages = [turn("user", "q"), turn(PREFILL_ROLE, "Sure ")];
+            let messages = [turn("user", "q"), turn(PREFILL_ROLE, prefill)];
             assert_eq!(
                 prefilled_otherwise(&template, &messages[..1]).unwrap(),
                 None
@@ -250,14 +269,23 @@ mod tests {
             prefilled_otherwise(&template, &messages).unwrap()
         };
         let turns = "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}</>{% endfor %}";
-        let asks = |header: &str| {
-            written(&format!(
-                "{turns}{{% if add_generation_prompt %}}{header}{{% endif %}}"
-            ))
-        };
-        assert_eq!(asks("<assistant>"), None);
-        assert_eq!(asks("<assistant><think>").as_deref(), Some("Sure</>"));
+        let asks =
+            |header: &str| format!("{turns}{{% if add_generation_prompt %}}{header}{{% endif %}}");
+        assert_eq!(written(&asks("<assistant>"), "Sure "), None);
+        // Inside reasoning, until it is ended.
+        let opens = asks("<assistant><think>\n");
+        assert_eq!(written(&opens, "Sure").as_deref(), Some("Sure</>"));
+        assert_eq!(written(&opens, "so\n</think>\n\nSure"), None);
+        assert_eq!(
+            written(&asks("<assistant>"), "<think>\n\n</think>\n\nSure"),
+            None
+        );
+        assert_eq!(
+            written(&asks("<assistant><think>\n\n</think>\n\n"), "Sure"),
+            None
+        );
         let spaced = "{% for m in messages %}{% if m.role == 'user' %}[{{ m.content }}]{% else %} {{ m.content }}{% endif %}{% endfor %}";
-        assert_eq!(written(spaced).as_deref(), Some(" Sure "));
+        assert_eq!(written(spaced, "Sure").as_deref(), Some(" Sure"));
+        assert_eq!(written(spaced, " Sure"), None);
     }
 }

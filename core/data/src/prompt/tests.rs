@@ -354,3 +354,24 @@ fn a_sign_that_begins_an_expression_stays() {
         );
     }
 }
+
+/// minijinja tells nobody of the names that are cut.
+#[test]
+fn columns_are_cut() {
+    let templates = Templates::default();
+    let row = with("l", json!(["x", "y", "z"]));
+    for (text, expected) in [
+        ("{{ l[1:] | join('-') }}", "y-z"),
+        ("{{ l[0][:1] }}{{ l[:2][1] }}", "xy"),
+        ("{{ (l | join)[1:] }}", "yz"),
+        ("{{ (row.l | reverse | list)[:1] | join }}", "z"),
+        ("{% for item in l[::2] %}{{ item }}{% endfor %}", "xz"),
+    ] {
+        assert_eq!(
+            templates.fill(text, &row, None).unwrap(),
+            expected,
+            "{text}"
+        );
+    }
+    assert!(templates.holds("l[1:] == ['y', 'z']", &row).unwrap());
+}

@@ -4,6 +4,8 @@
 //! expressions are rewritten before they are compiled: `a < b` becomes a call that compares or says why it cannot, and what
 //! stands as a condition goes through a call that refuses texts which mean another type.
 
+pub(super) mod sliced;
+
 use std::borrow::Cow;
 
 /// Name of the function that comparisons become.

@@ -47,9 +47,19 @@ fn said<'f>(
 ) -> BTreeMap<&'static str, Value> {
     let said = fields.filter_map(|field| {
         let cell = column(&row.columns, field).filter(|cell| !cell.is_null())?;
-        Some((*field, plain(&listed(cell))))
+        Some((*field, plain(&without_answer(&listed(cell)))))
     });
     said.collect()
+}
+
+/// A conversation without the answer that ends it, where one does.
+fn without_answer(said: &Value) -> Cow<'_, Value> {
+    match said.as_array().map(Vec::as_slice) {
+        Some([asked @ .., last]) if !asked.is_empty() && last["role"] == "assistant" => {
+            Cow::Owned(asked.to_vec().into())
+        }
+        _ => Cow::Borrowed(said),
+    }
 }
 
 /// What columns of one's own are called that say what was asked, or what is right. The first ones are those of `export`.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use driftgauge_record::VerdictLabel;
 use driftgauge_record::value::{column, scalar_text};
 use driftgauge_spec::spec::RecordedFormat;
 use serde_json::Value;
@@ -37,10 +38,16 @@ impl Settings {
                 }
             }
             other => {
-                let text = scalar_text(other).unwrap_or_else(|| other.to_string());
                 let words = self.0.entry(setting.to_owned()).or_default();
-                words.insert(text);
+                words.insert(word(other));
             }
+        }
+    }
+
+    /// Adds those settings of generation that an answer depends on: not how a server is reached, nor which numbers were drawn.
+    pub(super) fn say_generation(&mut self, settings: &Value) {
+        for name in GENERATION {
+            self.say(&format!("generation.{name}"), &settings[name]);
         }
     }
 
@@ -61,6 +68,24 @@ impl Settings {
     }
 }
 
+/// A value without what differs with the way it is written: `0` and `0.0`, `"False"` and `false`, the order of a list.
+fn word(value: &Value) -> String {
+    if let Value::Array(items) = value {
+        let items: BTreeSet<String> = items.iter().map(word).collect();
+        let items: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
+        return format!("[{}]", items.join(", "));
+    }
+    let text = scalar_text(value).unwrap_or_else(|| value.to_string());
+    let trimmed = text.trim();
+    match (trimmed.parse::<f64>(), trimmed) {
+        (Ok(number), _) if number.is_finite() => number.to_string(),
+        (_, "True" | "False") => trimmed.to_ascii_lowercase(),
+        // White space that is all there is says something.
+        (_, "") => text,
+        _ => trimmed.to_owned(),
+    }
+}
+
 fn shown(words: Option<&BTreeSet<String>>) -> String {
     let Some(words) = words else {
         return "not said".to_owned();
@@ -73,9 +98,36 @@ fn shown(words: Option<&BTreeSet<String>>) -> String {
     first.join(", ") + more
 }
 
+/// Settings of generation, by the names of inspect, lm-eval and those whom they ask.
+const GENERATION: [&str; 24] = [
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "typical_p",
+    "do_sample",
+    "num_beams",
+    "best_of",
+    "num_choices",
+    "max_tokens",
+    "max_gen_toks",
+    "max_new_tokens",
+    "max_length",
+    "until",
+    "stop",
+    "stop_seqs",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "system_message",
+    "reasoning_effort",
+    "reasoning_tokens",
+    "response_schema",
+];
+
 /// Columns of rows of one's own that say by their names how an answer was made, or who marked it.
-const OWN: [&str; 14] = [
-    "evaluation",
+const OWN: [&str; 12] = [
     "condition",
     "filter",
     "judge",
@@ -88,7 +140,16 @@ const OWN: [&str; 14] = [
     "max_tokens",
     "max_new_tokens",
     "system_prompt",
-    "chat_template",
+];
+
+/// Those that name who said something, whose numbers are marks.
+const SAID_BY: [&str; 6] = [
+    "judge",
+    "judge_model",
+    "grader",
+    "scorer",
+    "metric",
+    "filter",
 ];
 
 /// What each row says, beside the head of its file.
@@ -97,11 +158,12 @@ pub(super) fn of_rows(head: &Settings, mapping: &RecordedMapping, rows: &[&Row])
     match mapping.format {
         RecordedFormat::LmEval => {
             settings.column(rows, "filter");
-            settings.distinct(
-                "generation",
-                rows.iter()
-                    .filter_map(|row| layouts::generation_of(&row.columns)),
-            );
+            let asked = rows
+                .iter()
+                .filter_map(|row| layouts::generation_of(&row.columns));
+            for made in few(asked) {
+                settings.say_generation(&made);
+            }
         }
         RecordedFormat::Inspect => {
             let scorers = rows.iter().filter_map(|row| {
@@ -148,23 +210,35 @@ impl Settings {
         let cells = rows
             .iter()
             .filter_map(|row| Some(column(&row.columns, name)?.clone()));
-        self.distinct(name, cells);
+        // A mark, and what belongs to one row, are no settings.
+        let is_setting = |cell: &Value| match cell {
+            Value::String(text) => VerdictLabel::parse(text).is_none(),
+            Value::Number(_) => !SAID_BY.contains(&name),
+            _ => false,
+        };
+        self.distinct(name, cells.filter(is_setting));
     }
 
     /// Adds what rows say, each thing once.
     fn distinct(&mut self, name: &str, values: impl Iterator<Item = Value>) {
-        let mut seen: Vec<Value> = Vec::new();
-        for value in values {
-            // What differs in every row is no setting.
-            if seen.len() > 2 * SHOWN {
-                break;
-            }
-            if !seen.contains(&value) {
-                self.say(name, &value);
-                seen.push(value);
-            }
+        for value in few(values) {
+            self.say(name, &value);
         }
     }
+}
+
+/// What values there are, each once; none where there are many, since what differs from row to row is no setting.
+fn few(values: impl Iterator<Item = Value>) -> Vec<Value> {
+    let mut seen: Vec<Value> = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+        if seen.len() > 2 * SHOWN {
+            return Vec::new();
+        }
+    }
+    seen
 }
 
 #[cfg(test)]
@@ -177,6 +251,20 @@ mod tests {
         let mut settings = Settings::default();
         settings.say("g", of);
         settings
+    }
+
+    #[test]
+    fn the_same_value_in_other_words_is_the_same() {
+        for (one, other) in [
+            (json!(0), json!(0.0)),
+            (json!("0.0"), json!(0)),
+            (json!("False"), json!(false)),
+            (json!(["a", "b"]), json!(["b", "a"])),
+            (json!("Be brief.\n"), json!("Be brief.")),
+        ] {
+            assert_eq!(settings(&one), settings(&other), "{one}");
+        }
+        assert_ne!(settings(&json!(["\n"])), settings(&json!(["\n\n"])));
     }
 
     #[test]

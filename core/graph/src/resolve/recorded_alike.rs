@@ -1,14 +1,18 @@
 //! Whether recorded answers that are held against each other were made and marked alike, and whether one answer stands for two.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
+use driftgauge_data::dataset::Row;
+use driftgauge_data::prompt::{Templates, TurnTemplate};
 use driftgauge_data::recording::{Asked, ConditionRows, Recorded};
 use driftgauge_problem::Problem;
 use driftgauge_spec::ExperimentSpec;
 
 use super::place;
 use super::recordings::span_of;
-use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedExperiment};
+use crate::resolved::{
+    ModelSource, ResolvedCondition, ResolvedDataset, ResolvedEvaluation, ResolvedExperiment,
+};
 
 /// What recordings of models of one evaluation do not share, model by model, held against the first one of the same evaluation.
 pub(super) fn told(spec: &ExperimentSpec, experiment: &ResolvedExperiment) -> Vec<Problem> {
@@ -74,7 +78,7 @@ fn differences(
     let mut out: Vec<String> = settings
         .map(|found| {
             let [ours, theirs] = found.sides;
-            format!("`{}` is {theirs} and not {ours}", found.setting)
+            format!("`{}` is {theirs} here and {ours} there", found.setting)
         })
         .collect();
     let (ours_read, theirs_read) = (readings.rows(ours).ok()?, readings.rows(theirs).ok()?);
@@ -105,34 +109,24 @@ pub(super) fn answered_twice(
 ) -> Option<Problem> {
     let mapping = &recorded.mapping;
     let word = |id: &String| mapping.conditions.get(id).unwrap_or(id).clone();
-    let made = |evaluation: &ResolvedEvaluation| {
-        let generate = &evaluation.generate;
-        (generate.sampling.clone(), generate.max_tokens)
-    };
-    let made_alike = made(earlier) == made(later);
+    let made_alike = earlier.generate.sampling == later.generate.sampling;
+    let shared = shared([(earlier_data, earlier), (later_data, later)]);
+    if shared.is_empty() {
+        return None;
+    }
     let what = earlier.conditions.iter().find_map(|(id, condition)| {
         let mut others = later
             .conditions
             .iter()
             .filter(|(other, _)| mapping.condition.is_none() || word(id) == word(other));
         others.find_map(|(_, other)| {
-            if condition.turns != other.turns || condition.examples != other.examples {
+            if condition.examples != other.examples || !same_prompts([condition, other], &shared) {
                 Some("prompts")
             } else {
                 (!made_alike).then_some("settings of `generate`")
             }
         })
     })?;
-    let ids = |data: &ResolvedDataset, evaluation: &ResolvedEvaluation| -> HashSet<String> {
-        let rows = data
-            .rows
-            .iter()
-            .take(evaluation.limit.unwrap_or(usize::MAX));
-        rows.map(|row| row.id.clone()).collect()
-    };
-    if ids(earlier_data, earlier).is_disjoint(&ids(later_data, later)) {
-        return None;
-    }
     Some(
         Problem::failed(format!(
             "rows of `{}` would be the answers of the evaluations `{earlier_id}` and `{later_id}`, whose {what} differ: an answer was given to one of them",
@@ -140,4 +134,36 @@ pub(super) fn answered_twice(
         ))
         .help("give each evaluation a recording of its own (`evaluations: [...]`), of its own file or with a `filter` of its own"),
     )
+}
+
+/// The rows that both evaluations ask about, of the earlier and of the later one.
+fn shared<'d>(
+    [(ours, earlier), (theirs, later)]: [(&'d ResolvedDataset, &ResolvedEvaluation); 2],
+) -> Vec<[&'d Row; 2]> {
+    let rows = |data: &'d ResolvedDataset, evaluation: &ResolvedEvaluation| {
+        data.rows
+            .iter()
+            .take(evaluation.limit.unwrap_or(usize::MAX))
+    };
+    let known: HashMap<&str, &Row> = rows(ours, earlier).map(|row| (&*row.id, row)).collect();
+    let both = rows(theirs, later).filter_map(|row| Some([*known.get(&*row.id)?, row]));
+    both.collect()
+}
+
+/// Whether two conditions ask the same of every row, whatever their templates are.
+fn same_prompts(conditions: [&ResolvedCondition; 2], rows: &[[&Row; 2]]) -> bool {
+    let [ours, theirs] = conditions;
+    // Which row stands in is no matter of one row.
+    let is_shuffled =
+        |turns: &[TurnTemplate]| turns.iter().any(|turn| turn.template.contains("shuffled"));
+    if ours.turns == theirs.turns || is_shuffled(&ours.turns) || is_shuffled(&theirs.turns) {
+        return ours.turns == theirs.turns;
+    }
+    let templates = Templates::default();
+    let filled = |turns: &[TurnTemplate], row: &Row| templates.turns(turns, row, None).ok();
+    rows.iter().all(|[one, other]| {
+        let asked = filled(&ours.turns, one);
+        // What cannot be filled is told elsewhere.
+        asked.is_none() || asked == filled(&theirs.turns, other)
+    })
 }

@@ -119,7 +119,16 @@ impl Resolver<'_> {
                 };
                 let reason = match (folder, resolved.engine) {
                     (Some(path), Some(LocalEngine::Native)) => (self.options.computed)(path),
-                    (Some(path), _) => (self.options.generated)(path),
+                    (Some(path), _) => (self.options.generated)(path).map_err(|theirs| {
+                        let left_open = spec
+                            .models
+                            .iter()
+                            .any(|(name, of_spec)| name.get() == model && of_spec.engine.is_none());
+                        match (self.options.computed)(path) {
+                            Err(ours) if left_open => of_both(&theirs, ours),
+                            _ => theirs,
+                        }
+                    }),
                     (None, Some(LocalEngine::Mistralrs)) => (self.options.built)(),
                     (None, _) => Ok(()),
                 };
@@ -142,6 +151,18 @@ impl Resolver<'_> {
                 );
             }
         }
+    }
+}
+
+/// Why neither engine answers: mistral.rs was to do it since our decoder does not, so what has to change is told first.
+fn of_both(theirs: &Problem, ours: Problem) -> Problem {
+    Problem {
+        message: format!(
+            "the native decoder does not compute it: {}; nor is it given to mistral.rs: {}",
+            ours.message, theirs.message
+        ),
+        help: ours.help.or_else(|| theirs.help.clone()),
+        ..ours
     }
 }
 

@@ -17,16 +17,27 @@ const LIMITS: [&str; 6] = [
 pub(super) fn of(log: &Value) -> Settings {
     let mut settings = Settings::default();
     let (eval, plan) = (&log["eval"], &log["plan"]);
-    for name in ["task", "task_version", "task_args"] {
-        settings.say(name, &eval[name]);
+    // One task has its package before its name, or not.
+    let task = eval["task"].as_str().unwrap_or_default();
+    let task = task.rsplit('/').next().unwrap_or_default();
+    settings.say("task", &task.into());
+    settings.say("task_version", &eval["task_version"]);
+    for (name, value) in eval["task_args"].as_object().into_iter().flatten() {
+        // Paths are those of a machine.
+        if value
+            .as_str()
+            .is_none_or(|text| !text.contains(['/', '\\']))
+        {
+            settings.say(&format!("task_args.{name}"), value);
+        }
     }
     settings.say("dataset", &eval["dataset"]["name"]);
     for name in LIMITS {
         settings.say(name, &eval["config"][name]);
     }
     // What a run was started with is part of what it was planned with.
-    settings.say("generation", &eval["model_generate_config"]);
-    settings.say("generation", &plan["config"]);
+    settings.say_generation(&eval["model_generate_config"]);
+    settings.say_generation(&plan["config"]);
     for (role, model) in eval["model_roles"].as_object().into_iter().flatten() {
         settings.say(&format!("model of the role {role}"), &model["model"]);
     }
