@@ -243,7 +243,8 @@ impl Found {
     fn of(settings: &Value, path: &Path) -> Result<Self> {
         let mut found = Self::default();
         let [older, newer] = FURTHER.map(|key| &settings[key]);
-        if older.is_array() && newer.is_array() && older != newer {
+        let has = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
+        if has(older) && has(newer) && older != newer {
             let refusal = Refusal::new(
                 format!(
                     "`{}` and `{}` are two lists, and transformers reads the second alone",

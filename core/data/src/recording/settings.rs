@@ -44,10 +44,12 @@ impl Settings {
         }
     }
 
-    /// Adds those settings of generation that an answer depends on: not how a server is reached, nor which numbers were drawn.
+    /// Adds the settings of generation, but for those that no answer depends on.
     pub(super) fn say_generation(&mut self, settings: &Value) {
-        for name in GENERATION {
-            self.say(&format!("generation.{name}"), &settings[name]);
+        for (name, value) in settings.as_object().into_iter().flatten() {
+            if !NO_GENERATION.contains(&name.as_str()) {
+                self.say(&format!("generation.{name}"), value);
+            }
         }
     }
 
@@ -71,7 +73,9 @@ impl Settings {
 /// A value without what differs with the way it is written: `0` and `0.0`, `"False"` and `false`, the order of a list.
 fn word(value: &Value) -> String {
     if let Value::Array(items) = value {
-        let items: BTreeSet<String> = items.iter().map(word).collect();
+        // What ends an answer may be white space.
+        let item = |item: &Value| scalar_text(item).unwrap_or_else(|| item.to_string());
+        let items: BTreeSet<String> = items.iter().map(item).collect();
         let items: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
         return format!("[{}]", items.join(", "));
     }
@@ -98,32 +102,21 @@ fn shown(words: Option<&BTreeSet<String>>) -> String {
     first.join(", ") + more
 }
 
-/// Settings of generation, by the names of inspect, lm-eval and those whom they ask.
-const GENERATION: [&str; 24] = [
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "typical_p",
-    "do_sample",
-    "num_beams",
-    "best_of",
-    "num_choices",
-    "max_tokens",
-    "max_gen_toks",
-    "max_new_tokens",
-    "max_length",
-    "until",
-    "stop",
-    "stop_seqs",
-    "repetition_penalty",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "system_message",
-    "reasoning_effort",
-    "reasoning_tokens",
-    "response_schema",
+/// Settings beside those of generation that no answer depends on: how a server is reached, which numbers are drawn, and the model, which
+/// is what differs on purpose.
+const NO_GENERATION: [&str; 12] = [
+    "model",
+    "seed",
+    "max_connections",
+    "max_retries",
+    "timeout",
+    "attempt_timeout",
+    "batch",
+    "batch_size",
+    "cache",
+    "extra_headers",
+    "num_concurrent",
+    "device",
 ];
 
 /// Columns of rows of one's own that say by their names how an answer was made, or who marked it.
@@ -264,7 +257,7 @@ mod tests {
         ] {
             assert_eq!(settings(&one), settings(&other), "{one}");
         }
-        assert_ne!(settings(&json!(["\n"])), settings(&json!(["\n\n"])));
+        assert_ne!(settings(&json!([" Q:"])), settings(&json!(["Q:"])));
     }
 
     #[test]
