@@ -8,6 +8,7 @@ mod pairing;
 mod put;
 mod questions;
 mod readings;
+mod said;
 mod scores;
 mod settings;
 

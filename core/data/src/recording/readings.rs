@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use driftgauge_problem::Problem;
+use driftgauge_spec::spec::RecordedFormat;
 use indexmap::IndexSet;
 
-use super::settings::{self, Settings};
-use super::{Recorded, layouts, select};
+use super::settings::Settings;
+use super::{Recorded, RecordedMapping, layouts, said, scores, select};
 use crate::dataset::Row;
 
 /// Files up to so many bytes stay in memory until the run ends; the rows of a larger one only while someone reads them.
@@ -48,7 +49,7 @@ impl Readings {
         let readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let head = readings.get(&key(recorded)).map(|reading| &reading.head);
         let head = head.cloned().unwrap_or_default();
-        Ok(settings::of_recording(&head, &mapping, &rows))
+        Ok(of_recording(&head, &mapping, &rows))
     }
 
     /// The rows of a recording's file, in one form whatever tool wrote them.
@@ -83,4 +84,22 @@ fn key(recorded: &Recorded) -> (PathBuf, String) {
     let mapping = &recorded.mapping;
     let read_as = format!("{:?} {:?}", mapping.format, mapping.types);
     (recorded.file.path.clone(), read_as)
+}
+
+/// How a model's recording was made and marked, with the fields that tell right from wrong and safe from unsafe, where a tool has them.
+fn of_recording(head: &Settings, mapping: &RecordedMapping, rows: &[&Row]) -> Settings {
+    let mut settings = said::of_rows(head, mapping, rows);
+    if matches!(mapping.format, RecordedFormat::Rows(_)) {
+        return settings;
+    }
+    for (measure, source, _) in scores::measures(mapping.format, mapping, rows) {
+        let what = match &measure {
+            scores::Measure::Accuracy => "what marks answers".to_owned(),
+            scores::Measure::Unsafe(judge) => format!("what gave the verdicts of `{judge}`"),
+            scores::Measure::Other(_) => continue,
+        };
+        let by = format!("{source} of {}", mapping.format.name());
+        settings.say(&what, &by.into());
+    }
+    settings
 }

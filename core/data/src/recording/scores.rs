@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 
 use super::cells::{failure, place};
 use super::put::{put, question};
-use super::settings::{self, Settings};
-use super::{Asked, RecordedMapping, layouts, pairing, select};
+use super::settings::Settings;
+use super::{Asked, RecordedMapping, layouts, pairing, said, select};
 use crate::dataset::{Row, names};
 
 /// How a file is to be read, where that is said.
@@ -138,7 +138,7 @@ pub fn marks_of(path: &Path, wanted: &Wanted) -> Result<Marked, Problem> {
         counted: wanted.id.is_none() && counts(format, &rows),
         asked: HashMap::new(),
         put: HashMap::new(),
-        settings: settings::of_rows(&table.settings, &mapping, &rows),
+        settings: said::of_rows(&table.settings, &mapping, &rows),
         completions: prompts.values().map(Vec::len).max().unwrap_or(0),
         marks: IndexMap::new(),
         notes: table.notes,

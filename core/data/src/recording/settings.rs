@@ -3,16 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use driftgauge_record::VerdictLabel;
-use driftgauge_record::value::{column, scalar_text};
-use driftgauge_spec::spec::RecordedFormat;
+use driftgauge_record::value::scalar_text;
 use serde_json::Value;
 
-use super::{RecordedMapping, layouts, scores};
-use crate::dataset::Row;
-
 /// Most words for one setting that a message shows.
-const SHOWN: usize = 3;
+pub(super) const SHOWN: usize = 3;
 
 /// What a file says of how its rows were made and marked: the words for each setting, several where rows differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,121 +113,6 @@ const NO_GENERATION: [&str; 12] = [
     "num_concurrent",
     "device",
 ];
-
-/// Columns of rows of one's own that say by their names how an answer was made, or who marked it.
-const OWN: [&str; 12] = [
-    "condition",
-    "filter",
-    "judge",
-    "judge_model",
-    "grader",
-    "scorer",
-    "metric",
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_new_tokens",
-    "system_prompt",
-];
-
-/// Those that name who said something, whose numbers are marks.
-const SAID_BY: [&str; 6] = [
-    "judge",
-    "judge_model",
-    "grader",
-    "scorer",
-    "metric",
-    "filter",
-];
-
-/// What each row says, beside the head of its file.
-pub(super) fn of_rows(head: &Settings, mapping: &RecordedMapping, rows: &[&Row]) -> Settings {
-    let mut settings = head.clone();
-    match mapping.format {
-        RecordedFormat::LmEval => {
-            settings.column(rows, "filter");
-            let asked = rows
-                .iter()
-                .filter_map(|row| layouts::generation_of(&row.columns));
-            for made in few(asked) {
-                settings.say_generation(&made);
-            }
-        }
-        RecordedFormat::Inspect => {
-            let scorers = rows.iter().filter_map(|row| {
-                let scores = row.columns.get("scores")?.as_object()?;
-                let names: Vec<&str> = scores.keys().map(String::as_str).collect();
-                (!names.is_empty()).then(|| names.join(" and "))
-            });
-            settings.distinct("scorers", scorers.map(Value::from));
-        }
-        RecordedFormat::Rows(_) => {
-            let free = |name: &&&str| !mapping.reads(name);
-            for name in OWN.iter().filter(free) {
-                settings.column(rows, name);
-            }
-        }
-        RecordedFormat::Harmbench
-        | RecordedFormat::Promptfoo
-        | RecordedFormat::Garak
-        | RecordedFormat::Jailbreakbench => {}
-    }
-    settings
-}
-
-/// The same for a model's recording, with the fields that tell right from wrong and safe from unsafe, where a tool has them.
-pub(super) fn of_recording(head: &Settings, mapping: &RecordedMapping, rows: &[&Row]) -> Settings {
-    let mut settings = of_rows(head, mapping, rows);
-    if matches!(mapping.format, RecordedFormat::Rows(_)) {
-        return settings;
-    }
-    for (measure, source, _) in scores::measures(mapping.format, mapping, rows) {
-        let what = match &measure {
-            scores::Measure::Accuracy => "what marks answers".to_owned(),
-            scores::Measure::Unsafe(judge) => format!("what gave the verdicts of `{judge}`"),
-            scores::Measure::Other(_) => continue,
-        };
-        let by = format!("{source} of {}", mapping.format.name());
-        settings.say(&what, &by.into());
-    }
-    settings
-}
-
-impl Settings {
-    fn column(&mut self, rows: &[&Row], name: &str) {
-        let cells = rows
-            .iter()
-            .filter_map(|row| Some(column(&row.columns, name)?.clone()));
-        // A mark, and what belongs to one row, are no settings.
-        let is_setting = |cell: &Value| match cell {
-            Value::String(text) => VerdictLabel::parse(text).is_none(),
-            Value::Number(_) => !SAID_BY.contains(&name),
-            _ => false,
-        };
-        self.distinct(name, cells.filter(is_setting));
-    }
-
-    /// Adds what rows say, each thing once.
-    fn distinct(&mut self, name: &str, values: impl Iterator<Item = Value>) {
-        for value in few(values) {
-            self.say(name, &value);
-        }
-    }
-}
-
-/// What values there are, each once; none where there are many, since what differs from row to row is no setting.
-fn few(values: impl Iterator<Item = Value>) -> Vec<Value> {
-    let mut seen: Vec<Value> = Vec::new();
-    for value in values {
-        if !seen.contains(&value) {
-            seen.push(value);
-        }
-        if seen.len() > 2 * SHOWN {
-            return Vec::new();
-        }
-    }
-    seen
-}
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,7 @@ mod prepare;
 mod readers;
 mod recorded_alike;
 mod recorded_texts;
+mod recorded_twice;
 mod recordings;
 mod rounded;
 mod scoring;

@@ -17,7 +17,7 @@ use indexmap::IndexMap;
 
 use super::Resolver;
 use super::odd_texts::{ODD_COMPLETIONS, odd_completions};
-use super::recorded_alike::answered_twice;
+use super::recorded_twice::answered_twice;
 use crate::nodes::choices::of_spec;
 use crate::resolved::{ModelSource, ResolvedDataset, ResolvedEvaluation, ResolvedModel};
 
