@@ -47,10 +47,11 @@ impl Resolver<'_> {
             if let Some(training) = training_of(model)
                 && all_there(training, datasets)
             {
-                let key = json!([training.data, training.eval_fraction]).to_string();
-                let all = examples(training, datasets).unwrap_or_default();
-                self.held_out_and_learnt(id, &all);
+                let held_out = (&training.eval_fraction, &training.eval_dataset);
+                let key = json!([training.data, held_out]).to_string();
                 let number = *data.entry(key).or_insert_with(|| {
+                    let all = examples(training, datasets).unwrap_or_default();
+                    self.held_out_and_learnt(id, &all);
                     learnt.push(all.train);
                     learnt.len() - 1
                 });

@@ -47,10 +47,6 @@ pub(super) fn unreadable(
                     more: 0,
                     turns: Turns::All,
                 };
-                if readers.of(model.get()).is_none() {
-                    let untold = readers.untold(model.get());
-                    out.extend(untold.map(|told| told.of_input().at(place(model.span()))));
-                }
                 let Some(reader) = readers.of(model.get()) else {
                     continue;
                 };
@@ -161,10 +157,6 @@ fn untaught(
         let Ok(examples) = examples(training, &experiment.datasets) else {
             continue;
         };
-        if readers.of(id.get()).is_none() {
-            let untold = readers.untold(id.get());
-            out.extend(untold.map(|told| told.of_input().at(place(finetune.base.span()))));
-        }
         let Some(reader) = readers.of(id.get()) else {
             continue;
         };

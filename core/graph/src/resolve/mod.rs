@@ -303,6 +303,7 @@ pub fn resolve(spec: &ExperimentSpec, options: &ResolveOptions) -> Resolved {
         let judged = judged::judged(spec, &experiment, &mut readers);
         unreadable.extend(judged.problems);
         resolver.warnings.extend(judged.warnings);
+        unreadable.extend(readers.unreadable(spec));
         unproven = unproven::unproven(&experiment, options);
     }
     Resolved {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use driftgauge_engine::{PromptReader, TextFiles, Untrained};
 use driftgauge_problem::Problem;
+use driftgauge_spec::ExperimentSpec;
 use indexmap::IndexMap;
 
-use super::ResolveOptions;
+use super::{ResolveOptions, place};
 use crate::model_files::has_template;
 use crate::resolved::{ModelSource, ResolvedExperiment, ResolvedModel, Training};
 use crate::training_data::examples;
@@ -26,7 +27,7 @@ pub(super) struct Readers<'a> {
     experiment: &'a ResolvedExperiment,
     options: &'a ResolveOptions,
     opened: IndexMap<ReadBy, Option<Box<dyn PromptReader>>>,
-    /// Why files could not be read, by model, until it is told.
+    /// Why files could not be read, by the model that asked first.
     untold: IndexMap<String, Problem>,
 }
 
@@ -96,13 +97,21 @@ impl<'a> Readers<'a> {
         opened.as_deref()
     }
 
-    /// Why the files of a model cannot be read, once.
-    pub(super) fn untold(&mut self, id: &str) -> Option<Problem> {
-        let problem = self.untold.swap_remove(id)?;
-        Some(Problem {
-            code: "bad-model".into(),
-            ..problem.prefixed(&format!("model `{id}`: "))
-        })
+    /// Why files that somebody asked for could not be read, each at the first model that has them.
+    pub(super) fn unreadable(self, spec: &ExperimentSpec) -> Vec<Problem> {
+        let told = self.untold.into_iter().map(|(id, problem)| {
+            let model = spec.models.keys().find(|model| *model.get() == id);
+            let problem = Problem {
+                code: "bad-model".into(),
+                ..problem.prefixed(&format!("model `{id}`: "))
+            };
+            let problem = problem.of_input();
+            match model {
+                Some(model) => problem.at(place(model.span())),
+                None => problem,
+            }
+        });
+        told.collect()
     }
 }
 
