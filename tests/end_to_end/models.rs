@@ -346,6 +346,23 @@ fn a_template_that_writes_bos_twice_is_named() {
 }
 
 #[test]
+fn a_tokenizer_that_cannot_be_used_is_refused_by_the_plan() {
+    let edit = |edit: fn(&mut Value)| {
+        refused(
+            |m: &Path| edit_json(&m.join("tokenizer.json"), edit),
+            &[
+                "error[bad-model]",
+                "tokenizer.json",
+                "save the tokenizer again",
+            ],
+        );
+    };
+    edit(|file| file["normalizer"] = json!({"type": "Unheard"}));
+    // The library panics on it.
+    edit(|file| file["model"]["continuing_subword_prefix"] = json!("############"));
+}
+
+#[test]
 fn a_missing_template_is_named_when_there_is_a_conversation_to_render() {
     let without = |m: &Path| {
         edit_json(&m.join("tokenizer_config.json"), |config| {
